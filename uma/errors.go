@@ -1,0 +1,114 @@
+package uma
+
+import "errors"
+
+// What a store answers besides its own trouble.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("exists already")
+	ErrSpent    = errors.New("used already") // a ticket or a refresh token
+	ErrMoved    = errors.New("changed meanwhile")
+	ErrBusy     = errors.New("too many writes are waiting")
+	ErrPrune    = errors.New("needs --prune")
+)
+
+// A Reason is why a request is refused. Faces turn it into the status and the
+// words of their protocol; the reasons that have an OAuth code of their own
+// carry it as their text.
+type Reason string
+
+// The reasons.
+const (
+	// Of OAuth 2.0 (RFC 6749 §5.2) and of UMA (§3.3.6).
+	InvalidRequest       Reason = "invalid_request"
+	InvalidClient        Reason = "invalid_client"
+	InvalidGrant         Reason = "invalid_grant"
+	UnauthorizedClient   Reason = "unauthorized_client"
+	UnsupportedGrantType Reason = "unsupported_grant_type"
+	InvalidScope         Reason = "invalid_scope"
+	NeedInfo             Reason = "need_info"
+	Denied               Reason = "request_denied"    // with a ticket
+	Submitted            Reason = "request_submitted" // stored, or pending already
+
+	// Of the UMA grant, where faces differ.
+	NotAuthorized     Reason = "not_authorized" // refused without a ticket
+	UnusableTicket    Reason = "unusable_ticket"
+	UnusableRPT       Reason = "unusable_rpt"
+	UnusableBearer    Reason = "unusable_bearer" // at the token endpoint
+	UnusableClaims    Reason = "invalid_claim_token"
+	UnusableIdentity  Reason = "unusable_identity" // an identity token without a live session
+	PublicMayNotPush  Reason = "public_client_claims"
+	InvalidResource   Reason = "invalid_resource"
+	ResourceServerBad Reason = "unusable_resource_server"
+
+	// Of the protection API.
+	NoPAT                    Reason = "invalid_bearer_token"
+	NotAResourceServer       Reason = "invalid_clientId"
+	NoProtectionScope        Reason = "no_uma_protection"
+	InvalidPermissionRequest Reason = "invalid_permission_request"
+	InvalidResourceID        Reason = "invalid_resource_id"
+	InvalidPermission        Reason = "invalid_permission"
+	NotOwner                 Reason = "not_authorised"
+	Forbidden                Reason = "forbidden"
+	NotFound                 Reason = "not_found"
+	Conflict                 Reason = "conflict"
+
+	// Of resources protected by an access token, such as userinfo.
+	InvalidToken      Reason = "invalid_token"
+	InsufficientScope Reason = "insufficient_scope"
+
+	RealmNotFound Reason = "realm_not_found"
+	RealmDisabled Reason = "realm_disabled"
+
+	// This server's own trouble that a client may wait out: the policy failed
+	// (PolicyFailed), or too much is waiting to be written or keeps changing
+	// (Busy).
+	PolicyFailed Reason = "policy_failed"
+	Busy         Reason = "busy"
+)
+
+// A RequiredClaim is a hint to the client about a claim that would help
+// (§3.3.6).
+type RequiredClaim struct {
+	Name         string   `json:"name,omitempty"`
+	FriendlyName string   `json:"friendly_name,omitempty"`
+	Type         string   `json:"claim_type,omitempty"`
+	Formats      []string `json:"claim_token_format,omitempty"`
+	Issuers      []string `json:"issuer,omitempty"`
+}
+
+// An Error is a refusal the client is told about. Every other kind of error is
+// this server's own trouble: the client learns only that there was some, and
+// the log has the rest.
+type Error struct {
+	Reason         Reason
+	Description    string // for the developer of the client; empty where the face has words of its own
+	Ticket         string // the next one, with NeedInfo
+	RequiredClaims []RequiredClaim
+
+	// ClientOrigins are the web origins of the client that asked, when it is
+	// known, so that a browser may read the refusal.
+	ClientOrigins []string
+
+	// Err is the cause. It goes to the log and never to the client.
+	Err error
+}
+
+// Refuse returns an Error for the given reason. The description must not quote
+// what only the server may know, nor any secret.
+func Refuse(reason Reason, description string, cause error) *Error {
+	return &Error{Reason: reason, Description: description, Err: cause}
+}
+
+func (e *Error) Error() string {
+	s := string(e.Reason)
+	if e.Description != "" {
+		s += ": " + e.Description
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,169 @@
+package uma
+
+import "time"
+
+// A Scope names one thing that can be done to a resource, such as "view".
+type Scope string
+
+// A ResourceID is the identifier this server gave a resource when its resource
+// server registered it (FedAuthz §3.2.1).
+type ResourceID string
+
+// A Resource is what a resource server registered for an owner.
+type Resource struct {
+	Key          Key
+	ID           ResourceID
+	Server       Key    // of the resource server's client
+	Owner        string // subject id: a user's, or the UUID of the resource server itself
+	Name         string
+	DisplayName  string
+	Type         string
+	IconURI      string
+	URIs         []string
+	Scopes       []Scope // in the order they were registered in
+	OwnerManaged bool
+	Attributes   map[string][]string
+	Origin       Origin
+
+	// Version is raised by every change of the row, and of nothing else.
+	Version int64
+}
+
+// A ScopeRow is a scope that a resource server knows, with the id that
+// Keycloak's representations show.
+type ScopeRow struct {
+	ID   string
+	Name Scope
+}
+
+// A Permission is some scopes on one resource, or scopes alone. Permissions
+// appear in tickets, where they are asked for, and in RPTs, once granted.
+type Permission struct {
+	Resource ResourceID `json:"resource,omitempty"` // empty: scopes asked for without a resource
+	Scopes   []Scope    `json:"scopes,omitempty"`   // empty in a ticket: all scopes of the resource
+
+	// Whole says that the resource had no scopes when it was asked for.
+	Whole bool `json:"whole,omitempty"`
+}
+
+// A Ticket is the server's memory of what a resource server asked for on a
+// client's behalf (FedAuthz §4). Its value is a secret of which only the hash
+// is kept.
+type Ticket struct {
+	Hash        []byte // Digest of the value
+	Server      Key    // the resource server it was made for
+	Client      string // client_id it was given to, after a first round; empty until then
+	Subject     string // subject of the first round; empty until then
+	Permissions []Permission
+	Claims      map[string][]string // pushed by the resource server's service account
+	Round       int                 // 1 for the first presentation
+	Issued      time.Time
+	Expires     time.Time
+}
+
+// The states of a permission request.
+const (
+	Pending = "pending"
+	Granted = "granted" // a share, from then on
+	Refused = "denied"  // by the owner; remembered for a while and hidden
+)
+
+// A Request is what a requesting party asked the owner of a resource for: one
+// scope, or the resource as a whole when it has none. A granted one is a share.
+type Request struct {
+	Key          Key
+	ID           string // a UUID
+	Server       Key
+	Resource     Key
+	ResourceID   ResourceID
+	Owner        string
+	Requester    string
+	Scope        Scope  // empty: the resource as a whole
+	ScopeID      string // of the ScopeRow; empty with the scope
+	State        string
+	Created      time.Time
+	Decided      time.Time // when it was last granted or denied
+	Version      int64
+	ResourceName string
+}
+
+// A Share is what an owner granted, as far as a decision is concerned.
+type Share struct {
+	Key      Key
+	ID       string
+	Kind     string // "request", or "policy" for a user-managed policy
+	Name     string
+	Resource Key
+	Scopes   []Scope
+	Users    []string
+	Roles    []string
+	Groups   []string
+	Clients  []string
+	Strategy string // UNANIMOUS, AFFIRMATIVE or CONSENSUS
+	Version  int64
+}
+
+// A Party is who a share may be for.
+type Party struct {
+	ID     string
+	Roles  []string // realm roles by name, client roles as client/role
+	Groups []string
+	Client string // client_id
+}
+
+// An RPT is the row behind a requesting party token: what it grants and what it
+// rests on, so that a withdrawal shows wherever the token is seen again.
+type RPT struct {
+	JTI         string
+	SessionID   string // empty for a service account
+	Subject     string
+	Client      string // azp
+	Server      Key
+	Permissions []Grant
+	Revision    string // of the policy that decided
+	Generation  int64  // of the realm
+	UserVersion int64
+	Expires     time.Time // of the token itself
+	Keep        time.Time // the row is of use until then: that of its refresh token
+}
+
+// A Grant is a permission of an RPT.
+type Grant struct {
+	Resource  ResourceID          `json:"rsid,omitempty"`
+	Name      string              `json:"rsname,omitempty"`
+	Scopes    []Scope             `json:"scopes,omitempty"`
+	Claims    map[string][]string `json:"claims,omitempty"`
+	Version   int64               `json:"version,omitempty"` // of the resource
+	Shares    []GrantShare        `json:"shares,omitempty"`  // that it rests on
+	WithNames bool                `json:"with_names,omitempty"`
+}
+
+// A GrantShare is a share that a grant rests on, with the granted scopes that
+// it covered.
+type GrantShare struct {
+	ID      string  `json:"id"`
+	Version int64   `json:"version"`
+	Scopes  []Scope `json:"scopes,omitempty"` // empty: the resource as a whole
+}
+
+// A Session is a user's sign-in. Access tokens carry its id as `sid`.
+type Session struct {
+	ID      string
+	User    string // subject id
+	Client  string // client_id it began with
+	Scope   string // granted at sign-in, space separated
+	Started time.Time
+	Expires time.Time
+	Ended   bool
+}
+
+// A RefreshToken is the row behind a refresh token (a JWT around its handle).
+// It is used once: rotation spends it and adds its successor.
+type RefreshToken struct {
+	Hash      []byte // Digest of the handle
+	SessionID string
+	Client    string // client_id it is bound to
+	Scope     string
+	RPT       string // jti of the RPT whose permissions it keeps; empty for a plain one
+	Expires   time.Time
+}

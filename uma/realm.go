@@ -1,0 +1,195 @@
+package uma
+
+import (
+	"slices"
+	"time"
+)
+
+// A Key is how the store knows a row. It means nothing outside the store, is
+// positive, and is never shown to a client.
+type Key int64
+
+// An Origin says where a row came from: a realm file or an API.
+type Origin string
+
+// The origins of rows.
+const (
+	FromFile Origin = "file"
+	FromAPI  Origin = "api"
+)
+
+// A Realm is a tenant: its clients, users, keys, resources and policy. Nothing
+// crosses realms.
+type Realm struct {
+	Key         Key
+	Name        string
+	Enabled     bool
+	Profile     string // "keycloak" or "uma2": shapes and words of the realm's own endpoints
+	Lifetimes   Lifetimes
+	SigningAlg  string // RS256, ES256 or EdDSA
+	Policy      PolicySettings
+	TicketReuse bool // tickets stay usable until they expire, for clients that rely on Keycloak's
+	Issuers     []TrustedIssuer
+
+	// Generation is raised by every administrative change of the realm.
+	Generation int64
+}
+
+// Lifetimes are those of what a realm issues.
+type Lifetimes struct {
+	Access, RPT, Refresh, Session, Ticket, PCT time.Duration
+}
+
+// PolicySettings are the `policy` section of a realm file.
+type PolicySettings struct {
+	Bundle         string // folder of the realm's policy files, absolute; empty for the shipped library alone
+	AllOrNothing   bool   // a partial grant is a refusal
+	Timeout        time.Duration
+	MaxPermissions int           // one request resolves to at most so many
+	ResubmitAfter  time.Duration // how long an owner's refusal is remembered
+	Entrypoint     string        // such as data.uma.authz.decision
+}
+
+// A TrustedIssuer is one whose tokens are believed as claim tokens.
+type TrustedIssuer struct {
+	Issuer    string   `json:"issuer"`
+	JWKSURI   string   `json:"jwks_uri,omitempty"`
+	JWKS      []byte   `json:"jwks,omitempty"` // inline, a JWK Set
+	Audiences []string `json:"audiences,omitempty"`
+	Accept    []string `json:"accept,omitempty"` // id_token, access_token
+}
+
+// A Client is an OAuth client of a realm. One with ResourceServer set may
+// register resources and ask for tickets.
+type Client struct {
+	Key    Key
+	ID     string // the public client_id
+	UUID   string // the subject of its service account, and the owner of what that registers
+	Secret []byte // Hasher.Secret of its secret; nil for a public client
+
+	Enabled        bool
+	Public         bool
+	ResourceServer bool
+	ServiceAccount bool
+	PasswordGrant  bool
+
+	Roles              []string            // of its service account
+	ClientRoles        map[string][]string // the same
+	Groups             []string            // the same
+	Claims             map[string]any      // the same
+	WebOrigins         []string
+	ClaimsRedirectURIs []string
+	Scopes             []Scope // pre-registered for the grant's `scope` (§3.3.1)
+	Origin             Origin
+}
+
+// ServiceAccountName is the username of the client's service account.
+func (c *Client) ServiceAccountName() string { return "service-account-" + c.ID }
+
+// A User is a local user of a realm.
+type User struct {
+	Key         Key
+	ID          string // a UUID: the subject of its tokens
+	Username    string
+	Password    string // Hasher.Password of its password
+	Enabled     bool
+	Roles       []string
+	ClientRoles map[string][]string
+	Groups      []string
+	Claims      map[string]any
+	Origin      Origin
+
+	// Version is raised by every change of the row that a decision may see.
+	Version int64
+}
+
+// A SigningKey is a key pair of a realm. The private half is sealed.
+type SigningKey struct {
+	KID     string
+	Alg     string // RS256, ES256 or EdDSA
+	Public  []byte // PKIX, ASN.1 DER
+	Sealed  []byte // the private key, PKCS #8, sealed by the key-encryption key
+	Created time.Time
+
+	// Active is the one that signs. A retired key stays published until the
+	// last token it signed has expired.
+	Active  bool
+	Expires time.Time // of a retired key; zero while active
+}
+
+// A Snapshot is what a request needs of a realm's configuration, read together.
+// It is shared and must not be changed.
+type Snapshot struct {
+	Realm   Realm
+	Clients map[string]*Client // by client_id
+	ByUUID  map[string]*Client
+	ByKey   map[Key]*Client
+	Keys    []SigningKey // active and published ones
+}
+
+// NewSnapshot indexes the clients of a realm.
+func NewSnapshot(r Realm, clients []*Client, keys []SigningKey) *Snapshot {
+	s := &Snapshot{
+		Realm: r, Keys: keys,
+		Clients: make(map[string]*Client, len(clients)),
+		ByUUID:  make(map[string]*Client, len(clients)),
+		ByKey:   make(map[Key]*Client, len(clients)),
+	}
+	for _, c := range clients {
+		s.Clients[c.ID], s.ByUUID[c.UUID], s.ByKey[c.Key] = c, c, c
+	}
+	return s
+}
+
+// SigningKey returns the key that signs for the algorithm of the realm, or nil.
+func (s *Snapshot) SigningKey() *SigningKey {
+	i := slices.IndexFunc(s.Keys, func(k SigningKey) bool { return k.Active && k.Alg == s.Realm.SigningAlg })
+	if i < 0 {
+		return nil
+	}
+	return &s.Keys[i]
+}
+
+// AllowsOrigin reports whether a web origin is registered for any client of the
+// realm: what a preflight, which names no client, is answered by.
+func (s *Snapshot) AllowsOrigin(origin string) bool {
+	for _, c := range s.Clients {
+		if c.Enabled && slices.Contains(c.WebOrigins, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// A RealmSpec is what a realm file asks for. Secrets in it are plain: they are
+// hashed on their way to the store and never shown.
+type RealmSpec struct {
+	Realm     Realm
+	Clients   []ClientSpec
+	Users     []UserSpec
+	Scopes    map[string][]Scope // by resource server: known beside those of its resources
+	Resources []ResourceSpec
+	Content   []byte // the file with its secrets resolved, for the keyed fingerprint
+}
+
+// A ClientSpec is a client and its secret, in clear or as `sha256:HEX`.
+type ClientSpec struct {
+	Client
+	PlainSecret string
+	SecretHash  string
+}
+
+// A UserSpec is a user and its password, in clear or as an argon2id PHC string.
+type UserSpec struct {
+	User
+	PlainPassword string
+	PasswordHash  string
+}
+
+// A ResourceSpec is a resource, its resource server by client_id and its owner
+// by username; an empty owner is the resource server itself.
+type ResourceSpec struct {
+	Resource
+	ServerID  string
+	OwnerName string
+}

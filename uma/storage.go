@@ -1,0 +1,416 @@
+package uma
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Store is all that must outlive a request. The interfaces below are its roles;
+// store/storetest holds every promise made here as a test.
+//
+// Reads that belong together share a View. Each writing method is one entry of
+// the writer's batch: it happens whole or not at all, it has reached the disk
+// when the method returns nil, and it returns ErrBusy without effect when the
+// queue is full. Times are kept to the millisecond, in UTC. Names and ids differ by
+// case unless a method says otherwise.
+type Store interface {
+	Realms
+	Registrar
+	Tickets
+	Sharing
+	Sessions
+	Committer
+	Decisions
+
+	// View returns a consistent reading of the store, as of now.
+	View(ctx context.Context) (View, error)
+}
+
+// A View is one consistent reading of the store, for one goroutine. Close it.
+type View interface {
+	io.Closer
+	Users
+	Resources
+	Shares
+	Tokens
+}
+
+// Realms keeps the configuration: realms, clients, users, keys.
+type Realms interface {
+	// Generation is raised by every administrative change, of any realm.
+	Generation(ctx context.Context) (int64, error)
+
+	// Snapshot returns a realm with its clients and published keys (active ones
+	// and those that have not expired by now), or ErrNotFound.
+	Snapshot(ctx context.Context, realm string, now time.Time) (*Snapshot, error)
+
+	// RealmNames lists the realms, sorted.
+	RealmNames(ctx context.Context) ([]string, error)
+
+	// ApplyRealm makes the realm what the change says; see RealmChange. Big
+	// changes commit in batches, the generation last.
+	ApplyRealm(ctx context.Context, c *RealmChange) (*RealmReport, error)
+
+	// RealmFingerprint returns what the last ApplyRealm of the realm stored,
+	// nil if there was none.
+	RealmFingerprint(ctx context.Context, realm string) ([]byte, error)
+
+	// AddKey makes k the active key of its algorithm and retires the one before,
+	// which expires then, and raises the generation. With a zero expires it adds
+	// k only if the algorithm has no active key, and does nothing otherwise.
+	AddKey(ctx context.Context, realm string, k SigningKey, expires time.Time) error
+
+	// Sealed returns a sealed secret of the server, or ErrNotFound.
+	Sealed(ctx context.Context, name string) ([]byte, error)
+
+	// PutSealed keeps a sealed secret unless there is one of that name, and
+	// returns the one that is kept.
+	PutSealed(ctx context.Context, name string, sealed []byte) ([]byte, error)
+
+	// AnySealed reports whether anything sealed is kept: keys or secrets.
+	AnySealed(ctx context.Context) (bool, error)
+}
+
+// A RealmChange is a realm file on its way into the store: secrets hashed, ids
+// made for what is new (they are used only for rows that are not there yet).
+//
+// File rows of the realm that the change does not name are removed. Clients,
+// users, resources and scopes are known by client_id, username, id or else
+// (server, owner, name), and (server, name). A file row that meets an API row
+// of its key adopts it, shares and requests kept. Removing a client, user,
+// resource or scope that other rows hang on (resources, requests, sessions)
+// needs Prune: without it nothing at all is changed and the report lists them
+// with ErrPrune, or, with Lenient, such clients and users are disabled, such resources and
+// scopes stay, and the report says so. Decision records always stay.
+type RealmChange struct {
+	Realm       Realm
+	Clients     []*Client
+	Users       []*User
+	Scopes      map[string][]ScopeRow // by client_id of the resource server
+	Resources   []ResourceChange
+	Fingerprint []byte
+	Prune       bool
+	Lenient     bool
+	Progress    func(done, total int) // may be nil
+	Now         time.Time
+}
+
+// A ResourceChange is a resource with its server by client_id and its owner by
+// username; an empty owner is the resource server itself.
+type ResourceChange struct {
+	Resource
+	ServerID  string
+	OwnerName string
+	ScopeIDs  []string // for scopes that are new, in the order of Scopes
+}
+
+// A RealmReport says what ApplyRealm did, a line each: "client photoz-api".
+type RealmReport struct {
+	Created, Updated, Adopted, Removed, Disabled []string
+	Kept                                         []string // hang on others; would be removed with Prune
+	Drifted                                      []string // file rows changed over an API since, now reset
+}
+
+// Users reads local users.
+type Users interface {
+	// User returns the user with the given subject id, or ErrNotFound.
+	User(ctx context.Context, realm Key, id string) (*User, error)
+
+	// UserByName is the same by username, without case.
+	UserByName(ctx context.Context, realm Key, username string) (*User, error)
+
+	// Usernames returns the names of the users with these ids; ids of no user
+	// are left out.
+	Usernames(ctx context.Context, realm Key, ids []string) (map[string]string, error)
+}
+
+// Resources reads what resource servers registered. All methods stay inside
+// one resource server: what another registered is not found.
+type Resources interface {
+	// Resource returns one by its id, or ErrNotFound.
+	Resource(ctx context.Context, server Key, id ResourceID) (*Resource, error)
+
+	// ResourcesByID returns those that exist, in no order.
+	ResourcesByID(ctx context.Context, server Key, ids []ResourceID) ([]*Resource, error)
+
+	// ResourceByName returns the one of that name and owner, or ErrNotFound.
+	ResourceByName(ctx context.Context, server Key, owner, name string) (*Resource, error)
+
+	// Select returns at most limit resources that q describes, by name then id.
+	Select(ctx context.Context, server Key, q Selection, limit int) ([]*Resource, error)
+
+	// KnownScopes returns those of names that the resource server knows.
+	KnownScopes(ctx context.Context, server Key, names []Scope) ([]ScopeRow, error)
+
+	// TypeScopes returns those of names that some resource of that type, owned
+	// by the resource server itself, has.
+	TypeScopes(ctx context.Context, server Key, typ string, names []Scope) ([]Scope, error)
+
+	// URIShapes returns the distinct template shapes (see URIKey) of the URIs of
+	// resources that the resource server owns itself.
+	URIShapes(ctx context.Context, server Key) ([]string, error)
+
+	// URICandidates returns the URIs, of resources owned by the resource server
+	// itself, whose URIKey is among keys.
+	URICandidates(ctx context.Context, server Key, keys []string) ([]URICandidate, error)
+
+	// Find returns a page of the resources that match f, by name then id.
+	// max < 0 is no limit; then pages are read as the caller consumes them.
+	Find(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
+}
+
+// A URICandidate is a registered URI and its resource.
+type URICandidate struct {
+	URI      string
+	Resource ResourceID
+}
+
+// A Selection names a set of resources by one of the keys that requests may
+// name. Exactly one of the groups of fields is used.
+type Selection struct {
+	// Owner, and with Type only those of that type.
+	Owner string
+
+	// NotOwner: those of Type whose owner is another.
+	NotOwner string
+
+	// Type alone: those of that type, whoever owns them.
+	Type string
+
+	// AnyScope: those that have at least one of these.
+	AnyScope []Scope
+
+	// URI: those that have a URI with this FoldURI.
+	URI string
+}
+
+// A ResourceFilter is what a listing is narrowed to; empty fields do not narrow.
+type ResourceFilter struct {
+	ID        ResourceID
+	Name      string // without case, a part, unless ExactName
+	ExactName bool
+	URI       string // FoldURI of it
+	Owner     string // subject id
+	Type      string // without case, a part
+	Scope     string // a part of a scope's name
+}
+
+// Shares reads what owners shared and were asked for.
+type Shares interface {
+	// SharesFor returns the shares of these resources with the party's id,
+	// roles, groups or client: granted requests among them, kind "request".
+	SharesFor(ctx context.Context, p *Party, resources []Key) ([]Share, error)
+
+	// RequestsBy returns the requests of one party for these resources that are
+	// pending, or were denied after since.
+	RequestsBy(ctx context.Context, requester string, resources []Key, since time.Time) ([]Request, error)
+
+	// SharedWith returns at most limit granted requests of one party at one
+	// resource server, by resource name; with a name only those for resources
+	// of that name.
+	SharedWith(ctx context.Context, server Key, requester, name string, limit int) ([]Request, error)
+
+	// Request returns one by its id, or ErrNotFound.
+	Request(ctx context.Context, server Key, id string) (*Request, error)
+
+	// FindRequests returns a page of requests by id, denied ones left out.
+	// max < 0 is no limit.
+	FindRequests(ctx context.Context, server Key, f RequestFilter, first, max int) ([]Request, error)
+
+	// CountRequests counts what FindRequests would return without a page.
+	CountRequests(ctx context.Context, server Key, f RequestFilter) (int, error)
+}
+
+// A RequestFilter is what a listing of requests is narrowed to; empty fields do
+// not narrow.
+type RequestFilter struct {
+	Resource  ResourceID
+	ScopeID   string // id or name
+	Owner     string
+	Requester string
+	Party     string // owner or requester: all that a user may see
+	Granted   *bool
+}
+
+// Tokens reads what tokens and tickets stand on.
+type Tokens interface {
+	// Ticket returns a ticket that is neither spent nor expired, or ErrNotFound.
+	Ticket(ctx context.Context, realm Key, hash []byte, now time.Time) (*Ticket, error)
+
+	// TokenState is whether a token is revoked, and its session; nil for a
+	// token without one, ErrNotFound for a session that is unknown.
+	TokenState(ctx context.Context, realm Key, jti, session string) (revoked bool, s *Session, err error)
+
+	// RPT returns the row of an RPT, or ErrNotFound.
+	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
+
+	// Standing returns, of the resources and shares that grants rest on, those
+	// that are still there with their present version and scopes. A share of a
+	// resource that is no longer owner-managed is not there.
+	Standing(ctx context.Context, server Key, grants []Grant) (*Standing, error)
+
+	// RefreshToken returns a refresh token that has not expired, spent or not,
+	// or ErrNotFound.
+	RefreshToken(ctx context.Context, realm Key, hash []byte, now time.Time) (t *RefreshToken, spent bool, err error)
+}
+
+// Standing is what is left of what grants rest on.
+type Standing struct {
+	Resources map[ResourceID]*Resource
+	Shares    map[string]*Share // by id
+	Scopes    map[Scope]bool    // known to the resource server, of those granted without a resource
+}
+
+// Registrar changes resources.
+type Registrar interface {
+	// CreateResource keeps a new resource and makes the scopes that the resource
+	// server does not know yet, with ids from newID. It fills r.Key and
+	// r.Version. ErrConflict: the owner has one of that name there.
+	CreateResource(ctx context.Context, r *Resource, newID func() string) error
+
+	// ReplaceResource replaces name, display name, type, URIs, icon, owner
+	// management, scopes, and, unless they are nil, attributes of the resource
+	// with r.Server and r.ID. Requests for scopes that are gone are removed.
+	// ErrNotFound, ErrConflict as above.
+	ReplaceResource(ctx context.Context, r *Resource, newID func() string) error
+
+	// DeleteResource removes it with all requests for it. ErrNotFound.
+	DeleteResource(ctx context.Context, server Key, id ResourceID) error
+}
+
+// Tickets keeps permission tickets.
+type Tickets interface {
+	SaveTicket(ctx context.Context, realm Key, t *Ticket) error
+}
+
+// Sharing changes requests.
+type Sharing interface {
+	// CreateRequest keeps a request or share. ErrConflict: there is one of that
+	// resource, requester and scope (a denied one is replaced). ErrNotFound:
+	// the resource or the scope of it is gone.
+	CreateRequest(ctx context.Context, r *Request) error
+
+	// DecideRequest makes a pending request granted or denied, and a granted
+	// one denied: removed, then, not remembered. ErrNotFound.
+	DecideRequest(ctx context.Context, server Key, id string, grant bool, now time.Time) error
+
+	// DeleteRequest removes it. ErrNotFound.
+	DeleteRequest(ctx context.Context, server Key, id string) error
+}
+
+// Sessions keeps sessions, refresh tokens and revocations.
+type Sessions interface {
+	// StartSession keeps a session with its first refresh token.
+	StartSession(ctx context.Context, realm Key, s *Session, t *RefreshToken) error
+
+	// Rotate spends a refresh token and keeps its successor, with the row of
+	// the RPT that comes with it, if any. Of any number of calls with one hash,
+	// however they race, one succeeds; the rest get ErrSpent and end the
+	// session. ErrNotFound: unknown, expired, or its session has ended.
+	Rotate(ctx context.Context, realm Key, hash []byte, next *RefreshToken, rpt *RPT, now time.Time) error
+
+	// EndSession ends a session and all that was issued in it. Unknown: no error.
+	EndSession(ctx context.Context, realm Key, id string) error
+
+	// Revoke makes a token inactive. The row is kept until the token expires.
+	Revoke(ctx context.Context, realm Key, jti string, expires time.Time) error
+}
+
+// Committer settles token requests.
+type Committer interface {
+	// Commit does all of a settlement or nothing. The ticket comes first:
+	// ErrSpent when it was used or has expired. Then, with RestsOn, what the
+	// grant rests on: a *MovedError when something of it changed.
+	Commit(ctx context.Context, s *Settlement) error
+}
+
+// A MovedError says what changed under a settlement. It is an ErrMoved.
+type MovedError struct {
+	Party bool // the user or the realm's generation: ask again who is asking
+}
+
+func (e *MovedError) Error() string { return ErrMoved.Error() }
+
+// Is makes errors.Is(err, ErrMoved) true.
+func (e *MovedError) Is(target error) bool { return target == ErrMoved }
+
+// A Settlement is everything that one token request changes.
+type Settlement struct {
+	Realm     Key
+	Now       time.Time
+	Ticket    []byte    // hash of the ticket presented; nil without one
+	Reusable  bool      // the ticket stays (it must still be there)
+	RestsOn   *Rests    // nil: nothing is granted
+	Records   []Record  // of every decision made
+	Successor *Ticket   // for need_info
+	Requests  []Request // to submit: existing ones stay as they are
+	RPT       *RPT
+	Refresh   *RefreshToken
+}
+
+// Rests are the rows that a grant rests on, with the versions it saw.
+type Rests struct {
+	Generation  int64
+	User        string // subject id; empty for a service account
+	UserVersion int64
+	Resources   map[Key]int64
+	Shares      map[Key]int64 // of granted requests
+}
+
+// A Record is a decision record: an OPA decision log event and the columns it
+// is found by.
+type Record struct {
+	Seq      int64
+	ID       string
+	Batch    string
+	Realm    string
+	Time     time.Time
+	Kind     string // of the input
+	Outcome  string // granted, partial, need_info, submitted, denied, error
+	Subject  string
+	Client   string
+	Server   string // client_id
+	Resource ResourceID
+	Revision string
+	Rules    []string // labels of rules that held, "team/rule"
+	Event    []byte   // masked JSON
+}
+
+// Decisions keeps decision records and the policies they were made by. Records
+// are written by Commit.
+type Decisions interface {
+	// FindDecisions returns a page of records, newest first.
+	FindDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Record, error)
+
+	// Decision returns one by its decision_id, or ErrNotFound.
+	Decision(ctx context.Context, id string) (*Record, error)
+
+	// DecisionsAfter returns at most limit records that follow seq, in order.
+	DecisionsAfter(ctx context.Context, seq int64, limit int) ([]Record, error)
+
+	// LastDecision is the highest seq, 0 without any.
+	LastDecision(ctx context.Context) (int64, error)
+
+	// SaveRevision keeps the sources of a policy revision, once.
+	SaveRevision(ctx context.Context, r *Revision) error
+
+	// Revision returns one by its hash, or ErrNotFound.
+	Revision(ctx context.Context, hash string) (*Revision, error)
+}
+
+// A DecisionFilter narrows a search; empty fields do not.
+type DecisionFilter struct {
+	Realm, Subject, Client, Outcome string
+	Resource                        ResourceID
+	Since, Until                    time.Time
+	Before                          int64 // seq: the next page
+}
+
+// A Revision is a policy that was in force: its sources by path.
+type Revision struct {
+	Hash    string
+	Realm   string
+	Sources map[string]string
+	Since   time.Time
+}

@@ -1,0 +1,148 @@
+package uma
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+)
+
+// The `typ` claims of the tokens this server signs, as Keycloak writes them.
+const (
+	TypeBearer  = "Bearer"  // access tokens and RPTs
+	TypeID      = "ID"      // ID tokens
+	TypeRefresh = "Refresh" // refresh tokens
+)
+
+// Claims are those of a token that this server signs. See clients.md §1 for
+// which client reads what.
+type Claims struct {
+	ID              string             `json:"jti"`
+	Issuer          string             `json:"iss"`
+	Audience        Audience           `json:"aud,omitempty"`
+	Subject         string             `json:"sub"`
+	Type            string             `json:"typ"`
+	AuthorizedParty string             `json:"azp"`
+	ClientID        string             `json:"client_id,omitempty"`
+	SessionID       string             `json:"sid,omitempty"`
+	ACR             string             `json:"acr,omitempty"`
+	AuthTime        int64              `json:"auth_time,omitempty"`
+	Nonce           string             `json:"nonce,omitempty"`
+	Scope           string             `json:"scope,omitempty"`
+	RealmAccess     *RoleSet           `json:"realm_access,omitempty"`
+	ResourceAccess  map[string]RoleSet `json:"resource_access,omitempty"`
+	Groups          []string           `json:"groups,omitempty"`
+	Username        string             `json:"preferred_username,omitempty"`
+	AllowedOrigins  []string           `json:"allowed-origins,omitempty"`
+	Authorization   *Authorization     `json:"authorization,omitempty"`
+	Handle          string             `json:"handle,omitempty"` // of a refresh token
+	IssuedAt        int64              `json:"iat"`
+	Expires         int64              `json:"exp"`
+
+	// Extra are the user's own claims (email, given_name, ...), written beside
+	// the others; none of them may have the name of one of those.
+	Extra map[string]any `json:"-"`
+}
+
+// A RoleSet is the value of realm_access and of a member of resource_access.
+type RoleSet struct {
+	Roles []string `json:"roles"`
+}
+
+// Authorization is what makes an access token an RPT.
+type Authorization struct {
+	Permissions []GrantedPermission `json:"permissions"`
+}
+
+// A GrantedPermission is a permission as RPTs and `response_mode=permissions`
+// show it.
+type GrantedPermission struct {
+	Scopes []Scope             `json:"scopes,omitempty"`
+	Claims map[string][]string `json:"claims,omitempty"`
+	ID     ResourceID          `json:"rsid,omitempty"`
+	Name   string              `json:"rsname,omitempty"`
+}
+
+// An Audience is written as a string when it is one, else as an array.
+type Audience []string
+
+// MarshalJSON implements json.Marshaler.
+func (a Audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *Audience) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		var s string
+		err := json.Unmarshal(b, &s)
+		*a = Audience{s}
+		return err
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// Issuer makes the realm's tokens and keys.
+type Issuer interface {
+	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
+	Sign(s *Snapshot, c *Claims) (string, error)
+
+	// SignRefresh signs a refresh token, which only this server reads (HS256).
+	SignRefresh(s *Snapshot, c *Claims) (string, error)
+
+	// NewKey makes a key pair for an algorithm, sealed, active and created now.
+	NewKey(alg string) (SigningKey, error)
+}
+
+// Verifier reads tokens that this server signed. An error never quotes them.
+type Verifier interface {
+	// Verify checks signature (by any key of the snapshot), issuer, and that the
+	// token has an expiry and a known typ. It does not look at the clock nor at
+	// sessions, audiences or revocation: that is the caller's part.
+	Verify(s *Snapshot, issuer, raw string) (*Claims, error)
+
+	// VerifyRefresh does the same for refresh tokens.
+	VerifyRefresh(s *Snapshot, issuer, raw string) (*Claims, error)
+
+	// KeySet is the JWK Set of the snapshot's keys, JSON (RFC 7517).
+	KeySet(s *Snapshot) ([]byte, error)
+}
+
+// Hasher makes what is kept of secrets.
+type Hasher interface {
+	// Password hashes with argon2id: slow on purpose, one at a time.
+	Password(ctx context.Context, plain string) (string, error)
+
+	// CheckPassword compares. With an empty hash it takes as long, and is false.
+	CheckPassword(ctx context.Context, hash, plain string) (bool, error)
+
+	// Secret is HMAC-SHA-256 of SHA-256(plain) under a sealed key.
+	Secret(plain string) []byte
+
+	// SecretFromHash is the same from `sha256:HEX`, the SHA-256 of the secret.
+	SecretFromHash(hash string) ([]byte, error)
+
+	// Fingerprint is a keyed digest of the content of a realm file.
+	Fingerprint(content []byte) []byte
+}
+
+// Digest is the form in which a secret of 32 random bytes is kept.
+func Digest(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// newSecret returns 32 random bytes in base64url: a ticket or a handle (§5.4).
+func newSecret() string {
+	b := make([]byte, 32)
+	rand.Read(b) // never fails, see its documentation
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// unix is a moment as JWTs write it.
+func unix(t time.Time) int64 { return t.Unix() }
