@@ -1,0 +1,274 @@
+package uma
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// A uriPattern is a registered URI, taken apart for matching.
+type uriPattern struct {
+	head  string   // compared as it is, see splitURI
+	fixed []string // a segment each; one with {name} stands for any that is not empty
+	tail  string   // "", "*" or "*.ext"
+}
+
+func parsePattern(pattern string) uriPattern {
+	head, segments := splitURI(pattern)
+	p := uriPattern{head: head, fixed: segments}
+	if n := len(segments); n > 0 {
+		last := segments[n-1]
+		if last == "*" || strings.HasPrefix(last, "*.") && last != "*." {
+			p.fixed, p.tail = segments[:n-1], last
+		}
+	}
+	return p
+}
+
+// String returns the pattern without its trailing slashes.
+func (p uriPattern) String() string {
+	if p.tail == "" {
+		return joinURI(p.head, p.fixed)
+	}
+	return joinURI(p.head, slices.Concat(p.fixed, []string{p.tail}))
+}
+
+func (p uriPattern) isTemplate() bool {
+	return slices.ContainsFunc(p.fixed, isTemplateSegment)
+}
+
+func isTemplateSegment(segment string) bool {
+	_, after, found := strings.Cut(segment, "{")
+	return found && strings.IndexByte(after, '}') > 0
+}
+
+// match reports whether p matches the URI of this head and these segments.
+//
+// The tail "*.ext" matches in its directory and at any depth below it, as /*.html
+// has always meant every page of a site, but never beside the directory.
+func (p uriPattern) match(head string, segments []string) bool {
+	n := len(p.fixed)
+	if head != p.head || len(segments) < n {
+		return false
+	}
+	for i, want := range p.fixed {
+		got := segments[i]
+		if got != want && (got == "" || !isTemplateSegment(want)) {
+			return false
+		}
+	}
+	switch p.tail {
+	case "":
+		return len(segments) == n
+	case "*":
+		return true
+	}
+	return len(segments) > n && strings.HasSuffix(segments[len(segments)-1], p.tail[1:])
+}
+
+// MatchURI reports whether pattern, a registered URI, matches path, which must come
+// from NormalizeURI. The pattern is taken literally and with case: one that is
+// itself not in normal form matches nothing, but for a trailing slash.
+func MatchURI(pattern, path string) bool {
+	head, segments := splitURI(path)
+	return parsePattern(pattern).match(head, segments)
+}
+
+// URIKey returns the key under which a registered URI is stored for matching, and
+// the shape of a template, which is empty for what is no template.
+//
+// The key is the pattern with {} for each template segment and with only the last
+// extension of a suffix pattern, so that a path has one suffix key for each
+// directory whatever dots it has. Patterns of one key need not match the same: what
+// the keys find is matched afterwards.
+//
+// The shape has a letter for each fixed segment, l for literal and t for template,
+// then * for a trailing /* or . for a trailing /*.ext:
+//
+//	/album/1               /album/1               ""
+//	/docs/*.tar.gz         /docs/*.gz             ""
+//	/resources/{a}/{b}/*   /resources/{}/{}/*     "ltt*"
+func URIKey(pattern string) (key, shape string) {
+	p := parsePattern(pattern)
+	var letters strings.Builder
+	filled := make([]string, 0, len(p.fixed)+1)
+	for _, segment := range p.fixed {
+		if isTemplateSegment(segment) {
+			letters.WriteByte('t')
+			segment = "{}"
+		} else {
+			letters.WriteByte('l')
+		}
+		filled = append(filled, segment)
+	}
+	switch {
+	case p.tail == "*":
+		letters.WriteByte('*')
+		filled = append(filled, "*")
+	case p.tail != "":
+		letters.WriteByte('.')
+		filled = append(filled, "*"+lastExtension(p.tail))
+	}
+	if p.isTemplate() {
+		shape = letters.String()
+	}
+	return joinURI(p.head, filled), shape
+}
+
+// lastExtension returns what follows the last dot of a segment, with the dot, or
+// nothing if it has no dot.
+func lastExtension(segment string) string {
+	i := strings.LastIndexByte(segment, '.')
+	if i < 0 {
+		return ""
+	}
+	return segment[i:]
+}
+
+// CandidateKeys returns the keys (see URIKey) of every pattern that may match path,
+// which must come from NormalizeURI, given the shapes of the templates there are.
+// They are sorted and distinct, about two for each segment of path and one for each
+// shape.
+func CandidateKeys(path string, shapes []string) []string {
+	head, segments := splitURI(path)
+	keys := []string{joinURI(head, segments)}
+	var extension string
+	if n := len(segments); n > 0 {
+		extension = lastExtension(segments[n-1])
+	}
+	prefix := head
+	for i := 0; len(prefix) <= maxURIBytes; i++ { // nothing longer is registered
+		keys = append(keys, prefix+"/*")
+		if i == len(segments) {
+			break
+		}
+		if extension != "" {
+			keys = append(keys, prefix+"/*"+extension)
+		}
+		prefix += "/" + segments[i]
+	}
+	for _, shape := range shapes {
+		if key, ok := fillShape(shape, head, segments, extension); ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// fillShape returns the key that a template of this shape has if it matches the URI
+// of this head and these segments. Not ok means that none can.
+func fillShape(shape, head string, segments []string, extension string) (key string, ok bool) {
+	letters := strings.TrimRight(shape, "*.")
+	n := len(letters)
+	if n == 0 || n > len(segments) {
+		return "", false
+	}
+	filled := slices.Clone(segments[:n])
+	for i := range filled {
+		if letters[i] != 't' {
+			continue
+		}
+		if filled[i] == "" {
+			return "", false
+		}
+		filled[i] = "{}"
+	}
+	switch shape[n:] {
+	case "":
+		ok = len(segments) == n
+	case "*":
+		ok = true
+		filled = append(filled, "*")
+	case ".":
+		ok = len(segments) > n && extension != ""
+		filled = append(filled, "*"+extension)
+	}
+	return joinURI(head, filled), ok
+}
+
+// The ways in which a pattern matches, the best first.
+const (
+	matchExact    = iota
+	matchRoot     // /resources/* for /resources
+	matchTemplate // most segments, the wildcard's too, then fewest parameters
+	matchSuffix   // the longest pattern
+	matchBelow    // a wildcard: most segments
+)
+
+// A uriRank says how well a pattern matches. The smallest is best.
+type uriRank struct {
+	class, segments, braces int
+	open                    int // 1 for a template that ends in a wildcard
+	length                  int
+
+	// text decides between patterns that are equally good, so that the answer does
+	// not depend on the order in which they were stored. It prefers the template
+	// that is literal for longer, since { sorts after letters and digits.
+	text string
+}
+
+func (r uriRank) compare(o uriRank) int {
+	return cmp.Or(
+		cmp.Compare(r.class, o.class),
+		cmp.Compare(o.segments, r.segments),
+		cmp.Compare(r.braces, o.braces),
+		cmp.Compare(r.open, o.open),
+		cmp.Compare(o.length, r.length),
+		strings.Compare(r.text, o.text),
+	)
+}
+
+// rank says how well p matches a URI that it does match.
+func (p uriPattern) rank(path string, segments []string) uriRank {
+	r := uriRank{text: p.String()}
+	switch {
+	case r.text == path:
+		r.class = matchExact
+	case p.isTemplate():
+		r.class = matchTemplate
+		r.segments = strings.Count(r.text, "/")
+		r.braces = strings.Count(r.text, "{")
+		r.open = min(len(p.tail), 1)
+	case p.tail == "*" && len(p.fixed) == len(segments):
+		r.class = matchRoot
+	case p.tail == "*":
+		r.class = matchBelow
+		r.segments = len(p.fixed)
+	default:
+		r.class = matchSuffix
+		r.length = len(r.text)
+	}
+	return r
+}
+
+// BestMatches returns, in ascending order, the indexes of those patterns that match
+// path best: more than one where several resources have registered the same
+// pattern, none where nothing matches. The path must come from NormalizeURI. The
+// order of preference is: exact; a wildcard whose root is the path; the template
+// with most segments, then fewest parameters; the longest suffix pattern; the
+// wildcard with most segments.
+func BestMatches(path string, patterns []string) []int {
+	head, segments := splitURI(path)
+	path = joinURI(head, segments)
+	var best uriRank
+	var indexes []int
+	for i, pattern := range patterns {
+		p := parsePattern(pattern)
+		if !p.match(head, segments) {
+			continue
+		}
+		rank := p.rank(path, segments)
+		order := -1
+		if len(indexes) > 0 {
+			order = rank.compare(best)
+		}
+		switch {
+		case order < 0:
+			best, indexes = rank, []int{i}
+		case order == 0:
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
