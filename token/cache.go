@@ -1,0 +1,49 @@
+package token
+
+import "sync"
+
+// A cache keeps at least the last limit values used and at most twice as many.
+// It has two generations: what is used moves into the young one, and when that
+// is full the old one is dropped whole.
+type cache[K comparable, V any] struct {
+	limit int
+
+	mu         sync.Mutex
+	young, old map[K]V
+}
+
+func newCache[K comparable, V any](limit int) *cache[K, V] {
+	return &cache[K, V]{limit: limit, young: make(map[K]V)}
+}
+
+func (c *cache[K, V]) get(key K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.young[key]
+	if ok {
+		return v, true
+	}
+	v, ok = c.old[key]
+	if ok {
+		c.keep(key, v)
+	}
+	return v, ok
+}
+
+// add keeps v unless another call was first, and returns what is kept.
+func (c *cache[K, V]) add(key K, v V) V {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if first, ok := c.young[key]; ok {
+		return first
+	}
+	c.keep(key, v)
+	return v
+}
+
+func (c *cache[K, V]) keep(key K, v V) {
+	if len(c.young) >= c.limit {
+		c.old, c.young = c.young, make(map[K]V)
+	}
+	c.young[key] = v
+}

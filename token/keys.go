@@ -1,0 +1,240 @@
+package token
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"example.com/umpire/uma"
+)
+
+// Keys signs and verifies the tokens of all realms.
+type Keys struct {
+	vault   *Vault
+	refresh []byte // what the realms' refresh keys are derived from
+	now     func() time.Time
+
+	private  *cache[string, crypto.Signer] // by kid
+	publics  *cache[publicID, *publicKey]
+	verified *cache[verifiedID, *uma.Claims]
+}
+
+var (
+	_ uma.Issuer   = (*Keys)(nil)
+	_ uma.Verifier = (*Keys)(nil)
+)
+
+// NewKeys returns a Keys whose signing keys are sealed by v. The secret is the
+// server's HMAC key of 32 bytes, the same that NewHasher takes: keys derived
+// from it differ by purpose.
+func NewKeys(v *Vault, secret []byte, now func() time.Time) (*Keys, error) {
+	refresh, err := derive(secret, "refresh tokens")
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{
+		vault: v, refresh: refresh, now: now,
+		private:  newCache[string, crypto.Signer](1000),
+		publics:  newCache[publicID, *publicKey](1000),
+		verified: newCache[verifiedID, *uma.Claims](maxVerified),
+	}, nil
+}
+
+// derive returns the key of 32 bytes for one purpose.
+func derive(secret []byte, purpose string) ([]byte, error) {
+	if len(secret) != keyBytes {
+		return nil, fmt.Errorf("the server's key has %d bytes, not %d", len(secret), keyBytes)
+	}
+	key, err := hkdf.Expand(sha256.New, secret, "umpire "+purpose, keyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of %s: %w", purpose, err)
+	}
+	return key, nil
+}
+
+// NewKey implements uma.Issuer. The kid is the thumbprint of RFC 7638.
+func (k *Keys) NewKey(alg string) (uma.SigningKey, error) {
+	signer, err := generate(alg)
+	if err != nil {
+		return uma.SigningKey{}, fmt.Errorf("make a key: %w", err)
+	}
+	j, err := newJWK(alg, signer.Public())
+	if err != nil {
+		return uma.SigningKey{}, fmt.Errorf("make a key: %w", err)
+	}
+	kid := j.thumbprint()
+	public, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		return uma.SigningKey{}, fmt.Errorf("encode a public key: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		return uma.SigningKey{}, fmt.Errorf("encode a private key: %w", err)
+	}
+	return uma.SigningKey{
+		KID: kid, Alg: alg, Public: public, Sealed: k.vault.Seal(private, keyContext(kid)),
+		Created: k.now().UTC(), Active: true,
+	}, nil
+}
+
+func generate(alg string) (crypto.Signer, error) {
+	switch alg {
+	case rs256:
+		return rsa.GenerateKey(rand.Reader, minRSABits)
+	case es256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case edDSA:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}
+	return nil, fmt.Errorf("no algorithm %q", alg)
+}
+
+// keyContext binds a sealed private key to its kid, and so to its public half.
+func keyContext(kid string) []byte { return []byte("signing key " + kid) }
+
+// signer returns the private half of a key, opened once.
+func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
+	if s, ok := k.private.get(key.KID); ok {
+		return s, nil
+	}
+	der, err := k.vault.Open(key.Sealed, keyContext(key.KID))
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil { // err could quote the key
+		return nil, errors.New("signing key " + key.KID + " is no private key in PKCS #8")
+	}
+	s, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("signing key %s cannot sign", key.KID)
+	}
+	return k.private.add(key.KID, s), nil
+}
+
+// A publicKey is a published key, parsed once.
+type publicKey struct {
+	key    crypto.PublicKey
+	method jwt.SigningMethod
+	jwk    jwk
+
+	// The first segment of every token it signs, by the token's typ claim.
+	headers map[string]string
+}
+
+type publicID struct{ kid, alg, der string }
+
+func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
+	id := publicID{key.KID, key.Alg, string(key.Public)}
+	if p, ok := k.publics.get(id); ok {
+		return p, nil
+	}
+	parsed, err := x509.ParsePKIXPublicKey(key.Public)
+	if err != nil {
+		return nil, fmt.Errorf("read the public key %s: %w", key.KID, err)
+	}
+	j, err := newJWK(key.Alg, parsed)
+	if err != nil {
+		return nil, fmt.Errorf("read the public key %s: %w", key.KID, err)
+	}
+	j.KID = j.thumbprint()
+	if j.KID != key.KID { // a kid names one key for ever: caches rely on it
+		return nil, fmt.Errorf("read the public key %s: it is not the one of this kid", key.KID)
+	}
+	return k.publics.add(id, &publicKey{
+		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
+		headers: map[string]string{
+			uma.TypeBearer: header(key.Alg, key.KID, "at+jwt"), // RFC 9068 §2.1, for access tokens and RPTs
+			uma.TypeID:     header(key.Alg, key.KID, "JWT"),
+		},
+	}), nil
+}
+
+// refreshHeader is the first segment of every refresh token.
+var refreshHeader = header("HS256", "", "JWT")
+
+// header is the first segment of a token. Some clients decode it as standard
+// base64, so no byte of it may be beyond ASCII or one of `>?~`: a kid is a
+// thumbprint, and then neither `-` nor `_` comes out.
+func header(alg, kid, typ string) string {
+	s := `{"alg":"` + alg + `","typ":"` + typ + `"`
+	if kid != "" {
+		s += `,"kid":"` + kid + `"`
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(s + "}"))
+}
+
+// Sign implements uma.Issuer.
+func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
+	key := s.SigningKey()
+	if key == nil {
+		return "", fmt.Errorf("sign a token: the realm has no active %s key", s.Realm.SigningAlg)
+	}
+	pub, err := k.public(key)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	head, ok := pub.headers[c.Type]
+	if !ok {
+		return "", fmt.Errorf("sign a token: typ %q", c.Type)
+	}
+	private, err := k.signer(key)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return sign(pub.method, private, head, c)
+}
+
+// SignRefresh implements uma.Issuer.
+func (k *Keys) SignRefresh(s *uma.Snapshot, c *uma.Claims) (string, error) {
+	if c.Type != uma.TypeRefresh {
+		return "", fmt.Errorf("sign a refresh token: typ %q", c.Type)
+	}
+	key, err := k.refreshKey(s)
+	if err != nil {
+		return "", fmt.Errorf("sign a refresh token: %w", err)
+	}
+	return sign(jwt.SigningMethodHS256, key, refreshHeader, c)
+}
+
+// refreshKey differs by realm, so that no realm believes another's tokens.
+func (k *Keys) refreshKey(s *uma.Snapshot) ([]byte, error) {
+	if s.Realm.Name == "" {
+		return nil, errors.New("a realm without a name")
+	}
+	return derive(k.refresh, "realm "+s.Realm.Name)
+}
+
+func sign(m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {
+	if c.Issuer == "" || c.Expires <= 0 {
+		return "", errors.New("sign a token: without issuer or expiry")
+	}
+	payload, err := encode(c)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	b64 := base64.RawURLEncoding
+	n := len(head) + 1
+	buf := make([]byte, n+b64.EncodedLen(len(payload)), n+b64.EncodedLen(len(payload))+1+b64.EncodedLen(minRSABits/8))
+	copy(buf, head)
+	buf[n-1] = '.'
+	b64.Encode(buf[n:], payload)
+	sig, err := m.Sign(string(buf), key)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return string(b64.AppendEncode(append(buf, '.'), sig)), nil
+}

@@ -1,0 +1,140 @@
+package token
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// keyBytes is the size of the key-encryption key (AES-256) and of the server's
+// HMAC key.
+const keyBytes = 32
+
+// sealVersion is the first byte of everything sealed: AES-256-GCM, a random
+// nonce of 12 bytes, then the ciphertext with its tag.
+const sealVersion = 1
+
+// ErrOtherKey means that something was sealed with another key-encryption key,
+// or for another purpose, or was changed since.
+var ErrOtherKey = errors.New("not sealed by this key")
+
+// A Vault seals what the store keeps of keys, with the key-encryption key that
+// the store never sees.
+type Vault struct {
+	path string
+	aead cipher.AEAD
+}
+
+// OpenVault reads the key-encryption key: 32 bytes, raw or in hexadecimal. A
+// file that others than its owner may read or write is refused. If there is no
+// file, one is made with mode 0600, but only while nothing is sealed yet: a new
+// key would open none of it.
+func OpenVault(path string, anySealed bool) (*Vault, error) {
+	key, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if anySealed {
+			return nil, fmt.Errorf("the key-encryption key %s is missing, and the database holds keys sealed with it: "+
+				"put the file back from a backup, or name it with UMPIRE_KEY_FILE; "+
+				"without it, only a new data directory can be started", path)
+		}
+		if err := makeKey(path); err != nil {
+			return nil, fmt.Errorf("make the key-encryption key: %w", err)
+		}
+		key, err = readKey(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the key-encryption key: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("use the key-encryption key: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("use the key-encryption key: %w", err)
+	}
+	return &Vault{path: path, aead: aead}, nil
+}
+
+// Seal encrypts plain. The context, such as "signing key KID", is not kept: Open
+// needs the same, so that nothing sealed for one purpose serves another.
+func (v *Vault) Seal(plain, context []byte) []byte {
+	return v.aead.Seal([]byte{sealVersion}, nil, plain, context)
+}
+
+// Open returns what Seal was given, or ErrOtherKey with what to do about it.
+func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
+	if len(sealed) > 0 && sealed[0] == sealVersion {
+		if plain, err := v.aead.Open(nil, nil, sealed[1:], context); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, fmt.Errorf("open %s: %w: %s is not the key-encryption key of this database, or the database was changed; "+
+		"put the right file there, or name it with UMPIRE_KEY_FILE", context, ErrOtherKey, v.path)
+}
+
+func readKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s has mode %04o, so others than its owner may use it: chmod 600 it", path, mode)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, 1000))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) == keyBytes {
+		return content, nil
+	}
+	key, err := hex.DecodeString(string(bytes.TrimSpace(content)))
+	if err != nil || len(key) != keyBytes { // err would quote the key
+		return nil, fmt.Errorf("%s does not hold %d bytes, raw or in hexadecimal", path, keyBytes)
+	}
+	return key, nil
+}
+
+// makeKey writes a new key. It appears at path whole or not at all, and never in
+// place of another: of two processes that start together one makes it, and both
+// read it.
+func makeKey(path string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".umpire-key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	key := make([]byte, keyBytes)
+	rand.Read(key) // never fails, see its documentation
+	_, err = fmt.Fprintf(tmp, "%x\n", key)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// What will be sealed must not outlive the name of its key.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
