@@ -1,0 +1,134 @@
+package tests
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "example.com/umpire"
+
+// house is the picture of docs/design.md: what the packages of a folder may
+// import, besides the standard library and one another within the folder.
+// Folders that are not here (cmd, tests, examples) may import any package of
+// the module; keepers holds for them too.
+var house = map[string]struct {
+	may   []string // this module's packages and others' modules
+	tests []string // what their tests may import as well
+}{
+	"uma":             {tests: []string{"pgregory.net/rapid"}},
+	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "gopkg.in/yaml.v3", "github.com/goccy/go-yaml"}},
+	"engine":          {may: []string{module + "/uma", module + "/policies", "github.com/open-policy-agent/opa"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	"policies":        {},
+	"bundles":         {may: []string{module + "/policies", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify"}},
+	"token":           {may: []string{module + "/uma", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}, tests: []string{"github.com/lestrrat-go/jwx/v3"}},
+	"store/sqlite":    {may: []string{module + "/uma", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest"}},
+	"store/storetest": {may: []string{module + "/uma", "pgregory.net/rapid"}},
+	"server":          {may: []string{module + "/uma", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"}},
+	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5"}},
+	"rego_test":       {tests: []string{module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
+}
+
+// keepers are the only folders whose packages may import these.
+var keepers = map[string][]string{
+	"github.com/labstack/echo":            {"server"},
+	"github.com/open-policy-agent/opa":    {"engine", "bundles", "policies", "rego_test"},
+	"modernc.org/sqlite":                  {"store/sqlite"},
+	"github.com/pressly/goose":            {"store/sqlite"},
+	"github.com/golang-jwt/jwt":           {"token", "pep"},
+	"go.yaml.in/yaml":                     {"realm"},
+	"gopkg.in/yaml.v3":                    {"realm"},
+	"github.com/goccy/go-yaml":            {"realm"},
+	"github.com/prometheus/client_golang": {"server", "cmd/umpire"},
+}
+
+// TestImports holds the packages to the direction that docs/design.md draws:
+// above all, server, engine, store, token and realm never import one another.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	packages := listPackages(t)
+	if len(packages) < 5 {
+		t.Fatalf("go list sees only %d packages", len(packages))
+	}
+	for _, p := range packages {
+		folder := strings.TrimPrefix(p.ImportPath, module+"/")
+		for _, path := range p.Imports {
+			for kept, by := range keepers {
+				if within(path, kept) && !slices.ContainsFunc(by, func(f string) bool { return within(folder, f) }) {
+					t.Errorf("%s may not import %s: only %s may", folder, path, strings.Join(by, ", "))
+				}
+			}
+		}
+		room, rules, ok := roomOf(folder)
+		if !ok {
+			continue
+		}
+		for _, path := range p.Imports {
+			if !allowed(path, room, rules.may) {
+				t.Errorf("%s may not import %s", folder, path)
+			}
+		}
+		for _, path := range append(p.TestImports, p.XTestImports...) {
+			if !allowed(path, room, append(rules.may, rules.tests...)) {
+				t.Errorf("tests of %s may not import %s", folder, path)
+			}
+		}
+	}
+}
+
+type listed struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// roomOf finds the rules for a folder: its own, or those of the nearest one
+// above it.
+func roomOf(folder string) (room string, rules struct{ may, tests []string }, ok bool) {
+	for room = folder; room != ""; {
+		if rules, ok = house[room]; ok {
+			return room, rules, true
+		}
+		i := strings.LastIndex(room, "/")
+		if i < 0 {
+			break
+		}
+		room = room[:i]
+	}
+	return "", rules, false
+}
+
+func allowed(path, room string, may []string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	if !strings.Contains(first, ".") || within(path, module+"/"+room) {
+		return true // standard library, or a package of the same folder
+	}
+	return slices.ContainsFunc(may, func(m string) bool { return within(path, m) })
+}
+
+// within is whether a path is another or lies below it; github.com/labstack/echo
+// holds github.com/labstack/echo/v4.
+func within(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
