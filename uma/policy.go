@@ -21,10 +21,12 @@ type Evaluator interface {
 
 	// Decide evaluates the entry point for one permission. An error means that
 	// the policy gave no answer of the shape policies/output-v1.json: it was
-	// undefined, ran into a conflict, a built-in error or its deadline, and
-	// never that it refused. Scopes are not compared with what was asked: that
-	// is the Authority's contract check. The Evaluation is filled as far as it
-	// goes when there is an error, too.
+	// undefined, ran into a conflict or its deadline, and never that it
+	// refused. A built-in function that failed is no error, since what a client
+	// pushes could provoke it: Evaluation.Failed names it and the Output grants
+	// nothing. Scopes are not compared with what was asked: that is the
+	// Authority's contract check. The Evaluation is filled as far as it goes
+	// when there is an error, too.
 	Decide(ctx context.Context, in *Input) (*Evaluation, error)
 
 	// Encode turns a decision into its decision log event: JSON, masked by the
@@ -39,6 +41,10 @@ type Evaluation struct {
 	RuleLabels []map[string]any // of the annotated rules that held
 	NDCache    []byte           // nd_builtin_cache, JSON; nil when no such built-in was called
 	Took       time.Duration
+
+	// Failed says which built-in functions failed, if any: then Output is empty,
+	// whatever the policy said, and Encode writes it as the event's error.
+	Failed string
 }
 
 // Output is what the policy decides of one permission, version 1

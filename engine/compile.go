@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"example.com/umpire/policies"
+	"example.com/umpire/uma"
+)
+
+// A policy is one revision of one realm's policy, compiled. It never changes:
+// its store is its own and is read in one transaction for as long as it lives.
+type policy struct {
+	realm    string
+	hash     string
+	sources  map[string]string
+	timeout  time.Duration
+	now      func() time.Time
+	compiler *ast.Compiler
+	store    storage.Store
+	txn      storage.Transaction
+	decision query
+	mask     *query // nil where the realm does not mask
+	labels   bool   // some rule has labels
+}
+
+// A query asks for one document.
+type query struct {
+	body     ast.Body
+	compiler ast.QueryCompiler
+}
+
+// answer is the variable that a query binds.
+const answer = ast.Var("answer")
+
+// maskRef is where OPA looks for the masks of a decision log.
+const maskRef = "data.system.log.mask"
+
+func compile(ctx context.Context, realm string, settings uma.PolicySettings, src Source, now func() time.Time) (*policy, error) {
+	if settings.Timeout <= 0 {
+		return nil, errors.New("policy.timeout must be positive")
+	}
+	entrypoint, err := entrypointRef(settings.Entrypoint)
+	if err != nil {
+		return nil, err
+	}
+	mistakes := append(checkModules(src.Modules), checkData(src.Data)...)
+	data, err := mergeData(src.Data)
+	if err != nil {
+		mistakes = append(mistakes, err)
+	}
+	modules, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(modules, src.Modules)
+	AddTeams(data, modules)
+
+	p := &policy{realm: realm, timeout: settings.Timeout, now: now}
+	if p.sources, err = librarySources(); err != nil {
+		return nil, err
+	}
+	maps.Copy(p.sources, src.Files)
+	p.hash = revisionOf(p.sources)
+	p.store = inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	if p.txn, err = p.store.NewTransaction(ctx); err != nil {
+		return nil, fmt.Errorf("open policy data: %w", err)
+	}
+	if p.compiler, err = Compiler(); err != nil {
+		return nil, err
+	}
+	p.compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, p.store, p.txn)).Compile(modules)
+	mistakes = append(mistakes, compilerErrors(p.compiler.Errors)...)
+	if len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
+	}
+	if len(p.compiler.GetRulesExact(entrypoint)) == 0 {
+		return nil, fmt.Errorf("policy.entrypoint %s: no such rule", settings.Entrypoint)
+	}
+	if p.decision, err = p.prepare(entrypoint); err != nil {
+		return nil, err
+	}
+	ref := ast.MustParseRef(maskRef)
+	if _, err := storage.ReadOne(ctx, p.store, storage.Path{"system", "log", "mask"}); err == nil || len(p.compiler.GetRulesWithPrefix(ref)) > 0 {
+		mask, err := p.prepare(ref)
+		if err != nil {
+			return nil, err
+		}
+		p.mask = &mask
+	}
+	p.labels = p.compiler.GetAnnotationSet().HasLabels()
+	return p, nil
+}
+
+// Compiler returns the compiler that policies are compiled with: strict, without
+// network, checking schema annotations by the schemas of the contract.
+func Compiler() (*ast.Compiler, error) {
+	schemas := ast.NewSchemaSet()
+	for name, file := range map[string]string{"input-v1": "input-v1.json", "output-v1": "output-v1.json"} {
+		content, err := policies.FS.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read schema: %w", err)
+		}
+		var schema any
+		if err := json.Unmarshal(content, &schema); err != nil {
+			return nil, fmt.Errorf("read schema %s: %w", file, err)
+		}
+		schemas.Put(ast.SchemaRootRef.Append(ast.StringTerm(name)), schema)
+	}
+	return ast.NewCompiler().
+		WithCapabilities(capabilities()).
+		WithSchemas(schemas).
+		WithUseTypeCheckAnnotations(true).
+		WithStrict(true).
+		SetErrorLimit(0), nil
+}
+
+// AddTeams puts the names of the team packages among modules where the library
+// looks for them: data.uma.teams.
+func AddTeams(data map[string]any, modules map[string]*ast.Module) {
+	below, ok := data["uma"].(map[string]any)
+	if !ok {
+		below = make(map[string]any)
+		data["uma"] = below
+	}
+	below["teams"] = teamNames(modules)
+}
+
+// capabilities are what the language offers, less the network and what looks
+// outside of the policy: a decision depends on input and bundle alone, so that a
+// recorded one can be made again.
+func capabilities() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
+		return strings.HasPrefix(b.Name, "net.lookup") || strings.HasPrefix(b.Name, "providers.aws.") ||
+			slices.Contains([]string{"http.send", "opa.runtime", "rego.parse_module"}, b.Name)
+	})
+	// Not nil, which would allow every host: json.match_schema fetches a remote
+	// $ref.
+	c.AllowNet = []string{}
+	return c
+}
+
+func entrypointRef(entrypoint string) (ast.Ref, error) {
+	ref, err := ast.ParseRef(entrypoint)
+	if err != nil || !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 3 || !ref.IsGround() {
+		return nil, fmt.Errorf("policy.entrypoint %q is no reference such as data.uma.authz.decision", entrypoint)
+	}
+	return ref, nil
+}
+
+func (p *policy) prepare(ref ast.Ref) (query, error) {
+	q := query{compiler: p.compiler.QueryCompiler()}
+	var err error
+	if q.body, err = q.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer)))); err != nil {
+		return query{}, fmt.Errorf("prepare %s: %w", ref, err)
+	}
+	return q, nil
+}
+
+func (p *policy) revision(since time.Time) *uma.Revision {
+	return &uma.Revision{Hash: p.hash, Realm: p.realm, Sources: maps.Clone(p.sources), Since: since}
+}
+
+func mergeData(files map[string]map[string]any) (map[string]any, error) {
+	merged := make(map[string]any)
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if at, ok := merge(merged, files[file]); !ok {
+			return merged, fmt.Errorf("%s: data.%s is in another file, too", file, at)
+		}
+	}
+	return merged, nil
+}
+
+// merge copies the members of one object into another. It returns the first that
+// both hold, unless it is an object in both.
+func merge(into, from map[string]any) (at string, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		members, isObject := from[name].(map[string]any)
+		have, exists := into[name]
+		switch into2, both := have.(map[string]any); {
+		case !exists && isObject:
+			into[name] = make(map[string]any, len(members))
+			merge(into[name].(map[string]any), members)
+		case !exists:
+			into[name] = from[name]
+		case !isObject || !both:
+			return name, false
+		default:
+			if below, ok := merge(into2, members); !ok {
+				return name + "." + below, false
+			}
+		}
+	}
+	return "", true
+}
+
+func compilerErrors(list ast.Errors) []error {
+	errs := make([]error, 0, len(list))
+	for _, err := range list {
+		if err.Location == nil {
+			errs = append(errs, err)
+			continue
+		}
+		text := err.Code + ": " + err.Message
+		if err.Details != nil {
+			text += " (" + strings.Join(err.Details.Lines(), " ") + ")"
+		}
+		errs = append(errs, mistake(err.Location, "%s", text))
+	}
+	return errs
+}

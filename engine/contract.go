@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// The names that the library reads of a team package or of uma.guardrails. Each
+// is a set: of `deny if …` nothing would be read, and nothing denied.
+var sets = []string{"grant", "deny", "need_info", "submit", "reasons", "obligations"}
+
+// roots are the packages that a realm's files may define, and what is below
+// them. With any other a realm could answer in the library's place: a file with
+// `package uma.authz` would grant everything.
+var roots = [][]string{{"uma", "policies"}, {"uma", "guardrails"}, {"uma", "facts"}, {"system", "log"}, {"lib"}}
+
+const allowedRoots = "uma.policies.<type>, uma.guardrails, uma.facts, system.log and lib"
+
+// checkModules returns what is wrong with a realm's modules beyond what the
+// compiler finds, in the order of the files.
+func checkModules(modules map[string]*ast.Module) (mistakes []error) {
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		module := modules[file]
+		path, ok := packagePath(module.Package)
+		if !ok || !allowed(path) {
+			mistakes = append(mistakes, mistake(module.Package.Loc(), "%s: a realm's files may define %s only", module.Package, allowedRoots))
+			continue
+		}
+		depth := contractDepth(path)
+		if depth < 0 {
+			continue
+		}
+		if len(path) > depth && isMember(path[depth]) {
+			mistakes = append(mistakes, mistake(module.Package.Loc(), "%s: %s is no package", module.Package, path[depth]))
+			continue
+		}
+		if len(path) > depth {
+			continue
+		}
+		for _, rule := range module.Rules {
+			mistakes = append(mistakes, checkRule(rule)...)
+		}
+	}
+	return mistakes
+}
+
+func checkRule(rule *ast.Rule) []error {
+	ref := rule.Head.Ref()
+	name := strings.Trim(ref[0].Value.String(), `"`)
+	contains := rule.Head.RuleKind() == ast.MultiValue
+	switch {
+	case slices.Contains(sets, name) && (!contains || len(ref) > 1):
+		return []error{mistake(rule.Loc(), "%s is a set: write `%s contains …`", name, name)}
+	case name == "rpt" && (contains || len(rule.Head.Args) > 0):
+		return []error{mistake(rule.Loc(), "rpt is an object: write `rpt := {…}`")}
+	}
+	return nil
+}
+
+// checkData returns what is wrong with a realm's data files: they have the roots
+// that its packages have, and say nothing in the place of a rule.
+func checkData(data map[string]map[string]any) (mistakes []error) {
+	for _, file := range slices.Sorted(maps.Keys(data)) {
+		walk(nil, data[file], func(path []string) bool {
+			depth := contractDepth(path)
+			switch {
+			case depth >= 0 && len(path) > depth && isMember(path[depth]):
+				mistakes = append(mistakes, fmt.Errorf("%s: data.%s: %s is made by rules", file, strings.Join(path, "."), path[depth]))
+				return false
+			case allowed(path):
+				return depth >= 0 && len(path) <= depth
+			case leadsToRoot(path):
+				return true
+			}
+			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: a realm's data may be below %s only", file, strings.Join(path, "."), allowedRoots))
+			return false
+		})
+	}
+	return mistakes
+}
+
+// walk visits the members of nested objects, those below a path as long as
+// visit says so.
+func walk(path []string, doc any, visit func(path []string) bool) {
+	members, ok := doc.(map[string]any)
+	if !ok {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		below := append(slices.Clone(path), name)
+		if visit(below) {
+			walk(below, members[name], visit)
+		}
+	}
+}
+
+func allowed(path []string) bool {
+	return slices.ContainsFunc(roots, func(root []string) bool {
+		return hasPrefix(path, root) && (len(path) > len(root) || root[len(root)-1] != "policies")
+	})
+}
+
+func leadsToRoot(path []string) bool {
+	return slices.ContainsFunc(roots, func(root []string) bool { return hasPrefix(root, path) })
+}
+
+// contractDepth is the length of the package that holds the sets of the contract,
+// for a path in or below such a package, and -1 for all others.
+func contractDepth(path []string) int {
+	switch {
+	case hasPrefix(path, []string{"uma", "policies"}):
+		return 3
+	case hasPrefix(path, []string{"uma", "guardrails"}):
+		return 2
+	}
+	return -1
+}
+
+func isMember(name string) bool { return name == "rpt" || slices.Contains(sets, name) }
+
+func hasPrefix(path, prefix []string) bool {
+	return len(path) >= len(prefix) && slices.Equal(path[:len(prefix)], prefix)
+}
+
+// packagePath is the package's name in parts, without `data`.
+func packagePath(p *ast.Package) ([]string, bool) {
+	path := make([]string, 0, len(p.Path))
+	for _, term := range p.Path[1:] {
+		s, ok := term.Value.(ast.String)
+		if !ok {
+			return nil, false
+		}
+		path = append(path, string(s))
+	}
+	return path, true
+}
+
+// teamNames are the keys of the team packages: what the router looks a type up
+// in, so that it need not evaluate a package to see that it exists.
+func teamNames(modules map[string]*ast.Module) map[string]any {
+	names := make(map[string]any)
+	for _, module := range modules {
+		if path, ok := packagePath(module.Package); ok && len(path) > 2 && hasPrefix(path, []string{"uma", "policies"}) {
+			names[path[2]] = true
+		}
+	}
+	return names
+}
+
+func mistake(loc *ast.Location, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", loc.File, loc.Row, fmt.Sprintf(format, args...))
+}

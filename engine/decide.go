@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+
+	"example.com/umpire/uma"
+)
+
+var (
+	errUndefined = errors.New("the policy is undefined")
+	errDeadline  = errors.New("the policy took longer than it may")
+)
+
+// Revision is the hash of the policy's sources.
+func (p *policy) Revision() string { return p.hash }
+
+// Decide evaluates the entry point for one permission. See uma.Evaluator for
+// what an error means.
+func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {
+	start := p.now()
+	ev := new(uma.Evaluation)
+	value, err := inputValue(in)
+	if err != nil {
+		return ev, err
+	}
+	var run evaluation
+	if p.labels {
+		run.labels = new(topdown.EvaluatedRuleTracker)
+	}
+	decided, err := p.evaluate(ctx, p.decision, value, in.Now, &run)
+	ev.Took = p.now().Sub(start)
+	if run.labels != nil {
+		ev.RuleLabels = run.labels.Labels
+	}
+	if len(run.nd) > 0 {
+		// A cache that is no JSON would be one of a built-in that answered with a
+		// set of composite keys; the decision stands without it.
+		ev.NDCache, _ = json.Marshal(run.nd)
+	}
+	if err != nil {
+		return ev, err
+	}
+	if len(run.builtinErrors) > 0 {
+		ev.Failed = builtinErrors(run.builtinErrors)
+		return ev, nil
+	}
+	out, err := decodeOutput(decided)
+	if err != nil {
+		return ev, fmt.Errorf("read policy decision: %w", err)
+	}
+	ev.Output = out
+	return ev, nil
+}
+
+// An evaluation is what one run of a query leaves behind beside its answer.
+type evaluation struct {
+	labels        *topdown.EvaluatedRuleTracker // nil: not wanted
+	nd            builtins.NDBCache
+	builtinErrors []topdown.Error
+}
+
+// evaluate returns the document that a query asks for.
+func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (ast.Value, error) {
+	limit := p.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	if ctx.Err() != nil || limit <= 0 {
+		return nil, errDeadline
+	}
+	// A timer of our own: left to itself OPA starts a goroutine for each
+	// evaluation.
+	var cancel cancel
+	timer := time.AfterFunc(limit, cancel.Cancel)
+	defer timer.Stop()
+
+	run.nd = make(builtins.NDBCache)
+	eval := topdown.NewQuery(q.body).
+		WithQueryCompiler(q.compiler).
+		WithCompiler(p.compiler).
+		WithStore(p.store).
+		WithTransaction(p.txn).
+		WithInput(ast.NewTerm(input)).
+		WithTime(now).
+		WithMetrics(metrics.NoOp()).
+		WithCancel(&cancel).
+		WithNDBuiltinCache(run.nd).
+		WithBuiltinErrorList(&run.builtinErrors).
+		WithEvaluatedRuleTracker(run.labels)
+
+	var document ast.Value
+	err := eval.Iter(ctx, func(r topdown.QueryResult) error {
+		document = r[answer].Value
+		return nil
+	})
+	switch {
+	case topdown.IsCancel(err):
+		return nil, errDeadline
+	case err != nil:
+		return nil, fmt.Errorf("evaluate policy: %w", err)
+	case document == nil && len(run.builtinErrors) == 0:
+		return nil, errUndefined
+	}
+	return document, nil
+}
+
+// cancel is topdown.Cancel without its allocation.
+type cancel struct{ flag atomic.Bool }
+
+func (c *cancel) Cancel()         { c.flag.Store(true) }
+func (c *cancel) Cancelled() bool { return c.flag.Load() }
+
+// builtinErrors names the built-in functions that failed and where. What they
+// were called with is in the messages: it goes to the record, never to a client.
+func builtinErrors(list []topdown.Error) string {
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = list[i].Error()
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// An event is OPA's decision log event (EventV1 of its plugins/logs) in parts:
+// the three documents that masks may change, as JSON, and the rest.
+type event struct {
+	*uma.Event
+	realm, revision string
+	input, result   []byte // nil: left out
+	nd              []byte
+	erased, masked  []string
+	requestedBy     string
+	failed          string
+	custom          map[string]any
+}
+
+// Encode turns a decision into its decision log event.
+func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
+	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
+	w := writer{buf: make([]byte, 0, 2048)}
+	w.input(ev.Input)
+	split := len(w.buf)
+	if ev.Output != nil {
+		w.output(ev.Output)
+	}
+	if w.err != nil {
+		return p.stub(ev, nil, nil, fmt.Errorf("encode decision: %w", w.err))
+	}
+	e.input = slices.Clip(w.buf[:split])
+	if ev.Output != nil {
+		e.result = w.buf[split:]
+	}
+	if ev.Eval != nil {
+		e.nd = ev.Eval.NDCache
+		if ev.Eval.Failed != "" && e.failed == "" {
+			e.failed = ev.Eval.Failed
+		}
+	}
+	return e.json(), nil
+}
+
+// json writes the event with the names, and in the order, of OPA's.
+func (e *event) json() []byte {
+	w := writer{buf: make([]byte, 0, len(e.input)+len(e.result)+1024)}
+	w.open()
+	w.labels(e.Labels)
+	w.text("decision_id", e.ID)
+	w.optional("batch_decision_id", e.Batch)
+	w.optional("trace_id", e.Input.Context.TraceID)
+	w.name("bundles")
+	w.open()
+	w.string(e.realm)
+	w.buf = append(w.buf, ':')
+	w.open()
+	w.text("revision", e.revision)
+	w.close()
+	w.close()
+	w.next()
+	w.text("path", e.Path)
+	for _, part := range []struct {
+		name string
+		json []byte
+	}{{"input", e.input}, {"result", e.result}, {"nd_builtin_cache", e.nd}} {
+		if part.json != nil {
+			w.raw(part.name, part.json)
+		}
+	}
+	if len(e.erased) > 0 {
+		writeList(&w, "erased", e.erased)
+	}
+	if len(e.masked) > 0 {
+		writeList(&w, "masked", e.masked)
+	}
+	w.optional("error", e.failed)
+	w.optional("requested_by", e.requestedBy)
+	w.text("timestamp", e.Timestamp.UTC().Format(time.RFC3339Nano))
+	w.tail(e)
+	w.close()
+	return w.buf
+}
+
+// tail writes the members that come after the timestamp.
+func (w *writer) tail(e *event) {
+	if e.Eval != nil {
+		w.name("metrics")
+		w.open()
+		w.number("timer_rego_query_eval_ns", e.Eval.Took.Nanoseconds())
+		w.close()
+		w.next()
+	}
+	// OPA's is a number. Ours are text, and in input.context.request_id; a proxy
+	// that counts its requests shows in both.
+	if id, err := strconv.ParseUint(e.Input.Context.RequestID, 10, 64); err == nil {
+		w.name("req_id")
+		w.buf = strconv.AppendUint(w.buf, id, 10)
+		w.next()
+	}
+	if e.Eval != nil && len(e.Eval.RuleLabels) > 0 {
+		w.marshal("rule_labels", e.Eval.RuleLabels)
+	}
+	if len(e.custom) > 0 {
+		w.marshal("custom", e.custom)
+	}
+}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"example.com/umpire/policies"
+)
+
+// A Source is a realm's policy as it was read: package bundles makes one of a
+// folder. Paths are relative and the same in all three maps.
+type Source struct {
+	Files   map[string]string         // what was read, for the record and for the revision
+	Modules map[string]*ast.Module    // the .rego files, parsed with ParserOptions, without tests
+	Data    map[string]map[string]any // the data files, each under the root its folder gives it
+}
+
+// libraryPrefix stands before the names of the library's files. A realm's files
+// are relative, so that none can have such a name.
+const libraryPrefix = "/umpire/"
+
+// ParserOptions are those that modules of a Source are parsed with.
+func ParserOptions() ast.ParserOptions {
+	return ast.ParserOptions{
+		ProcessAnnotation: true, // else there are no labels to record and no schemas to check by
+		RegoVersion:       ast.RegoV1,
+		Capabilities:      capabilities(),
+	}
+}
+
+// Library returns the shipped library, ready to be compiled beside a realm's
+// files.
+func Library() (map[string]*ast.Module, error) {
+	sources, err := librarySources()
+	if err != nil {
+		return nil, err
+	}
+	modules := make(map[string]*ast.Module, len(sources))
+	for path, source := range sources {
+		if !strings.HasSuffix(path, ".rego") {
+			continue
+		}
+		if modules[path], err = ast.ParseModuleWithOpts(path, source, ParserOptions()); err != nil {
+			return nil, fmt.Errorf("parse policy library: %w", err)
+		}
+	}
+	return modules, nil
+}
+
+func librarySources() (map[string]string, error) {
+	sources := make(map[string]string)
+	paths, err := fs.Glob(policies.FS, "*")
+	if err != nil {
+		return nil, fmt.Errorf("list policy library: %w", err)
+	}
+	for _, path := range paths {
+		content, err := policies.FS.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read policy library: %w", err)
+		}
+		sources[libraryPrefix+path] = string(content)
+	}
+	return sources, nil
+}
+
+// revisionOf is the hash of the sources: paths and contents in the order of the
+// paths, each with its length before it.
+func revisionOf(sources map[string]string) string {
+	h := sha256.New()
+	var length [8]byte
+	write := func(s string) {
+		binary.BigEndian.PutUint64(length[:], uint64(len(s)))
+		h.Write(length[:])
+		h.Write([]byte(s))
+	}
+	for _, path := range slices.Sorted(maps.Keys(sources)) {
+		write(path)
+		write(sources[path])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
