@@ -62,64 +62,31 @@ func encode(c *uma.Claims) ([]byte, error) {
 func decode(payload []byte) (*uma.Claims, error) {
 	c := new(uma.Claims)
 	if err := json.Unmarshal(payload, c); err != nil {
-		return nil, errors.New("the claims are not as this server writes them") // err could quote them
+		return nil, errUnreadable // err could quote them
 	}
-	names, err := unique(json.NewDecoder(bytes.NewReader(payload)))
+	err := eachMember(payload, func(name string, value []byte) error {
+		if members[name] {
+			return nil
+		}
+		if isMember(name) {
+			return errors.New("a claim differs from a registered one by case alone")
+		}
+		dec := json.NewDecoder(bytes.NewReader(value))
+		dec.UseNumber()
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			return errUnreadable
+		}
+		if c.Extra == nil {
+			c.Extra = make(map[string]any)
+		}
+		c.Extra[name] = v
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	own := 0
-	for name := range names {
-		if members[name] {
-			own++
-		} else if isMember(name) {
-			return nil, errors.New("a claim differs from a registered one by case alone")
-		}
-	}
-	if own == len(names) {
-		return c, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	dec.UseNumber()
-	if err := dec.Decode(&c.Extra); err != nil {
-		return nil, errors.New("the claims are not as this server writes them")
-	}
-	for name := range names {
-		if members[name] {
-			delete(c.Extra, name)
-		}
 	}
 	return c, nil
 }
 
-// unique refuses objects that name a member twice, at any depth, and returns the
-// names of the outermost one: RFC 8725 §2.4 tells what becomes of a token that
-// two parsers read differently. The JSON is known to be valid.
-func unique(dec *json.Decoder) (map[string]bool, error) {
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	delim, nested := tok.(json.Delim)
-	if !nested {
-		return nil, nil
-	}
-	names := make(map[string]bool)
-	for dec.More() {
-		if delim == '{' {
-			name, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			if names[name.(string)] {
-				return nil, errors.New("a claim is there twice")
-			}
-			names[name.(string)] = true
-		}
-		if _, err := unique(dec); err != nil {
-			return nil, err
-		}
-	}
-	_, err = dec.Token() // the closing one
-	return names, err
-}
+var errUnreadable = errors.New("the claims are not as this server writes them")

@@ -284,6 +284,11 @@ func TestKeySet(t *testing.T) {
 		}
 	}
 
+	mixed := e.snap.Keys[0]
+	mixed.Public = newKey(t, e.keys, "RS256").Public
+	if raw, err := e.keys.KeySet(snapshot("photoz", mixed)); err == nil {
+		t.Errorf("published another key under a kid: %s", raw)
+	}
 	if _, err := e.keys.KeySet(uma.NewSnapshot(e.snap.Realm, nil, nil)); err == nil {
 		t.Error("published an empty set")
 	}

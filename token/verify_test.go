@@ -3,6 +3,7 @@ package token_test
 import (
 	"crypto"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"strings"
@@ -83,6 +84,9 @@ func TestVerifyRefuses(t *testing.T) {
 		"sub by case":        rs(good, member(`"Sub":"root"`)),
 		"iss by folding":     rs(good, member(`"i\u017fs":"x"`)),
 		"a role twice":       rs(good, member(`"realm_access":{"roles":[],"roles":["admin"]}`)),
+		"twice by escapes":   rs(good, member(`"s\u0075b":"root"`)),
+		"twice by bad UTF-8": rs(good, member("\"\xff\":1,\"\xfe\":2")),
+		"twice after a text": rs(good, member(`"x":"\\\"{","y":{"z":1,"z":2}`)),
 		"twice in an array":  rs(good, member(`"x":[{"y":1,"z":{},"y":2}]`)),
 		"trailing garbage":   rs(good, payload+"x"),
 		"trailing object":    rs(good, payload+"{}"),
@@ -169,6 +173,9 @@ func TestCacheKnowsTheWholeToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.Extra["age"] != json.Number("42") {
+		t.Errorf("got age %#v", c.Extra["age"])
+	}
 	c.Subject = "changed by its reader"
 	for _, forged := range []string{
 		tamper(raw, `"sub":"u1"`, `"sub":"u2"`),
@@ -211,6 +218,16 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// Nothing is signed with these values, so only they themselves are in the way.
+func TestVerifyEmptyIssuer(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "EdDSA")
+	raw := signWith(t, jwt.SigningMethodEdDSA, e.private, e.header("EdDSA", "at+jwt"), strings.Replace(payload, issuer, "", 1))
+	if _, err := e.keys.Verify(e.snap, "", raw); err == nil {
+		t.Error("an empty issuer is that of an empty iss")
+	}
+}
+
 // Whatever comes in, a token is taken only if its key signed it.
 func FuzzVerify(f *testing.F) {
 	e := newEnv(f, "EdDSA")
@@ -236,7 +253,7 @@ func FuzzVerify(f *testing.F) {
 func FuzzPayload(f *testing.F) {
 	e := newEnv(f, "EdDSA")
 	head := e.header("EdDSA", "at+jwt")
-	for _, seed := range []string{payload, "{}", "null", `{"exp":1,"exp":2}`, payload + payload, `{"Sub":"x"}`, `{"a":{"b":[{}]}}`} {
+	for _, seed := range []string{payload, "{}", `{"a":[1, {"b":null},"\\"],"exp":-1.5e3 }`, "null", `{"exp":1,"exp":2}`, payload + payload, `{"Sub":"x"}`, `{"a":{"b":[{}]}}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
