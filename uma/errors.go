@@ -86,10 +86,6 @@ type Error struct {
 	Ticket         string // the next one, with NeedInfo
 	RequiredClaims []RequiredClaim
 
-	// ClientOrigins are the web origins of the client that asked, when it is
-	// known, so that a browser may read the refusal.
-	ClientOrigins []string
-
 	// Err is the cause. It goes to the log and never to the client.
 	Err error
 }

@@ -133,9 +133,9 @@ type Grant struct {
 	Name      string              `json:"rsname,omitempty"`
 	Scopes    []Scope             `json:"scopes,omitempty"`
 	Claims    map[string][]string `json:"claims,omitempty"`
-	Version   int64               `json:"version,omitempty"` // of the resource
-	Shares    []GrantShare        `json:"shares,omitempty"`  // that it rests on
-	WithNames bool                `json:"with_names,omitempty"`
+	Version   int64               `json:"version,omitempty"`   // of the resource
+	Shares    []GrantShare        `json:"shares,omitempty"`    // that it rests on
+	Inherited []Scope             `json:"inherited,omitempty"` // of Scopes: not the resource's own, but of its type
 }
 
 // A GrantShare is a share that a grant rests on, with the granted scopes that

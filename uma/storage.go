@@ -103,6 +103,10 @@ type ResourceChange struct {
 	ServerID  string
 	OwnerName string
 	ScopeIDs  []string // for scopes that are new, in the order of Scopes
+
+	// GeneratedID says that the file names no id: the resource is known by its
+	// server, owner and name, and ID is used only if it is new.
+	GeneratedID bool
 }
 
 // A RealmReport says what ApplyRealm did, a line each: "client photoz-api".
@@ -155,9 +159,9 @@ type Resources interface {
 	// itself, whose URIKey is among keys.
 	URICandidates(ctx context.Context, server Key, keys []string) ([]URICandidate, error)
 
-	// Find returns a page of the resources that match f, by name then id.
-	// max < 0 is no limit; then pages are read as the caller consumes them.
-	Find(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
+	// Scope returns the scope that the resource server knows by that id or name,
+	// or ErrNotFound.
+	Scope(ctx context.Context, server Key, idOrName string) (ScopeRow, error)
 }
 
 // A URICandidate is a registered URI and its resource.
@@ -259,11 +263,16 @@ type Tokens interface {
 type Standing struct {
 	Resources map[ResourceID]*Resource
 	Shares    map[string]*Share // by id
-	Scopes    map[Scope]bool    // known to the resource server, of those granted without a resource
+	Scopes    map[Scope]bool    // known to the resource server, of those granted without a resource or inherited
 }
 
-// Registrar changes resources.
+// Registrar lists and changes resources.
 type Registrar interface {
+	// FindResources calls each with a page of the resources that match f, by
+	// name then id. max < 0 is no limit. It reads piece by piece, each in a
+	// reading of its own, so that a slow consumer holds nothing up.
+	FindResources(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
+
 	// CreateResource keeps a new resource and makes the scopes that the resource
 	// server does not know yet, with ids from newID. It fills r.Key and
 	// r.Version. ErrConflict: the owner has one of that name there.

@@ -146,3 +146,5 @@ func newSecret() string {
 
 // unix is a moment as JWTs write it.
 func unix(t time.Time) int64 { return t.Unix() }
+
+func fromUnix(sec int64) time.Time { return time.Unix(sec, 0).UTC() }

@@ -1,0 +1,113 @@
+package uma
+
+import "slices"
+
+// A result is what became of one wanted permission.
+type result struct {
+	*wanted
+	granted []Scope // of scopes; empty for a resource without scopes that was granted
+	whole   bool    // a resource without scopes was granted
+	needs   []Need
+	submit  []Scope // of scopes; {Everything} for a resource without scopes
+	output  *Output
+	shares  []GrantShare
+	rests   []*Share
+
+	// failed says that the policy gave no answer.
+	failed error
+}
+
+// got reports whether anything of the permission was granted.
+func (r *result) got() bool { return r.whole || len(r.granted) > 0 }
+
+// all reports whether everything that was requested of it was granted.
+func (r *result) all() bool {
+	if len(r.scopes) == 0 {
+		return r.whole
+	}
+	return !slices.ContainsFunc(r.asked, func(s Scope) bool { return !slices.Contains(r.granted, s) })
+}
+
+// gotRequested reports whether anything that was requested of it was granted.
+func (r *result) gotRequested() bool {
+	if len(r.scopes) == 0 {
+		return r.whole
+	}
+	return len(within(r.asked, r.granted)) > 0
+}
+
+// A verdict is the one answer to a request.
+type verdict int
+
+const (
+	refused   verdict = iota // Denied with a ticket, else NotAuthorized
+	grant                    // an RPT with what was granted
+	needInfo                 // the policy wants claims
+	submitted                // the owner is asked
+)
+
+// conditions are what the answer depends on besides the results.
+type conditions struct {
+	ticket       bool
+	submit       bool // asking owners is allowed: a ticket, and no submit_request=false
+	upgrade      bool // an RPT was given
+	allOrNothing bool // the realm grants all or nothing
+}
+
+// answer makes one answer of many results. It is the whole of the rules of
+// merging: docs/design.md, "The answer".
+func answer(results []result, c conditions) verdict {
+	if grants(results, c) {
+		return grant
+	}
+	if !c.ticket {
+		return refused
+	}
+	for _, r := range results {
+		if len(r.needs) > 0 {
+			return needInfo
+		}
+	}
+	for _, r := range results {
+		if c.submit && len(r.submit) > 0 {
+			return submitted
+		}
+	}
+	return refused
+}
+
+// grants reports whether the results make an RPT. Anything requested that was
+// granted does. With an RPT to upgrade, each requested resource must have got a
+// scope, and with a ticket every scope it was asked for; a realm that grants all
+// or nothing wants all of what was named.
+func grants(results []result, c conditions) bool {
+	any := false
+	for _, r := range results {
+		if !r.requested {
+			continue
+		}
+		any = any || r.gotRequested()
+		switch {
+		case !r.named:
+		case c.upgrade && !r.gotRequested(),
+			c.upgrade && c.ticket && !r.all(),
+			c.allOrNothing && !r.all():
+			return false
+		}
+	}
+	return any
+}
+
+// upgraded reports whether every permission of a former RPT is still among those
+// granted: the same resource and a scope in common, or the same scope.
+func upgraded(former []GrantedPermission, now []Grant) bool {
+	for _, f := range former {
+		if !slices.ContainsFunc(now, func(g Grant) bool {
+			return f.ID == g.Resource &&
+				(len(f.Scopes) == 0 && len(g.Scopes) == 0 || len(within(f.Scopes, g.Scopes)) > 0)
+		}) {
+			return false
+		}
+	}
+	return true
+}

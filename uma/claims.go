@@ -1,0 +1,153 @@
+package uma
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// The formats of claim tokens. Clients spell the first with http, documents with
+// https.
+const (
+	formatID      = "http://openid.net/specs/openid-connect-core-1_0.html#IDToken"
+	formatIDHTTPS = "https://openid.net/specs/openid-connect-core-1_0.html#IDToken"
+	formatJWT     = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// claimFormat is the format of the claim token: empty without one, and that of
+// ID tokens unless the request says otherwise.
+func (x *assessment) claimFormat() string {
+	switch {
+	case x.req.ClaimToken == "":
+		return ""
+	case x.req.ClaimTokenFormat == "", x.req.ClaimTokenFormat == formatIDHTTPS:
+		return formatID
+	}
+	return x.req.ClaimTokenFormat
+}
+
+func (x *assessment) checkFormat() error {
+	switch f := x.claimFormat(); f {
+	case "", formatID, formatJWT:
+		return nil
+	default:
+		return Refuse(InvalidRequest, "Claim token format ["+f+"] not supported", nil)
+	}
+}
+
+// identityToken is whom a claim token in the ID token format speaks for, when
+// nothing else says who asks. It must have been issued to the client that
+// authenticated, and its session must go on.
+func (x *assessment) identityToken(ctx context.Context, view View) (*identity, error) {
+	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.ClaimToken)
+	switch {
+	case err != nil:
+		return nil, Refuse(UnusableIdentity, "Invalid signature", err)
+	case claims.AuthorizedParty != x.asking.ID:
+		return nil, Refuse(UnusableClaims, "Token issued to a different client", nil)
+	case claims.Expires <= unix(x.now):
+		return nil, Refuse(UnusableClaims, "Expired token", nil)
+	}
+	id, err := x.identify(ctx, view, x.snap, claims)
+	if errors.Is(err, errInactive) {
+		return nil, Refuse(UnusableIdentity, "Invalid identity", err)
+	}
+	return id, err
+}
+
+// whatIsClaimed gathers the claims of the request: those of the ticket, which
+// win, and those of a claim token. What a client says is never among the
+// verified ones, and no raw token goes any further than this.
+func (x *assessment) whatIsClaimed(_ context.Context, _ View) error {
+	x.pushed, x.verified = map[string][]string{}, map[string]any{}
+	if err := x.readClaimToken(); err != nil {
+		return err
+	}
+	if x.ticket != nil {
+		for name, values := range x.ticket.Claims {
+			x.pushed[name] = values
+		}
+	}
+	for name := range x.pushed {
+		if strings.HasPrefix(name, "kc.") { // names that Keycloak's policies read facts of the request from
+			delete(x.pushed, name)
+		}
+	}
+	return nil
+}
+
+func (x *assessment) readClaimToken() error {
+	format, token := x.claimFormat(), x.req.ClaimToken
+	switch {
+	case format == "":
+		return nil
+	case format == formatID, isCompactJWS(token):
+		return x.verifyClaimToken(format, token)
+	}
+	pushed, err := decodePushed(token)
+	if err != nil {
+		return Refuse(InvalidRequest, "Invalid claims", err)
+	}
+	x.pushed = pushed
+	return nil
+}
+
+// verifyClaimToken adds the claims of a signed token to the verified ones. One
+// of this realm must be of the requesting party; one that does not verify counts
+// as none, and the policy says what is missing.
+func (x *assessment) verifyClaimToken(format, token string) error {
+	seen := InputClaimToken{Format: format}
+	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), token)
+	switch {
+	case err != nil:
+		seen.Reason = "does not verify"
+	case claims.Subject != x.who.subject:
+		return Refuse(UnusableClaims, "Token issued for a different subject", nil)
+	case claims.Expires <= unix(x.now):
+		seen.Reason = "expired"
+	default:
+		seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
+		for name, v := range seen.Claims {
+			x.verified[name] = v
+		}
+	}
+	x.tokens = append(x.tokens, seen)
+	return nil
+}
+
+// facts are the claims of a verified token that say something about its subject.
+func (c *Claims) facts() map[string]any {
+	out := map[string]any{"iss": c.Issuer, "sub": c.Subject, "preferred_username": c.Username, "acr": c.ACR}
+	if c.AuthTime != 0 {
+		out["auth_time"] = c.AuthTime
+	}
+	for name, v := range c.Extra {
+		out[name] = v
+	}
+	return out
+}
+
+// isCompactJWS reports whether a token looks like a signed JWT and not like
+// base64: three parts between dots.
+func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
+
+// decodePushed reads the claims that Keycloak's clients push: base64, in either
+// alphabet and with or without padding, of a JSON object of lists of strings.
+func decodePushed(token string) (map[string][]string, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(token), "="))
+	if err != nil {
+		return nil, errors.New("claim_token is not base64")
+	}
+	var out map[string][]string
+	if err := json.Unmarshal(raw, &out); err != nil || out == nil {
+		return nil, errors.New("claim_token is no JSON object of lists of strings")
+	}
+	for _, values := range out {
+		if values == nil {
+			return nil, errors.New("a claim is null, not a list of strings")
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,282 @@
+package uma
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// atOnce is how many permissions of one request are evaluated at the same time,
+// when there are more than that.
+const atOnce = 8
+
+// deadlines is how many evaluations' time a request has for all of its own.
+const deadlines = 20
+
+// decide asks the policy for each wanted permission, and holds each answer to
+// the contract: a policy can narrow, never widen. All answers are on record
+// whatever becomes of the request.
+func (x *assessment) decide(ctx context.Context, policy Evaluator) {
+	ctx, cancel := context.WithTimeout(ctx, deadlines*x.snap.Realm.Policy.Timeout)
+	defer cancel()
+	x.results = make([]result, len(x.wanted))
+	x.events = make([]*Event, len(x.wanted))
+	batch := x.NewID()
+	common := x.commonInput()
+	one := func(i int) {
+		in := x.input(common, x.wanted[i])
+		ev := &Event{
+			ID: x.NewID(), Batch: batch, Input: in, Labels: x.Labels, Timestamp: x.now,
+			Path: strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/"),
+		}
+		x.results[i] = evaluate(ctx, policy, ev, x.wanted[i], x.shares)
+		x.events[i] = ev
+	}
+	if len(x.wanted) <= atOnce {
+		for i := range x.wanted {
+			one(i)
+		}
+	} else {
+		each(len(x.wanted), one)
+	}
+}
+
+// each calls f for 0 to n-1, some at the same time.
+func each(n int, f func(int)) {
+	var wg sync.WaitGroup
+	turns := make(chan int)
+	for range atOnce {
+		wg.Go(func() {
+			for i := range turns {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		turns <- i
+	}
+	close(turns)
+	wg.Wait()
+}
+
+// evaluate asks for one permission and fills its event.
+func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, shares []Share) result {
+	res := result{wanted: w}
+	eval, err := policy.Decide(ctx, ev.Input)
+	ev.Eval = eval
+	if err == nil {
+		ev.Output = &eval.Output
+		err = res.accept(&eval.Output, shares)
+	}
+	if err != nil {
+		ev.Error = err.Error()
+		return result{wanted: w, failed: err}
+	}
+	return res
+}
+
+// accept takes an output for a permission if it keeps to the contract.
+func (r *result) accept(out *Output, shares []Share) error {
+	r.output = out
+	var err error
+	if r.granted, r.whole, err = r.expand("granted", out.Granted); err != nil {
+		return err
+	}
+	var whole bool
+	if r.submit, whole, err = r.expand("submit", out.Submit); err != nil {
+		return err
+	}
+	if whole {
+		r.submit = []Scope{Everything}
+	}
+	r.needs = out.NeedInfo
+	return r.restsOn(out, shares)
+}
+
+// expand turns the scopes of an output into some of those asked for, in their
+// order; "*" is all of them, and the one name for a resource without scopes.
+func (r *result) expand(member string, scopes []Scope) (some []Scope, whole bool, err error) {
+	for _, s := range scopes {
+		if s != Everything && !slices.Contains(r.scopes, s) {
+			return nil, false, fmt.Errorf("policy: %s has %q, which was not asked for", member, s)
+		}
+	}
+	if !slices.Contains(scopes, Everything) {
+		return within(r.scopes, scopes), false, nil
+	}
+	return r.scopes, len(r.scopes) == 0, nil
+}
+
+// restsOn notes the shares that the grant rests on.
+func (r *result) restsOn(out *Output, shares []Share) error {
+	if r.resource == nil {
+		if len(out.RestsOn) > 0 {
+			return errors.New("policy: rests_on without a resource")
+		}
+		return nil
+	}
+	for i := range shares {
+		s := &shares[i]
+		if s.Resource != r.resource.Key || !out.SharesUnknown && !slices.Contains(out.RestsOn, s.ID) {
+			continue
+		}
+		r.rests = append(r.rests, s)
+		r.shares = append(r.shares, GrantShare{ID: s.ID, Version: s.Version, Scopes: within(r.granted, s.Scopes)})
+	}
+	if !out.SharesUnknown && len(r.rests) < len(out.RestsOn) {
+		return errors.New("policy: rests_on has an id that is none of the shares")
+	}
+	return nil
+}
+
+// commonInput is what the inputs of all permissions of a request share.
+func (x *assessment) commonInput() *Input {
+	roles, clientRoles, groups := x.who.roles()
+	in := &Input{
+		Version: "1", Realm: x.snap.Realm.Name, Kind: "rpt",
+		Subject: InputSubject{
+			ID: x.who.subject, Type: "user", Username: x.who.username(),
+			Roles: roles, ClientRoles: clientRoles, Groups: groups, Attributes: x.who.attributes(),
+			Scopes: strings.Fields(x.who.claims.Scope), ACR: x.who.claims.ACR, AuthTime: x.who.claims.AuthTime,
+		},
+		Claims: InputClaims{Verified: x.verified, Pushed: x.pushed, Tokens: x.tokens},
+		Client: InputClient{
+			ID: x.asking.ID, Public: x.asking.Public, Authenticated: x.proved, Scopes: x.asking.Scopes,
+		},
+		ResourceServer: x.server.ID,
+		Context: InputContext{
+			Time: x.now.UTC().Format(time.RFC3339Nano), IP: x.caller.IP, UserAgent: x.caller.UserAgent,
+			RequestID: x.caller.RequestID, TraceID: x.caller.TraceID, Properties: map[string]any{},
+		},
+		Now: x.now,
+	}
+	if x.who.user == nil {
+		in.Subject.Type = "service"
+	}
+	if x.ticket != nil {
+		in.Ticket = &InputTicket{
+			ID:       fmt.Sprintf("sha256:%x", sha256.Sum256(x.ticket.Hash)),
+			IssuedAt: x.ticket.Issued.UTC().Format(time.RFC3339), Round: x.ticket.Round,
+		}
+	}
+	return in
+}
+
+// input is what the policy is told of one permission.
+func (x *assessment) input(common *Input, w *wanted) *Input {
+	in := *common
+	in.Scopes = w.scopes
+	if w.resource == nil {
+		return &in
+	}
+	r := w.resource
+	in.Resource = &InputResource{
+		ID: r.ID, Name: r.Name, Type: r.Type, Owner: r.Owner, OwnerManaged: r.OwnerManaged,
+		URIs: r.URIs, Scopes: r.Scopes, Attributes: r.Attributes,
+	}
+	for i := range x.shares {
+		if s := &x.shares[i]; s.Resource == r.Key {
+			in.Shares = append(in.Shares, InputShare{
+				ID: s.ID, Kind: s.Kind, Name: s.Name, Scopes: s.Scopes,
+				Users: s.Users, Roles: s.Roles, Groups: s.Groups, Clients: s.Clients, Strategy: s.Strategy,
+			})
+		}
+	}
+	for i := range x.requests {
+		if q := &x.requests[i]; q.Resource == r.Key {
+			in.Requests = append(in.Requests, InputRequest{
+				ID: q.ID, State: q.State, Scopes: q.scopes(), Created: q.Created.UTC().Format(time.RFC3339),
+			})
+		}
+	}
+	return &in
+}
+
+func (q *Request) scopes() []Scope {
+	if q.Scope == "" {
+		return nil
+	}
+	return []Scope{q.Scope}
+}
+
+// The outcomes of decision records.
+const (
+	outcomeGranted   = "granted"
+	outcomePartial   = "partial"
+	outcomeNeedInfo  = "need_info"
+	outcomeSubmitted = "submitted"
+	outcomeDenied    = "denied"
+	outcomeError     = "error"
+)
+
+// outcome is what the policy decided of one permission, in a word.
+func (r *result) outcome() string {
+	switch {
+	case r.failed != nil:
+		return outcomeError
+	case r.whole, len(r.scopes) > 0 && len(r.granted) == len(r.scopes):
+		return outcomeGranted
+	case len(r.granted) > 0:
+		return outcomePartial
+	case len(r.needs) > 0:
+		return outcomeNeedInfo
+	case len(r.submit) > 0:
+		return outcomeSubmitted
+	}
+	return outcomeDenied
+}
+
+// records turns the decisions into their records. What cannot be masked becomes
+// a stub: a decision is never without a record.
+func (x *assessment) records(ctx context.Context, policy Evaluator) []Record {
+	out := make([]Record, len(x.events))
+	for i, ev := range x.events {
+		out[i] = x.record(ctx, policy, ev, x.results[i].outcome())
+	}
+	return out
+}
+
+func (x *assessment) record(ctx context.Context, policy Evaluator, ev *Event, outcome string) Record {
+	raw, err := policy.Encode(ctx, ev)
+	if err != nil {
+		x.Log(ctx, "mask decision record", "decision_id", ev.ID, "err", err)
+	}
+	rec := Record{
+		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome,
+		Subject: ev.Input.Subject.ID, Client: ev.Input.Client.ID, Server: ev.Input.ResourceServer,
+		Revision: policy.Revision(), Event: raw,
+	}
+	if ev.Input.Resource != nil {
+		rec.Resource = ev.Input.Resource.ID
+	}
+	if ev.Eval != nil {
+		rec.Rules = ruleNames(ev.Eval.RuleLabels)
+		if x.Decided != nil {
+			x.Decided(rec.Realm, outcome, ev.Eval.Took)
+		}
+	}
+	return rec
+}
+
+// ruleNames are the labels of rules in a word each: team/rule.
+func ruleNames(labels []map[string]any) []string {
+	var names []string
+	for _, l := range labels {
+		name, _ := l["rule"].(string)
+		if name == "" {
+			continue
+		}
+		if team, ok := l["team"].(string); ok {
+			name = team + "/" + name
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

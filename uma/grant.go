@@ -1,0 +1,255 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// attempts is how often a request is assessed anew when what its grant rests on
+// changes under it.
+const attempts = 4
+
+// Token is the UMA grant: it trades a ticket, or permissions named by the
+// client, for a requesting party token (§3.3, and Keycloak's additions).
+//
+// The order buys that the spending of the ticket and the record of the decision
+// cannot come apart, that no token is made before its decision is on disk, and
+// that a request costs one commit.
+func (a *Authority) Token(ctx context.Context, s *Snapshot, c *Caller, req *TokenRequest) (*TokenAnswer, error) {
+	for range attempts {
+		answer, err := a.assess(ctx, s, c, req)
+		moved := &MovedError{}
+		if !errors.As(err, &moved) {
+			return answer, err
+		}
+		if moved.Party {
+			if err := a.Reload(ctx); err != nil {
+				return nil, err
+			}
+			if s, err = a.Realm(ctx, s.Realm.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, Refuse(Busy, "What the request is about keeps changing: try again", ErrMoved)
+}
+
+// An assessment is a token request on its way through Token: a record that is
+// filled as work proceeds.
+type assessment struct {
+	*Authority
+	snap   *Snapshot
+	caller *Caller
+	req    *TokenRequest
+	now    time.Time
+
+	who    *identity // 1: the requesting party
+	asking *Client   // the client that asks; who.client is the one that the token is for
+	proved bool      // it authenticated itself in this request
+
+	ticket *Ticket // 2: what is asked
+	server *Client // the resource server
+	rpt    *Claims // carried; nil without one, or if it has expired
+	wanted []*wanted
+	known  []Scope // of the scopes asked for, those that the resource server knows
+
+	pushed   map[string][]string // 3: what is claimed
+	verified map[string]any
+	tokens   []InputClaimToken
+
+	shares   []Share // of the resources wanted, for this party
+	requests []Request
+	results  []result // 5: the decisions, and their events on the way into the record
+	events   []*Event
+}
+
+// assess is one attempt: who is asking, what is asked, what is claimed and which
+// scopes are read from one view; then the policy decides and the answer is
+// settled.
+func (a *Authority) assess(ctx context.Context, s *Snapshot, c *Caller, req *TokenRequest) (*TokenAnswer, error) {
+	x := &assessment{Authority: a, snap: s, caller: c, req: req, now: a.Now()}
+	if err := x.read(ctx); err != nil {
+		return nil, err
+	}
+	policy, err := a.Policy.Prepare(&s.Realm)
+	if err != nil {
+		return nil, Refuse(PolicyFailed, "", err)
+	}
+	x.decide(ctx, policy)
+	return x.settle(ctx, policy)
+}
+
+// read does all the reading of an assessment. The view is closed before the
+// policy runs: there are few of them.
+func (x *assessment) read(ctx context.Context) error {
+	view, err := x.Store.View(ctx)
+	if err != nil {
+		return fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	for _, step := range []func(context.Context, View) error{
+		x.whoAsks, x.whichServer, x.whatIsClaimed, x.whatIsCarried, x.whatIsAsked, x.whatIsShared,
+	} {
+		if err := step(ctx, view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whoAsks finds the requesting party and the client. With a bearer token it is
+// whom that speaks for, and nothing else in the request can change it. Else the
+// client authenticates, and the party is that of an identity token, or the
+// client itself.
+func (x *assessment) whoAsks(ctx context.Context, view View) error {
+	if x.caller.HasBearer {
+		id, err := x.bearer(ctx, view, x.snap, x.caller.Bearer)
+		switch {
+		case errors.Is(err, errInactive):
+			return Refuse(UnusableBearer, "", err)
+		case err != nil:
+			return err
+		}
+		x.who, x.asking, x.caller.Client = id, id.client, id.client
+	} else {
+		client, err := x.authenticate(x.snap, x.caller)
+		if err != nil {
+			return err
+		}
+		x.asking, x.proved = client, !client.Public
+	}
+	if x.asking.Public && x.req.ClaimToken != "" {
+		return Refuse(PublicMayNotPush, "", nil)
+	}
+	if err := x.checkFormat(); err != nil {
+		return err
+	}
+	if x.who != nil {
+		return nil
+	}
+	var err error
+	switch {
+	case x.req.SubjectToken != "":
+		x.who, err = x.subjectToken(ctx, view)
+	case x.claimFormat() == formatID:
+		x.who, err = x.identityToken(ctx, view)
+	default:
+		x.who, err = service(x.asking)
+	}
+	return err
+}
+
+// subjectToken is whom the subject_token speaks for. Its client is the one the
+// RPT is issued to, whoever authenticated.
+func (x *assessment) subjectToken(ctx context.Context, view View) (*identity, error) {
+	id, err := x.bearer(ctx, view, x.snap, x.req.SubjectToken)
+	if errors.Is(err, errInactive) {
+		return nil, Refuse(UnusableIdentity, "Invalid identity", err)
+	}
+	return id, err
+}
+
+// whichServer finds the resource server: that of the ticket, or the audience.
+func (x *assessment) whichServer(ctx context.Context, view View) error {
+	if x.req.Ticket != "" {
+		return x.presentTicket(ctx, view)
+	}
+	client := x.snap.Clients[x.req.Audience]
+	switch {
+	case x.req.Audience == "":
+		return Refuse(ResourceServerBad, "You must provide the issuedFor", nil)
+	case client == nil || !client.Enabled:
+		return Refuse(ResourceServerBad, "Unknown resource server id: ["+x.req.Audience+"]", nil)
+	case !client.ResourceServer:
+		return Refuse(ResourceServerBad, "Client does not support permissions", nil)
+	}
+	return x.serve(client)
+}
+
+// presentTicket finds the ticket and its resource server. The ticket stays
+// unspent until the request is settled.
+func (x *assessment) presentTicket(ctx context.Context, view View) error {
+	t, err := view.Ticket(ctx, x.snap.Realm.Key, Digest(x.req.Ticket), x.now)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(UnusableTicket, "", err)
+	case err != nil:
+		return fmt.Errorf("read ticket: %w", err)
+	}
+	server := x.snap.ByKey[t.Server]
+	switch {
+	case server == nil || !server.Enabled || !server.ResourceServer,
+		t.Client != "" && t.Client != x.who.client.ID,
+		t.Subject != "" && t.Subject != x.who.subject:
+		return Refuse(UnusableTicket, "", nil)
+	}
+	x.ticket = t
+	return x.serve(server)
+}
+
+// serve takes a client as the resource server of the request, if the caller's
+// token speaks for it.
+func (x *assessment) serve(server *Client) error {
+	if x.who.restricted() && !slices.Contains(x.who.servers, server.ID) {
+		return Refuse(UnusableBearer, "", fmt.Errorf("%w: not for this resource server", errInactive))
+	}
+	x.server = server
+	return nil
+}
+
+// whatIsCarried reads the RPT that is to be upgraded. It must be of the same
+// party, client and resource server (§1.3); an expired one carries nothing.
+func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
+	if x.req.RPT == "" {
+		return nil
+	}
+	bad := func(err error) error { return Refuse(UnusableRPT, "", err) }
+	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.RPT)
+	switch {
+	case err != nil:
+		return bad(err)
+	case claims.Type != TypeBearer || claims.Authorization == nil,
+		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID,
+		!slices.Contains(claims.Audience, x.server.ID):
+		return bad(nil)
+	case claims.Expires <= unix(x.now):
+		if x.ticket == nil && len(x.req.Permissions) == 0 {
+			return bad(errInactive) // it was all that was asked for
+		}
+		return nil
+	}
+	switch _, err := x.identify(ctx, view, x.snap, claims); {
+	case errors.Is(err, errInactive):
+		return bad(err)
+	case err != nil:
+		return err
+	}
+	x.rpt = claims
+	return nil
+}
+
+// whatIsShared reads the candidates among shares and what this party asked the
+// owners for before.
+func (x *assessment) whatIsShared(ctx context.Context, view View) error {
+	var keys []Key
+	for _, w := range x.wanted {
+		if w.resource != nil {
+			keys = append(keys, w.resource.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	var err error
+	if x.shares, err = view.SharesFor(ctx, x.who.party(x.asking.ID), keys); err != nil {
+		return fmt.Errorf("read shares: %w", err)
+	}
+	since := x.now.Add(-x.snap.Realm.Policy.ResubmitAfter)
+	if x.requests, err = view.RequestsBy(ctx, x.who.subject, keys, since); err != nil {
+		return fmt.Errorf("read requests: %w", err)
+	}
+	return nil
+}

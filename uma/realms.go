@@ -1,0 +1,262 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// snapshots are the realms as of one generation of the store.
+type snapshots struct {
+	generation int64
+	realms     map[string]*Snapshot
+}
+
+// Realm returns what a request needs of a realm's configuration: RealmNotFound
+// or RealmDisabled otherwise. It reads the store only for a realm that was not
+// asked for since the last administrative change.
+func (a *Authority) Realm(ctx context.Context, name string) (*Snapshot, error) {
+	s, err := a.snapshot(ctx, name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(RealmNotFound, "", err)
+	case err != nil:
+		return nil, err
+	case !s.Realm.Enabled:
+		return nil, Refuse(RealmDisabled, "", nil)
+	}
+	return s, nil
+}
+
+func (a *Authority) snapshot(ctx context.Context, name string) (*Snapshot, error) {
+	for {
+		now := a.snapshots.Load()
+		if now == nil {
+			if err := a.Reload(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if s := now.realms[name]; s != nil {
+			return s, nil
+		}
+		s, err := a.Store.Snapshot(ctx, name, a.Now())
+		if err != nil {
+			return nil, fmt.Errorf("load realm: %w", err)
+		}
+		next := &snapshots{generation: now.generation, realms: maps.Clone(now.realms)}
+		next.realms[name] = s
+		// If a change came in between, what was read may be older than it.
+		if a.snapshots.CompareAndSwap(now, next) {
+			return s, nil
+		}
+	}
+}
+
+// Follow forgets the realms as soon as their generation moves, which it looks
+// up once a second, until ctx ends: that is how changes from another process,
+// such as `umpire realm apply`, take effect. Changed is called after each move.
+func (a *Authority) Follow(ctx context.Context, tick <-chan time.Time, changed func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		before := a.snapshots.Load()
+		if err := a.Reload(ctx); err != nil {
+			if ctx.Err() == nil {
+				a.Log(ctx, "follow administrative changes", "err", err)
+			}
+			continue
+		}
+		if after := a.snapshots.Load(); before != nil && after.generation != before.generation {
+			changed()
+		}
+	}
+}
+
+// Reload forgets what is known of the realms if the store has moved on.
+func (a *Authority) Reload(ctx context.Context) error {
+	g, err := a.Store.Generation(ctx)
+	if err != nil {
+		return fmt.Errorf("read generation: %w", err)
+	}
+	for {
+		now := a.snapshots.Load()
+		if now != nil && now.generation == g {
+			return nil
+		}
+		if a.snapshots.CompareAndSwap(now, &snapshots{generation: g, realms: map[string]*Snapshot{}}) {
+			return nil
+		}
+	}
+}
+
+// RealmURL is the issuer of a realm's tokens, and the base of its endpoints.
+func (a *Authority) RealmURL(s *Snapshot) string {
+	return a.PublicURL + "/realms/" + s.Realm.Name
+}
+
+// KeySet is the JWK Set that the realm publishes.
+func (a *Authority) KeySet(s *Snapshot) ([]byte, error) {
+	now := a.Now()
+	gone := func(k SigningKey) bool { return !k.Active && !now.Before(k.Expires) }
+	if slices.ContainsFunc(s.Keys, gone) {
+		left := *s
+		left.Keys = slices.DeleteFunc(slices.Clone(s.Keys), gone)
+		s = &left
+	}
+	return a.Verifier.KeySet(s)
+}
+
+// ApplyRealm makes a realm what its file says. Applying a file again changes
+// nothing. With lenient, nothing that others hang on is removed: see
+// RealmChange.
+func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, prune, lenient bool, progress func(done, total int)) (*RealmReport, error) {
+	change := &RealmChange{
+		Realm:       spec.Realm,
+		Scopes:      map[string][]ScopeRow{},
+		Fingerprint: a.Hasher.Fingerprint(spec.Content),
+		Prune:       prune, Lenient: lenient, Progress: progress, Now: a.Now(),
+	}
+	for _, c := range spec.Clients {
+		client, err := a.applyClient(c)
+		if err != nil {
+			return nil, fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		change.Clients = append(change.Clients, client)
+	}
+	var err error
+	if change.Users, err = a.applyUsers(ctx, spec); err != nil {
+		return nil, err
+	}
+	for server, names := range spec.Scopes {
+		for _, name := range names {
+			change.Scopes[server] = append(change.Scopes[server], ScopeRow{ID: a.NewID(), Name: name})
+		}
+	}
+	for _, r := range spec.Resources {
+		res := ResourceChange{Resource: r.Resource, ServerID: r.ServerID, OwnerName: r.OwnerName}
+		for range r.Scopes {
+			res.ScopeIDs = append(res.ScopeIDs, a.NewID())
+		}
+		if res.ID == "" {
+			res.ID = ResourceID(a.NewID())
+			res.GeneratedID = true
+		}
+		change.Resources = append(change.Resources, res)
+	}
+	report, err := a.Store.ApplyRealm(ctx, change)
+	if err != nil {
+		return report, fmt.Errorf("apply realm %s: %w", spec.Realm.Name, err)
+	}
+	return report, a.ensureKey(ctx, spec.Realm.Name, spec.Realm.SigningAlg)
+}
+
+// Unchanged reports whether a realm file is the one that was applied last.
+func (a *Authority) Unchanged(ctx context.Context, spec *RealmSpec) (bool, error) {
+	had, err := a.Store.RealmFingerprint(ctx, spec.Realm.Name)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && slices.Equal(had, a.Hasher.Fingerprint(spec.Content)), err
+}
+
+func (a *Authority) applyClient(spec ClientSpec) (*Client, error) {
+	c := spec.Client
+	c.UUID, c.Origin = a.NewID(), FromFile
+	var err error
+	switch {
+	case spec.PlainSecret != "":
+		c.Secret = a.Hasher.Secret(spec.PlainSecret)
+	case spec.SecretHash != "":
+		c.Secret, err = a.Hasher.SecretFromHash(spec.SecretHash)
+	}
+	return &c, err
+}
+
+// applyUsers hashes passwords. A password that has not changed keeps its hash,
+// so that an unchanged user is an unchanged row.
+func (a *Authority) applyUsers(ctx context.Context, spec *RealmSpec) ([]*User, error) {
+	old, err := a.Store.Snapshot(ctx, spec.Realm.Name, a.Now())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("load realm: %w", err)
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	var users []*User
+	for _, u := range spec.Users {
+		user := u.User
+		user.ID, user.Origin, user.Password = a.NewID(), FromFile, u.PasswordHash
+		if u.PlainPassword != "" {
+			var had string
+			if old != nil {
+				if row, err := view.UserByName(ctx, old.Realm.Key, u.Username); err == nil {
+					had = row.Password
+				}
+			}
+			if user.Password, err = a.passwordHash(ctx, had, u.PlainPassword); err != nil {
+				return nil, fmt.Errorf("user %s: %w", u.Username, err)
+			}
+		}
+		users = append(users, &user)
+	}
+	return users, nil
+}
+
+func (a *Authority) passwordHash(ctx context.Context, had, plain string) (string, error) {
+	if had != "" {
+		if same, err := a.Hasher.CheckPassword(ctx, had, plain); err != nil || same {
+			return had, err
+		}
+	}
+	return a.Hasher.Password(ctx, plain)
+}
+
+// ensureKey makes the realm's first key for an algorithm.
+func (a *Authority) ensureKey(ctx context.Context, realm, alg string) error {
+	s, err := a.Store.Snapshot(ctx, realm, a.Now())
+	if err != nil {
+		return fmt.Errorf("load realm: %w", err)
+	}
+	if s.SigningKey() != nil {
+		return nil
+	}
+	k, err := a.Issuer.NewKey(alg)
+	if err != nil {
+		return fmt.Errorf("make %s key: %w", alg, err)
+	}
+	k.Created, k.Active = a.Now(), true
+	if err := a.Store.AddKey(ctx, realm, k, time.Time{}); err != nil {
+		return fmt.Errorf("keep %s key: %w", alg, err)
+	}
+	return nil
+}
+
+// RotateKey makes a new signing key for the realm. The old one stays published
+// until the last token it signed has expired.
+func (a *Authority) RotateKey(ctx context.Context, realm string) (SigningKey, error) {
+	s, err := a.Store.Snapshot(ctx, realm, a.Now())
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("load realm: %w", err)
+	}
+	k, err := a.Issuer.NewKey(s.Realm.SigningAlg)
+	if err != nil {
+		return k, fmt.Errorf("make %s key: %w", s.Realm.SigningAlg, err)
+	}
+	k.Created, k.Active = a.Now(), true
+	// A server that has not yet seen the new key signs with the old one for as
+	// long as it takes to notice: a minute is plenty.
+	longest := max(s.Realm.Lifetimes.Access, s.Realm.Lifetimes.RPT) + time.Minute
+	if err := a.Store.AddKey(ctx, realm, k, a.Now().Add(longest)); err != nil {
+		return k, fmt.Errorf("keep %s key: %w", k.Alg, err)
+	}
+	return k, nil
+}

@@ -1,0 +1,244 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A RequestInput is a stored permission request as Keycloak's endpoint
+// `permission/ticket` takes it.
+type RequestInput struct {
+	ID                       string
+	Resource                 string
+	Requester, RequesterName string // subject id or username
+	Scope, ScopeName         string // id or name
+	Granted                  bool
+}
+
+// A RequestView is a request with the names that go with its ids.
+type RequestView struct {
+	Request
+	OwnerName, RequesterName string
+}
+
+// CreateRequest stores a request, or with Granted a share, in the name of the
+// resource's owner.
+func (a *Authority) CreateRequest(ctx context.Context, p *Protection, in *RequestInput) (*RequestView, error) {
+	q, err := a.newRequest(ctx, p, in)
+	if err != nil {
+		return nil, err
+	}
+	switch err := a.Store.CreateRequest(ctx, q); {
+	case errors.Is(err, ErrConflict):
+		return nil, Refuse(InvalidPermission, "Permission already exists", err)
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(InvalidResourceID, "Resource set with id ["+in.Resource+"] does not exists in this server.", err)
+	case err != nil:
+		return nil, storing("create request", err)
+	}
+	return &RequestView{Request: *q}, nil
+}
+
+// newRequest checks a request in the order that Keycloak does.
+func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestInput) (*Request, error) {
+	bad := func(text string) error { return Refuse(InvalidPermission, text, nil) }
+	switch {
+	case in.ID != "":
+		return nil, bad("created permissions should not have id")
+	case in.Resource == "":
+		return nil, bad("created permissions should have resource")
+	case in.Scope == "" && in.ScopeName == "":
+		return nil, bad("created permissions should have scope or scopeName")
+	case in.Requester == "" && in.RequesterName == "":
+		return nil, bad("created permissions should have requester or requesterName")
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	r, err := view.Resource(ctx, p.server.Key, ResourceID(in.Resource))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(InvalidResourceID, "Resource set with id ["+in.Resource+"] does not exists in this server.", err)
+	case err != nil:
+		return nil, fmt.Errorf("read resource: %w", err)
+	case !p.isServer() && r.Owner != p.id.subject:
+		return nil, Refuse(NotOwner, "permissions for ["+in.Resource+"] can be only created by the owner or by the resource server itself", nil)
+	case !r.OwnerManaged:
+		return nil, bad("permission can only be created for resources with user-managed access enabled")
+	}
+	requester, err := p.userOf(ctx, view, firstOf(in.Requester, in.RequesterName))
+	switch {
+	case err != nil:
+		return nil, err
+	case requester == "":
+		return nil, bad("Requester does not exists in this server as user.")
+	}
+	name := firstOf(in.Scope, in.ScopeName)
+	scope, err := view.Scope(ctx, p.server.Key, name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(InvalidScope, "Scope ["+name+"] is invalid", err)
+	case err != nil:
+		return nil, fmt.Errorf("read scope: %w", err)
+	case !slices.Contains(r.Scopes, scope.Name):
+		return nil, Refuse(InvalidResourceID, "Resource set with id ["+in.Resource+"] does not have Scope ["+string(scope.Name)+"]", nil)
+	}
+	q := &Request{
+		ID: a.NewID(), Server: p.server.Key, Resource: r.Key, ResourceID: r.ID, ResourceName: r.Name, Owner: r.Owner,
+		Requester: requester, Scope: scope.Name, ScopeID: scope.ID, State: Pending, Created: a.Now(), Decided: a.Now(),
+	}
+	if in.Granted {
+		q.State = Granted
+	}
+	return q, nil
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// request returns a stored request, which has not been denied.
+func (a *Authority) request(ctx context.Context, p *Protection, id string) (*Request, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	q, err := view.Request(ctx, p.server.Key, id)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && q.State == Refused:
+		return nil, Refuse(InvalidRequest, "invalid_ticket", err)
+	case err != nil:
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	return q, nil
+}
+
+// UpdateRequest is the owner's answer, or the resource server's in its stead:
+// granted makes the request a share; not granted keeps a pending one as denied,
+// hidden, so that it is not asked again for a while, and withdraws a share.
+func (a *Authority) UpdateRequest(ctx context.Context, p *Protection, in *RequestInput) error {
+	q, err := a.request(ctx, p, in.ID)
+	if err != nil {
+		return err
+	}
+	if !p.isServer() && q.Owner != p.id.subject {
+		return Refuse(NotOwner, "permissions for ["+string(q.ResourceID)+"] can be updated only by the owner or by the resource server", nil)
+	}
+	switch err := a.Store.DecideRequest(ctx, p.server.Key, q.ID, in.Granted, a.Now()); {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(InvalidRequest, "invalid_ticket", err)
+	case err != nil:
+		return storing("decide request", err)
+	}
+	return nil
+}
+
+// DeleteRequest removes a request or share, for its owner, its requester or the
+// resource server.
+func (a *Authority) DeleteRequest(ctx context.Context, p *Protection, id string) error {
+	q, err := a.request(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	if !p.isServer() && q.Owner != p.id.subject && q.Requester != p.id.subject {
+		return Refuse(NotOwner, "permissions for ["+string(q.ResourceID)+"] can be deleted only by the owner, the requester, or the resource server", nil)
+	}
+	switch err := a.Store.DeleteRequest(ctx, p.server.Key, q.ID); {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(InvalidRequest, "invalid_ticket", err)
+	case err != nil:
+		return storing("delete request", err)
+	}
+	return nil
+}
+
+// A RequestQuery is a search among requests. Empty members do not narrow.
+type RequestQuery struct {
+	ScopeID          string // id or name
+	ResourceID       string
+	Owner, Requester string // subject id or username
+	Granted          *bool
+	ReturnNames      bool
+	First, Max       int // Max < 0: no limit
+}
+
+// FindRequests returns the requests that match, of those the caller may see: the
+// resource server all of its own, a user those in which it has a part.
+func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery) ([]RequestView, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	f, nobody, err := p.filter(ctx, view, q)
+	if err != nil || nobody {
+		return nil, err
+	}
+	rows, err := view.FindRequests(ctx, p.server.Key, f, max(q.First, 0), q.Max)
+	if err != nil {
+		return nil, fmt.Errorf("find requests: %w", err)
+	}
+	var names map[string]string
+	if q.ReturnNames && len(rows) > 0 {
+		var ids []string
+		for _, r := range rows {
+			ids = append(ids, r.Owner, r.Requester)
+		}
+		slices.Sort(ids)
+		if names, err = p.namesOf(ctx, view, slices.Compact(ids)); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]RequestView, len(rows))
+	for i, r := range rows {
+		out[i] = RequestView{Request: r, OwnerName: names[r.Owner], RequesterName: names[r.Requester]}
+	}
+	return out, nil
+}
+
+// CountRequests counts what FindRequests would return without a page.
+func (a *Authority) CountRequests(ctx context.Context, p *Protection, q *RequestQuery) (int, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	f, nobody, err := p.filter(ctx, view, q)
+	if err != nil || nobody {
+		return 0, err
+	}
+	n, err := view.CountRequests(ctx, p.server.Key, f)
+	if err != nil {
+		return 0, fmt.Errorf("count requests: %w", err)
+	}
+	return n, nil
+}
+
+// filter turns a query into what the store narrows by; nobody says that it names
+// someone who is not there, so that nothing matches.
+func (p *Protection) filter(ctx context.Context, view View, q *RequestQuery) (f RequestFilter, nobody bool, err error) {
+	f = RequestFilter{Resource: ResourceID(q.ResourceID), ScopeID: q.ScopeID, Granted: q.Granted}
+	for _, party := range []struct {
+		name string
+		id   *string
+	}{{q.Owner, &f.Owner}, {q.Requester, &f.Requester}} {
+		if party.name == "" {
+			continue
+		}
+		if *party.id, err = p.subjectOf(ctx, view, party.name); err != nil || *party.id == "" {
+			return f, true, err
+		}
+	}
+	if !p.isServer() {
+		f.Party = p.id.subject
+	}
+	return f, false, nil
+}

@@ -1,0 +1,537 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A wanted permission is one resource (or none) and the scopes on it to decide:
+// those that are requested, and those that an earlier RPT carries.
+type wanted struct {
+	resource  *Resource // nil: scopes asked for without a resource
+	scopes    []Scope   // requested and carried; empty: the resource has none
+	inherited []Scope   // of scopes: of the resource's type, not its own
+
+	requested bool    // not only carried
+	asked     []Scope // of scopes: the requested ones
+	named     bool    // by id, name or URI, or by the ticket: not found by a search
+	carried   bool
+}
+
+// whatIsAsked resolves what the request names to resources and scopes
+// (Keycloak's createPermissions), reading only what it names.
+func (x *assessment) whatIsAsked(ctx context.Context, view View) error {
+	if err := x.readKnownScopes(ctx, view); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case x.ticket != nil:
+		err = x.resolveTicket(ctx, view)
+	case len(x.req.Permissions) > 0:
+		err = x.resolvePermissions(ctx, view)
+	case x.req.RPT == "":
+		err = x.resolveEverything(ctx, view)
+	}
+	if err != nil {
+		return err
+	}
+	if x.rpt != nil {
+		if err := x.resolveCarried(ctx, view); err != nil {
+			return err
+		}
+	}
+	if most := x.snap.Realm.Policy.MaxPermissions; len(x.wanted) > most {
+		return Refuse(InvalidRequest, fmt.Sprintf("The request resolves to more than policy.max_permissions (%d) permissions", most), nil)
+	}
+	return nil
+}
+
+// most is how many permissions are worth resolving: the client's limit, which
+// cuts, or one more than the realm's, which refuses.
+func (x *assessment) most() int {
+	if x.req.Limit > 0 {
+		return min(x.req.Limit, x.snap.Realm.Policy.MaxPermissions+1)
+	}
+	return x.snap.Realm.Policy.MaxPermissions + 1
+}
+
+func (x *assessment) full() bool { return len(x.wanted) >= x.most() }
+
+// add asks for scopes on a resource, after what was asked for before. The same
+// resource twice is one permission with the scopes of both.
+func (x *assessment) add(w wanted) {
+	i := slices.IndexFunc(x.wanted, func(have *wanted) bool {
+		if w.resource == nil || have.resource == nil {
+			return w.resource == have.resource && slices.Equal(w.scopes, have.scopes)
+		}
+		return have.resource.ID == w.resource.ID
+	})
+	if i < 0 {
+		if x.full() {
+			return
+		}
+		if w.requested {
+			w.asked = w.scopes
+		}
+		x.wanted = append(x.wanted, &w)
+		return
+	}
+	have := x.wanted[i]
+	have.scopes = union(have.scopes, w.scopes)
+	have.inherited = union(have.inherited, w.inherited)
+	have.named = have.named || w.named
+	have.carried = have.carried || w.carried
+	if w.requested {
+		have.requested = true
+		have.asked = union(have.asked, w.scopes)
+	}
+}
+
+// union is a with what b adds to it.
+func union(a, b []Scope) []Scope {
+	out := slices.Clip(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// within is what a and b have in common, in the order of a.
+func within(a, b []Scope) []Scope {
+	var out []Scope
+	for _, s := range a {
+		if slices.Contains(b, s) && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// readKnownScopes reads which of the scopes that the request names the resource
+// server knows.
+func (x *assessment) readKnownScopes(ctx context.Context, view View) error {
+	names := slices.Clone(x.req.Scopes)
+	for _, p := range x.req.Permissions {
+		names = union(names, p.Scopes)
+	}
+	if x.ticket != nil {
+		for _, p := range x.ticket.Permissions {
+			if p.Resource == "" {
+				names = union(names, p.Scopes)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	rows, err := view.KnownScopes(ctx, x.server.Key, names)
+	if err != nil {
+		return fmt.Errorf("read scopes: %w", err)
+	}
+	for _, row := range rows {
+		x.known = append(x.known, row.Name)
+	}
+	return nil
+}
+
+// resolveTicket asks for what the ticket is for. One whose resource is gone, or
+// has lost all the scopes it was for, is unusable: empty is not all.
+func (x *assessment) resolveTicket(ctx context.Context, view View) error {
+	var ids []ResourceID
+	for _, p := range x.ticket.Permissions {
+		if p.Resource != "" {
+			ids = append(ids, p.Resource)
+		}
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	extra := within(x.req.Scopes, x.who.client.Scopes) // UMA Grant §3.3.4
+	for _, p := range x.ticket.Permissions {
+		if p.Resource == "" {
+			scopes := within(p.Scopes, x.known)
+			if len(scopes) == 0 {
+				return Refuse(UnusableTicket, "", nil)
+			}
+			if err := x.resolveScopes(ctx, view, scopes); err != nil {
+				return err
+			}
+			continue
+		}
+		r := resources[p.Resource]
+		if r == nil {
+			return Refuse(UnusableTicket, "", nil)
+		}
+		w, ok, err := x.on(ctx, view, r, union(p.Scopes, within(extra, r.Scopes)))
+		if err != nil {
+			return err
+		}
+		if !ok || !p.Whole && len(w.scopes) == 0 {
+			return Refuse(UnusableTicket, "", nil)
+		}
+		w.named = true
+		x.add(w)
+	}
+	return nil
+}
+
+// on is the permission for scopes on a resource: all that it has when none are
+// asked for, else those it has of its own or of its type (a resource of the
+// resource server itself lends its scopes to others of its type). It is not ok
+// when none of the scopes asked for are there.
+func (x *assessment) on(ctx context.Context, view View, r *Resource, scopes []Scope) (w wanted, ok bool, err error) {
+	w = wanted{resource: r, requested: true}
+	if len(scopes) == 0 {
+		w.scopes = r.Scopes
+		return w, true, nil
+	}
+	own := within(scopes, r.Scopes)
+	if len(own) < len(scopes) && r.Type != "" && r.Owner != x.server.UUID {
+		others := slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return slices.Contains(r.Scopes, s) })
+		if w.inherited, err = view.TypeScopes(ctx, x.server.Key, r.Type, others); err != nil {
+			return w, false, fmt.Errorf("read scopes of type: %w", err)
+		}
+	}
+	w.scopes = within(scopes, union(own, w.inherited))
+	return w, len(w.scopes) > 0, nil
+}
+
+// byID reads resources by their ids, those that are there.
+func (x *assessment) byID(ctx context.Context, view View, ids []ResourceID) (map[ResourceID]*Resource, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := view.ResourcesByID(ctx, x.server.Key, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	out := make(map[ResourceID]*Resource, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r
+	}
+	return out, nil
+}
+
+// resolvePermissions asks for what the `permission` parameters name.
+func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
+	var ids []ResourceID
+	for _, p := range x.req.Permissions {
+		if p.Resource != "" && !x.req.ByURI {
+			ids = append(ids, ResourceID(p.Resource))
+		}
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	for _, p := range x.req.Permissions {
+		if x.full() {
+			return nil
+		}
+		scopes := within(p.Scopes, x.known)
+		if len(p.Scopes) > 0 && len(scopes) == 0 {
+			return Refuse(InvalidScope, fmt.Sprintf("One of the given scopes %v is invalid", listed(p.Scopes)), nil)
+		}
+		scopes = union(scopes, within(x.req.Scopes, x.known))
+		switch r := resources[ResourceID(p.Resource)]; {
+		case p.Resource == "":
+			err = x.resolveScopes(ctx, view, scopes)
+		case x.req.ByURI:
+			err = x.resolveURI(ctx, view, p.Resource, scopes)
+		case r != nil:
+			err = x.want(ctx, view, r, scopes)
+		case strings.HasPrefix(p.Resource, "resource-type"):
+			err = x.resolveType(ctx, view, p.Resource, scopes)
+		default:
+			err = x.resolveName(ctx, view, p.Resource, scopes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed is how Keycloak prints a list.
+func listed(scopes []Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// want asks for scopes on a resource that was named.
+func (x *assessment) want(ctx context.Context, view View, r *Resource, scopes []Scope) error {
+	w, ok, err := x.on(ctx, view, r, scopes)
+	if err != nil || !ok {
+		return err
+	}
+	w.named = true
+	x.add(w)
+	return nil
+}
+
+// resolveScopes asks for scopes wherever they are: on every resource that has
+// one of them, or, when none has, each by itself.
+func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scope) error {
+	rows, err := view.Select(ctx, x.server.Key, Selection{AnyScope: scopes}, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by scope: %w", err)
+	}
+	for _, r := range rows {
+		x.add(wanted{resource: r, scopes: within(scopes, r.Scopes), requested: true})
+	}
+	if len(rows) == 0 {
+		for _, s := range scopes {
+			x.add(wanted{scopes: []Scope{s}, requested: true})
+		}
+	}
+	return nil
+}
+
+// resolveType asks for the resources of a type: `resource-type:T` those of the
+// resource server itself, `resource-type-any:T` all, `resource-type-instance:T`
+// those of others, `resource-type-owner:T` those of the requesting party.
+func (x *assessment) resolveType(ctx context.Context, view View, name string, scopes []Scope) error {
+	form, typ, _ := strings.Cut(name, ":")
+	q := Selection{Type: typ}
+	switch form {
+	case "resource-type":
+		q.Owner = x.server.UUID
+	case "resource-type-any":
+	case "resource-type-instance":
+		q.NotOwner = x.server.UUID
+	case "resource-type-owner":
+		q.Owner = x.who.subject
+	default:
+		return x.resolveName(ctx, view, name, scopes)
+	}
+	if typ == "" {
+		return Refuse(InvalidRequest, "permission: a type is missing after "+form+":", nil)
+	}
+	rows, err := view.Select(ctx, x.server.Key, q, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by type: %w", err)
+	}
+	for _, r := range rows {
+		w, ok, err := x.on(ctx, view, r, scopes)
+		if err != nil {
+			return err
+		}
+		if ok {
+			x.add(w)
+		}
+	}
+	return nil
+}
+
+// resolveName asks for the resource of that name which the party owns, those
+// which were shared with it, as far as they were, and the resource server's own.
+// A name that leads nowhere is an error unless another was found before it.
+func (x *assessment) resolveName(ctx context.Context, view View, name string, scopes []Scope) error {
+	own, err := view.ResourceByName(ctx, x.server.Key, x.who.subject, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("read resource by name: %w", err)
+	}
+	if own != nil {
+		if err := x.want(ctx, view, own, scopes); err != nil {
+			return err
+		}
+	}
+	if x.who.subject != x.server.UUID {
+		if err := x.wantShared(ctx, view, name, scopes); err != nil {
+			return err
+		}
+		theirs, err := view.ResourceByName(ctx, x.server.Key, x.server.UUID, name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("read resource by name: %w", err)
+		}
+		if theirs != nil {
+			if err := x.want(ctx, view, theirs, scopes); err != nil {
+				return err
+			}
+		}
+		if len(x.wanted) == 0 {
+			return Refuse(InvalidResource, "Resource with id ["+name+"] does not exist.", nil)
+		}
+	}
+	return nil
+}
+
+// wantShared asks for what was shared with the party by requests that an owner
+// granted: all of it, or only what has a given name.
+func (x *assessment) wantShared(ctx context.Context, view View, name string, scopes []Scope) error {
+	shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, sharedAtMost)
+	if err != nil {
+		return fmt.Errorf("read what was shared: %w", err)
+	}
+	var ids []ResourceID
+	for _, q := range shared {
+		if !slices.Contains(ids, q.ResourceID) {
+			ids = append(ids, q.ResourceID)
+		}
+	}
+	if len(ids) > x.most() {
+		ids = ids[:x.most()]
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	for _, q := range shared {
+		r := resources[q.ResourceID]
+		switch {
+		case r == nil,
+			q.Scope == "" && len(r.Scopes) > 0, // shared as a whole, before it had scopes
+			q.Scope != "" && len(scopes) > 0 && !slices.Contains(scopes, q.Scope):
+			continue
+		}
+		w := wanted{resource: r, requested: true, named: name != ""}
+		if q.Scope != "" {
+			w.scopes = []Scope{q.Scope}
+		}
+		x.add(w)
+	}
+	return nil
+}
+
+// sharedAtMost bounds the scopes that are read of what was shared with a party.
+// It is far above policy.max_permissions resources with a few scopes each.
+const sharedAtMost = 5000
+
+// resolveURI asks for the resources with that URI, or, if the request allows it,
+// those of the resource server whose pattern matches it best.
+func (x *assessment) resolveURI(ctx context.Context, view View, uri string, scopes []Scope) error {
+	missing := Refuse(InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
+	path, err := NormalizeURI(uri)
+	if err != nil {
+		missing.Err = err
+		return missing
+	}
+	rows, err := view.Select(ctx, x.server.Key, Selection{URI: FoldURI(path)}, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by uri: %w", err)
+	}
+	if len(rows) == 0 && x.req.MatchingURI {
+		if rows, err = matchURI(ctx, view, x.server.Key, path); err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 {
+		return missing
+	}
+	for _, r := range rows {
+		if err := x.want(ctx, view, r, scopes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matchURI returns the resources, of those the resource server owns itself,
+// whose URI pattern matches a normalised path best.
+func matchURI(ctx context.Context, view View, server Key, path string) ([]*Resource, error) {
+	shapes, err := view.URIShapes(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("read uri shapes: %w", err)
+	}
+	candidates, err := view.URICandidates(ctx, server, CandidateKeys(path, shapes))
+	if err != nil {
+		return nil, fmt.Errorf("read uri candidates: %w", err)
+	}
+	patterns := make([]string, len(candidates))
+	for i, c := range candidates {
+		patterns[i] = c.URI
+	}
+	var ids []ResourceID
+	for _, i := range BestMatches(path, patterns) {
+		ids = append(ids, candidates[i].Resource)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := view.ResourcesByID(ctx, server, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	slices.SortFunc(rows, func(a, b *Resource) int {
+		return strings.Compare(a.Name+"\x00"+string(a.ID), b.Name+"\x00"+string(b.ID))
+	})
+	return rows, nil
+}
+
+// resolveEverything asks for all entitlements: the resources of the resource
+// server itself, the party's own, and what was shared with it.
+func (x *assessment) resolveEverything(ctx context.Context, view View) error {
+	owners := []string{x.server.UUID}
+	if x.who.subject != x.server.UUID {
+		owners = append(owners, x.who.subject)
+	}
+	for _, owner := range owners {
+		rows, err := view.Select(ctx, x.server.Key, Selection{Owner: owner}, x.most())
+		if err != nil {
+			return fmt.Errorf("select resources by owner: %w", err)
+		}
+		for _, r := range rows {
+			x.add(wanted{resource: r, scopes: r.Scopes, requested: true})
+		}
+	}
+	if len(owners) == 1 {
+		return nil
+	}
+	return x.wantShared(ctx, view, "", nil)
+}
+
+// resolveCarried asks anew for what the RPT carries, after what is requested.
+// What is gone meanwhile is left out. With nothing else asked for, what it
+// carries is what is requested.
+func (x *assessment) resolveCarried(ctx context.Context, view View) error {
+	alone := x.ticket == nil && len(x.req.Permissions) == 0
+	var ids []ResourceID
+	var loose []Scope
+	for _, p := range x.rpt.Authorization.Permissions {
+		if p.ID == "" {
+			loose = append(loose, p.Scopes...)
+		} else {
+			ids = append(ids, p.ID)
+		}
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	for _, p := range x.rpt.Authorization.Permissions {
+		r := resources[p.ID]
+		if r == nil {
+			continue
+		}
+		w, ok, err := x.on(ctx, view, r, p.Scopes)
+		if err != nil {
+			return err
+		}
+		if !ok || len(p.Scopes) == 0 && len(r.Scopes) > 0 {
+			continue
+		}
+		w.requested, w.carried = alone, true
+		x.add(w)
+	}
+	if len(loose) == 0 {
+		return nil
+	}
+	rows, err := view.KnownScopes(ctx, x.server.Key, loose)
+	if err != nil {
+		return fmt.Errorf("read scopes: %w", err)
+	}
+	for _, row := range rows {
+		x.add(wanted{scopes: []Scope{row.Name}, requested: alone, carried: true})
+	}
+	return nil
+}

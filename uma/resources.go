@@ -1,0 +1,283 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// A ResourceInput is a resource description (FedAuthz §3.1), parsed but not yet
+// believed.
+type ResourceInput struct {
+	Name, DisplayName, Type, IconURI string
+	Owner                            string // subject id, username or client_id; empty: the caller
+	URIs                             []string
+	Scopes                           []Scope
+	OwnerManaged                     bool
+	Attributes                       map[string][]string // nil: not given
+}
+
+// A ResourceView is a resource as the answer to its creation shows it.
+type ResourceView struct {
+	*Resource
+	OwnerName string
+	ScopeRows []ScopeRow
+}
+
+// Limits of a resource description.
+const (
+	maxName    = 255 // bytes of a name, a type or a scope
+	maxMembers = 200 // URIs, scopes or attributes
+)
+
+// CheckScope reports why a name is no scope name. `*` is how policies say
+// everything, and `#` and `,` divide the permission parameter.
+func CheckScope(s Scope) error {
+	switch {
+	case s == "" || s == Everything:
+		return errors.New("is not a scope name")
+	case strings.ContainsAny(string(s), "#,"):
+		return errors.New("has a # or a comma, which no scope name may")
+	}
+	return checkText(string(s))
+}
+
+func checkText(s string) error {
+	switch {
+	case len(s) > maxName:
+		return fmt.Errorf("is longer than %d bytes", maxName)
+	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return errors.New("has characters that are not text")
+	}
+	return nil
+}
+
+// check refuses what cannot be registered.
+func (in *ResourceInput) check() error {
+	bad := func(text string) error { return Refuse(InvalidRequest, text, nil) }
+	if strings.TrimSpace(in.Name) == "" {
+		return bad("name is missing")
+	}
+	for member, s := range map[string]string{"name": in.Name, "type": in.Type, "displayName": in.DisplayName} {
+		if err := checkText(s); err != nil {
+			return bad(member + " " + err.Error())
+		}
+	}
+	if len(in.URIs) > maxMembers || len(in.Scopes) > maxMembers || len(in.Attributes) > maxMembers {
+		return bad(fmt.Sprintf("uris, scopes and attributes may have %d members each", maxMembers))
+	}
+	for _, uri := range in.URIs {
+		if err := CheckURI(uri); err != nil {
+			return bad(err.Error())
+		}
+	}
+	for _, s := range in.Scopes {
+		if err := CheckScope(s); err != nil {
+			return Refuse(InvalidScope, "Scope ["+string(s)+"] "+err.Error(), nil)
+		}
+	}
+	if u, err := url.Parse(in.IconURI); err != nil || in.IconURI != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return bad("icon_uri is not an absolute http or https URL")
+	}
+	return nil
+}
+
+func (in *ResourceInput) resource(server *Client) *Resource {
+	return &Resource{
+		Server: server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
+		URIs: in.URIs, Scopes: union(nil, in.Scopes), OwnerManaged: in.OwnerManaged, Attributes: in.Attributes,
+		Origin: FromAPI,
+	}
+}
+
+// CreateResource registers a resource (FedAuthz §3.2.1) for the caller or, when
+// the resource server itself asks, for the owner that it names.
+func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *ResourceInput) (*ResourceView, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	r := in.resource(p.server)
+	r.ID, r.Owner = ResourceID(a.NewID()), p.id.subject
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	if in.Owner != "" && p.isServer() {
+		r.Owner, err = p.subjectOf(ctx, view, in.Owner)
+	}
+	var ownerName string
+	if err == nil && r.Owner != "" {
+		ownerName, err = p.nameOf(ctx, view, r.Owner)
+	}
+	view.Close()
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Owner == "":
+		return nil, Refuse(InvalidRequest, "Owner must be a valid username or user identifier. If the resource server, the client id or null.", nil)
+	}
+	switch err := a.Store.CreateResource(ctx, r, a.NewID); {
+	case errors.Is(err, ErrConflict):
+		return nil, Refuse(Conflict, "Resource with name ["+r.Name+"] already exists.", err)
+	case err != nil:
+		return nil, storing("create resource", err)
+	}
+	rows, err := a.scopeRows(ctx, p, r.Scopes)
+	return &ResourceView{Resource: r, OwnerName: ownerName, ScopeRows: rows}, err
+}
+
+func (a *Authority) scopeRows(ctx context.Context, p *Protection, names []Scope) ([]ScopeRow, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	rows, err := view.KnownScopes(ctx, p.server.Key, names)
+	if err != nil {
+		return nil, fmt.Errorf("read scopes: %w", err)
+	}
+	return rows, nil
+}
+
+// storing is how a failing write is told.
+func storing(what string, err error) error {
+	if errors.Is(err, ErrBusy) {
+		return Refuse(Busy, "", err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// ReadResource returns a resource that the caller may manage: the resource
+// server any of its own, a user those it owns.
+func (a *Authority) ReadResource(ctx context.Context, p *Protection, id string) (*Resource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	r, err := view.Resource(ctx, p.server.Key, ResourceID(id))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(NotFound, "Resource not found", err)
+	case err != nil:
+		return nil, fmt.Errorf("read resource: %w", err)
+	case !p.isServer() && r.Owner != p.id.subject:
+		return nil, Refuse(Forbidden, "You don't have permission to manage this resource", nil)
+	}
+	return r, nil
+}
+
+// ReplaceResource replaces a description (FedAuthz §3.2.3). Owner and id stay;
+// attributes stay unless new ones are given.
+func (a *Authority) ReplaceResource(ctx context.Context, p *Protection, id string, in *ResourceInput) error {
+	old, err := a.ReadResource(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	r := in.resource(p.server)
+	r.ID, r.Owner = old.ID, old.Owner
+	switch err := a.Store.ReplaceResource(ctx, r, a.NewID); {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(NotFound, "Resource not found", err)
+	case errors.Is(err, ErrConflict):
+		return Refuse(Conflict, "Resource with name ["+r.Name+"] already exists.", err)
+	case err != nil:
+		return storing("replace resource", err)
+	}
+	return nil
+}
+
+// DeleteResource ends the protection of a resource (FedAuthz §3.2.4), with all
+// that was asked and shared of it.
+func (a *Authority) DeleteResource(ctx context.Context, p *Protection, id string) error {
+	r, err := a.ReadResource(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	switch err := a.Store.DeleteResource(ctx, p.server.Key, r.ID); {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(NotFound, "Resource not found", err)
+	case err != nil:
+		return storing("delete resource", err)
+	}
+	return nil
+}
+
+// A ResourceQuery is a search among resources. Empty members do not narrow.
+type ResourceQuery struct {
+	ID, Name, URI, Owner, Type, Scope string
+	ExactName                         bool
+	MatchingURI                       bool // if no resource has the URI, the one whose pattern matches it best
+	First, Max                        int  // Max < 0: no limit
+}
+
+// FindResources calls each for the resources that the caller may manage and that
+// match, by name.
+func (a *Authority) FindResources(ctx context.Context, p *Protection, q *ResourceQuery, each func(*Resource) error) error {
+	f := ResourceFilter{ID: ResourceID(q.ID), Name: q.Name, ExactName: q.ExactName, Type: q.Type, Scope: q.Scope}
+	nobody, err := a.narrowToOwner(ctx, p, q.Owner, &f)
+	if err != nil || nobody {
+		return err
+	}
+	if q.URI == "" {
+		return a.Store.FindResources(ctx, p.server.Key, f, max(q.First, 0), q.Max, each)
+	}
+	path, err := NormalizeURI(q.URI)
+	if err != nil {
+		return nil // nothing has such a URI
+	}
+	f.URI = FoldURI(path)
+	found := false
+	err = a.Store.FindResources(ctx, p.server.Key, f, max(q.First, 0), q.Max, func(r *Resource) error {
+		found = true
+		return each(r)
+	})
+	if err != nil || found || !q.MatchingURI || q.Max == 0 || q.First > 0 {
+		return err
+	}
+	return a.findMatching(ctx, p, path, f.Owner, each)
+}
+
+// narrowToOwner resolves the owner that a search names. A user sees its own.
+func (a *Authority) narrowToOwner(ctx context.Context, p *Protection, owner string, f *ResourceFilter) (nobody bool, err error) {
+	if owner != "" {
+		view, err := a.Store.View(ctx)
+		if err != nil {
+			return false, fmt.Errorf("open view: %w", err)
+		}
+		f.Owner, err = p.subjectOf(ctx, view, owner)
+		view.Close()
+		if err != nil || f.Owner == "" {
+			return true, err
+		}
+	}
+	if !p.isServer() {
+		if f.Owner != "" && f.Owner != p.id.subject {
+			return true, nil
+		}
+		f.Owner = p.id.subject
+	}
+	return false, nil
+}
+
+func (a *Authority) findMatching(ctx context.Context, p *Protection, path, owner string, each func(*Resource) error) error {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return fmt.Errorf("open view: %w", err)
+	}
+	rows, err := matchURI(ctx, view, p.server.Key, path)
+	view.Close()
+	if err != nil || len(rows) == 0 || owner != "" && rows[0].Owner != owner {
+		return err
+	}
+	return each(rows[0])
+}

@@ -1,0 +1,286 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// settle makes one answer of the decisions, commits it, and only then signs.
+func (x *assessment) settle(ctx context.Context, policy Evaluator) (*TokenAnswer, error) {
+	if err := x.policyFailure(ctx, policy); err != nil {
+		return nil, err
+	}
+	requests := x.toSubmit()
+	maySubmit := x.ticket != nil && !x.req.NoSubmit
+	v := answer(x.results, conditions{
+		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil,
+		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
+	})
+	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, policy)}
+	if x.ticket != nil {
+		st.Ticket, st.Reusable = x.ticket.Hash, x.snap.Realm.TicketReuse
+	}
+	if maySubmit {
+		st.Requests = requests
+	}
+	if v != grant {
+		return nil, x.refuse(ctx, policy, st, v)
+	}
+	grants := x.grants()
+	st.RestsOn = x.rests()
+	if x.req.Mode != ModeToken {
+		if err := x.commit(ctx, policy, st); err != nil {
+			return nil, err
+		}
+		return &TokenAnswer{Permissions: granted(grants)}, nil
+	}
+	return x.issue(ctx, policy, st, grants)
+}
+
+// policyFailure refuses when the policy gave no answer about something that was
+// named. The ticket stays unspent, the error is on record. What was only found
+// by a search is left out instead.
+func (x *assessment) policyFailure(ctx context.Context, policy Evaluator) error {
+	i := slices.IndexFunc(x.results, func(r result) bool { return r.failed != nil && (r.named || x.ticket != nil) })
+	if i < 0 {
+		return nil
+	}
+	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, policy)}
+	if err := x.Store.Commit(ctx, st); err != nil {
+		return x.trouble(err)
+	}
+	return Refuse(PolicyFailed, "", x.results[i].failed)
+}
+
+// refuse commits a refusal and returns it. It rests on nothing, so nothing is
+// checked.
+func (x *assessment) refuse(ctx context.Context, policy Evaluator, st *Settlement, v verdict) error {
+	var refusal *Error
+	switch {
+	case v == needInfo:
+		refusal = Refuse(NeedInfo, "", nil)
+		refusal.RequiredClaims = x.requiredClaims()
+		st.Successor, refusal.Ticket = x.successor()
+	case v == submitted:
+		refusal = Refuse(Submitted, "", nil)
+	case x.ticket != nil:
+		refusal = Refuse(Denied, "", nil)
+	default:
+		refusal = Refuse(NotAuthorized, "", nil)
+	}
+	if err := x.commit(ctx, policy, st); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// successor is the ticket that goes on with the process of the one presented:
+// same permissions and claims, bound to this client and party.
+func (x *assessment) successor() (*Ticket, string) {
+	value := newSecret()
+	t := *x.ticket
+	t.Hash, t.Client, t.Subject = Digest(value), x.who.client.ID, x.who.subject
+	t.Round++
+	t.Issued, t.Expires = x.now, x.now.Add(x.snap.Realm.Lifetimes.Ticket)
+	return &t, value
+}
+
+func (x *assessment) requiredClaims() []RequiredClaim {
+	var out []RequiredClaim
+	for _, r := range x.results {
+		for _, need := range r.needs {
+			if !slices.ContainsFunc(out, func(c RequiredClaim) bool { return c.Name == need.Name }) {
+				out = append(out, need.RequiredClaim)
+			}
+		}
+	}
+	return out
+}
+
+// commit settles. The loser of a race for the ticket leaves one record of its
+// own, and grants nothing.
+func (x *assessment) commit(ctx context.Context, policy Evaluator, st *Settlement) error {
+	if len(st.Records) == 0 {
+		return nil // nothing was found to decide, so there is no ticket either
+	}
+	err := x.Store.Commit(ctx, st)
+	if !errors.Is(err, ErrSpent) {
+		return x.trouble(err)
+	}
+	ev := *x.events[0]
+	ev.Error, ev.Output = "ticket_spent", nil
+	loser := &Settlement{Realm: st.Realm, Now: st.Now, Records: []Record{x.record(ctx, policy, &ev, outcomeError)}}
+	if err := x.Store.Commit(ctx, loser); err != nil {
+		return x.trouble(err)
+	}
+	return Refuse(UnusableTicket, "", ErrSpent)
+}
+
+// trouble is how a failing commit is told.
+func (x *assessment) trouble(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrBusy):
+		return Refuse(Busy, "", err)
+	}
+	return fmt.Errorf("settle: %w", err)
+}
+
+// toSubmit is what the policy wants the owners asked for. Only a user can ask,
+// and only somebody else who manages the resource; without one, nothing is
+// submitted.
+func (x *assessment) toSubmit() []Request {
+	var out []Request
+	for i := range x.results {
+		r := &x.results[i]
+		if r.resource == nil || x.who.user == nil || !r.resource.OwnerManaged ||
+			r.resource.Owner == x.server.UUID || r.resource.Owner == x.who.subject {
+			r.submit = nil
+			continue
+		}
+		// The owner cannot share a scope of its type that the resource does not have.
+		r.submit = slices.DeleteFunc(slices.Clone(r.submit), func(s Scope) bool {
+			return s != Everything && !slices.Contains(r.resource.Scopes, s)
+		})
+		for _, scope := range r.submit {
+			if scope == Everything {
+				scope = ""
+			}
+			out = append(out, Request{
+				ID: x.NewID(), Server: x.server.Key, Resource: r.resource.Key, ResourceID: r.resource.ID,
+				ResourceName: r.resource.Name, Owner: r.resource.Owner, Requester: x.who.subject,
+				Scope: scope, State: Pending, Created: x.now, Decided: x.now,
+			})
+		}
+	}
+	return out
+}
+
+// grants are the permissions of the RPT: what is requested first, what was
+// carried after it.
+func (x *assessment) grants() []Grant {
+	var requested, carried []Grant
+	for i := range x.results {
+		r := &x.results[i]
+		if !r.got() {
+			continue
+		}
+		g := Grant{Scopes: r.granted, Claims: x.grantClaims(r), Shares: r.shares, Inherited: within(r.granted, r.inherited)}
+		if r.resource != nil {
+			g.Resource, g.Version = r.resource.ID, r.resource.Version
+			if !x.req.WithoutNames {
+				g.Name = r.resource.Name
+			}
+		}
+		if r.requested {
+			requested = append(requested, g)
+		} else {
+			carried = append(carried, g)
+		}
+	}
+	return append(requested, carried...)
+}
+
+// grantClaims are the pushed claims and what the policy adds to them; nil when
+// there are none, since clients take an empty object for a condition.
+func (x *assessment) grantClaims(r *result) map[string][]string {
+	if len(x.pushed)+len(r.output.RPT.Claims) == 0 {
+		return nil
+	}
+	out := map[string][]string{}
+	for name, values := range x.pushed {
+		out[name] = values
+	}
+	for name, values := range r.output.RPT.Claims {
+		out[name] = values
+	}
+	return out
+}
+
+// rests are the rows that the grant rests on.
+func (x *assessment) rests() *Rests {
+	out := &Rests{Generation: x.snap.Realm.Generation, Resources: map[Key]int64{}, Shares: map[Key]int64{}}
+	if x.who.user != nil {
+		out.User, out.UserVersion = x.who.subject, x.who.user.Version
+	}
+	for i := range x.results {
+		r := &x.results[i]
+		if !r.got() || r.resource == nil {
+			continue
+		}
+		out.Resources[r.resource.Key] = r.resource.Version
+		for _, s := range r.rests {
+			out.Shares[s.Key] = s.Version
+		}
+	}
+	return out
+}
+
+// issue commits the grant with the rows of its RPT and refresh token, and signs
+// both.
+func (x *assessment) issue(ctx context.Context, policy Evaluator, st *Settlement, grants []Grant) (*TokenAnswer, error) {
+	claims := x.accessClaims(x.snap, x.who, x.scope(), x.lifetime())
+	claims.Audience = Audience{x.server.ID}
+	claims.Authorization = &Authorization{Permissions: granted(grants)}
+	if x.who.restricted() {
+		claims.Expires = min(claims.Expires, x.who.claims.Expires)
+	}
+	st.RPT = &RPT{
+		JTI: claims.ID, SessionID: claims.SessionID, Subject: claims.Subject, Client: claims.AuthorizedParty,
+		Server: x.server.Key, Permissions: grants, Revision: policy.Revision(), Generation: x.snap.Realm.Generation,
+		Expires: fromUnix(claims.Expires), Keep: fromUnix(claims.Expires),
+	}
+	if x.who.user != nil {
+		st.RPT.UserVersion = x.who.user.Version
+	}
+	var refresh *Claims
+	if x.mayRefresh() {
+		var handle string
+		st.Refresh, handle = x.newRefresh(x.snap, x.who, x.scope())
+		st.Refresh.RPT = claims.ID
+		refresh = x.refreshClaims(x.snap, x.who, st.Refresh, handle)
+		if st.Refresh.Expires.After(st.RPT.Keep) {
+			st.RPT.Keep = st.Refresh.Expires
+		}
+	}
+	if err := x.commit(ctx, policy, st); err != nil {
+		return nil, err
+	}
+	res, err := x.respond(x.snap, claims, refresh)
+	if err != nil {
+		return nil, err
+	}
+	up := x.rpt != nil && upgraded(x.rpt.Authorization.Permissions, grants)
+	res.Upgraded = &up
+	return &TokenAnswer{Token: res}, nil
+}
+
+func (x *assessment) scope() string {
+	if x.who.session == nil {
+		return grantedScope(x.who, "")
+	}
+	return x.who.session.Scope
+}
+
+// lifetime is the RPT's: the realm's, or the shortest that the policy asks for.
+func (x *assessment) lifetime() time.Duration {
+	d := x.snap.Realm.Lifetimes.RPT
+	for i := range x.results {
+		r := &x.results[i]
+		if r.got() && r.output.RPT.TTL > 0 {
+			d = min(d, time.Duration(r.output.RPT.TTL)*time.Second)
+		}
+	}
+	return d
+}
+
+// mayRefresh reports whether a refresh token comes with the RPT. There is none
+// without a session, for a token that speaks for some resource servers only, nor
+// when the client that asks is not the one that the RPT is for.
+func (x *assessment) mayRefresh() bool {
+	return x.who.session != nil && !x.who.restricted() && x.asking == x.who.client
+}

@@ -1,0 +1,233 @@
+package uma
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// standing returns what is left of the permissions of an RPT: a withdrawal
+// writes one row, and shows here wherever the token is seen again.
+func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims *Claims) ([]Grant, error) {
+	rpt, err := view.RPT(ctx, s.Realm.Key, claims.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read rpt: %w", err)
+	}
+	if server := s.ByKey[rpt.Server]; server == nil || !server.Enabled || !server.ResourceServer {
+		return nil, nil
+	}
+	now, err := view.Standing(ctx, rpt.Server, rpt.Permissions)
+	if err != nil {
+		return nil, fmt.Errorf("read what an rpt rests on: %w", err)
+	}
+	var left []Grant
+	for _, g := range rpt.Permissions {
+		if g, ok := now.left(g); ok {
+			left = append(left, g)
+		}
+	}
+	return left, nil
+}
+
+// left returns what still stands of a grant. A scope goes with the resource, or
+// with its place there, and with the last of the shares that covered it. What
+// had scopes and has none left is gone: empty is not all.
+func (n *Standing) left(g Grant) (Grant, bool) {
+	var resource *Resource
+	if g.Resource != "" {
+		if resource = n.Resources[g.Resource]; resource == nil {
+			return g, false
+		}
+	}
+	if len(g.Scopes) == 0 {
+		return g, n.covered(g, "")
+	}
+	var scopes []Scope
+	for _, scope := range g.Scopes {
+		has := n.Scopes[scope]
+		if resource != nil && !slices.Contains(g.Inherited, scope) {
+			has = slices.Contains(resource.Scopes, scope)
+		}
+		if has && n.covered(g, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	g.Scopes = scopes
+	return g, len(scopes) > 0
+}
+
+// covered reports whether a scope, or with "" the resource as a whole, still
+// has a share that it was granted for, if it was granted for one.
+func (n *Standing) covered(g Grant, scope Scope) bool {
+	covers := func(scopes []Scope) bool {
+		return scope == "" && len(scopes) == 0 || slices.Contains(scopes, scope)
+	}
+	rests := false
+	for _, s := range g.Shares {
+		if !covers(s.Scopes) {
+			continue
+		}
+		rests = true
+		if share := n.Shares[s.ID]; share != nil && covers(share.Scopes) {
+			return true
+		}
+	}
+	return !rests
+}
+
+// unmoved reports whether every row that a grant rests on is as it was.
+func (n *Standing) unmoved(g Grant) bool {
+	if g.Resource != "" {
+		if r := n.Resources[g.Resource]; r == nil || r.Version != g.Version {
+			return false
+		}
+	}
+	for _, s := range g.Shares {
+		if share := n.Shares[s.ID]; share == nil || share.Version != s.Version {
+			return false
+		}
+	}
+	left, ok := n.left(g)
+	return ok && len(left.Scopes) == len(g.Scopes)
+}
+
+// granted is how an RPT shows grants.
+func granted(grants []Grant) []GrantedPermission {
+	out := make([]GrantedPermission, len(grants))
+	for i, g := range grants {
+		out[i] = GrantedPermission{Scopes: g.Scopes, Claims: g.Claims, ID: g.Resource, Name: g.Name}
+	}
+	return out
+}
+
+// An Introspection is what a resource server learns of a token (RFC 7662 §2.2).
+type Introspection struct {
+	Active bool
+
+	claims      *Claims
+	username    string
+	permissions []IntrospectedPermission
+	rptOnly     bool // asked for with the hint requesting_party_token
+}
+
+// An IntrospectedPermission has both the names of FedAuthz §5.1.1 and
+// Keycloak's, and no others: clients assert the set of keys.
+type IntrospectedPermission struct {
+	ResourceID     ResourceID `json:"resource_id,omitempty"`
+	ResourceName   string     `json:"rsname,omitempty"`
+	ResourceScopes []Scope    `json:"resource_scopes"`
+	Scopes         []Scope    `json:"scopes"`
+	ID             ResourceID `json:"rsid,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (i *Introspection) MarshalJSON() ([]byte, error) {
+	if !i.Active {
+		return []byte(`{"active":false}`), nil
+	}
+	var out map[string]any
+	if i.rptOnly {
+		c := i.claims
+		out = map[string]any{"exp": c.Expires, "iat": c.IssuedAt, "jti": c.ID, "aud": c.Audience, "typ": c.Type, "acr": c.ACR}
+	} else {
+		raw, err := json.Marshal(i.claims)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(raw, &out); err != nil {
+			return nil, err
+		}
+		for name, v := range i.claims.Extra {
+			if _, reserved := out[name]; !reserved {
+				out[name] = v
+			}
+		}
+		out["username"], out["token_type"], out["client_id"] = i.username, i.claims.Type, i.claims.AuthorizedParty
+		delete(out, "handle")
+	}
+	out["active"] = true
+	if i.permissions != nil {
+		out["permissions"] = i.permissions
+	}
+	return json.Marshal(out)
+}
+
+// The token type hints of the introspection endpoint (RFC 7662 §2.1; the last
+// is Keycloak's).
+var introspectionHints = []string{"", "access_token", "refresh_token", "requesting_party_token"}
+
+// Introspect tells a confidential client about a token that names it in `aud`
+// or `azp`. Of any other token, and of one that is no good, it says only that.
+func (a *Authority) Introspect(ctx context.Context, s *Snapshot, c *Caller, token, hint string) (*Introspection, error) {
+	client, err := a.confidential(s, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !slices.Contains(introspectionHints, hint):
+		return nil, Refuse(InvalidRequest, "Unsupported token type.", nil)
+	case token == "":
+		return nil, Refuse(InvalidRequest, "Token not provided.", nil)
+	}
+	inactive := &Introspection{}
+	claims, err := a.Verifier.Verify(s, a.RealmURL(s), token)
+	if err != nil {
+		claims, err = a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
+	}
+	if err != nil || claims.Expires <= unix(a.Now()) || claims.Type == TypeID ||
+		claims.AuthorizedParty != client.ID && !slices.Contains(claims.Audience, client.ID) {
+		return inactive, nil
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	id, err := a.identify(ctx, view, s, claims)
+	switch {
+	case errors.Is(err, errInactive):
+		return inactive, nil
+	case err != nil:
+		return nil, err
+	}
+	if claims.Type == TypeRefresh {
+		_, spent, err := view.RefreshToken(ctx, s.Realm.Key, Digest(claims.Handle), a.Now())
+		if errors.Is(err, ErrNotFound) || spent {
+			return inactive, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read refresh token: %w", err)
+		}
+	}
+	out := &Introspection{Active: true, claims: claims, username: id.username(), rptOnly: hint == "requesting_party_token"}
+	if claims.Authorization == nil {
+		return out, nil
+	}
+	left, err := a.standing(ctx, view, s, claims)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) == 0 {
+		return inactive, nil
+	}
+	shown := *claims
+	shown.Authorization = &Authorization{Permissions: granted(left)}
+	out.claims = &shown
+	for _, g := range left {
+		scopes := slices.Clip(g.Scopes)
+		if scopes == nil {
+			scopes = []Scope{}
+		}
+		out.permissions = append(out.permissions, IntrospectedPermission{
+			ResourceID: g.Resource, ResourceName: g.Name, ResourceScopes: scopes, Scopes: scopes, ID: g.Resource,
+		})
+	}
+	if !out.rptOnly {
+		out.permissions = nil
+	}
+	return out, nil
+}

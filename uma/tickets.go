@@ -1,0 +1,147 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A TicketPermission is an entry of a permission request (FedAuthz §4.1): scopes
+// of a resource known by id or name, or scopes alone.
+type TicketPermission struct {
+	Resource string
+	Scopes   []Scope
+	Claims   map[string][]string // Keycloak's: pushed by the resource server
+}
+
+// RequestTicket returns a ticket for permissions (FedAuthz §4.2). Claims count
+// only from the resource server itself.
+func (a *Authority) RequestTicket(ctx context.Context, p *Protection, perms []TicketPermission) (string, error) {
+	most := p.snap.Realm.Policy.MaxPermissions
+	switch {
+	case len(perms) == 0:
+		return "", Refuse(InvalidPermissionRequest, "Invalid permission request.", nil)
+	case len(perms) > most:
+		return "", Refuse(InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+	}
+	now := a.Now()
+	value := newSecret()
+	t := &Ticket{
+		Hash: Digest(value), Server: p.server.Key, Claims: map[string][]string{}, Round: 1,
+		Issued: now, Expires: now.Add(p.snap.Realm.Lifetimes.Ticket),
+	}
+	if err := a.fillTicket(ctx, p, t, perms); err != nil {
+		return "", err
+	}
+	if err := a.Store.SaveTicket(ctx, p.snap.Realm.Key, t); err != nil {
+		return "", storing("save ticket", err)
+	}
+	return value, nil
+}
+
+func (a *Authority) fillTicket(ctx context.Context, p *Protection, t *Ticket, perms []TicketPermission) error {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	var ids []ResourceID
+	for _, perm := range perms {
+		ids = append(ids, ResourceID(perm.Resource))
+	}
+	byID, err := view.ResourcesByID(ctx, p.server.Key, ids)
+	if err != nil {
+		return fmt.Errorf("read resources: %w", err)
+	}
+	for _, perm := range perms {
+		if p.isServer() {
+			maps.Copy(t.Claims, perm.Claims)
+		}
+		if perm.Resource == "" {
+			err = p.addScopes(ctx, view, t, perm.Scopes)
+		} else {
+			err = p.addResource(ctx, view, t, perm, byID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addScopes adds scopes without a resource to a ticket.
+func (p *Protection) addScopes(ctx context.Context, view View, t *Ticket, scopes []Scope) error {
+	if len(scopes) == 0 {
+		return Refuse(InvalidResourceID, "Resource id or name not provided.", nil)
+	}
+	rows, err := view.KnownScopes(ctx, p.server.Key, scopes)
+	if err != nil {
+		return fmt.Errorf("read scopes: %w", err)
+	}
+	for _, s := range scopes {
+		if !slices.ContainsFunc(rows, func(r ScopeRow) bool { return r.Name == s }) {
+			return Refuse(InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+		}
+	}
+	t.Permissions = append(t.Permissions, Permission{Scopes: union(nil, scopes)})
+	return nil
+}
+
+// addResource adds a resource to a ticket: by its id, else that of the name which
+// the caller owns, and the resource server's own of that name.
+func (p *Protection) addResource(ctx context.Context, view View, t *Ticket, perm TicketPermission, byID []*Resource) error {
+	var found []*Resource
+	if i := slices.IndexFunc(byID, func(r *Resource) bool { return string(r.ID) == perm.Resource }); i >= 0 {
+		found = byID[i : i+1]
+	} else {
+		owners := []string{p.id.subject}
+		if !p.isServer() {
+			owners = append(owners, p.server.UUID)
+		}
+		for _, owner := range owners {
+			r, err := view.ResourceByName(ctx, p.server.Key, owner, perm.Resource)
+			switch {
+			case err == nil:
+				found = append(found, r)
+			case !errors.Is(err, ErrNotFound):
+				return fmt.Errorf("read resource by name: %w", err)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return Refuse(InvalidResourceID, "Resource set with id ["+perm.Resource+"] does not exists in this server.", nil)
+	}
+	for _, r := range found {
+		if err := p.checkScopes(ctx, view, r, perm.Scopes); err != nil {
+			return err
+		}
+		t.Permissions = append(t.Permissions, Permission{
+			Resource: r.ID, Scopes: union(nil, perm.Scopes), Whole: len(r.Scopes) == 0,
+		})
+	}
+	return nil
+}
+
+// checkScopes refuses scopes that are neither the resource's own nor those of a
+// resource of its type that the resource server owns.
+func (p *Protection) checkScopes(ctx context.Context, view View, r *Resource, scopes []Scope) error {
+	others := slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return slices.Contains(r.Scopes, s) })
+	if len(others) == 0 {
+		return nil
+	}
+	var inherited []Scope
+	if r.Type != "" && r.Owner != p.server.UUID {
+		var err error
+		if inherited, err = view.TypeScopes(ctx, p.server.Key, r.Type, others); err != nil {
+			return fmt.Errorf("read scopes of type: %w", err)
+		}
+	}
+	for _, s := range others {
+		if !slices.Contains(inherited, s) {
+			return Refuse(InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+		}
+	}
+	return nil
+}
