@@ -1,0 +1,127 @@
+package server
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A discovery document names what is served and nothing else (RFC 8414, OpenID
+// Connect Discovery §3, UMA Grant §2). There is no authorization endpoint: users
+// do not sign in here with a browser yet.
+type discovery struct {
+	Issuer        string `json:"issuer"`
+	Token         string `json:"token_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	UserInfo      string `json:"userinfo_endpoint"`
+	EndSession    string `json:"end_session_endpoint"`
+	JWKS          string `json:"jwks_uri"`
+
+	GrantTypes []string `json:"grant_types_supported"`
+	// Required by RFC 8414 §2, and clients refuse a document without it. It may
+	// not be empty (§3.2); without an authorization endpoint "none" is what is true.
+	ResponseTypes []string `json:"response_types_supported"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
+	Scopes        []string `json:"scopes_supported"`
+	Claims        []string `json:"claims_supported"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+
+	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+
+	// In the UMA document only.
+	Resources   string `json:"resource_registration_endpoint,omitempty"`
+	Permissions string `json:"permission_endpoint,omitempty"`
+}
+
+// openIDConfiguration serves the document of OpenID Connect.
+func (s *server) openIDConfiguration(x *wire.Exchange) error {
+	return x.JSON(http.StatusOK, s.document(x.Realm))
+}
+
+// umaConfiguration serves the same with the protection API: that of UMA, and the
+// RFC 8414 form of it.
+func (s *server) umaConfiguration(x *wire.Exchange) error {
+	d := s.document(x.Realm)
+	d.Resources = d.Issuer + "/authz/protection/resource_set"
+	d.Permissions = d.Issuer + "/authz/protection/permission"
+	return x.JSON(http.StatusOK, d)
+}
+
+func (s *server) document(realm *uma.Snapshot) *discovery {
+	base := s.authority.RealmURL(realm)
+	connect := base + "/protocol/openid-connect"
+	confidential := []string{"client_secret_basic", "client_secret_post"}
+	public := []string{"client_secret_basic", "client_secret_post", "none"}
+	return &discovery{
+		Issuer:        base,
+		Token:         connect + "/token",
+		Introspection: connect + "/token/introspect",
+		Revocation:    connect + "/revoke",
+		UserInfo:      connect + "/userinfo",
+		EndSession:    connect + "/logout",
+		JWKS:          connect + "/certs",
+
+		GrantTypes:    []string{"client_credentials", "password", "refresh_token", umaTicket},
+		ResponseTypes: []string{"none"},
+		SubjectTypes:  []string{"public"},
+		IDTokenAlgs:   []string{realm.Realm.SigningAlg},
+		Scopes:        []string{"openid", "profile", "email", "uma_protection"},
+		Claims:        []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "azp", "preferred_username", "name", "given_name", "family_name", "email"},
+		AuthMethods:   public,
+
+		IntrospectionAuthMethods: confidential,
+		RevocationAuthMethods:    public,
+	}
+}
+
+// certs serves the realm's public keys (RFC 7517). Clients ask with parameters
+// such as ?kid=: they get all.
+func (s *server) certs(x *wire.Exchange) error {
+	keys, err := s.authority.KeySet(x.Realm)
+	if err != nil {
+		return err
+	}
+	x.Header()["Cache-Control"] = []string{"no-cache"}
+	return x.Bytes(http.StatusOK, "application/json", keys)
+}
+
+type realmInfo struct {
+	Realm           string `json:"realm"`
+	PublicKey       string `json:"public_key,omitempty"` // base64 of the SubjectPublicKeyInfo
+	TokenService    string `json:"token-service"`
+	AccountService  string `json:"account-service"`
+	TokensNotBefore int64  `json:"tokens-not-before"`
+}
+
+// realmInfo serves Keycloak's description of a realm.
+func (s *server) realmInfo(x *wire.Exchange) error {
+	base := s.authority.RealmURL(x.Realm)
+	return x.JSON(http.StatusOK, realmInfo{
+		Realm:          x.Realm.Realm.Name,
+		PublicKey:      base64.StdEncoding.EncodeToString(publicKey(x.Realm)),
+		TokenService:   base + "/protocol/openid-connect",
+		AccountService: base + "/account",
+	})
+}
+
+// publicKey returns an RSA key of the realm, which is what clients of this
+// document can read, or else the one that signs.
+func publicKey(realm *uma.Snapshot) []byte {
+	var key []byte
+	for _, k := range realm.Keys {
+		rsa := strings.HasPrefix(k.Alg, "RS")
+		if rsa && k.Active {
+			return k.Public
+		}
+		if rsa || key == nil && k.Active {
+			key = k.Public
+		}
+	}
+	return key
+}

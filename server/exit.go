@@ -1,0 +1,100 @@
+package server
+
+import (
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"example.com/umpire/server/keycloak"
+	"example.com/umpire/server/wire"
+)
+
+// open begins an exchange and says where the request comes from. The words are
+// Keycloak's: a realm of another profile will have others on these same paths.
+func (s *server) open(c echo.Context, readers wire.Readers) (*wire.Exchange, error) {
+	x, err := wire.NewExchange(c, keycloak.Words, readers)
+	r := c.Request()
+	x.Caller.IP = wire.ClientIP(r.RemoteAddr, r.Header["X-Forwarded-For"], s.TrustedProxies)
+	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"))
+	x.Caller.TraceID = traceID(r.Header.Get("Traceparent"))
+	x.Header()["X-Request-Id"] = []string{x.Caller.RequestID}
+	return x, err
+}
+
+// close is the one exit of every request: it answers what the handler did not,
+// counts, and writes one line of log. That has neither tokens nor secrets nor
+// the query, only the pattern of the path.
+func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err error) {
+	cut := err != nil && x.Answered()
+	if err != nil && !cut {
+		x.Fail(err)
+	}
+	took := s.authority.Now().Sub(began)
+	status, route := c.Response().Status, c.Path()
+	if route == "" || status == http.StatusNotFound && x.Realm == nil {
+		route = "other" // what strangers make up must not become labels
+	}
+	s.Metrics.request(route, x.Method(), status, took)
+
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", x.Caller.RequestID), slog.String("method", x.Method()), slog.String("route", route),
+		slog.Int("status", status), slog.Duration("took", took), slog.String("ip", x.Caller.IP))
+	if x.Realm != nil {
+		attrs = append(attrs, slog.String("realm", x.Realm.Realm.Name))
+	}
+	if x.Caller.Client != nil {
+		attrs = append(attrs, slog.String("client", x.Caller.Client.ID))
+	}
+	if x.Caller.TraceID != "" {
+		attrs = append(attrs, slog.String("trace_id", x.Caller.TraceID))
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("refused", x.Refused()), slog.Any("err", err))
+		if cut || status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	s.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+	if cut {
+		panic(http.ErrAbortHandler) // half an answer: cut the connection, so that it cannot pass for a whole one
+	}
+}
+
+// requestID returns the identifier the client sent, if it is one, or a new one.
+func requestID(sent string) string {
+	if 0 < len(sent) && len(sent) <= 64 && strings.IndexFunc(sent, notOfID) < 0 {
+		return sent
+	}
+	var b [16]byte
+	for i, n := 0, rand.Uint64(); i < len(b); i, n = i+1, n>>8 {
+		if i == 8 {
+			n = rand.Uint64()
+		}
+		b[i] = byte(n)
+	}
+	return hex.EncodeToString(b[:])
+}
+
+func notOfID(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+}
+
+// traceID returns the trace id of a traceparent header (W3C Trace Context
+// §3.2), or "".
+func traceID(parent string) string {
+	parts := strings.Split(parent, "-")
+	if len(parts) < 4 || len(parts[0]) != 2 || len(parts[1]) != 32 || strings.Trim(parts[1], "0") == "" {
+		return ""
+	}
+	if strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
+}

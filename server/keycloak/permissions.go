@@ -1,0 +1,74 @@
+package keycloak
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// RequestTicket serves POST /permission (keycloak.md §3.2; FedAuthz §4).
+func (f *Face) RequestTicket(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, false)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	permissions, err := parsePermissions(body)
+	if err != nil {
+		return err
+	}
+	ticket, err := f.Authority.RequestTicket(x.Context(), pat, permissions)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusCreated, ticketBody{ticket})
+}
+
+type ticketBody struct {
+	Ticket string `json:"ticket"`
+}
+
+// parsePermissions reads an array of permissions, or a single one as UMA has it.
+func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+	list := v.List
+	if v.Kind == wire.Object {
+		list = []wire.Value{v}
+	}
+	if len(list) == 0 {
+		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+	}
+	permissions := make([]uma.TicketPermission, len(list))
+	for i, e := range list {
+		if e.Kind != wire.Object {
+			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+		}
+		var err error
+		if permissions[i], err = parsePermission(e); err != nil {
+			return nil, err
+		}
+	}
+	return permissions, nil
+}
+
+func parsePermission(v wire.Value) (p uma.TicketPermission, err error) {
+	if p.Resource, err = v.String("resource_id"); err != nil {
+		return p, err
+	}
+	// An empty id is not the same as none, which would be any resource.
+	if p.Resource == "" && v.Member("resource_id").Kind != wire.Absent {
+		return p, uma.Refuse(uma.InvalidResourceID, "Resource id or name not provided.", nil)
+	}
+	scopes, err := v.Strings("resource_scopes")
+	if err != nil {
+		return p, err
+	}
+	for _, s := range scopes {
+		p.Scopes = append(p.Scopes, uma.Scope(s))
+	}
+	p.Claims, err = v.Lists("claims")
+	return p, err
+}

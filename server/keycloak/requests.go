@@ -1,0 +1,185 @@
+package keycloak
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A request is the representation of a permission request, which Keycloak calls
+// a permission ticket: ids, and names when they are asked for (clients.md §4).
+type request struct {
+	ID            string         `json:"id"`
+	Owner         string         `json:"owner"`
+	Resource      uma.ResourceID `json:"resource"`
+	Scope         string         `json:"scope,omitempty"`
+	Granted       bool           `json:"granted"`
+	Requester     string         `json:"requester"`
+	ScopeName     uma.Scope      `json:"scopeName,omitempty"`
+	ResourceName  string         `json:"resourceName,omitempty"`
+	OwnerName     string         `json:"ownerName,omitempty"`
+	RequesterName string         `json:"requesterName,omitempty"`
+}
+
+func showRequest(v *uma.RequestView, names bool) request {
+	r := request{
+		ID: v.ID, Owner: v.Owner, Resource: v.ResourceID, Scope: v.ScopeID,
+		Granted: v.State == uma.Granted, Requester: v.Requester,
+	}
+	if names {
+		r.ScopeName, r.ResourceName = v.Scope, v.ResourceName
+		r.OwnerName, r.RequesterName = v.OwnerName, v.RequesterName
+	}
+	return r
+}
+
+// CreateRequest serves POST /permission/ticket (keycloak.md §3.3).
+func (f *Face) CreateRequest(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	if body.Kind != wire.Object {
+		return invalid("invalid_permission")
+	}
+	in, err := parseRequest(body)
+	if err != nil {
+		return err
+	}
+	v, err := f.Authority.CreateRequest(x.Context(), pat, in)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, showRequest(v, false))
+}
+
+// UpdateRequest serves PUT /permission/ticket: the owner's answer. The body is a
+// whole representation, of which `id` and `granted` count.
+func (f *Face) UpdateRequest(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := parseRequest(body)
+	if err != nil {
+		return err
+	}
+	if in.ID == "" {
+		return invalid("invalid_ticket")
+	}
+	// Absent it would have to mean a withdrawal, which nobody should say by
+	// leaving something out.
+	if body.Member("granted").Kind == wire.Absent {
+		return invalid("granted is missing")
+	}
+	if err := f.Authority.UpdateRequest(x.Context(), pat, in); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// DeleteRequest serves DELETE /permission/ticket/{id}.
+func (f *Face) DeleteRequest(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.DeleteRequest(x.Context(), pat, x.Param("id")); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// ListRequests serves GET /permission/ticket.
+func (f *Face) ListRequests(x *wire.Exchange) error {
+	pat, q, err := f.requestQuery(x)
+	if err != nil {
+		return err
+	}
+	found, err := f.Authority.FindRequests(x.Context(), pat, q)
+	if err != nil {
+		return err
+	}
+	out := make([]request, len(found))
+	for i := range found {
+		out[i] = showRequest(&found[i], q.ReturnNames)
+	}
+	return x.JSON(http.StatusOK, out)
+}
+
+// CountRequests serves GET /permission/ticket/count: a bare number.
+func (f *Face) CountRequests(x *wire.Exchange) error {
+	pat, q, err := f.requestQuery(x)
+	if err != nil {
+		return err
+	}
+	n, err := f.Authority.CountRequests(x.Context(), pat, q)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, n)
+}
+
+func (f *Face) requestQuery(x *wire.Exchange) (*uma.Protection, *uma.RequestQuery, error) {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := parseRequestQuery(params)
+	return pat, q, err
+}
+
+func parseRequestQuery(params wire.Form) (*uma.RequestQuery, error) {
+	q := &uma.RequestQuery{
+		ScopeID: params.Get("scopeId"), ResourceID: params.Get("resourceId"),
+		Owner: params.Get("owner"), Requester: params.Get("requester"),
+	}
+	granted, present, err := params.Bool("granted")
+	if err != nil {
+		return nil, err
+	}
+	if present {
+		q.Granted = &granted
+	}
+	if q.ReturnNames, _, err = params.Bool("returnNames"); err != nil {
+		return nil, err
+	}
+	q.First, q.Max, err = parsePage(params)
+	return q, err
+}
+
+func parseRequest(v wire.Value) (*uma.RequestInput, error) {
+	in := &uma.RequestInput{}
+	texts := []struct {
+		name  string
+		value *string
+	}{
+		{"id", &in.ID},
+		{"resource", &in.Resource},
+		{"requester", &in.Requester},
+		{"requesterName", &in.RequesterName},
+		{"scope", &in.Scope},
+		{"scopeName", &in.ScopeName},
+	}
+	var err error
+	for _, t := range texts {
+		if *t.value, err = v.String(t.name); err != nil {
+			return nil, err
+		}
+	}
+	in.Granted, _, err = v.Bool("granted")
+	return in, err
+}

@@ -1,0 +1,142 @@
+package keycloak
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// CreateResource serves POST /resource_set (keycloak.md §3.1).
+func (f *Face) CreateResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := parseResource(body)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.CreateResource(x.Context(), pat, in)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusCreated, createdResource(r))
+}
+
+// ReadResource serves GET /resource_set/{id}.
+func (f *Face) ReadResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.ReadResource(x.Context(), pat, x.Param("id"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, showResource(r))
+}
+
+// ReplaceResource serves PUT /resource_set/{id}. The body is a whole
+// representation, such as GET gives: its owner does not count.
+func (f *Face) ReplaceResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := parseResource(body)
+	if err != nil {
+		return err
+	}
+	id, err := body.String("_id")
+	if err != nil {
+		return err
+	}
+	if id != "" && id != x.Param("id") {
+		return invalid("_id is not that of the path")
+	}
+	if err := f.Authority.ReplaceResource(x.Context(), pat, x.Param("id"), in); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// DeleteResource serves DELETE /resource_set/{id}.
+func (f *Face) DeleteResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// ListResources serves GET /resource_set: ids, or with deep=true
+// representations, as they come from the store.
+func (f *Face) ListResources(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	if err != nil {
+		return err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return err
+	}
+	q, deep, err := parseResourceQuery(params)
+	if err != nil {
+		return err
+	}
+	return x.Array(func(add func(any) error) error {
+		return f.Authority.FindResources(x.Context(), pat, q, func(r *uma.Resource) error {
+			if deep {
+				return add(showResource(r))
+			}
+			return add(r.ID)
+		})
+	})
+}
+
+func parseResourceQuery(params wire.Form) (q *uma.ResourceQuery, deep bool, err error) {
+	q = &uma.ResourceQuery{
+		ID: params.Get("_id"), Name: params.Get("name"), URI: params.Get("uri"),
+		Owner: params.Get("owner"), Type: params.Get("type"), Scope: params.Get("scope"),
+	}
+	if q.ExactName, _, err = params.Bool("exactName"); err != nil {
+		return nil, false, err
+	}
+	if q.MatchingURI, _, err = params.Bool("matchingUri"); err != nil {
+		return nil, false, err
+	}
+	if deep, _, err = params.Bool("deep"); err != nil {
+		return nil, false, err
+	}
+	q.First, q.Max, err = parsePage(params)
+	return q, deep, err
+}
+
+// pageSize is how many rows a list has that does not say.
+const pageSize = 100
+
+// parsePage reads `first` and `max`. Clients send -1 for "from the start" and
+// "all".
+func parsePage(params wire.Form) (first, most int, err error) {
+	if first, err = params.Int("first", -1, 0); err != nil {
+		return 0, 0, err
+	}
+	most, err = params.Int("max", -1, pageSize)
+	return max(first, 0), most, err
+}
+
+func invalid(description string) error {
+	return uma.Refuse(uma.InvalidRequest, description, nil)
+}

@@ -1,0 +1,81 @@
+package keycloak
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A phrase is how Keycloak says a reason. The description is that of an error
+// that has none of its own.
+type phrase struct {
+	status      int
+	code        string
+	description string
+}
+
+// phrases has every reason (design §7; keycloak.md §1.5, §3; what was recorded
+// where they differ).
+var phrases = map[uma.Reason]phrase{
+	// The token endpoint.
+	uma.InvalidRequest:       {http.StatusBadRequest, "invalid_request", ""},
+	uma.InvalidClient:        {http.StatusUnauthorized, "invalid_client", "Invalid client or Invalid client credentials"},
+	uma.InvalidGrant:         {http.StatusBadRequest, "invalid_grant", ""},
+	uma.UnauthorizedClient:   {http.StatusUnauthorized, "unauthorized_client", ""},
+	uma.UnsupportedGrantType: {http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type"},
+	uma.InvalidScope:         {http.StatusBadRequest, "invalid_scope", ""},
+	uma.NeedInfo:             {http.StatusForbidden, "need_info", ""},
+	uma.Denied:               {http.StatusForbidden, "access_denied", "request_denied"},
+	uma.Submitted:            {http.StatusForbidden, "access_denied", "request_submitted"},
+	uma.NotAuthorized:        {http.StatusForbidden, "access_denied", "not_authorized"},
+	uma.UnusableTicket:       {http.StatusForbidden, "invalid_ticket", "Ticket verification failed"},
+	uma.UnusableRPT:          {http.StatusForbidden, "invalid_rpt", "RPT signature is invalid"},
+	uma.UnusableBearer:       {http.StatusUnauthorized, "invalid_grant", "Invalid bearer token"},
+	uma.UnusableClaims:       {http.StatusBadRequest, "invalid_claim_token", ""},
+	uma.UnusableIdentity:     {http.StatusBadRequest, "unauthorized_client", "Invalid identity"},
+	uma.PublicMayNotPush:     {http.StatusForbidden, "invalid_grant", "Public clients are not allowed to send claims"},
+	uma.InvalidResource:      {http.StatusBadRequest, "invalid_resource", ""},
+	uma.ResourceServerBad:    {http.StatusBadRequest, "invalid_request", ""},
+
+	// The protection API.
+	uma.NoPAT:                    {http.StatusForbidden, "invalid_bearer_token", "Could not obtain bearer access_token from request."},
+	uma.NotAResourceServer:       {http.StatusForbidden, "invalid_clientId", ""},
+	uma.NoProtectionScope:        {http.StatusForbidden, "invalid_scope", "Requires uma_protection scope."},
+	uma.InvalidPermissionRequest: {http.StatusBadRequest, "invalid_permission_request", "Invalid permission request."},
+	uma.InvalidResourceID:        {http.StatusBadRequest, "invalid_resource_id", ""},
+	uma.InvalidPermission:        {http.StatusBadRequest, "invalid_permission", ""},
+	uma.NotOwner:                 {http.StatusForbidden, "not_authorised", ""},
+	uma.Forbidden:                {http.StatusForbidden, "forbidden", "You don't have permission to manage this resource"},
+	uma.NotFound:                 {http.StatusNotFound, "HTTP 404 Not Found", ""},
+	uma.Conflict:                 {http.StatusConflict, "invalid_request", ""},
+
+	// Other endpoints.
+	uma.InvalidToken:      {http.StatusUnauthorized, "invalid_token", "Token verification failed"},
+	uma.InsufficientScope: {http.StatusForbidden, "insufficient_scope", "Missing openid scope"},
+	uma.RealmNotFound:     {http.StatusNotFound, "Realm does not exist", ""},
+	uma.RealmDisabled:     {http.StatusForbidden, "access_denied", "Realm not enabled"},
+
+	// What passes.
+	uma.PolicyFailed: {http.StatusServiceUnavailable, "server_error", "The policy could not be evaluated"},
+	uma.Busy:         {http.StatusServiceUnavailable, "temporarily_unavailable", "Too much is going on: try again"},
+}
+
+// Words says a refusal of the Authority as Keycloak does.
+func Words(e *uma.Error) wire.Refusal {
+	p, ok := phrases[e.Reason]
+	if !ok {
+		p = phrase{http.StatusInternalServerError, "server_error", ""}
+	}
+	r := wire.Refusal{
+		Status: p.status, Code: p.code, Description: p.description,
+		Ticket: e.Ticket, RequiredClaims: e.RequiredClaims,
+		Challenge: e.Reason == uma.InvalidToken || e.Reason == uma.InsufficientScope,
+		Retry:     p.status == http.StatusServiceUnavailable,
+	}
+	// What is not there is said in the same bytes whatever was looked for.
+	if e.Description != "" && e.Reason != uma.NotFound && e.Reason != uma.RealmNotFound {
+		r.Description = e.Description
+	}
+	return r
+}

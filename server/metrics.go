@@ -1,0 +1,111 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are what /metrics shows. The rest of the program reports through its
+// methods, which do not block and may be called at any time.
+type Metrics struct {
+	registry   *prometheus.Registry
+	requests   *prometheus.HistogramVec
+	decisions  *prometheus.CounterVec
+	evaluation *prometheus.HistogramVec
+	commit     prometheus.Histogram
+	batch      prometheus.Histogram
+	policy     *prometheus.GaugeVec
+}
+
+// NewMetrics returns metrics in a registry of their own.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "umpire_http_request_duration_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route", "method", "status"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_decisions_total", Help: "Decisions of the policy, by outcome.",
+		}, []string{"realm", "outcome"}),
+		evaluation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "umpire_policy_evaluation_duration_seconds", Help: "Time to evaluate the policy for one permission.",
+			Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25},
+		}, []string{"realm"}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "umpire_store_commit_duration_seconds", Help: "Time to commit a batch of writes.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
+		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "umpire_store_batch_size", Help: "Writes that were committed together.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256},
+		}),
+		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_info", Help: "The policy revision in force; always 1.",
+		}, []string{"realm", "revision"}),
+	}
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Decided counts a decision; see uma.Authority.
+func (m *Metrics) Decided(realm, outcome string, evaluation time.Duration) {
+	m.decisions.WithLabelValues(realm, outcome).Inc()
+	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
+}
+
+// Committed counts a batch of writes that the store committed.
+func (m *Metrics) Committed(batch int, took time.Duration) {
+	m.batch.Observe(float64(batch))
+	m.commit.Observe(took.Seconds())
+}
+
+// QueueLength has length asked, at each scrape, how many writes are waiting. It
+// is to be called once.
+func (m *Metrics) QueueLength(length func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "umpire_store_queue_length", Help: "Writes that wait for a commit.",
+	}, func() float64 { return float64(length()) }))
+}
+
+// PolicyActivated names the policy revision in force for a realm from now on.
+func (m *Metrics) PolicyActivated(realm, revision string) {
+	m.policy.DeletePartialMatch(prometheus.Labels{"realm": realm})
+	m.policy.WithLabelValues(realm, revision).Set(1)
+}
+
+// request counts an answered request. Route is a pattern, never a path: the
+// number of labels must not grow with what clients make up.
+func (m *Metrics) request(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, knownMethod(method), statusLabel(status)).Observe(took.Seconds())
+}
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodPatch:
+		return method
+	}
+	return "other"
+}
+
+func statusLabel(status int) string {
+	switch status { // the frequent ones, without a string each time
+	case http.StatusOK:
+		return "200"
+	case http.StatusCreated:
+		return "201"
+	case http.StatusForbidden:
+		return "403"
+	}
+	return strconv.Itoa(status)
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+)
+
+// introspect serves token introspection (RFC 7662). The client authenticates
+// itself; a bearer token beside its credentials is not looked at.
+func (s *server) introspect(x *wire.Exchange) error {
+	form, err := s.clientForm(x)
+	if err != nil {
+		return err
+	}
+	answer, err := s.authority.Introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, answer)
+}
+
+// revoke serves token revocation (RFC 7009). The hint is not needed.
+func (s *server) revoke(x *wire.Exchange) error {
+	form, err := s.clientForm(x)
+	if err != nil {
+		return err
+	}
+	if err := s.authority.Revoke(x.Context(), x.Realm, &x.Caller, form.Get("token")); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusOK)
+}
+
+// logout ends a session: of a refresh token, which its client posts, or of an ID
+// token (OpenID Connect RP-Initiated Logout §2). There is nowhere to redirect to:
+// clients have no such URIs yet.
+func (s *server) logout(x *wire.Exchange) error {
+	if x.Method() == http.MethodGet {
+		query, err := x.Query()
+		if err != nil {
+			return err
+		}
+		return s.logoutByHint(x, query)
+	}
+	form, err := x.Form()
+	if err != nil {
+		return err
+	}
+	token := form.Get("refresh_token")
+	if token == "" {
+		return s.logoutByHint(x, form)
+	}
+	if err := x.Credentials(form); err != nil {
+		return err
+	}
+	if err := s.authority.Logout(x.Context(), x.Realm, &x.Caller, token); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
+	hint := form.Get("id_token_hint")
+	if hint == "" {
+		return refuse("No refresh token and no id_token_hint")
+	}
+	if err := s.authority.LogoutByHint(x.Context(), x.Realm, hint); err != nil {
+		return err
+	}
+	if x.Method() == http.MethodGet {
+		return x.Bytes(http.StatusOK, "text/plain; charset=utf-8", []byte("You are signed out.\n"))
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// userinfo serves the claims of the token's user (OpenID Connect Core §5.3).
+func (s *server) userinfo(x *wire.Exchange) error {
+	info, err := s.authority.UserInfo(x.Context(), x.Realm, &x.Caller)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, info)
+}
+
+// clientForm reads the body of an endpoint at which clients authenticate.
+func (s *server) clientForm(x *wire.Exchange) (wire.Form, error) {
+	form, err := x.Form()
+	if err != nil {
+		return nil, err
+	}
+	return form, x.Credentials(form)
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
+
+// token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
+// Keycloak's parameters) and those of RFC 6749 that need no browser.
+func (s *server) token(x *wire.Exchange) error {
+	if err := x.RefuseForeign(s.authority.PublicURL); err != nil {
+		return err
+	}
+	form, err := x.Form("permission")
+	if err != nil {
+		return err
+	}
+	grant := form.Get("grant_type")
+	if grant == umaTicket {
+		return s.umaGrant(x, form)
+	}
+	if form.Has("permission") && len(form.All("permission")) > 1 {
+		return refuse("duplicated parameter: permission")
+	}
+	if err := x.Credentials(form); err != nil {
+		return err
+	}
+	var res *uma.TokenResponse
+	scope := form.Get("scope")
+	switch grant {
+	case "client_credentials":
+		res, err = s.authority.ClientCredentials(x.Context(), x.Realm, &x.Caller, scope)
+	case "password":
+		res, err = s.authority.Password(x.Context(), x.Realm, &x.Caller, form.Get("username"), form.Get("password"), scope)
+	case "refresh_token":
+		token := form.Get("refresh_token")
+		if token == "" {
+			return refuse("No refresh token")
+		}
+		res, err = s.authority.Refresh(x.Context(), x.Realm, &x.Caller, token, scope)
+	case "":
+		return refuse("Missing form parameter: grant_type")
+	default:
+		return uma.Refuse(uma.UnsupportedGrantType, "", nil)
+	}
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, res)
+}
+
+// umaGrant trades a ticket, or named permissions, for an RPT. A bearer token
+// speaks for the client, too: credentials beside it are not looked at.
+func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
+	req, err := parseTokenRequest(form)
+	if err != nil {
+		return err
+	}
+	if !x.Caller.HasBearer {
+		if err := x.Credentials(form); err != nil {
+			return err
+		}
+	}
+	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
+	if err != nil {
+		return err
+	}
+	switch req.Mode {
+	case uma.ModeDecision:
+		return x.JSON(http.StatusOK, map[string]bool{"result": true})
+	case uma.ModePermissions:
+		return x.JSON(http.StatusOK, answer.Permissions)
+	}
+	return x.JSON(http.StatusOK, answer.Token)
+}
+
+// parseTokenRequest reads the parameters of the UMA grant. Those that name what
+// is asked for, or narrow it, must not be empty (design §4, "Empty is not all");
+// other empty ones are as good as absent, as clients send them.
+func parseTokenRequest(form wire.Form) (*uma.TokenRequest, error) {
+	req := &uma.TokenRequest{
+		Audience:         form.Get("audience"),
+		ClaimTokenFormat: form.Get("claim_token_format"),
+	}
+	filled := []struct {
+		name  string
+		value *string
+	}{
+		{"ticket", &req.Ticket},
+		{"rpt", &req.RPT},
+		{"claim_token", &req.ClaimToken},
+		{"subject_token", &req.SubjectToken},
+	}
+	var err error
+	for _, p := range filled {
+		if *p.value, err = form.Filled(p.name); err != nil {
+			return nil, err
+		}
+	}
+	if req.Permissions, err = parsePermissions(form.All("permission")); err != nil {
+		return nil, err
+	}
+	for _, scope := range strings.Fields(form.Get("scope")) {
+		req.Scopes = append(req.Scopes, uma.Scope(scope))
+	}
+	return req, parseResponseOptions(form, req)
+}
+
+// parseResponseOptions reads the parameters that say how to read the others and
+// what to answer.
+func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
+	format, err := form.Filled("permission_resource_format")
+	switch {
+	case err != nil:
+		return err
+	case format == "uri":
+		req.ByURI = true
+	case format != "" && format != "id":
+		return refuse("permission_resource_format must be id or uri")
+	}
+	if req.MatchingURI, _, err = form.Bool("permission_resource_matching_uri"); err != nil {
+		return err
+	}
+	submit, present, err := form.Bool("submit_request")
+	if err != nil {
+		return err
+	}
+	req.NoSubmit = present && !submit
+	names, present, err := form.Bool("response_include_resource_name")
+	if err != nil {
+		return err
+	}
+	req.WithoutNames = present && !names
+	if req.Limit, err = form.Int("response_permissions_limit", 1, 0); err != nil {
+		return err
+	}
+	switch req.Mode = form.Get("response_mode"); req.Mode {
+	case uma.ModeToken, uma.ModeDecision, uma.ModePermissions:
+		return nil
+	}
+	return refuse("Invalid response_mode")
+}
+
+// parsePermissions reads the `permission` parameters: RESOURCE, RESOURCE#scope,scope
+// or #scope. Blanks around each part do not count: clients send them.
+func parsePermissions(values []string) ([]uma.AskedPermission, error) {
+	permissions := make([]uma.AskedPermission, 0, len(values))
+	for _, v := range values {
+		resource, scopes, some := strings.Cut(v, "#")
+		p := uma.AskedPermission{Resource: strings.TrimSpace(resource)}
+		for some {
+			var scope string
+			scope, scopes, some = strings.Cut(scopes, ",")
+			if scope = strings.TrimSpace(scope); scope == "" {
+				return nil, refuse("permission has an empty scope")
+			}
+			p.Scopes = append(p.Scopes, uma.Scope(scope))
+		}
+		if p.Resource == "" && p.Scopes == nil {
+			return nil, refuse("permission is empty")
+		}
+		permissions = append(permissions, p)
+	}
+	return permissions, nil
+}
+
+func refuse(description string) error {
+	return uma.Refuse(uma.InvalidRequest, description, nil)
+}

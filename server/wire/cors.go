@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// allowReaders lets web pages read the answer (clients.md, 34): anyone what is
+// public, else those of the client that asked, by name and with credentials.
+// Errors too: a page must be able to read why.
+func (x *Exchange) allowReaders(h http.Header) {
+	if x.readers == Anyone {
+		h["Access-Control-Allow-Origin"] = []string{"*"}
+		return
+	}
+	h["Vary"] = []string{"Origin"}
+	if x.origin == "" || x.Caller.Client == nil || !slices.Contains(x.Caller.Client.WebOrigins, x.origin) {
+		return
+	}
+	h["Access-Control-Allow-Origin"] = []string{x.origin}
+	h["Access-Control-Allow-Credentials"] = []string{"true"}
+	h["Access-Control-Expose-Headers"] = []string{"Access-Control-Allow-Methods"}
+}
+
+// Preflight answers an OPTIONS request (Fetch §3.2.2). It comes without
+// credentials, so that any origin known to the realm may ask.
+func (x *Exchange) Preflight(methods []string) error {
+	h := x.Header()
+	h["Allow"] = []string{strings.Join(methods, ", ")}
+	if x.readers == Owners {
+		h["Vary"] = []string{"Origin"}
+		if !x.registered() {
+			return x.Empty(http.StatusNoContent)
+		}
+		h["Access-Control-Allow-Origin"] = []string{x.origin}
+		h["Access-Control-Allow-Credentials"] = []string{"true"}
+	}
+	h["Access-Control-Allow-Methods"] = h["Allow"]
+	h["Access-Control-Allow-Headers"] = []string{"Accept, Authorization, Content-Type, X-Requested-With"}
+	h["Access-Control-Max-Age"] = []string{"600"}
+	return x.Empty(http.StatusNoContent)
+}
+
+func (x *Exchange) registered() bool {
+	return x.origin != "" && x.Realm != nil && x.Realm.AllowsOrigin(x.origin)
+}
+
+// RefuseForeign refuses pages of an origin that no client of the realm has, as
+// Keycloak does at the token endpoint, before anything is done for them. The
+// server's own pages are none.
+func (x *Exchange) RefuseForeign(publicURL string) error {
+	if x.origin == "" || x.registered() || ownOrigin(publicURL, x.origin) {
+		return nil
+	}
+	return &Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "Origin not allowed"}
+}
+
+// ownOrigin reports whether a URL is one of the origin's.
+func ownOrigin(url, origin string) bool {
+	rest, ok := strings.CutPrefix(url, origin)
+	return ok && (rest == "" || rest[0] == '/')
+}

@@ -1,0 +1,68 @@
+package wire
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// authorization takes a bearer token, or Basic credentials, from the headers.
+// Names of schemes have no case (RFC 9110 §11.1); other schemes are ignored.
+func (x *Exchange) authorization(headers []string) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	if len(headers) > 1 {
+		return invalid("more than one Authorization header")
+	}
+	scheme, rest, _ := strings.Cut(headers[0], " ")
+	switch {
+	case strings.EqualFold(scheme, "bearer"):
+		x.Caller.HasBearer, x.Caller.Bearer = true, strings.TrimSpace(rest)
+	case strings.EqualFold(scheme, "basic"):
+		x.triedBasic, x.basic = true, strings.TrimSpace(rest)
+	}
+	return nil
+}
+
+// Credentials takes the client's id and secret from a Basic header or, in the
+// form, from client_id and client_secret. Both at once are refused (RFC 6749
+// §2.3), but for an id that is the same.
+func (x *Exchange) Credentials(form Form) error {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if x.triedBasic {
+		name, password, ok := basicCredentials(x.basic)
+		if !ok {
+			return uma.Refuse(uma.InvalidClient, "", nil)
+		}
+		if secret != "" || id != "" && id != name {
+			return invalid("the client authenticates in two ways")
+		}
+		id, secret = name, password
+	}
+	x.Caller.ClientID, x.Caller.ClientSecret, x.Caller.HasSecret = id, secret, secret != ""
+	return nil
+}
+
+// basicCredentials decodes what follows `Basic`. Some clients percent-encode
+// both halves, as RFC 6749 §2.3.1 says, others send them raw (clients.md, 7):
+// what decodes is decoded, but a plus stays a plus, as secrets have it more
+// often than blanks.
+func basicCredentials(encoded string) (id, secret string, ok bool) {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(string(raw), ":")
+	id, secret = percentDecoded(id), percentDecoded(secret)
+	return id, secret, ok && readable(id) && readable(secret)
+}
+
+func percentDecoded(s string) string {
+	if d, err := url.PathUnescape(s); err == nil {
+		return d
+	}
+	return s
+}

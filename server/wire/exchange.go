@@ -1,0 +1,274 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"example.com/umpire/uma"
+)
+
+// Limits of bodies, in bytes.
+const (
+	maxForm = 64 << 10
+	maxJSON = 1 << 20
+)
+
+// A Handler serves an endpoint. It answers once, or returns an error that the
+// face has words for.
+type Handler func(*Exchange) error
+
+// An Exchange is a request and its answer.
+type Exchange struct {
+	Realm  *uma.Snapshot // nil where an endpoint belongs to none
+	Caller uma.Caller
+
+	echo       echo.Context
+	words      Words
+	readers    Readers
+	origin     string
+	basic      string // credentials of a Basic header, still encoded
+	triedBasic bool
+	refused    string // error code of the refusal, if it is one
+}
+
+// Readers says which web pages may read the answers of an endpoint.
+type Readers byte
+
+// Readers of answers.
+const (
+	// Owners are pages of the client that asks, known once it is authenticated.
+	Owners Readers = iota
+
+	// Anyone may read what is public, without credentials.
+	Anyone
+)
+
+// NewExchange begins an exchange. From the request it takes what every endpoint
+// needs; the error, if there is one, is for Fail.
+func NewExchange(c echo.Context, words Words, readers Readers) (*Exchange, error) {
+	r := c.Request()
+	x := &Exchange{echo: c, words: words, readers: readers, origin: r.Header.Get("Origin")}
+	x.Caller.UserAgent = r.UserAgent()
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return x, &Refusal{
+			Status: http.StatusUnsupportedMediaType, Code: string(uma.InvalidRequest),
+			Description: "Content-Encoding is not supported",
+		}
+	}
+	return x, x.authorization(r.Header["Authorization"])
+}
+
+// Context ends when the client is gone or the request takes too long.
+func (x *Exchange) Context() context.Context { return x.echo.Request().Context() }
+
+// Header is that of the answer.
+func (x *Exchange) Header() http.Header { return x.echo.Response().Header() }
+
+// Method is that of the request.
+func (x *Exchange) Method() string { return x.echo.Request().Method }
+
+// Refused is the error code the exchange was answered with, if any.
+func (x *Exchange) Refused() string { return x.refused }
+
+// Param returns a segment of the path, decoded.
+func (x *Exchange) Param(name string) string {
+	v := x.echo.Param(name)
+	if x.echo.Request().URL.RawPath == "" {
+		return v // Echo routed by the decoded path
+	}
+	decoded, err := url.PathUnescape(v)
+	if err != nil || !readable(decoded) {
+		return ""
+	}
+	return decoded
+}
+
+// Query returns the parameters of the URL.
+func (x *Exchange) Query() (Form, error) { return ParseForm(x.echo.Request().URL.RawQuery) }
+
+// Form returns the parameters of the body. The query is not looked at: what
+// goes there ends up in logs.
+func (x *Exchange) Form(repeat ...string) (Form, error) {
+	body, err := x.body(maxForm)
+	if err != nil || body == "" {
+		return nil, err
+	}
+	if !x.hasType("application/x-www-form-urlencoded") {
+		return nil, invalid("the body must be application/x-www-form-urlencoded")
+	}
+	return ParseForm(body, repeat...)
+}
+
+// Body returns the JSON value that is the body, Absent if there is no body.
+func (x *Exchange) Body() (Value, error) {
+	body, err := x.body(maxJSON)
+	if err != nil || body == "" {
+		return Value{}, err
+	}
+	if !x.hasType("application/json") {
+		return Value{}, invalid("the body must be application/json")
+	}
+	return ParseJSON(body)
+}
+
+// hasType compares the media type of the body, whatever parameters follow it.
+func (x *Exchange) hasType(want string) bool {
+	got, _, _ := strings.Cut(x.echo.Request().Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(got), want)
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// keep returns a buffer to the pool, unless it has grown out of the ordinary.
+func keep(b *bytes.Buffer) {
+	if b.Cap() <= 64<<10 {
+		buffers.Put(b)
+	}
+}
+
+func (x *Exchange) body(limit int64) (string, error) {
+	r := x.echo.Request()
+	if r.Body == nil || r.Body == http.NoBody {
+		return "", nil
+	}
+	if r.ContentLength > limit {
+		return "", tooLarge(nil)
+	}
+	b := buffers.Get().(*bytes.Buffer)
+	defer keep(b)
+	b.Reset()
+	_, err := b.ReadFrom(http.MaxBytesReader(x.echo.Response().Writer, r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return "", tooLarge(err)
+	}
+	if err != nil {
+		return "", uma.Refuse(uma.InvalidRequest, "the body cannot be read", err)
+	}
+	return b.String(), nil
+}
+
+func tooLarge(err error) error {
+	return &Refusal{
+		Status: http.StatusRequestEntityTooLarge, Code: string(uma.InvalidRequest),
+		Description: "the body is too large", cause: err,
+	}
+}
+
+// JSON answers with v.
+func (x *Exchange) JSON(status int, v any) error {
+	b := buffers.Get().(*bytes.Buffer)
+	defer keep(b)
+	b.Reset()
+	if err := json.NewEncoder(b).Encode(v); err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	b.Truncate(b.Len() - 1) // the encoder's new line
+	return x.Bytes(status, "application/json", b.Bytes())
+}
+
+// Bytes answers with a body of some type.
+func (x *Exchange) Bytes(status int, mediaType string, body []byte) error {
+	x.Header()["Content-Type"] = []string{mediaType}
+	x.begin(status)
+	if _, err := x.echo.Response().Write(body); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// Empty answers without a body.
+func (x *Exchange) Empty(status int) error {
+	x.begin(status)
+	return nil
+}
+
+// Shared values of headers; nobody appends to them.
+var (
+	noStore = []string{"no-store"}
+	noCache = []string{"no-cache"}
+	noSniff = []string{"nosniff"}
+)
+
+// begin writes the head of the answer. Every header must be set by then.
+func (x *Exchange) begin(status int) {
+	h := x.Header()
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"], h["Pragma"] = noStore, noCache
+	}
+	h["X-Content-Type-Options"] = noSniff
+	x.allowReaders(h)
+	x.echo.Response().WriteHeader(status)
+}
+
+// Limits of a streamed answer.
+const (
+	chunk     = 32 << 10
+	chunkTime = 30 * time.Second // for a slow client to take a chunk
+)
+
+// Array answers 200 with a JSON array whose elements rows adds one by one. A
+// failure of rows before anything was sent is a refusal like any other; after
+// that Answered is true, and the connection must be cut: half an array must not
+// look like a whole one.
+func (x *Exchange) Array(rows func(add func(any) error) error) error {
+	b := buffers.Get().(*bytes.Buffer)
+	defer keep(b)
+	b.Reset()
+	b.WriteByte('[')
+	x.Header()["Content-Type"] = []string{"application/json"}
+	enc := json.NewEncoder(b)
+	first := true
+	err := rows(func(v any) error {
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		if err := enc.Encode(v); err != nil {
+			return fmt.Errorf("encode element: %w", err)
+		}
+		b.Truncate(b.Len() - 1)
+		if b.Len() < chunk {
+			return nil
+		}
+		return x.flush(b)
+	})
+	if err != nil {
+		return err
+	}
+	b.WriteByte(']')
+	if !x.Answered() {
+		x.begin(http.StatusOK)
+	}
+	return x.write(b)
+}
+
+func (x *Exchange) flush(b *bytes.Buffer) error {
+	if !x.Answered() {
+		x.begin(http.StatusOK)
+	}
+	// A long list outlives the time that the server gives an ordinary answer. A
+	// writer that knows no deadlines, as in tests, has none to extend.
+	_ = http.NewResponseController(x.echo.Response().Writer).SetWriteDeadline(time.Now().Add(chunkTime))
+	return x.write(b)
+}
+
+func (x *Exchange) write(b *bytes.Buffer) error {
+	if _, err := io.Copy(x.echo.Response(), b); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// Answered reports whether the head of the answer has been sent.
+func (x *Exchange) Answered() bool { return x.echo.Response().Committed }

@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// A Refusal is an answer that is not what the client asked for: the status and
+// the words of a face. As an error it stands for what HTTP itself refuses, such
+// as a method or a body that is too large, alike in every face.
+type Refusal struct {
+	Status         int
+	Code           string // `error`
+	Description    string
+	Ticket         string
+	RequiredClaims []uma.RequiredClaim
+
+	Challenge bool // asks for a better bearer token (RFC 6750 §3)
+	Retry     bool // the client may try again soon
+
+	cause error
+}
+
+func (r *Refusal) Error() string {
+	s := r.Code + ": " + r.Description
+	if r.cause != nil {
+		s += ": " + r.cause.Error()
+	}
+	return s
+}
+
+func (r *Refusal) Unwrap() error { return r.cause }
+
+// Words turn an error of the Authority into what a face says of it.
+type Words func(*uma.Error) Refusal
+
+// refusal is the one place where an error becomes an answer. Whatever is no
+// *uma.Error is this server's own trouble: the log has the rest.
+func refusal(words Words, err error) Refusal {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return *r
+	}
+	if e, ok := errors.AsType[*uma.Error](err); ok {
+		return words(e)
+	}
+	if errors.Is(err, uma.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return words(uma.Refuse(uma.Busy, "", err))
+	}
+	return Refusal{
+		Status: http.StatusInternalServerError, Code: "server_error",
+		Description: "The server met an unexpected condition. Its log says more.",
+	}
+}
+
+type refusalBody struct {
+	Error          string              `json:"error"`
+	Description    string              `json:"error_description,omitempty"`
+	Ticket         string              `json:"ticket,omitempty"`
+	RequiredClaims []uma.RequiredClaim `json:"required_claims,omitempty"`
+}
+
+// Fail answers with what the face says of err.
+func (x *Exchange) Fail(err error) {
+	r := refusal(x.words, err)
+	x.refused = r.Code
+	description := printable(r.Description)
+	h := x.Header()
+	if r.Retry {
+		h["Retry-After"] = []string{"1"}
+	}
+	switch {
+	case r.Challenge:
+		h["Www-Authenticate"] = []string{x.challenge(r, description)}
+	case r.Status == http.StatusUnauthorized && x.triedBasic:
+		h["Www-Authenticate"] = []string{`Basic realm="` + x.realmName() + `"`} // RFC 6749 §5.2
+	}
+	if r.Status == http.StatusRequestEntityTooLarge || r.Status == http.StatusUnsupportedMediaType {
+		h["Connection"] = []string{"close"} // rather than read the rest
+	}
+	x.JSON(r.Status, refusalBody{r.Code, description, r.Ticket, r.RequiredClaims})
+}
+
+// challenge is that of RFC 6750 §3. A request without any token learns no more
+// than that it needs one (§3.1).
+func (x *Exchange) challenge(r Refusal, description string) string {
+	s := `Bearer realm="` + x.realmName() + `"`
+	if !x.Caller.HasBearer {
+		return s
+	}
+	s += `, error="` + r.Code + `"`
+	if description != "" {
+		s += `, error_description="` + description + `"`
+	}
+	return s
+}
+
+func (x *Exchange) realmName() string {
+	if x.Realm == nil {
+		return ""
+	}
+	return printable(x.Realm.Realm.Name)
+}
+
+// printable leaves of s what an error_description may hold, %x20-21 / %x23-5B /
+// %x5D-7E (RFC 6749 §5.2), and stands in for the rest.
+func printable(s string) string {
+	clean := func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}
+	return strings.Map(clean, s)
+}
