@@ -55,31 +55,22 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		return nil, err
 	}
 	mistakes := append(checkModules(src.Modules), checkData(src.Data)...)
-	data, err := mergeData(src.Data)
+	parts, err := Assemble(src)
 	if err != nil {
-		mistakes = append(mistakes, err)
+		return nil, errors.Join(append(mistakes, err)...)
 	}
-	modules, err := Library()
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(modules, src.Modules)
-	AddTeams(data, modules)
-
 	p := &policy{realm: realm, timeout: settings.Timeout, now: now}
 	if p.sources, err = librarySources(); err != nil {
 		return nil, err
 	}
 	maps.Copy(p.sources, src.Files)
 	p.hash = revisionOf(p.sources)
-	p.store = inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	p.store = inmem.NewFromObjectWithOpts(parts.Data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
 	if p.txn, err = p.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open policy data: %w", err)
 	}
-	if p.compiler, err = Compiler(); err != nil {
-		return nil, err
-	}
-	p.compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, p.store, p.txn)).Compile(modules)
+	p.compiler = parts.Compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, p.store, p.txn))
+	p.compiler.Compile(parts.Modules)
 	mistakes = append(mistakes, compilerErrors(p.compiler.Errors)...)
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
@@ -102,18 +93,48 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	return p, nil
 }
 
-// Compiler returns the compiler that policies are compiled with: strict, without
-// network, checking schema annotations by the schemas of the contract.
-func Compiler() (*ast.Compiler, error) {
+// Parts are what a realm's policy is compiled of.
+type Parts struct {
+	Compiler *ast.Compiler          // strict, without network, with the schemas of the contract
+	Modules  map[string]*ast.Module // the library's and the realm's
+	Data     map[string]any
+}
+
+// Assemble puts the shipped library beside a realm's files. It checks nothing
+// but that no two data files say different things of one path.
+func Assemble(src Source) (*Parts, error) {
+	modules, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(modules, src.Modules)
+	data, err := mergeData(src.Data)
+	if err != nil {
+		return nil, err
+	}
+	below, ok := data["uma"].(map[string]any)
+	if !ok {
+		below = make(map[string]any)
+		data["uma"] = below
+	}
+	below["teams"] = teamNames(modules)
+	compiler, err := newCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return &Parts{Compiler: compiler, Modules: modules, Data: data}, nil
+}
+
+func newCompiler() (*ast.Compiler, error) {
 	schemas := ast.NewSchemaSet()
-	for name, file := range map[string]string{"input-v1": "input-v1.json", "output-v1": "output-v1.json"} {
-		content, err := policies.FS.ReadFile(file)
+	for _, name := range []string{"input-v1", "output-v1"} {
+		content, err := policies.FS.ReadFile(name + ".json")
 		if err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)
 		}
 		var schema any
 		if err := json.Unmarshal(content, &schema); err != nil {
-			return nil, fmt.Errorf("read schema %s: %w", file, err)
+			return nil, fmt.Errorf("read schema %s: %w", name, err)
 		}
 		schemas.Put(ast.SchemaRootRef.Append(ast.StringTerm(name)), schema)
 	}
@@ -123,17 +144,6 @@ func Compiler() (*ast.Compiler, error) {
 		WithUseTypeCheckAnnotations(true).
 		WithStrict(true).
 		SetErrorLimit(0), nil
-}
-
-// AddTeams puts the names of the team packages among modules where the library
-// looks for them: data.uma.teams.
-func AddTeams(data map[string]any, modules map[string]*ast.Module) {
-	below, ok := data["uma"].(map[string]any)
-	if !ok {
-		below = make(map[string]any)
-		data["uma"] = below
-	}
-	below["teams"] = teamNames(modules)
 }
 
 // capabilities are what the language offers, less the network and what looks

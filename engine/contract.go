@@ -65,37 +65,26 @@ func checkRule(rule *ast.Rule) []error {
 // that its packages have, and say nothing in the place of a rule.
 func checkData(data map[string]map[string]any) (mistakes []error) {
 	for _, file := range slices.Sorted(maps.Keys(data)) {
-		walk(nil, data[file], func(path []string) bool {
-			depth := contractDepth(path)
-			switch {
-			case depth >= 0 && len(path) > depth && isMember(path[depth]):
-				mistakes = append(mistakes, fmt.Errorf("%s: data.%s: %s is made by rules", file, strings.Join(path, "."), path[depth]))
-				return false
-			case allowed(path):
-				return depth >= 0 && len(path) <= depth
-			case leadsToRoot(path):
-				return true
-			}
-			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: a realm's data may be below %s only", file, strings.Join(path, "."), allowedRoots))
-			return false
-		})
+		mistakes = append(mistakes, checkMembers(file, nil, data[file])...)
 	}
 	return mistakes
 }
 
-// walk visits the members of nested objects, those below a path as long as
-// visit says so.
-func walk(path []string, doc any, visit func(path []string) bool) {
-	members, ok := doc.(map[string]any)
-	if !ok {
-		return
-	}
+func checkMembers(file string, path []string, members map[string]any) (mistakes []error) {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		below := append(slices.Clone(path), name)
-		if visit(below) {
-			walk(below, members[name], visit)
+		object, isObject := members[name].(map[string]any)
+		depth := contractDepth(below)
+		switch {
+		case depth >= 0 && len(below) > depth && isMember(name):
+			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: %s is made by rules", file, strings.Join(below, "."), name))
+		case depth >= 0 && len(below) <= depth && isObject, leadsToRoot(below) && isObject:
+			mistakes = append(mistakes, checkMembers(file, below, object)...)
+		case !allowed(below):
+			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: a realm's data may be below %s only", file, strings.Join(below, "."), allowedRoots))
 		}
 	}
+	return mistakes
 }
 
 func allowed(path []string) bool {

@@ -1,0 +1,169 @@
+package bundles
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/cover"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+)
+
+// A Suite is what Test runs: policies, what they need beside them, and tests.
+type Suite struct {
+	Compiler *ast.Compiler          // a new one: it is used up
+	Modules  map[string]*ast.Module // policies and whatever is compiled beside them
+	Tests    map[string]*ast.Module
+	Data     map[string]any
+	Cover    map[string]*ast.Module // those of Modules whose coverage is reported
+	Filter   string                 // a regular expression for package.name; empty for all
+}
+
+// Results are those of a test run, by file and line.
+type Results struct {
+	Tests    []Result
+	Coverage float64 // of the modules asked for: per cent of the lines that can be covered
+	Files    []FileCoverage
+}
+
+// Failed is how many tests did not pass. Skipped ones (todo_test_…) did not
+// fail.
+func (r *Results) Failed() (n int) {
+	for i := range r.Tests {
+		if r.Tests[i].Failure != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// A Result is that of one test, or of one case of a test that has several.
+type Result struct {
+	File    string
+	Line    int
+	Package string
+	Name    string
+	Skipped bool
+	Failure string // empty: passed
+	Output  string // what it printed
+	Took    time.Duration
+}
+
+// FileCoverage is how much of a file its tests reach.
+type FileCoverage struct {
+	File       string
+	Coverage   float64 // per cent
+	NotCovered []int   // lines
+}
+
+// Test runs tests. An error means that they could not be run: the modules do not
+// compile.
+func Test(ctx context.Context, s Suite) (*Results, error) {
+	modules := make(map[string]*ast.Module, len(s.Modules)+len(s.Tests))
+	maps.Copy(modules, s.Modules)
+	maps.Copy(modules, s.Tests)
+	data := make(map[string]any, len(s.Data))
+	maps.Copy(data, s.Data)
+	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false))
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("run policy tests: %w", err)
+	}
+	defer store.Abort(ctx, txn)
+	tracer := cover.New()
+	results, err := tester.NewRunner().
+		SetCompiler(s.Compiler.WithEnablePrintStatements(true)).
+		SetStore(store).
+		SetModules(modules).
+		CapturePrintOutput(true).
+		SetCoverageQueryTracer(tracer).
+		SetCoverageRuns(nil).
+		Filter(s.Filter).
+		RunTests(ctx, txn)
+	if err != nil {
+		return nil, fmt.Errorf("run policy tests: %w", compileError(err))
+	}
+	r := new(Results)
+	for result := range results {
+		r.add(result)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run policy tests: %w", err)
+	}
+	slices.SortFunc(r.Tests, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Name, b.Name))
+	})
+	r.cover(tracer.Report(s.Cover), s.Cover)
+	return r, nil
+}
+
+func (r *Results) add(result *tester.Result) {
+	one := Result{
+		File: result.Location.File, Line: result.Location.Row, Package: result.Package, Name: result.Name,
+		Skipped: result.Skip, Output: string(result.Output), Took: result.Duration,
+	}
+	switch {
+	case result.Error != nil:
+		one.Failure = result.Error.Error()
+	case result.Fail:
+		one.Failure = "failed"
+	}
+	if len(result.SubResults) == 0 {
+		r.Tests = append(r.Tests, one)
+		return
+	}
+	for path, sub := range result.SubResults.Iter {
+		if len(sub.SubResults) > 0 {
+			continue // its cases follow
+		}
+		each := one
+		each.Failure = ""
+		for _, name := range path {
+			each.Name += "/" + name
+		}
+		if sub.Fail {
+			each.Failure = cmp.Or(one.Failure, "failed")
+		}
+		r.Tests = append(r.Tests, each)
+	}
+}
+
+func (r *Results) cover(report cover.Report, of map[string]*ast.Module) {
+	covered, all := 0, 0
+	for _, file := range slices.Sorted(maps.Keys(of)) {
+		lines := report.Files[file]
+		if lines == nil {
+			continue // nothing in it to cover
+		}
+		covered += lines.CoveredLines
+		all += lines.CoveredLines + lines.NotCoveredLines
+		f := FileCoverage{File: file, Coverage: lines.Coverage}
+		for _, part := range lines.NotCovered {
+			for line := part.Start.Row; line <= part.End.Row; line++ {
+				f.NotCovered = append(f.NotCovered, line)
+			}
+		}
+		f.NotCovered = slices.Compact(f.NotCovered)
+		r.Files = append(r.Files, f)
+	}
+	if all > 0 {
+		r.Coverage = 100 * float64(covered) / float64(all)
+	}
+}
+
+func compileError(err error) error {
+	if list, ok := errors.AsType[ast.Errors](err); ok {
+		errs := make([]error, len(list))
+		for i := range list {
+			errs[i] = list[i]
+		}
+		return errors.Join(errs...)
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+package bundles_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/umpire/bundles"
+)
+
+// watch returns a function that waits for the next change of dir.
+func watch(t *testing.T, dir string) (next func(what string)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	changes, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		bundles.Watch(ctx, dir, func() {
+			select {
+			case changes <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return func(what string) {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s was not seen", what)
+		}
+	}
+}
+
+func TestWatch(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "policies")
+	write(t, dir, "a.rego", "package a")
+	t.Run("changes", func(t *testing.T) {
+		next := watch(t, dir)
+		next("the beginning")
+
+		write(t, dir, "a.rego", "package a # longer")
+		next("a write")
+
+		write(t, parent, "a.rego~", "package a # another")
+		if err := os.Rename(filepath.Join(parent, "a.rego~"), filepath.Join(dir, "a.rego")); err != nil {
+			t.Fatal(err)
+		}
+		next("a file put in place of another")
+
+		write(t, dir, "deep/er/b.rego", "package b")
+		next("a new folder")
+
+		write(t, dir, "deep/er/b.rego", "package b # longer")
+		next("a write in the new folder")
+
+		if err := os.Remove(filepath.Join(dir, "a.rego")); err != nil {
+			t.Fatal(err)
+		}
+		next("a removal")
+
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		next("the folder's removal")
+
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
+		}
+		next("the folder's return")
+	})
+}
+
+// A release is rolled out by moving the link that names the folder.
+func TestWatchMovedLink(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	write(t, parent, "one/a.rego", "package a # 1")
+	write(t, parent, "two/a.rego", "package a # 2")
+	current := filepath.Join(parent, "current")
+	link(t, "one", current)
+	next := watch(t, current)
+	next("the beginning")
+	link(t, "two", current+".new")
+	if err := os.Rename(current+".new", current); err != nil {
+		t.Fatal(err)
+	}
+	next("the link's move")
+	write(t, parent, "two/a.rego", "package a # 2, longer")
+	next("a write where the link leads now")
+}
