@@ -1,0 +1,216 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"example.com/umpire/uma"
+)
+
+// applyBatch is how many rows a big change commits at a time.
+const applyBatch = 500
+
+// An applier carries a RealmChange out. A change is a list of steps, a row each,
+// which look at their row when they run; so the steps may be committed in batches
+// and the rest still be right when something else wrote in between.
+type applier struct {
+	*uma.RealmChange
+	report  uma.RealmReport
+	steps   []func(tx *conn) error
+	changed bool
+
+	realm   uma.Key                // from the first step on
+	servers map[string]*uma.Client // rows by client_id, from the steps of the clients on
+	owners  map[string]string      // subject ids by folded username, from the steps of the users on
+	named   named
+	gone    leftovers
+}
+
+// named are the keys of what the change names.
+type named struct {
+	clients, users map[string]bool            // by client_id, by folded username
+	scopes         map[string]map[string]bool // by client_id and name
+	ids            map[resourceName]bool      // with the id that the file gives
+	names          map[resourceName]bool
+}
+
+// A resourceName is a server by client_id and an id, or an owner by folded
+// username and a name.
+type resourceName struct{ server, owner, name string }
+
+// ApplyRealm implements uma.Realms.
+func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmReport, error) {
+	a := &applier{RealmChange: c, servers: map[string]*uma.Client{}, owners: map[string]string{}}
+	a.nameAll()
+	if err := s.read(ctx, a.findLeftovers); err != nil {
+		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
+	}
+	if blocked := a.gone.blocked(); len(blocked) > 0 && !c.Prune && !c.Lenient {
+		return &uma.RealmReport{Kept: blocked}, uma.ErrPrune
+	}
+	a.plan()
+	for done := 0; done < len(a.steps); {
+		batch := a.steps[done:min(done+applyBatch, len(a.steps))]
+		err := s.write(ctx, func(tx *conn) error {
+			for _, step := range batch {
+				if err := step(tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return &a.report, err
+		}
+		done += len(batch)
+		if c.Progress != nil {
+			c.Progress(done, len(a.steps))
+		}
+	}
+	return &a.report, nil
+}
+
+func (a *applier) nameAll() {
+	a.named = named{
+		clients: map[string]bool{}, users: map[string]bool{}, scopes: map[string]map[string]bool{},
+		ids: map[resourceName]bool{}, names: map[resourceName]bool{},
+	}
+	scope := func(server string, name uma.Scope) {
+		if a.named.scopes[server] == nil {
+			a.named.scopes[server] = map[string]bool{}
+		}
+		a.named.scopes[server][string(name)] = true
+	}
+	for _, c := range a.Clients {
+		a.named.clients[c.ID] = true
+	}
+	for _, u := range a.Users {
+		a.named.users[fold(u.Username)] = true
+	}
+	for server, rows := range a.Scopes {
+		for _, row := range rows {
+			scope(server, row.Name)
+		}
+	}
+	for i := range a.Resources {
+		r := &a.Resources[i]
+		for _, name := range r.Scopes {
+			scope(r.ServerID, name)
+		}
+		a.named.names[resourceName{r.ServerID, fold(r.OwnerName), r.Name}] = true
+		if !r.GeneratedID {
+			a.named.ids[resourceName{server: r.ServerID, name: string(r.ID)}] = true
+		}
+	}
+}
+
+// plan lists the steps. What goes makes room for what comes, but for the rows that
+// others hang on; the generation is raised by the last step.
+func (a *applier) plan() {
+	a.step(a.beginRealm)
+	for _, c := range a.Clients {
+		a.step(func(tx *conn) error { return a.applyClient(tx, c) })
+	}
+	for _, u := range a.Users {
+		a.step(func(tx *conn) error { return a.applyUser(tx, u) })
+	}
+	for _, r := range a.gone.resources {
+		a.step(func(tx *conn) error { return a.dropResource(tx, r) })
+	}
+	for server, rows := range a.Scopes {
+		for _, row := range rows {
+			a.step(func(tx *conn) error { return a.applyScope(tx, server, row) })
+		}
+	}
+	for _, generated := range []bool{false, true} { // an id says more than a name
+		for i := range a.Resources {
+			if r := &a.Resources[i]; r.GeneratedID == generated {
+				a.step(func(tx *conn) error { return a.applyResource(tx, r) })
+			}
+		}
+	}
+	for _, l := range a.gone.scopes {
+		a.step(func(tx *conn) error { return a.dropScope(tx, l) })
+	}
+	for _, l := range a.gone.users {
+		a.step(func(tx *conn) error { return a.dropUser(tx, l) })
+	}
+	for _, l := range a.gone.clients {
+		a.step(func(tx *conn) error { return a.dropClient(tx, l) })
+	}
+	a.step(a.finishRealm)
+}
+
+func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run) }
+
+// beginRealm makes the realm if it is new. A change of several batches leaves a
+// mark until its end, so that one that is cut short is finished by the next.
+func (a *applier) beginRealm(tx *conn) error {
+	text, err := settingsText(&a.Realm)
+	if err != nil {
+		return writing("realm", err)
+	}
+	r, _, err := realmRow(tx, a.Realm.Name)
+	if err == nil {
+		a.realm = r.Key
+		if len(a.steps) <= applyBatch {
+			return nil
+		}
+		_, err = tx.exec(`UPDATE realm SET applying = 1 WHERE key = ? AND applying = 0`, int64(r.Key))
+		return writing("realm", err)
+	}
+	if !errors.Is(err, uma.ErrNotFound) {
+		return err
+	}
+	a.created("realm %s", a.Realm.Name)
+	err = tx.row(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1) RETURNING key`,
+		[]any{a.Realm.Name, text}, (*integer)(&a.realm))
+	return writing("realm", err)
+}
+
+// finishRealm keeps the settings and the fingerprint, and raises the generation if
+// anything changed.
+func (a *applier) finishRealm(tx *conn) error {
+	text, err := settingsText(&a.Realm)
+	if err != nil {
+		return writing("realm", err)
+	}
+	_, had, err := realmRow(tx, a.Realm.Name)
+	if err != nil {
+		return err
+	}
+	if had != text {
+		a.updated("realm %s", a.Realm.Name)
+	}
+	applying, err := tx.exists(`SELECT 1 FROM realm WHERE key = ? AND applying = 1`, int64(a.realm))
+	if err != nil {
+		return reading("realm", err)
+	}
+	_, err = tx.exec(`UPDATE realm SET settings = ?, fingerprint = ?, applying = 0
+		WHERE key = ? AND (settings <> ?1 OR fingerprint IS NOT ?2 OR applying = 1)`, text, a.Fingerprint, int64(a.realm))
+	if err != nil || !a.changed && !applying {
+		return writing("realm", err)
+	}
+	return raiseGeneration(tx, a.realm)
+}
+
+func (a *applier) created(format string, args ...any) {
+	a.changed = true
+	a.report.Created = append(a.report.Created, fmt.Sprintf(format, args...))
+}
+
+func (a *applier) updated(format string, args ...any) {
+	a.changed = true
+	a.report.Updated = append(a.report.Updated, fmt.Sprintf(format, args...))
+}
+
+func (a *applier) adopted(format string, args ...any) {
+	a.changed = true
+	a.report.Adopted = append(a.report.Adopted, fmt.Sprintf(format, args...))
+}
+
+func (a *applier) removed(what string) {
+	a.changed = true
+	a.report.Removed = append(a.report.Removed, what)
+}

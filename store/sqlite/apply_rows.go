@@ -1,0 +1,245 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"example.com/umpire/uma"
+)
+
+func (a *applier) applyClient(tx *conn, c *uma.Client) error {
+	next := *c
+	next.Origin = uma.FromFile
+	text, err := detailsText(&next)
+	if err != nil {
+		return writing("client", err)
+	}
+	old, err := clientRow(tx, a.realm, c.ID)
+	if errors.Is(err, uma.ErrNotFound) {
+		a.servers[c.ID] = &next
+		a.created("client %s", c.ID)
+		err := tx.row(`INSERT INTO client (realm, id, uuid, secret, enabled, details, origin)
+			VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING key`,
+			[]any{int64(a.realm), next.ID, next.UUID, next.Secret, next.Enabled, text, string(next.Origin)},
+			(*integer)(&next.Key))
+		return writing("client", err)
+	}
+	if err != nil {
+		return err
+	}
+	next.Key, next.UUID = old.Key, old.UUID
+	a.servers[c.ID] = &next
+	had, err := detailsText(old)
+	if err != nil {
+		return writing("client", err)
+	}
+	switch {
+	case old.Origin != uma.FromFile:
+		a.adopted("client %s", c.ID)
+	case had == text && bytes.Equal(old.Secret, next.Secret) && old.Enabled == next.Enabled:
+		return nil
+	default:
+		a.updated("client %s", c.ID)
+	}
+	_, err = tx.exec(`UPDATE client SET secret = ?, enabled = ?, details = ?, origin = ? WHERE key = ?`,
+		next.Secret, next.Enabled, text, string(next.Origin), int64(next.Key))
+	return writing("client", err)
+}
+
+func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
+	found, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ? AND id = ?`,
+		[]any{int64(realm), id}, scanClient)
+	if err == nil && len(found) == 0 {
+		err = uma.ErrNotFound
+	}
+	if err != nil {
+		return nil, reading("client", err)
+	}
+	return found[0], nil
+}
+
+// userTexts are the columns of a user that a decision may see.
+type userTexts struct {
+	username, roles, clientRoles, groups, claims string
+	enabled                                      bool
+}
+
+func textsOf(u *uma.User) (userTexts, error) {
+	clientRoles, err := documentText(u.ClientRoles)
+	claims, err2 := documentText(u.Claims)
+	return userTexts{u.Username, listText(u.Roles), clientRoles, listText(u.Groups), claims, u.Enabled},
+		writing("user", errors.Join(err, err2))
+}
+
+func (a *applier) applyUser(tx *conn, u *uma.User) error {
+	next, err := textsOf(u)
+	if err != nil {
+		return err
+	}
+	old, err := userByName(tx, a.realm, u.Username)
+	if errors.Is(err, uma.ErrNotFound) {
+		a.owners[fold(u.Username)] = u.ID
+		a.created("user %s", u.Username)
+		return insertUser(tx, a.realm, u, next)
+	}
+	if err != nil {
+		return err
+	}
+	a.owners[fold(u.Username)] = old.ID
+	had, err := textsOf(old)
+	if err != nil {
+		return err
+	}
+	switch {
+	case old.Origin != uma.FromFile:
+		a.adopted("user %s", u.Username)
+	case had == next && old.Password == u.Password:
+		return nil
+	default:
+		a.updated("user %s", u.Username)
+	}
+	version := old.Version
+	if had != next {
+		if version, err = nextVersion(tx); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec(`UPDATE user SET username = ?, folded = ?, password = ?, enabled = ?, roles = ?, client_roles = ?,
+		groups = ?, claims = ?, origin = ?, version = ? WHERE key = ?`,
+		next.username, fold(next.username), u.Password, next.enabled, next.roles, next.clientRoles,
+		next.groups, next.claims, string(uma.FromFile), version, int64(old.Key))
+	return writing("user", err)
+}
+
+func insertUser(tx *conn, realm uma.Key, u *uma.User, t userTexts) error {
+	version, err := nextVersion(tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO user
+		(realm, id, username, folded, password, enabled, roles, client_roles, groups, claims, origin, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(realm), u.ID, t.username, fold(t.username), u.Password, t.enabled, t.roles, t.clientRoles,
+		t.groups, t.claims, string(uma.FromFile), version)
+	return writing("user", err)
+}
+
+func (a *applier) applyScope(tx *conn, serverID string, row uma.ScopeRow) error {
+	server, err := a.server(serverID)
+	if err != nil {
+		return err
+	}
+	var origin string
+	err = tx.row(`SELECT origin FROM scope WHERE server = ? AND name = ?`,
+		[]any{int64(server.Key), string(row.Name)}, &origin)
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		a.created("scope %s of %s", row.Name, serverID)
+		return insertScope(tx, server.Key, row, uma.FromFile)
+	case err != nil:
+		return reading("scope", err)
+	case origin == string(uma.FromFile):
+		return nil
+	}
+	a.adopted("scope %s of %s", row.Name, serverID)
+	_, err = tx.exec(`UPDATE scope SET origin = ? WHERE server = ? AND name = ?`,
+		string(uma.FromFile), int64(server.Key), string(row.Name))
+	return writing("scope", err)
+}
+
+func (a *applier) server(id string) (*uma.Client, error) {
+	if c, ok := a.servers[id]; ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("the realm file has no client %s: %w", id, uma.ErrNotFound)
+}
+
+func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
+	server, err := a.server(c.ServerID)
+	if err != nil {
+		return err
+	}
+	next := c.Resource
+	next.Server, next.Owner, next.Origin = server.Key, server.UUID, uma.FromFile
+	if c.OwnerName != "" {
+		owner, ok := a.owners[fold(c.OwnerName)]
+		if !ok {
+			return fmt.Errorf("the realm file has no user %s: %w", c.OwnerName, uma.ErrNotFound)
+		}
+		next.Owner = owner
+	}
+	old, err := a.findResource(tx, c, &next)
+	if err != nil {
+		return err
+	}
+	if err := a.makeRoom(tx, c, old, &next); err != nil {
+		return err
+	}
+	ids := c.ScopeIDs
+	err = addScopes(tx, server.Key, c.Scopes, func() string { id := ids[0]; ids = ids[1:]; return id })
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		a.created("resource %s", next.Name)
+		return insertResource(tx, &next)
+	}
+	next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
+	drifted, err := tx.exists(`SELECT 1 FROM resource WHERE key = ? AND drifted = 1`, int64(old.Key))
+	if err != nil {
+		return reading("resource", err)
+	}
+	switch {
+	case sameResource(old, &next) && !drifted:
+		return nil
+	case sameResource(old, &next):
+		_, err := tx.exec(`UPDATE resource SET drifted = 0 WHERE key = ?`, int64(old.Key))
+		return writing("resource", err)
+	case old.Origin != uma.FromFile:
+		a.adopted("resource %s", next.Name)
+	case drifted:
+		a.changed = true
+		a.report.Drifted = append(a.report.Drifted, "resource "+next.Name)
+	default:
+		a.updated("resource %s", next.Name)
+	}
+	return updateResource(tx, old, &next, false)
+}
+
+// findResource returns the row that a resource of the file is, nil for a new one.
+func (a *applier) findResource(tx *conn, c *uma.ResourceChange, next *uma.Resource) (*uma.Resource, error) {
+	if !c.GeneratedID {
+		old, err := resourceByID(tx, next.Server, next.ID)
+		if !errors.Is(err, uma.ErrNotFound) {
+			return old, err
+		}
+	}
+	old, err := resourceByName(tx, next.Server, next.Owner, next.Name)
+	if errors.Is(err, uma.ErrNotFound) || err == nil && a.named.byID(c.ServerID, old.ID) {
+		return nil, nil
+	}
+	return old, err
+}
+
+func (n *named) byID(serverID string, id uma.ResourceID) bool {
+	return n.ids[resourceName{server: serverID, name: string(id)}]
+}
+
+// makeRoom moves a row aside that has the name that next gets, when a later step
+// gives it another: resources of a file may swap their names.
+func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, old, next *uma.Resource) error {
+	other, err := resourceByName(tx, next.Server, next.Owner, next.Name)
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil || old != nil && other.Key == old.Key {
+		return err
+	}
+	if !a.named.byID(c.ServerID, other.ID) {
+		return fmt.Errorf("resource %s: another has that name and owner: %w", next.Name, uma.ErrConflict)
+	}
+	aside := *other
+	aside.Name = "\x00" + string(other.ID)
+	return updateResource(tx, other, &aside, false)
+}

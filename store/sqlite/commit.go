@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"example.com/umpire/uma"
+)
+
+// Commit implements uma.Committer.
+func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
+	return s.write(ctx, func(tx *conn) error { return settle(tx, st) })
+}
+
+func settle(tx *conn, st *uma.Settlement) error {
+	if st.Ticket != nil {
+		if err := spendTicket(tx, st.Realm, st.Ticket, st.Reusable, st.Now); err != nil {
+			return err
+		}
+	}
+	if st.RestsOn != nil {
+		if err := checkRests(tx, st.Realm, st.RestsOn); err != nil {
+			return err
+		}
+	}
+	for i := range st.Records {
+		if err := saveRecord(tx, &st.Records[i]); err != nil {
+			return err
+		}
+	}
+	for i := range st.Requests {
+		err := createRequest(tx, &st.Requests[i])
+		switch {
+		case errors.Is(err, uma.ErrConflict): // asked before
+		case errors.Is(err, uma.ErrNotFound):
+			return &uma.MovedError{}
+		case err != nil:
+			return err
+		}
+	}
+	if st.Successor != nil {
+		if err := saveTicket(tx, st.Realm, st.Successor); err != nil {
+			return err
+		}
+	}
+	if st.RPT != nil {
+		if err := saveRPT(tx, st.Realm, st.RPT); err != nil {
+			return err
+		}
+	}
+	if st.Refresh != nil {
+		return saveRefreshToken(tx, st.Realm, st.Refresh)
+	}
+	return nil
+}
+
+// checkRests returns a MovedError unless all that a grant rests on is as it was.
+func checkRests(tx *conn, realm uma.Key, r *uma.Rests) error {
+	same, err := tx.exists(`SELECT 1 FROM realm WHERE key = ? AND generation = ?`, int64(realm), r.Generation)
+	if err == nil && same && r.User != "" {
+		same, err = tx.exists(`SELECT 1 FROM user WHERE realm = ? AND id = ? AND version = ? AND enabled`,
+			int64(realm), r.User, r.UserVersion)
+	}
+	if err != nil {
+		return reading("who a grant rests on", err)
+	}
+	if !same {
+		return &uma.MovedError{Party: true}
+	}
+	for key, version := range r.Resources {
+		same, err := tx.exists(`SELECT 1 FROM resource WHERE key = ? AND version = ?`, int64(key), version)
+		if err != nil {
+			return reading("what a grant rests on", err)
+		}
+		if !same {
+			return &uma.MovedError{}
+		}
+	}
+	for key, version := range r.Shares {
+		same, err := tx.exists(`SELECT 1 FROM request WHERE key = ? AND version = ? AND state = 'granted'`,
+			int64(key), version)
+		if err != nil {
+			return reading("shares that a grant rests on", err)
+		}
+		if !same {
+			return &uma.MovedError{}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// The encodings of an event.
+const plainEvent = 0
+
+func saveRecord(tx *conn, r *uma.Record) error {
+	var seq int64
+	err := tx.row(`INSERT INTO decision
+		(id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+		[]any{r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Subject, r.Client, r.Server,
+			string(r.Resource), r.Revision, listText(r.Rules), plainEvent, r.Event}, (*integer)(&seq))
+	if err != nil {
+		return writing("decision record", err)
+	}
+	for _, rule := range r.Rules {
+		if _, err := tx.exec(`INSERT OR IGNORE INTO decision_rule (rule, seq) VALUES (?, ?)`, rule, seq); err != nil {
+			return writing("rules of a decision record", err)
+		}
+	}
+	return nil
+}
+
+const recordColumns = ` seq, id, batch, realm, time, kind, outcome, subject, client, server, resource, revision,` +
+	` rules, encoding, event `
+
+func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
+	var r uma.Record
+	var encoding int64
+	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Subject, &r.Client,
+		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &encoding, &r.Event)
+	if err == nil && encoding != plainEvent {
+		err = fmt.Errorf("decision record %s has encoding %d, which this umpire does not know", r.ID, encoding)
+	}
+	return r, err
+}
+
+// FindDecisions implements uma.Decisions.
+func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
+	var found []uma.Record
+	err := s.read(ctx, func(c *conn) error {
+		query, args := filterDecisions(f, limit)
+		var err error
+		found, err = list(c, query, args, scanRecord)
+		return reading("decision records", err)
+	})
+	return found, err
+}
+
+// filterDecisions returns a query for the newest records that f describes. The
+// first of its keys chooses the index, whose rows are in the order of seq already;
+// the others are compared row by row, which the + says.
+func filterDecisions(f uma.DecisionFilter, limit int) (string, []any) {
+	var where []string
+	var args []any
+	keyed := false
+	add := func(column, value string) {
+		if value == "" {
+			return
+		}
+		if keyed {
+			column = "+" + column
+		}
+		where, args, keyed = append(where, column+` = ?`), append(args, value), true
+	}
+	add(`resource`, string(f.Resource))
+	add(`subject`, f.Subject)
+	add(`client`, f.Client)
+	add(`outcome`, f.Outcome)
+	add(`realm`, f.Realm)
+	if f.Before > 0 {
+		where, args = append(where, `seq < ?`), append(args, f.Before)
+	}
+	if !f.Since.IsZero() {
+		// The oldest that may match, so that the walk ends there.
+		where = append(where, `+time >= ?`, `seq >= (SELECT min(seq) FROM decision WHERE time >= ?)`)
+		args = append(args, millis(f.Since), millis(f.Since))
+	}
+	if !f.Until.IsZero() {
+		where, args = append(where, `+time < ?`), append(args, millis(f.Until))
+	}
+	query := `SELECT` + recordColumns + `FROM decision`
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	return query + ` ORDER BY seq DESC LIMIT ?`, append(args, limit)
+}
+
+// Decision implements uma.Decisions.
+func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
+	var r uma.Record
+	err := s.read(ctx, func(c *conn) error {
+		found, err := list(c, `SELECT`+recordColumns+`FROM decision WHERE id = ?`, []any{id}, scanRecord)
+		if err == nil && len(found) == 0 {
+			err = uma.ErrNotFound
+		}
+		if err != nil {
+			return reading("decision record", err)
+		}
+		r = found[0]
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// DecisionsAfter implements uma.Decisions.
+func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma.Record, error) {
+	var found []uma.Record
+	err := s.read(ctx, func(c *conn) error {
+		var err error
+		found, err = list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ?`,
+			[]any{seq, limit}, scanRecord)
+		return reading("decision records", err)
+	})
+	return found, err
+}
+
+// LastDecision implements uma.Decisions.
+func (s *Store) LastDecision(ctx context.Context) (int64, error) {
+	var seq int64
+	err := s.read(ctx, func(c *conn) error {
+		return reading("the last decision record",
+			c.row(`SELECT coalesce(max(seq), 0) FROM decision`, nil, (*integer)(&seq)))
+	})
+	return seq, err
+}
+
+// SaveRevision implements uma.Decisions.
+func (s *Store) SaveRevision(ctx context.Context, r *uma.Revision) error {
+	sources, err := documentText(r.Sources)
+	if err != nil {
+		return writing("policy revision", err)
+	}
+	return s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, r.Hash, r.Realm, sources, millis(r.Since))
+		return writing("policy revision", err)
+	})
+}
+
+// Revision implements uma.Decisions.
+func (s *Store) Revision(ctx context.Context, hash string) (*uma.Revision, error) {
+	r := &uma.Revision{Hash: hash}
+	err := s.read(ctx, func(c *conn) error {
+		return reading("policy revision", c.row(`SELECT realm, sources, since FROM revision WHERE hash = ?`,
+			[]any{hash}, &r.Realm, document{&r.Sources}, (*moment)(&r.Since)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

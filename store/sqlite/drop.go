@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"errors"
+	"slices"
+
+	"example.com/umpire/uma"
+)
+
+// Each of these steps removes a leftover with all that hangs on it. Without Prune
+// one that others hang on stays, a client or a user disabled. Whether they do is
+// asked again, for something may have come in between.
+
+func (a *applier) keep(l leftover) { a.report.Kept = append(a.report.Kept, l.what) }
+
+func (a *applier) disabled(l leftover) {
+	a.changed = true
+	a.report.Disabled = append(a.report.Disabled, l.what)
+}
+
+func (a *applier) dropResource(tx *conn, l leftover) error {
+	blocked, err := resourceBlocked(tx, l)
+	if err != nil {
+		return reading("resource", err)
+	}
+	if blocked && !a.Prune {
+		a.keep(l)
+		return nil
+	}
+	return a.removeAt(tx, l.key, l.what)
+}
+
+func (a *applier) removeAt(tx *conn, key uma.Key, what string) error {
+	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ?`, int64(key))
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.removed(what)
+	return removeResource(tx, r)
+}
+
+func (a *applier) dropScope(tx *conn, l leftover) error {
+	blocked, err := scopeBlocked(tx, l)
+	if err != nil {
+		return reading("scope", err)
+	}
+	if blocked && !a.Prune {
+		a.keep(l)
+		return nil
+	}
+	holders, err := list(tx, `SELECT`+resourceColumns+`FROM resource_scope x JOIN resource r ON r.key = x.resource
+		WHERE x.server = ? AND x.scope = ?`, []any{int64(l.server), l.id}, scanResource)
+	if err != nil {
+		return reading("resources", err)
+	}
+	for _, r := range holders {
+		next := *r
+		next.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(s uma.Scope) bool { return string(s) == l.id })
+		if err := updateResource(tx, r, &next, r.Origin == uma.FromFile); err != nil {
+			return err
+		}
+	}
+	a.removed(l.what)
+	_, err = tx.exec(`DELETE FROM scope WHERE server = ? AND name = ?`, int64(l.server), l.id)
+	return writing("scope", err)
+}
+
+func (a *applier) dropUser(tx *conn, l leftover) error {
+	blocked, err := a.userBlocked(tx, l)
+	if err != nil {
+		return reading("user", err)
+	}
+	if blocked && !a.Prune {
+		return a.disableUser(tx, l)
+	}
+	owned, err := list(tx, `SELECT r.key, r.name FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
+		WHERE c.realm = ?1`, []any{int64(a.realm), l.id}, scanNamed)
+	if err != nil {
+		return reading("resources of a user", err)
+	}
+	for _, r := range owned {
+		if err := a.removeAt(tx, r.key, "resource "+r.name); err != nil {
+			return err
+		}
+	}
+	a.removed(l.what)
+	return runAll(tx, []change{
+		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
+			[]any{int64(a.realm), l.id}},
+		{`DELETE FROM session WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
+		{`DELETE FROM user WHERE key = ?`, []any{int64(l.key)}},
+	})
+}
+
+func (a *applier) disableUser(tx *conn, l leftover) error {
+	enabled, err := tx.exists(`SELECT 1 FROM user WHERE key = ? AND enabled`, int64(l.key))
+	if err != nil {
+		return reading("user", err)
+	}
+	if !enabled {
+		a.keep(l)
+		return nil
+	}
+	version, err := nextVersion(tx)
+	if err != nil {
+		return err
+	}
+	a.disabled(l)
+	_, err = tx.exec(`UPDATE user SET enabled = 0, version = ? WHERE key = ?`, version, int64(l.key))
+	return writing("user", err)
+}
+
+func (a *applier) dropClient(tx *conn, l leftover) error {
+	blocked, err := a.clientBlocked(tx, l)
+	if err != nil {
+		return reading("client", err)
+	}
+	if blocked && !a.Prune {
+		n, err := tx.exec(`UPDATE client SET enabled = 0 WHERE key = ? AND enabled`, int64(l.key))
+		if n == 0 {
+			a.keep(l)
+		} else {
+			a.disabled(l)
+		}
+		return writing("client", err)
+	}
+	held, err := list(tx, `SELECT key, name FROM resource WHERE server = ?`, []any{int64(l.key)}, scanNamed)
+	if err != nil {
+		return reading("resources of a client", err)
+	}
+	for _, r := range held {
+		if err := a.removeAt(tx, r.key, "resource "+r.name); err != nil {
+			return err
+		}
+	}
+	a.removed(l.what)
+	return runAll(tx, []change{
+		{`DELETE FROM scope WHERE server = ?`, []any{int64(l.key)}},
+		{`DELETE FROM session WHERE realm = ? AND client = ?`, []any{int64(a.realm), l.id}},
+		{`DELETE FROM client WHERE key = ?`, []any{int64(l.key)}},
+	})
+}
+
+type namedKey struct {
+	key  uma.Key
+	name string
+}
+
+func scanNamed(scan func(dest ...any) error) (namedKey, error) {
+	var n namedKey
+	return n, scan((*integer)(&n.key), &n.name)
+}

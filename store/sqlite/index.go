@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"strconv"
+
+	"example.com/umpire/uma"
+)
+
+// isOwn reports whether the owner of a resource is the resource server itself.
+func isOwn(tx *conn, r *uma.Resource) (bool, error) {
+	own, err := tx.exists(`SELECT 1 FROM client WHERE key = ? AND uuid = ?`, int64(r.Server), r.Owner)
+	return own, reading("resource server", err)
+}
+
+// A change is a statement about one row that a resource is found by.
+type change struct {
+	query string
+	args  []any
+}
+
+func runAll(tx *conn, changes []change) error {
+	for _, ch := range changes {
+		if _, err := tx.exec(ch.query, ch.args...); err != nil {
+			return writing("rows that follow another", err)
+		}
+	}
+	return nil
+}
+
+// addIndex adds the rows that a resource is found by, besides its own.
+func addIndex(tx *conn, r *uma.Resource, own bool) error {
+	server := int64(r.Server)
+	changes := []change{{`INSERT INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
+		[]any{int64(r.Key), serverWord(r.Server), fold(r.Name), fold(r.Type)}}}
+	for _, scope := range r.Scopes {
+		changes = append(changes, change{`INSERT INTO resource_scope (server, scope, name, id, resource)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			[]any{server, string(scope), r.Name, string(r.ID), int64(r.Key)}})
+		if own && r.Type != "" {
+			changes = append(changes, change{`INSERT INTO type_scope (server, type, scope, uses) VALUES (?, ?, ?, 1)
+				ON CONFLICT DO UPDATE SET uses = uses + 1`, []any{server, r.Type, string(scope)}})
+		}
+	}
+	for _, uri := range r.URIs {
+		changes = append(changes, change{`INSERT INTO resource_uri (server, uri, name, id, resource)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			[]any{server, uma.FoldURI(uri), r.Name, string(r.ID), int64(r.Key)}})
+		if !own {
+			continue
+		}
+		key, shape := uma.URIKey(uri)
+		changes = append(changes, change{`INSERT INTO uri_pattern (server, key, uri, id)
+			VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, []any{server, key, uri, string(r.ID)}})
+		if shape != "" {
+			changes = append(changes, change{`INSERT INTO uri_shape (server, shape, uses) VALUES (?, ?, 1)
+				ON CONFLICT DO UPDATE SET uses = uses + 1`, []any{server, shape}})
+		}
+	}
+	return runAll(tx, changes)
+}
+
+// removeIndex takes back what addIndex did for the same state of the resource.
+func removeIndex(tx *conn, r *uma.Resource, own bool) error {
+	server := int64(r.Server)
+	changes := []change{{`DELETE FROM resource_part WHERE rowid = ?`, []any{int64(r.Key)}}}
+	for _, scope := range r.Scopes {
+		changes = append(changes, change{`DELETE FROM resource_scope WHERE server = ? AND scope = ? AND name = ? AND id = ?`,
+			[]any{server, string(scope), r.Name, string(r.ID)}})
+		if own && r.Type != "" {
+			args := []any{server, r.Type, string(scope)}
+			changes = append(changes,
+				change{`UPDATE type_scope SET uses = uses - 1 WHERE server = ? AND type = ? AND scope = ?`, args},
+				change{`DELETE FROM type_scope WHERE server = ? AND type = ? AND scope = ? AND uses = 0`, args})
+		}
+	}
+	for _, uri := range r.URIs {
+		changes = append(changes, change{`DELETE FROM resource_uri WHERE server = ? AND uri = ? AND name = ? AND id = ?`,
+			[]any{server, uma.FoldURI(uri), r.Name, string(r.ID)}})
+		if !own {
+			continue
+		}
+		key, shape := uma.URIKey(uri)
+		changes = append(changes, change{`DELETE FROM uri_pattern WHERE server = ? AND key = ? AND uri = ? AND id = ?`,
+			[]any{server, key, uri, string(r.ID)}})
+		if shape != "" {
+			args := []any{server, shape}
+			changes = append(changes,
+				change{`UPDATE uri_shape SET uses = uses - 1 WHERE server = ? AND shape = ?`, args},
+				change{`DELETE FROM uri_shape WHERE server = ? AND shape = ? AND uses = 0`, args})
+		}
+	}
+	return runAll(tx, changes)
+}
+
+// serverWord is a word of at least three characters that stands for a resource
+// server among the parts of names, and is no part of the word of another.
+func serverWord(server uma.Key) string { return "#" + strconv.FormatInt(int64(server), 36) + "#" }

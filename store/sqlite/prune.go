@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"errors"
+
+	"example.com/umpire/uma"
+)
+
+// leftovers are the file rows that a change does not name and, with Prune, all
+// resources that go with them.
+type leftovers struct {
+	clients, users, resources, scopes []leftover
+}
+
+// A leftover is a row that goes, unless others hang on it.
+type leftover struct {
+	what    string // "client photoz-api"
+	key     uma.Key
+	server  uma.Key // of a resource or a scope
+	id      string  // client_id, subject id, resource id, name of the scope
+	blocked bool    // others hang on it
+}
+
+func (l *leftovers) blocked() []string {
+	var lines []string
+	for _, kind := range [][]leftover{l.clients, l.users, l.resources, l.scopes} {
+		for _, one := range kind {
+			if one.blocked {
+				lines = append(lines, one.what)
+			}
+		}
+	}
+	return lines
+}
+
+// findLeftovers compares the rows of the realm with what the change names.
+func (a *applier) findLeftovers(c *conn) error {
+	r, _, err := realmRow(c, a.Realm.Name)
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.realm = r.Key
+	clients, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ?`, []any{int64(r.Key)}, scanClient)
+	if err != nil {
+		return reading("clients", err)
+	}
+	owners, err := a.leftUsers(c)
+	if err != nil {
+		return reading("users", err)
+	}
+	for _, client := range clients {
+		if client.Origin == uma.FromFile && !a.named.clients[client.ID] {
+			l := leftover{what: "client " + client.ID, key: client.Key, id: client.ID}
+			if l.blocked, err = a.clientBlocked(c, l); err != nil {
+				return reading("client", err)
+			}
+			a.gone.clients = append(a.gone.clients, l)
+		}
+		if err := a.leftScopes(c, client); err != nil {
+			return reading("scopes", err)
+		}
+		if err := a.leftResources(c, client, owners); err != nil {
+			return reading("resources", err)
+		}
+	}
+	return nil
+}
+
+// An owner is a user who may own resources.
+type owner struct {
+	folded string // username
+	goes   bool
+}
+
+// leftUsers finds the users that go, and returns all by subject id.
+func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
+	owners := map[string]owner{}
+	err := c.rows(`SELECT key, id, username, folded, origin FROM user WHERE realm = ?`, []any{int64(a.realm)},
+		func(scan func(dest ...any) error) error {
+			var l leftover
+			var username, folded, origin string
+			if err := scan((*integer)(&l.key), &l.id, &username, &folded, &origin); err != nil {
+				return err
+			}
+			goes := origin == string(uma.FromFile) && !a.named.users[folded]
+			owners[l.id] = owner{folded, goes}
+			if goes {
+				l.what = "user " + username
+				a.gone.users = append(a.gone.users, l)
+			}
+			return nil
+		})
+	for i := range a.gone.users {
+		l := &a.gone.users[i]
+		if err == nil {
+			l.blocked, err = a.userBlocked(c, *l)
+		}
+	}
+	return owners, err
+}
+
+func (a *applier) leftScopes(c *conn, server *uma.Client) error {
+	found, err := texts[string](c, `SELECT name FROM scope WHERE server = ? AND origin = ?`,
+		int64(server.Key), string(uma.FromFile))
+	if err != nil {
+		return err
+	}
+	for _, name := range found {
+		if a.named.scopes[server.ID][name] {
+			continue
+		}
+		l := leftover{what: "scope " + name + " of " + server.ID, server: server.Key, id: name}
+		if l.blocked, err = scopeBlocked(c, l); err != nil {
+			return err
+		}
+		a.gone.scopes = append(a.gone.scopes, l)
+	}
+	return nil
+}
+
+func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]owner) error {
+	serverGoes := server.Origin == uma.FromFile && !a.named.clients[server.ID]
+	var found []leftover
+	err := c.rows(`SELECT key, id, owner, name, origin FROM resource WHERE server = ?`, []any{int64(server.Key)},
+		func(scan func(dest ...any) error) error {
+			l := leftover{server: server.Key}
+			var ownerID, name, origin string
+			if err := scan((*integer)(&l.key), &l.id, &ownerID, &name, &origin); err != nil {
+				return err
+			}
+			user, isUser := owners[ownerID]
+			named := a.named.byID(server.ID, uma.ResourceID(l.id)) ||
+				(isUser || ownerID == server.UUID) && a.named.names[resourceName{server.ID, user.folded, name}]
+			follows := a.Prune && (serverGoes || user.goes)
+			if !named && (follows || origin == string(uma.FromFile)) {
+				l.what = "resource " + name
+				found = append(found, l)
+			}
+			return nil
+		})
+	for i := range found {
+		l := &found[i]
+		if err == nil {
+			l.blocked, err = resourceBlocked(c, *l)
+		}
+	}
+	a.gone.resources = append(a.gone.resources, found...)
+	return err
+}
+
+// anyOf reports whether one of the queries has a row.
+func anyOf(c *conn, queries ...change) (bool, error) {
+	for _, q := range queries {
+		there, err := c.exists(q.query, q.args...)
+		if err != nil || there {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
+	return anyOf(c,
+		change{`SELECT 1 FROM request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
+		change{`SELECT 1 FROM session WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
+			[]any{int64(a.realm), l.id, millis(a.Now)}},
+		change{`SELECT 1 FROM resource WHERE server = ? AND origin = ? LIMIT 1`,
+			[]any{int64(l.key), string(uma.FromAPI)}})
+}
+
+func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
+	realm := int64(a.realm)
+	return anyOf(c,
+		change{`SELECT 1 FROM session WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
+			[]any{realm, l.id, millis(a.Now)}},
+		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.requester = ?2
+			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
+		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.owner = ?2
+			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
+		change{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
+			WHERE c.realm = ?1 AND r.origin = ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromAPI)}})
+}
+
+func resourceBlocked(c *conn, l leftover) (bool, error) {
+	return c.exists(`SELECT 1 FROM request WHERE resource = ? LIMIT 1`, int64(l.key))
+}
+
+// scopeBlocked looks at requests and at resources of an API: those of the file
+// give up the scope by themselves.
+func scopeBlocked(c *conn, l leftover) (bool, error) {
+	args := []any{int64(l.server), l.id}
+	return anyOf(c,
+		change{`SELECT 1 FROM request WHERE server = ? AND scope = ? LIMIT 1`, args},
+		change{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
+			WHERE x.server = ? AND x.scope = ? AND r.origin = 'api' LIMIT 1`, args})
+}

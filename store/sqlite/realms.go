@@ -1,0 +1,244 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// settings are a realm but for its key, name and generation, as they are kept.
+type settings struct {
+	Enabled     bool                `json:"enabled"`
+	Profile     string              `json:"profile"`
+	Lifetimes   lifetimes           `json:"lifetimes"`
+	SigningAlg  string              `json:"signing_alg"`
+	Policy      policySettings      `json:"policy"`
+	TicketReuse bool                `json:"ticket_reuse"`
+	Issuers     []uma.TrustedIssuer `json:"issuers,omitempty"`
+}
+
+// lifetimes are in nanoseconds.
+type lifetimes struct {
+	Access  time.Duration `json:"access"`
+	RPT     time.Duration `json:"rpt"`
+	Refresh time.Duration `json:"refresh"`
+	Session time.Duration `json:"session"`
+	Ticket  time.Duration `json:"ticket"`
+	PCT     time.Duration `json:"pct"`
+}
+
+type policySettings struct {
+	Bundle         string        `json:"bundle"`
+	AllOrNothing   bool          `json:"all_or_nothing"`
+	Timeout        time.Duration `json:"timeout"`
+	MaxPermissions int           `json:"max_permissions"`
+	ResubmitAfter  time.Duration `json:"resubmit_after"`
+	Entrypoint     string        `json:"entrypoint"`
+}
+
+func settingsText(r *uma.Realm) (string, error) {
+	b, err := json.Marshal(settings{
+		Enabled: r.Enabled, Profile: r.Profile, Lifetimes: lifetimes(r.Lifetimes), SigningAlg: r.SigningAlg,
+		Policy: policySettings(r.Policy), TicketReuse: r.TicketReuse, Issuers: r.Issuers,
+	})
+	return string(b), err
+}
+
+func (s *settings) fill(r *uma.Realm) {
+	r.Enabled, r.Profile, r.Lifetimes, r.SigningAlg = s.Enabled, s.Profile, uma.Lifetimes(s.Lifetimes), s.SigningAlg
+	r.Policy, r.TicketReuse, r.Issuers = uma.PolicySettings(s.Policy), s.TicketReuse, s.Issuers
+}
+
+// details are what a client has that no statement looks at, as they are kept.
+type details struct {
+	Public             bool                `json:"public,omitempty"`
+	ResourceServer     bool                `json:"resource_server,omitempty"`
+	ServiceAccount     bool                `json:"service_account,omitempty"`
+	PasswordGrant      bool                `json:"password_grant,omitempty"`
+	Roles              []string            `json:"roles,omitempty"`
+	ClientRoles        map[string][]string `json:"client_roles,omitempty"`
+	Groups             []string            `json:"groups,omitempty"`
+	Claims             map[string]any      `json:"claims,omitempty"`
+	WebOrigins         []string            `json:"web_origins,omitempty"`
+	ClaimsRedirectURIs []string            `json:"claims_redirect_uris,omitempty"`
+	Scopes             []uma.Scope         `json:"scopes,omitempty"`
+}
+
+func detailsText(c *uma.Client) (string, error) {
+	b, err := json.Marshal(details{
+		Public: c.Public, ResourceServer: c.ResourceServer, ServiceAccount: c.ServiceAccount,
+		PasswordGrant: c.PasswordGrant, Roles: c.Roles, ClientRoles: c.ClientRoles, Groups: c.Groups, Claims: c.Claims,
+		WebOrigins: c.WebOrigins, ClaimsRedirectURIs: c.ClaimsRedirectURIs, Scopes: c.Scopes,
+	})
+	return string(b), err
+}
+
+func (d *details) fill(c *uma.Client) {
+	c.Public, c.ResourceServer, c.ServiceAccount, c.PasswordGrant = d.Public, d.ResourceServer, d.ServiceAccount, d.PasswordGrant
+	c.Roles, c.ClientRoles, c.Groups, c.Claims = d.Roles, d.ClientRoles, d.Groups, d.Claims
+	c.WebOrigins, c.ClaimsRedirectURIs, c.Scopes = d.WebOrigins, d.ClaimsRedirectURIs, d.Scopes
+}
+
+// Generation implements uma.Realms.
+func (s *Store) Generation(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.read(ctx, func(c *conn) error {
+		return reading("generation",
+			c.row(`SELECT value FROM counter WHERE name = 'generation'`, nil, (*integer)(&n)))
+	})
+	return n, err
+}
+
+// raiseGeneration marks an administrative change of a realm.
+func raiseGeneration(tx *conn, realm uma.Key) error {
+	if _, err := tx.exec(`UPDATE realm SET generation = generation + 1 WHERE key = ?`, int64(realm)); err != nil {
+		return writing("generation of the realm", err)
+	}
+	_, err := tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'generation'`)
+	return writing("generation", err)
+}
+
+// RealmNames implements uma.Realms.
+func (s *Store) RealmNames(ctx context.Context) ([]string, error) {
+	var found []string
+	err := s.read(ctx, func(c *conn) error {
+		var err error
+		found, err = texts[string](c, `SELECT name FROM realm ORDER BY name`)
+		return reading("realms", err)
+	})
+	return found, err
+}
+
+// RealmFingerprint implements uma.Realms.
+func (s *Store) RealmFingerprint(ctx context.Context, realm string) ([]byte, error) {
+	var fingerprint []byte
+	err := s.read(ctx, func(c *conn) error {
+		return c.rows(`SELECT fingerprint FROM realm WHERE name = ?`, []any{realm},
+			func(scan func(dest ...any) error) error { return scan(&fingerprint) })
+	})
+	return fingerprint, reading("fingerprint of the realm", err)
+}
+
+// Snapshot implements uma.Realms.
+func (s *Store) Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error) {
+	var snapshot *uma.Snapshot
+	err := s.read(ctx, func(c *conn) error {
+		r, _, err := realmRow(c, realm)
+		if err != nil {
+			return err
+		}
+		clients, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ? ORDER BY key`,
+			[]any{int64(r.Key)}, scanClient)
+		if err != nil {
+			return reading("clients", err)
+		}
+		keys, err := list(c, `SELECT kid, alg, public, sealed, created, active, expires FROM signing_key
+			WHERE realm = ? AND (active OR expires > ?) ORDER BY active DESC, created DESC, kid`,
+			[]any{int64(r.Key), millis(now)}, scanSigningKey)
+		snapshot = uma.NewSnapshot(*r, clients, keys)
+		return reading("signing keys", err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return snapshot, nil
+}
+
+// realmRow returns a realm, and its settings as they are kept.
+func realmRow(c *conn, name string) (*uma.Realm, string, error) {
+	r := &uma.Realm{Name: name}
+	var text string
+	err := c.row(`SELECT key, settings, generation FROM realm WHERE name = ?`, []any{name},
+		(*integer)(&r.Key), &text, (*integer)(&r.Generation))
+	if err != nil {
+		return nil, "", reading("realm "+name, err)
+	}
+	var kept settings
+	if err := json.Unmarshal([]byte(text), &kept); err != nil {
+		return nil, "", fmt.Errorf("read settings of realm %s: %w", name, err)
+	}
+	kept.fill(r)
+	return r, text, nil
+}
+
+const clientColumns = ` key, id, uuid, secret, enabled, details, origin `
+
+func scanClient(scan func(dest ...any) error) (*uma.Client, error) {
+	c := &uma.Client{}
+	var kept details
+	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, document{&kept}, (*texture)(&c.Origin))
+	kept.fill(c)
+	return c, err
+}
+
+func scanSigningKey(scan func(dest ...any) error) (uma.SigningKey, error) {
+	var k uma.SigningKey
+	return k, scan(&k.KID, &k.Alg, &k.Public, &k.Sealed, (*moment)(&k.Created), &k.Active, (*moment)(&k.Expires))
+}
+
+// AddKey implements uma.Realms.
+func (s *Store) AddKey(ctx context.Context, realm string, k uma.SigningKey, expires time.Time) error {
+	return s.write(ctx, func(tx *conn) error {
+		r, _, err := realmRow(tx, realm)
+		if err != nil {
+			return err
+		}
+		if expires.IsZero() {
+			there, err := tx.exists(`SELECT 1 FROM signing_key WHERE realm = ? AND alg = ? AND active = 1`, int64(r.Key), k.Alg)
+			if err != nil || there {
+				return reading("active key", err)
+			}
+		}
+		_, err = tx.exec(`UPDATE signing_key SET active = 0, expires = ? WHERE realm = ? AND alg = ? AND active = 1`,
+			millis(expires), int64(r.Key), k.Alg)
+		if err != nil {
+			return writing("the key before", err)
+		}
+		_, err = tx.exec(`INSERT INTO signing_key (realm, kid, alg, public, sealed, created, active, expires)
+			VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(r.Key), k.KID, k.Alg, k.Public, k.Sealed, millis(k.Created))
+		if err != nil {
+			return writing("signing key", err)
+		}
+		return raiseGeneration(tx, r.Key)
+	})
+}
+
+// Sealed implements uma.Realms.
+func (s *Store) Sealed(ctx context.Context, name string) ([]byte, error) {
+	var value []byte
+	err := s.read(ctx, func(c *conn) error { return sealed(c, name, &value) })
+	return value, err
+}
+
+func sealed(c *conn, name string, value *[]byte) error {
+	return reading("sealed secret "+name, c.row(`SELECT value FROM sealed WHERE name = ?`, []any{name}, value))
+}
+
+// PutSealed implements uma.Realms.
+func (s *Store) PutSealed(ctx context.Context, name string, value []byte) ([]byte, error) {
+	var kept []byte
+	err := s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`INSERT INTO sealed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, value)
+		if err != nil {
+			return writing("sealed secret "+name, err)
+		}
+		return sealed(tx, name, &kept)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return kept, nil
+}
+
+// AnySealed implements uma.Realms.
+func (s *Store) AnySealed(ctx context.Context) (bool, error) {
+	var there bool
+	err := s.read(ctx, func(c *conn) error {
+		return reading("sealed secrets",
+			c.row(`SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)`, nil, &there))
+	})
+	return there, err
+}

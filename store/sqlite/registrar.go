@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"example.com/umpire/uma"
+)
+
+// CreateResource implements uma.Registrar.
+func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func() string) error {
+	return s.write(ctx, func(tx *conn) error {
+		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
+			return err
+		}
+		return insertResource(tx, r)
+	})
+}
+
+// ReplaceResource implements uma.Registrar.
+func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func() string) error {
+	return s.write(ctx, func(tx *conn) error {
+		old, err := resourceByID(tx, r.Server, r.ID)
+		if err != nil {
+			return err
+		}
+		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
+			return err
+		}
+		next := *r
+		next.Key, next.Owner, next.Origin, next.Version = old.Key, old.Owner, old.Origin, old.Version
+		if r.Attributes == nil {
+			next.Attributes = old.Attributes
+		}
+		if sameResource(old, &next) {
+			return nil
+		}
+		return updateResource(tx, old, &next, old.Origin == uma.FromFile)
+	})
+}
+
+// DeleteResource implements uma.Registrar.
+func (s *Store) DeleteResource(ctx context.Context, server uma.Key, id uma.ResourceID) error {
+	return s.write(ctx, func(tx *conn) error {
+		r, err := resourceByID(tx, server, id)
+		if err != nil {
+			return err
+		}
+		return removeResource(tx, r)
+	})
+}
+
+// nextVersion returns a version that no row ever had, so that a row is not taken
+// for one of the same id that was there before it.
+func nextVersion(tx *conn) (int64, error) {
+	var version int64
+	err := tx.row(`UPDATE counter SET value = value + 1 WHERE name = 'version' RETURNING value`, nil, (*integer)(&version))
+	return version, writing("version", err)
+}
+
+// addScopes makes those of the scopes that the resource server does not know yet.
+func addScopes(tx *conn, server uma.Key, scopes []uma.Scope, newID func() string) error {
+	known, err := knownScopes(tx, server, scopes)
+	if err != nil {
+		return err
+	}
+	for _, scope := range scopes {
+		if slices.ContainsFunc(known, func(row uma.ScopeRow) bool { return row.Name == scope }) {
+			continue
+		}
+		if err := insertScope(tx, server, uma.ScopeRow{ID: newID(), Name: scope}, uma.FromAPI); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertScope(tx *conn, server uma.Key, row uma.ScopeRow, origin uma.Origin) error {
+	_, err := tx.exec(`INSERT INTO scope (server, name, id, origin) VALUES (?, ?, ?, ?) ON CONFLICT (server, name) DO NOTHING`,
+		int64(server), string(row.Name), row.ID, string(origin))
+	return writing("scope", err)
+}
+
+// insertResource keeps a new resource and fills its key and version.
+func insertResource(tx *conn, r *uma.Resource) error {
+	own, err := isOwn(tx, r)
+	if err != nil {
+		return err
+	}
+	version, err := nextVersion(tx)
+	if err != nil {
+		return err
+	}
+	attributes, err := documentText(r.Attributes)
+	if err != nil {
+		return writing("resource", err)
+	}
+	var key int64
+	err = tx.row(`INSERT INTO resource
+		(id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris, scopes,
+		 owner_managed, attributes, origin, drifted, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) RETURNING key`,
+		[]any{string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
+			r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin), version},
+		(*integer)(&key))
+	if err != nil {
+		return writing("resource", conflict(err))
+	}
+	r.Key, r.Version = uma.Key(key), version
+	return addIndex(tx, r, own)
+}
+
+// updateResource makes old what next says, with a new version. What hangs on old
+// and is gone in next goes with it.
+func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
+	wasOwn, err := isOwn(tx, old)
+	if err != nil {
+		return err
+	}
+	own, err := isOwn(tx, next)
+	if err != nil {
+		return err
+	}
+	if next.Version, err = nextVersion(tx); err != nil {
+		return err
+	}
+	attributes, err := documentText(next.Attributes)
+	if err != nil {
+		return writing("resource", err)
+	}
+	_, err = tx.exec(`UPDATE resource SET owner = ?, own = ?, name = ?, name_folded = ?, display_name = ?, type = ?,
+		type_folded = ?, icon_uri = ?, uris = ?, scopes = ?, owner_managed = ?, attributes = ?, origin = ?, drifted = ?,
+		version = ? WHERE key = ?`,
+		next.Owner, own, next.Name, fold(next.Name), next.DisplayName, next.Type, fold(next.Type), next.IconURI,
+		listText(next.URIs), listText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin), drifted,
+		next.Version, int64(next.Key))
+	if err != nil {
+		return writing("resource", conflict(err))
+	}
+	if err := removeIndex(tx, old, wasOwn); err != nil {
+		return err
+	}
+	if err := addIndex(tx, next, own); err != nil {
+		return err
+	}
+	return adjustRequests(tx, old, next)
+}
+
+// adjustRequests keeps what requests repeat of their resource in step, and removes
+// those for scopes that it no longer has. A request for the resource as a whole
+// stands only as long as the resource has no scopes.
+func adjustRequests(tx *conn, old, next *uma.Resource) error {
+	if !slices.Equal(old.Scopes, next.Scopes) {
+		left := next.Scopes
+		if len(left) == 0 {
+			left = []uma.Scope{""}
+		}
+		_, err := tx.exec(`DELETE FROM request WHERE resource = ? AND scope NOT IN (SELECT value FROM json_each(?))`,
+			int64(next.Key), listText(left))
+		if err != nil {
+			return writing("requests for scopes that are gone", err)
+		}
+	}
+	if old.Name == next.Name && old.Owner == next.Owner {
+		return nil
+	}
+	_, err := tx.exec(`UPDATE request SET resource_name = ?, owner = ? WHERE resource = ?`,
+		next.Name, next.Owner, int64(next.Key))
+	return writing("requests of a resource", err)
+}
+
+func removeResource(tx *conn, r *uma.Resource) error {
+	own, err := isOwn(tx, r)
+	if err != nil {
+		return err
+	}
+	if err := removeIndex(tx, r, own); err != nil {
+		return err
+	}
+	_, err = tx.exec(`DELETE FROM resource WHERE key = ?`, int64(r.Key)) // and its requests
+	return writing("resource", err)
+}
+
+// sameResource reports whether two states of a resource are alike, whatever their
+// versions.
+func sameResource(a, b *uma.Resource) bool {
+	return a.Owner == b.Owner && a.Name == b.Name && a.DisplayName == b.DisplayName && a.Type == b.Type &&
+		a.IconURI == b.IconURI && a.OwnerManaged == b.OwnerManaged && a.Origin == b.Origin &&
+		slices.Equal(a.URIs, b.URIs) && slices.Equal(a.Scopes, b.Scopes) &&
+		maps.EqualFunc(a.Attributes, b.Attributes, slices.Equal)
+}

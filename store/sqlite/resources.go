@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"example.com/umpire/uma"
+)
+
+const resourceColumns = ` r.key, r.id, r.server, r.owner, r.name, r.display_name, r.type, r.icon_uri,` +
+	` r.uris, r.scopes, r.owner_managed, r.attributes, r.origin, r.version `
+
+func resourceFields(r *uma.Resource) []any {
+	return []any{(*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
+		&r.Type, &r.IconURI, (*names)(&r.URIs), (*scopes)(&r.Scopes), &r.OwnerManaged,
+		document{&r.Attributes}, (*texture)(&r.Origin), (*integer)(&r.Version)}
+}
+
+func scanResource(scan func(dest ...any) error) (*uma.Resource, error) {
+	r := &uma.Resource{}
+	return r, scan(resourceFields(r)...)
+}
+
+func resourceRow(c *conn, query string, args ...any) (*uma.Resource, error) {
+	r := &uma.Resource{}
+	if err := c.row(query, args, resourceFields(r)...); err != nil {
+		return nil, reading("resource", err)
+	}
+	return r, nil
+}
+
+func resourceByID(c *conn, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
+	return resourceRow(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.id = ?`,
+		int64(server), string(id))
+}
+
+func resourceByName(c *conn, server uma.Key, owner, name string) (*uma.Resource, error) {
+	return resourceRow(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.owner = ? AND r.name = ?`,
+		int64(server), owner, name)
+}
+
+// Resource implements uma.Resources.
+func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return resourceByID(c, server, id)
+}
+
+// ResourcesByID implements uma.Resources.
+func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return resourcesByID(c, server, ids)
+}
+
+func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := list(c, `SELECT`+resourceColumns+`FROM resource r
+		WHERE r.server = ? AND r.id IN (SELECT value FROM json_each(?))`,
+		[]any{int64(server), listText(ids)}, scanResource)
+	return found, reading("resources", err)
+}
+
+// ResourceByName implements uma.Resources.
+func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name string) (*uma.Resource, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return resourceByName(c, server, owner, name)
+}
+
+// KnownScopes implements uma.Resources.
+func (v *view) KnownScopes(ctx context.Context, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return knownScopes(c, server, names)
+}
+
+func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found, err := list(c, `SELECT id, name FROM scope
+		WHERE server = ? AND name IN (SELECT value FROM json_each(?))`,
+		[]any{int64(server), listText(names)}, func(scan func(dest ...any) error) (uma.ScopeRow, error) {
+			var row uma.ScopeRow
+			return row, scan(&row.ID, (*texture)(&row.Name))
+		})
+	return found, reading("scopes", err)
+}
+
+// TypeScopes implements uma.Resources.
+func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names []uma.Scope) ([]uma.Scope, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	found, err := texts[uma.Scope](c, `SELECT scope FROM type_scope
+		WHERE server = ? AND type = ? AND scope IN (SELECT value FROM json_each(?))`,
+		int64(server), typ, listText(names))
+	return found, reading("scopes of a type", err)
+}
+
+// URIShapes implements uma.Resources.
+func (v *view) URIShapes(ctx context.Context, server uma.Key) ([]string, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shapes, err := texts[string](c, `SELECT shape FROM uri_shape WHERE server = ?`, int64(server))
+	return shapes, reading("shapes of URIs", err)
+}
+
+// URICandidates implements uma.Resources.
+func (v *view) URICandidates(ctx context.Context, server uma.Key, keys []string) ([]uma.URICandidate, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	found, err := list(c, `SELECT uri, id FROM uri_pattern
+		WHERE server = ? AND key IN (SELECT value FROM json_each(?))`,
+		[]any{int64(server), listText(keys)}, func(scan func(dest ...any) error) (uma.URICandidate, error) {
+			var u uma.URICandidate
+			return u, scan(&u.URI, (*texture)(&u.Resource))
+		})
+	return found, reading("URIs", err)
+}
+
+// Scope implements uma.Resources.
+func (v *view) Scope(ctx context.Context, server uma.Key, idOrName string) (uma.ScopeRow, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return uma.ScopeRow{}, err
+	}
+	var row uma.ScopeRow
+	err = c.row(`SELECT id, name FROM scope WHERE server = ? AND id = ?`, []any{int64(server), idOrName},
+		&row.ID, (*texture)(&row.Name))
+	if errors.Is(err, uma.ErrNotFound) {
+		err = c.row(`SELECT id, name FROM scope WHERE server = ? AND name = ?`, []any{int64(server), idOrName},
+			&row.ID, (*texture)(&row.Name))
+	}
+	return row, reading("scope", err)
+}

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// writing wraps an error of a write.
+func writing(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("write %s: %w", what, err)
+	}
+	return nil
+}
+
+// StartSession implements uma.Sessions.
+func (s *Store) StartSession(ctx context.Context, realm uma.Key, session *uma.Session, t *uma.RefreshToken) error {
+	return s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`INSERT INTO session (realm, id, user, client, scope, started, expires, ended)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			int64(realm), session.ID, session.User, session.Client, session.Scope,
+			millis(session.Started), millis(session.Expires), session.Ended)
+		if err != nil {
+			return writing("session", err)
+		}
+		return saveRefreshToken(tx, realm, t)
+	})
+}
+
+func saveRefreshToken(tx *conn, realm uma.Key, t *uma.RefreshToken) error {
+	_, err := tx.exec(`INSERT INTO refresh_token (realm, hash, session, client, scope, rpt, expires, spent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 0)`,
+		int64(realm), t.Hash, t.SessionID, t.Client, t.Scope, t.RPT, millis(t.Expires))
+	return writing("refresh token", err)
+}
+
+// Rotate implements uma.Sessions.
+func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *uma.RefreshToken, rpt *uma.RPT, now time.Time) error {
+	reused := false
+	err := s.write(ctx, func(tx *conn) error {
+		// One statement looks and spends, so that of many one finds it unspent.
+		n, err := tx.exec(`UPDATE refresh_token SET spent = 1
+			WHERE realm = ?1 AND hash = ?2 AND expires > ?3 AND spent = 0 AND EXISTS (
+				SELECT 1 FROM session WHERE realm = ?1 AND id = refresh_token.session AND expires > ?3 AND ended = 0)`,
+			int64(realm), hash, millis(now))
+		if err != nil {
+			return writing("refresh token", err)
+		}
+		if n == 0 {
+			reused, err = endReused(tx, realm, hash, now)
+			return err
+		}
+		if err := saveRefreshToken(tx, realm, next); err != nil || rpt == nil {
+			return err
+		}
+		return saveRPT(tx, realm, rpt)
+	})
+	if err == nil && reused {
+		return uma.ErrSpent // after the end of the session has reached the disk
+	}
+	return err
+}
+
+// endReused ends the session of a refresh token that was spent before: one of its
+// two holders is not who it was given to.
+func endReused(tx *conn, realm uma.Key, hash []byte, now time.Time) (bool, error) {
+	var session string
+	err := tx.row(`SELECT session FROM refresh_token WHERE realm = ? AND hash = ? AND expires > ? AND spent = 1`,
+		[]any{int64(realm), hash, millis(now)}, &session)
+	if err != nil {
+		return false, reading("refresh token", err)
+	}
+	return true, endSession(tx, realm, session)
+}
+
+// EndSession implements uma.Sessions. What was issued in the session is read
+// together with it, so one row is enough.
+func (s *Store) EndSession(ctx context.Context, realm uma.Key, id string) error {
+	return s.write(ctx, func(tx *conn) error { return endSession(tx, realm, id) })
+}
+
+func endSession(tx *conn, realm uma.Key, id string) error {
+	_, err := tx.exec(`UPDATE session SET ended = 1 WHERE realm = ? AND id = ? AND ended = 0`, int64(realm), id)
+	return writing("session", err)
+}
+
+// Revoke implements uma.Sessions.
+func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires time.Time) error {
+	return s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`INSERT INTO revocation (realm, jti, expires) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET expires = max(expires, excluded.expires)`, int64(realm), jti, millis(expires))
+		return writing("revocation", err)
+	})
+}
+
+func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
+	permissions, err := documentText(r.Permissions)
+	if err != nil {
+		return writing("RPT", err)
+	}
+	_, err = tx.exec(`INSERT INTO rpt
+		(realm, jti, session, subject, client, server, permissions, revision, generation, user_version, expires, keep)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(realm), r.JTI, r.SessionID, r.Subject, r.Client, int64(r.Server), permissions, r.Revision,
+		r.Generation, r.UserVersion, millis(r.Expires), millis(r.Keep))
+	return writing("RPT", err)
+}
+
+// spendTicket makes a ticket unusable; one that is reusable only has to be there.
+// To look and to delete is one statement, so that a ticket is spent once.
+func spendTicket(tx *conn, realm uma.Key, hash []byte, reusable bool, now time.Time) error {
+	if reusable {
+		there, err := tx.exists(`SELECT 1 FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
+			int64(realm), hash, millis(now))
+		if err == nil && !there {
+			return uma.ErrSpent
+		}
+		return reading("ticket", err)
+	}
+	n, err := tx.exec(`DELETE FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
+		int64(realm), hash, millis(now))
+	if err == nil && n == 0 {
+		return uma.ErrSpent
+	}
+	return writing("ticket", err)
+}

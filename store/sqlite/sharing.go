@@ -1,0 +1,183 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+const requestColumns = ` q.key, q.id, q.server, q.resource, q.resource_id, q.owner, q.requester, q.scope,` +
+	` q.scope_id, q.state, q.created, q.decided, q.version, q.resource_name `
+
+func requestFields(q *uma.Request) []any {
+	return []any{(*integer)(&q.Key), &q.ID, (*integer)(&q.Server), (*integer)(&q.Resource), (*texture)(&q.ResourceID),
+		&q.Owner, &q.Requester, (*texture)(&q.Scope), &q.ScopeID, &q.State,
+		(*moment)(&q.Created), (*moment)(&q.Decided), (*integer)(&q.Version), &q.ResourceName}
+}
+
+func scanRequest(scan func(dest ...any) error) (uma.Request, error) {
+	var q uma.Request
+	return q, scan(requestFields(&q)...)
+}
+
+// share is a granted request as what it is to a decision.
+func share(q *uma.Request) uma.Share {
+	s := uma.Share{
+		Key: q.Key, ID: q.ID, Kind: "request", Resource: q.Resource,
+		Users: []string{q.Requester}, Strategy: "UNANIMOUS", Version: q.Version,
+	}
+	if q.Scope != "" {
+		s.Scopes = []uma.Scope{q.Scope}
+	}
+	return s
+}
+
+// SharesFor implements uma.Shares.
+func (v *view) SharesFor(ctx context.Context, p *uma.Party, resources []uma.Key) ([]uma.Share, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(resources) == 0 || p.ID == "" {
+		return nil, err
+	}
+	shares, err := list(c, `SELECT q.key, q.id, q.resource, q.scope, q.version FROM request q
+		WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ? AND q.state = 'granted'`,
+		[]any{keysText(resources), p.ID}, func(scan func(dest ...any) error) (uma.Share, error) {
+			q := uma.Request{Requester: p.ID}
+			err := scan((*integer)(&q.Key), &q.ID, (*integer)(&q.Resource), (*texture)(&q.Scope), (*integer)(&q.Version))
+			return share(&q), err
+		})
+	return shares, reading("shares", err)
+}
+
+// RequestsBy implements uma.Shares.
+func (v *view) RequestsBy(ctx context.Context, requester string, resources []uma.Key, since time.Time) ([]uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(resources) == 0 {
+		return nil, err
+	}
+	found, err := list(c, `SELECT`+requestColumns+`FROM request q
+		WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ?
+		AND (q.state = 'pending' OR q.state = 'denied' AND q.decided > ?)`,
+		[]any{keysText(resources), requester, millis(since)}, scanRequest)
+	return found, reading("requests", err)
+}
+
+// SharedWith implements uma.Shares.
+func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name string, limit int) ([]uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil || limit <= 0 {
+		return nil, err
+	}
+	query := `SELECT` + requestColumns + `FROM request q
+		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' ORDER BY q.resource_name, q.id LIMIT ?`
+	args := []any{int64(server), requester, limit}
+	if name != "" {
+		query = `SELECT` + requestColumns + `FROM request q
+			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ? ORDER BY q.id LIMIT ?`
+		args = []any{int64(server), requester, name, limit}
+	}
+	found, err := list(c, query, args, scanRequest)
+	return found, reading("shared resources", err)
+}
+
+// Request implements uma.Shares.
+func (v *view) Request(ctx context.Context, server uma.Key, id string) (*uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return requestRow(c, `SELECT`+requestColumns+`FROM request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
+}
+
+func requestRow(c *conn, query string, args ...any) (*uma.Request, error) {
+	q := &uma.Request{}
+	if err := c.row(query, args, requestFields(q)...); err != nil {
+		return nil, reading("request", err)
+	}
+	return q, nil
+}
+
+// FindRequests implements uma.Shares.
+func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from, args := filterRequests(requestColumns, server, f)
+	found, err := list(c, from+` ORDER BY 2 LIMIT ? OFFSET ?`, append(args, max, first), scanRequest)
+	return found, reading("requests", err)
+}
+
+// CountRequests implements uma.Shares.
+func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestFilter) (int, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	from, args := filterRequests(` q.key, q.id `, server, f)
+	var n int64
+	err = c.row(`SELECT count(*) FROM (`+from+`)`, args, (*integer)(&n))
+	return int(n), reading("number of requests", err)
+}
+
+// filterRequests returns a query for the requests that f describes. The first of
+// its keys that is given chooses the index, and keeps the order by id; those after
+// it are compared row by row, which the + says.
+func filterRequests(columns string, server uma.Key, f uma.RequestFilter) (string, []any) {
+	if f.Party != "" {
+		return filterParty(columns, server, f)
+	}
+	var where strings.Builder
+	where.WriteString(` WHERE q.server = ? AND q.state <> 'denied'`)
+	args := []any{int64(server)}
+	keyed := false
+	add := func(column, value string) {
+		if value == "" {
+			return
+		}
+		where.WriteString(` AND `)
+		if keyed {
+			where.WriteString(`+`)
+		}
+		where.WriteString(column + ` = ?`)
+		args = append(args, value)
+		keyed = true
+	}
+	add(`q.resource_id`, string(f.Resource))
+	add(`q.owner`, f.Owner)
+	add(`q.requester`, f.Requester)
+	if f.ScopeID != "" {
+		where.WriteString(` AND (+q.scope = ? OR +q.scope_id = ?)`)
+		args = append(args, f.ScopeID, f.ScopeID)
+	}
+	if f.Granted != nil {
+		where.WriteString(` AND (+q.state = 'granted') = ?`)
+		args = append(args, *f.Granted)
+	}
+	return `SELECT` + columns + `FROM request q` + where.String(), args
+}
+
+// filterParty unites what a party asked for and what it was asked for: two ranges
+// in the order of ids, which are merged.
+func filterParty(columns string, server uma.Key, f uma.RequestFilter) (string, []any) {
+	party := f.Party
+	f.Party = ""
+	owned, asked := f, f
+	var queries []string
+	var args []any
+	if f.Owner == "" || f.Owner == party {
+		owned.Owner = party
+		query, more := filterRequests(columns, server, owned)
+		queries, args = append(queries, query), append(args, more...)
+	}
+	if f.Requester == "" || f.Requester == party {
+		asked.Requester = party
+		query, more := filterRequests(columns, server, asked)
+		queries, args = append(queries, query), append(args, more...)
+	}
+	if len(queries) == 0 {
+		return `SELECT` + columns + `FROM request q WHERE q.key = -1`, nil
+	}
+	return strings.Join(queries, ` UNION `), args
+}

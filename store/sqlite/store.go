@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// readers is how many views there can be at a time. More do not read faster.
+const readers = 4
+
+var errClosed = errors.New("the store is closed")
+
+// Config says where the store is.
+type Config struct {
+	// Path is the database file, made if need be.
+	Path string
+
+	// ReadOnly opens a file that another process may be writing, as it is.
+	ReadOnly bool
+
+	// QueueLength is how many writes may wait; 0 stands for 1024.
+	QueueLength int
+
+	// Observe is told of every commit: how many entries it had and how long it
+	// took. It may be nil.
+	Observe func(batch int, took time.Duration)
+
+	// Now is the clock that commits are timed by; nil stands for time.Now.
+	Now func() time.Time
+}
+
+// A Store is an uma.Store in one SQLite file. It is safe for concurrent use.
+type Store struct {
+	readDB  *sql.DB
+	readers chan *conn
+	closed  chan struct{}
+	close   sync.Once
+
+	writer *writer // nil when read only
+}
+
+var _ uma.Store = (*Store)(nil)
+
+// Open opens the store, and brings its schema up to date.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := &Store{readers: make(chan *conn, readers), closed: make(chan struct{})}
+	if cfg.QueueLength == 0 {
+		cfg.QueueLength = 1024
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	err := s.open(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, cfg Config) error {
+	if cfg.Path == "" {
+		return errors.New("no path")
+	}
+	var err error
+	if !cfg.ReadOnly {
+		if s.writer, err = openWriter(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	if s.readDB, err = sql.Open("sqlite", readerDSN(cfg)); err != nil {
+		return err
+	}
+	if cfg.ReadOnly {
+		if err := checkSchema(ctx, s.readDB); err != nil {
+			return err
+		}
+	}
+	for range readers {
+		c, err := newConn(ctx, s.readDB)
+		if err != nil {
+			return err
+		}
+		s.readers <- c
+	}
+	return nil
+}
+
+// The pragmas are part of the data source names, so that they hold for every
+// connection; busy_timeout comes first, since the others may have to wait.
+const (
+	timeoutPragma = "_pragma=busy_timeout(5000)"
+	writerPragmas = "?" + timeoutPragma +
+		"&_pragma=journal_mode(WAL)" +
+		"&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(ON)"
+	readerPragmas   = "?" + timeoutPragma + "&_pragma=query_only(ON)"
+	readOnlyPragmas = "?mode=ro&" + timeoutPragma + "&_pragma=query_only(ON)"
+)
+
+func writerDSN(path string) string { return fileURI(path) + writerPragmas }
+
+func readerDSN(cfg Config) string {
+	if cfg.ReadOnly {
+		return fileURI(cfg.Path) + readOnlyPragmas
+	}
+	return fileURI(cfg.Path) + readerPragmas
+}
+
+// fileURI is the path with all that means something in a URI escaped.
+func fileURI(path string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath()
+}
+
+// Close waits for the writes that are queued and releases the file. Views that
+// are still open keep their connection until they are closed.
+func (s *Store) Close() error {
+	var errs []error
+	s.close.Do(func() {
+		close(s.closed)
+		if s.writer != nil {
+			errs = append(errs, s.writer.close())
+		}
+		for len(s.readers) > 0 {
+			errs = append(errs, (<-s.readers).close())
+		}
+		if s.readDB != nil {
+			errs = append(errs, s.readDB.Close())
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// QueueLen is how many writes are waiting.
+func (s *Store) QueueLen() int {
+	if s.writer == nil {
+		return 0
+	}
+	return len(s.writer.queue)
+}
+
+// reader takes a connection of the pool, with a read transaction begun. What it
+// reads is as of its first statement.
+func (s *Store) reader(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-s.closed:
+		return nil, errClosed
+	default:
+	}
+	select {
+	case c := <-s.readers:
+		if _, err := c.exec(`BEGIN`); err != nil {
+			s.readers <- c
+			return nil, fmt.Errorf("begin to read: %w", err)
+		}
+		return c, nil
+	case <-s.closed:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a reader: %w", ctx.Err())
+	}
+}
+
+// release ends the read transaction and gives the connection back.
+func (s *Store) release(c *conn) error {
+	_, err := c.exec(`ROLLBACK`)
+	s.readers <- c
+	select {
+	case <-s.closed:
+		select {
+		case c := <-s.readers:
+			return errors.Join(err, c.close())
+		default:
+		}
+	default:
+	}
+	return err
+}
+
+// read calls f with a connection that reads.
+func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), s.release(c))
+}
+
+// write makes f an entry of the writer's batch, and returns when the batch has
+// reached the disk. What f changed is undone when it returns an error.
+func (s *Store) write(ctx context.Context, f func(tx *conn) error) error {
+	if s.writer == nil {
+		return errors.New("the store is open for reading only")
+	}
+	return s.writer.submit(ctx, f)
+}

@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// Ticket implements uma.Tokens.
+func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.Ticket, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &uma.Ticket{Hash: hash}
+	var round int64
+	err = c.row(`SELECT server, client, subject, permissions, claims, round, issued, expires FROM ticket
+		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
+		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
+		(*integer)(&round), (*moment)(&t.Issued), (*moment)(&t.Expires))
+	if err != nil {
+		return nil, reading("ticket", err)
+	}
+	t.Round = int(round)
+	return t, nil
+}
+
+// TokenState implements uma.Tokens.
+func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (bool, *uma.Session, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	if session == "" {
+		revoked, err := c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)
+		return revoked, nil, reading("revocation", err)
+	}
+	var revoked bool
+	s := &uma.Session{ID: session}
+	err = c.row(`SELECT EXISTS (SELECT 1 FROM revocation WHERE realm = ?1 AND jti = ?3),
+		user, client, scope, started, expires, ended FROM session WHERE realm = ?1 AND id = ?2`,
+		[]any{int64(realm), session, jti},
+		&revoked, &s.User, &s.Client, &s.Scope, (*moment)(&s.Started), (*moment)(&s.Expires), &s.Ended)
+	if err != nil {
+		return false, nil, reading("session", err)
+	}
+	return revoked, s, nil
+}
+
+// RPT implements uma.Tokens.
+func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &uma.RPT{JTI: jti}
+	err = c.row(`SELECT session, subject, client, server, permissions, revision, generation, user_version, expires, keep
+		FROM rpt WHERE realm = ? AND jti = ?`, []any{int64(realm), jti},
+		&r.SessionID, &r.Subject, &r.Client, (*integer)(&r.Server), document{&r.Permissions}, &r.Revision,
+		(*integer)(&r.Generation), (*integer)(&r.UserVersion), (*moment)(&r.Expires), (*moment)(&r.Keep))
+	if err != nil {
+		return nil, reading("RPT", err)
+	}
+	return r, nil
+}
+
+// Standing implements uma.Tokens.
+func (v *view) Standing(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := standing(c, server, grants)
+	return st, reading("what grants rest on", err)
+}
+
+func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
+	st := &uma.Standing{
+		Resources: map[uma.ResourceID]*uma.Resource{},
+		Shares:    map[string]*uma.Share{},
+		Scopes:    map[uma.Scope]bool{},
+	}
+	var ids []uma.ResourceID
+	var shares []string
+	var loose []uma.Scope
+	for _, g := range grants {
+		loose = append(loose, g.Scopes...)
+		if g.Resource != "" {
+			ids = append(ids, g.Resource)
+		}
+		for _, s := range g.Shares {
+			shares = append(shares, s.ID)
+		}
+	}
+	found, err := resourcesByID(c, server, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range found {
+		st.Resources[r.ID] = r
+	}
+	known, err := knownScopes(c, server, loose)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range known {
+		st.Scopes[row.Name] = true
+	}
+	return st, standingShares(c, server, shares, st.Shares)
+}
+
+func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
+		WHERE q.server = ? AND q.id IN (SELECT value FROM json_each(?)) AND q.state = 'granted' AND r.owner_managed`,
+		[]any{int64(server), listText(ids)}, func(scan func(dest ...any) error) error {
+			q, err := scanRequest(scan)
+			s := share(&q)
+			found[q.ID] = &s
+			return err
+		})
+}
+
+// RefreshToken implements uma.Tokens.
+func (v *view) RefreshToken(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.RefreshToken, bool, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	t := &uma.RefreshToken{Hash: hash}
+	var spent bool
+	err = c.row(`SELECT session, client, scope, rpt, expires, spent FROM refresh_token
+		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
+		&t.SessionID, &t.Client, &t.Scope, &t.RPT, (*moment)(&t.Expires), &spent)
+	if err != nil {
+		return nil, false, reading("refresh token", err)
+	}
+	return t, spent, nil
+}
+
+// SaveTicket implements uma.Tickets.
+func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) error {
+	return s.write(ctx, func(tx *conn) error { return saveTicket(tx, realm, t) })
+}
+
+func saveTicket(tx *conn, realm uma.Key, t *uma.Ticket) error {
+	permissions, err := documentText(t.Permissions)
+	claims, err2 := documentText(t.Claims)
+	if err := errors.Join(err, err2); err != nil {
+		return writing("ticket", err)
+	}
+	_, err = tx.exec(`INSERT INTO ticket
+		(realm, hash, server, client, subject, permissions, claims, round, issued, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(realm), t.Hash, int64(t.Server), t.Client, t.Subject, permissions, claims,
+		t.Round, millis(t.Issued), millis(t.Expires))
+	return writing("ticket", err)
+}

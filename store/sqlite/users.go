@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+
+	"example.com/umpire/uma"
+)
+
+const userColumns = ` key, id, username, password, enabled, roles, client_roles, groups, claims, origin, version `
+
+func scanUser(u *uma.User) []any {
+	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
+		document{&u.ClientRoles}, (*names)(&u.Groups), document{&u.Claims},
+		(*texture)(&u.Origin), (*integer)(&u.Version)}
+}
+
+// User implements uma.Users.
+func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u := &uma.User{}
+	err = c.row(`SELECT`+userColumns+`FROM user WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
+	if err != nil {
+		return nil, reading("user", err)
+	}
+	return u, nil
+}
+
+// UserByName implements uma.Users.
+func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (*uma.User, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return userByName(c, realm, username)
+}
+
+func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
+	u := &uma.User{}
+	err := c.row(`SELECT`+userColumns+`FROM user WHERE realm = ? AND folded = ?`,
+		[]any{int64(realm), fold(username)}, scanUser(u)...)
+	if err != nil {
+		return nil, reading("user", err)
+	}
+	return u, nil
+}
+
+// Usernames implements uma.Users.
+func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[string]string, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	err = c.rows(`SELECT id, username FROM user WHERE realm = ? AND id IN (SELECT value FROM json_each(?))`,
+		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
+			var id, username string
+			err := scan(&id, &username)
+			found[id] = username
+			return err
+		})
+	return found, reading("usernames", err)
+}

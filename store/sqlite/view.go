@@ -1,0 +1,50 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"example.com/umpire/uma"
+)
+
+// A view is a read transaction on a connection of the pool.
+type view struct {
+	store *Store
+	conn  *conn // nil once closed
+}
+
+// View implements uma.Store.
+func (s *Store) View(ctx context.Context) (uma.View, error) {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &view{store: s, conn: c}, nil
+}
+
+// Close implements io.Closer. Closing twice is no error.
+func (v *view) Close() error {
+	if v.conn == nil {
+		return nil
+	}
+	c := v.conn
+	v.conn = nil
+	return v.store.release(c)
+}
+
+// reader returns the connection of the view.
+func (v *view) reader(ctx context.Context) (*conn, error) {
+	if v.conn == nil {
+		return nil, errors.New("the view is closed")
+	}
+	return v.conn, ctx.Err()
+}
+
+// reading wraps an error of a read; uma.ErrNotFound stays recognisable.
+func reading(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
