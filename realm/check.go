@@ -1,0 +1,139 @@
+package realm
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// references are the names that rows give one another, with their places. A row
+// may name one that comes after it, so they are checked at the end.
+type references struct {
+	clients, users, resourceIDs, resources []reference // must be unique
+	servers, owners, roleClients           []reference // must be there
+}
+
+type reference struct {
+	name string
+	at   value
+}
+
+// clientRoles reads roles by client.
+func (refs *references) clientRoles(v value) map[string][]string {
+	roles := make(map[string][]string)
+	v.entries(func(client string, v value) {
+		refs.roleClients = append(refs.roleClients, reference{client, v})
+		roles[client] = each(role)(v)
+	})
+	return roles
+}
+
+func (refs *references) check(spec *uma.RealmSpec) {
+	clients := unique(refs.clients, "another client has this id")
+	users := unique(refs.users, "another user has this name")
+	unique(refs.resourceIDs, "another resource has this id")
+	unique(refs.resources, "another resource of this owner has this name")
+
+	servers := make(map[string]bool)
+	for _, c := range spec.Clients {
+		if c.ResourceServer {
+			servers[c.ID] = true
+		}
+	}
+	for _, s := range refs.servers {
+		switch {
+		case !clients[s.name]:
+			s.at.wrong("there is no client %q", s.name)
+		case !servers[s.name]:
+			s.at.wrong("client %q is not a resource server", s.name)
+		}
+	}
+	for _, o := range refs.owners {
+		if !users[o.name] {
+			o.at.wrong("there is no user %q; without owner it is the resource server's own", o.name)
+		}
+	}
+	for _, c := range refs.roleClients {
+		if !clients[c.name] {
+			c.at.wrong("there is no client %q", c.name)
+		}
+	}
+}
+
+// unique returns the names, and says of each second one what it is.
+func unique(refs []reference, fault string) map[string]bool {
+	seen := make(map[string]bool)
+	for _, ref := range refs {
+		if ref.name != "" && seen[ref.name] {
+			ref.at.wrong("%s", fault)
+		}
+		seen[ref.name] = true
+	}
+	return seen
+}
+
+// webURL reads an absolute URL with https, or http on this machine.
+func webURL(v value) string {
+	return matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && secure(u) && u.User == nil && u.Opaque == "" && !strings.Contains(s, "#")
+	}, "want an absolute https URL without fragment (http on a loopback address)")(v)
+}
+
+func secure(u *url.URL) bool {
+	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+}
+
+// isLoopback does not ask the resolver: what it says may change.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func iconURL(v value) string {
+	return matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+	}, "want an absolute http or https URL")(v)
+}
+
+// origin reads a web origin, as browsers write it (RFC 6454 §6.2): it is compared
+// letter by letter.
+func origin(v value) string {
+	return matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
+			s == u.Scheme+"://"+strings.ToLower(u.Host) && !strings.ContainsAny(u.Host, "*@") &&
+			!strings.HasSuffix(u.Host, ":") &&
+			!(u.Scheme == "https" && u.Port() == "443") && !(u.Scheme == "http" && u.Port() == "80")
+	}, "want an origin as browsers write it: scheme://host, with :port unless it is the scheme's own, lower case, no path, no *")(v)
+}
+
+const wantPHC = "want the PHC string of an argon2id hash, $argon2id$v=19$m=19456,t=2,p=1$salt$hash; within { } its commas need quotes"
+
+// checkPHC says what is wrong with the PHC string of an argon2id hash, or
+// nothing. The bounds are those of token.Hasher, which would refuse it at every
+// sign-in.
+func checkPHC(s string) string {
+	var memory, passes, threads uint32
+	f := strings.Split(s, "$")
+	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != "v=19" {
+		return wantPHC
+	}
+	_, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &memory, &passes, &threads)
+	salt, errSalt := base64.RawStdEncoding.Strict().DecodeString(f[4])
+	hash, errHash := base64.RawStdEncoding.Strict().DecodeString(f[5])
+	if err != nil || errSalt != nil || errHash != nil || f[3] != fmt.Sprintf("m=%d,t=%d,p=%d", memory, passes, threads) ||
+		strings.ContainsAny(s, "\r\n") {
+		return wantPHC
+	}
+	if memory < 7<<10 || memory > 128<<10 || passes < 1 || passes > 10 || threads < 1 || threads > 8 ||
+		len(salt) < 8 || len(salt) > 64 || len(hash) < 16 || len(hash) > 64 {
+		return "has parameters out of bounds: m 7168 to 131072, t 1 to 10, p 1 to 8, salt 8 to 64 bytes, hash 16 to 64"
+	}
+	return ""
+}

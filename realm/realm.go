@@ -1,0 +1,172 @@
+package realm
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+var (
+	realmName  = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	entrypoint = regexp.MustCompile(`^data(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
+)
+
+// realm reads the whole file.
+func (r *reader) realm(root value) *uma.RealmSpec {
+	spec := &uma.RealmSpec{Realm: uma.Realm{
+		Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+		Lifetimes: uma.Lifetimes{
+			Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
+			Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
+		},
+		Policy: uma.PolicySettings{
+			Timeout: 100 * time.Millisecond, MaxPermissions: 200, ResubmitAfter: 24 * time.Hour,
+			Entrypoint: "data.uma.authz.decision",
+		},
+	}}
+	refs := new(references)
+	top := root.object(fields{
+		"realm":        set(&spec.Realm.Name, matching(realmName.MatchString, "want at most 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit")),
+		"enabled":      set(&spec.Realm.Enabled, value.flag),
+		"profile":      set(&spec.Realm.Profile, value.profile),
+		"tokens":       func(v value) { v.tokens(&spec.Realm) },
+		"policy":       func(v value) { v.policy(&spec.Realm.Policy) },
+		"ticket_reuse": set(&spec.Realm.TicketReuse, value.flag),
+		"issuers": func(v value) {
+			v.list(func(v value) { spec.Realm.Issuers = append(spec.Realm.Issuers, v.issuer(spec.Realm.Issuers)) })
+		},
+		"clients": func(v value) {
+			v.list(func(v value) { spec.Clients = append(spec.Clients, v.client(refs)) })
+		},
+		"users": func(v value) {
+			v.list(func(v value) { spec.Users = append(spec.Users, v.user(refs)) })
+		},
+		"scopes": func(v value) {
+			spec.Scopes = make(map[string][]uma.Scope)
+			v.entries(func(server string, v value) {
+				refs.servers = append(refs.servers, reference{server, v})
+				spec.Scopes[server] = each(value.scope)(v)
+			})
+		},
+		"resources": func(v value) {
+			v.list(func(v value) { spec.Resources = append(spec.Resources, v.resource(refs)) })
+		},
+	})
+	top.need("realm")
+	refs.check(spec)
+	return spec
+}
+
+func (v value) profile() string {
+	p := oneOf("keycloak", "uma2")(v)
+	if p == "uma2" {
+		v.wrong("uma2 is served by a later version")
+	}
+	return p
+}
+
+func (v value) tokens(r *uma.Realm) {
+	lifetime := duration(time.Second) // tokens write their expiry in seconds
+	v.object(fields{
+		"access":      set(&r.Lifetimes.Access, lifetime),
+		"rpt":         set(&r.Lifetimes.RPT, lifetime),
+		"refresh":     set(&r.Lifetimes.Refresh, lifetime),
+		"session":     set(&r.Lifetimes.Session, lifetime),
+		"ticket":      set(&r.Lifetimes.Ticket, lifetime),
+		"pct":         set(&r.Lifetimes.PCT, lifetime),
+		"signing_alg": set(&r.SigningAlg, oneOf("RS256", "ES256", "EdDSA")),
+	})
+}
+
+func (v value) policy(p *uma.PolicySettings) {
+	v.object(fields{
+		"bundle":          set(&p.Bundle, value.folder),
+		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
+		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
+		"max_permissions": set(&p.MaxPermissions, value.count),
+		"resubmit_after":  set(&p.ResubmitAfter, duration(time.Second)),
+		"entrypoint":      set(&p.Entrypoint, matching(entrypoint.MatchString, "want the path of a rule, such as data.uma.authz.decision")),
+	})
+}
+
+// folder is the absolute path of a folder.
+func (v value) folder() string {
+	s := v.text()
+	if s == "" {
+		return ""
+	}
+	path, err := filepath.Abs(v.r.beside(s))
+	if err != nil {
+		v.wrong("%s", err)
+		return ""
+	}
+	v.r.resolve(v.path, path)
+	if !v.r.bundleExists {
+		return path
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		v.wrong("%s", err)
+	} else if !info.IsDir() {
+		v.wrong("%s is not a folder", path)
+	}
+	return path
+}
+
+// issuer reads one of issuers; before are those read already.
+func (v value) issuer(before []uma.TrustedIssuer) uma.TrustedIssuer {
+	i := uma.TrustedIssuer{Accept: []string{"id_token"}}
+	m := v.object(fields{
+		"issuer":    set(&i.Issuer, webURL),
+		"jwks_uri":  set(&i.JWKSURI, webURL),
+		"jwks":      set(&i.JWKS, value.keySet),
+		"audiences": set(&i.Audiences, some(value.text)),
+		"accept":    set(&i.Accept, some(oneOf("id_token", "access_token"))),
+	})
+	m.need("issuer", "audiences")
+	if m.has("jwks_uri") && m.has("jwks") {
+		m.at("jwks").wrong("is there beside jwks_uri: want one of them, or neither for OIDC discovery")
+	}
+	if i.Issuer != "" && slices.ContainsFunc(before, func(b uma.TrustedIssuer) bool { return b.Issuer == i.Issuer }) {
+		m.at("issuer").wrong("is there twice")
+	}
+	v.note("has no effect yet: claim tokens of other issuers are verified by a later version")
+	return i
+}
+
+// keySet is a JWK Set of public keys, as JSON.
+func (v value) keySet() []byte {
+	m := v.object(fields{"keys": func(v value) {
+		if v.list(value.publicKey); len(v.node.Content) == 0 {
+			v.wrong("has no keys")
+		}
+	}})
+	m.need("keys")
+	if len(v.r.mistakes) > 0 {
+		return nil
+	}
+	set, err := json.Marshal(v.any())
+	if err != nil {
+		v.wrong("is not JSON")
+	}
+	return set
+}
+
+func (v value) publicKey() {
+	key := named(value.any)(v)
+	kty, _ := key["kty"].(string)
+	if !slices.Contains([]string{"RSA", "EC", "OKP"}, kty) {
+		v.wrong("want a public key, with kty RSA, EC or OKP")
+	}
+	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, ok := key[private]; ok {
+			v.wrong("holds a private key (%s): put in the public half only", private)
+			return
+		}
+	}
+}

@@ -1,0 +1,372 @@
+package realm_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/umpire/realm"
+	"example.com/umpire/uma"
+)
+
+var update = flag.Bool("update", false, "write the golden file anew")
+
+func noEnv(string) string { return "" }
+
+func parse(t *testing.T, yaml string) (*uma.RealmSpec, []realm.Notice) {
+	t.Helper()
+	spec, notices, err := realm.Parse("r.yaml", []byte(yaml), noEnv)
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, yaml)
+	}
+	return spec, notices
+}
+
+// The example of the design, whose folder of policies is not here.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("testdata/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, notices, err := realm.Parse("testdata/example.yaml", content, noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := filepath.Abs("testdata/policies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &uma.RealmSpec{
+		Realm: uma.Realm{
+			Name: "photoz", Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+			Lifetimes: uma.Lifetimes{
+				Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
+				Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
+			},
+			Policy: uma.PolicySettings{
+				Bundle: bundle, Timeout: 100 * time.Millisecond, MaxPermissions: 200,
+				ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision",
+			},
+			Issuers: []uma.TrustedIssuer{{
+				Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
+				Audiences: []string{"photoz-api"}, Accept: []string{"id_token", "access_token"},
+			}},
+		},
+		Clients: []uma.ClientSpec{
+			{PlainSecret: "secret", Client: uma.Client{
+				ID: "photoz-api", Enabled: true, ResourceServer: true, ServiceAccount: true, PasswordGrant: true,
+				ClientRoles: map[string][]string{"photoz-api": {"uma_protection"}}, Origin: uma.FromFile,
+			}},
+			{Client: uma.Client{
+				ID: "photoz-web", Enabled: true, Public: true, PasswordGrant: true,
+				WebOrigins: []string{"http://localhost:3000"}, ClaimsRedirectURIs: []string{"http://localhost:3000/claims"},
+				Scopes: []uma.Scope{"download"}, Origin: uma.FromFile,
+			}},
+		},
+		Users: []uma.UserSpec{
+			{PlainPassword: "alice", User: uma.User{
+				Username: "alice", Enabled: true, Roles: []string{"user", "uma_authorization"}, Groups: []string{"/friends"},
+				Claims: map[string]any{"email": "alice@example.com"}, Origin: uma.FromFile,
+			}},
+			{PlainPassword: "bob", User: uma.User{
+				Username: "bob", Enabled: true, Roles: []string{"user", "uma_authorization"},
+				ClientRoles: map[string][]string{"photoz-api": {"uma_protection"}}, Origin: uma.FromFile,
+			}},
+		},
+		Scopes: map[string][]uma.Scope{"photoz-api": {"download"}},
+		Resources: []uma.ResourceSpec{{ServerID: "photoz-api", OwnerName: "alice", Resource: uma.Resource{
+			Name: "Holiday album", Type: "album", URIs: []string{"/album/1"}, Scopes: []uma.Scope{"view", "comment", "delete"},
+			OwnerManaged: true, Attributes: map[string][]string{"visibility": {"private"}}, Origin: uma.FromFile,
+		}}},
+	}
+	if !bytes.HasPrefix(spec.Content, content) {
+		t.Error("the content is not that of the file")
+	}
+	spec.Content = nil
+	if !reflect.DeepEqual(spec, want) {
+		t.Errorf("got %+v\nwant %+v", spec, want)
+	}
+	wantNotices := []string{
+		"testdata/example.yaml:7:5: issuers[0]: has no effect yet: claim tokens of other issuers are verified by a later version",
+		"testdata/example.yaml:12:30: clients[0].secret: is short: a secret should have 32 random bytes",
+		"testdata/example.yaml:14:28: clients[1].claims_redirect_uris: have no effect yet: claims are gathered by a later version",
+	}
+	if got := lines(notices); !slices.Equal(got, wantNotices) {
+		t.Errorf("got notices\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wantNotices, "\n"))
+	}
+}
+
+func TestReadPhotoz(t *testing.T) {
+	t.Parallel()
+	spec, _, err := realm.Read("../tests/testdata/photoz/realm.yaml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{len(spec.Clients), len(spec.Users), len(spec.Resources), len(spec.Scopes["photoz-api"])}; !slices.Equal(got, []int{5, 5, 9, 10}) {
+		t.Errorf("got %v clients, users, resources, scopes", got)
+	}
+	if info, err := os.Stat(spec.Realm.Policy.Bundle); err != nil || !info.IsDir() {
+		t.Errorf("bundle %s: %v", spec.Realm.Policy.Bundle, err)
+	}
+}
+
+// A realm needs a name, and nothing else.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	spec, notices := parse(t, "realm: r")
+	want := uma.Realm{
+		Name: "r", Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+		Lifetimes: uma.Lifetimes{
+			Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
+			Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
+		},
+		Policy: uma.PolicySettings{
+			Timeout: 100 * time.Millisecond, MaxPermissions: 200, ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision",
+		},
+	}
+	if !reflect.DeepEqual(spec.Realm, want) || len(notices) > 0 {
+		t.Errorf("got %+v and %v\nwant %+v", spec.Realm, notices, want)
+	}
+}
+
+// Every key that the example leaves at its default.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	spec, _ := parse(t, `
+realm: r
+enabled: false
+ticket_reuse: true
+tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
+policy: {grant: all_or_nothing, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies}
+issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
+clients:
+  - {id: https://c, secret_hash: "sha256:`+strings.Repeat("aB", 32)+`", enabled: false, service_account: true,
+     roles: [r1], client_roles: {https://c: [r2]}, groups: [/g/h], claims: {n: 1, f: 1.5, t: true, d: 2026-01-02, l: [x, {y: z}]}}
+users:
+  - {username: u, enabled: false, password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"}
+  - {username: v, password: " spaces and \n all "}
+`)
+	r := spec.Realm
+	if r.Enabled || !r.TicketReuse || r.SigningAlg != "EdDSA" {
+		t.Errorf("got realm %+v", r)
+	}
+	if want := (uma.Lifetimes{Access: time.Minute, RPT: 2 * time.Minute, Refresh: 3 * time.Minute, Session: 4 * time.Hour, Ticket: 5 * time.Second, PCT: 6 * time.Hour}); r.Lifetimes != want {
+		t.Errorf("got lifetimes %+v", r.Lifetimes)
+	}
+	if want := (uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 50 * time.Millisecond, MaxPermissions: 7, ResubmitAfter: time.Hour, Entrypoint: "data.own.rule"}); r.Policy != want {
+		t.Errorf("got policy %+v", r.Policy)
+	}
+	if got, want := string(r.Issuers[0].JWKS), `{"keys":[{"crv":"P-256","kty":"EC","n":1,"x":"AA","y":"AA"}]}`; got != want {
+		t.Errorf("got jwks %s, want %s", got, want)
+	}
+	c := spec.Clients[0]
+	wantClaims := map[string]any{"n": int64(1), "f": 1.5, "t": true, "d": "2026-01-02", "l": []any{"x", map[string]any{"y": "z"}}}
+	if c.Enabled || c.Roles[0] != "r1" || c.ClientRoles["https://c"][0] != "r2" || c.Groups[0] != "/g/h" || !reflect.DeepEqual(c.Claims, wantClaims) {
+		t.Errorf("got client %+v", c)
+	}
+	if u := spec.Users[0]; u.Enabled || !strings.HasPrefix(u.PasswordHash, "$argon2id$") {
+		t.Errorf("got user %+v", u)
+	}
+	if got := spec.Users[1].PlainPassword; got != " spaces and \n all " {
+		t.Errorf("got password %q", got)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("db.secret", "from a file\r\n")
+	write("empty", "\n")
+	write("huge", strings.Repeat("x", 100_000))
+	read := func(secret string, env map[string]string) (*uma.RealmSpec, error) {
+		write("realm.yaml", "realm: r\nclients: [{id: c, secret: \""+secret+"\"}]\n")
+		spec, _, err := realm.Read(filepath.Join(dir, "realm.yaml"), func(name string) string { return env[name] })
+		return spec, err
+	}
+
+	for secret, want := range map[string]string{
+		"plain": "plain", "env:DB": "from the environment", "file:db.secret": "from a file",
+		"file:" + filepath.Join(dir, "db.secret"): "from a file",
+	} {
+		spec, err := read(secret, map[string]string{"DB": "from the environment"})
+		if err != nil || spec.Clients[0].PlainSecret != want {
+			t.Errorf("%s: got %v, %v, want %q", secret, spec, err, want)
+		}
+	}
+	for _, secret := range []string{"", "env:", "env:NONE", "env:A B", "file:", "file:none", "file:empty", "file:huge", "file:."} {
+		if _, err := read(secret, nil); !strings.Contains(errText(err), "clients[0].secret: ") {
+			t.Errorf("%s: got %v", secret, err)
+		}
+	}
+
+	// The same letters with another secret behind them are another content.
+	one, err1 := read("env:DB", map[string]string{"DB": "1"})
+	two, err2 := read("env:DB", map[string]string{"DB": "2"})
+	again, err3 := read("env:DB", map[string]string{"DB": "1"})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(one.Content, two.Content) || !bytes.Equal(one.Content, again.Content) {
+		t.Error("the content is not the file with its secrets resolved")
+	}
+}
+
+func TestBundleFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "realm.yaml")
+	if err := os.WriteFile(file, []byte("realm: r\npolicy: {bundle: policies}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "policy.bundle: ") {
+		t.Errorf("no folder: got %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	spec, _, err := realm.Read(file, noEnv)
+	if err != nil || spec.Realm.Policy.Bundle != filepath.Join(dir, "policies") {
+		t.Errorf("got %+v, %v", spec, err)
+	}
+	var m realm.Mistakes
+	if _, _, err := realm.Read(filepath.Join(dir, "none.yaml"), noEnv); err == nil || errors.As(err, &m) {
+		t.Errorf("a file that is not there: got %v", err)
+	}
+}
+
+// The golden file holds a line for each mistake of the file beside it. Look at
+// it when you write it anew: go test ./realm -update.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("testdata/mistakes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, notices, err := realm.Parse("mistakes.yaml", content, noEnv)
+	if spec != nil {
+		t.Error("got a spec as well")
+	}
+	if _, ok := errors.AsType[realm.Mistakes](err); !ok {
+		t.Fatalf("got %v", err)
+	}
+	got := errText(err) + "\n"
+	if strings.Contains(got+strings.Join(lines(notices), ""), "SECRET-") {
+		t.Error("a secret is quoted")
+	}
+	const golden = "testdata/mistakes.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestNotYAML(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, yaml, want string }{
+		{"empty", "", "r.yaml: is not one YAML document"},
+		{"a comment", "# nothing", "r.yaml: is not one YAML document"},
+		{"two documents", "realm: a\n---\nrealm: b\n", "r.yaml: is not one YAML document"},
+		{"text", "realm", "r.yaml:1:1: want an object: key: value"},
+		{"syntax", "realm: a: b", "r.yaml:1:9: mapping values are not allowed in this context"},
+		{"alias", "realm: r\nusers: [{username: u, password: *SECRET-1}]",
+			"r.yaml:2:33: anchors and aliases are not taken; text that begins with & or * needs quotes"},
+		{"known alias", "realm: &x r\nprofile: *x",
+			"r.yaml:1:8: realm: anchors and aliases are not taken; text that begins with & or * needs quotes\n" +
+				"r.yaml:2:10: profile: anchors and aliases are not taken; text that begins with & or * needs quotes"},
+		{"merge", "realm: r\n<<: {enabled: false}", "r.yaml:2:1: a key is not text; put it in quotes"},
+		{"tag", "realm: !SECRET-1 r", "r.yaml:1:8: realm: want text; a number, true, false or null needs quotes to be text"},
+		{"binary", "realm: \xff", "r.yaml: invalid leading UTF-8 octet (value: 255)"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, err := realm.Parse("r.yaml", []byte(tc.yaml), noEnv)
+			if got := errText(err); got != tc.want {
+				t.Errorf("got %q\nwant %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// A role of the realm must not read like a client's, nor a client like this
+// server's own: see the comments in rows.go.
+func TestNoImpostors(t *testing.T) {
+	t.Parallel()
+	for _, yaml := range []string{
+		"clients: [{id: account, public: true}]",
+		"users: [{username: Service-Account-api, password: x}]",
+		"users: [{username: u, password: x, roles: [api/uma_protection]}]",
+		"users: [{username: u, password: x, client_roles: {c: [a/b]}}]\nclients: [{id: c, public: true}]",
+		"users: [{username: u, password: x, claims: {REALM_ACCESS: {roles: [admin]}}}]",
+		"users: [{username: u, password: x, claims: {\"\\u017fub\": root}}]",
+	} {
+		if _, _, err := realm.Parse("r.yaml", []byte("realm: r\n"+yaml), noEnv); err == nil {
+			t.Errorf("took %s", yaml)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range []string{"testdata/example.yaml", "testdata/mistakes.yaml", "../tests/testdata/photoz/realm.yaml"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	for _, seed := range []string{"", "realm: r", "- - -", "{{{", "realm: [r]\nclients: {}", "? {a: b}\n: c", "a: &a [*a]", "realm: r\nusers: [[]]", "\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		spec, _, err := realm.Parse("testdata/r.yaml", content, func(string) string { return "SECRET" })
+		if (spec == nil) == (err == nil) {
+			t.Fatalf("got %+v and %v", spec, err)
+		}
+		if m, ok := errors.AsType[realm.Mistakes](err); err != nil && (!ok || len(m) == 0) {
+			t.Errorf("got %T %v", err, err)
+		}
+		if err == nil && (spec.Realm.Name == "" || spec.Realm.Policy.Entrypoint == "" || spec.Realm.Lifetimes.Access <= 0) {
+			t.Errorf("took %q as %+v", content, spec)
+		}
+		if strings.Contains(errText(err), "SECRET") && !bytes.Contains(content, []byte("SECRET")) {
+			t.Errorf("a secret is quoted: %v", err)
+		}
+	})
+}
+
+func lines(notices []realm.Notice) []string {
+	var all []string
+	for _, n := range notices {
+		all = append(all, n.String())
+	}
+	return all
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
