@@ -191,6 +191,7 @@ func (s *server) unrouted(err error, c echo.Context) {
 	if name, ok := realmOf(c.Request().URL.Path); ok {
 		if _, missing := s.authority.Realm(x.Context(), name); missing != nil {
 			err = missing
+			x.Header().Del("Allow")
 		}
 	}
 	if opened != nil {

@@ -69,10 +69,12 @@ func (p *parser) value(depth int) (Value, error) {
 	if p.values++; p.values > maxValues {
 		return Value{}, invalid(cannotParse + ": too many values")
 	}
-	if depth > maxDepth {
+	p.blank()
+	first := p.text[p.at]
+	if depth >= maxDepth && (first == '{' || first == '[') {
 		return Value{}, invalid(cannotParse + ": too deep")
 	}
-	switch p.blank(); p.text[p.at] {
+	switch first {
 	case '{':
 		return p.object(depth)
 	case '[':
