@@ -1,12 +1,84 @@
 package tests
 
-import "testing"
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"example.com/umpire/node"
+)
 
 // start runs a whole server on a real socket with a real SQLite file in
 // t.TempDir() and the given realm, and stops it when the test ends.
 func start(t testing.TB, opts ...func(*options)) *env {
 	t.Helper()
-	newOptions(t, opts).write(t)
-	t.Fatal("not wired")
-	return nil
+	o := newOptions(t, opts)
+	files := o.write(t)
+	e := &env{Data: o.Data, File: files[0], Clock: o.Clock, tokens: map[string]*signIn{}}
+	public, admin := listen(t), listen(t)
+	e.URL, e.Admin = "http://"+public.Addr().String(), "http://"+admin.Addr().String()
+
+	log := logFile(t, e.Data, "server.log")
+	n, err := node.Open(t.Context(), node.Config{
+		Data: e.Data, PublicURL: e.URL, Now: o.Clock.Now, Version: "test",
+		Log:         slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		DecisionLog: logFile(t, e.Data, "decisions.log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Load(t.Context(), files, os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	e.Realm = realmName(t, o.Realm)
+
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx, public, admin) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("server: %v", err)
+		}
+		if err := n.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return e
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// logFile is where a server of a test writes what it would write to its
+// terminal.
+func logFile(t testing.TB, dir, name string) io.Writer {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// realmName is the name in the text of a realm file.
+func realmName(t testing.TB, yaml string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^realm: *(\S+)$`).FindStringSubmatch(yaml)
+	if m == nil {
+		t.Fatal("the realm file names no realm")
+	}
+	return m[1]
 }

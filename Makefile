@@ -1,0 +1,41 @@
+# Umpire. `make help` lists the targets; a machine needs Go and nothing else.
+
+GO       ?= go
+FUZZTIME ?= 30s
+# The race detector needs cgo, and a C compiler.
+RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
+REGO     := policies rego_test examples/photoz/policies tests/testdata/photoz/policies
+
+.PHONY: help build run demo test lint bench fuzz
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## build bin/umpire
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/umpire ./cmd/umpire
+
+demo: build ## play the story of the photoz example, and stay up
+	bin/umpire demo
+
+run: build ## serve the photoz example on 127.0.0.1:8080, data in ./data
+	bin/umpire serve --realm examples/photoz/realm.yaml
+
+test: ## run all tests, with the race detector where cgo works
+	$(GO) test $(RACE) -timeout 20m ./...
+
+lint: ## gofmt, vet, staticcheck, opa fmt and check, tidy
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-clean:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool opa fmt --fail --list $(REGO)
+	$(GO) tool opa check --strict --schema policies policies rego_test
+	$(GO) mod tidy -diff
+
+bench: build ## measure, in one run beside `opa run --server`
+	$(GO) run ./tests/bench
+
+fuzz: ## run every fuzz test for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/uma"
+)
+
+func keysCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{Use: "keys", Short: "The signing keys of realms", Args: cobra.NoArgs}
+	var realm string
+	list := &cobra.Command{
+		Use: "list", Short: "List the keys that are published", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.listKeys(cmd.Context(), realm) },
+	}
+	list.Flags().StringVar(&realm, "realm", "", "`name` of one realm (default: all)")
+	e.outputFlag(list)
+	rotate := &cobra.Command{
+		Use:   "rotate --realm NAME",
+		Short: "Make a new signing key",
+		Long: `Make a new signing key for a realm. The old one stays published until the last
+token that it signed has expired. A running server follows within a second.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.rotateKey(cmd.Context(), realm) },
+	}
+	rotate.Flags().StringVar(&realm, "realm", "", "`name` of the realm")
+	e.outputFlag(rotate)
+	cmd.AddCommand(list, rotate)
+	return cmd
+}
+
+// A keyRow is a key as the commands show it.
+type keyRow struct {
+	Realm   string     `json:"realm"`
+	KID     string     `json:"kid"`
+	Alg     string     `json:"alg"`
+	Active  bool       `json:"active"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+func newKeyRow(realm string, k uma.SigningKey) keyRow {
+	row := keyRow{Realm: realm, KID: k.KID, Alg: k.Alg, Active: k.Active, Created: k.Created.UTC()}
+	if !k.Active {
+		t := k.Expires.UTC()
+		row.Expires = &t
+	}
+	return row
+}
+
+func (e *env) printKeys(rows []keyRow) error {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
+	if program {
+		return printJSON(e.stdout, rows)
+	}
+	var table [][]string
+	for _, k := range rows {
+		state := "signs"
+		if !k.Active {
+			state = "published until " + k.Expires.Format(time.RFC3339)
+		}
+		table = append(table, []string{k.Realm, k.KID, k.Alg, k.Created.Format(time.RFC3339), state})
+	}
+	return printTable(e.stdout, []string{"REALM", "KID", "ALG", "CREATED", "STATE"}, table)
+}
+
+func (e *env) listKeys(ctx context.Context, realm string) (err error) {
+	n, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	names := []string{realm}
+	if realm == "" {
+		if names, err = n.Store.RealmNames(ctx); err != nil {
+			return err
+		}
+	}
+	rows := []keyRow{}
+	for _, name := range names {
+		s, err := n.Store.Snapshot(ctx, name, e.now())
+		if err != nil {
+			return realmError(name, err)
+		}
+		for _, k := range s.Keys {
+			rows = append(rows, newKeyRow(name, k))
+		}
+	}
+	return e.printKeys(rows)
+}
+
+func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
+	if realm == "" {
+		return fmt.Errorf("%w: --realm is missing", errUsage)
+	}
+	n, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	k, err := n.Authority.RotateKey(ctx, realm)
+	if err != nil {
+		return realmError(realm, err)
+	}
+	return e.printKeys([]keyRow{newKeyRow(realm, k)})
+}
+
+// realmError says what is wrong with a realm that a command names.
+func realmError(name string, err error) error {
+	if errors.Is(err, uma.ErrNotFound) {
+		return fmt.Errorf("%w: there is no realm %q in the data folder", errUsage, name)
+	}
+	return err
+}

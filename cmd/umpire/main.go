@@ -1,0 +1,146 @@
+// Umpire is a UMA 2.0 authorization server whose every decision is made by Rego.
+//
+// `umpire serve --realm FILE` serves; `umpire demo` shows how; `umpire help` lists
+// the rest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"example.com/umpire/node"
+)
+
+// version is set when a release is built.
+var version = "0.1.0-dev"
+
+// Exit codes.
+const (
+	exitFailed  = 1 // something went wrong
+	exitUsage   = 2 // the command line or the environment is mistaken
+	exitRefused = 3 // what was to be checked did not pass
+)
+
+// errRefused is the outcome of a check that did not pass. What is wrong has been
+// printed.
+var errRefused = errors.New("not passed")
+
+// errUsage marks a mistake in the command line or the environment.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program without the process, so that tests can have it too.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(&env{stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now})
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errRefused):
+		return exitRefused
+	}
+	fmt.Fprintln(stderr, "umpire:", err)
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// env is what a command has of the world.
+type env struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+
+	data, keyFile, output, logLevel string
+}
+
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "umpire",
+		Short: "A UMA 2.0 authorization server whose every decision is made by Rego",
+		Long: `A UMA 2.0 authorization server whose every decision is made by Rego.
+
+Every flag can be given in the environment: --public-url as UMPIRE_PUBLIC_URL.
+Exit codes: 0 done, 1 failed, 2 mistaken command line or environment, 3 a check
+or test did not pass.`,
+		Version: version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.fromEnvironment(cmd) },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
+	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
+	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), demoCommand(e))
+	return root
+}
+
+// fromEnvironment sets the flags that were not given from UMPIRE_*.
+func (e *env) fromEnvironment(cmd *cobra.Command) error {
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v := e.getenv(name); v != "" && !f.Changed {
+			if err := cmd.Flags().Set(f.Name, v); err != nil {
+				errs = append(errs, fmt.Errorf("%w: %s: %w", errUsage, name, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// logger writes to stderr, where the decision log is not.
+func (e *env) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(e.logLevel)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level: %w", errUsage, err)
+	}
+	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
+}
+
+// open opens the data folder for a command that changes something, beside a
+// running server too.
+func (e *env) open(ctx context.Context) (*node.Node, error) {
+	log, err := e.logger()
+	if err != nil {
+		return nil, err
+	}
+	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Log: log, Now: e.now, Version: version})
+}
+
+// outputFlag adds --output to a command that prints something for programs too.
+func (e *env) outputFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&e.output, "output", "o", "table", "table or json")
+}
+
+// asJSON reports whether the command prints for a program.
+func (e *env) asJSON() (bool, error) {
+	switch e.output {
+	case "table":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: --output is table or json, not %q", errUsage, e.output)
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/node"
+)
+
+// serveFlags are those of `umpire serve`.
+type serveFlags struct {
+	realms         []string
+	listen, admin  string
+	publicURL      string
+	defaultRealm   string
+	trustedProxies []string
+	decisionLog    string
+}
+
+func serveCommand(e *env) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve --realm FILE",
+		Short: "Serve realms",
+		Long: `Serve the realms of the data folder, after applying the realm files named.
+
+The public listener has every endpoint that clients use; the admin listener has
+/healthz, /readyz and /metrics and is never to be public. Decisions are written
+to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
+		Example: "  umpire serve --realm examples/photoz/realm.yaml\n  UMPIRE_LISTEN=:8080 UMPIRE_PUBLIC_URL=https://as.example.com umpire serve --realm photoz.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return e.serve(cmd.Context(), f) },
+	}
+	fl := cmd.Flags()
+	fl.StringSliceVar(&f.realms, "realm", nil, "realm `FILE` to apply before serving; may be repeated")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of the public listener")
+	fl.StringVar(&f.admin, "admin-listen", "127.0.0.1:8081", "`address` of the admin listener; empty for none")
+	fl.StringVar(&f.publicURL, "public-url", "", "what every URL begins with, such as https://as.example.com (default: http:// and the listener's loopback address)")
+	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
+	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
+	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
+	return cmd
+}
+
+func (e *env) serve(ctx context.Context, f serveFlags) error {
+	tuneMemory(e.getenv)
+	public, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer public.Close()
+	var admin net.Listener
+	if f.admin != "" {
+		if admin, err = net.Listen("tcp", f.admin); err != nil {
+			return fmt.Errorf("--admin-listen: %w", err)
+		}
+		defer admin.Close()
+	}
+	cfg, closeLog, err := e.nodeConfig(f, public.Addr())
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	n, err := node.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	if err := n.Load(ctx, f.realms, e.getenv); err != nil {
+		return err
+	}
+	names, err := n.Store.RealmNames(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%w: there is no realm to serve: name a realm file with --realm", errUsage)
+	}
+	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "realms", names, "admin", f.admin, "version", version)
+	return n.Run(ctx, public, admin)
+}
+
+// nodeConfig checks the flags. The function it returns closes the decision log.
+func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
+	closeLog = func() error { return nil }
+	cfg = node.Config{
+		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
+	}
+	if cfg.Log, err = e.logger(); err != nil {
+		return cfg, closeLog, err
+	}
+	if cfg.PublicURL, err = publicURL(f.publicURL, addr); err != nil {
+		return cfg, closeLog, err
+	}
+	for _, p := range f.trustedProxies {
+		prefix, err := netip.ParsePrefix(p)
+		if err != nil {
+			return cfg, closeLog, fmt.Errorf("%w: --trusted-proxy: %w", errUsage, err)
+		}
+		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
+	}
+	switch f.decisionLog {
+	case "":
+	case "-":
+		cfg.DecisionLog = e.stdout
+	default:
+		file, err := os.OpenFile(f.decisionLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return cfg, closeLog, fmt.Errorf("--decision-log: %w", err)
+		}
+		cfg.DecisionLog, closeLog = io.Writer(file), file.Close
+	}
+	return cfg, closeLog, nil
+}
+
+// publicURL is what URLs begin with. Tokens over plain HTTP are for loopback
+// alone (FedAuthz §1.3).
+func publicURL(given string, addr net.Addr) (string, error) {
+	if given == "" {
+		tcp := addr.(*net.TCPAddr)
+		if !tcp.IP.IsLoopback() {
+			return "", fmt.Errorf("%w: --public-url is needed when --listen is not a loopback address", errUsage)
+		}
+		return "http://" + tcp.String(), nil
+	}
+	u, err := url.Parse(given)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("%w: --public-url %q is not an absolute URL without query and fragment", errUsage, given)
+	case u.Scheme == "https":
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	default:
+		return "", fmt.Errorf("%w: --public-url %q: https, or http for a loopback address", errUsage, given)
+	}
+	return strings.TrimRight(given, "/"), nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// Collecting less often buys a quarter more decisions a second for a few
+// megabytes; the limit guards against a heap that grows for another reason.
+const (
+	gcPercent   = 400
+	memoryLimit = 1 << 30
+)
+
+func tuneMemory(getenv func(string) string) {
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+}

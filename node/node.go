@@ -1,0 +1,178 @@
+// Package node wires the parts of a server together: store, keys, policies and
+// HTTP. The commands of cmd/umpire and the tests that drive a whole server start
+// one. What the parts do is theirs; how a server starts, follows changes and
+// stops is here.
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/server"
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/token"
+	"example.com/umpire/uma"
+)
+
+// Config says where a server keeps what it keeps, and how it is reached.
+type Config struct {
+	Data    string // folder of umpire.db
+	KeyFile string // of the key-encryption key; empty: umpire.key in Data
+
+	// PublicURL is what every URL of the server begins with. Commands that issue
+	// nothing do without.
+	PublicURL string
+
+	// DefaultRealm is the realm of root-level paths; empty: the only one, if
+	// there is one.
+	DefaultRealm   string
+	TrustedProxies []netip.Prefix
+
+	DecisionLog io.Writer // one line a decision; nil for none
+	Log         *slog.Logger
+	Now         func() time.Time
+	Version     string
+}
+
+// A Node is a server, running or not.
+type Node struct {
+	Config
+	Store     *sqlite.Store
+	Authority *uma.Authority
+
+	engine    *engine.Engine
+	metrics   *server.Metrics
+	committed chan struct{} // there may be new decision records
+	policies  *policies
+}
+
+// hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
+const hmacKey = "hmac"
+
+// Open opens the store and its keys, both made if they are not there.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	n := &Node{
+		Config: cfg, engine: engine.New(engine.Config{Now: cfg.Now}), metrics: server.NewMetrics(),
+		committed: make(chan struct{}, 1),
+	}
+	var err error
+	n.Store, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, "umpire.db"), Now: cfg.Now, Observe: n.observe})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Store.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	sealed, err := n.Store.AnySealed(ctx)
+	if err != nil {
+		return fmt.Errorf("look for sealed keys: %w", err)
+	}
+	vault, err := token.OpenVault(n.KeyFile, sealed)
+	if err != nil {
+		return err
+	}
+	secret, err := openSecret(ctx, n.Store, vault)
+	if err != nil {
+		return err
+	}
+	keys, err := token.NewKeys(vault, secret, n.Now)
+	if err != nil {
+		return err
+	}
+	hasher, err := token.NewHasher(secret)
+	if err != nil {
+		return err
+	}
+	n.Authority = &uma.Authority{
+		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher,
+		PublicURL: cmp.Or(n.PublicURL, "http://localhost"), Now: n.Now, NewID: uuid.NewString,
+		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
+		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
+		Decided: n.metrics.Decided,
+	}
+	n.policies = newPolicies(n)
+	n.metrics.QueueLength(n.Store.QueueLen)
+	return n.Authority.Validate()
+}
+
+// openSecret returns the server's HMAC key, made at the first start.
+func openSecret(ctx context.Context, store *sqlite.Store, vault *token.Vault) ([]byte, error) {
+	sealed, err := store.Sealed(ctx, hmacKey)
+	if errors.Is(err, uma.ErrNotFound) {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		sealed, err = store.PutSealed(ctx, hmacKey, vault.Seal(secret, []byte(hmacKey)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the server's secret: %w", err)
+	}
+	secret, err := vault.Open(sealed, []byte(hmacKey))
+	if err != nil {
+		return nil, fmt.Errorf("open the server's secret: %w", err)
+	}
+	return secret, nil
+}
+
+// observe is told of every commit.
+func (n *Node) observe(batch int, took time.Duration) {
+	n.metrics.Committed(batch, took)
+	select {
+	case n.committed <- struct{}{}:
+	default:
+	}
+}
+
+// Close waits for what is being written and releases the files.
+func (n *Node) Close() error { return n.Store.Close() }
+
+// Public is the handler of the public listener.
+func (n *Node) Public(ctx context.Context) (http.Handler, error) {
+	realm := n.DefaultRealm
+	if realm == "" {
+		names, err := n.Store.RealmNames(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list realms: %w", err)
+		}
+		if len(names) == 1 {
+			realm = names[0]
+		}
+	}
+	return server.New(server.Config{
+		Authority: n.Authority, Log: n.Log, Metrics: n.metrics, DefaultRealm: realm, TrustedProxies: n.TrustedProxies,
+	}), nil
+}
+
+// Admin is the handler of the admin listener.
+func (n *Node) Admin() http.Handler {
+	return server.NewAdmin(server.AdminConfig{Metrics: n.metrics, Ready: n.ready, Log: n.Log})
+}
+
+// ready reports why the server cannot serve: the store does not answer, or a
+// realm has no policy that works.
+func (n *Node) ready(ctx context.Context) error {
+	if _, err := n.Store.Generation(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return n.policies.missing()
+}
