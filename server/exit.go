@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
@@ -41,10 +42,22 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	}
 	s.Metrics.request(route, x.Method(), status, took)
 
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
+	s.log(c.Request().Context(), x, status, err, cut,
 		slog.String("request_id", x.Caller.RequestID), slog.String("method", x.Method()), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took), slog.String("ip", x.Caller.IP))
+	if cut {
+		panic(http.ErrAbortHandler) // half an answer: cut the connection, so that it cannot pass for a whole one
+	}
+}
+
+func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err error, cut bool, attrs ...slog.Attr) {
+	level := slog.LevelInfo
+	if cut || status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	if !s.Log.Enabled(ctx, level) {
+		return
+	}
 	if x.Realm != nil {
 		attrs = append(attrs, slog.String("realm", x.Realm.Realm.Name))
 	}
@@ -54,17 +67,10 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	if x.Caller.TraceID != "" {
 		attrs = append(attrs, slog.String("trace_id", x.Caller.TraceID))
 	}
-	level := slog.LevelInfo
 	if err != nil {
 		attrs = append(attrs, slog.String("refused", x.Refused()), slog.Any("err", err))
-		if cut || status >= http.StatusInternalServerError {
-			level = slog.LevelError
-		}
 	}
-	s.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
-	if cut {
-		panic(http.ErrAbortHandler) // half an answer: cut the connection, so that it cannot pass for a whole one
-	}
+	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // requestID returns the identifier the client sent, if it is one, or a new one.
