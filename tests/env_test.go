@@ -1,14 +1,8 @@
 package tests
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +42,10 @@ type options struct {
 	// name; those of testdata/photoz/policies when nil.
 	Policies map[string]string
 
+	// More are the texts of further realms' files, served beside the first, with
+	// the same policies.
+	More []string
+
 	// Clock is the server's. It stands still unless a test moves it.
 	Clock *clock
 
@@ -74,9 +72,9 @@ func newOptions(t testing.TB, opts []func(*options)) *options {
 	return o
 }
 
-// write puts the realm file and its policies into a new folder and returns the
-// path of the file.
-func (o *options) write(t testing.TB) string {
+// write puts the realm files and their policies into a new folder and returns
+// the paths of the files, the first realm's first.
+func (o *options) write(t testing.TB) []string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
@@ -87,11 +85,15 @@ func (o *options) write(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
-	file := filepath.Join(dir, "realm.yaml")
-	if err := os.WriteFile(file, []byte(o.Realm), 0o600); err != nil {
-		t.Fatal(err)
+	var files []string
+	for i, text := range append([]string{o.Realm}, o.More...) {
+		file := filepath.Join(dir, fmt.Sprintf("realm-%d.yaml", i+1))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
 	}
-	return file
+	return files
 }
 
 func photozRealm(t testing.TB) string {
@@ -170,6 +172,14 @@ type env struct {
 	Realm string // the realm's name
 	Clock *clock
 
+	// Apply does what `umpire realm apply --prune FILE` does beside the running
+	// server with File, once that has this text, and waits until it is in effect.
+	Apply func(t testing.TB, text string)
+
+	// RotateKeys does what `umpire keys rotate` does beside the running server,
+	// and waits until it is in effect.
+	RotateKeys func(t testing.TB)
+
 	mu     sync.Mutex
 	tokens map[string]*signIn
 }
@@ -184,189 +194,6 @@ type signIn struct {
 
 // base is the realm's URL: its issuer.
 func (e *env) base() string { return e.URL + "/realms/" + e.Realm }
-
-// credentials are how a request says who asks. The zero value says nothing.
-type credentials struct {
-	bearer string // an access token
-	client string // a client that authenticates by basic authentication
-}
-
-func bearer(token string) credentials { return credentials{bearer: token} }
-func basic(client string) credentials { return credentials{client: client} }
-
-// A request is what a test sends. Exactly one of form, json and body is its
-// content.
-type request struct {
-	method  string
-	url     string // under base() when it begins with a slash, or absolute
-	as      credentials
-	query   url.Values
-	form    pairs
-	json    any
-	body    string
-	headers map[string]string
-}
-
-// pairs are form parameters in order, with repeats.
-type pairs [][2]string
-
-// form makes pairs of name, value, name, value...
-func form(kv ...string) pairs {
-	var p pairs
-	for pair := range slices.Chunk(kv, 2) {
-		p = append(p, [2]string{pair[0], pair[1]})
-	}
-	return p
-}
-
-func (p pairs) encode() string {
-	var out []string
-	for _, kv := range p {
-		out = append(out, url.QueryEscape(kv[0])+"="+url.QueryEscape(kv[1]))
-	}
-	return strings.Join(out, "&")
-}
-
-// A response is what came back, read whole.
-type response struct {
-	status int
-	header http.Header
-	raw    []byte
-	json   any // nil when the body is empty or no JSON
-}
-
-// String shows a response in failure messages.
-func (r *response) String() string {
-	raw := string(r.raw)
-	if len(raw) > 2000 {
-		raw = raw[:2000] + "..."
-	}
-	return fmt.Sprintf("%d %s", r.status, raw)
-}
-
-// object is the body as a JSON object; empty when it is none.
-func (r *response) object() map[string]any {
-	m, _ := r.json.(map[string]any)
-	return m
-}
-
-// str is a string member of the body; empty when there is none.
-func (r *response) str(name string) string {
-	s, _ := r.object()[name].(string)
-	return s
-}
-
-// expect fails unless the answer has this status and, in its body, this error
-// and description. An empty error wants no error, an empty description any.
-func (r *response) expect(t testing.TB, status int, code, description string) {
-	t.Helper()
-	if r.status != status || r.str("error") != code {
-		t.Errorf("got %s\nwant %d %s %q", r, status, code, description)
-		return
-	}
-	if description != "" && r.str("error_description") != description {
-		t.Errorf("got error_description %q, want %q", r.str("error_description"), description)
-	}
-}
-
-// client keeps no cookies and follows no redirects: a server that answers with
-// one is told apart from one that does not.
-var client = &http.Client{
-	Timeout:       30 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-// do sends a request and reads the answer.
-func (e *env) do(t testing.TB, r request) *response {
-	t.Helper()
-	target := r.url
-	if strings.HasPrefix(target, "/") || target == "" {
-		target = e.base() + target
-	}
-	if len(r.query) > 0 {
-		target += "?" + r.query.Encode()
-	}
-	content, contentType := r.body, ""
-	switch {
-	case r.form != nil:
-		content, contentType = r.form.encode(), "application/x-www-form-urlencoded"
-	case r.json != nil:
-		text, err := json.Marshal(r.json)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, contentType = string(text), "application/json"
-	}
-	req, err := http.NewRequestWithContext(t.Context(), r.method, target, strings.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	switch {
-	case r.as.bearer != "":
-		req.Header.Set("Authorization", "Bearer "+r.as.bearer)
-	case r.as.client != "":
-		req.SetBasicAuth(url.QueryEscape(r.as.client), url.QueryEscape(secrets[r.as.client]))
-	}
-	for name, value := range r.headers {
-		req.Header.Set(name, value)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatalf("%s %s: %v", r.method, r.url, err)
-	}
-	defer res.Body.Close()
-	out := &response{status: res.StatusCode, header: res.Header}
-	if out.raw, err = io.ReadAll(res.Body); err != nil {
-		t.Fatalf("%s %s: read the answer: %v", r.method, r.url, err)
-	}
-	if len(bytes.TrimSpace(out.raw)) > 0 && json.Unmarshal(out.raw, &out.json) != nil {
-		out.json = nil
-	}
-	return out
-}
-
-// get asks for a path of the realm.
-func (e *env) get(t testing.TB, path string, as credentials, query ...string) *response {
-	t.Helper()
-	q := url.Values{}
-	for _, kv := range form(query...) {
-		q.Add(kv[0], kv[1])
-	}
-	return e.do(t, request{method: "GET", url: path, as: as, query: q})
-}
-
-// post sends a form to a path of the realm.
-func (e *env) post(t testing.TB, path string, as credentials, kv ...string) *response {
-	t.Helper()
-	p := form(kv...)
-	if p == nil {
-		p = pairs{}
-	}
-	return e.do(t, request{method: "POST", url: path, as: as, form: p})
-}
-
-// send sends JSON to a path of the realm.
-func (e *env) send(t testing.TB, method, path string, as credentials, body any) *response {
-	t.Helper()
-	return e.do(t, request{method: method, url: path, as: as, json: body})
-}
-
-// uma sends a UMA grant. Without a ticket among the parameters, the audience is
-// photoz-api unless it is named.
-func (e *env) uma(t testing.TB, as credentials, kv ...string) *response {
-	t.Helper()
-	p := form(append([]string{"grant_type", umaGrant}, kv...)...)
-	named := func(name string) bool {
-		return slices.ContainsFunc(p, func(kv [2]string) bool { return kv[0] == name })
-	}
-	if !named("ticket") && !named("audience") {
-		p = append(p, [2]string{"audience", "photoz-api"})
-	}
-	return e.do(t, request{method: "POST", url: tokenPath, as: as, form: p})
-}
 
 // token is an access token of a user through a client, by the password grant.
 // It is asked for once and kept while it lasts.
@@ -496,114 +323,4 @@ func (e *env) ticket(t testing.TB, perms ...perm) string {
 		t.Fatalf("ask for a ticket for %v: got %s", perms, res)
 	}
 	return res.str("ticket")
-}
-
-// payload is what a JWT says, its signature unchecked.
-func payload(t testing.TB, token string) map[string]any {
-	t.Helper()
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		t.Fatalf("a token of %d parts: %q", len(parts), token)
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatalf("token %q: %v", token, err)
-	}
-	var claims map[string]any
-	if err := json.Unmarshal(raw, &claims); err != nil {
-		t.Fatalf("token %q: %v", raw, err)
-	}
-	return claims
-}
-
-// granted is what an RPT or an answer of response_mode=permissions grants, a
-// line each, in order: `Holiday album: view comment`. A permission without a
-// resource is `#view`, a resource without scopes its name alone, and one whose
-// name is left out is known by its id.
-func granted(t testing.TB, res *response) []string {
-	t.Helper()
-	list, _ := res.json.([]any)
-	if token := res.str("access_token"); token != "" {
-		authorization, _ := payload(t, token)["authorization"].(map[string]any)
-		list, _ = authorization["permissions"].([]any)
-	}
-	lines := []string{}
-	for _, item := range list {
-		p, _ := item.(map[string]any)
-		name, _ := p["rsname"].(string)
-		if id, _ := p["rsid"].(string); name == "" {
-			name = id
-		}
-		var scopes []string
-		for _, s := range asList(p["scopes"]) {
-			scopes = append(scopes, fmt.Sprint(s))
-		}
-		switch {
-		case name == "":
-			lines = append(lines, "#"+strings.Join(scopes, ","))
-		case len(scopes) == 0:
-			lines = append(lines, name)
-		default:
-			lines = append(lines, name+": "+strings.Join(scopes, " "))
-		}
-	}
-	return lines
-}
-
-func asList(v any) []any {
-	list, _ := v.([]any)
-	return list
-}
-
-// expectGranted fails unless the answer grants exactly these permissions, in
-// this order, with scopes in any order (see granted).
-func (r *response) expectGranted(t testing.TB, want ...string) {
-	t.Helper()
-	if r.status != 200 {
-		t.Errorf("got %s\nwant 200 with %q", r, want)
-		return
-	}
-	got := granted(t, r)
-	if !slices.EqualFunc(got, want, samePermission) {
-		t.Errorf("got granted %q, want %q", got, want)
-	}
-}
-
-// samePermission compares two lines of granted, scopes in any order.
-func samePermission(a, b string) bool {
-	sorted := func(s string) string {
-		i := strings.LastIndex(s, ": ")
-		if i < 0 {
-			return s
-		}
-		scopes := strings.Fields(s[i+2:])
-		slices.Sort(scopes)
-		return s[:i] + ": " + strings.Join(scopes, " ")
-	}
-	return sorted(a) == sorted(b)
-}
-
-// expectGrantedInAnyOrder is expectGranted for answers whose order says nothing.
-func (r *response) expectGrantedInAnyOrder(t testing.TB, want ...string) {
-	t.Helper()
-	if r.status != 200 {
-		t.Errorf("got %s\nwant 200 with %q", r, want)
-		return
-	}
-	got := granted(t, r)
-	slices.Sort(got)
-	want = slices.Sorted(slices.Values(want))
-	if !slices.EqualFunc(got, want, samePermission) {
-		t.Errorf("got granted %q, want %q", got, want)
-	}
-}
-
-// pushed is a claim_token of the jwt format: base64url of JSON.
-func pushed(t testing.TB, claims any) string {
-	t.Helper()
-	text, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return base64.RawURLEncoding.EncodeToString(text)
 }
