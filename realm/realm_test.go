@@ -235,6 +235,15 @@ func TestBundleFolder(t *testing.T) {
 	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "policy.bundle: ") {
 		t.Errorf("no folder: got %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "policies"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "is not a folder") {
+		t.Errorf("a file: got %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "policies")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -369,4 +378,67 @@ func errText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// Beside the golden file: what differs little from what is right.
+func TestBorders(t *testing.T) {
+	t.Parallel()
+	client := func(s string) string { return "clients: [{id: c, public: true, " + s + "}]" }
+	resource := func(s string) string {
+		return "clients: [{id: c, secret: x, resource_server: true}, {id: plain, secret: x}]\nresources: [{name: n, resource_server: c, " + s + "}]"
+	}
+	tests := []struct{ yaml, want string }{ // want is in the one mistake; empty without one
+		{"policy: {max_permissions: 10}", ""},
+		{"policy: {max_permissions: 010}", "whole number"},
+		{"policy: {max_permissions: 1_0}", "whole number"},
+		{client("claims: {n: 012}"), "as JSON writes it"},
+		{client("claims: {n: 12345678901234567890}"), "as JSON writes it"}, // no float would keep it
+		{client("claims: {n: [-7, 1e3, 0.5]}"), ""},
+		{client("claims: {l: [{a: ~}]}"), "clients[0].claims.l[0].a"},
+		{client("web_origins: [https://a.example, 'http://[::1]:3000', 'http://a:8080']"), ""},
+		{client("web_origins: ['http://a:']"), "origin"},
+		{client("web_origins: ['http://a:80']"), "origin"},
+		{client("web_origins: ['https://a?']"), "origin"},
+		{client("web_origins: ['null']"), "origin"},
+		{client("web_origins: ['https://*.example']"), "origin"},
+		{client("claims_redirect_uris: ['http://127.0.0.9:3/x', 'http://[::1]/x', 'http://localhost/', 'https://a/x?y=z']"), ""},
+		{client("claims_redirect_uris: ['http://10.0.0.1/x']"), "https"},
+		{client("claims_redirect_uris: ['http://localhost.example/x']"), "https"},
+		{client("claims_redirect_uris: ['https://u:p@a/x']"), "https"},
+		{client("claims_redirect_uris: ['https:a/x']"), "https"},
+		{client("claims_redirect_uris: ['https://a/x#']"), "https"},
+		{resource("id: " + strings.Repeat("x", 100)), ""},
+		{resource("id: " + strings.Repeat("x", 101)), "100 bytes"},
+		{resource("type: " + strings.Repeat("x", 255)), ""},
+		{resource("type: " + strings.Repeat("x", 256)), "255 bytes"},
+		{resource("scopes: [], uris: [], attributes: {a: []}"), ""},
+		{resource("attributes: {a: ['', b]}"), ""},
+		{resource("owner: c"), `no user "c"`},
+		{resource("owner: alice") + "\nusers: [{username: Alice, password: x}]", ""},
+		{strings.Replace(resource("id: x"), "resource_server: c,", "resource_server: plain,", 1), `"plain" is not a resource server`},
+		{strings.Replace(resource("id: x"), "\n", "\nscopes: {plain: [a]}\n", 1), `"plain" is not a resource server`},
+		{"issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [text]}}]", "want an object"},
+		{"issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: OKP, x: A}]}}]", ""},
+		{"policy: {bundle: r_test.go}", ""}, // Parse looks at no folder
+		{"policy: {entrypoint: data}", "path of a rule"},
+		{"policy: {entrypoint: 'data.a; b'}", "path of a rule"},
+		{"policy: {entrypoint: data.a.b}", ""},
+		{"users: [{username: u, password: '12'}]", ""},
+		{"users: [{username: u, password: true}]", "quotes"},
+		{"users: [{username: u, password_hash: 'env:ANY'}]", "not set"},
+		{"tokens: ~", "want an object"},
+		{"clients:", "want a list"},
+	}
+	for _, tc := range tests {
+		_, _, err := realm.Parse("r.yaml", []byte("realm: r\n"+tc.yaml), noEnv)
+		m, _ := errors.AsType[realm.Mistakes](err)
+		switch {
+		case tc.want == "" && err != nil:
+			t.Errorf("%s: got %v", tc.yaml, err)
+		case tc.want != "" && len(m) == 0:
+			t.Errorf("%s: got no mistake, want %q", tc.yaml, tc.want)
+		case tc.want != "" && !strings.Contains(m.Error(), tc.want):
+			t.Errorf("%s: got %v, want %q", tc.yaml, m, tc.want)
+		}
+	}
 }
