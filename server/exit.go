@@ -37,8 +37,8 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	}
 	took := s.authority.Now().Sub(began)
 	status, route := c.Response().Status, c.Path()
-	if route == "" || status == http.StatusNotFound && x.Realm == nil {
-		route = "other" // what strangers make up must not become labels
+	if route == "" {
+		route = "other"
 	}
 	s.Metrics.request(route, x.Method(), status, took)
 
@@ -50,6 +50,7 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	}
 }
 
+// log writes the line, louder when this server is at fault.
 func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err error, cut bool, attrs ...slog.Attr) {
 	level := slog.LevelInfo
 	if cut || status >= http.StatusInternalServerError {

@@ -20,15 +20,15 @@ func (s *server) token(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.Credentials(form); err != nil {
+		return err
+	}
 	grant := form.Get("grant_type")
 	if grant == umaTicket {
 		return s.umaGrant(x, form)
 	}
-	if form.Has("permission") && len(form.All("permission")) > 1 {
+	if len(form.All("permission")) > 1 {
 		return refuse("duplicated parameter: permission")
-	}
-	if err := x.Credentials(form); err != nil {
-		return err
 	}
 	var res *uma.TokenResponse
 	scope := form.Get("scope")
@@ -54,17 +54,12 @@ func (s *server) token(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, res)
 }
 
-// umaGrant trades a ticket, or named permissions, for an RPT. A bearer token
-// speaks for the client, too: credentials beside it are not looked at.
+// umaGrant trades a ticket, or named permissions, for an RPT. The Authority takes
+// a bearer token before credentials.
 func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
 	req, err := parseTokenRequest(form)
 	if err != nil {
 		return err
-	}
-	if !x.Caller.HasBearer {
-		if err := x.Credentials(form); err != nil {
-			return err
-		}
 	}
 	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
 	if err != nil {

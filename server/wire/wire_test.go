@@ -63,3 +63,16 @@ func TestPrintable(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestOwnOrigin(t *testing.T) {
+	t.Parallel()
+	const origin = "https://as.example.com"
+	for url, want := range map[string]bool{
+		origin: true, origin + "/auth": true,
+		"https://as.example.com:8443": false, "https://as.example.com.evil": false, "http://as.example.com": false, "": false,
+	} {
+		if got := ownOrigin(url, origin); got != want {
+			t.Errorf("%s: got %v, want %v", url, got, want)
+		}
+	}
+}
