@@ -20,18 +20,20 @@ type result struct {
 // got reports whether anything of the permission was granted.
 func (r *result) got() bool { return r.whole || len(r.granted) > 0 }
 
-// all reports whether everything that was requested of it was granted.
+// all reports whether everything that was requested of it was granted. Without
+// scopes, what was requested is the resource, and any scope that an RPT carries on
+// it will do.
 func (r *result) all() bool {
-	if len(r.scopes) == 0 {
-		return r.whole
+	if len(r.asked) == 0 {
+		return r.got()
 	}
 	return !slices.ContainsFunc(r.asked, func(s Scope) bool { return !slices.Contains(r.granted, s) })
 }
 
 // gotRequested reports whether anything that was requested of it was granted.
 func (r *result) gotRequested() bool {
-	if len(r.scopes) == 0 {
-		return r.whole
+	if len(r.asked) == 0 {
+		return r.got()
 	}
 	return len(within(r.asked, r.granted)) > 0
 }
@@ -79,7 +81,7 @@ func answer(results []result, c conditions) verdict {
 // grants reports whether the results make an RPT. Anything requested that was
 // granted does. With an RPT to upgrade, each requested resource must have got a
 // scope, and with a ticket every scope it was asked for; a realm that grants all
-// or nothing wants all of what was named.
+// or nothing wants all of what was named, and of the ticket.
 func grants(results []result, c conditions) bool {
 	any := false
 	for _, r := range results {
@@ -88,7 +90,7 @@ func grants(results []result, c conditions) bool {
 		}
 		any = any || r.gotRequested()
 		switch {
-		case !r.named:
+		case !r.named && !c.ticket: // found by a search, which stays partial
 		case c.upgrade && !r.gotRequested(),
 			c.upgrade && c.ticket && !r.all(),
 			c.allOrNothing && !r.all():
