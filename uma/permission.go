@@ -143,7 +143,7 @@ type Grant struct {
 type GrantShare struct {
 	ID      string  `json:"id"`
 	Version int64   `json:"version"`
-	Scopes  []Scope `json:"scopes,omitempty"` // empty: the resource as a whole
+	Scopes  []Scope `json:"scopes,omitempty"` // empty: the resource as a whole, or none of the grant's scopes
 }
 
 // A Session is a user's sign-in. Access tokens carry its id as `sid`.

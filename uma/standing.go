@@ -62,12 +62,19 @@ func (n *Standing) left(g Grant) (Grant, bool) {
 }
 
 // covered reports whether a scope, or with "" the resource as a whole, still
-// has a share that it was granted for, if it was granted for one.
+// has a share that it was granted for, if it was granted for one. A share that
+// covers none of the scopes holds up all of them: the policy has its reasons why
+// the grant rests on it.
 func (n *Standing) covered(g Grant, scope Scope) bool {
 	covers := func(scopes []Scope) bool {
 		return scope == "" && len(scopes) == 0 || slices.Contains(scopes, scope)
 	}
 	rests := false
+	for _, s := range g.Shares {
+		if len(s.Scopes) == 0 && len(g.Scopes) > 0 && n.Shares[s.ID] == nil {
+			return false
+		}
+	}
 	for _, s := range g.Shares {
 		if !covers(s.Scopes) {
 			continue

@@ -1,0 +1,209 @@
+package uma
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every way in which what was granted can be withdrawn, row by row.
+func TestStandingLeft(t *testing.T) {
+	t.Parallel()
+	res := func(scopes string) *Resource { return &Resource{ID: "r", Version: 3, Scopes: scopesOf(scopes)} }
+	share := func(id, scopes string) *Share { return &Share{ID: id, Version: 8, Scopes: scopesOf(scopes)} }
+	rests := func(id, scopes string) GrantShare { return GrantShare{ID: id, Version: 8, Scopes: scopesOf(scopes)} }
+	tests := []struct {
+		name   string
+		grant  Grant
+		now    *Resource // nil: deleted
+		shares []*Share  // that are still there
+		known  string    // scopes that the resource server knows
+		left   string    // the scopes left; "itself"; "" for nothing
+		moved  bool      // a refresh is refused
+	}{
+		{name: "all as it was", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit")}, now: res("view edit"), left: "view edit"},
+		{name: "the resource is gone", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view")}, moved: true},
+		{name: "a scope is gone", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit")}, now: res("edit"), left: "edit", moved: true},
+		{name: "all its scopes are gone: empty is not all", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit")}, now: res(""), moved: true},
+		{name: "a scope is gone though others have it", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view")}, now: res("edit"), known: "view", moved: true},
+		{name: "the resource was changed otherwise", grant: Grant{Resource: "r", Version: 2, Scopes: scopesOf("view")}, now: res("view"), left: "view", moved: true},
+
+		{name: "without scopes", grant: Grant{Resource: "r", Version: 3}, now: res(""), left: "itself"},
+		{name: "without scopes, gone", grant: Grant{Resource: "r", Version: 3}, moved: true},
+		{name: "without scopes, its share stands", grant: Grant{Resource: "r", Version: 3, Shares: []GrantShare{rests("s", "")}}, now: res(""), shares: []*Share{share("s", "")}, left: "itself"},
+		{name: "without scopes, its share is gone", grant: Grant{Resource: "r", Version: 3, Shares: []GrantShare{rests("s", "")}}, now: res(""), moved: true},
+		{name: "without scopes, its share is for a scope now", grant: Grant{Resource: "r", Version: 3, Shares: []GrantShare{rests("s", "")}}, now: res(""), shares: []*Share{share("s", "view")}, moved: true},
+
+		{name: "a share stands", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "view")}}, now: res("view"), shares: []*Share{share("s", "view")}, left: "view"},
+		{name: "a share is withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "view")}}, now: res("view"), moved: true},
+		{name: "a share is withdrawn, another scope has none", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit"), Shares: []GrantShare{rests("s", "view")}}, now: res("view edit"), left: "edit", moved: true},
+		{name: "one of two shares is withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit"), Shares: []GrantShare{rests("s", "view"), rests("u", "edit")}}, now: res("view edit"), shares: []*Share{share("u", "edit")}, left: "edit", moved: true},
+		{name: "one of two shares of the same scope is withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), shares: []*Share{share("u", "view")}, left: "view", moved: true},
+		{name: "both shares of the same scope are withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), moved: true},
+		{name: "a share was narrowed", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view edit"), Shares: []GrantShare{rests("s", "view edit")}}, now: res("view edit"), shares: []*Share{share("s", "edit")}, left: "edit", moved: true},
+		{name: "a share was changed otherwise", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{{ID: "s", Version: 7, Scopes: scopesOf("view")}}}, now: res("view"), shares: []*Share{share("s", "view")}, left: "view", moved: true},
+		{name: "another share does not stand in", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "view")}}, now: res("view"), shares: []*Share{share("u", "view")}, moved: true},
+		// The policy may let a grant rest on a share of other scopes: who may
+		// comment may view. The grant goes with it all the same.
+		{name: "a share of other scopes stands", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "")}}, now: res("view comment"), shares: []*Share{share("s", "comment")}, left: "view"},
+		{name: "a share of other scopes is withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "")}}, now: res("view comment"), moved: true},
+		{name: "a share of other scopes is withdrawn beside one that covers", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("u", "view"), rests("s", "")}}, now: res("view comment"), shares: []*Share{share("u", "view")}, moved: true},
+
+		{name: "a scope of the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("print"), Inherited: scopesOf("print")}, now: res("view"), known: "print", left: "print"},
+		{name: "a scope of the type is gone", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("print"), Inherited: scopesOf("print")}, now: res("view"), moved: true},
+		{name: "a scope of its own is not saved by the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view print"), Inherited: scopesOf("print")}, now: res("edit"), known: "print view", left: "print", moved: true},
+		{name: "a scope alone", grant: Grant{Scopes: scopesOf("download")}, known: "download", left: "download"},
+		{name: "a scope alone is gone", grant: Grant{Scopes: scopesOf("download")}, known: "upload", moved: true},
+		{name: "one of two scopes alone is gone", grant: Grant{Scopes: scopesOf("download upload")}, known: "upload", left: "upload", moved: true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			n := &Standing{Resources: map[ResourceID]*Resource{}, Shares: map[string]*Share{}, Scopes: map[Scope]bool{}}
+			if tc.now != nil {
+				n.Resources["r"] = tc.now
+			}
+			for _, s := range tc.shares {
+				n.Shares[s.ID] = s
+			}
+			for _, s := range scopesOf(tc.known) {
+				n.Scopes[s] = true
+			}
+			before := slices.Clone(tc.grant.Scopes)
+			g, ok := n.left(tc.grant)
+			if want := tc.left != ""; ok != want {
+				t.Fatalf("got left %t, want %t", ok, want)
+			}
+			if want := strings.TrimPrefix(tc.left, "itself"); ok && !slices.Equal(g.Scopes, scopesOf(want)) {
+				t.Errorf("got %q left, want %q", g.Scopes, tc.left)
+			}
+			if !slices.Equal(tc.grant.Scopes, before) {
+				t.Error("the grant that was read has changed")
+			}
+			if got := !n.unmoved(tc.grant); got != tc.moved {
+				t.Errorf("got moved %t, want %t", got, tc.moved)
+			}
+		})
+	}
+}
+
+// What an RPT shows of a grant leaves out what is the server's own: versions,
+// shares, what is inherited.
+func TestGrantedOnTheWire(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		grant Grant
+		want  string
+	}{
+		{
+			"all of it", Grant{
+				Resource: "r-1", Name: "Resource A", Scopes: scopesOf("ScopeA"), Claims: map[string][]string{"k": {"v"}},
+				Version: 9, Shares: []GrantShare{{ID: "s"}}, Inherited: scopesOf("ScopeA"),
+			},
+			`{"scopes":["ScopeA"],"claims":{"k":["v"]},"rsid":"r-1","rsname":"Resource A"}`,
+		},
+		{"no scopes, no claims", Grant{Resource: "r-1", Name: "Bare"}, `{"rsid":"r-1","rsname":"Bare"}`},
+		{"no name", Grant{Resource: "r-1", Scopes: scopesOf("view post")}, `{"scopes":["view","post"],"rsid":"r-1"}`},
+		{"a scope alone", Grant{Scopes: scopesOf("download")}, `{"scopes":["download"]}`},
+	}
+	for _, tc := range tests {
+		got, err := json.Marshal(granted([]Grant{tc.grant}))
+		if want := "[" + tc.want + "]"; err != nil || string(got) != want {
+			t.Errorf("%s: got  %s, %v\nwant %s", tc.name, got, err, want)
+		}
+	}
+}
+
+func TestIntrospectionOnTheWire(t *testing.T) {
+	t.Parallel()
+	claims := &Claims{
+		ID: "j", Issuer: "https://as.example/realms/photoz", Audience: Audience{"photoz-api"}, Subject: "u-bob", Type: TypeBearer,
+		AuthorizedParty: "photoz-web", ClientID: "photoz-web", SessionID: "s", ACR: "1", Scope: "profile email",
+		Username: "bob", IssuedAt: 1_700_000_000, Expires: 1_700_000_300,
+		Authorization: &Authorization{Permissions: []GrantedPermission{{ID: "r", Name: "Album", Scopes: scopesOf("view")}}},
+		Extra:         map[string]any{"email": "bob@example.com", "sub": "somebody else", "active": false},
+	}
+	refresh := &Claims{
+		ID: "j", Issuer: "i", Audience: Audience{"i"}, Subject: "u-bob", Type: TypeRefresh, AuthorizedParty: "photoz-web",
+		Handle: "the-secret-handle", IssuedAt: 1, Expires: 2,
+	}
+	tests := []struct {
+		name string
+		in   Introspection
+		want string
+	}{
+		{"inactive says nothing else", Introspection{claims: claims, username: "bob", permissions: []IntrospectedPermission{{}}}, `{"active":false}`},
+		{
+			"an RPT, asked for as one", Introspection{
+				Active: true, claims: claims, username: "bob", rptOnly: true,
+				permissions: []IntrospectedPermission{
+					{ResourceID: "r", ResourceName: "Album", ResourceScopes: scopesOf("view"), Scopes: scopesOf("view"), ID: "r"},
+					{ResourceID: "b", ResourceName: "Bare", ResourceScopes: []Scope{}, Scopes: []Scope{}, ID: "b"},
+				},
+			},
+			`{"active":true,"acr":"1","aud":"photoz-api","exp":1700000300,"iat":1700000000,"jti":"j","typ":"Bearer","permissions":[` +
+				`{"resource_id":"r","rsname":"Album","resource_scopes":["view"],"scopes":["view"],"rsid":"r"},` +
+				`{"resource_id":"b","rsname":"Bare","resource_scopes":[],"scopes":[],"rsid":"b"}]}`,
+		},
+		{
+			"an access token", Introspection{Active: true, claims: claims, username: "bob"},
+			`{"active":true,"acr":"1","aud":"photoz-api","authorization":{"permissions":[{"scopes":["view"],"rsid":"r","rsname":"Album"}]},` +
+				`"azp":"photoz-web","client_id":"photoz-web","email":"bob@example.com","exp":1700000300,"iat":1700000000,` +
+				`"iss":"https://as.example/realms/photoz","jti":"j","preferred_username":"bob","scope":"profile email","sid":"s",` +
+				`"sub":"u-bob","token_type":"Bearer","typ":"Bearer","username":"bob"}`,
+		},
+		{
+			"a refresh token keeps its handle to itself", Introspection{Active: true, claims: refresh, username: "bob"},
+			`{"active":true,"aud":"i","azp":"photoz-web","client_id":"photoz-web","exp":2,"iat":1,"iss":"i","jti":"j","sub":"u-bob",` +
+				`"token_type":"Refresh","typ":"Refresh","username":"bob"}`,
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			raw, err := json.Marshal(&tc.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := canonical(t, raw), canonical(t, []byte(tc.want)); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// canonical is JSON with its members in order.
+func canonical(t *testing.T, raw []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// Clients assert the set of keys: exactly these five.
+func TestIntrospectedPermissionHasFiveKeys(t *testing.T) {
+	t.Parallel()
+	raw, err := json.Marshal(IntrospectedPermission{
+		ResourceID: "r", ResourceName: "Album", ResourceScopes: scopesOf("view"), Scopes: scopesOf("view"), ID: "r",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Sorted(maps.Keys(members))
+	if want := []string{"resource_id", "resource_scopes", "rsid", "rsname", "scopes"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
