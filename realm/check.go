@@ -80,7 +80,7 @@ func unique(refs []reference, fault string) map[string]bool {
 func webURL(v value) string {
 	return matching(func(s string) bool {
 		u, err := url.Parse(s)
-		return err == nil && secure(u) && u.User == nil && u.Opaque == "" && !strings.Contains(s, "#")
+		return err == nil && secure(u) && u.User == nil && !strings.Contains(s, "#")
 	}, "want an absolute https URL without fragment (http on a loopback address)")(v)
 }
 

@@ -323,7 +323,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(alg+"/first", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				token.Forget(e.keys)
+				token.Forget(e.keys, 1)
 				if _, err := e.keys.Verify(e.snap, issuer, raw); err != nil {
 					b.Fatal(err)
 				}
