@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,11 +151,11 @@ func start(t *testing.T, store fakeStore) *env {
 	t.Helper()
 	e := &env{metrics: NewMetrics(), log: &logged{}}
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
-	n := 0
+	var n atomic.Int64
 	a := &uma.Authority{
 		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
-		NewID: func() string { n++; return fmt.Sprint("id-", n) },
+		NewID: func() string { return fmt.Sprint("id-", n.Add(1)) },
 		Log:   func(ctx context.Context, msg string, args ...any) { log.ErrorContext(ctx, msg, args...) },
 	}
 	if err := a.Validate(); err != nil {
