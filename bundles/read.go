@@ -32,9 +32,9 @@ const (
 	maxFileSize = 8 << 20
 	maxSize     = 64 << 20
 
-	// Brackets within brackets. The parser recurses once and more for each, and
+	// Levels of the parser: two for a bracket, ten for a call. It recurses, and
 	// a stack that overflows ends the process.
-	maxDepth = 500
+	maxDepth = 2000
 )
 
 // ReadDir returns the bundle in a folder. A link that leads out of the folder is
@@ -175,7 +175,7 @@ func tooDeep(name, content string, opts ast.ParserOptions) error {
 		Parse()
 	for _, err := range errs {
 		if err.Message == ast.ErrMaxParsingRecursionDepthExceeded.Error() {
-			return fmt.Errorf("%s:%d: nested more than %d deep", name, err.Location.Row, maxDepth)
+			return fmt.Errorf("%s:%d: nested more than %d levels deep", name, err.Location.Row, maxDepth)
 		}
 	}
 	return nil

@@ -17,29 +17,29 @@ import (
 // takes. appendInput writes the same document for the record; a test holds the
 // two equal. Lists and maps that are nil are empty ones in both.
 func inputValue(in *uma.Input) (ast.Value, error) {
-	var b builder
+	b := &builder{terms: make([]ast.Term, 96)}
 	members := make([][2]*ast.Term, 0, 13)
 	members = append(members,
-		pair(keys.version, text(in.Version)),
-		pair(keys.realm, text(in.Realm)),
-		pair(keys.kind, text(in.Kind)),
+		pair(keys.version, b.text(in.Version)),
+		pair(keys.realm, b.text(in.Realm)),
+		pair(keys.kind, b.text(in.Kind)),
 		pair(keys.subject, b.subject(&in.Subject)),
 		pair(keys.claims, b.claims(&in.Claims)),
 		pair(keys.client, b.client(&in.Client)),
-		pair(keys.resourceServer, text(in.ResourceServer)),
-		pair(keys.scopes, list(in.Scopes)),
-		pair(keys.shares, each(in.Shares, b.share)),
-		pair(keys.requests, each(in.Requests, b.request)),
+		pair(keys.resourceServer, b.text(in.ResourceServer)),
+		pair(keys.scopes, list(b, in.Scopes)),
+		pair(keys.shares, each(b, in.Shares, b.share)),
+		pair(keys.requests, each(b, in.Requests, b.request)),
 		pair(keys.context, b.context(&in.Context)),
 	)
 	if in.Resource != nil {
 		members = append(members, pair(keys.resource, b.resource(in.Resource)))
 	}
 	if t := in.Ticket; t != nil {
-		members = append(members, pair(keys.ticket, object(
-			pair(keys.id, text(t.ID)),
-			pair(keys.issuedAt, text(t.IssuedAt)),
-			pair(keys.round, number(int64(t.Round))),
+		members = append(members, pair(keys.ticket, b.object(
+			pair(keys.id, b.text(t.ID)),
+			pair(keys.issuedAt, b.text(t.IssuedAt)),
+			pair(keys.round, b.number(int64(t.Round))),
 		)))
 	}
 	if b.err != nil {
@@ -48,113 +48,127 @@ func inputValue(in *uma.Input) (ast.Value, error) {
 	return ast.NewObject(members...), nil
 }
 
-// A builder remembers the first value that is no JSON.
-type builder struct{ err error }
+// A builder takes terms from a stock, one allocation for many, and remembers the
+// first value that is no JSON.
+type builder struct {
+	terms []ast.Term
+	err   error
+}
+
+func (b *builder) term(v ast.Value) *ast.Term {
+	if len(b.terms) == 0 {
+		b.terms = make([]ast.Term, 64)
+	}
+	t := &b.terms[0]
+	b.terms = b.terms[1:]
+	t.Value = v
+	return t
+}
 
 func (b *builder) subject(s *uma.InputSubject) *ast.Term {
 	members := make([][2]*ast.Term, 0, 11)
 	members = append(members,
-		pair(keys.id, text(s.ID)),
-		pair(keys.typ, text(s.Type)),
-		pair(keys.roles, list(s.Roles)),
-		pair(keys.clientRoles, lists(s.ClientRoles)),
-		pair(keys.groups, list(s.Groups)),
-		pair(keys.scopes, list(s.Scopes)),
+		pair(keys.id, b.text(s.ID)),
+		pair(keys.typ, b.text(s.Type)),
+		pair(keys.roles, list(b, s.Roles)),
+		pair(keys.clientRoles, b.lists(s.ClientRoles)),
+		pair(keys.groups, list(b, s.Groups)),
+		pair(keys.scopes, list(b, s.Scopes)),
 		pair(keys.attributes, b.values(s.Attributes)),
 	)
-	members = optional(members, keys.username, s.Username)
-	members = optional(members, keys.issuer, s.Issuer)
-	members = optional(members, keys.acr, s.ACR)
+	members = b.optional(members, keys.username, s.Username)
+	members = b.optional(members, keys.issuer, s.Issuer)
+	members = b.optional(members, keys.acr, s.ACR)
 	if s.AuthTime != 0 {
-		members = append(members, pair(keys.authTime, number(s.AuthTime)))
+		members = append(members, pair(keys.authTime, b.number(s.AuthTime)))
 	}
-	return object(members...)
+	return b.object(members...)
 }
 
 func (b *builder) claims(c *uma.InputClaims) *ast.Term {
-	return object(
+	return b.object(
 		pair(keys.verified, b.values(c.Verified)),
-		pair(keys.pushed, lists(c.Pushed)),
-		pair(keys.tokens, each(c.Tokens, b.claimToken)),
+		pair(keys.pushed, b.lists(c.Pushed)),
+		pair(keys.tokens, each(b, c.Tokens, b.claimToken)),
 	)
 }
 
 func (b *builder) claimToken(t *uma.InputClaimToken) *ast.Term {
 	members := make([][2]*ast.Term, 0, 5)
 	members = append(members, pair(keys.verified, ast.InternedTerm(t.Verified)))
-	members = optional(members, keys.format, t.Format)
-	members = optional(members, keys.issuer, t.Issuer)
-	members = optional(members, keys.reason, t.Reason)
+	members = b.optional(members, keys.format, t.Format)
+	members = b.optional(members, keys.issuer, t.Issuer)
+	members = b.optional(members, keys.reason, t.Reason)
 	if len(t.Claims) > 0 {
 		members = append(members, pair(keys.claims, b.values(t.Claims)))
 	}
-	return object(members...)
+	return b.object(members...)
 }
 
 func (b *builder) client(c *uma.InputClient) *ast.Term {
 	members := make([][2]*ast.Term, 0, 5)
 	members = append(members,
-		pair(keys.id, text(c.ID)),
+		pair(keys.id, b.text(c.ID)),
 		pair(keys.public, ast.InternedTerm(c.Public)),
 		pair(keys.authenticated, ast.InternedTerm(c.Authenticated)),
 	)
 	if len(c.Scopes) > 0 {
-		members = append(members, pair(keys.scopes, list(c.Scopes)))
+		members = append(members, pair(keys.scopes, list(b, c.Scopes)))
 	}
 	if len(c.Metadata) > 0 {
 		members = append(members, pair(keys.metadata, b.values(c.Metadata)))
 	}
-	return object(members...)
+	return b.object(members...)
 }
 
 func (b *builder) resource(r *uma.InputResource) *ast.Term {
-	return object(
-		pair(keys.id, text(string(r.ID))),
-		pair(keys.name, text(r.Name)),
-		pair(keys.typ, text(r.Type)),
-		pair(keys.owner, text(r.Owner)),
+	return b.object(
+		pair(keys.id, b.text(string(r.ID))),
+		pair(keys.name, b.text(r.Name)),
+		pair(keys.typ, b.text(r.Type)),
+		pair(keys.owner, b.text(r.Owner)),
 		pair(keys.ownerManaged, ast.InternedTerm(r.OwnerManaged)),
-		pair(keys.uris, list(r.URIs)),
-		pair(keys.scopes, list(r.Scopes)),
-		pair(keys.attributes, lists(r.Attributes)),
+		pair(keys.uris, list(b, r.URIs)),
+		pair(keys.scopes, list(b, r.Scopes)),
+		pair(keys.attributes, b.lists(r.Attributes)),
 	)
 }
 
 func (b *builder) share(s *uma.InputShare) *ast.Term {
 	members := make([][2]*ast.Term, 0, 9)
 	members = append(members,
-		pair(keys.id, text(s.ID)),
-		pair(keys.kind, text(s.Kind)),
-		pair(keys.scopes, list(s.Scopes)),
-		pair(keys.users, list(s.Users)),
-		pair(keys.roles, list(s.Roles)),
-		pair(keys.groups, list(s.Groups)),
-		pair(keys.clients, list(s.Clients)),
-		pair(keys.strategy, text(s.Strategy)),
+		pair(keys.id, b.text(s.ID)),
+		pair(keys.kind, b.text(s.Kind)),
+		pair(keys.scopes, list(b, s.Scopes)),
+		pair(keys.users, list(b, s.Users)),
+		pair(keys.roles, list(b, s.Roles)),
+		pair(keys.groups, list(b, s.Groups)),
+		pair(keys.clients, list(b, s.Clients)),
+		pair(keys.strategy, b.text(s.Strategy)),
 	)
-	return object(optional(members, keys.name, s.Name)...)
+	return b.object(b.optional(members, keys.name, s.Name)...)
 }
 
 func (b *builder) request(r *uma.InputRequest) *ast.Term {
 	members := make([][2]*ast.Term, 0, 4)
 	members = append(members,
-		pair(keys.id, text(r.ID)),
-		pair(keys.state, text(r.State)),
-		pair(keys.scopes, list(r.Scopes)),
+		pair(keys.id, b.text(r.ID)),
+		pair(keys.state, b.text(r.State)),
+		pair(keys.scopes, list(b, r.Scopes)),
 	)
-	return object(optional(members, keys.created, r.Created)...)
+	return b.object(b.optional(members, keys.created, r.Created)...)
 }
 
 func (b *builder) context(c *uma.InputContext) *ast.Term {
 	members := make([][2]*ast.Term, 0, 6)
 	members = append(members,
-		pair(keys.time, text(c.Time)),
+		pair(keys.time, b.text(c.Time)),
 		pair(keys.properties, b.values(c.Properties)),
 	)
-	members = optional(members, keys.ip, c.IP)
-	members = optional(members, keys.userAgent, c.UserAgent)
-	members = optional(members, keys.requestID, c.RequestID)
-	return object(optional(members, keys.traceID, c.TraceID)...)
+	members = b.optional(members, keys.ip, c.IP)
+	members = b.optional(members, keys.userAgent, c.UserAgent)
+	members = b.optional(members, keys.requestID, c.RequestID)
+	return b.object(b.optional(members, keys.traceID, c.TraceID)...)
 }
 
 func (b *builder) values(m map[string]any) *ast.Term {
@@ -163,9 +177,9 @@ func (b *builder) values(m map[string]any) *ast.Term {
 	}
 	members := make([][2]*ast.Term, 0, len(m))
 	for k, v := range m {
-		members = append(members, pair(text(k), b.value(v)))
+		members = append(members, pair(b.text(k), b.value(v)))
 	}
-	return object(members...)
+	return b.object(members...)
 }
 
 // value takes the types that encoding/json decodes into, and those that realm
@@ -177,14 +191,14 @@ func (b *builder) value(v any) *ast.Term {
 	case bool:
 		return ast.InternedTerm(v)
 	case string:
-		return text(v)
+		return b.text(v)
 	case int:
-		return number(int64(v))
+		return b.number(int64(v))
 	case int64:
-		return number(v)
+		return b.number(v)
 	case []string:
 		if v != nil {
-			return list(v)
+			return list(b, v)
 		}
 	case []any:
 		if v != nil {
@@ -192,7 +206,7 @@ func (b *builder) value(v any) *ast.Term {
 			for i := range v {
 				terms[i] = b.value(v[i])
 			}
-			return ast.ArrayTerm(terms...)
+			return b.term(ast.NewArray(terms...))
 		}
 	case map[string]any:
 		if v != nil {
@@ -213,49 +227,52 @@ func (b *builder) marshalled(v any) *ast.Term {
 		b.err = err
 		return ast.InternedNullTerm
 	}
-	return ast.NewTerm(value)
+	return b.term(value)
 }
 
 func pair(k, v *ast.Term) [2]*ast.Term { return [2]*ast.Term{k, v} }
 
-func object(members ...[2]*ast.Term) *ast.Term { return ast.NewTerm(ast.NewObject(members...)) }
+func (b *builder) object(members ...[2]*ast.Term) *ast.Term { return b.term(ast.NewObject(members...)) }
 
-func optional(members [][2]*ast.Term, k *ast.Term, s string) [][2]*ast.Term {
+func (b *builder) optional(members [][2]*ast.Term, k *ast.Term, s string) [][2]*ast.Term {
 	if s == "" {
 		return members
 	}
-	return append(members, pair(k, text(s)))
+	return append(members, pair(k, b.text(s)))
 }
 
 // text is a string as JSON would carry it: each byte that is no UTF-8 becomes
 // U+FFFD. Header values may hold such bytes.
-func text(s string) *ast.Term {
+func (b *builder) text(s string) *ast.Term {
+	if s == "" {
+		return ast.InternedEmptyString
+	}
 	if !utf8.ValidString(s) {
 		s = string([]rune(s))
 	}
-	return ast.InternedTerm(s)
+	return b.term(ast.String(s))
 }
 
-func number(n int64) *ast.Term {
-	return ast.NumberTerm(json.Number(strconv.FormatInt(n, 10)))
+func (b *builder) number(n int64) *ast.Term {
+	return b.term(ast.Number(strconv.FormatInt(n, 10)))
 }
 
-func list[S ~string](elems []S) *ast.Term {
-	return each(elems, func(s *S) *ast.Term { return text(string(*s)) })
-}
-
-func lists(m map[string][]string) *ast.Term {
+func (b *builder) lists(m map[string][]string) *ast.Term {
 	if len(m) == 0 {
 		return ast.InternedEmptyObject
 	}
 	members := make([][2]*ast.Term, 0, len(m))
 	for k, v := range m {
-		members = append(members, pair(text(k), list(v)))
+		members = append(members, pair(b.text(k), list(b, v)))
 	}
-	return object(members...)
+	return b.object(members...)
 }
 
-func each[T any](elems []T, term func(*T) *ast.Term) *ast.Term {
+func list[S ~string](b *builder, elems []S) *ast.Term {
+	return each(b, elems, func(s *S) *ast.Term { return b.text(string(*s)) })
+}
+
+func each[T any](b *builder, elems []T, term func(*T) *ast.Term) *ast.Term {
 	if len(elems) == 0 {
 		return ast.InternedEmptyArray
 	}
@@ -263,7 +280,7 @@ func each[T any](elems []T, term func(*T) *ast.Term) *ast.Term {
 	for i := range elems {
 		terms[i] = term(&elems[i])
 	}
-	return ast.ArrayTerm(terms...)
+	return b.term(ast.NewArray(terms...))
 }
 
 // keys are the names of the input's members, made once. Terms are never changed.

@@ -260,4 +260,3 @@ func str[S ~string](v ast.Value) (S, error) {
 	}
 	return S(s), nil
 }
-
