@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -140,13 +141,18 @@ func decodePushed(token string) (map[string][]string, error) {
 	if err != nil {
 		return nil, errors.New("claim_token is not base64")
 	}
-	var out map[string][]string
-	if err := json.Unmarshal(raw, &out); err != nil || out == nil {
+	var lists map[string][]*string // pointers, since null in a list would pass for ""
+	if err := json.Unmarshal(raw, &lists); err != nil || lists == nil {
 		return nil, errors.New("claim_token is no JSON object of lists of strings")
 	}
-	for _, values := range out {
-		if values == nil {
-			return nil, errors.New("a claim is null, not a list of strings")
+	out := make(map[string][]string, len(lists))
+	for name, list := range lists {
+		if list == nil || slices.Contains(list, nil) {
+			return nil, errors.New("a claim is null or has a null, and is no list of strings")
+		}
+		out[name] = make([]string, len(list))
+		for i, value := range list {
+			out[name][i] = *value
 		}
 	}
 	return out, nil
