@@ -237,8 +237,11 @@ func grantedScope(i *identity, asked string) string {
 		case slices.Contains(granted, name):
 		case name == "openid":
 			granted = append([]string{name}, granted...)
-		case name == protection && slices.Contains(clientRoles[i.client.ID], protection),
-			slices.Contains(i.client.Scopes, Scope(name)):
+		case name == protection: // to be registered for a scope of that name is not to hold the role
+			if slices.Contains(clientRoles[i.client.ID], protection) {
+				granted = append(granted, name)
+			}
+		case slices.Contains(i.client.Scopes, Scope(name)):
 			granted = append(granted, name)
 		}
 	}
