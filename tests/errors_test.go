@@ -31,7 +31,7 @@ func TestGrantErrors(t *testing.T) {
 		{"nothing resolved", []string{"permission", "Nothing here", "audience", "photoz-api"}, 400, "invalid_resource", "Resource with id [Nothing here] does not exist."},
 		{"uri format: no match", []string{"permission", "/nowhere", "audience", "photoz-api", "permission_resource_format", "uri"}, 400, "invalid_resource", "Resource with uri [/nowhere] does not exist."},
 		{"bad response_mode, granted", []string{"permission", "Public board", "audience", "photoz-api", "response_mode", "xml"}, 400, "invalid_request", "Invalid response_mode"},
-		{"bad response_mode, denied", []string{"permission", "Admin area", "audience", "photoz-api", "response_mode", "xml"}, 403, "access_denied", "not_authorized"},
+		{"bad response_mode, denied", []string{"permission", "Admin area", "audience", "photoz-api", "response_mode", "xml"}, 400, "invalid_request", "Invalid response_mode"}, // Keycloak looks only when it grants
 		{"denied without a ticket", []string{"permission", "Admin area", "audience", "photoz-api"}, 403, "access_denied", "not_authorized"},
 		{"denied without a ticket, submit_request=true", []string{"permission", "Admin area", "audience", "photoz-api", "submit_request", "true"}, 403, "access_denied", "not_authorized"},
 	}

@@ -30,7 +30,7 @@ var house = map[string]struct {
 	"store/storetest": {may: []string{module + "/uma", "pgregory.net/rapid"}},
 	"server":          {may: []string{module + "/uma", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"}},
 	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5"}},
-	"rego_test":       {tests: []string{module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
+	"rego_test":       {tests: []string{module + "/uma", module + "/engine", module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
 }
 
 // keepers are the only folders whose packages may import these.

@@ -76,6 +76,7 @@ func TestComparer(t *testing.T) {
 		{"a token answer without its refresh token", wantRPT, "", strings.Replace(rpt(`[{"rsid":"x","rsname":"A","scopes":["view","post"]},{"rsid":"board","rsname":"B"}]`), `"refresh_token":"r",`, "", 1), "refresh_token: missing"},
 		{"scopes of a token answer in another order", `{"token_type":"Bearer","scope":"profile email"}`, "", `{"token_type":"Bearer","scope":"email profile","session_state":"x"}`, ""},
 		{"scopes of a token answer", `{"token_type":"Bearer","scope":"profile email"}`, "", `{"token_type":"Bearer","scope":"email"}`, "answer.scope"},
+		{"the scope of a request", `{"id":"<id 1>","scope":"<id 2>"}`, "", `{"id":"a","scope":"b"}`, ""},
 		{"an audience in another order", `{"aud":["a","b"]}`, "", `{"aud":["b","a"]}`, ""},
 		{"an audience too many", `{"aud":["a","b"]}`, "", `{"aud":["a","b","c"]}`, `unexpected "c"`},
 

@@ -105,13 +105,14 @@ func TestKeycloakAnswers(t *testing.T) {
 	if got, want := len(cases), total-len(waiting); got != want {
 		t.Errorf("%d cases to replay, want %d: a name in the list of those that wait is wrong", got, want)
 	}
-	shared := start(t)
+	verbatim := func(o *options) { o.Verbatim = true }
+	shared := start(t, verbatim)
 	for _, c := range cases {
 		t.Run(c.Case, func(t *testing.T) {
 			t.Parallel()
 			e := shared
 			if c.Fresh {
-				e = start(t)
+				e = start(t, verbatim)
 			}
 			replay(t, e, &c)
 		})

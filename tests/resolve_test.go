@@ -11,6 +11,8 @@ import (
 // granted, and of albums only what their owner shares.
 const resolveRealm = `
 realm: photoz
+tokens: {signing_alg: ES256}
+policy: {bundle: ./policies}
 clients:
   - {id: photoz-api, secret: secret, resource_server: true, service_account: true, password_grant: true}
   - {id: other-api, secret: other-secret, resource_server: true, service_account: true}

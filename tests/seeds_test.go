@@ -9,6 +9,8 @@ import (
 // Scope A, Scope B and Scope C.
 const seedRealm = `
 realm: photoz
+tokens: {signing_alg: ES256}
+policy: {bundle: ./policies}
 clients:
   - {id: photoz-api, secret: secret, resource_server: true, service_account: true, password_grant: true}
   - {id: photoz-app, secret: app-secret, service_account: true, password_grant: true}

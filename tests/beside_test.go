@@ -1,0 +1,66 @@
+package tests
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"example.com/umpire/node"
+	"example.com/umpire/realm"
+)
+
+// beside opens the server's folder as a command does that runs beside it.
+func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
+	t.Helper()
+	n, err := node.Open(t.Context(), node.Config{
+		Data: e.Data, PublicURL: e.URL, Now: e.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(do(n), n.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// apply gives the server's realm file this text and does what
+// `umpire realm apply --prune` does.
+func (e *env) apply(t testing.TB, text string) {
+	t.Helper()
+	if err := os.WriteFile(e.File, []byte(withHashes(text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.beside(t, func(n *node.Node) error {
+		spec, _, err := realm.Read(e.File, os.Getenv)
+		if err != nil {
+			return err
+		}
+		_, err = n.Authority.ApplyRealm(t.Context(), spec, true, false, nil)
+		return err
+	})
+}
+
+// rotateKey does what `umpire keys rotate` does.
+func (e *env) rotateKey(t testing.TB) {
+	t.Helper()
+	e.beside(t, func(n *node.Node) error {
+		_, err := n.Authority.RotateKey(t.Context(), e.Realm)
+		return err
+	})
+}
+
+// within1s waits for what a running server does within a second of a change
+// beside it. On a busy machine a second may be five.
+func within1s(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if holds() {
+			return
+		}
+	}
+	t.Errorf("not in time: %s", what)
+}
