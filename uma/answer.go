@@ -13,8 +13,11 @@ type result struct {
 	shares  []GrantShare
 	rests   []*Share
 
-	// failed says that the policy gave no answer.
+	// failed says that the policy gave no answer. Broken, that a built-in function
+	// failed, which what a client pushes could provoke: nothing is granted then,
+	// and that is all.
 	failed error
+	broken bool
 }
 
 // got reports whether anything of the permission was granted.
@@ -89,11 +92,10 @@ func grants(results []result, c conditions) bool {
 			continue
 		}
 		any = any || r.gotRequested()
-		switch {
-		case !r.named && !c.ticket: // found by a search, which stays partial
-		case c.upgrade && !r.gotRequested(),
-			c.upgrade && c.ticket && !r.all(),
-			c.allOrNothing && !r.all():
+		switch { // what was found by a search stays partial
+		case c.upgrade && r.named && !r.gotRequested(),
+			c.upgrade && r.named && c.ticket && !r.all(),
+			c.allOrNothing && (r.named || c.ticket) && !r.all():
 			return false
 		}
 	}

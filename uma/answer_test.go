@@ -10,7 +10,7 @@ import (
 
 // A line is one permission of a case below, in words:
 //
-//	of      ticket, named, found (by scope or type, or among everything) or carried (by an RPT)
+//	of      ticket or named (a resource), found (by scope or type, or among everything) or carried (by an RPT)
 //	asks    the scopes requested; "" for a resource without scopes
 //	gets    the scopes granted; "itself" for a resource without scopes
 //	also    scopes that only the RPT carries, of a resource that is requested as well
@@ -29,7 +29,7 @@ func scopesOf(words string) []Scope {
 func (l line) result() result {
 	r := result{wanted: &wanted{
 		resource: &Resource{ID: "r"}, requested: l.of != "carried", carried: l.of == "carried" || l.also != "",
-		named: l.of == "named", scopes: scopesOf(l.asks + " " + l.also),
+		named: l.of == "named" || l.of == "ticket", scopes: scopesOf(l.asks + " " + l.also),
 	}}
 	if r.requested {
 		r.asked = scopesOf(l.asks)
@@ -112,6 +112,7 @@ func TestAnswer(t *testing.T) {
 		{"rpt and ticket: one of two", both, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "ticket", asks: "view"}}, "refused"},
 		{"rpt and ticket: all, a carried one lost", both, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "carried", also: "view"}}, "granted"},
 		{"rpt and ticket: all, a carried scope lost", both, []line{{of: "ticket", asks: "edit", also: "view", gets: "edit"}}, "granted"},
+		{"rpt and ticket: scopes alone, found in one place of two", both, []line{{of: "found", asks: "view", gets: "view"}, {of: "found", asks: "view"}}, "granted"},
 		{"rpt and ticket: some, owner to be asked", both, []line{{of: "ticket", asks: "view edit", gets: "view", submits: "edit"}}, "submitted"},
 
 		// With all_or_nothing, anything missing of what names a resource, or of the ticket, is a refusal.

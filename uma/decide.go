@@ -69,6 +69,10 @@ func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, share
 	res := result{wanted: w}
 	eval, err := policy.Decide(ctx, ev.Input)
 	ev.Eval = eval
+	if err == nil && eval.Failed != "" {
+		res.broken = true
+		return res
+	}
 	if err == nil {
 		ev.Output = &eval.Output
 		err = res.accept(&eval.Output, shares)
@@ -217,7 +221,7 @@ const (
 // outcome is what the policy decided of one permission, in a word.
 func (r *result) outcome() string {
 	switch {
-	case r.failed != nil:
+	case r.failed != nil, r.broken:
 		return outcomeError
 	case r.whole, len(r.scopes) > 0 && len(r.granted) == len(r.scopes):
 		return outcomeGranted

@@ -1,0 +1,269 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// This file has the ways by which a request finds resources that it does not name
+// by id: by scope, type, name, URI, everything, and what an RPT carries.
+
+// resolveScopes asks for scopes wherever they are: on every resource that has
+// one of them, or, when none has, each by itself.
+func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scope) error {
+	rows, err := view.Select(ctx, x.server.Key, Selection{AnyScope: scopes}, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by scope: %w", err)
+	}
+	for _, r := range rows {
+		x.add(wanted{resource: r, scopes: within(scopes, r.Scopes), requested: true})
+	}
+	if len(rows) == 0 {
+		for _, s := range scopes {
+			x.add(wanted{scopes: []Scope{s}, requested: true})
+		}
+	}
+	return nil
+}
+
+// resolveType asks for the resources of a type: `resource-type:T` those of the
+// resource server itself, `resource-type-any:T` all, `resource-type-instance:T`
+// those of others, `resource-type-owner:T` those of the requesting party.
+func (x *assessment) resolveType(ctx context.Context, view View, name string, scopes []Scope) error {
+	form, typ, _ := strings.Cut(name, ":")
+	q := Selection{Type: typ}
+	switch form {
+	case "resource-type":
+		q.Owner = x.server.UUID
+	case "resource-type-any":
+	case "resource-type-instance":
+		q.NotOwner = x.server.UUID
+	case "resource-type-owner":
+		q.Owner = x.who.subject
+	default:
+		return x.resolveName(ctx, view, name, scopes)
+	}
+	if typ == "" {
+		return Refuse(InvalidRequest, "permission: a type is missing after "+form+":", nil)
+	}
+	rows, err := view.Select(ctx, x.server.Key, q, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by type: %w", err)
+	}
+	for _, r := range rows {
+		w, ok, err := x.on(ctx, view, r, scopes)
+		if err != nil {
+			return err
+		}
+		if ok {
+			x.add(w)
+		}
+	}
+	return nil
+}
+
+// resolveName asks for the resource of that name which the party owns, those
+// which were shared with it, as far as they were, and the resource server's own.
+// A name that leads nowhere is an error unless another was found before it.
+func (x *assessment) resolveName(ctx context.Context, view View, name string, scopes []Scope) error {
+	own, err := view.ResourceByName(ctx, x.server.Key, x.who.subject, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("read resource by name: %w", err)
+	}
+	if own != nil {
+		if err := x.want(ctx, view, own, scopes); err != nil {
+			return err
+		}
+	}
+	if x.who.subject != x.server.UUID {
+		if err := x.wantShared(ctx, view, name, scopes); err != nil {
+			return err
+		}
+		theirs, err := view.ResourceByName(ctx, x.server.Key, x.server.UUID, name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("read resource by name: %w", err)
+		}
+		if theirs != nil {
+			if err := x.want(ctx, view, theirs, scopes); err != nil {
+				return err
+			}
+		}
+		if len(x.wanted) == 0 {
+			return Refuse(InvalidResource, "Resource with id ["+name+"] does not exist.", nil)
+		}
+	}
+	return nil
+}
+
+// wantShared asks for what was shared with the party by requests that an owner
+// granted: all of it, or only what has a given name.
+func (x *assessment) wantShared(ctx context.Context, view View, name string, scopes []Scope) error {
+	shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, sharedAtMost)
+	if err != nil {
+		return fmt.Errorf("read what was shared: %w", err)
+	}
+	var ids []ResourceID
+	for _, q := range shared {
+		if !slices.Contains(ids, q.ResourceID) {
+			ids = append(ids, q.ResourceID)
+		}
+	}
+	if len(ids) > x.most() {
+		ids = ids[:x.most()]
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	for _, q := range shared {
+		r := resources[q.ResourceID]
+		switch {
+		case r == nil,
+			q.Scope == "" && len(r.Scopes) > 0, // shared as a whole, before it had scopes
+			q.Scope != "" && len(scopes) > 0 && !slices.Contains(scopes, q.Scope):
+			continue
+		}
+		w := wanted{resource: r, requested: true, named: name != ""}
+		if q.Scope != "" {
+			w.scopes = []Scope{q.Scope}
+		}
+		x.add(w)
+	}
+	return nil
+}
+
+// sharedAtMost bounds the scopes that are read of what was shared with a party.
+// It is far above policy.max_permissions resources with a few scopes each.
+const sharedAtMost = 5000
+
+// resolveURI asks for the resources with that URI, or, if the request allows it,
+// those of the resource server whose pattern matches it best.
+func (x *assessment) resolveURI(ctx context.Context, view View, uri string, scopes []Scope) error {
+	missing := Refuse(InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
+	path, err := NormalizeURI(uri)
+	if err != nil {
+		missing.Err = err
+		return missing
+	}
+	rows, err := view.Select(ctx, x.server.Key, Selection{URI: FoldURI(path)}, x.most())
+	if err != nil {
+		return fmt.Errorf("select resources by uri: %w", err)
+	}
+	if len(rows) == 0 && x.req.MatchingURI {
+		if rows, err = matchURI(ctx, view, x.server.Key, path); err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 {
+		return missing
+	}
+	for _, r := range rows {
+		if err := x.want(ctx, view, r, scopes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matchURI returns the resources, of those the resource server owns itself,
+// whose URI pattern matches a normalised path best.
+func matchURI(ctx context.Context, view View, server Key, path string) ([]*Resource, error) {
+	shapes, err := view.URIShapes(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("read uri shapes: %w", err)
+	}
+	candidates, err := view.URICandidates(ctx, server, CandidateKeys(path, shapes))
+	if err != nil {
+		return nil, fmt.Errorf("read uri candidates: %w", err)
+	}
+	patterns := make([]string, len(candidates))
+	for i, c := range candidates {
+		patterns[i] = c.URI
+	}
+	var ids []ResourceID
+	for _, i := range BestMatches(path, patterns) {
+		ids = append(ids, candidates[i].Resource)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := view.ResourcesByID(ctx, server, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	slices.SortFunc(rows, func(a, b *Resource) int {
+		return strings.Compare(a.Name+"\x00"+string(a.ID), b.Name+"\x00"+string(b.ID))
+	})
+	return rows, nil
+}
+
+// resolveEverything asks for all entitlements: the resources of the resource
+// server itself, the party's own, and what was shared with it.
+func (x *assessment) resolveEverything(ctx context.Context, view View) error {
+	owners := []string{x.server.UUID}
+	if x.who.subject != x.server.UUID {
+		owners = append(owners, x.who.subject)
+	}
+	for _, owner := range owners {
+		rows, err := view.Select(ctx, x.server.Key, Selection{Owner: owner}, x.most())
+		if err != nil {
+			return fmt.Errorf("select resources by owner: %w", err)
+		}
+		for _, r := range rows {
+			x.add(wanted{resource: r, scopes: r.Scopes, requested: true})
+		}
+	}
+	if len(owners) == 1 {
+		return nil
+	}
+	return x.wantShared(ctx, view, "", nil)
+}
+
+// resolveCarried asks anew for what the RPT carries, after what is requested.
+// What is gone meanwhile is left out. With nothing else asked for, what it
+// carries is what is requested.
+func (x *assessment) resolveCarried(ctx context.Context, view View) error {
+	alone := x.ticket == nil && len(x.req.Permissions) == 0
+	var ids []ResourceID
+	var loose []Scope
+	for _, p := range x.rpt.Authorization.Permissions {
+		if p.ID == "" {
+			loose = append(loose, p.Scopes...)
+		} else {
+			ids = append(ids, p.ID)
+		}
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	for _, p := range x.rpt.Authorization.Permissions {
+		r := resources[p.ID]
+		if r == nil {
+			continue
+		}
+		w, ok, err := x.on(ctx, view, r, p.Scopes)
+		if err != nil {
+			return err
+		}
+		if !ok || len(p.Scopes) == 0 && len(r.Scopes) > 0 {
+			continue
+		}
+		w.requested, w.carried = alone, true
+		x.add(w)
+	}
+	if len(loose) == 0 {
+		return nil
+	}
+	rows, err := view.KnownScopes(ctx, x.server.Key, loose)
+	if err != nil {
+		return fmt.Errorf("read scopes: %w", err)
+	}
+	for _, row := range rows {
+		x.add(wanted{scopes: []Scope{row.Name}, requested: alone, carried: true})
+	}
+	return nil
+}
