@@ -21,7 +21,7 @@ type Engine struct {
 
 // Config is what an Engine needs.
 type Config struct {
-	Now func() time.Time
+	Now func() time.Time // nil: time.Now
 }
 
 var _ uma.Policy = (*Engine)(nil)
@@ -29,6 +29,9 @@ var _ uma.Policy = (*Engine)(nil)
 // New returns an engine without a policy: until one is activated for a realm,
 // nothing is decided there.
 func New(cfg Config) *Engine {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	e := &Engine{cfg: cfg}
 	e.realm.Store(&map[string]*policy{})
 	return e

@@ -145,6 +145,21 @@ test_a_type_that_is_no_team_gets_the_default if {
 	d.reasons == {"no policy for this type of resource"}
 }
 
+# Without a server there is no list of the teams.
+test_unlisted[name] if {
+	some name, c in {
+		"a team": {"type": "team", "alias": {}, "granted": {"view"}},
+		"by alias": {"type": "https://example.com/t", "alias": {"https://example.com/t": "team"}, "granted": {"view"}},
+		"alias before type": {"type": "team", "alias": {"team": "none"}, "granted": set()},
+		"none": {"type": "none", "alias": {}, "granted": set()},
+	}
+	d := authz.decision with input as json.patch(base, [{"op": "replace", "path": "/resource/type", "value": c.type}])
+		with data.uma.teams as false
+		with data.uma.facts.type_alias as c.alias
+		with data.uma.policies.team as {"grant": {"view"}}
+	d.granted == c.granted
+}
+
 share(with_whom) := object.union(
 	{"id": "s", "kind": "policy", "scopes": ["view"], "users": [], "roles": [], "groups": [], "clients": [], "strategy": "UNANIMOUS"},
 	with_whom,

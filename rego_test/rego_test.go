@@ -1,106 +1,139 @@
-// Package rego_test runs the tests of the shipped policies under go test, with
-// the policies of the photoz realm beside them, and holds every Rego file of the
+// Package rego_test runs the tests of the shipped library under go test, with
+// the policies of the photoz realm beside it, and holds every Rego file of the
 // repository to one format. It owns no code.
 package rego_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 
 	"example.com/umpire/bundles"
-	"example.com/umpire/engine"
-	"example.com/umpire/uma"
+	"example.com/umpire/policies"
 )
 
-// folders hold policies that are compiled as a realm's.
+// folders hold the policies of realms.
 var folders = []string{"../tests/testdata/photoz/policies", "../examples/photoz/policies"}
 
-// read returns what is in a folder, nil if there is none.
+var opts = ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
+
+// read returns what is in a folder.
 func read(t *testing.T, dir string) *bundles.Bundle {
 	t.Helper()
-	if _, err := os.Stat(dir); os.IsNotExist(err) {
-		return nil
-	}
-	b, err := bundles.ReadDir(dir, engine.ParserOptions())
+	b, err := bundles.ReadDir(dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func TestPolicies(t *testing.T) {
-	t.Parallel()
-	realm, tests := read(t, folders[0]), read(t, ".")
-	library, err := engine.Library()
+// library is the one that is embedded, under names that no realm's file has.
+func library(t *testing.T) map[string]*ast.Module {
+	t.Helper()
+	names, err := fs.Glob(policies.FS, "*.rego")
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := run(t, realm, tests.Tests, library)
-	for _, f := range results.Files {
-		if len(f.NotCovered) > 0 {
-			t.Errorf("%s: not covered: lines %v", f.File, f.NotCovered)
+	modules := make(map[string]*ast.Module)
+	for _, name := range names {
+		content, err := policies.FS.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if modules["policies/"+name], err = ast.ParseModuleWithOpts("policies/"+name, string(content), opts); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(results.Files) == 0 || results.Coverage != 100 {
-		t.Errorf("coverage of the library: got %v %%, want 100", results.Coverage)
+	return modules
+}
+
+// compiler is strict and checks annotations by the schemas of the contract.
+func compiler(t *testing.T) *ast.Compiler {
+	t.Helper()
+	schemas := ast.NewSchemaSet()
+	for _, name := range []string{"input-v1", "output-v1"} {
+		content, err := policies.FS.ReadFile(name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema any
+		if err := json.Unmarshal(content, &schema); err != nil {
+			t.Fatal(err)
+		}
+		schemas.Put(ast.SchemaRootRef.Append(ast.StringTerm(name)), schema)
+	}
+	return ast.NewCompiler().WithSchemas(schemas).WithUseTypeCheckAnnotations(true).WithStrict(true)
+}
+
+// The library passes its tests, which reach every line of it.
+func TestLibrary(t *testing.T) {
+	t.Parallel()
+	modules := library(t)
+	results := run(t, modules, read(t, folders[0]).Modules, read(t, ".").Tests, modules)
+	if len(results.Tests) < 80 {
+		t.Errorf("ran %d cases", len(results.Tests))
 	}
 }
 
-// The policies of the realms that come with the repository pass their own tests.
+// The policies of the realms that come with the repository pass their own.
 func TestRealms(t *testing.T) {
 	t.Parallel()
 	for _, dir := range folders {
-		if b := read(t, dir); b != nil && len(b.Tests) > 0 {
-			run(t, b, b.Tests, b.Modules)
+		if b := read(t, dir); len(b.Tests) > 0 {
+			run(t, library(t), b.Modules, b.Tests, b.Modules)
 		}
 	}
 }
 
-func run(t *testing.T, realm *bundles.Bundle, tests, cover map[string]*ast.Module) *bundles.Results {
+// run compiles strictly and runs tests; all lines of covered must be reached.
+func run(t *testing.T, library, realm, tests, covered map[string]*ast.Module) *bundles.Results {
 	t.Helper()
-	parts, err := engine.Assemble(engine.Source{Modules: realm.Modules, Data: realm.Data})
+	modules := maps.Clone(library)
+	maps.Copy(modules, realm)
+	results, err := bundles.Test(t.Context(), bundles.Suite{Compiler: compiler(t), Modules: modules, Tests: tests, Cover: covered})
 	if err != nil {
 		t.Fatal(err)
-	}
-	results, err := bundles.Test(t.Context(), bundles.Suite{
-		Compiler: parts.Compiler, Modules: parts.Modules, Tests: tests, Data: parts.Data, Cover: cover,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(results.Tests) == 0 {
-		t.Fatal("found no tests")
 	}
 	for _, r := range results.Tests {
 		if r.Failure != "" {
 			t.Errorf("%s:%d: %s: %s\n%s", r.File, r.Line, r.Name, r.Failure, r.Output)
 		}
 	}
+	for _, f := range results.Files {
+		if len(f.NotCovered) > 0 {
+			t.Errorf("%s: no test reaches lines %v", f.File, f.NotCovered)
+		}
+	}
+	if results.Coverage != 100 {
+		t.Errorf("coverage: got %v %%, want 100", results.Coverage)
+	}
 	return results
 }
 
-// All that is shipped compiles strictly, its annotations checked with the
-// schemas, and holds to the contract.
-func TestActivate(t *testing.T) {
+// A policy that misspells a member of the input does not compile.
+func TestSchemasAreChecked(t *testing.T) {
 	t.Parallel()
-	settings := uma.PolicySettings{Timeout: time.Second, Entrypoint: "data.uma.authz.decision"}
-	for _, dir := range folders {
-		b := read(t, dir)
-		if b == nil {
-			continue
-		}
-		e := engine.New(engine.Config{Now: time.Now})
-		if _, err := e.Activate(t.Context(), "realm", settings, engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}); err != nil {
-			t.Errorf("%s: %v", dir, err)
-		}
+	module, err := ast.ParseModuleWithOpts("typo.rego", `# METADATA
+# schemas:
+#   - input: schema["input-v1"]
+package uma.policies.typo
+
+grant contains "view" if input.resource.ownr == input.subject.id
+`, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := compiler(t)
+	c.Compile(map[string]*ast.Module{"typo.rego": module})
+	if !c.Failed() || !strings.Contains(c.Errors.Error(), "input.resource.ownr") {
+		t.Errorf("got %v", c.Errors)
 	}
 }
 
@@ -129,9 +162,6 @@ func regoFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
-		if os.IsNotExist(err) {
-			return fs.SkipDir
-		}
 		if err != nil || !strings.HasSuffix(name, ".rego") {
 			return err
 		}
