@@ -20,6 +20,8 @@ type applier struct {
 	steps   []func(tx *conn) error
 	changed bool
 
+	finished bool // the last step has run
+
 	realm   uma.Key                // from the first step on
 	servers map[string]*uma.Client // rows by client_id, from the steps of the clients on
 	owners  map[string]string      // subject ids by folded username, from the steps of the users on
@@ -52,14 +54,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	a.plan()
 	for done := 0; done < len(a.steps); {
 		batch := a.steps[done:min(done+applyBatch, len(a.steps))]
-		err := s.write(ctx, func(tx *conn) error {
-			for _, step := range batch {
-				if err := step(tx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := s.write(ctx, func(tx *conn) error { return a.run(tx, batch) })
 		if err != nil {
 			return &a.report, err
 		}
@@ -69,6 +64,22 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		}
 	}
 	return &a.report, nil
+}
+
+// run runs some of the steps. Once something has changed, the realm bears a mark
+// until the generation is raised, so that a change that is cut short is finished
+// by the next.
+func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
+	for _, step := range steps {
+		if err := step(tx); err != nil {
+			return err
+		}
+	}
+	if !a.changed || a.finished {
+		return nil
+	}
+	_, err := tx.exec(`UPDATE realm SET applying = 1 WHERE key = ?`, int64(a.realm))
+	return writing("realm", err)
 }
 
 func (a *applier) nameAll() {
@@ -144,8 +155,7 @@ func (a *applier) plan() {
 
 func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run) }
 
-// beginRealm makes the realm if it is new. A change of several batches leaves a
-// mark until its end, so that one that is cut short is finished by the next.
+// beginRealm makes the realm if it is new.
 func (a *applier) beginRealm(tx *conn) error {
 	text, err := settingsText(&a.Realm)
 	if err != nil {
@@ -154,11 +164,7 @@ func (a *applier) beginRealm(tx *conn) error {
 	r, _, err := realmRow(tx, a.Realm.Name)
 	if err == nil {
 		a.realm = r.Key
-		if len(a.steps) <= applyBatch {
-			return nil
-		}
-		_, err = tx.exec(`UPDATE realm SET applying = 1 WHERE key = ? AND applying = 0`, int64(r.Key))
-		return writing("realm", err)
+		return nil
 	}
 	if !errors.Is(err, uma.ErrNotFound) {
 		return err
@@ -172,6 +178,7 @@ func (a *applier) beginRealm(tx *conn) error {
 // finishRealm keeps the settings and the fingerprint, and raises the generation if
 // anything changed.
 func (a *applier) finishRealm(tx *conn) error {
+	a.finished = true
 	text, err := settingsText(&a.Realm)
 	if err != nil {
 		return writing("realm", err)

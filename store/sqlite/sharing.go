@@ -147,6 +147,10 @@ func filterRequests(columns string, server uma.Key, f uma.RequestFilter) (string
 	add(`q.resource_id`, string(f.Resource))
 	add(`q.owner`, f.Owner)
 	add(`q.requester`, f.Requester)
+	if f.After != "" {
+		where.WriteString(` AND q.id > ?`)
+		args = append(args, f.After)
+	}
 	if f.ScopeID != "" {
 		where.WriteString(` AND (+q.scope = ? OR +q.scope_id = ?)`)
 		args = append(args, f.ScopeID, f.ScopeID)

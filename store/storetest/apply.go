@@ -1,0 +1,321 @@
+package storetest
+
+import (
+	"fmt"
+
+	"example.com/umpire/uma"
+)
+
+// unchanged checks that applying c changes nothing: no row, no version, no
+// generation.
+func (e *env) unchanged(c *uma.RealmChange) {
+	e.t.Helper()
+	generation := e.generation()
+	alice := e.user(e.realm, "alice")
+	report := e.apply(c)
+	e.want("report", lines(report), []string(nil))
+	e.want("generation", e.generation(), generation)
+	e.want("alice", e.user(e.realm, "alice"), alice)
+}
+
+// raised checks that f raises the generations of the realm and of all realms.
+func (e *env) raised(what string, f func()) {
+	e.t.Helper()
+	all, realm := e.generation(), e.snapshot("photoz").Realm.Generation
+	f()
+	if got := e.generation(); got <= all {
+		e.t.Errorf("%s: got generation %d, want more than %d", what, got, all)
+	}
+	if got := e.snapshot("photoz").Realm.Generation; got <= realm {
+		e.t.Errorf("%s: got generation %d of the realm, want more than %d", what, got, realm)
+	}
+}
+
+var applyTests = map[string]func(e *env){
+	"twice_changes_nothing": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Realm = fullRealm("photoz")
+		c.Clients = append(c.Clients, fullClient("full", e.newID()))
+		c.Users = append(c.Users, &uma.User{ID: e.newID(), Username: "Zoë", Claims: map[string]any{"n": 1.5}})
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view", "delete")}
+		c.Resources[0].Attributes = map[string][]string{"a": {"b"}}
+		c.Resources[0].URIs = []string{"/album/{id}"}
+		report := e.apply(c)
+		e.want("what is new", len(report.Created), 4)
+		e.unchanged(c)
+	},
+
+	"ids_are_for_what_is_new": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		first := c.Resources[0].ID
+		again := e.realmFile("photoz")
+		again.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.unchanged(again)
+		e.want("UUID of the client", e.snapshot("photoz").Clients["api"].UUID, e.apiUUID)
+		e.want("id of the user", e.user(e.realm, "alice").ID, e.alice)
+		if e.get(e.api, first) == nil || e.get(e.api, again.Resources[0].ID) != nil {
+			e.t.Error("the resource has another id")
+		}
+	},
+
+	"every_change_raises_the_generation": func(e *env) {
+		c := e.realmFile("photoz")
+		steps := map[string]func(){
+			"realm":    func() { c.Realm.SigningAlg = "EdDSA" },
+			"client":   func() { c.Clients[0].Secret = []byte("other") },
+			"user":     func() { c.Users[0].Groups = []string{"/friends"} },
+			"password": func() { c.Users[0].Password = "other" },
+			"scope":    func() { c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}} },
+			"resource": func() { c.Resources = append(c.Resources, e.fileResource("Album", "alice")) },
+		}
+		for what, change := range steps {
+			change()
+			e.raised(what, func() { e.apply(c) })
+			e.unchanged(c)
+		}
+	},
+
+	"fingerprint_alone_raises_nothing": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Fingerprint = []byte("other")
+		e.unchanged(c)
+		got, err := e.s.RealmFingerprint(e.t.Context(), "photoz")
+		e.must(err)
+		e.want("fingerprint", string(got), "other")
+	},
+
+	"user_version_follows_what_a_decision_sees": func(e *env) {
+		c := e.realmFile("photoz")
+		before := e.user(e.realm, "alice").Version
+		c.Users[0].Password = "other"
+		e.apply(c)
+		got := e.user(e.realm, "alice")
+		e.want("password", got.Password, "other")
+		e.want("version after a new password", got.Version, before)
+		for what, change := range map[string]func(u *uma.User){
+			"username":     func(u *uma.User) { u.Username = "Alice" },
+			"enabled":      func(u *uma.User) { u.Enabled = false },
+			"roles":        func(u *uma.User) { u.Roles = nil },
+			"client roles": func(u *uma.User) { u.ClientRoles = map[string][]string{"api": {"admin"}} },
+			"groups":       func(u *uma.User) { u.Groups = []string{"/friends"} },
+			"claims":       func(u *uma.User) { u.Claims = map[string]any{"a": "b"} },
+		} {
+			version := e.user(e.realm, "alice").Version
+			change(c.Users[0])
+			e.apply(c)
+			if got := e.user(e.realm, "alice").Version; got <= version {
+				e.t.Errorf("%s: got version %d, want more than %d", what, got, version)
+			}
+		}
+		e.want("version of bob", e.user(e.realm, "bob").Version, before+1)
+	},
+
+	"users_are_known_without_case": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Users[0].Username = "ALICE"
+		report := e.apply(c)
+		e.want("updated", report.Updated, []string{"user ALICE"})
+		got := e.user(e.realm, "alice")
+		e.want("name", got.Username, "ALICE")
+		e.want("id", got.ID, e.alice)
+	},
+
+	"resource_is_what_the_file_says": func(e *env) {
+		c := e.realmFile("photoz")
+		res := e.fileResource("Album", "alice", "view", "delete")
+		res.DisplayName, res.IconURI = "The album", "/icon"
+		res.URIs, res.Attributes = []string{"/album/1"}, map[string][]string{"a": {"b"}}
+		c.Resources = []uma.ResourceChange{res}
+		e.apply(c)
+		got := e.get(e.api, res.ID)
+		want := res.Resource
+		want.Server, want.Owner, want.Origin = e.api, e.alice, uma.FromFile
+		want.Key, want.Version = got.Key, got.Version
+		e.full(want)
+		e.want("resource", *got, want)
+		e.reading(func(v uma.View) {
+			rows, err := v.KnownScopes(e.t.Context(), e.api, []uma.Scope{"view"})
+			e.must(err)
+			e.want("scope", rows, []uma.ScopeRow{{ID: res.ScopeIDs[0], Name: "view"}})
+		})
+	},
+
+	"resource_without_owner_is_the_servers_own": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "")}
+		e.apply(c)
+		e.want("owner", e.get(e.api, c.Resources[0].ID).Owner, e.apiUUID)
+	},
+
+	"resource_is_known_by_its_id": func(e *env) {
+		c := e.realmFile("photoz")
+		res := e.fileResource("Album", "alice", "view")
+		res.GeneratedID = false
+		c.Resources = []uma.ResourceChange{res}
+		e.apply(c)
+		c.Resources[0].Name, c.Resources[0].OwnerName = "Renamed", "bob"
+		report := e.apply(c)
+		e.want("updated", report.Updated, []string{"resource Renamed"})
+		got := e.get(e.api, res.ID)
+		e.want("name and owner", []string{got.Name, got.Owner}, []string{"Renamed", e.bob})
+		e.unchanged(c)
+	},
+
+	"resources_may_swap_their_names": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("A", "alice", "view"), e.fileResource("B", "alice", "view")}
+		c.Resources[0].GeneratedID, c.Resources[1].GeneratedID = false, false
+		e.apply(c)
+		c.Resources[0].Name, c.Resources[1].Name = "B", "A"
+		e.apply(c)
+		e.want("first", e.get(e.api, c.Resources[0].ID).Name, "B")
+		e.want("second", e.get(e.api, c.Resources[1].ID).Name, "A")
+		e.unchanged(c)
+	},
+
+	"an_id_says_more_than_a_name": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("A", "alice", "view")}
+		c.Resources[0].GeneratedID = false
+		e.apply(c)
+		c.Resources[0].Name = "B"
+		c.Resources = append([]uma.ResourceChange{e.fileResource("A", "alice", "view")}, c.Resources...)
+		e.apply(c)
+		e.want("the one with the id", e.get(e.api, c.Resources[1].ID).Name, "B")
+		e.want("the new one", e.get(e.api, c.Resources[0].ID).Name, "A")
+		e.unchanged(c)
+	},
+
+	"what_the_file_no_longer_names_is_removed": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		left := e.realmFile("photoz")
+		left.Clients, left.Users = left.Clients[:1], left.Users[:1]
+		var report *uma.RealmReport
+		e.raised("removal", func() { report = e.apply(left) })
+		wantSet(e, "removed", report.Removed, "client second", "client web", "user bob", "resource Album", "scope download of api")
+		e.want("clients", len(e.snapshot("photoz").Clients), 1)
+		if e.get(e.api, c.Resources[0].ID) != nil {
+			e.t.Error("the resource is still there")
+		}
+		e.reading(func(v uma.View) {
+			_, err := v.UserByName(e.t.Context(), e.realm, "bob")
+			e.wantErr("bob", err, uma.ErrNotFound)
+			rows, err := v.KnownScopes(e.t.Context(), e.api, []uma.Scope{"download"})
+			e.must(err)
+			e.want("scopes", len(rows), 0)
+		})
+		e.unchanged(left)
+		e.want("clients of another realm", len(e.snapshot("elsewhere").Clients), 3)
+	},
+
+	"what_came_over_the_api_stays": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		e.unchanged(e.realmFile("photoz"))
+		if e.get(e.api, r.ID) == nil {
+			e.t.Error("the resource is gone")
+		}
+	},
+
+	"adoption_keeps_shares": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		q := e.share(r, e.bob, "view")
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view", "delete")}
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "view"}}}
+		report := e.apply(c)
+		wantSet(e, "adopted", report.Adopted, "resource Album", "scope view of api")
+		got := e.get(e.api, r.ID)
+		e.want("origin", got.Origin, uma.FromFile)
+		e.want("scopes", got.Scopes, []uma.Scope{"view", "delete"})
+		e.want("key", got.Key, r.Key)
+		if e.getRequest(q.ID) == nil {
+			e.t.Error("the share is gone")
+		}
+		e.unchanged(c)
+	},
+
+	"drift_is_reset_and_listed": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		r := *e.get(e.api, c.Resources[0].ID)
+		r.Scopes, r.DisplayName = []uma.Scope{"view", "delete"}, "changed"
+		e.must(e.s.ReplaceResource(e.t.Context(), &r, e.newID))
+		e.want("origin of what drifted", e.get(e.api, r.ID).Origin, uma.FromFile)
+		report := e.apply(c)
+		e.want("drifted", report.Drifted, []string{"resource Album"})
+		e.want("updated", report.Updated, []string(nil))
+		e.want("scopes", e.get(e.api, r.ID).Scopes, []uma.Scope{"view"})
+		e.unchanged(c)
+		c.Resources[0].DisplayName = "by the file"
+		report = e.apply(c)
+		e.want("drifted, when the file changed", report.Drifted, []string(nil))
+		e.want("updated, when the file changed", report.Updated, []string{"resource Album"})
+	},
+
+	"what_drifted_back_is_no_drift": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		r := *e.get(e.api, c.Resources[0].ID)
+		for _, name := range []string{"Renamed", "Album"} {
+			r.Name = name
+			e.must(e.s.ReplaceResource(e.t.Context(), &r, e.newID))
+		}
+		e.unchanged(c)
+		c.Resources[0].Type = "other"
+		e.want("drifted", e.apply(c).Drifted, []string(nil))
+	},
+
+	"what_was_deleted_over_the_api_is_made_again": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		e.must(e.s.DeleteResource(e.t.Context(), e.api, c.Resources[0].ID))
+		e.want("created", e.apply(c).Created, []string{"resource Album"})
+	},
+
+	"a_name_that_is_taken": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		c.Resources[0].GeneratedID = false
+		e.apply(c)
+		e.create(e.resource("Taken", "view"))
+		c.Resources[0].Name = "Taken"
+		_, err := e.s.ApplyRealm(e.t.Context(), c)
+		e.wantErr("apply", err, uma.ErrConflict)
+		e.want("name", e.get(e.api, c.Resources[0].ID).Name, "Album")
+	},
+
+	"big_changes_report_progress_and_raise_the_generation_once": func(e *env) {
+		c := e.realmFile("photoz")
+		for i := range 1200 {
+			c.Resources = append(c.Resources, e.fileResource(fmt.Sprintf("Album %04d", i), "alice", "view"))
+		}
+		before := e.snapshot("photoz").Realm.Generation
+		last, calls := 0, 0
+		c.Progress = func(done, total int) {
+			calls++
+			if done <= last || done > total {
+				e.t.Errorf("progress went from %d to %d of %d", last, done, total)
+			}
+			last = done
+			if got := e.snapshot("photoz").Realm.Generation; done < total && got != before {
+				e.t.Errorf("the generation was raised at %d of %d", done, total)
+			}
+		}
+		e.want("created", len(e.apply(c).Created), 1200)
+		if calls < 3 {
+			e.t.Errorf("got %d calls of Progress, want several", calls)
+		}
+		e.want("generation", e.snapshot("photoz").Realm.Generation, before+1)
+		c.Progress = nil
+		e.unchanged(c)
+	},
+}

@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// record is one with no field at its zero value but for the sequence number.
+func (e *env) record(id string) uma.Record {
+	return uma.Record{
+		ID: id, Batch: "batch", Realm: "photoz", Time: now, Kind: "rpt", Outcome: "granted", Subject: "alice", Client: "web",
+		Server: "api", Resource: "r", Revision: "sha256:abc", Rules: []string{"team/rule", "other"},
+		Event: []byte(`{"decision_id":"` + id + `"}`),
+	}
+}
+
+// keep commits records, one settlement for each.
+func (e *env) keep(records ...uma.Record) {
+	e.t.Helper()
+	for _, r := range records {
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: []uma.Record{r}}))
+	}
+}
+
+func (e *env) decisions(f uma.DecisionFilter, limit int) (ids []string) {
+	e.t.Helper()
+	found, err := e.s.FindDecisions(e.t.Context(), f, limit)
+	e.must(err)
+	for _, r := range found {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+var decisionTests = map[string]func(e *env){
+	"round_trip": func(e *env) {
+		want := e.record("d")
+		e.keep(want)
+		got, err := e.s.Decision(e.t.Context(), "d")
+		e.must(err)
+		want.Seq, want.Time = got.Seq, kept(want.Time)
+		e.full(want)
+		e.want("by id", *got, want)
+		found, err := e.s.FindDecisions(e.t.Context(), uma.DecisionFilter{}, 10)
+		e.must(err)
+		e.want("found", found, []uma.Record{want})
+		after, err := e.s.DecisionsAfter(e.t.Context(), 0, 10)
+		e.must(err)
+		e.want("after", after, []uma.Record{want})
+	},
+
+	"unknown": func(e *env) {
+		e.keep(e.record("d"))
+		for _, id := range []string{"", "D", "unknown"} {
+			_, err := e.s.Decision(e.t.Context(), id)
+			e.wantErr("decision "+id, err, uma.ErrNotFound)
+		}
+	},
+
+	"without_rules_and_event": func(e *env) {
+		want := uma.Record{ID: "d", Event: []byte("{}")}
+		e.keep(want)
+		got, err := e.s.Decision(e.t.Context(), "d")
+		e.must(err)
+		want.Seq = got.Seq
+		e.want("record", *got, want)
+	},
+
+	"are_numbered_in_order": func(e *env) {
+		last, err := e.s.LastDecision(e.t.Context())
+		e.must(err)
+		e.want("last of none", last, int64(0))
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now,
+			Records: []uma.Record{e.record("a"), e.record("b")}}))
+		e.keep(e.record("c"))
+		all, err := e.s.DecisionsAfter(e.t.Context(), 0, 10)
+		e.must(err)
+		var ids []string
+		for i, r := range all {
+			ids = append(ids, r.ID)
+			if i > 0 && r.Seq <= all[i-1].Seq {
+				e.t.Errorf("%s has number %d after %d", r.ID, r.Seq, all[i-1].Seq)
+			}
+		}
+		e.want("order", ids, []string{"a", "b", "c"})
+		last, err = e.s.LastDecision(e.t.Context())
+		e.must(err)
+		e.want("last", last, all[2].Seq)
+		one, err := e.s.DecisionsAfter(e.t.Context(), all[0].Seq, 1)
+		e.must(err)
+		e.want("after the first", one[0].ID, "b")
+		none, err := e.s.DecisionsAfter(e.t.Context(), last, 10)
+		e.must(err)
+		e.want("after the last", len(none), 0)
+	},
+
+	"found_by_every_filter": func(e *env) {
+		var base []string
+		for i := range 6 {
+			r := e.record(fmt.Sprint("d", i))
+			r.Time = now.Add(time.Duration(i) * time.Minute)
+			e.keep(r)
+			base = append([]string{r.ID}, base...)
+		}
+		odd := map[string]func(r *uma.Record){
+			"realm":    func(r *uma.Record) { r.Realm = "elsewhere" },
+			"subject":  func(r *uma.Record) { r.Subject = "bob" },
+			"client":   func(r *uma.Record) { r.Client = "other" },
+			"outcome":  func(r *uma.Record) { r.Outcome = "denied" },
+			"resource": func(r *uma.Record) { r.Resource = "q" },
+		}
+		for what, change := range odd {
+			r := e.record("odd " + what)
+			r.Time = now.Add(time.Hour)
+			change(&r)
+			e.keep(r)
+		}
+		same := uma.DecisionFilter{Realm: "photoz", Subject: "alice", Client: "web", Outcome: "granted", Resource: "r"}
+		e.want("all keys", e.decisions(same, 100), base)
+		e.want("a page", e.decisions(same, 2), base[:2])
+		third, err := e.s.Decision(e.t.Context(), base[2])
+		e.must(err)
+		next := same
+		next.Before = third.Seq
+		e.want("the next page", e.decisions(next, 2), base[3:5])
+		for what, f := range map[string]uma.DecisionFilter{
+			"realm": {Realm: "elsewhere"}, "subject": {Subject: "bob"}, "client": {Client: "other"},
+			"outcome": {Outcome: "denied"}, "resource": {Resource: "q"},
+		} {
+			e.want("by "+what, e.decisions(f, 100), []string{"odd " + what})
+		}
+		e.want("number of all", len(e.decisions(uma.DecisionFilter{}, 100)), 11)
+		e.want("in another case", e.decisions(uma.DecisionFilter{Subject: "Alice"}, 100), []string(nil))
+	},
+
+	"found_by_time": func(e *env) {
+		at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+		// Requests do not end in the order in which they began.
+		for i, minutes := range []int{0, 2, 1, 3, 5, 4} {
+			r := e.record(fmt.Sprint("d", minutes))
+			r.Time = at(minutes)
+			if i%2 == 0 {
+				r.Subject = "bob"
+			}
+			e.keep(r)
+		}
+		for what, tc := range map[string]struct {
+			f    uma.DecisionFilter
+			want []string
+		}{
+			"since":           {uma.DecisionFilter{Since: at(2)}, []string{"d4", "d5", "d3", "d2"}},
+			"until":           {uma.DecisionFilter{Until: at(2)}, []string{"d1", "d0"}},
+			"both":            {uma.DecisionFilter{Since: at(1), Until: at(5)}, []string{"d4", "d3", "d1", "d2"}},
+			"none":            {uma.DecisionFilter{Since: at(6)}, nil},
+			"empty":           {uma.DecisionFilter{Since: at(2), Until: at(2)}, nil},
+			"since, by party": {uma.DecisionFilter{Since: at(1), Subject: "bob"}, []string{"d5", "d1"}},
+		} {
+			if got := e.decisions(tc.f, 100); !slices.Equal(got, tc.want) {
+				e.t.Errorf("%s: got %v, want %v", what, got, tc.want)
+			}
+		}
+	},
+
+	"revision_round_trip": func(e *env) {
+		want := &uma.Revision{Hash: "sha256:abc", Realm: "photoz", Sources: map[string]string{"a.rego": "package a\n"}, Since: now}
+		e.full(*want)
+		e.must(e.s.SaveRevision(e.t.Context(), want))
+		again := *want
+		again.Sources, again.Since = map[string]string{"b.rego": "package b\n"}, now.Add(time.Hour)
+		e.must(e.s.SaveRevision(e.t.Context(), &again))
+		got, err := e.s.Revision(e.t.Context(), want.Hash)
+		e.must(err)
+		want.Since = kept(want.Since)
+		e.want("revision", got, want)
+		_, err = e.s.Revision(e.t.Context(), "sha256:other")
+		e.wantErr("unknown", err, uma.ErrNotFound)
+	},
+}

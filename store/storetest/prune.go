@@ -1,0 +1,252 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// without returns the realm file with some of its rows left out.
+func (e *env) without(what string) *uma.RealmChange {
+	c := e.realmFile("photoz")
+	switch what {
+	case "client api":
+		c.Clients = slices.Delete(c.Clients, 0, 1)
+	case "user alice":
+		c.Users = slices.Delete(c.Users, 0, 1)
+	case "user bob":
+		c.Users = slices.Delete(c.Users, 1, 2)
+	}
+	return c
+}
+
+// A hanger is something that hangs on a row that a realm file drops.
+type hanger struct {
+	what  string // the row
+	base  func(e *env, c *uma.RealmChange)
+	hang  func(e *env)
+	stays bool // rather than be disabled, with Lenient
+}
+
+var hangers = map[string]hanger{
+	"resource on client": {what: "client api",
+		hang: func(e *env) { e.create(e.resource("Album", "view")) }},
+	"request on client": {what: "client api",
+		hang: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
+	"session on client": {what: "client api",
+		hang: func(e *env) { e.startSession("s", "handle") }},
+	"resource on user": {what: "user alice",
+		hang: func(e *env) { e.create(e.resource("Album", "view")) }},
+	"request of user": {what: "user bob",
+		hang: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
+	"session of user": {what: "user alice",
+		hang: func(e *env) { e.startSession("s", "handle") }},
+	"request on resource": {what: "resource File album", stays: true,
+		base: func(e *env, c *uma.RealmChange) {
+			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
+		},
+		hang: func(e *env) { e.share(e.byName(e.alice, "File album"), e.bob, "view") }},
+	"resource on scope": {what: "scope download of api", stays: true,
+		base: func(e *env, c *uma.RealmChange) {
+			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		},
+		hang: func(e *env) { e.create(e.resource("Album", "view", "download")) }},
+	"request on scope": {what: "scope download of api", stays: true,
+		base: func(e *env, c *uma.RealmChange) {
+			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		},
+		hang: func(e *env) { e.share(e.create(e.resource("Album", "download")), e.bob, "download") }},
+}
+
+// byName reads a resource of api.
+func (e *env) byName(owner, name string) (r *uma.Resource) {
+	e.t.Helper()
+	e.reading(func(v uma.View) {
+		var err error
+		r, err = v.ResourceByName(e.t.Context(), e.api, owner, name)
+		e.must(err)
+	})
+	return r
+}
+
+// prepare applies a file with the row in it and hangs something on that; what
+// returns is the file without.
+func (h hanger) prepare(e *env) *uma.RealmChange {
+	if h.base != nil {
+		c := e.realmFile("photoz")
+		h.base(e, c)
+		e.apply(c)
+	}
+	h.hang(e)
+	return e.without(h.what)
+}
+
+var pruneTests = withHangers(map[string]func(e *env){
+	"decision_records_stay": func(e *env) {
+		r := e.record("d")
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: []uma.Record{r}}))
+		c := e.without("client api")
+		c.Prune = true
+		e.apply(c)
+		_, err := e.s.Decision(e.t.Context(), "d")
+		e.must(err)
+	},
+
+	"of_a_client_takes_all_it_has": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		q := e.share(r, e.bob, "view")
+		c := e.without("client api")
+		c.Prune = true
+		report := e.apply(c)
+		wantSet(e, "removed", report.Removed, "client api", "resource Album")
+		if e.get(e.api, r.ID) != nil || e.getRequest(q.ID) != nil {
+			e.t.Error("something of the client is left")
+		}
+		e.reading(func(v uma.View) {
+			_, err := v.Scope(e.t.Context(), e.api, "view")
+			e.wantErr("scope", err, uma.ErrNotFound)
+		})
+		c.Prune = false
+		e.unchanged(c)
+	},
+
+	"of_a_user_takes_all_that_is_theirs": func(e *env) {
+		own := e.create(e.resource("Album", "view"))
+		q := e.share(own, e.bob, "view")
+		theirs := e.resource("Album", "view")
+		theirs.Owner = e.bob
+		e.create(theirs)
+		asked := e.share(theirs, e.alice, "view")
+		e.startSession("s", "handle")
+		c := e.without("user alice")
+		c.Prune = true
+		report := e.apply(c)
+		wantSet(e, "removed", report.Removed, "user alice", "resource Album")
+		if e.get(e.api, own.ID) != nil || e.getRequest(q.ID) != nil || e.getRequest(asked.ID) != nil {
+			e.t.Error("something of the user is left")
+		}
+		if e.get(e.api, theirs.ID) == nil {
+			e.t.Error("another's resource is gone")
+		}
+		e.reading(func(v uma.View) {
+			_, _, err := v.TokenState(e.t.Context(), e.realm, "jti", "s")
+			e.wantErr("session", err, uma.ErrNotFound)
+		})
+	},
+
+	"of_a_scope_takes_it_from_resources": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		e.apply(c)
+		r := e.create(e.resource("Album", "view", "download"))
+		gone, left := e.share(r, e.bob, "download"), e.share(r, e.bob, "view")
+		c = e.realmFile("photoz")
+		c.Prune = true
+		e.want("removed", e.apply(c).Removed, []string{"scope download of api"})
+		got := e.get(e.api, r.ID)
+		e.want("scopes", got.Scopes, []uma.Scope{"view"})
+		if got.Version <= r.Version {
+			e.t.Errorf("got version %d, want more than %d", got.Version, r.Version)
+		}
+		if e.getRequest(gone.ID) != nil || e.getRequest(left.ID) == nil {
+			e.t.Error("the wrong requests are gone")
+		}
+	},
+
+	"an_ended_session_holds_nobody": func(e *env) {
+		e.startSession("s", "handle")
+		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
+		e.want("removed", e.apply(e.without("user alice")).Removed, []string{"user alice"})
+	},
+
+	"an_expired_session_holds_nobody": func(e *env) {
+		e.startSession("s", "handle")
+		c := e.without("user alice")
+		c.Now = now.Add(24 * time.Hour)
+		e.want("removed", e.apply(c).Removed, []string{"user alice"})
+	},
+
+	"a_scope_that_a_file_resource_names_stays": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "view"}}}
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		c.Scopes = nil
+		e.unchanged(c)
+	},
+})
+
+// withHangers adds what is promised of each thing that hangs on a row.
+func withHangers(tests map[string]func(e *env)) map[string]func(e *env) {
+	for name, h := range hangers {
+		tests["needed_for_"+name] = h.refuses
+		tests["lenient_with_"+name] = h.lenient
+		tests["takes_"+name] = h.prune
+	}
+	return tests
+}
+
+func (h hanger) refuses(e *env) {
+	c := h.prepare(e)
+	c.Fingerprint = []byte("another")
+	c.Clients = append(c.Clients, &uma.Client{ID: "new", UUID: e.newID()})
+	generation, before := e.generation(), e.snapshot("photoz")
+	report, err := e.s.ApplyRealm(e.t.Context(), c)
+	e.wantErr("apply", err, uma.ErrPrune)
+	e.want("kept", report.Kept, []string{h.what})
+	e.want("all lines", lines(report), []string{h.what})
+	e.want("generation", e.generation(), generation)
+	e.want("realm", e.snapshot("photoz"), before)
+	fingerprint, err := e.s.RealmFingerprint(e.t.Context(), "photoz")
+	e.must(err)
+	e.want("fingerprint", string(fingerprint), "fingerprint of photoz")
+}
+
+func (h hanger) lenient(e *env) {
+	c := h.prepare(e)
+	c.Lenient = true
+	report := e.apply(c)
+	if h.stays {
+		e.want("kept", report.Kept, []string{h.what})
+		e.want("all lines", lines(report), []string{h.what})
+		e.unchangedBut(c, h.what)
+		return
+	}
+	e.want("disabled", report.Disabled, []string{h.what})
+	e.want("all lines", lines(report), []string{h.what})
+	switch h.what {
+	case "client api":
+		e.want("enabled", e.snapshot("photoz").Clients["api"].Enabled, false)
+	case "user alice":
+		e.want("enabled", e.user(e.realm, "alice").Enabled, false)
+	case "user bob":
+		e.want("enabled", e.user(e.realm, "bob").Enabled, false)
+	}
+	e.unchangedBut(c, h.what)
+	back := e.realmFile("photoz")
+	e.want("enabled again", e.apply(back).Updated, []string{h.what})
+}
+
+// unchangedBut is unchanged, with a line for what stays.
+func (e *env) unchangedBut(c *uma.RealmChange, stays string) {
+	e.t.Helper()
+	generation := e.generation()
+	report := e.apply(c)
+	e.want("all lines, the second time", lines(report), []string{stays})
+	e.want("kept, the second time", report.Kept, []string{stays})
+	e.want("generation", e.generation(), generation)
+}
+
+func (h hanger) prune(e *env) {
+	c := h.prepare(e)
+	c.Prune = true
+	report := e.apply(c)
+	if !slices.Contains(report.Removed, h.what) {
+		e.t.Errorf("removed %q, want %q among them", report.Removed, h.what)
+	}
+	c.Prune = false
+	generation := e.generation()
+	e.want("all lines, the second time", lines(e.apply(c)), []string(nil))
+	e.want("generation", e.generation(), generation)
+}

@@ -1,0 +1,220 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+const (
+	racers = 8
+	rounds = 50
+)
+
+// race lets racers start together, in many short rounds: one is often over before
+// the second racer has come to the store. In every round exactly one must win; the
+// others get loss.
+func (e *env) race(loss error, prepare func(round int), run func(round, racer int) error) {
+	e.t.Helper()
+	for round := range rounds {
+		prepare(round)
+		var won atomic.Int32
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for racer := range racers {
+			wg.Go(func() {
+				<-start
+				switch err := run(round, racer); {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, loss):
+					e.t.Errorf("round %d: got error %v, want %v", round, err, loss)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if n := won.Load(); n != 1 {
+			e.t.Fatalf("round %d: %d of %d won", round, n, racers)
+		}
+	}
+}
+
+var raceTests = map[string]func(e *env){
+	"ticket_is_spent_once": func(e *env) {
+		e.race(uma.ErrSpent, func(round int) {
+			e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket(fmt.Sprint("t", round))))
+		}, func(round, racer int) error {
+			return e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Ticket: uma.Digest(fmt.Sprint("t", round)),
+				Records: []uma.Record{e.record(fmt.Sprint("d", round, "-", racer))}})
+		})
+		e.want("records", len(e.decisions(uma.DecisionFilter{}, rounds*racers)), rounds)
+	},
+
+	"refresh_token_is_rotated_once": func(e *env) {
+		name := func(round int) string { return fmt.Sprint("s", round) }
+		e.race(uma.ErrSpent, func(round int) {
+			e.startSession(name(round), name(round))
+		}, func(round, racer int) error {
+			next := e.refreshToken(name(round), fmt.Sprint(name(round), "-", racer))
+			return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(name(round)), next, nil, now)
+		})
+		for round := range rounds {
+			if _, s := e.state("jti", name(round)); !s.Ended {
+				e.t.Errorf("round %d: the losers did not end the session", round)
+			}
+		}
+	},
+
+	"resource_name_is_taken_once": func(e *env) {
+		e.race(uma.ErrConflict, func(int) {}, func(round, racer int) error {
+			return e.s.CreateResource(e.t.Context(), e.resource(fmt.Sprint("Album", round), "view"), e.newID)
+		})
+		e.want("resources", len(e.find(e.api, uma.ResourceFilter{}, 0, -1)), rounds)
+	},
+
+	"request_is_kept_once": func(e *env) {
+		var r *uma.Resource
+		e.race(uma.ErrConflict, func(round int) {
+			r = e.create(e.resource(fmt.Sprint("Album", round), "view"))
+		}, func(round, racer int) error {
+			return e.s.CreateRequest(e.t.Context(), e.request(r, e.bob, "view"))
+		})
+		_, count := e.findRequests(e.api, uma.RequestFilter{}, 0, -1)
+		e.want("requests", count, rounds)
+	},
+
+	"submitted_request_is_kept_once": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		var wg sync.WaitGroup
+		for range racers {
+			wg.Go(func() {
+				st := &uma.Settlement{Realm: e.realm, Now: now, Requests: []uma.Request{*e.request(r, e.bob, "view")}}
+				if err := e.s.Commit(e.t.Context(), st); err != nil {
+					e.t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		_, count := e.findRequests(e.api, uma.RequestFilter{}, 0, -1)
+		e.want("requests", count, 1)
+	},
+
+	"share_is_withdrawn_before_or_after_a_grant": func(e *env) {
+		for round := range rounds {
+			r := e.create(e.resource(fmt.Sprint("Album", round), "view"))
+			q := e.share(r, e.bob, "view")
+			st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt(fmt.Sprint("jti", round)),
+				RestsOn: &uma.Rests{Generation: e.snapshot("photoz").Realm.Generation, Shares: map[uma.Key]int64{q.Key: q.Version}}}
+			var wg sync.WaitGroup
+			var withdrawn atomic.Bool
+			wg.Go(func() {
+				if err := e.s.DecideRequest(e.t.Context(), e.api, q.ID, false, now); err != nil {
+					e.t.Error(err)
+				}
+				withdrawn.Store(true)
+			})
+			wg.Go(func() {
+				late := withdrawn.Load()
+				err := e.s.Commit(e.t.Context(), st)
+				if late && !errors.Is(err, uma.ErrMoved) {
+					e.t.Errorf("round %d: a grant after the withdrawal: %v", round, err)
+				}
+				if err != nil && !errors.Is(err, uma.ErrMoved) {
+					e.t.Error(err)
+				}
+			})
+			wg.Wait()
+		}
+	},
+
+	"sealed_secret_is_the_first": func(e *env) {
+		for round := range rounds {
+			name := fmt.Sprint("secret", round)
+			got := make([][]byte, racers)
+			start := make(chan struct{})
+			var wg sync.WaitGroup
+			for racer := range racers {
+				wg.Go(func() {
+					<-start
+					var err error
+					if got[racer], err = e.s.PutSealed(e.t.Context(), name, []byte{byte(racer)}); err != nil {
+						e.t.Error(err)
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+			for _, value := range got[1:] {
+				if !bytes.Equal(value, got[0]) {
+					e.t.Fatalf("round %d: got %v", round, got)
+				}
+			}
+		}
+	},
+
+	"first_key_is_added_once": func(e *env) {
+		for round := range rounds {
+			alg := fmt.Sprint("alg", round)
+			start := make(chan struct{})
+			var wg sync.WaitGroup
+			for range racers {
+				wg.Go(func() {
+					<-start
+					if err := e.s.AddKey(e.t.Context(), "photoz", e.signingKey(alg), time.Time{}); err != nil {
+						e.t.Error(err)
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+		}
+		active, published := e.kids(now)
+		e.want("active and published keys", []int{len(active), len(published)}, []int{rounds, 0})
+	},
+
+	"writes_happen_whole_or_not_at_all": func(e *env) {
+		// More writers than most queues hold, half of which fail after they have
+		// written: each must be told what became of its own write.
+		const writers = 3000
+		e.create(e.resource("Taken"))
+		results := make([]error, writers)
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				name := fmt.Sprint("Album", i)
+				if i%2 == 0 {
+					name = "Taken"
+				}
+				r := e.resource(name, uma.Scope(fmt.Sprint("scope", i)))
+				results[i] = e.s.CreateResource(e.t.Context(), r, e.newID)
+			})
+		}
+		wg.Wait()
+		there := map[string]bool{}
+		for _, name := range e.find(e.api, uma.ResourceFilter{}, 0, -1) {
+			there[name] = true
+		}
+		for i, err := range results {
+			if err != nil && !errors.Is(err, uma.ErrBusy) && !errors.Is(err, uma.ErrConflict) {
+				e.t.Fatal(err)
+			}
+			if got := there[fmt.Sprint("Album", i)]; got != (err == nil) {
+				e.t.Errorf("write %d: got error %v, but the resource is there: %v", i, err, got)
+			}
+		}
+		e.reading(func(v uma.View) {
+			for i, err := range results {
+				_, missing := v.Scope(e.t.Context(), e.api, fmt.Sprint("scope", i))
+				if (missing == nil) != (err == nil) {
+					e.t.Errorf("write %d: got error %v, but of its scope %v", i, err, missing)
+				}
+			}
+		})
+	},
+}

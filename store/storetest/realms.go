@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// fullRealm is a realm with no setting at its zero value.
+func fullRealm(name string) uma.Realm {
+	return uma.Realm{
+		Name: name, Enabled: true, Profile: "keycloak",
+		Lifetimes: uma.Lifetimes{Access: time.Minute, RPT: 2 * time.Minute, Refresh: time.Hour, Session: 10 * time.Hour,
+			Ticket: 2 * time.Second, PCT: 24 * time.Hour},
+		SigningAlg: "RS256", TicketReuse: true,
+		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
+			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision"},
+		Issuers: []uma.TrustedIssuer{{Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
+			JWKS: []byte(`{"keys":[]}`), Audiences: []string{"api"}, Accept: []string{"id_token"}}},
+	}
+}
+
+func fullClient(id, uuid string) *uma.Client {
+	return &uma.Client{
+		ID: id, UUID: uuid, Secret: []byte{0, 1, 255}, Enabled: true, Public: true, ResourceServer: true,
+		ServiceAccount: true, PasswordGrant: true, Roles: []string{"a"}, ClientRoles: map[string][]string{"api": {"b"}},
+		Groups: []string{"/c"}, Claims: map[string]any{"d": "e"}, WebOrigins: []string{"http://localhost:3000"},
+		ClaimsRedirectURIs: []string{"http://localhost:3000/claims"}, Scopes: []uma.Scope{"download"},
+	}
+}
+
+func (e *env) signingKey(alg string) uma.SigningKey {
+	return uma.SigningKey{KID: e.newID(), Alg: alg, Public: []byte("public"), Sealed: []byte("sealed"), Created: now, Active: true}
+}
+
+// kids are the keys of a snapshot at a time: those that sign, and those that only
+// are published.
+func (e *env) kids(at time.Time) (active, published []string) {
+	e.t.Helper()
+	s, err := e.s.Snapshot(e.t.Context(), "photoz", at)
+	e.must(err)
+	for _, k := range s.Keys {
+		if k.Active {
+			active = append(active, k.KID)
+		} else {
+			published = append(published, k.KID)
+		}
+	}
+	return active, published
+}
+
+var realmTests = map[string]func(e *env){
+	"round_trip": func(e *env) {
+		c := e.realmFile("full")
+		c.Realm = fullRealm("full")
+		client := fullClient("client", e.newID())
+		c.Clients = []*uma.Client{client}
+		e.apply(c)
+		got := e.snapshot("full")
+		want := c.Realm
+		want.Key, want.Generation = got.Realm.Key, got.Realm.Generation
+		e.full(want)
+		e.want("realm", got.Realm, want)
+		wantClient := *client
+		wantClient.Origin, wantClient.Key = uma.FromFile, got.Clients["client"].Key
+		e.full(wantClient)
+		e.want("client", *got.Clients["client"], wantClient)
+		e.want("client by UUID", got.ByUUID[client.UUID], got.Clients["client"])
+		e.want("client by key", got.ByKey[wantClient.Key], got.Clients["client"])
+		e.want("clients", len(got.Clients), 1)
+	},
+
+	"unknown": func(e *env) {
+		_, err := e.s.Snapshot(e.t.Context(), "nowhere", now)
+		e.wantErr("snapshot", err, uma.ErrNotFound)
+		_, err = e.s.Snapshot(e.t.Context(), "PHOTOZ", now)
+		e.wantErr("snapshot in another case", err, uma.ErrNotFound)
+		e.wantErr("key", e.s.AddKey(e.t.Context(), "nowhere", e.signingKey("ES256"), time.Time{}), uma.ErrNotFound)
+	},
+
+	"names_are_sorted": func(e *env) {
+		e.apply(e.realmFile("another"))
+		got, err := e.s.RealmNames(e.t.Context())
+		e.must(err)
+		e.want("names", got, []string{"another", "elsewhere", "photoz"})
+	},
+
+	"client_ids_differ_by_case": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Clients = append(c.Clients, &uma.Client{ID: "API", UUID: e.newID(), Enabled: true})
+		e.apply(c)
+		s := e.snapshot("photoz")
+		if s.Clients["API"].Key == s.Clients["api"].Key {
+			e.t.Error("API and api are one client")
+		}
+	},
+
+	"fingerprint": func(e *env) {
+		got, err := e.s.RealmFingerprint(e.t.Context(), "photoz")
+		e.must(err)
+		e.want("fingerprint", string(got), "fingerprint of photoz")
+		got, err = e.s.RealmFingerprint(e.t.Context(), "nowhere")
+		e.must(err)
+		e.want("fingerprint of an unknown realm", got, []byte(nil))
+	},
+
+	"key_round_trip": func(e *env) {
+		first, second := e.signingKey("ES256"), e.signingKey("ES256")
+		e.must(e.s.AddKey(e.t.Context(), "photoz", first, time.Time{}))
+		expires := now.Add(time.Hour)
+		e.must(e.s.AddKey(e.t.Context(), "photoz", second, expires))
+		keys := e.snapshot("photoz").Keys
+		first.Active, first.Expires, first.Created = false, kept(expires), kept(now)
+		second.Created = kept(now)
+		e.full(first, ".Active")
+		e.want("keys", keys, []uma.SigningKey{second, first})
+	},
+
+	"retired_key_is_published_until_it_expires": func(e *env) {
+		first, second := e.signingKey("ES256"), e.signingKey("ES256")
+		e.must(e.s.AddKey(e.t.Context(), "photoz", first, time.Time{}))
+		expires := now.Add(time.Hour)
+		e.must(e.s.AddKey(e.t.Context(), "photoz", second, expires))
+		active, published := e.kids(expires.Add(-time.Millisecond))
+		e.want("active", active, []string{second.KID})
+		e.want("published", published, []string{first.KID})
+		active, published = e.kids(expires)
+		e.want("active, later", active, []string{second.KID})
+		e.want("published, later", published, []string(nil))
+	},
+
+	"keys_of_two_algorithms": func(e *env) {
+		es, rs := e.signingKey("ES256"), e.signingKey("RS256")
+		e.must(e.s.AddKey(e.t.Context(), "photoz", es, time.Time{}))
+		e.must(e.s.AddKey(e.t.Context(), "photoz", rs, now.Add(time.Hour)))
+		active, published := e.kids(now)
+		wantSet(e, "active", active, es.KID, rs.KID)
+		e.want("published", published, []string(nil))
+	},
+
+	"key_is_added_only_if_there_is_none": func(e *env) {
+		first, second := e.signingKey("ES256"), e.signingKey("ES256")
+		before := e.generation()
+		e.must(e.s.AddKey(e.t.Context(), "photoz", first, time.Time{}))
+		raised := e.generation()
+		if raised <= before {
+			e.t.Errorf("a new key left the generation at %d", raised)
+		}
+		e.must(e.s.AddKey(e.t.Context(), "photoz", second, time.Time{}))
+		active, _ := e.kids(now)
+		e.want("active", active, []string{first.KID})
+		e.want("generation after nothing was added", e.generation(), raised)
+		e.want("keys of another realm", len(e.snapshot("elsewhere").Keys), 0)
+	},
+
+	"sealed_secrets": func(e *env) {
+		ctx := e.t.Context()
+		any, err := e.s.AnySealed(ctx)
+		e.must(err)
+		e.want("anything sealed in a new store", any, false)
+		_, err = e.s.Sealed(ctx, "hmac")
+		e.wantErr("unknown secret", err, uma.ErrNotFound)
+
+		first, err := e.s.PutSealed(ctx, "hmac", []byte{0, 1})
+		e.must(err)
+		second, err := e.s.PutSealed(ctx, "hmac", []byte{2})
+		e.must(err)
+		if !bytes.Equal(first, []byte{0, 1}) || !bytes.Equal(second, first) {
+			e.t.Errorf("got %v and then %v, want the first twice", first, second)
+		}
+		got, err := e.s.Sealed(ctx, "hmac")
+		e.must(err)
+		e.want("secret", got, []byte{0, 1})
+		_, err = e.s.Sealed(ctx, "HMAC")
+		e.wantErr("another case", err, uma.ErrNotFound)
+		any, err = e.s.AnySealed(ctx)
+		e.must(err)
+		e.want("anything sealed", any, true)
+	},
+
+	"a_key_is_sealed_too": func(e *env) {
+		e.must(e.s.AddKey(e.t.Context(), "photoz", e.signingKey("ES256"), time.Time{}))
+		any, err := e.s.AnySealed(e.t.Context())
+		e.must(err)
+		e.want("anything sealed", any, true)
+	},
+
+	"generation_is_not_raised_by_what_is_no_administration": func(e *env) {
+		before, realm := e.generation(), e.snapshot("photoz").Realm.Generation
+		r := e.create(e.resource("Album", "view"))
+		q := e.request(r, e.bob, "view")
+		e.must(e.s.CreateRequest(e.t.Context(), q))
+		e.must(e.s.DecideRequest(e.t.Context(), e.api, q.ID, true, now))
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("t")))
+		e.startSession("s", "handle")
+		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: []uma.Record{e.record("d")}}))
+		e.want("generation", e.generation(), before)
+		e.want("generation of the realm", e.snapshot("photoz").Realm.Generation, realm)
+	},
+
+	"generation_of_one_realm_only": func(e *env) {
+		before, all := e.snapshot("elsewhere").Realm.Generation, e.generation()
+		c := e.realmFile("photoz")
+		c.Realm.Enabled = false
+		e.apply(c)
+		e.want("generation of another realm", e.snapshot("elsewhere").Realm.Generation, before)
+		if got := e.generation(); got <= all {
+			e.t.Errorf("got generation %d of all realms, want more than %d", got, all)
+		}
+	},
+}
+
+// lines returns all lines of a report.
+func lines(r *uma.RealmReport) []string {
+	return slices.Concat(r.Created, r.Updated, r.Adopted, r.Removed, r.Disabled, r.Kept, r.Drifted)
+}

@@ -1,0 +1,312 @@
+package storetest
+
+import (
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// ticket is one with no field at its zero value.
+func (e *env) ticket(value string) *uma.Ticket {
+	return &uma.Ticket{
+		Hash: uma.Digest(value), Server: e.api, Client: "web", Subject: e.bob,
+		Permissions: []uma.Permission{
+			{Resource: "r", Scopes: []uma.Scope{"view", `"`}, Whole: true},
+			{Resource: "q", Scopes: []uma.Scope{"a"}, Whole: true},
+		},
+		Claims: map[string][]string{"org": {"acme", "other"}}, Round: 2,
+		Issued: now, Expires: now.Add(2 * time.Minute),
+	}
+}
+
+// getTicket reads a ticket at a time, nil if it is not found.
+func (e *env) getTicket(realm uma.Key, value string, at time.Time) (t *uma.Ticket) {
+	e.t.Helper()
+	e.reading(func(v uma.View) {
+		var err error
+		if t, err = v.Ticket(e.t.Context(), realm, uma.Digest(value), at); err != nil {
+			e.wantErr("ticket", err, uma.ErrNotFound)
+			t = nil
+		}
+	})
+	return t
+}
+
+var ticketTests = map[string]func(e *env){
+	"round_trip": func(e *env) {
+		want := e.ticket("t")
+		e.full(*want)
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, want))
+		want.Issued, want.Expires = kept(want.Issued), kept(want.Expires)
+		e.want("ticket", e.getTicket(e.realm, "t", now), want)
+	},
+
+	"empty_fields": func(e *env) {
+		want := &uma.Ticket{Hash: uma.Digest("t"), Server: e.api, Permissions: []uma.Permission{{Scopes: []uma.Scope{"view"}}}, Expires: now.Add(time.Minute)}
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, want))
+		want.Expires = kept(want.Expires)
+		e.want("ticket", e.getTicket(e.realm, "t", now), want)
+	},
+
+	"expires": func(e *env) {
+		t := e.ticket("t")
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, t))
+		if e.getTicket(e.realm, "t", t.Expires.Add(-time.Millisecond)) == nil {
+			e.t.Error("not found a millisecond before it expires")
+		}
+		if e.getTicket(e.realm, "t", t.Expires) != nil {
+			e.t.Error("found when it has expired")
+		}
+	},
+
+	"belongs_to_its_realm": func(e *env) {
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("t")))
+		if e.getTicket(e.otherRealm, "t", now) != nil {
+			e.t.Error("found in another realm")
+		}
+		err := e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.otherRealm, Now: now, Ticket: uma.Digest("t")})
+		e.wantErr("spent in another realm", err, uma.ErrSpent)
+		if e.getTicket(e.realm, "t", now) == nil {
+			e.t.Error("gone from its own")
+		}
+	},
+
+	"differ_by_case": func(e *env) {
+		e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("ticket")))
+		if e.getTicket(e.realm, "Ticket", now) != nil {
+			e.t.Error("found in another case")
+		}
+	},
+}
+
+func (e *env) session(id string) *uma.Session {
+	return &uma.Session{ID: id, User: e.alice, Client: "api", Scope: "openid email", Started: now, Expires: now.Add(10 * time.Hour)}
+}
+
+func (e *env) refreshToken(session, handle string) *uma.RefreshToken {
+	return &uma.RefreshToken{Hash: uma.Digest(handle), SessionID: session, Client: "api", Scope: "openid", RPT: "jti",
+		Expires: now.Add(time.Hour)}
+}
+
+// startSession keeps a session of alice's with its first refresh token.
+func (e *env) startSession(id, handle string) {
+	e.t.Helper()
+	e.must(e.s.StartSession(e.t.Context(), e.realm, e.session(id), e.refreshToken(id, handle)))
+}
+
+func (e *env) rotate(handle, next string, at time.Time) error {
+	return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(handle), e.refreshToken("s", next), nil, at)
+}
+
+// state reads the session of a token and whether it is revoked.
+func (e *env) state(jti, session string) (revoked bool, s *uma.Session) {
+	e.t.Helper()
+	e.reading(func(v uma.View) {
+		var err error
+		revoked, s, err = v.TokenState(e.t.Context(), e.realm, jti, session)
+		e.must(err)
+	})
+	return revoked, s
+}
+
+func (e *env) rpt(jti string) *uma.RPT {
+	return &uma.RPT{
+		JTI: jti, SessionID: "s", Subject: e.bob, Client: "web", Server: e.api,
+		Permissions: []uma.Grant{{
+			Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"a": {"b"}}, Version: 3,
+			Shares: []uma.GrantShare{{ID: "q", Version: 2, Scopes: []uma.Scope{"view"}}}, Inherited: []uma.Scope{"view"},
+		}},
+		Revision: "sha256:abc", Generation: 4, UserVersion: 5, Expires: now.Add(5 * time.Minute), Keep: now.Add(time.Hour),
+	}
+}
+
+// getRPT reads the row of an RPT, nil if it is not found.
+func (e *env) getRPT(realm uma.Key, jti string) (r *uma.RPT) {
+	e.t.Helper()
+	e.reading(func(v uma.View) {
+		var err error
+		if r, err = v.RPT(e.t.Context(), realm, jti); err != nil {
+			e.wantErr("RPT", err, uma.ErrNotFound)
+			r = nil
+		}
+	})
+	return r
+}
+
+var sessionTests = map[string]func(e *env){
+	"round_trip": func(e *env) {
+		e.startSession("s", "handle")
+		want := e.session("s")
+		want.Started, want.Expires = kept(want.Started), kept(want.Expires)
+		e.full(*want, ".Ended")
+		_, got := e.state("jti", "s")
+		e.want("session", got, want)
+		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
+		want.Ended = true
+		_, got = e.state("jti", "s")
+		e.want("ended session", got, want)
+	},
+
+	"refresh_token_round_trip": func(e *env) {
+		e.startSession("s", "handle")
+		want := e.refreshToken("s", "handle")
+		e.full(*want)
+		at := want.Expires
+		want.Expires = kept(want.Expires)
+		e.reading(func(v uma.View) {
+			ctx := e.t.Context()
+			got, spent, err := v.RefreshToken(ctx, e.realm, want.Hash, now)
+			e.must(err)
+			e.want("refresh token", got, want)
+			e.want("spent", spent, false)
+			_, _, err = v.RefreshToken(ctx, e.realm, want.Hash, at)
+			e.wantErr("expired", err, uma.ErrNotFound)
+			_, _, err = v.RefreshToken(ctx, e.otherRealm, want.Hash, now)
+			e.wantErr("in another realm", err, uma.ErrNotFound)
+		})
+	},
+
+	"rotation": func(e *env) {
+		e.startSession("s", "first")
+		rpt := e.rpt("jti")
+		next := e.refreshToken("s", "second")
+		e.must(e.s.Rotate(e.t.Context(), e.realm, uma.Digest("first"), next, rpt, now))
+		e.reading(func(v uma.View) {
+			ctx := e.t.Context()
+			_, spent, err := v.RefreshToken(ctx, e.realm, uma.Digest("first"), now)
+			e.must(err)
+			e.want("the first is spent", spent, true)
+			got, spent, err := v.RefreshToken(ctx, e.realm, uma.Digest("second"), now)
+			e.must(err)
+			e.want("the second is spent", spent, false)
+			next.Expires = kept(next.Expires)
+			e.want("successor", got, next)
+		})
+		rpt.Expires, rpt.Keep = kept(rpt.Expires), kept(rpt.Keep)
+		e.full(*rpt)
+		e.want("RPT", e.getRPT(e.realm, "jti"), rpt)
+		if e.getRPT(e.otherRealm, "jti") != nil {
+			e.t.Error("the RPT is found in another realm")
+		}
+		e.must(e.rotate("second", "third", now))
+	},
+
+	"reuse_ends_the_session": func(e *env) {
+		e.startSession("s", "first")
+		e.must(e.rotate("first", "second", now))
+		e.wantErr("reuse", e.rotate("first", "stolen", now), uma.ErrSpent)
+		_, s := e.state("jti", "s")
+		e.want("ended", s.Ended, true)
+		e.wantErr("the successor", e.rotate("second", "third", now), uma.ErrNotFound)
+		e.wantErr("what the thief would have", e.rotate("stolen", "fourth", now), uma.ErrNotFound)
+		e.wantErr("reuse again", e.rotate("first", "again", now), uma.ErrSpent)
+	},
+
+	"rotation_of_what_is_not_there": func(e *env) {
+		e.startSession("s", "handle")
+		e.wantErr("unknown", e.rotate("unknown", "next", now), uma.ErrNotFound)
+		e.wantErr("expired", e.rotate("handle", "next", now.Add(time.Hour)), uma.ErrNotFound)
+		err := e.s.Rotate(e.t.Context(), e.otherRealm, uma.Digest("handle"), e.refreshToken("s", "next"), nil, now)
+		e.wantErr("in another realm", err, uma.ErrNotFound)
+		_, s := e.state("jti", "s")
+		e.want("ended by one of those", s.Ended, false)
+		e.must(e.rotate("handle", "next", now)) // none of them spent it
+	},
+
+	"rotation_after_the_session": func(e *env) {
+		t := e.refreshToken("s", "handle")
+		t.Expires = now.Add(100 * time.Hour)
+		e.must(e.s.StartSession(e.t.Context(), e.realm, e.session("s"), t))
+		e.wantErr("expired", e.rotate("handle", "next", now.Add(10*time.Hour)), uma.ErrNotFound)
+		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
+		e.wantErr("ended", e.rotate("handle", "next", now), uma.ErrNotFound)
+	},
+
+	"ends_in_its_realm_and_quietly": func(e *env) {
+		e.startSession("s", "handle")
+		e.must(e.s.EndSession(e.t.Context(), e.realm, "unknown"))
+		e.must(e.s.EndSession(e.t.Context(), e.otherRealm, "s"))
+		_, s := e.state("jti", "s")
+		e.want("ended", s.Ended, false)
+	},
+
+	"state_of_tokens": func(e *env) {
+		e.startSession("s", "handle")
+		ctx := e.t.Context()
+		e.must(e.s.Revoke(ctx, e.realm, "bad", now.Add(time.Minute)))
+		e.must(e.s.Revoke(ctx, e.realm, "bad", now.Add(time.Minute)))
+		e.must(e.s.Revoke(ctx, e.otherRealm, "good", now.Add(time.Minute)))
+		for _, session := range []string{"", "s"} {
+			for jti, want := range map[string]bool{"bad": true, "good": false, "BAD": false} {
+				revoked, s := e.state(jti, session)
+				e.want(jti+" revoked", revoked, want)
+				e.want("with a session", s != nil, session != "")
+			}
+		}
+		e.reading(func(v uma.View) {
+			_, _, err := v.TokenState(ctx, e.realm, "good", "unknown")
+			e.wantErr("unknown session", err, uma.ErrNotFound)
+			_, _, err = v.TokenState(ctx, e.otherRealm, "good", "s")
+			e.wantErr("session of another realm", err, uma.ErrNotFound)
+		})
+	},
+}
+
+var standingTests = map[string]func(e *env){
+	"what_is_left": func(e *env) {
+		kept, gone := e.create(e.resource("A", "view")), e.create(e.resource("B", "view"))
+		q, withdrawn := e.share(kept, e.bob, "view"), e.share(gone, e.bob, "view")
+		pending := e.request(kept, e.alice, "view")
+		e.must(e.s.CreateRequest(e.t.Context(), pending))
+		grants := []uma.Grant{
+			{Resource: kept.ID, Scopes: []uma.Scope{"view"}, Shares: []uma.GrantShare{{ID: q.ID}, {ID: pending.ID}, {ID: "unknown"}}},
+			{Resource: gone.ID, Shares: []uma.GrantShare{{ID: withdrawn.ID}}},
+			{Scopes: []uma.Scope{"view", "unknown"}},
+		}
+		e.must(e.s.DeleteResource(e.t.Context(), e.api, gone.ID))
+		standing := e.standing(e.api, grants)
+		e.want("resources", standing.Resources, map[uma.ResourceID]*uma.Resource{kept.ID: kept})
+		want := &uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Resource: kept.Key, Scopes: []uma.Scope{"view"},
+			Users: []string{e.bob}, Strategy: "UNANIMOUS", Version: q.Version}
+		e.want("shares", standing.Shares, map[string]*uma.Share{q.ID: want})
+		e.want("scopes", standing.Scopes, map[uma.Scope]bool{"view": true})
+
+		other := e.standing(e.second, grants)
+		e.want("at another server", len(other.Resources)+len(other.Shares)+len(other.Scopes), 0)
+	},
+
+	"inherited_scopes": func(e *env) {
+		e.create(e.resource("A", "print"))
+		r := e.create(e.resource("B", "view"))
+		standing := e.standing(e.api, []uma.Grant{{Resource: r.ID, Scopes: []uma.Scope{"view", "print", "gone"},
+			Inherited: []uma.Scope{"print", "gone"}}})
+		e.want("print", standing.Scopes["print"], true)
+		e.want("gone", standing.Scopes["gone"], false)
+	},
+
+	"share_of_what_is_no_longer_owner_managed": func(e *env) {
+		r := e.create(e.resource("A", "view"))
+		q := e.share(r, e.bob, "view")
+		grants := []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: q.ID}}}}
+		e.want("shares before", len(e.standing(e.api, grants).Shares), 1)
+		change := *r
+		change.OwnerManaged = false
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		e.want("shares after", len(e.standing(e.api, grants).Shares), 0)
+	},
+
+	"of_nothing": func(e *env) {
+		standing := e.standing(e.api, nil)
+		e.want("anything", len(standing.Resources)+len(standing.Shares)+len(standing.Scopes), 0)
+	},
+}
+
+func (e *env) standing(server uma.Key, grants []uma.Grant) (s *uma.Standing) {
+	e.t.Helper()
+	e.reading(func(v uma.View) {
+		var err error
+		s, err = v.Standing(e.t.Context(), server, grants)
+		e.must(err)
+	})
+	return s
+}

@@ -1,0 +1,115 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+
+	"example.com/umpire/uma"
+)
+
+var viewTests = map[string]func(e *env){
+	"sees_what_was_written_before": func(e *env) {
+		r := e.create(e.resource("Album"))
+		e.reading(func(v uma.View) {
+			_, err := v.Resource(e.t.Context(), e.api, r.ID)
+			e.must(err)
+		})
+	},
+
+	"does_not_change_under_the_reader": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		e.reading(func(v uma.View) {
+			before, err := v.Resource(e.t.Context(), e.api, r.ID)
+			e.must(err)
+			e.must(e.s.DeleteResource(e.t.Context(), e.api, r.ID))
+			after, err := v.Resource(e.t.Context(), e.api, r.ID)
+			e.must(err)
+			e.want("the resource in the same view", after, before)
+		})
+		if e.get(e.api, r.ID) != nil {
+			e.t.Error("a later view finds a resource that was deleted")
+		}
+	},
+
+	"waits_no_longer_than_its_context": func(e *env) {
+		ctx, cancel := context.WithCancel(e.t.Context())
+		cancel()
+		if v, err := e.s.View(ctx); !errors.Is(err, context.Canceled) {
+			e.t.Errorf("got view %v and error %v, want context.Canceled", v, err)
+		}
+	},
+
+	"closes_twice": func(e *env) {
+		v := e.view()
+		e.must(v.Close())
+		e.must(v.Close())
+	},
+
+	"closes_and_opens_often": func(e *env) {
+		for range 50 {
+			e.must(e.view().Close())
+		}
+	},
+
+	"write_with_an_ended_context_has_no_effect": func(e *env) {
+		ctx, cancel := context.WithCancel(e.t.Context())
+		cancel()
+		r := e.resource("Album")
+		e.wantErr("create", e.s.CreateResource(ctx, r, e.newID), context.Canceled)
+		if e.get(e.api, r.ID) != nil {
+			e.t.Error("the resource is there")
+		}
+	},
+}
+
+var userTests = map[string]func(e *env){
+	"round_trip": func(e *env) {
+		c := e.realmFile("photoz")
+		u := &uma.User{
+			ID: e.newID(), Username: "Zoë", Password: "hash", Enabled: true, Roles: []string{"user", `the "best"`},
+			ClientRoles: map[string][]string{"api": {"uma_protection"}}, Groups: []string{"/friends", "/a,b"},
+			Claims: map[string]any{"email": "zoe@example.com", "langs": []any{"fr", "nl"}},
+		}
+		c.Users = append(c.Users, u)
+		e.apply(c)
+		got := e.user(e.realm, "zoë")
+		want := *u
+		want.Origin, want.Key, want.Version = uma.FromFile, got.Key, got.Version
+		e.full(want)
+		e.want("user", *got, want)
+		e.reading(func(v uma.View) {
+			byID, err := v.User(e.t.Context(), e.realm, u.ID)
+			e.must(err)
+			e.want("user by id", byID, got)
+		})
+	},
+
+	"names_have_no_case": func(e *env) {
+		e.want("user", e.user(e.realm, "ALICE").ID, e.alice)
+	},
+
+	"ids_have_case_and_realms": func(e *env) {
+		e.reading(func(v uma.View) {
+			ctx := e.t.Context()
+			_, err := v.User(ctx, e.realm, "ID-000004")
+			e.wantErr("another case", err, uma.ErrNotFound)
+			_, err = v.User(ctx, e.otherRealm, e.alice)
+			e.wantErr("user of another realm", err, uma.ErrNotFound)
+			_, err = v.UserByName(ctx, e.realm, "carol")
+			e.wantErr("unknown name", err, uma.ErrNotFound)
+			_, err = v.User(ctx, e.realm, "")
+			e.wantErr("empty id", err, uma.ErrNotFound)
+		})
+	},
+
+	"usernames": func(e *env) {
+		e.reading(func(v uma.View) {
+			got, err := v.Usernames(e.t.Context(), e.realm, []string{e.alice, e.bob, e.foreignAlice, "nobody"})
+			e.must(err)
+			e.want("names", got, map[string]string{e.alice: "alice", e.bob: "bob"})
+			got, err = v.Usernames(e.t.Context(), e.realm, nil)
+			e.must(err)
+			e.want("number of names of nobody", len(got), 0)
+		})
+	},
+}
