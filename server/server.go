@@ -100,7 +100,7 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/resource_set", methods: m{"POST": k.CreateResource, "GET": k.ListResources}, slash: true, list: true},
 		{path: protection + "/resource_set/:id", methods: m{"GET": k.ReadResource, "PUT": k.ReplaceResource, "DELETE": k.DeleteResource}, slash: true},
 		{path: protection + "/permission", methods: m{"POST": k.RequestTicket}, slash: true},
-		{path: protection + "/permission/ticket", methods: m{"POST": k.CreateRequest, "PUT": k.UpdateRequest, "GET": k.ListRequests}, slash: true},
+		{path: protection + "/permission/ticket", methods: m{"POST": k.CreateRequest, "PUT": k.UpdateRequest, "GET": k.ListRequests}, slash: true, list: true},
 		{path: protection + "/permission/ticket/count", methods: m{"GET": k.CountRequests}},
 		{path: protection + "/permission/ticket/:id", methods: m{"DELETE": k.DeleteRequest}, slash: true},
 	}

@@ -170,9 +170,42 @@ type RequestQuery struct {
 	First, Max       int // Max < 0: no limit
 }
 
-// FindRequests returns the requests that match, of those the caller may see: the
-// resource server all of its own, a user those in which it has a part.
-func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery) ([]RequestView, error) {
+// requestPage is how many requests a listing reads at a time, each time in a view
+// of its own: a slow reader of a long list holds nothing up.
+const requestPage = 200
+
+// FindRequests calls each for the requests that match, by id, of those the caller
+// may see: the resource server all of its own, a user those in which it has a
+// part.
+func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery, each func(*RequestView) error) error {
+	first, left, after := max(q.First, 0), q.Max, ""
+	for left != 0 {
+		n := requestPage
+		if left > 0 {
+			n = min(n, left)
+		}
+		page, err := a.requestsAfter(ctx, p, q, after, first, n)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := each(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < n {
+			return nil
+		}
+		first, after = 0, page[n-1].ID
+		if left > 0 {
+			left -= n
+		}
+	}
+	return nil
+}
+
+// requestsAfter reads a page of what matches.
+func (a *Authority) requestsAfter(ctx context.Context, p *Protection, q *RequestQuery, after string, first, n int) ([]RequestView, error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
@@ -182,7 +215,8 @@ func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQ
 	if err != nil || nobody {
 		return nil, err
 	}
-	rows, err := view.FindRequests(ctx, p.server.Key, f, max(q.First, 0), q.Max)
+	f.After = after
+	rows, err := view.FindRequests(ctx, p.server.Key, f, first, n)
 	if err != nil {
 		return nil, fmt.Errorf("find requests: %w", err)
 	}

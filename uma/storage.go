@@ -235,6 +235,7 @@ type RequestFilter struct {
 	Requester string
 	Party     string // owner or requester: all that a user may see
 	Granted   *bool
+	After     string // id: only those that follow it
 }
 
 // Tokens reads what tokens and tickets stand on.

@@ -105,15 +105,11 @@ func (f *Face) ListRequests(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	found, err := f.Authority.FindRequests(x.Context(), pat, q)
-	if err != nil {
-		return err
-	}
-	out := make([]request, len(found))
-	for i := range found {
-		out[i] = showRequest(&found[i], q.ReturnNames)
-	}
-	return x.JSON(http.StatusOK, out)
+	return x.Array(func(add func(any) error) error {
+		return f.Authority.FindRequests(x.Context(), pat, q, func(r *uma.RequestView) error {
+			return add(showRequest(r, q.ReturnNames))
+		})
+	})
 }
 
 // CountRequests serves GET /permission/ticket/count: a bare number.
