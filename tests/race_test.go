@@ -2,12 +2,13 @@ package tests
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"example.com/umpire/uma"
+	"example.com/umpire/store/sqlite"
 )
 
 // rounds is how often a race is run: a handful of rounds shows little, and under
@@ -33,12 +34,19 @@ func atOnce(functions ...func()) {
 	wait.Wait()
 }
 
+// patient gives the policy time: fifty requests at once, on a machine that does
+// other things too, need not be decided within the 100 ms of the default.
+func patient(t testing.TB) func(*options) {
+	t.Helper()
+	return photozWith(t, nil, "grant: partial}", "grant: partial, timeout: 20s}")
+}
+
 // TestRaceForATicket: of fifty clients that present one ticket at once, one gets
 // an RPT. That is the one grant on record; whoever got as far as deciding and
 // lost leaves a record that says so.
 func TestRaceForATicket(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	e := start(t, patient(t))
 	db := e.stored(t)
 	bob := e.as(t, "bob", "photoz-web")
 	for range rounds(100) {
@@ -128,29 +136,29 @@ func (e *env) standing(t testing.TB, rpt string) []string {
 // and no RPT of before is good for it.
 func TestRaceWithAWithdrawal(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	e := start(t, patient(t))
 	db := e.stored(t)
-	bob := e.as(t, "bob", "photoz-app")
-	for _, w := range withdrawals {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			for round := range rounds(20) {
-				raceWithdrawal(t, e, bob, fmt.Sprintf("%s %d", w.name, round), w.by)
-			}
-		})
-	}
-	t.Cleanup(func() {
-		for _, r := range recordsAfter(t, db, 0) {
-			if r.Outcome == "error" && eventOf(t, r)["error"] != "ticket_spent" {
-				t.Errorf("got a record of an error: %s", r.Event)
-			}
+	t.Run("all", func(t *testing.T) {
+		for _, w := range withdrawals {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				for round := range rounds(20) {
+					raceWithdrawal(t, e, db, fmt.Sprintf("%s %d", w.name, round), w.by)
+				}
+			})
 		}
 	})
+	for _, r := range recordsAfter(t, db, 0) {
+		if r.Outcome == "error" {
+			t.Errorf("got a record of an error: %v", eventOf(t, r)["error"])
+		}
+	}
 }
 
-func raceWithdrawal(t *testing.T, e *env, bob credentials, name string, withdraw func(*testing.T, *env, string, string) *response) {
+func raceWithdrawal(t *testing.T, e *env, db *sqlite.Store, name string, withdraw func(*testing.T, *env, string, string) *response) {
 	t.Helper()
 	const clients = 12
+	bob := e.as(t, "bob", "photoz-app")
 	resource := e.album(t, name)
 	share := e.share(t, resource, "bob", "view")
 	tickets := make([]string, clients)
@@ -159,21 +167,18 @@ func raceWithdrawal(t *testing.T, e *env, bob credentials, name string, withdraw
 	}
 	ask := func(ticket string) *response { return e.uma(t, bob, "ticket", ticket, "submit_request", "false") }
 
-	var withdrawn atomic.Bool
+	var told atomic.Int64 // the newest record when the owner was told; what is granted later is one too many
+	told.Store(math.MaxInt64)
 	answers := make([]*response, clients)
 	race := []func(){func() {
 		if res := withdraw(t, e, resource, share); res.status != 204 {
 			t.Errorf("withdraw: got %s, want 204", res)
 		}
-		withdrawn.Store(true)
+		told.Store(lastDecision(t, db))
 	}}
 	for i, ticket := range tickets {
 		race = append(race, func() {
-			late := withdrawn.Load()
 			answers[i] = ask(ticket)
-			if late && answers[i].status == 200 {
-				t.Errorf("%s: granted after the withdrawal was answered", name)
-			}
 		})
 	}
 	// The withdrawal is neither always the first nor always the last to start.
@@ -198,6 +203,11 @@ func raceWithdrawal(t *testing.T, e *env, bob credentials, name string, withdraw
 	if res := e.uma(t, bob, "permission", resource+"#view"); res.status == 200 {
 		t.Errorf("%s: granted after the withdrawal: %s", name, res)
 	}
+	for _, r := range recordsAfter(t, db, told.Load()) {
+		if string(r.Resource) == resource && r.Outcome == "granted" {
+			t.Errorf("%s: decision %s grants after the withdrawal was answered", name, r.ID)
+		}
+	}
 }
 
 // TestRaceForARefreshToken: a refresh token presented many times at once is good
@@ -215,7 +225,7 @@ func TestRaceForARefreshToken(t *testing.T) {
 		used := session.str("refresh_token")
 		var mu sync.Mutex
 		var won []*response
-		var lost []uma.Reason
+		var lost int
 		refresh := func() {
 			res := e.post(t, tokenPath, client, "grant_type", "refresh_token", "refresh_token", used)
 			mu.Lock()
@@ -225,11 +235,11 @@ func TestRaceForARefreshToken(t *testing.T) {
 				return
 			}
 			res.expect(t, 400, "invalid_grant", "")
-			lost = append(lost, uma.Reason(res.str("error")))
+			lost++
 		}
 		atOnce(slices.Repeat([]func(){refresh}, 20)...)
-		if len(won) != 1 || len(lost) != 19 {
-			t.Fatalf("got %d new tokens and %d refusals, want 1 and 19", len(won), len(lost))
+		if len(won) != 1 || lost != 19 {
+			t.Fatalf("got %d new tokens and %d refusals, want 1 and 19", len(won), lost)
 		}
 		for _, token := range []string{won[0].str("access_token"), won[0].str("refresh_token"), session.str("access_token")} {
 			res := e.post(t, introspect, client, "token", token)
