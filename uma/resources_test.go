@@ -184,7 +184,9 @@ func TestResourceErrors(t *testing.T) {
 		"replace": func(a *Authority, ctx context.Context, p *Protection) error {
 			return a.ReplaceResource(ctx, p, "r-board", &ResourceInput{Name: "New"})
 		},
-		"delete": func(a *Authority, ctx context.Context, p *Protection) error { return a.DeleteResource(ctx, p, "r-board") },
+		"delete": func(a *Authority, ctx context.Context, p *Protection) error {
+			return a.DeleteResource(ctx, p, "r-board")
+		},
 	}
 	tests := []struct {
 		call  string
