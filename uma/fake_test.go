@@ -355,7 +355,17 @@ func (v *fakeView) TypeScopes(_ context.Context, _ Key, _ string, names []Scope)
 	return within(names, v.typeScope), v.read("TypeScopes")
 }
 
-func (v *fakeView) URIShapes(context.Context, Key) ([]string, error) { return nil, v.read("URIShapes") }
+func (v *fakeView) URIShapes(_ context.Context, server Key) ([]string, error) {
+	var out []string
+	for _, r := range v.find(server, func(*Resource) bool { return true }) {
+		for _, uri := range r.URIs {
+			if _, shape := URIKey(uri); shape != "" && !slices.Contains(out, shape) {
+				out = append(out, shape)
+			}
+		}
+	}
+	return out, v.read("URIShapes")
+}
 
 func (v *fakeView) URICandidates(_ context.Context, server Key, keys []string) ([]URICandidate, error) {
 	var out []URICandidate

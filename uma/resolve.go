@@ -234,11 +234,13 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		if x.full() {
 			return nil
 		}
-		scopes := within(p.Scopes, x.known)
-		if len(p.Scopes) > 0 && len(scopes) == 0 {
-			return Refuse(InvalidScope, fmt.Sprintf("One of the given scopes %v is invalid", listed(p.Scopes)), nil)
+		// Scopes that are all unknown are an error: left out, they would be none,
+		// which asks for all.
+		named := union(p.Scopes, x.req.Scopes)
+		scopes := within(named, x.known)
+		if len(named) > 0 && len(scopes) == 0 {
+			return Refuse(InvalidScope, fmt.Sprintf("One of the given scopes %v is invalid", listed(named)), nil)
 		}
-		scopes = union(scopes, within(x.req.Scopes, x.known))
 		switch r := resources[ResourceID(p.Resource)]; {
 		case p.Resource == "":
 			err = x.resolveScopes(ctx, view, scopes)

@@ -1,0 +1,335 @@
+package uma
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wants writes down what is to be decided, a permission each:
+//
+//	r-board=view,post        requested by name, id or URI, or by the ticket
+//	r-board~view             found by a search
+//	r-board=view+post        post is carried by an RPT, and not requested
+//	+r-board=view            carried only
+//	r-bare=                  a resource without scopes
+//	=download                a scope without a resource
+//	r-album=view,print(print) print is borrowed from the type
+func wants(list []*wanted) string {
+	join := func(scopes []Scope) string {
+		var names []string
+		for _, s := range scopes {
+			names = append(names, string(s))
+		}
+		return strings.Join(names, ",")
+	}
+	var out []string
+	for _, w := range list {
+		s := ""
+		if !w.requested {
+			s = "+"
+		}
+		if w.resource != nil {
+			s += string(w.resource.ID)
+		}
+		if w.named || !w.requested {
+			s += "="
+		} else {
+			s += "~"
+		}
+		asked := w.asked
+		if !w.requested {
+			asked = w.scopes
+		}
+		s += join(asked)
+		if extra := slices.DeleteFunc(slices.Clone(w.scopes), func(s Scope) bool { return slices.Contains(asked, s) }); len(extra) > 0 {
+			s += "+" + join(extra)
+		}
+		if len(w.inherited) > 0 {
+			s += "(" + join(w.inherited) + ")"
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, " ")
+}
+
+// asked reads `permission` parameters the way the server does, without its care.
+func asked(permissions string) []AskedPermission {
+	var out []AskedPermission
+	for _, p := range strings.Fields(permissions) {
+		resource, scopes, _ := strings.Cut(p, "#")
+		out = append(out, AskedPermission{Resource: resource, Scopes: scopesOf(strings.ReplaceAll(scopes, ",", " "))})
+	}
+	return out
+}
+
+// Each resolution rule of Keycloak (reference §1.6) and of design §4.
+func TestWhatIsAsked(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		subject string // u-bob unless said
+		ask     string
+		ticket  []Permission
+		carried []GrantedPermission
+		edit    func(*world, *TokenRequest)
+		want    string
+		refused string
+	}{
+		// By id and by name.
+		{name: "by id, scopes", ask: "r-board#view", want: "r-board=view"},
+		{name: "by id, no scopes is all it has", ask: "r-board", want: "r-board=view,post"},
+		{name: "by id, another's", ask: "r-album#view", want: "r-album=view"},
+		{name: "by name, the resource server's", ask: "Board", want: "r-board=view,post"},
+		{name: "by name, another's is not found", ask: "Album", refused: "invalid_resource: Resource with id [Album] does not exist."},
+		{name: "by name, one's own", subject: "u-alice", ask: "Album", want: "r-album=view,comment"},
+		{name: "a resource without scopes", ask: "Bare", want: "r-bare="},
+		{name: "in the order of the request", ask: "r-bare r-board#view", want: "r-bare= r-board=view"},
+		{name: "the same twice", ask: "r-board#view r-board#post", want: "r-board=view,post"},
+		{name: "the same by name and by id", ask: "Board#post r-board#view", want: "r-board=post,view"},
+		{name: "an unknown one", ask: "ghost", refused: "invalid_resource: Resource with id [ghost] does not exist."},
+		{name: "an unknown one after a known", ask: "r-board ghost", want: "r-board=view,post"},
+		{name: "an unknown one before a known", ask: "ghost r-board", refused: "invalid_resource: Resource with id [ghost] does not exist."},
+		{name: "an unknown one, asked by the resource server", subject: "uuid-api", ask: "ghost", want: ""},
+		{
+			name: "by name: what was shared, then the resource server's", ask: "Album", want: "r-album=view r-album2=view,post",
+			edit: func(w *world, _ *TokenRequest) {
+				w.view.requests = []Request{{ResourceID: "r-album", ResourceName: "Album", Requester: "u-bob", Scope: "view", State: Granted}}
+				w.view.resources = append(w.view.resources, &Resource{Key: 104, ID: "r-album2", Server: 10, Owner: "uuid-api", Name: "Album", Scopes: scopesOf("view post")})
+			},
+		},
+		{
+			name: "by name: what was shared of other scopes", ask: "Album#comment", refused: "invalid_resource: Resource with id [Album] does not exist.",
+			edit: func(w *world, _ *TokenRequest) {
+				w.view.requests = []Request{{ResourceID: "r-album", ResourceName: "Album", Requester: "u-bob", Scope: "view", State: Granted}}
+			},
+		},
+		{
+			name: "by name: a share as a whole of what has scopes now", ask: "Album", refused: "invalid_resource: Resource with id [Album] does not exist.",
+			edit: func(w *world, _ *TokenRequest) {
+				w.view.requests = []Request{{ResourceID: "r-album", ResourceName: "Album", Requester: "u-bob", State: Granted}}
+			},
+		},
+
+		// Scopes.
+		{name: "an unknown scope beside a known", ask: "r-board#view,fly", want: "r-board=view"},
+		{name: "only unknown scopes", ask: "r-board#fly,swim", refused: "invalid_scope: One of the given scopes [fly, swim] is invalid"},
+		{name: "a scope of another resource", ask: "Board#comment", refused: "invalid_resource: Resource with id [Board] does not exist."},
+		{name: "a scope of another resource, by id", ask: "r-board#comment", want: ""},
+		{name: "a scope of the type", ask: "r-album#view,print", want: "r-album=view,print(print)"},
+		{name: "a scope of the type, the resource server's own", ask: "r-board#view,print", want: "r-board=view"},
+		{name: "no scopes does not ask for the type's", ask: "r-album", want: "r-album=view,comment"},
+		{name: "the scope parameter adds", ask: "r-board#view", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("post") }, want: "r-board=view,post"},
+		{name: "the scope parameter, some unknown", ask: "r-board#view", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("openid email") }, want: "r-board=view"},
+		{name: "the scope parameter alone", ask: "r-board", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("openid post") }, want: "r-board=post"},
+		{
+			// It asked for all of the resource: empty is not all.
+			name: "the scope parameter alone, all unknown", ask: "r-board", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("fly") },
+			refused: "invalid_scope: One of the given scopes [fly] is invalid",
+		},
+		{name: "an unknown scope and a known parameter", ask: "r-board#fly", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("post") }, want: "r-board=post"},
+
+		// Scopes without a resource: on every resource that has one of them, else alone.
+		{name: "a scope on all that have it", ask: "#view", want: "r-album~view r-board~view"},
+		{name: "scopes on all that have one", ask: "#post,comment", want: "r-album~comment r-board~post"},
+		{name: "a scope that nothing has", ask: "#download", want: "~download"},
+		{name: "two that nothing has, one each", ask: "#download,print", want: "~download ~print"},
+		{name: "an unknown scope alone", ask: "#fly", refused: "invalid_scope: One of the given scopes [fly] is invalid"},
+
+		// Types.
+		{name: "a type: the resource server's", ask: "resource-type:board", want: "r-board~view,post"},
+		{name: "a type: others' are not among them", ask: "resource-type:album", want: ""},
+		{name: "a type, any owner", ask: "resource-type-any:album", want: "r-album~view,comment"},
+		{name: "a type, of others", ask: "resource-type-instance:album#view", want: "r-album~view"},
+		{name: "a type, of others, the resource server's", ask: "resource-type-instance:board", want: ""},
+		{name: "a type, one's own", subject: "u-alice", ask: "resource-type-owner:album", want: "r-album~view,comment"},
+		{name: "a type, one's own, of another", ask: "resource-type-owner:album", want: ""},
+		{name: "an empty type", ask: "resource-type:", refused: "invalid_request: permission: a type is missing after resource-type:"},
+		{name: "an unknown form is a name", ask: "resource-type-of:album", refused: "invalid_resource: Resource with id [resource-type-of:album] does not exist."},
+
+		// All entitlements: the resource server's, one's own, what was shared.
+		{name: "everything", want: "r-bare~ r-board~view,post"},
+		{name: "everything of an owner", subject: "u-alice", want: "r-album~view,comment r-bare~ r-board~view,post"},
+		{name: "everything of the resource server", subject: "uuid-api", want: "r-bare~ r-board~view,post"},
+		{
+			name: "everything, with what was shared", want: "r-album~view r-bare~ r-board~view,post",
+			edit: func(w *world, _ *TokenRequest) {
+				w.view.requests = []Request{
+					{ResourceID: "r-album", Requester: "u-bob", Scope: "view", State: Granted},
+					{ResourceID: "r-album", Requester: "u-bob", Scope: "comment", State: Pending},
+					{ResourceID: "r-album", Requester: "u-eve", Scope: "comment", State: Granted},
+				}
+			},
+		},
+
+		// Limits: the client's cuts, the realm's refuses.
+		{name: "limit", ask: "r-bare r-board", edit: func(_ *world, r *TokenRequest) { r.Limit = 1 }, want: "r-bare="},
+		{name: "limit cuts a search", edit: func(_ *world, r *TokenRequest) { r.Limit = 1 }, want: "r-board~view,post"},
+		{name: "limit above what there is", ask: "r-bare", edit: func(_ *world, r *TokenRequest) { r.Limit = 5 }, want: "r-bare="},
+		{
+			name: "as many as the realm allows", ask: "r-bare r-board",
+			edit: func(w *world, _ *TokenRequest) { w.snap.Realm.Policy.MaxPermissions = 2 }, want: "r-bare= r-board=view,post",
+		},
+		{
+			name: "more than the realm allows", ask: "r-bare r-board r-album", edit: func(w *world, _ *TokenRequest) { w.snap.Realm.Policy.MaxPermissions = 2 },
+			refused: "invalid_request: The request resolves to more than policy.max_permissions (2) permissions",
+		},
+		{
+			name: "more than the realm allows, the client's limit higher", ask: "r-bare r-board r-album",
+			edit:    func(w *world, r *TokenRequest) { w.snap.Realm.Policy.MaxPermissions = 2; r.Limit = 9 },
+			refused: "invalid_request: The request resolves to more than policy.max_permissions (2) permissions",
+		},
+		{
+			name: "more than the realm allows, the client's limit lower", ask: "r-bare r-board r-album",
+			edit: func(w *world, r *TokenRequest) { w.snap.Realm.Policy.MaxPermissions = 2; r.Limit = 2 }, want: "r-bare= r-board=view,post",
+		},
+
+		// A ticket, and UMA Grant §3.3.4: ticket ∪ (registered ∩ asked), of what the resource has.
+		{name: "ticket", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("view")}}, want: "r-board=view"},
+		{name: "ticket, all scopes", ticket: []Permission{{Resource: "r-board"}}, want: "r-board=view,post"},
+		{name: "ticket for a resource without scopes", ticket: []Permission{{Resource: "r-bare", Whole: true}}, want: "r-bare="},
+		{name: "ticket: permissions are not looked at", ask: "r-bare", ticket: []Permission{{Resource: "r-board"}}, want: "r-board=view,post"},
+		{
+			name: "ticket and a registered scope that the resource has", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("view")}},
+			edit: func(w *world, r *TokenRequest) {
+				w.view.resources[0].Scopes = scopesOf("view download")
+				r.Scopes = scopesOf("download")
+			}, want: "r-board=view,download",
+		},
+		{name: "ticket and a registered scope that it lacks", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("view")}}, edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("download") }, want: "r-board=view"},
+		{name: "ticket and a scope that is not registered", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("view")}}, edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("post") }, want: "r-board=view"},
+		{name: "ticket: its resource is gone", ticket: []Permission{{Resource: "r-board"}, {Resource: "r-gone"}}, refused: "unusable_ticket"},
+		{name: "ticket: a scope is gone", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("view gone")}}, want: "r-board=view"},
+		{name: "ticket: its scopes are gone", ticket: []Permission{{Resource: "r-board", Scopes: scopesOf("gone")}}, refused: "unusable_ticket"},
+		{name: "ticket: all scopes were asked for, and are gone", ticket: []Permission{{Resource: "r-bare"}}, refused: "unusable_ticket"},
+		{name: "ticket: scopes alone are gone", ticket: []Permission{{Scopes: scopesOf("gone")}}, refused: "unusable_ticket"},
+		{name: "ticket: of a scope alone", ticket: []Permission{{Scopes: scopesOf("download")}}, want: "~download"},
+		{name: "ticket: a scope of the type", ticket: []Permission{{Resource: "r-album", Scopes: scopesOf("print")}}, want: "r-album=print(print)"},
+
+		// An RPT: asked anew, after what is requested.
+		{name: "rpt after", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-bare= +r-board=view"},
+		{name: "rpt of the same resource", ask: "r-board#post", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board=post+view"},
+		{name: "rpt of the same scope", ask: "r-board#view", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board=view"},
+		{name: "rpt alone requests what it carries", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board~view"},
+		{name: "rpt: a resource that is gone is left out", ask: "r-bare", carried: []GrantedPermission{{ID: "r-gone", Scopes: scopesOf("view")}}, want: "r-bare="},
+		{name: "rpt: scopes that are gone are left out", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("gone")}}, want: "r-bare="},
+		{name: "rpt: without scopes, of what has scopes now", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board"}}, want: "r-bare="},
+		{name: "rpt: without scopes", ask: "r-board#view", carried: []GrantedPermission{{ID: "r-bare"}}, want: "r-board=view +r-bare="},
+		{name: "rpt: a scope alone", ask: "r-bare", carried: []GrantedPermission{{Scopes: scopesOf("download gone")}}, want: "r-bare= +=download"},
+		{name: "rpt: falls off the limit", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, edit: func(_ *world, r *TokenRequest) { r.Limit = 1 }, want: "r-bare="},
+		{name: "rpt and ticket", ticket: []Permission{{Resource: "r-bare", Whole: true}}, carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-bare= +r-board=view"},
+
+		// URIs.
+		{name: "by uri", ask: "/board/#view", edit: byURI, want: "r-board=view"},
+		{name: "by uri, without case", ask: "/BOARD", edit: byURI, want: "r-board=view,post"},
+		{name: "by uri, no match", ask: "/nowhere", edit: byURI, refused: "invalid_resource: Resource with uri [/nowhere] does not exist."},
+		{name: "by uri, no pattern without leave", ask: "/board/17", edit: byURI, refused: "invalid_resource: Resource with uri [/board/17] does not exist."},
+		{name: "by uri, malformed", ask: "/%2e%2e%2f", edit: byURI, refused: "invalid_resource: Resource with uri [/%2e%2e%2f] does not exist.: URI is malformed: encoded slash"},
+		{name: "by uri, an id is none", ask: "r-board", edit: byURI, refused: "invalid_resource: Resource with uri [r-board] does not exist."},
+		{name: "by matching uri", ask: "/board/17#view", edit: byMatchingURI, want: "r-board=view"},
+		{name: "by matching uri, dot segments", ask: "/board/%2e%2e/admin", edit: byMatchingURI, refused: "invalid_resource: Resource with uri [/board/%2e%2e/admin] does not exist."},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.view.typeScope = scopesOf("print")
+			x := &assessment{
+				Authority: w.authority, snap: w.snap, now: w.now, server: w.api, asking: w.web,
+				who: &identity{subject: "u-bob", client: w.web}, req: &TokenRequest{Permissions: asked(tc.ask)},
+			}
+			if tc.subject != "" {
+				x.who.subject = tc.subject
+			}
+			if tc.edit != nil {
+				tc.edit(w, x.req)
+			}
+			if tc.ticket != nil {
+				x.ticket = &Ticket{Permissions: tc.ticket}
+			}
+			if tc.carried != nil {
+				x.req.RPT, x.rpt = "the-rpt", &Claims{Authorization: &Authorization{Permissions: tc.carried}}
+			}
+			w.view.open = 1
+			err := x.whatIsAsked(t.Context(), w.view)
+			if tc.refused != "" {
+				if err == nil || err.Error() != tc.refused {
+					t.Errorf("got %q, %v, want %s", wants(x.wanted), err, tc.refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := wants(x.wanted)
+			if strings.Contains(tc.want, "~") { // a search is in the store's order
+				got, tc.want = sorted(got), sorted(tc.want)
+			}
+			if got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func sorted(words string) string {
+	list := strings.Fields(words)
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+func byURI(w *world, r *TokenRequest) {
+	w.view.resources[0].URIs = []string{"/Board", "/board/{id}"}
+	r.ByURI = true
+}
+
+func byMatchingURI(w *world, r *TokenRequest) {
+	byURI(w, r)
+	r.MatchingURI = true
+}
+
+// Resolving reads by key, and as often for many resources as for one: what is
+// read depends on how something is named, not on how much is found.
+func TestResolvingReadsDoNotGrow(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, one, many string }{
+		{"by id", "r-board#view", ""},
+		{"by type", "resource-type-any:heap#view", "resource-type-any:heap#view"},
+		{"by scope", "#view", "#view"},
+		{"everything", "", ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			count := func(n int, ask string) int {
+				w := newWorld(t)
+				for i := range n {
+					w.view.resources = append(w.view.resources, &Resource{
+						Key: Key(1000 + i), ID: ResourceID(fmt.Sprintf("r-%d", i)), Server: 10, Owner: "uuid-api", Name: fmt.Sprint(i), Type: "heap", Scopes: scopesOf("view"),
+					})
+				}
+				if tc.name == "by id" && n > 1 {
+					for i := range n {
+						ask += fmt.Sprintf(" r-%d#view", i)
+					}
+				}
+				x := &assessment{
+					Authority: w.authority, snap: w.snap, server: w.api, who: &identity{subject: "u-bob", client: w.web},
+					req: &TokenRequest{Permissions: asked(ask)},
+				}
+				w.view.open = 1
+				if err := x.whatIsAsked(t.Context(), w.view); err != nil {
+					t.Fatal(err)
+				}
+				if len(x.wanted) < n {
+					t.Fatalf("got %d permissions, want %d", len(x.wanted), n)
+				}
+				return len(w.view.reads)
+			}
+			if one, many := count(1, tc.one), count(150, tc.many); one != many {
+				t.Errorf("got %d reads for 150 resources, want %d as for one", many, one)
+			}
+		})
+	}
+}
