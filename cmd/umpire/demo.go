@@ -152,7 +152,7 @@ It stays up until Ctrl-C. To go on (users and passwords: alice, bob, carol, dave
 
   AS=%[1]s SITE=%[2]s
   curl -i $SITE/album/1
-  TOKEN=$(curl -s $AS/protocol/openid-connect/token -d grant_type=password -d client_id=photoz-web -d username=bob -d password=bob | sed 's/.*"access_token":"\([^"]*\)".*//')
+  TOKEN=$(curl -s $AS/protocol/openid-connect/token -d grant_type=password -d client_id=photoz-web -d username=bob -d password=bob | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -s $AS/protocol/openid-connect/token -H "Authorization: Bearer $TOKEN" -d grant_type=urn:ietf:params:oauth:grant-type:uma-ticket -d audience=photoz-api -d 'permission=Public board#view' -d response_mode=permissions
   umpire decisions list --data %[3]s
 `, as, site, data)

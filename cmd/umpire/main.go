@@ -93,7 +93,26 @@ or test did not pass.`,
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), demoCommand(e))
+	checkArguments(root)
 	return root
+}
+
+// checkArguments makes a mistaken argument one of usage. A command that groups
+// others shows its help, and takes no word but their names.
+func checkArguments(cmd *cobra.Command) {
+	if !cmd.Runnable() {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+		return nil
+	}
+	for _, sub := range cmd.Commands() {
+		checkArguments(sub)
+	}
 }
 
 // fromEnvironment sets the flags that were not given from UMPIRE_*.

@@ -52,7 +52,7 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	return cmd
 }
 
-func (e *env) serve(ctx context.Context, f serveFlags) error {
+func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	tuneMemory(e.getenv)
 	public, err := net.Listen("tcp", f.listen)
 	if err != nil {
@@ -60,17 +60,19 @@ func (e *env) serve(ctx context.Context, f serveFlags) error {
 	}
 	defer public.Close()
 	var admin net.Listener
+	adminAddr := "none"
 	if f.admin != "" {
 		if admin, err = net.Listen("tcp", f.admin); err != nil {
 			return fmt.Errorf("--admin-listen: %w", err)
 		}
 		defer admin.Close()
+		adminAddr = admin.Addr().String()
 	}
 	cfg, closeLog, err := e.nodeConfig(f, public.Addr())
 	if err != nil {
 		return err
 	}
-	defer closeLog()
+	defer func() { err = errors.Join(err, closeLog()) }()
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
@@ -86,7 +88,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) error {
 	if len(names) == 0 {
 		return fmt.Errorf("%w: there is no realm to serve: name a realm file with --realm", errUsage)
 	}
-	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "realms", names, "admin", f.admin, "version", version)
+	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "realms", names, "version", version)
 	return n.Run(ctx, public, admin)
 }
 
