@@ -79,19 +79,20 @@ func filterDecisions(f uma.DecisionFilter, limit int) (string, []any) {
 	if f.Before > 0 {
 		where, args = append(where, `seq < ?`), append(args, f.Before)
 	}
-	if !f.Since.IsZero() {
-		// The oldest that may match, so that the walk ends there.
-		where = append(where, `+time >= ?`, `seq >= (SELECT min(seq) FROM decision WHERE time >= ?)`)
-		args = append(args, millis(f.Since), millis(f.Since))
-	}
 	if !f.Until.IsZero() {
 		where, args = append(where, `+time < ?`), append(args, millis(f.Until))
+	}
+	if !f.Since.IsZero() {
+		// The walk ends with the oldest that may match. The + keeps SQLite from
+		// looking for it from the other end of the table.
+		where = append(where, `+time >= ?`, `seq >= (SELECT min(+seq) FROM decision WHERE time >= ?)`)
+		args = append(args, millis(f.Since), millis(f.Since))
 	}
 	query := `SELECT` + recordColumns + `FROM decision`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
-	return query + ` ORDER BY seq DESC LIMIT ?`, append(args, limit)
+	return query + ` ORDER BY seq DESC LIMIT ? + 0`, append(args, limit)
 }
 
 // Decision implements uma.Decisions.
@@ -119,7 +120,7 @@ func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma
 	var found []uma.Record
 	err := s.read(ctx, func(c *conn) error {
 		var err error
-		found, err = list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ?`,
+		found, err = list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ? + 0`,
 			[]any{seq, limit}, scanRecord)
 		return reading("decision records", err)
 	})

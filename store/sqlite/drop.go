@@ -90,7 +90,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 	return runAll(tx, []change{
 		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
 			[]any{int64(a.realm), l.id}},
-		{`DELETE FROM session WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
+		{`DELETE FROM session INDEXED BY session_user WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
 		{`DELETE FROM user WHERE key = ?`, []any{int64(l.key)}},
 	})
 }
@@ -139,7 +139,7 @@ func (a *applier) dropClient(tx *conn, l leftover) error {
 	a.removed(l.what)
 	return runAll(tx, []change{
 		{`DELETE FROM scope WHERE server = ?`, []any{int64(l.key)}},
-		{`DELETE FROM session WHERE realm = ? AND client = ?`, []any{int64(a.realm), l.id}},
+		{`DELETE FROM session INDEXED BY session_client WHERE realm = ? AND client = ?`, []any{int64(a.realm), l.id}},
 		{`DELETE FROM client WHERE key = ?`, []any{int64(l.key)}},
 	})
 }

@@ -153,7 +153,7 @@ func (l *listing) query() (string, []any) {
 	args = append(args, l.after.name, l.after.id)
 	rest, more := restOf(f)
 	return `SELECT` + resourceColumns + `FROM ` + from + ` WHERE ` + server + key + ` AND ` + after + rest +
-		` ORDER BY ` + order + ` LIMIT ? OFFSET ?`, append(args, more...)
+		` ORDER BY ` + order + ` LIMIT ? + 0 OFFSET ?`, append(args, more...)
 }
 
 // restOf returns the conditions that are compared row by row.
@@ -240,7 +240,7 @@ func (l *listing) findParts(c *conn) error {
 	if isPart(l.filter.Type) {
 		words = append(words, `type : `+quoted(l.filter.Type))
 	}
-	places, err := list(c, `SELECT rowid FROM resource_part WHERE resource_part MATCH ? LIMIT ?`,
+	places, err := list(c, `SELECT rowid FROM resource_part WHERE resource_part MATCH ? LIMIT ? + 0`,
 		[]any{strings.Join(words, ` AND `), maxPartHits + 1}, func(scan func(dest ...any) error) (place, error) {
 			var p place
 			return p, scan((*integer)(&p.resource))

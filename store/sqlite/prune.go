@@ -165,7 +165,7 @@ func anyOf(c *conn, queries ...change) (bool, error) {
 func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
 		change{`SELECT 1 FROM request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
-		change{`SELECT 1 FROM session WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
+		change{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{int64(a.realm), l.id, millis(a.Now)}},
 		change{`SELECT 1 FROM resource WHERE server = ? AND origin = ? LIMIT 1`,
 			[]any{int64(l.key), string(uma.FromAPI)}})
@@ -174,7 +174,7 @@ func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
 func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 	realm := int64(a.realm)
 	return anyOf(c,
-		change{`SELECT 1 FROM session WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
+		change{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{realm, l.id, millis(a.Now)}},
 		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.requester = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},

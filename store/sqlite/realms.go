@@ -130,7 +130,7 @@ func (s *Store) Snapshot(ctx context.Context, realm string, now time.Time) (*uma
 		if err != nil {
 			return err
 		}
-		clients, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ? ORDER BY key`,
+		clients, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ?`,
 			[]any{int64(r.Key)}, scanClient)
 		if err != nil {
 			return reading("clients", err)

@@ -25,11 +25,11 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 		return nil, nil
 	case q.Owner != "" && q.Type != "":
 		return list(c, `SELECT`+resourceColumns+`FROM resource r
-			WHERE r.server = ? AND r.owner = ? AND r.type = ? ORDER BY r.name, r.id LIMIT ?`,
+			WHERE r.server = ? AND r.owner = ? AND r.type = ? ORDER BY r.name, r.id LIMIT ? + 0`,
 			[]any{int64(server), q.Owner, q.Type, limit}, scanResource)
 	case q.Owner != "":
 		return list(c, `SELECT`+resourceColumns+`FROM resource r
-			WHERE r.server = ? AND r.owner = ? ORDER BY r.name LIMIT ?`,
+			WHERE r.server = ? AND r.owner = ? ORDER BY r.name LIMIT ? + 0`,
 			[]any{int64(server), q.Owner, limit}, scanResource)
 	case q.Type != "":
 		return selectByType(c, server, q.Type, q.NotOwner, limit)
@@ -37,7 +37,7 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 		return selectByScope(c, server, q.AnyScope, limit)
 	case q.URI != "":
 		return list(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
-			WHERE u.server = ? AND u.uri = ? ORDER BY u.name, u.id LIMIT ?`,
+			WHERE u.server = ? AND u.uri = ? ORDER BY u.name, u.id LIMIT ? + 0`,
 			[]any{int64(server), q.URI, limit}, scanResource)
 	}
 	return nil, errors.New("an empty selection")
@@ -47,7 +47,7 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 // apart, so that to leave out the own ones does not mean to read them.
 func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*uma.Resource, error) {
 	const query = `SELECT` + resourceColumns + `FROM resource r
-		WHERE r.server = ? AND r.type = ? AND r.own = ? AND r.owner <> ? ORDER BY r.name, r.id LIMIT ?`
+		WHERE r.server = ? AND r.type = ? AND r.own = ? AND r.owner <> ? ORDER BY r.name, r.id LIMIT ? + 0`
 	found, err := list(c, query, []any{int64(server), typ, false, notOwner, limit}, scanResource)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, after place, limi
 	var all []place
 	for _, scope := range anyOf {
 		found, err := list(c, `SELECT name, id, resource FROM resource_scope
-			WHERE server = ? AND scope = ? AND (name, id) > (?, ?) ORDER BY name, id LIMIT ?`,
+			WHERE server = ? AND scope = ? AND (name, id) > (?, ?) ORDER BY name, id LIMIT ? + 0`,
 			[]any{int64(server), string(scope), after.name, after.id, limit}, scanPlace)
 		if err != nil {
 			return nil, err

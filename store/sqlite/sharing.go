@@ -70,11 +70,11 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 		return nil, err
 	}
 	query := `SELECT` + requestColumns + `FROM request q
-		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' ORDER BY q.resource_name, q.id LIMIT ?`
+		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' ORDER BY q.resource_name, q.id LIMIT ? + 0`
 	args := []any{int64(server), requester, limit}
 	if name != "" {
 		query = `SELECT` + requestColumns + `FROM request q
-			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ? ORDER BY q.id LIMIT ?`
+			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ? ORDER BY q.id LIMIT ? + 0`
 		args = []any{int64(server), requester, name, limit}
 	}
 	found, err := list(c, query, args, scanRequest)
@@ -105,7 +105,7 @@ func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFi
 		return nil, err
 	}
 	from, args := filterRequests(requestColumns, server, f)
-	found, err := list(c, from+` ORDER BY 2 LIMIT ? OFFSET ?`, append(args, max, first), scanRequest)
+	found, err := list(c, from+` ORDER BY 2 LIMIT ? + 0 OFFSET ?`, append(args, max, first), scanRequest)
 	return found, reading("requests", err)
 }
 
@@ -117,7 +117,7 @@ func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestF
 	}
 	from, args := filterRequests(` q.key, q.id `, server, f)
 	var n int64
-	err = c.row(`SELECT count(*) FROM (`+from+`)`, args, (*integer)(&n))
+	err = c.row(`SELECT count(*) FROM (`+from+` ORDER BY 2)`, args, (*integer)(&n))
 	return int(n), reading("number of requests", err)
 }
 

@@ -3,9 +3,6 @@ package sqlite
 import (
 	"path/filepath"
 	"testing"
-
-	"example.com/umpire/store/storetest"
-	"example.com/umpire/uma"
 )
 
 func openTemp(t testing.TB, change func(*Config)) *Store {
@@ -24,8 +21,4 @@ func openTemp(t testing.TB, change func(*Config)) *Store {
 		}
 	})
 	return s
-}
-
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, nil) })
 }

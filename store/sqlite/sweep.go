@@ -19,19 +19,19 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	at := millis(now)
 	steps := []change{
 		{`DELETE FROM ticket WHERE (realm, hash) IN
-			(SELECT realm, hash FROM ticket WHERE expires <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, hash FROM ticket WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM refresh_token WHERE (realm, hash) IN
-			(SELECT realm, hash FROM refresh_token WHERE expires <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, hash FROM refresh_token WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM revocation WHERE (realm, jti) IN
-			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM rpt WHERE (realm, jti) IN
-			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM session WHERE (realm, id) IN
-			(SELECT realm, id FROM session WHERE expires <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, id FROM session WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM session WHERE (realm, id) IN
-			(SELECT realm, id FROM session WHERE ended = 1 LIMIT ?)`, []any{sweepBatch}},
+			(SELECT realm, id FROM session WHERE ended = 1 LIMIT ? + 0)`, []any{sweepBatch}},
 		{`DELETE FROM signing_key WHERE (realm, kid) IN
-			(SELECT realm, kid FROM signing_key WHERE active = 0 AND expires <= ? LIMIT ?)`, []any{at, sweepBatch}},
+			(SELECT realm, kid FROM signing_key WHERE active = 0 AND expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 	}
 	refusals, err := s.oldRefusals(ctx, now)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]change, error
 
 func refusalsOf(r *uma.Realm, now time.Time) change {
 	return change{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q JOIN client c ON c.key = q.server
-		WHERE q.state = 'denied' AND q.decided <= ? AND c.realm = ? LIMIT ?)`,
+		WHERE q.state = 'denied' AND q.decided <= ? AND c.realm = ? LIMIT ? + 0)`,
 		[]any{millis(now.Add(-r.Policy.ResubmitAfter)), int64(r.Key), sweepBatch}}
 }
 

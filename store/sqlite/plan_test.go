@@ -1,0 +1,107 @@
+package sqlite
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"example.com/umpire/store/storetest"
+	"example.com/umpire/uma"
+)
+
+// A statements is the set of all statements that stores have prepared.
+type statements struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+func (s *statements) collect(store *Store) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range readers {
+		c := <-store.readers
+		for query := range c.stmts {
+			s.all[query] = true
+		}
+		store.readers <- c
+	}
+	for query := range store.writer.conn.stmts {
+		s.all[query] = true
+	}
+}
+
+func TestStore(t *testing.T) {
+	seen := statements{all: map[string]bool{}}
+	t.Run("contract", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) uma.Store {
+			s := openTemp(t, nil)
+			t.Cleanup(func() { seen.collect(s) })
+			return s
+		})
+	})
+	t.Run("plans", func(t *testing.T) { checkPlans(t, slices.Sorted(maps.Keys(seen.all))) })
+}
+
+// intended are the statements that may walk a whole table or sort: small tables,
+// and lists that end after a page.
+var intended = []string{
+	"FROM realm",
+	"SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)",
+	"FROM signing_key WHERE realm = ? AND (active OR expires > ?) ORDER BY",
+	"FROM decision ORDER BY seq DESC LIMIT ?",
+	"FROM decision WHERE +time < ? ORDER BY seq DESC LIMIT ?",
+}
+
+var (
+	walk = regexp.MustCompile(`^SCAN|USE TEMP B-TREE|AUTOMATIC`)
+
+	// Not what is meant: json_each and the index for parts find rows by means of
+	// their own, and the rows that a subquery has found are counted.
+	harmless = regexp.MustCompile(`^SCAN (\w+ VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW)`)
+
+	// Of what tokens stand on, a realm alone is no key.
+	wholeRealm = regexp.MustCompile(`^SEARCH (ticket|session|refresh_token|rpt|revocation) [^(]*\(realm=\?\)$`)
+)
+
+// checkPlans sees to it that every statement of the contract suite finds its rows
+// by an index, so that it takes no longer when there are more rows.
+func checkPlans(t *testing.T, queries []string) {
+	s := openTemp(t, nil)
+	if len(queries) < 100 {
+		t.Fatalf("the contract suite prepared %d statements only", len(queries))
+	}
+	for _, query := range queries {
+		query = strings.Join(strings.Fields(query), " ")
+		if slices.ContainsFunc(intended, func(part string) bool { return strings.Contains(query, part) }) {
+			continue
+		}
+		for _, step := range plan(t, s, query) {
+			if walk.MatchString(step) && !harmless.MatchString(step) || wholeRealm.MatchString(step) {
+				t.Errorf("%s\n\t%s", query, step)
+			}
+		}
+	}
+}
+
+// plan returns the steps that SQLite would take.
+func plan(t *testing.T, s *Store, query string) (steps []string) {
+	t.Helper()
+	rows, err := s.readDB.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, make([]any, 32)...)
+	if err != nil {
+		t.Fatalf("explain %s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, detail)
+	}
+	return steps
+}
