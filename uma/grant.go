@@ -54,7 +54,8 @@ type assessment struct {
 	server *Client // the resource server
 	rpt    *Claims // carried; nil without one, or if it has expired
 	wanted []*wanted
-	known  []Scope // of the scopes asked for, those that the resource server knows
+	known  []Scope            // of the scopes asked for, those that the resource server knows
+	lent   map[string][]Scope // by type: see lentByType
 
 	pushed   map[string][]string // 3: what is claimed
 	verified map[string]any

@@ -20,6 +20,9 @@ type wanted struct {
 	carried   bool
 }
 
+// signInScopes are those of OpenID Connect Core §5.4 and §11.
+var signInScopes = []Scope{"openid", "profile", "email", "address", "phone", "offline_access"}
+
 // whatIsAsked resolves what the request names to resources and scopes
 // (Keycloak's createPermissions), reading only what it names.
 func (x *assessment) whatIsAsked(ctx context.Context, view View) error {
@@ -99,6 +102,11 @@ func union(a, b []Scope) []Scope {
 		}
 	}
 	return out
+}
+
+// without is a less what is in b.
+func without(a, b []Scope) []Scope {
+	return slices.DeleteFunc(slices.Clone(a), func(s Scope) bool { return slices.Contains(b, s) })
 }
 
 // within is what a and b have in common, in the order of a.
@@ -193,13 +201,31 @@ func (x *assessment) on(ctx context.Context, view View, r *Resource, scopes []Sc
 	}
 	own := within(scopes, r.Scopes)
 	if len(own) < len(scopes) && r.Type != "" && r.Owner != x.server.UUID {
-		others := slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return slices.Contains(r.Scopes, s) })
-		if w.inherited, err = view.TypeScopes(ctx, x.server.Key, r.Type, others); err != nil {
-			return w, false, fmt.Errorf("read scopes of type: %w", err)
+		others := without(scopes, r.Scopes)
+		if w.inherited, err = x.lentByType(ctx, view, r.Type, others); err != nil {
+			return w, false, err
 		}
 	}
 	w.scopes = within(scopes, union(own, w.inherited))
 	return w, len(w.scopes) > 0, nil
+}
+
+// lentByType reads which of some scopes a type lends, once for all resources of
+// the type that are asked for alike.
+func (x *assessment) lentByType(ctx context.Context, view View, typ string, scopes []Scope) ([]Scope, error) {
+	key := typ + "#" + listed(scopes) // no scope name has a #
+	if lent, ok := x.lent[key]; ok {
+		return lent, nil
+	}
+	lent, err := view.TypeScopes(ctx, x.server.Key, typ, scopes)
+	if err != nil {
+		return nil, fmt.Errorf("read scopes of type: %w", err)
+	}
+	if x.lent == nil {
+		x.lent = map[string][]Scope{}
+	}
+	x.lent[key] = lent
+	return lent, nil
 }
 
 // byID reads resources by their ids, those that are there.
@@ -235,10 +261,10 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 			return nil
 		}
 		// Scopes that are all unknown are an error: left out, they would be none,
-		// which asks for all.
-		named := union(p.Scopes, x.req.Scopes)
-		scopes := within(named, x.known)
-		if len(named) > 0 && len(scopes) == 0 {
+		// which asks for all. Those of OpenID Connect are about the sign-in, and
+		// some clients send them with every grant.
+		scopes := within(union(p.Scopes, x.req.Scopes), x.known)
+		if named := union(p.Scopes, without(x.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
 			return Refuse(InvalidScope, fmt.Sprintf("One of the given scopes %v is invalid", listed(named)), nil)
 		}
 		switch r := resources[ResourceID(p.Resource)]; {

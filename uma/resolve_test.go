@@ -298,15 +298,21 @@ func TestResolvingReadsDoNotGrow(t *testing.T) {
 		{"by type", "resource-type-any:heap#view", "resource-type-any:heap#view"},
 		{"by scope", "#view", "#view"},
 		{"everything", "", ""},
+		{"a scope of the type", "resource-type-any:heap#print", "resource-type-any:heap#print"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			count := func(n int, ask string) int {
 				w := newWorld(t)
+				w.view.typeScope = scopesOf("print")
+				owner := "uuid-api"
+				if tc.name == "a scope of the type" {
+					owner = "u-alice"
+				}
 				for i := range n {
 					w.view.resources = append(w.view.resources, &Resource{
-						Key: Key(1000 + i), ID: ResourceID(fmt.Sprintf("r-%d", i)), Server: 10, Owner: "uuid-api", Name: fmt.Sprint(i), Type: "heap", Scopes: scopesOf("view"),
+						Key: Key(1000 + i), ID: ResourceID(fmt.Sprintf("r-%d", i)), Server: 10, Owner: owner, Name: fmt.Sprint(i), Type: "heap", Scopes: scopesOf("view"),
 					})
 				}
 				if tc.name == "by id" && n > 1 {
