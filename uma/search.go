@@ -53,6 +53,9 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 	if err != nil {
 		return fmt.Errorf("select resources by type: %w", err)
 	}
+	if rows, err = x.notOthers(ctx, view, rows); err != nil {
+		return err
+	}
 	for _, r := range rows {
 		w, ok, err := x.on(ctx, view, r, scopes)
 		if err != nil {
@@ -63,6 +66,30 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 		}
 	}
 	return nil
+}
+
+// notOthers leaves out what others manage and did not share with the party: a
+// search by type must not tell that it is there.
+func (x *assessment) notOthers(ctx context.Context, view View, rows []*Resource) ([]*Resource, error) {
+	managed := func(r *Resource) bool {
+		return r.OwnerManaged && r.Owner != x.server.UUID && r.Owner != x.who.subject
+	}
+	var keys []Key
+	for _, r := range rows {
+		if managed(r) {
+			keys = append(keys, r.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return rows, nil
+	}
+	shares, err := view.SharesFor(ctx, x.who.party(x.asking.ID), keys)
+	if err != nil {
+		return nil, fmt.Errorf("read shares: %w", err)
+	}
+	return slices.DeleteFunc(rows, func(r *Resource) bool {
+		return managed(r) && !slices.ContainsFunc(shares, func(s Share) bool { return s.Resource == r.Key })
+	}), nil
 }
 
 // resolveName asks for the resource of that name which the party owns, those

@@ -127,7 +127,7 @@ func (p *Protection) addResource(ctx context.Context, view View, t *Ticket, perm
 // checkScopes refuses scopes that are neither the resource's own nor those of a
 // resource of its type that the resource server owns.
 func (p *Protection) checkScopes(ctx context.Context, view View, r *Resource, scopes []Scope) error {
-	others := slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return slices.Contains(r.Scopes, s) })
+	others := without(scopes, r.Scopes)
 	if len(others) == 0 {
 		return nil
 	}
