@@ -3,8 +3,11 @@ package tests
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"example.com/umpire/store/sqlite"
@@ -95,4 +98,26 @@ func at(v any, path ...string) any {
 func ticketID(ticket string) string {
 	stored := sha256.Sum256([]byte(ticket))
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(stored[:]))
+}
+
+// writePolicy puts a file into the realm's bundle, whole at once.
+func (e *env) writePolicy(t testing.TB, name, text string) {
+	t.Helper()
+	file := filepath.Join(filepath.Dir(e.File), "policies", name)
+	tmp := filepath.Join(filepath.Dir(e.File), name+".new")
+	if err := errors.Join(os.WriteFile(tmp, []byte(text), 0o600), os.Rename(tmp, file)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// follow applies a realm file beside the running server and waits until that
+// knows of it: by a client that the file has in addition.
+func (e *env) follow(t testing.TB, text string) {
+	t.Helper()
+	marker := fmt.Sprintf("marker-%x", sha256.Sum256([]byte(text)))
+	e.apply(t, strings.Replace(text, "\nclients:\n", "\nclients:\n  - {id: "+marker+", public: true}\n", 1))
+	within1s(t, "the applied realm file", func() bool {
+		res := e.post(t, tokenPath, credentials{}, "grant_type", "password", "client_id", marker)
+		return res.str("error") == "unauthorized_client"
+	})
 }
