@@ -1,12 +1,20 @@
 package engine_test
 
 import (
+	"context"
+	"encoding/json"
+	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
 
+// What the policies of the recorded answers decide.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, photoz(t))
@@ -39,9 +47,228 @@ func TestDecide(t *testing.T) {
 			if !slices.Equal(out.Granted, c.granted) || !slices.Equal(out.Submit, c.submit) || !slices.Equal(out.RestsOn, c.rests) {
 				t.Errorf("got granted %v submit %v rests on %v, want %v %v %v", out.Granted, out.Submit, out.RestsOn, c.granted, c.submit, c.rests)
 			}
-			if out.SharesUnknown || got.Failed != "" {
-				t.Errorf("shares unknown: %t, failed: %q", out.SharesUnknown, got.Failed)
+			if out.SharesUnknown || got.Failed != "" || got.NDCache != nil || got.Took <= 0 {
+				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+// evaluatorOf has one entry point of its own, of the given rules.
+func evaluatorOf(t *testing.T, rules string) uma.Evaluator {
+	t.Helper()
+	e := engine.New(engine.Config{})
+	own := uma.PolicySettings{Timeout: 10 * time.Second, Entrypoint: "data.lib.own.decision"}
+	if _, err := e.Activate(t.Context(), "photoz", own, source(t, map[string]string{"own.rego": "package lib.own\n\n" + rules})); err != nil {
+		t.Fatal(err)
+	}
+	return prepare(t, e)
+}
+
+// No answer of the contract's shape is an error, and grants nothing.
+func TestDecideErrors(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ rules, want string }{
+		"undefined":                {`decision := {} if input.nothing`, "undefined"},
+		"conflict":                 {"decision := 1 if input.kind\n\ndecision := 2 if input.realm", "own.rego:5: eval_conflict_error"},
+		"no object":                {`decision := true`, "no object"},
+		"a set":                    {`decision := {"granted"}`, "no object"},
+		"nothing in it":            {`decision := {}`, "granted: missing"},
+		"an unknown member":        {doc(`"allow": true`), "allow: no such member"},
+		"a name that is no string": {doc(`1: true`), "1: no such member"},
+		"granted missing":          {`decision := {"need_info": [], "submit": [], "reasons": [], "obligations": [], "rpt": {}}`, "granted: missing"},
+		"granted is text":          {doc(`"granted": "view"`), "granted: no list or set"},
+		"granted is an object":     {doc(`"granted": {"view": true}`), "granted: no list or set"},
+		"a scope is a number":      {doc(`"granted": [1]`), "granted: 0: no string"},
+		"a scope twice":            {doc(`"granted": ["a", "a"]`), "granted: a: twice"},
+		"a share twice":            {doc(`"rests_on": ["a", "a"]`), "rests_on: a: twice"},
+		"a need is text":           {doc(`"need_info": {"mfa"}`), "need_info: 0: no object"},
+		"a need has no name":       {doc(`"need_info": [{}]`), "need_info: 0: name: missing"},
+		"a need says more":         {doc(`"need_info": [{"name": "a", "more": 1}]`), "need_info: 0: more: no such member"},
+		"an obligation has no id":  {doc(`"obligations": [{"type": "a"}]`), "obligations: 0: id: missing"},
+		"rpt is a list":            {doc(`"rpt": []`), "rpt: no object"},
+		"ttl is zero":              {doc(`"rpt": {"ttl": 0}`), "rpt: ttl: 0 is no whole number from 1"},
+		"ttl is negative":          {doc(`"rpt": {"ttl": -5}`), "rpt: ttl"},
+		"ttl is a fraction":        {doc(`"rpt": {"ttl": 1.5}`), "rpt: ttl"},
+		"ttl is text":              {doc(`"rpt": {"ttl": "60"}`), "rpt: ttl: no number"},
+		"a claim is text":          {doc(`"rpt": {"claims": {"a": "b"}}`), "rpt: claims: a: no list or set"},
+		"a claim of numbers":       {doc(`"rpt": {"claims": {"a": [1]}}`), "rpt: claims: a: 0: no string"},
+		"a claim as iss":           {doc(`"rpt": {"claims": {"iss": ["b"]}}`), "rpt: claims: iss: the name is taken"},
+		"a claim as sub":           {doc(`"rpt": {"claims": {"sub": ["b"]}}`), "sub: the name is taken"},
+		"a claim as roles":         {doc(`"rpt": {"claims": {"roles": ["b"]}}`), "roles: the name is taken"},
+		"a claim as authorization": {doc(`"rpt": {"claims": {"authorization": ["b"]}}`), "authorization: the name is taken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := evaluatorOf(t, c.rules).Decide(t.Context(), input(nil))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want one with %q", err, c.want)
+			}
+			if got == nil || !reflect.DeepEqual(got.Output, uma.Output{}) {
+				t.Errorf("got %+v beside the error", got)
+			}
+		})
+	}
+}
+
+// doc is a decision of the right shape but for the members given.
+func doc(members string) string {
+	return `decision := object.union({"granted": [], "need_info": [], "submit": [], "reasons": [], "obligations": [], "rpt": {}}, {` + members + `})`
+}
+
+// Everything a policy may say arrives; more than was asked, too: holding the
+// policy to that is the Authority's.
+func TestDecideReadsAll(t *testing.T) {
+	t.Parallel()
+	got, err := evaluatorOf(t, `decision := {
+	"granted": {"view", "admin", "*"},
+	"need_info": {{
+		"name": "mfa", "friendly_name": "Second factor", "claim_type": "text", "claim_token_format": ["f"],
+		"issuer": {"https://idp"}, "scopes": {"delete", "comment"}, "redirect": "",
+	}},
+	"submit": ["delete", "comment"],
+	"reasons": {"b", "a"},
+	"obligations": [{"id": "log", "type": "audit", "properties": {"level": 3, "deep": [{"x": null}]}}],
+	"rests_on": {"s-2", "s-1"},
+	"rpt": {"ttl": 60.0, "claims": {"org": {"b", "a"}}},
+}`).Decide(t.Context(), input(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := uma.Output{
+		Granted: []uma.Scope{"*", "admin", "view"},
+		NeedInfo: []uma.Need{{
+			RequiredClaim: uma.RequiredClaim{Name: "mfa", FriendlyName: "Second factor", Type: "text", Formats: []string{"f"}, Issuers: []string{"https://idp"}},
+			Scopes:        []uma.Scope{"comment", "delete"}, Redirect: new(string),
+		}},
+		Submit:      []uma.Scope{"delete", "comment"},
+		Reasons:     []string{"a", "b"},
+		Obligations: []uma.Obligation{{ID: "log", Type: "audit", Properties: map[string]any{"level": json.Number("3"), "deep": []any{map[string]any{"x": nil}}}}},
+		RestsOn:     []string{"s-1", "s-2"},
+		RPT:         uma.RPTInstructions{TTL: 60, Claims: map[string][]string{"org": {"a", "b"}}},
+	}
+	if !reflect.DeepEqual(got.Output, want) {
+		t.Errorf("got  %+v\nwant %+v", got.Output, want)
+	}
+}
+
+// A built-in function that fails is no 503, which a client could provoke by what
+// it pushes, and no grant, which it would be were the error in a denial.
+func TestBuiltinErrorGrantsNothing(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{"a.rego": `package uma.policies.a
+
+grant contains "view"
+
+submit contains "delete"
+
+deny contains "too much" if to_number(input.claims.pushed.amount[0]) > 100
+`})
+	for amount, granted := range map[string]int{"50": 1, "500": 0, "lots": 0} {
+		got, err := evaluator.Decide(t.Context(), input(func(in *uma.Input) {
+			of("a", "view", "delete")(in)
+			in.Claims.Pushed["amount"] = []string{amount}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Output.Granted) != granted {
+			t.Errorf("%s: got %v", amount, got.Output.Granted)
+		}
+		if amount != "lots" {
+			continue
+		}
+		if !strings.Contains(got.Failed, "a.rego:7: eval_builtin_error: to_number") || !reflect.DeepEqual(got.Output, uma.Output{}) {
+			t.Errorf("%s: got %+v", amount, got)
+		}
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	endless := map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if {\n\tsome x in numbers.range(1, 100000000)\n\tx < 0\n}\n"}
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		ctx     func(context.Context) (context.Context, context.CancelFunc)
+	}{
+		"the realm's": {5 * time.Millisecond, context.WithCancel},
+		"the request's": {time.Hour, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 5*time.Millisecond)
+		}},
+		"the request's, passed": {time.Hour, func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, -1) }},
+		"the client went away": {time.Hour, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return ctx, cancel
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engine.New(engine.Config{})
+			s := uma.PolicySettings{Timeout: c.timeout, Entrypoint: settings.Entrypoint}
+			if _, err := e.Activate(t.Context(), "photoz", s, source(t, endless)); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := c.ctx(t.Context())
+			defer cancel()
+			got, err := prepare(t, e).Decide(ctx, input(of("a", "view")))
+			if err == nil || !strings.Contains(err.Error(), "longer than it may") || len(got.Output.Granted) != 0 {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			if got.Took > 5*time.Second {
+				t.Errorf("took %v", got.Took)
+			}
+		})
+	}
+}
+
+// time.now_ns is the request's time; what else is drawn is kept for a replay.
+func TestClockAndCache(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{"a.rego": `package uma.policies.a
+
+reasons contains time.format(time.now_ns())
+
+reasons contains uuid.rfc4122("x")
+`})
+	got, err := evaluator.Decide(t.Context(), input(of("a", "view")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(got.Output.Reasons, "2026-11-22T12:00:05Z") {
+		t.Errorf("got %v", got.Output.Reasons)
+	}
+	var cache map[string]map[string]any
+	if err := json.Unmarshal(got.NDCache, &cache); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"time.now_ns", "uuid.rfc4122"}; !slices.Equal(slices.Sorted(maps.Keys(cache)), want) {
+		t.Errorf("got %v, want %v", cache, want)
+	}
+}
+
+func TestRuleLabels(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, photoz(t))
+	for name, c := range map[string]struct {
+		change func(*uma.Input)
+		want   []map[string]any
+	}{
+		"owner":     {func(in *uma.Input) { in.Subject.ID = "u-alice" }, []map[string]any{{"rule": "owner"}}},
+		"ask-owner": {nil, []map[string]any{{"rule": "ask-owner"}}},
+		"team":      {of("bank", "withdraw"), []map[string]any{{"rule": "small-amount", "team": "bank"}}},
+		"none":      {of("zzz", "view"), nil},
+		"whole": {func(in *uma.Input) {
+			in.Scopes = nil
+			in.Shares = []uma.InputShare{{ID: "s", Users: []string{"u-bob"}, Strategy: "UNANIMOUS"}}
+		}, []map[string]any{{"rule": "shared"}}},
+	} {
+		got, err := evaluator.Decide(t.Context(), input(c.change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got.RuleLabels, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got.RuleLabels, c.want)
+		}
 	}
 }

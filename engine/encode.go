@@ -1,9 +1,8 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +16,7 @@ type event struct {
 	realm, revision string
 	input, result   []byte // nil: left out
 	nd              []byte
-	erased, masked  []string
+	erased, masks   []string
 	requestedBy     string
 	failed          string
 	custom          map[string]any
@@ -26,24 +25,26 @@ type event struct {
 // Encode turns a decision into its decision log event.
 func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
-	w := writer{buf: make([]byte, 0, 2048)}
-	w.input(ev.Input)
-	split := len(w.buf)
-	if ev.Output != nil {
-		w.output(ev.Output)
-	}
-	if w.err != nil {
-		return p.stub(ev, nil, nil, fmt.Errorf("encode decision: %w", w.err))
-	}
-	e.input = slices.Clip(w.buf[:split])
-	if ev.Output != nil {
-		e.result = w.buf[split:]
-	}
 	if ev.Eval != nil {
 		e.nd = ev.Eval.NDCache
-		if ev.Eval.Failed != "" && e.failed == "" {
-			e.failed = ev.Eval.Failed
-		}
+		e.failed = cmp.Or(e.failed, ev.Eval.Failed)
+	}
+	w := writer{buf: make([]byte, 0, 2048)}
+	w.input(ev.Input)
+	input := len(w.buf)
+	if ev.Output != nil {
+		w.output(ev.Output)
+		e.result = w.buf[input:]
+	}
+	e.input = w.buf[:input:input]
+	if w.err != nil {
+		return e.stub(w.err)
+	}
+	if p.mask == nil {
+		return e.json(), nil
+	}
+	if err := p.masked(ctx, &e); err != nil {
+		return e.stub(err)
 	}
 	return e.json(), nil
 }
@@ -77,8 +78,8 @@ func (e *event) json() []byte {
 	if len(e.erased) > 0 {
 		writeList(&w, "erased", e.erased)
 	}
-	if len(e.masked) > 0 {
-		writeList(&w, "masked", e.masked)
+	if len(e.masks) > 0 {
+		writeList(&w, "masked", e.masks)
 	}
 	w.optional("error", e.failed)
 	w.optional("requested_by", e.requestedBy)

@@ -1,10 +1,14 @@
 package engine_test
 
 import (
+	"context"
 	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
 
@@ -17,7 +21,7 @@ func decided(t testing.TB, evaluator uma.Evaluator, in *uma.Input) *uma.Event {
 	}
 	return &uma.Event{
 		ID: "d-1", Batch: "b-1", Input: in, Output: &eval.Output, Eval: eval, Path: "uma/authz/decision",
-		Labels: map[string]string{"id": "node-1", "version": "1"}, Timestamp: time.Date(2026, 11, 22, 12, 0, 6, 7000, time.UTC),
+		Labels: map[string]string{"version": "1", "id": "node-1"}, Timestamp: time.Date(2026, 11, 22, 13, 0, 6, 7000, time.FixedZone("", 3600)),
 	}
 }
 
@@ -27,6 +31,11 @@ func encode(t testing.TB, evaluator uma.Evaluator, ev *uma.Event) map[string]any
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, raw)
+}
+
+func parse(t testing.TB, raw []byte) map[string]any {
+	t.Helper()
 	var doc map[string]any
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		t.Fatalf("%v: %s", err, raw)
@@ -34,11 +43,226 @@ func encode(t testing.TB, evaluator uma.Evaluator, ev *uma.Event) map[string]any
 	return doc
 }
 
+// The names are those of OPA's EventV1, by hand.
 func TestEncode(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, photoz(t))
-	doc := encode(t, evaluator, decided(t, evaluator, input(of("board", "view"))))
-	if got, want := doc["decision_id"], "d-1"; got != want {
-		t.Errorf("decision_id: got %v, want %v", got, want)
+	ev := decided(t, evaluator, input(func(in *uma.Input) {
+		of("bank", "withdraw")(in)
+		in.Context.TraceID, in.Context.RequestID = "t-1", "77"
+	}))
+	ev.Eval.Took = 123456
+	ev.Eval.NDCache = []byte(`{"uuid.rfc4122":{}}`)
+	raw, err := evaluator.Encode(t.Context(), ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := json.Marshal(ev.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A struct with nil lists marshals to null where the record has [].
+	in := strings.NewReplacer(`"scopes":null`, `"scopes":[]`, `:null`, `:[]`).Replace(string(input))
+	for _, object := range []string{"client_roles", "verified", "properties"} {
+		in = strings.Replace(in, `"`+object+`":[]`, `"`+object+`":{}`, 1)
+	}
+	want := `{"labels":{"id":"node-1","version":"1"},"decision_id":"d-1","batch_decision_id":"b-1","trace_id":"t-1",` +
+		`"bundles":{"photoz":{"revision":"` + evaluator.Revision() + `"}},"path":"uma/authz/decision","input":` + in + `,` +
+		`"result":{"granted":["withdraw"],"need_info":[],"submit":[],"reasons":[],"obligations":[],"rests_on":[],"rpt":{}},` +
+		`"nd_builtin_cache":{"uuid.rfc4122":{}},"requested_by":"192.0.2.7","timestamp":"2026-11-22T12:00:06.000007Z",` +
+		`"metrics":{"timer_rego_query_eval_ns":123456},"req_id":77,"rule_labels":[{"rule":"small-amount","team":"bank"}]}`
+	if got, want := parse(t, raw), parse(t, []byte(want)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestEncodeErrors(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if to_number(input.subject.id)\n"})
+	failed := encode(t, evaluator, decided(t, evaluator, input(of("a", "view"))))
+	if text, _ := failed["error"].(string); !strings.Contains(text, "to_number") {
+		t.Errorf("got error %v", failed["error"])
+	}
+	if granted := failed["result"].(map[string]any)["granted"].([]any); len(granted) != 0 {
+		t.Errorf("got %v", failed["result"])
+	}
+	spent := decided(t, evaluator, input(of("b", "view")))
+	spent.Output, spent.Error = nil, "ticket_spent"
+	doc := encode(t, evaluator, spent)
+	if doc["error"] != "ticket_spent" || doc["result"] != nil {
+		t.Errorf("got %v", doc)
+	}
+	never := &uma.Event{ID: "d-2", Input: input(nil), Error: "no time", Path: "uma/authz/decision"}
+	if doc := encode(t, evaluator, never); doc["error"] != "no time" || doc["metrics"] != nil || doc["input"] == nil {
+		t.Errorf("got %v", doc)
+	}
+}
+
+func at(doc any, path ...string) any {
+	for _, name := range path {
+		m, _ := doc.(map[string]any)
+		doc = m[name]
+	}
+	return doc
+}
+
+func TestMasks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rules  string
+		path   []string // what was masked
+		want   any      // what is there now
+		erased []any
+		masked []any
+	}{
+		"a path":               {`mask contains "/input/subject/attributes/email"`, []string{"input", "subject", "attributes"}, map[string]any{}, []any{"/input/subject/attributes/email"}, nil},
+		"remove":               {`mask contains {"op": "remove", "path": "/input/subject/username"}`, []string{"input", "subject", "username"}, nil, []any{"/input/subject/username"}, nil},
+		"upsert":               {`mask contains {"op": "upsert", "path": "/input/subject/username", "value": "***"}`, []string{"input", "subject", "username"}, "***", nil, []any{"/input/subject/username"}},
+		"upsert of a list":     {`mask contains {"op": "upsert", "path": "/input/subject/groups/0", "value": {"x": [1]}}`, []string{"input", "subject", "groups"}, []any{map[string]any{"x": []any{1.0}}}, nil, []any{"/input/subject/groups/0"}},
+		"upsert, made":         {`mask contains {"op": "upsert", "path": "/input/new/deep", "value": 1}`, []string{"input", "new", "deep"}, 1.0, nil, []any{"/input/new/deep"}},
+		"an element":           {`mask contains "/input/resource/scopes/1"`, []string{"input", "resource", "scopes"}, []any{"view", "delete"}, []any{"/input/resource/scopes/1"}, nil},
+		"two elements":         {"mask contains \"/input/resource/scopes/0\"\n\nmask contains \"/input/resource/scopes/1\"", []string{"input", "resource", "scopes"}, []any{"delete"}, []any{"/input/resource/scopes/0", "/input/resource/scopes/1"}, nil},
+		"the input":            {`mask contains "/input"`, []string{"input"}, nil, []any{"/input"}, nil},
+		"the input replaced":   {`mask contains {"op": "upsert", "path": "/input", "value": "gone"}`, []string{"input"}, "gone", nil, []any{"/input"}},
+		"the result":           {`mask contains "/result"`, []string{"result"}, nil, []any{"/result"}, nil},
+		"in the result":        {`mask contains "/result/reasons"`, []string{"result", "reasons"}, nil, []any{"/result/reasons"}, nil},
+		"the cache":            {`mask contains "/nd_builtin_cache/uuid.rfc4122"`, []string{"nd_builtin_cache"}, map[string]any{}, []any{"/nd_builtin_cache/uuid.rfc4122"}, nil},
+		"a claim, escaped":     {`mask contains "/input/claims/verified/https:%2F%2Fexample.com%2Fssn"`, []string{"input", "claims", "verified"}, map[string]any{"a~b/c": "y"}, []any{"/input/claims/verified/https:%2F%2Fexample.com%2Fssn"}, nil},
+		"a claim, as pointer":  {`mask contains "/input/claims/verified/a~0b~1c"`, []string{"input", "claims", "verified"}, map[string]any{"https://example.com/ssn": "x"}, []any{"/input/claims/verified/a~0b~1c"}, nil},
+		"what is not there":    {`mask contains "/input/nothing/here"`, []string{"input", "kind"}, "rpt", nil, nil},
+		"beyond a list":        {`mask contains "/input/resource/scopes/9"`, []string{"input", "kind"}, "rpt", nil, nil},
+		"below a text":         {`mask contains {"op": "upsert", "path": "/input/kind/x", "value": 1}`, []string{"input", "kind"}, "rpt", nil, nil},
+		"by what is logged":    {`mask contains "/input/subject/username" if {input.input.realm == "photoz"; input.path == "uma/authz/decision"; input.decision_id == "d-1"}`, []string{"input", "subject", "username"}, nil, []any{"/input/subject/username"}, nil},
+		"not by that":          {`mask contains "/input/subject/username" if input.input.realm == "other"`, []string{"input", "subject", "username"}, "bob", nil, nil},
+		"a list of masks":      {`mask := ["/input/subject/username"]`, []string{"input", "subject", "username"}, nil, []any{"/input/subject/username"}, nil},
+		"undefined":            {`mask := ["/input"] if input.nothing`, []string{"input", "kind"}, "rpt", nil, nil},
+		"drop is not honoured": {`drop := true`, []string{"input", "kind"}, "rpt", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, evaluator := newEngine(t, map[string]string{
+				"mask.rego": "package system.log\n\n" + c.rules + "\n",
+				"a.rego":    "package uma.policies.a\n\nreasons contains \"because\" if uuid.rfc4122(\"x\")\n",
+			})
+			doc := encode(t, evaluator, decided(t, evaluator, input(func(in *uma.Input) {
+				of("a", "view")(in)
+				in.Claims.Verified = map[string]any{"https://example.com/ssn": "x", "a~b/c": "y"}
+			})))
+			if got := at(doc, c.path...); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if got := doc["erased"]; !reflect.DeepEqual(got, any(c.erased)) && (got != nil || c.erased != nil) {
+				t.Errorf("erased: got %v, want %v", got, c.erased)
+			}
+			if got := doc["masked"]; !reflect.DeepEqual(got, any(c.masked)) && (got != nil || c.masked != nil) {
+				t.Errorf("masked: got %v, want %v", got, c.masked)
+			}
+			if doc["decision_id"] != "d-1" || doc["bundles"] == nil {
+				t.Errorf("got %v", doc)
+			}
+		})
+	}
+}
+
+// What is said of the address in one place must not be read in another.
+func TestMaskedAddress(t *testing.T) {
+	t.Parallel()
+	for mask, want := range map[string]any{
+		`"/input/context/ip"`: nil,
+		`"/input/context"`:    nil,
+		`"/input"`:            nil,
+		`{"op": "upsert", "path": "/input/context/ip", "value": "192.0.2.0"}`: "192.0.2.0",
+		`"/input/subject"`: "192.0.2.7",
+		`"/result"`:        "192.0.2.7",
+	} {
+		_, evaluator := newEngine(t, map[string]string{"mask.rego": "package system.log\n\nmask contains " + mask + "\n"})
+		if got := encode(t, evaluator, decided(t, evaluator, input(nil)))["requested_by"]; got != want {
+			t.Errorf("%s: got %v, want %v", mask, got, want)
+		}
+	}
+}
+
+func TestMaskByData(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{"data.json": `{"system": {"log": {"mask": ["/input/subject"]}}}`})
+	if got := at(encode(t, evaluator, decided(t, evaluator, input(nil))), "input", "subject"); got != nil {
+		t.Errorf("got %v", got)
+	}
+}
+
+// A mask that fails leaves a stub: who decided what by which policy, and nothing
+// that could have been masked.
+func TestMaskFails(t *testing.T) {
+	t.Parallel()
+	for name, rules := range map[string]string{
+		"conflict":           "mask := [] if input.input\n\nmask := [1] if input.result",
+		"no list":            "mask := true",
+		"a number":           "mask contains 1",
+		"no slash":           `mask contains "input/subject"`,
+		"another member":     `mask contains "/labels/id"`,
+		"decision_id":        `mask contains {"op": "upsert", "path": "/decision_id", "value": 1}`,
+		"an unknown op":      `mask contains {"op": "replace", "path": "/input", "value": 1}`,
+		"no op":              `mask contains {"path": "/input"}`,
+		"no path":            `mask contains {"op": "remove"}`,
+		"a path of no text":  `mask contains {"op": "remove", "path": ["input"]}`,
+		"the good and a bad": "mask contains \"/input\"\n\nmask contains \"bad\"",
+		"a built-in fails":   `mask contains "/input" if to_number(input.input.subject.username)`,
+		"takes too long":     "mask contains \"/input\" if {\n\tsome x in numbers.range(1, 100000000)\n\tx < 0\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engine.New(engine.Config{})
+			s := uma.PolicySettings{Timeout: time.Second / 4, Entrypoint: settings.Entrypoint}
+			files := photoz(t)
+			files["mask.rego"] = "package system.log\n\n" + rules + "\n"
+			if _, err := e.Activate(t.Context(), "photoz", s, source(t, files)); err != nil {
+				t.Fatal(err)
+			}
+			evaluator := prepare(t, e)
+			ev := decided(t, evaluator, input(of("board", "view")))
+			raw, err := evaluator.Encode(t.Context(), ev)
+			if err == nil {
+				t.Error("got no error")
+			}
+			doc := parse(t, raw)
+			custom, _ := doc["custom"].(map[string]any)
+			hash, _ := custom["input_sha256"].(string)
+			if doc["decision_id"] != "d-1" || doc["batch_decision_id"] != "b-1" || doc["path"] != "uma/authz/decision" || doc["timestamp"] == nil ||
+				doc["error"] != "the record could not be masked" || custom["outcome"] != "granted" || len(hash) != 64 ||
+				at(doc, "bundles", "photoz", "revision") != evaluator.Revision() {
+				t.Errorf("got %s", raw)
+			}
+			for _, told := range []string{"bob", "192.0.2.7", "r-1", "view", "private"} {
+				if strings.Contains(string(raw), told) || strings.Contains(err.Error(), told) {
+					t.Errorf("%q is in %s or %v", told, raw, err)
+				}
+			}
+		})
+	}
+}
+
+// A client that hangs up cannot blind the record.
+func TestMaskAfterTheClientWentAway(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{"mask.rego": "package system.log\n\nmask contains \"/input/context/ip\"\n"})
+	ev := decided(t, evaluator, input(nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	raw, err := evaluator.Encode(ctx, ev)
+	if err != nil || parse(t, raw)["input"] == nil {
+		t.Errorf("got %s, %v", raw, err)
+	}
+}
+
+func TestEncodeWhatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, nil)
+	in := input(func(in *uma.Input) { in.Claims.Verified = map[string]any{"f": func() {}} })
+	if got, err := evaluator.Decide(t.Context(), in); err == nil || len(got.Output.Granted) != 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	raw, err := evaluator.Encode(t.Context(), &uma.Event{ID: "d", Input: in, Error: "x"})
+	if err == nil || parse(t, raw)["decision_id"] != "d" {
+		t.Errorf("got %s, %v", raw, err)
 	}
 }
