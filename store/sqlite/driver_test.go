@@ -1,0 +1,300 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/umpire/uma"
+)
+
+var at = time.Date(2026, 3, 29, 1, 59, 59, 0, time.UTC)
+
+// smallRealm applies a realm with one resource server and one user.
+func smallRealm(t testing.TB, s *Store) *uma.Snapshot {
+	t.Helper()
+	_, err := s.ApplyRealm(t.Context(), &uma.RealmChange{
+		Realm:   uma.Realm{Name: "photoz", Enabled: true, Policy: uma.PolicySettings{ResubmitAfter: time.Hour}},
+		Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
+		Users:   []*uma.User{{ID: "alice-id", Username: "alice", Enabled: true}},
+		Now:     at,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := s.Snapshot(t.Context(), "photoz", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot
+}
+
+func ticket(value string) *uma.Ticket {
+	return &uma.Ticket{Hash: uma.Digest(value), Issued: at, Expires: at.Add(time.Minute)}
+}
+
+// tickets counts those of values that are there.
+func tickets(t testing.TB, s *Store, values ...string) (there []string) {
+	t.Helper()
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for _, value := range values {
+		_, err := v.Ticket(t.Context(), 1, uma.Digest(value), at)
+		if err != nil && !errors.Is(err, uma.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			there = append(there, value)
+		}
+	}
+	return there
+}
+
+func TestPragmas(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	writer := map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000", "query_only": "0"}
+	reader := map[string]string{"journal_mode": "wal", "busy_timeout": "5000", "query_only": "1"}
+	check := func(what string, c *conn, want map[string]string) {
+		for pragma, value := range want {
+			var got string
+			if err := c.row(`PRAGMA `+pragma, nil, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got != value {
+				t.Errorf("%s: got %s %s, want %s", what, pragma, got, value)
+			}
+		}
+	}
+	if err := s.write(t.Context(), func(tx *conn) error { check("writer", tx, writer); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range readers {
+		c := <-s.readers
+		defer func() { s.readers <- c }()
+		check(fmt.Sprint("reader ", i), c, reader)
+	}
+}
+
+func TestNothingButDurableIsOpened(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", fileURI(filepath.Join(t.TempDir(), "umpire.db"))+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	c, err := newConn(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := checkDurable(c); err == nil {
+		t.Error("synchronous NORMAL is taken for durable")
+	}
+}
+
+// With statistics the driver would prepare some statements anew at every call.
+func TestThereAreNoStatistics(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	smallRealm(t, s)
+	if _, err := s.Sweep(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	err := s.read(t.Context(), func(c *conn) error {
+		there, err := c.exists(`SELECT 1 FROM sqlite_master WHERE name LIKE 'sqlite_stat%'`)
+		if there {
+			t.Error("the schema has statistics")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTablesAreStrict(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	err := s.read(t.Context(), func(c *conn) error {
+		loose, err := texts[string](c, `SELECT name FROM pragma_table_list
+			WHERE schema = 'main' AND type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`)
+		if len(loose) > 0 {
+			t.Errorf("tables that are not STRICT: %v", loose)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was answered is there after the store is opened again.
+func TestReopen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a folder with % and ? and #", "umpire.db")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	smallRealm(t, s)
+	if err := s.SaveTicket(t.Context(), 1, ticket("kept")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	s = openTemp(t, func(c *Config) { c.Path = path })
+	if got := tickets(t, s, "kept"); len(got) != 1 {
+		t.Error("the ticket is gone")
+	}
+	if names, err := s.RealmNames(t.Context()); err != nil || len(names) != 1 {
+		t.Errorf("got realms %v and error %v", names, err)
+	}
+}
+
+func TestSchemaOfALaterUmpire(t *testing.T) {
+	t.Parallel()
+	path := schemaAt(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+	for _, readOnly := range []bool{false, true} {
+		_, err := Open(t.Context(), Config{Path: path, ReadOnly: readOnly})
+		if err == nil || !strings.Contains(err.Error(), "later umpire") {
+			t.Errorf("read only %v: got error %v, want one that says so", readOnly, err)
+		}
+	}
+}
+
+func TestSchemaOfAnEarlierUmpire(t *testing.T) {
+	t.Parallel()
+	path := schemaAt(t, `DELETE FROM goose_db_version WHERE version_id > 0`)
+	_, err := Open(t.Context(), Config{Path: path, ReadOnly: true})
+	if err == nil || !strings.Contains(err.Error(), "umpire serve") {
+		t.Errorf("got error %v, want one that says what to do", err)
+	}
+}
+
+// schemaAt makes a store and changes what it says of its schema.
+func schemaAt(t *testing.T, statement string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "umpire.db")
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write(t.Context(), func(tx *conn) error { _, err := tx.exec(statement); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenWhatIsNoDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	garbage := filepath.Join(dir, "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("garbage ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, cfg := range map[string]Config{
+		"no path":                {},
+		"garbage":                {Path: garbage},
+		"no such folder":         {Path: filepath.Join(dir, "none", "umpire.db")},
+		"read only and no file":  {Path: filepath.Join(dir, "none.db"), ReadOnly: true},
+		"read only, no database": {Path: garbage, ReadOnly: true},
+	} {
+		s, err := Open(t.Context(), cfg)
+		if err == nil {
+			t.Errorf("%s: opened", what)
+			s.Close()
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
+		t.Error("to open for reading made a file")
+	}
+}
+
+// A read-only store lists what a running server writes, and writes nothing.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	smallRealm(t, s)
+	path := filepath.Join(filepath.Dir(pathOf(t, s)), "umpire.db")
+	for _, running := range []bool{true, false} {
+		if !running {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ro, err := Open(t.Context(), Config{Path: path, ReadOnly: true})
+		if err != nil {
+			t.Fatalf("running %v: %v", running, err)
+		}
+		if names, err := ro.RealmNames(t.Context()); err != nil || len(names) != 1 {
+			t.Errorf("running %v: got realms %v and error %v", running, names, err)
+		}
+		if err := ro.SaveTicket(t.Context(), 1, ticket("t")); err == nil {
+			t.Errorf("running %v: wrote", running)
+		}
+		if ro.QueueLen() != 0 {
+			t.Error("a read-only store has a queue")
+		}
+		if err := ro.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func pathOf(t *testing.T, s *Store) (path string) {
+	t.Helper()
+	err := s.read(t.Context(), func(c *conn) error {
+		return c.row(`SELECT file FROM pragma_database_list WHERE name = 'main'`, nil, &path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCloseEndsAll(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "umpire.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if _, err := s.View(t.Context()); !errors.Is(err, errClosed) {
+		t.Errorf("view: got %v, want %v", err, errClosed)
+	}
+	if err := s.SaveTicket(t.Context(), 1, ticket("t")); !errors.Is(err, errClosed) {
+		t.Errorf("write: got %v, want %v", err, errClosed)
+	}
+	if err := late.Close(); err != nil {
+		t.Errorf("close a view afterwards: %v", err)
+	}
+}

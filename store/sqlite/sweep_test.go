@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	snapshot := smallRealm(t, s)
+	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	soon, late := at.Add(time.Minute), at.Add(time.Hour)
+	r := &uma.Resource{ID: "r", Server: server, Owner: "alice-id", Name: "Album", Scopes: []uma.Scope{"a", "b", "c"}}
+	must(s.CreateResource(ctx, r, func() string { return fmt.Sprint(time.Now().UnixNano()) }))
+	for i, expires := range []time.Time{soon, late} {
+		id := fmt.Sprint(i)
+		must(s.SaveTicket(ctx, realm, &uma.Ticket{Hash: uma.Digest(id), Expires: expires}))
+		must(s.Revoke(ctx, realm, id, expires))
+		must(s.StartSession(ctx, realm, &uma.Session{ID: id, Expires: expires},
+			&uma.RefreshToken{Hash: uma.Digest(id), SessionID: id, Expires: expires}))
+		must(s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, RPT: &uma.RPT{JTI: id, Expires: soon, Keep: expires},
+			Records: []uma.Record{{ID: id, Event: []byte("{}")}}}))
+		must(s.AddKey(ctx, "photoz", uma.SigningKey{KID: id, Alg: "ES256", Public: []byte{1}, Sealed: []byte{1}}, expires))
+	}
+	must(s.StartSession(ctx, realm, &uma.Session{ID: "ended", Expires: late},
+		&uma.RefreshToken{Hash: uma.Digest("ended"), SessionID: "ended", Expires: late}))
+	must(s.EndSession(ctx, realm, "ended"))
+	for id, decided := range map[string]time.Time{"a": at.Add(-time.Hour), "b": at, "c": time.Time{}} {
+		must(s.CreateRequest(ctx, &uma.Request{ID: id, Server: server, Resource: r.Key, Requester: "bob",
+			Scope: uma.Scope(id), State: uma.Pending, Created: at}))
+		if !decided.IsZero() {
+			must(s.DecideRequest(ctx, server, id, false, decided))
+		}
+	}
+
+	// Of each kind one is over; the retired key expires late.
+	removed, err := s.Sweep(ctx, soon)
+	must(err)
+	left := map[string][]string{}
+	must(s.read(ctx, func(c *conn) error {
+		for table, query := range map[string]string{
+			"ticket": `SELECT CAST(expires AS TEXT) FROM ticket`, "revocation": `SELECT jti FROM revocation`,
+			"session": `SELECT id FROM session`, "refresh_token": `SELECT session FROM refresh_token ORDER BY 1`,
+			"rpt": `SELECT jti FROM rpt`, "request": `SELECT id FROM request ORDER BY id`,
+			"signing_key": `SELECT kid FROM signing_key ORDER BY kid`, "decision": `SELECT id FROM decision ORDER BY id`,
+		} {
+			var err error
+			if left[table], err = texts[string](c, query); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for table, want := range map[string][]string{
+		"ticket": {fmt.Sprint(late.UnixMilli())}, "revocation": {"1"}, "session": {"1"}, "refresh_token": {"1", "ended"},
+		"rpt": {"1"}, "request": {"b", "c"}, "signing_key": {"0", "1"}, "decision": {"0", "1"},
+	} {
+		if !slices.Equal(left[table], want) {
+			t.Errorf("%s: got %v left, want %v", table, left[table], want)
+		}
+	}
+	if removed != 7 {
+		t.Errorf("got %d removed, want 7", removed)
+	}
+	removed, err = s.Sweep(ctx, soon)
+	must(err)
+	if removed != 0 {
+		t.Errorf("got %d removed the second time, want none", removed)
+	}
+	removed, err = s.Sweep(ctx, late)
+	must(err)
+	if removed != 8 { // the rest of each but the pending request, the active key and the records
+		t.Errorf("got %d removed in the end, want 8", removed)
+	}
+}
+
+// A sweep commits in small batches, so that nobody waits long behind it.
+func TestSweepInBatches(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	const many = 2*sweepBatch + 1
+	err := s.write(t.Context(), func(tx *conn) error {
+		for i := range many {
+			if err := saveTicket(tx, 1, ticket(fmt.Sprint("t", i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, err := s.Sweep(t.Context(), at.Add(time.Hour))
+	if err != nil || removed != many {
+		t.Errorf("got %d removed and error %v, want %d", removed, err, many)
+	}
+}

@@ -1,0 +1,227 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// hold keeps the writer busy until the returned function is called. What is
+// written meanwhile waits, and shares a batch.
+func hold(t *testing.T, s *Store) (release func()) {
+	t.Helper()
+	started, end := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := s.write(context.Background(), func(*conn) error {
+			close(started)
+			<-end
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-started
+	return func() {
+		close(end)
+		wg.Wait()
+	}
+}
+
+// queued puts a write into the queue.
+func queued(t *testing.T, s *Store, run func(tx *conn) error) <-chan error {
+	t.Helper()
+	e := &entry{run: run, result: make(chan error, 1)}
+	if err := s.writer.enqueue(e); err != nil {
+		t.Fatal(err)
+	}
+	return e.result
+}
+
+// saving is a write that keeps a ticket.
+func saving(value string) func(tx *conn) error {
+	return func(tx *conn) error { return saveTicket(tx, 1, ticket(value)) }
+}
+
+func TestBusyHasNoEffect(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.QueueLength = 1 })
+	release := hold(t, s)
+	first := queued(t, s, saving("first"))
+	if err := s.SaveTicket(t.Context(), 1, ticket("second")); !errors.Is(err, uma.ErrBusy) {
+		t.Errorf("got %v, want uma.ErrBusy", err)
+	}
+	release()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if got := tickets(t, s, "first", "second"); !slices.Equal(got, []string{"first"}) {
+		t.Errorf("got tickets %v, want the first", got)
+	}
+}
+
+func TestFailingEntriesLeaveTheirNeighboursAlone(t *testing.T) {
+	t.Parallel()
+	var sizes []int
+	s := openTemp(t, func(c *Config) {
+		c.Observe = func(batch int, took time.Duration) { sizes = append(sizes, batch) }
+	})
+	boom := errors.New("boom")
+	then := func(value string, end func() error) func(tx *conn) error {
+		return func(tx *conn) error {
+			if err := saveTicket(tx, 1, ticket(value)); err != nil {
+				return err
+			}
+			return end()
+		}
+	}
+	release := hold(t, s)
+	results := []<-chan error{
+		queued(t, s, saving("before")),
+		queued(t, s, then("failed", func() error { return boom })),
+		queued(t, s, then("panicked", func() error { panic("at the disco") })),
+		queued(t, s, saving("before")), // a second time: a constraint
+		queued(t, s, saving("after")),
+	}
+	release()
+	for i, want := range []string{"", "boom", "at the disco", "constraint", ""} {
+		err := <-results[i]
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("entry %d: got error %v, want %q", i, err, want)
+		}
+	}
+	if got := tickets(t, s, "before", "failed", "panicked", "after"); !slices.Equal(got, []string{"before", "after"}) {
+		t.Errorf("got tickets %v, want before and after", got)
+	}
+	if err := s.Close(); err != nil { // so that Observe is done
+		t.Fatal(err)
+	}
+	if !slices.Equal(sizes, []int{1, 5}) {
+		t.Errorf("got batches of %v, want 1 and 5", sizes)
+	}
+}
+
+// An entry that ends the transaction takes its batch with it, and nobody is told
+// otherwise; the next batch is fine.
+func TestBatchFailsAsOne(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	release := hold(t, s)
+	results := []<-chan error{
+		queued(t, s, saving("first")),
+		queued(t, s, func(tx *conn) error { _, err := tx.exec(`ROLLBACK`); return err }),
+		queued(t, s, saving("last")),
+	}
+	release()
+	for i, result := range results {
+		if err := <-result; err == nil {
+			t.Errorf("entry %d: got no error", i)
+		}
+	}
+	if got := tickets(t, s, "first", "last"); len(got) > 0 {
+		t.Errorf("got tickets %v, want none", got)
+	}
+	if err := s.SaveTicket(t.Context(), 1, ticket("next")); err != nil {
+		t.Errorf("the next batch: %v", err)
+	}
+}
+
+func TestWriteHoldsItsCallerToTheOutcome(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	release := hold(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- s.SaveTicket(ctx, 1, ticket("t")) }()
+	for s.QueueLen() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	release()
+	err := <-result
+	if got := tickets(t, s, "t"); (err == nil) != (len(got) == 1) {
+		t.Errorf("got error %v, but tickets %v", err, got)
+	}
+}
+
+func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	var sizes []int
+	s := openTemp(t, func(c *Config) {
+		c.Observe = func(batch int, took time.Duration) { sizes = append(sizes, batch) }
+	})
+	release := hold(t, s)
+	var results []<-chan error
+	for i := range maxBatch + 10 {
+		results = append(results, queued(t, s, saving(fmt.Sprint("t", i))))
+	}
+	release()
+	for _, result := range results {
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(sizes, []int{1, maxBatch, 10}) {
+		t.Errorf("got batches of %v", sizes)
+	}
+}
+
+// Another process that writes is waited for, and one that does not end is busy.
+func TestAnotherProcessWrites(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	other, err := sql.Open("sqlite", fileURI(pathOf(t, s)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	begin := func(statement string) {
+		t.Helper()
+		if _, err := lock.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	begin(`BEGIN IMMEDIATE`)
+	result := make(chan error, 1)
+	go func() { result <- s.SaveTicket(context.Background(), 1, ticket("waits")) }()
+	begin(`INSERT INTO sealed VALUES ('other', x'00')`)
+	begin(`COMMIT`)
+	if err := <-result; err != nil {
+		t.Errorf("a short wait: %v", err)
+	}
+
+	// A short busy timeout for this one, so that the test need not wait.
+	if err := s.write(t.Context(), func(tx *conn) error { return tx.row(`PRAGMA busy_timeout = 1`, nil, new(int64)) }); err != nil {
+		t.Fatal(err)
+	}
+	begin(`BEGIN IMMEDIATE`)
+	if err := s.SaveTicket(t.Context(), 1, ticket("busy")); !errors.Is(err, uma.ErrBusy) {
+		t.Errorf("got %v, want uma.ErrBusy", err)
+	}
+	begin(`ROLLBACK`)
+	if got := tickets(t, s, "waits", "busy"); !slices.Equal(got, []string{"waits"}) {
+		t.Errorf("got tickets %v, want the one that waited", got)
+	}
+	if _, err := s.Sealed(t.Context(), "other"); err != nil {
+		t.Errorf("what the other wrote: %v", err)
+	}
+}
