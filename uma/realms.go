@@ -58,24 +58,27 @@ func (a *Authority) snapshot(ctx context.Context, name string) (*Snapshot, error
 
 // Follow forgets the realms as soon as their generation moves, which it looks
 // up once a second, until ctx ends: that is how changes from another process,
-// such as `umpire realm apply`, take effect. Changed is called after each move.
+// such as `umpire realm apply`, take effect. Changed is called after each move,
+// also after one that a request noticed first.
 func (a *Authority) Follow(ctx context.Context, tick <-chan time.Time, changed func()) {
+	seen := a.snapshots.Load()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick:
 		}
-		before := a.snapshots.Load()
 		if err := a.Reload(ctx); err != nil {
 			if ctx.Err() == nil {
 				a.Log(ctx, "follow administrative changes", "err", err)
 			}
 			continue
 		}
-		if after := a.snapshots.Load(); before != nil && after.generation != before.generation {
+		now := a.snapshots.Load()
+		if seen != nil && now.generation != seen.generation {
 			changed()
 		}
+		seen = now
 	}
 }
 
