@@ -140,8 +140,15 @@ func TestWhatIsAsked(t *testing.T) {
 		// Types.
 		{name: "a type: the resource server's", ask: "resource-type:board", want: "r-board~view,post"},
 		{name: "a type: others' are not among them", ask: "resource-type:album", want: ""},
-		{name: "a type, any owner", ask: "resource-type-any:album", want: "r-album~view,comment"},
-		{name: "a type, of others", ask: "resource-type-instance:album#view", want: "r-album~view"},
+		{name: "a type, any owner: not what others manage", ask: "resource-type-any:album", want: ""},
+		{name: "a type, any owner: what others manage and shared", ask: "resource-type-any:album", edit: shared, want: "r-album~view,comment"},
+		{name: "a type, any owner: one's own", subject: "u-alice", ask: "resource-type-any:album", want: "r-album~view,comment"},
+		{
+			name: "a type, any owner: of others who do not manage it", ask: "resource-type-any:album#view",
+			edit: func(w *world, _ *TokenRequest) { w.view.resources[2].OwnerManaged = false }, want: "r-album~view",
+		},
+		{name: "a type, of others: not what they manage", ask: "resource-type-instance:album#view", want: ""},
+		{name: "a type, of others: what they shared", ask: "resource-type-instance:album#view", edit: shared, want: "r-album~view"},
 		{name: "a type, of others, the resource server's", ask: "resource-type-instance:board", want: ""},
 		{name: "a type, one's own", subject: "u-alice", ask: "resource-type-owner:album", want: "r-album~view,comment"},
 		{name: "a type, one's own, of another", ask: "resource-type-owner:album", want: ""},
@@ -277,6 +284,11 @@ func sorted(words string) string {
 	list := strings.Fields(words)
 	slices.Sort(list)
 	return strings.Join(list, " ")
+}
+
+// shared shares the album with whoever asks.
+func shared(w *world, _ *TokenRequest) {
+	w.view.shares = []Share{{Key: 9, ID: "s", Resource: 103, Scopes: scopesOf("view")}}
 }
 
 func byURI(w *world, r *TokenRequest) {
