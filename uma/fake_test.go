@@ -164,6 +164,45 @@ func (s fakeStore) Snapshot(context.Context, string, time.Time) (*Snapshot, erro
 	return s.w.snapshot()
 }
 
+// Every other write is taken, and counted as one.
+
+func (s fakeStore) write() error {
+	s.w.step("write")
+	return nil
+}
+
+func (s fakeStore) SaveTicket(context.Context, Key, *Ticket) error { return s.write() }
+
+func (s fakeStore) StartSession(context.Context, Key, *Session, *RefreshToken) error {
+	return s.write()
+}
+
+func (s fakeStore) Rotate(context.Context, Key, []byte, *RefreshToken, *RPT, time.Time) error {
+	return s.write()
+}
+
+func (s fakeStore) CreateResource(context.Context, *Resource, func() string) error {
+	return s.write()
+}
+
+func (s fakeStore) ReplaceResource(context.Context, *Resource, func() string) error {
+	return s.write()
+}
+
+func (s fakeStore) DeleteResource(context.Context, Key, ResourceID) error { return s.write() }
+
+func (s fakeStore) FindResources(context.Context, Key, ResourceFilter, int, int, func(*Resource) error) error {
+	return nil
+}
+
+func (s fakeStore) CreateRequest(context.Context, *Request) error { return s.write() }
+
+func (s fakeStore) DecideRequest(context.Context, Key, string, bool, time.Time) error {
+	return s.write()
+}
+
+func (s fakeStore) DeleteRequest(context.Context, Key, string) error { return s.write() }
+
 type fakeHasher struct {
 	Hasher
 	w *world
@@ -345,8 +384,11 @@ func (v *fakeView) KnownScopes(_ context.Context, _ Key, names []Scope) ([]Scope
 }
 
 func (v *fakeView) Scope(_ context.Context, _ Key, name string) (ScopeRow, error) {
-	if err := v.read("Scope"); err != nil || !slices.Contains(v.scopes, Scope(name)) {
-		return ScopeRow{}, errors.Join(err, ErrNotFound)
+	if err := v.read("Scope"); err != nil {
+		return ScopeRow{}, err
+	}
+	if !slices.Contains(v.scopes, Scope(name)) {
+		return ScopeRow{}, ErrNotFound
 	}
 	return ScopeRow{ID: "scope-" + name, Name: Scope(name)}, nil
 }
@@ -379,12 +421,8 @@ func (v *fakeView) URICandidates(_ context.Context, server Key, keys []string) (
 	return out, v.read("URICandidates")
 }
 
-func (v *fakeView) SharesFor(context.Context, *Party, []Key) ([]Share, error) {
-	return slices.Clone(v.shares), v.read("SharesFor")
-}
-
-func (v *fakeView) RequestsBy(context.Context, string, []Key, time.Time) ([]Request, error) {
-	return nil, v.read("RequestsBy")
+func (v *fakeView) Between(context.Context, *Party, []Key, time.Time) ([]Share, []Request, error) {
+	return slices.Clone(v.shares), nil, v.read("Between")
 }
 
 func (v *fakeView) SharedWith(_ context.Context, _ Key, requester, name string, _ int) ([]Request, error) {
@@ -398,11 +436,13 @@ func (v *fakeView) SharedWith(_ context.Context, _ Key, requester, name string, 
 }
 
 func (v *fakeView) Request(_ context.Context, _ Key, id string) (*Request, error) {
-	i := slices.IndexFunc(v.requests, func(q Request) bool { return q.ID == id })
-	if err := v.read("Request"); err != nil || i < 0 {
-		return nil, errors.Join(err, ErrNotFound)
+	var found *Request
+	for i := range v.requests {
+		if v.requests[i].ID == id {
+			found = &v.requests[i]
+		}
 	}
-	return &v.requests[i], nil
+	return row(v.read("Request"), found)
 }
 
 func (v *fakeView) FindRequests(context.Context, Key, RequestFilter, int, int) ([]Request, error) {
@@ -421,12 +461,17 @@ func (v *fakeView) Ticket(_ context.Context, _ Key, hash []byte, now time.Time) 
 	return row(v.read("Ticket"), t)
 }
 
-func (v *fakeView) TokenState(_ context.Context, _ Key, jti, session string) (bool, *Session, error) {
+func (v *fakeView) TokenState(_ context.Context, _ Key, jti, session string) (*TokenState, error) {
+	state := &TokenState{Revoked: jti == v.revoked}
 	if err := v.read("TokenState"); err != nil || session == "" {
-		return jti == v.revoked, nil, err
+		return state, err
 	}
 	s, err := row(nil, v.sessions[session])
-	return jti == v.revoked, s, err
+	if err != nil {
+		return nil, err
+	}
+	state.Session, state.User = s, v.users[s.User]
+	return state, nil
 }
 
 func (v *fakeView) RPT(_ context.Context, _ Key, jti string) (*RPT, error) {

@@ -402,6 +402,23 @@ func TestPolicyFailure(t *testing.T) {
 	}
 }
 
+// A built-in function that failed is no failure of the policy, since what a
+// client pushes could provoke it: nothing is granted, and that is on record.
+func TestBuiltinFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.decide = func(*Input) (*Evaluation, error) {
+		return &Evaluation{Output: Output{Granted: []Scope{"*"}, Submit: []Scope{"*"}}, Failed: "time.parse_rfc3339_ns"}, nil
+	}
+	answer, err := w.bob(&TokenRequest{Ticket: w.ticket(Permission{Resource: "r-album"})})
+	if reason(err) != Denied || answer != nil || len(w.settlements) != 1 || len(w.signed) != 0 {
+		t.Fatalf("got %v, %v after %d commits", answer, err, len(w.settlements))
+	}
+	if st := w.settlements[0]; st.Records[0].Outcome != "error" || len(st.Requests) != 0 || st.Ticket == nil {
+		t.Errorf("got %+v", st)
+	}
+}
+
 // A store that fails grants nothing and is this server's own trouble; a full
 // queue is told.
 func TestTokenStoreFails(t *testing.T) {
