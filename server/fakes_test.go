@@ -80,8 +80,8 @@ type fakeView struct{ uma.View }
 
 func (fakeView) Close() error { return nil }
 
-func (fakeView) TokenState(context.Context, uma.Key, string, string) (bool, *uma.Session, error) {
-	return false, nil, nil
+func (fakeView) TokenState(context.Context, uma.Key, string, string) (*uma.TokenState, error) {
+	return &uma.TokenState{}, nil
 }
 
 func (fakeView) Resource(context.Context, uma.Key, uma.ResourceID) (*uma.Resource, error) {

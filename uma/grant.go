@@ -245,12 +245,9 @@ func (x *assessment) whatIsShared(ctx context.Context, view View) error {
 		return nil
 	}
 	var err error
-	if x.shares, err = view.SharesFor(ctx, x.who.party(x.asking.ID), keys); err != nil {
-		return fmt.Errorf("read shares: %w", err)
-	}
 	since := x.now.Add(-x.snap.Realm.Policy.ResubmitAfter)
-	if x.requests, err = view.RequestsBy(ctx, x.who.subject, keys, since); err != nil {
-		return fmt.Errorf("read requests: %w", err)
+	if x.shares, x.requests, err = view.Between(ctx, x.who.party(x.asking.ID), keys, since); err != nil {
+		return fmt.Errorf("read what was shared and asked for: %w", err)
 	}
 	return nil
 }

@@ -109,40 +109,42 @@ func (a *Authority) identify(ctx context.Context, view View, s *Snapshot, claims
 	if id.client == nil || !id.client.Enabled {
 		return nil, fmt.Errorf("%w: its client is gone or disabled", errInactive)
 	}
-	revoked, session, err := view.TokenState(ctx, s.Realm.Key, claims.ID, claims.SessionID)
+	state, err := view.TokenState(ctx, s.Realm.Key, claims.ID, claims.SessionID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, fmt.Errorf("%w: its session is unknown", errInactive)
 	case err != nil:
 		return nil, fmt.Errorf("read token state: %w", err)
-	case revoked:
+	case state.Revoked:
 		return nil, fmt.Errorf("%w: revoked", errInactive)
-	case session != nil && (session.Ended || !a.Now().Before(session.Expires) || session.User != claims.Subject):
+	case !state.Session.alive(a.Now(), claims.Subject):
 		return nil, fmt.Errorf("%w: its session has ended", errInactive)
 	}
-	id.session = session
+	id.session, id.user = state.Session, state.User
 	if !slices.Contains(claims.Audience, account) && claims.Type == TypeBearer {
 		id.servers = append([]string{}, claims.Audience...)
 	}
 	if service := s.ByUUID[claims.Subject]; service != nil {
-		if service != id.client || !service.ServiceAccount {
+		if id.session != nil || service != id.client || !service.ServiceAccount {
 			return nil, fmt.Errorf("%w: its service account is gone", errInactive)
 		}
 		return id, nil
 	}
-	if session == nil {
-		return nil, fmt.Errorf("%w: a user's token without a session", errInactive)
-	}
-	id.user, err = view.User(ctx, s.Realm.Key, claims.Subject)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case id.session == nil:
+		return nil, fmt.Errorf("%w: a user's token without a session", errInactive)
+	case id.user == nil:
 		return nil, fmt.Errorf("%w: its user is gone", errInactive)
-	case err != nil:
-		return nil, fmt.Errorf("read user: %w", err)
 	case !id.user.Enabled:
 		return nil, fmt.Errorf("%w: its user is disabled", errInactive)
 	}
 	return id, nil
+}
+
+// alive reports whether a session goes on and is the subject's. A token without a
+// session has none to end.
+func (s *Session) alive(now time.Time, subject string) bool {
+	return s == nil || !s.Ended && now.Before(s.Expires) && s.User == subject
 }
 
 // authenticate returns the client that the caller says it is. Public clients

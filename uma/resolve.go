@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,9 +27,6 @@ var signInScopes = []Scope{"openid", "profile", "email", "address", "phone", "of
 // whatIsAsked resolves what the request names to resources and scopes
 // (Keycloak's createPermissions), reading only what it names.
 func (x *assessment) whatIsAsked(ctx context.Context, view View) error {
-	if err := x.readKnownScopes(ctx, view); err != nil {
-		return err
-	}
 	var err error
 	switch {
 	case x.ticket != nil:
@@ -120,24 +118,17 @@ func within(a, b []Scope) []Scope {
 	return out
 }
 
-// readKnownScopes reads which of the scopes that the request names the resource
-// server knows.
-func (x *assessment) readKnownScopes(ctx context.Context, view View) error {
-	names := slices.Clone(x.req.Scopes)
-	for _, p := range x.req.Permissions {
-		names = union(names, p.Scopes)
+// learnScopes finds out which scopes the resource server knows: those of the
+// resources at hand, and others that it has to look up.
+func (x *assessment) learnScopes(ctx context.Context, view View, names []Scope, resources map[ResourceID]*Resource) error {
+	for _, r := range resources {
+		x.known = union(x.known, within(names, r.Scopes))
 	}
-	if x.ticket != nil {
-		for _, p := range x.ticket.Permissions {
-			if p.Resource == "" {
-				names = union(names, p.Scopes)
-			}
-		}
-	}
-	if len(names) == 0 {
+	rest := without(names, x.known)
+	if len(rest) == 0 {
 		return nil
 	}
-	rows, err := view.KnownScopes(ctx, x.server.Key, names)
+	rows, err := view.KnownScopes(ctx, x.server.Key, rest)
 	if err != nil {
 		return fmt.Errorf("read scopes: %w", err)
 	}
@@ -151,13 +142,19 @@ func (x *assessment) readKnownScopes(ctx context.Context, view View) error {
 // has lost all the scopes it was for, is unusable: empty is not all.
 func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 	var ids []ResourceID
+	var alone []Scope
 	for _, p := range x.ticket.Permissions {
 		if p.Resource != "" {
 			ids = append(ids, p.Resource)
+		} else {
+			alone = union(alone, p.Scopes)
 		}
 	}
 	resources, err := x.byID(ctx, view, ids)
 	if err != nil {
+		return err
+	}
+	if err := x.learnScopes(ctx, view, alone, resources); err != nil {
 		return err
 	}
 	extra := within(x.req.Scopes, x.who.client.Scopes) // UMA Grant §3.3.4
@@ -230,6 +227,16 @@ func (x *assessment) lentByType(ctx context.Context, view View, typ string, scop
 
 // byID reads resources by their ids, those that are there.
 func (x *assessment) byID(ctx context.Context, view View, ids []ResourceID) (map[ResourceID]*Resource, error) {
+	if len(ids) == 1 {
+		switch r, err := view.Resource(ctx, x.server.Key, ids[0]); {
+		case err == nil:
+			return map[ResourceID]*Resource{r.ID: r}, nil
+		case errors.Is(err, ErrNotFound):
+			return nil, nil
+		default:
+			return nil, fmt.Errorf("read resource: %w", err)
+		}
+	}
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -247,13 +254,18 @@ func (x *assessment) byID(ctx context.Context, view View, ids []ResourceID) (map
 // resolvePermissions asks for what the `permission` parameters name.
 func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 	var ids []ResourceID
+	names := slices.Clone(x.req.Scopes)
 	for _, p := range x.req.Permissions {
 		if p.Resource != "" && !x.req.ByURI {
 			ids = append(ids, ResourceID(p.Resource))
 		}
+		names = union(names, p.Scopes)
 	}
 	resources, err := x.byID(ctx, view, ids)
 	if err != nil {
+		return err
+	}
+	if err := x.learnScopes(ctx, view, names, resources); err != nil {
 		return err
 	}
 	for _, p := range x.req.Permissions {

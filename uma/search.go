@@ -83,7 +83,7 @@ func (x *assessment) notOthers(ctx context.Context, view View, rows []*Resource)
 	if len(keys) == 0 {
 		return rows, nil
 	}
-	shares, err := view.SharesFor(ctx, x.who.party(x.asking.ID), keys)
+	shares, _, err := view.Between(ctx, x.who.party(x.asking.ID), keys, x.now)
 	if err != nil {
 		return nil, fmt.Errorf("read shares: %w", err)
 	}

@@ -202,13 +202,10 @@ type ResourceFilter struct {
 
 // Shares reads what owners shared and were asked for.
 type Shares interface {
-	// SharesFor returns the shares of these resources with the party's id,
-	// roles, groups or client: granted requests among them, kind "request".
-	SharesFor(ctx context.Context, p *Party, resources []Key) ([]Share, error)
-
-	// RequestsBy returns the requests of one party for these resources that are
-	// pending, or were denied after since.
-	RequestsBy(ctx context.Context, requester string, resources []Key, since time.Time) ([]Request, error)
+	// Between returns what there is between a party and resources: the shares of
+	// them with its id, roles, groups or client, granted requests among them (kind
+	// "request"), and its own requests that are pending, or were denied after since.
+	Between(ctx context.Context, p *Party, resources []Key, since time.Time) ([]Share, []Request, error)
 
 	// SharedWith returns at most limit granted requests of one party at one
 	// resource server, by resource name; with a name only those for resources
@@ -243,9 +240,9 @@ type Tokens interface {
 	// Ticket returns a ticket that is neither spent nor expired, or ErrNotFound.
 	Ticket(ctx context.Context, realm Key, hash []byte, now time.Time) (*Ticket, error)
 
-	// TokenState is whether a token is revoked, and its session; nil for a
-	// token without one, ErrNotFound for a session that is unknown.
-	TokenState(ctx context.Context, realm Key, jti, session string) (revoked bool, s *Session, err error)
+	// TokenState returns what a token stands on besides its signature.
+	// ErrNotFound: its session is unknown.
+	TokenState(ctx context.Context, realm Key, jti, session string) (*TokenState, error)
 
 	// RPT returns the row of an RPT, or ErrNotFound.
 	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
@@ -258,6 +255,13 @@ type Tokens interface {
 	// RefreshToken returns a refresh token that has not expired, spent or not,
 	// or ErrNotFound.
 	RefreshToken(ctx context.Context, realm Key, hash []byte, now time.Time) (t *RefreshToken, spent bool, err error)
+}
+
+// TokenState is what a token stands on.
+type TokenState struct {
+	Revoked bool
+	Session *Session // nil for a token without one
+	User    *User    // of the session; nil if it is gone
 }
 
 // Standing is what is left of what grants rest on.

@@ -34,33 +34,31 @@ func share(q *uma.Request) uma.Share {
 	return s
 }
 
-// SharesFor implements uma.Shares.
-func (v *view) SharesFor(ctx context.Context, p *uma.Party, resources []uma.Key) ([]uma.Share, error) {
+// Between implements uma.Shares.
+func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
 	c, err := v.reader(ctx)
 	if err != nil || len(resources) == 0 || p.ID == "" {
-		return nil, err
+		return nil, nil, err
 	}
-	shares, err := list(c, `SELECT q.key, q.id, q.resource, q.scope, q.version FROM request q
-		WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ? AND q.state = 'granted'`,
-		[]any{keysText(resources), p.ID}, func(scan func(dest ...any) error) (uma.Share, error) {
-			q := uma.Request{Requester: p.ID}
-			err := scan((*integer)(&q.Key), &q.ID, (*integer)(&q.Resource), (*texture)(&q.Scope), (*integer)(&q.Version))
-			return share(&q), err
-		})
-	return shares, reading("shares", err)
-}
-
-// RequestsBy implements uma.Shares.
-func (v *view) RequestsBy(ctx context.Context, requester string, resources []uma.Key, since time.Time) ([]uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil || len(resources) == 0 {
-		return nil, err
+	var shares []uma.Share
+	var requests []uma.Request
+	query, args := `SELECT`+requestColumns+`FROM request q WHERE q.resource = ? AND q.requester = ?`, []any{int64(resources[0]), p.ID}
+	if len(resources) > 1 {
+		query = `SELECT` + requestColumns + `FROM request q
+			WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ?`
+		args[0] = keysText(resources)
 	}
-	found, err := list(c, `SELECT`+requestColumns+`FROM request q
-		WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ?
-		AND (q.state = 'pending' OR q.state = 'denied' AND q.decided > ?)`,
-		[]any{keysText(resources), requester, millis(since)}, scanRequest)
-	return found, reading("requests", err)
+	err = c.rows(query, args, func(scan func(dest ...any) error) error {
+		q, err := scanRequest(scan)
+		switch {
+		case q.State == uma.Granted:
+			shares = append(shares, share(&q))
+		case q.State == uma.Pending, q.Decided.After(since):
+			requests = append(requests, q)
+		}
+		return err
+	})
+	return shares, requests, reading("what was shared and asked for", err)
 }
 
 // SharedWith implements uma.Shares.

@@ -28,25 +28,32 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 }
 
 // TokenState implements uma.Tokens.
-func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (bool, *uma.Session, error) {
+func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (*uma.TokenState, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
-		return false, nil, err
+		return nil, err
 	}
+	st := &uma.TokenState{}
 	if session == "" {
-		revoked, err := c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)
-		return revoked, nil, reading("revocation", err)
+		st.Revoked, err = c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)
+		return st, reading("revocation", err)
 	}
-	var revoked bool
-	s := &uma.Session{ID: session}
-	err = c.row(`SELECT EXISTS (SELECT 1 FROM revocation WHERE realm = ?1 AND jti = ?3),
-		user, client, scope, started, expires, ended FROM session WHERE realm = ?1 AND id = ?2`,
-		[]any{int64(realm), session, jti},
-		&revoked, &s.User, &s.Client, &s.Scope, (*moment)(&s.Started), (*moment)(&s.Expires), &s.Ended)
+	const state = `EXISTS (SELECT 1 FROM revocation WHERE realm = ?1 AND jti = ?3),
+		s.user, s.client, s.scope, s.started, s.expires, s.ended`
+	args := []any{int64(realm), session, jti}
+	st.Session, st.User = &uma.Session{ID: session}, &uma.User{}
+	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
+		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
+	err = c.row(`SELECT `+state+`, `+userColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
+		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, scanUser(st.User)...)...)
+	if errors.Is(err, uma.ErrNotFound) { // no session, or none of a user that is there
+		st.User = nil
+		err = c.row(`SELECT `+state+` FROM session s WHERE s.realm = ?1 AND s.id = ?2`, args, fields...)
+	}
 	if err != nil {
-		return false, nil, reading("session", err)
+		return nil, reading("session", err)
 	}
-	return revoked, s, nil
+	return st, nil
 }
 
 // RPT implements uma.Tokens.

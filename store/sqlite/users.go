@@ -6,7 +6,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-const userColumns = ` key, id, username, password, enabled, roles, client_roles, groups, claims, origin, version `
+const userColumns = ` u.key, u.id, u.username, u.password, u.enabled, u.roles, u.client_roles, u.groups, u.claims,` +
+	` u.origin, u.version `
 
 func scanUser(u *uma.User) []any {
 	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
@@ -21,7 +22,7 @@ func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, e
 		return nil, err
 	}
 	u := &uma.User{}
-	err = c.row(`SELECT`+userColumns+`FROM user WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
+	err = c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
 	if err != nil {
 		return nil, reading("user", err)
 	}
@@ -39,7 +40,7 @@ func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (
 
 func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 	u := &uma.User{}
-	err := c.row(`SELECT`+userColumns+`FROM user WHERE realm = ? AND folded = ?`,
+	err := c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND folded = ?`,
 		[]any{int64(realm), fold(username)}, scanUser(u)...)
 	if err != nil {
 		return nil, reading("user", err)

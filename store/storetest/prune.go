@@ -130,7 +130,7 @@ var pruneTests = withHangers(map[string]func(e *env){
 			e.t.Error("another's resource is gone")
 		}
 		e.reading(func(v uma.View) {
-			_, _, err := v.TokenState(e.t.Context(), e.realm, "jti", "s")
+			_, err := v.TokenState(e.t.Context(), e.realm, "jti", "s")
 			e.wantErr("session", err, uma.ErrNotFound)
 		})
 	},

@@ -16,7 +16,7 @@ func (e *env) sharesFor(p *uma.Party, resources ...*uma.Resource) (ids []string)
 		keys = append(keys, r.Key)
 	}
 	e.reading(func(v uma.View) {
-		shares, err := v.SharesFor(e.t.Context(), p, keys)
+		shares, _, err := v.Between(e.t.Context(), p, keys, now)
 		e.must(err)
 		for _, s := range shares {
 			ids = append(ids, s.ID)
@@ -44,7 +44,7 @@ var shareTests = map[string]func(e *env){
 		r := e.create(e.resource("Album", "view"))
 		q := e.share(r, e.bob, "view")
 		e.reading(func(v uma.View) {
-			got, err := v.SharesFor(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{r.Key})
+			got, _, err := v.Between(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{r.Key}, now)
 			e.must(err)
 			want := uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Resource: r.Key, Scopes: []uma.Scope{"view"},
 				Users: []string{e.bob}, Strategy: "UNANIMOUS", Version: q.Version}
@@ -56,7 +56,7 @@ var shareTests = map[string]func(e *env){
 		r := e.create(e.resource("Album"))
 		e.share(r, e.bob, "")
 		e.reading(func(v uma.View) {
-			got, err := v.SharesFor(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{r.Key})
+			got, _, err := v.Between(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{r.Key}, now)
 			e.must(err)
 			e.want("scopes", len(got[0].Scopes), 0)
 		})
@@ -90,7 +90,7 @@ var shareTests = map[string]func(e *env){
 		e.must(e.s.DecideRequest(e.t.Context(), e.api, denied.ID, false, now))
 		by := func(since time.Time) (ids []string) {
 			e.reading(func(v uma.View) {
-				got, err := v.RequestsBy(e.t.Context(), e.bob, []uma.Key{a.Key}, since)
+				_, got, err := v.Between(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{a.Key}, since)
 				e.must(err)
 				for _, q := range got {
 					ids = append(ids, q.ID)

@@ -102,9 +102,10 @@ func (e *env) rotate(handle, next string, at time.Time) error {
 func (e *env) state(jti, session string) (revoked bool, s *uma.Session) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
-		var err error
-		revoked, s, err = v.TokenState(e.t.Context(), e.realm, jti, session)
+		state, err := v.TokenState(e.t.Context(), e.realm, jti, session)
 		e.must(err)
+		revoked, s = state.Revoked, state.Session
+		e.want("with the user of the session", state.User != nil && state.User.ID == state.Session.User, s != nil)
 	})
 	return revoked, s
 }
@@ -244,9 +245,9 @@ var sessionTests = map[string]func(e *env){
 			}
 		}
 		e.reading(func(v uma.View) {
-			_, _, err := v.TokenState(ctx, e.realm, "good", "unknown")
+			_, err := v.TokenState(ctx, e.realm, "good", "unknown")
 			e.wantErr("unknown session", err, uma.ErrNotFound)
-			_, _, err = v.TokenState(ctx, e.otherRealm, "good", "s")
+			_, err = v.TokenState(ctx, e.otherRealm, "good", "s")
 			e.wantErr("session of another realm", err, uma.ErrNotFound)
 		})
 	},
