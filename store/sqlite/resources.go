@@ -61,9 +61,9 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	found, err := list(c, `SELECT`+resourceColumns+`FROM resource r
-		WHERE r.server = ? AND r.id IN (SELECT value FROM json_each(?))`,
-		[]any{int64(server), listText(ids)}, scanResource)
+	in, arg := among(ids)
+	found, err := list(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.id`+in,
+		[]any{int64(server), arg}, scanResource)
 	return found, reading("resources", err)
 }
 
@@ -89,9 +89,9 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 	if len(names) == 0 {
 		return nil, nil
 	}
-	found, err := list(c, `SELECT id, name FROM scope
-		WHERE server = ? AND name IN (SELECT value FROM json_each(?))`,
-		[]any{int64(server), listText(names)}, func(scan func(dest ...any) error) (uma.ScopeRow, error) {
+	in, arg := among(names)
+	found, err := list(c, `SELECT id, name FROM scope WHERE server = ? AND name`+in,
+		[]any{int64(server), arg}, func(scan func(dest ...any) error) (uma.ScopeRow, error) {
 			var row uma.ScopeRow
 			return row, scan(&row.ID, (*texture)(&row.Name))
 		})
@@ -104,9 +104,9 @@ func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
-	found, err := texts[uma.Scope](c, `SELECT scope FROM type_scope
-		WHERE server = ? AND type = ? AND scope IN (SELECT value FROM json_each(?))`,
-		int64(server), typ, listText(names))
+	in, arg := among(names)
+	found, err := texts[uma.Scope](c, `SELECT scope FROM type_scope WHERE server = ? AND type = ? AND scope`+in,
+		int64(server), typ, arg)
 	return found, reading("scopes of a type", err)
 }
 
