@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"example.com/umpire/node"
@@ -41,6 +42,9 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx, public, admin) }()
 	t.Cleanup(func() {
+		if t.Failed() {
+			showTrouble(t, filepath.Join(e.Data, "server.log"))
+		}
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("server: %v", err)
@@ -81,4 +85,18 @@ func realmName(t testing.TB, yaml string) string {
 		t.Fatal("the realm file names no realm")
 	}
 	return m[1]
+}
+
+// showTrouble prints what the server of a failed test logged of its own trouble.
+func showTrouble(t testing.TB, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Log(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"status":50`) {
+			t.Log(line)
+		}
+	}
 }
