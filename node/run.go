@@ -91,15 +91,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 
 // start begins what goes on beside the requests.
 func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
-	wg.Go(func() {
-		tick := time.NewTicker(time.Second / 2)
-		defer tick.Stop()
-		n.Authority.Follow(ctx, tick.C, func() {
-			if err := n.policies.sync(ctx); err != nil {
-				n.Log.ErrorContext(ctx, "follow realm settings", "err", err)
-			}
-		})
-	})
+	wg.Go(func() { n.follow(ctx) })
 	wg.Go(func() { n.sweep(ctx) })
 	if n.DecisionLog == nil {
 		return nil
@@ -110,6 +102,34 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { n.writeRecords(ctx, n.DecisionLog, last) })
 	return nil
+}
+
+// follow lets changes from another process, such as `umpire realm apply`, take
+// effect within a second. A request may have met the new generation before; the
+// policies have one of their own to compare it with.
+func (n *Node) follow(ctx context.Context) {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	synced := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		generation, err := n.Store.Generation(ctx)
+		if err == nil {
+			err = n.Authority.Reload(ctx)
+		}
+		if err == nil && generation != synced {
+			if err = n.policies.sync(ctx); err == nil {
+				synced = generation
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			n.Log.ErrorContext(ctx, "follow administrative changes", "err", err)
+		}
+	}
 }
 
 // sweep removes what has expired, a little at a time.

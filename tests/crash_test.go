@@ -19,7 +19,7 @@ import (
 // ticket that was answered as spent is good again.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	o := newOptions(t, []func(*options){patient(t)})
+	o := newOptions(t, nil)
 	files := o.write(t)
 	told := &answered{}
 	for round := range rounds(20) {

@@ -34,19 +34,12 @@ func atOnce(functions ...func()) {
 	wait.Wait()
 }
 
-// patient gives the policy time: fifty requests at once, on a machine that does
-// other things too, need not be decided within the 100 ms of the default.
-func patient(t testing.TB) func(*options) {
-	t.Helper()
-	return photozWith(t, nil, "grant: partial}", "grant: partial, timeout: 20s}")
-}
-
 // TestRaceForATicket: of fifty clients that present one ticket at once, one gets
 // an RPT. That is the one grant on record; whoever got as far as deciding and
 // lost leaves a record that says so.
 func TestRaceForATicket(t *testing.T) {
 	t.Parallel()
-	e := start(t, patient(t))
+	e := start(t)
 	db := e.stored(t)
 	bob := e.as(t, "bob", "photoz-web")
 	for range rounds(100) {
@@ -136,7 +129,7 @@ func (e *env) standing(t testing.TB, rpt string) []string {
 // and no RPT of before is good for it.
 func TestRaceWithAWithdrawal(t *testing.T) {
 	t.Parallel()
-	e := start(t, patient(t))
+	e := start(t)
 	db := e.stored(t)
 	t.Run("all", func(t *testing.T) {
 		for _, w := range withdrawals {

@@ -72,7 +72,7 @@ func (k *keeper) note(t *testing.T, what, secret string) {
 // an error that a client is told, or, where a hash will do, the database.
 func TestSecretsStayOut(t *testing.T) {
 	t.Parallel()
-	e := start(t, secretsRealm(t))
+	e := start(t, secretsRealm(t), func(o *options) { o.Verbatim = true })
 	db := e.stored(t)
 	k := &keeper{e: e, secrets: map[string]string{}}
 	k.note(t, "password", "bobs-passphrase-71")

@@ -104,7 +104,7 @@ func ticketID(ticket string) string {
 func (e *env) writePolicy(t testing.TB, name, text string) {
 	t.Helper()
 	file := filepath.Join(filepath.Dir(e.File), "policies", name)
-	tmp := filepath.Join(filepath.Dir(e.File), name+".new")
+	tmp := filepath.Join(filepath.Dir(e.File), filepath.Base(name)+".new")
 	if err := errors.Join(os.WriteFile(tmp, []byte(text), 0o600), os.Rename(tmp, file)); err != nil {
 		t.Fatal(err)
 	}

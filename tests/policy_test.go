@@ -1,0 +1,285 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// board asks as bob for a permission on the board, decision alone.
+func (e *env) board(t testing.TB) int {
+	t.Helper()
+	return e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Public board#view", "response_mode", "decision").status
+}
+
+// logged reports whether the server's log says all of this in one line.
+func (e *env) logged(t testing.TB, words ...string) bool {
+	t.Helper()
+	for line := range strings.Lines(string(readFile(t, filepath.Join(e.Data, "server.log")))) {
+		all := true
+		for _, w := range words {
+			all = all && strings.Contains(line, w)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// TestBundleIsWatched: the folder's policy is in force as it is, however it is
+// changed, and one that is no good leaves the one before it in force.
+func TestBundleIsWatched(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	folder := filepath.Join(filepath.Dir(e.File), "policies")
+	ready := func() int { return e.do(t, request{method: "GET", url: e.Admin + "/readyz"}).status }
+	if got := e.board(t); got != 200 {
+		t.Fatalf("at first: got %d, want 200", got)
+	}
+
+	for name, text := range map[string]string{
+		"does not parse":            "package uma.policies.board\ngrant contains",
+		"does not compile":          "package uma.policies.board\ngrant contains s if s == t",
+		"names input that is none":  "package uma.policies.board\n\n# METADATA\n# schemas:\n#   - input: schema[\"input-v1\"]\ngrant contains \"view\" if input.subjekt.id",
+		"takes the library's place": "package uma.authz\ngranted := {\"view\"}",
+		"has a deny that is no set": "package uma.policies.board\ndeny if input.subject.id",
+		"sends requests":            "package uma.policies.board\ngrant contains \"view\" if http.send({\"url\": \"http://127.0.0.1\", \"method\": \"GET\"})",
+	} {
+		e.writePolicy(t, "bad.rego", text)
+		within1s(t, "the log about a policy that "+name, func() bool {
+			return e.logged(t, "policy not activated", "bad.rego", `"still_active":true`)
+		})
+		if got := e.board(t); got != 200 || ready() != 200 {
+			t.Errorf("a policy that %s: got %d, and %d when asked whether it is ready", name, got, ready())
+		}
+	}
+	if err := os.Remove(filepath.Join(folder, "bad.rego")); err != nil {
+		t.Fatal(err)
+	}
+
+	e.writePolicy(t, "board.rego", "package uma.policies.board\nreasons contains \"closed\"\n")
+	within1s(t, "a changed file", func() bool { return e.board(t) == 403 })
+	e.writePolicy(t, "more.rego", "package uma.policies.board\ngrant contains \"view\"\n")
+	within1s(t, "a new file", func() bool { return e.board(t) == 200 })
+	if err := os.Mkdir(filepath.Join(folder, "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.writePolicy(t, filepath.Join("deep", "guard.rego"), "package uma.guardrails\ndeny contains {\"reason\": \"closed today\"}\n")
+	within1s(t, "a file in a new folder", func() bool { return e.board(t) == 403 })
+	if err := os.Rename(filepath.Join(folder, "deep"), filepath.Join(folder, ".deep")); err != nil {
+		t.Fatal(err)
+	}
+	within1s(t, "a folder that is hidden", func() bool { return e.board(t) == 200 })
+	e.writePolicy(t, "data.json", `{"uma": {"facts": {"type_alias": {"board": "admin"}}}}`)
+	within1s(t, "a data file", func() bool { return e.board(t) == 403 })
+
+	// A folder that is gone is a mistake too, and no empty policy.
+	if err := os.Rename(folder, folder+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	within1s(t, "the log about a folder that is gone", func() bool { return e.logged(t, "policy not activated", "no such file") })
+	if got := e.uma(t, e.as(t, "dave", "photoz-app"), "permission", "Public board#view", "response_mode", "decision").status; got != 200 {
+		t.Errorf("without the folder: got %d, want the policy from before", got)
+	}
+	if err := os.Rename(folder+".gone", folder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// broken is a realm with a type whose policy fails in several ways, by scope.
+func broken(t testing.TB, replace ...string) func(*options) {
+	t.Helper()
+	text := []string{
+		"resources:\n", "resources:\n  - {name: Broken, resource_server: photoz-api, type: broken, uris: [/broken], scopes: [conflict, slow, builtin, fine]}\n",
+	}
+	return photozWith(t, map[string]string{"broken.rego": `package uma.policies.broken
+
+rpt := {"ttl": 60} if "conflict" in input.scopes
+rpt := {"ttl": 61} if "conflict" in input.scopes
+
+grant contains "slow" if {
+	"slow" in input.scopes
+	some a in numbers.range(1, 3000)
+	some b in numbers.range(1, 3000)
+	a * b == -1
+}
+
+grant contains "builtin" if {
+	"builtin" in input.scopes
+	json.unmarshal(input.subject.username)
+}
+
+grant contains "builtin"
+
+grant contains "fine" if "fine" in input.scopes
+`}, append(text, replace...)...)
+}
+
+// TestPolicyErrors: a policy that gives no answer refuses with 503 what was
+// named, the ticket unspent and the error on record; what was only found is left
+// out (design §4).
+func TestPolicyErrors(t *testing.T) {
+	t.Parallel()
+	e := start(t, broken(t, "grant: partial}", "grant: partial, timeout: 1s}"))
+	db := e.stored(t)
+	bob := e.as(t, "bob", "photoz-app")
+	for scope, words := range map[string]string{"conflict": "conflict", "slow": "longer than it may"} {
+		ticket := e.ticket(t, perm{Resource: "Broken", Scopes: []string{scope}})
+		for range 2 { // the second time shows that the ticket was not spent
+			r, event := onlyRecord(t, db, func() {
+				res := e.uma(t, bob, "ticket", ticket)
+				res.expect(t, 503, "server_error", "The policy could not be evaluated")
+				if res.header.Get("Retry-After") == "" {
+					t.Error("no Retry-After")
+				}
+			})
+			text, _ := event["error"].(string)
+			if r.Outcome != "error" || !strings.Contains(text, words) || event["result"] != nil {
+				t.Errorf("%s: got outcome %s, error %q, result %v", scope, r.Outcome, text, event["result"])
+			}
+		}
+		e.uma(t, bob, "permission", "Broken#"+scope).expect(t, 503, "server_error", "")
+		e.uma(t, bob, "permission", "Public board", "permission", "Broken#"+scope).expect(t, 503, "server_error", "")
+	}
+
+	// A built-in function that fails grants nothing, and is no error of the
+	// policy: what a client sends could provoke it.
+	_, event := onlyRecord(t, db, func() {
+		e.uma(t, bob, "permission", "Broken#builtin").expect(t, 403, "access_denied", "not_authorized")
+	})
+	if text, _ := event["error"].(string); !strings.Contains(text, "json.unmarshal") {
+		t.Errorf("got error %q on record, want the name of the built-in function", event["error"])
+	}
+	e.uma(t, bob, "permission", "Broken#fine").expectGranted(t, "Broken: fine")
+}
+
+// TestPolicyErrorsInASearch: in an all-entitlements request a permission without
+// an answer is left out, and is on record.
+func TestPolicyErrorsInASearch(t *testing.T) {
+	t.Parallel()
+	e := start(t, broken(t, "grant: partial}", "grant: partial, timeout: 1s}"))
+	db := e.stored(t)
+	failed := 0
+	records := recordsOf(t, db, func() {
+		res := e.uma(t, e.as(t, "bob", "photoz-app"), "response_mode", "permissions")
+		if res.status != 200 || strings.Contains(string(res.raw), "Broken") || !strings.Contains(string(res.raw), "Public board") {
+			t.Errorf("got %s, want all but Broken", res)
+		}
+	})
+	for _, r := range records {
+		if r.Outcome == "error" {
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("got %d errors on record, want 1", failed)
+	}
+}
+
+// TestDeadline: one evaluation has policy.timeout, whatever it is about.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	e := start(t, broken(t, "grant: partial}", "grant: partial, timeout: 20ms}")) // where a realm does not say, a test does
+	began := time.Now()
+	e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Broken#slow").expect(t, 503, "server_error", "")
+	if took := time.Since(began); took > 5*time.Second { // without one it takes far longer
+		t.Errorf("took %s, want about 20 ms", took)
+	}
+}
+
+// TestContract: a policy can narrow what was asked for and never widen it.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	const output = `"need_info": set(), "submit": set(), "reasons": set(), "obligations": set(), "rpt": {}, "rests_on": set()`
+	tests := []struct {
+		name, decision string
+		status         int
+	}{
+		{"what was asked for", `{"granted": {"view"}, ` + output + `}`, 200},
+		{"everything", `{"granted": {"*"}, ` + output + `}`, 200},
+		{"less", `{"granted": set(), ` + output + `}`, 403},
+		{"more than was asked for", `{"granted": {"view", "post"}, ` + output + `}`, 503},
+		{"everything and more", `{"granted": {"*", "post"}, ` + output + `}`, 503},
+		{"a scope that nobody knows", `{"granted": {"fly"}, ` + output + `}`, 503},
+		{"to be submitted: more", strings.Replace(`{"granted": {"view"}, `+output+`}`, `"submit": set()`, `"submit": {"post"}`, 1), 503},
+		{"an unknown share", strings.Replace(`{"granted": {"view"}, `+output+`}`, `"rests_on": set()`, `"rests_on": {"x"}`, 1), 503},
+		{"an unknown member", `{"granted": {"view"}, "allow": true, ` + output + `}`, 503},
+		{"a member missing", `{"granted": {"view"}}`, 503},
+		{"a wrong type", `{"granted": true, ` + output + `}`, 503},
+		{"no object", `true`, 503},
+		{"undefined", `1 if input.realm == "elsewhere"`, 503},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, photozWith(t, map[string]string{"own.rego": "package lib.own\nimport rego.v1\ndecision := " + tc.decision}, "grant: partial}", "grant: partial, entrypoint: data.lib.own.decision}"))
+			db := e.stored(t)
+			ticket := e.ticket(t, perm{Resource: "Public board", Scopes: []string{"view"}})
+			r, event := onlyRecord(t, db, func() {
+				res := e.uma(t, e.as(t, "bob", "photoz-app"), "ticket", ticket)
+				if res.status != tc.status || res.status != 200 && res.str("access_token") != "" {
+					t.Errorf("got %s, want %d", res, tc.status)
+				}
+				if res.status == 200 {
+					res.expectGranted(t, "Public board: view")
+				}
+			})
+			if event["path"] != "lib/own/decision" || (r.Outcome == "error") != (tc.status == 503) || (event["error"] == nil) != (tc.status != 503) {
+				t.Errorf("got a record of %v with outcome %s and error %v", event["path"], r.Outcome, event["error"])
+			}
+			if again := e.uma(t, e.as(t, "bob", "photoz-app"), "ticket", ticket); (again.status == 503) != (tc.status == 503) {
+				t.Errorf("the ticket again: got %s", again)
+			}
+		})
+	}
+}
+
+// TestNoPolicy: a realm without a policy that works refuses, and the server says
+// that it is not ready.
+func TestNoPolicy(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	bad := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bad, "bad.rego"), []byte("package uma.authz\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(photozRealm(t), "realm: photoz", "realm: other", 1)
+	e.apply(t, strings.Replace(other, "bundle: ./policies", "bundle: "+bad, 1))
+	within1s(t, "the new realm without a policy", func() bool {
+		return e.do(t, request{method: "GET", url: e.Admin + "/readyz"}).status == 503
+	})
+	there := e.in("other")
+	there.uma(t, there.as(t, "bob", "photoz-app"), "permission", "Public board").expect(t, 503, "server_error", "")
+	ticket := there.ticket(t, perm{Resource: "Public board", Scopes: []string{"view"}})
+	there.uma(t, there.as(t, "bob", "photoz-app"), "ticket", ticket).expect(t, 503, "server_error", "")
+	if got := e.board(t); got != 200 {
+		t.Errorf("the realm beside it: got %d, want 200", got)
+	}
+
+	if err := os.WriteFile(filepath.Join(bad, "bad.rego"), []byte("package uma.policies.board\ngrant contains \"view\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	within1s(t, "a policy that works", func() bool {
+		return e.do(t, request{method: "GET", url: e.Admin + "/readyz"}).status == 200
+	})
+	there.uma(t, there.as(t, "bob", "photoz-app"), "ticket", ticket).expectGranted(t, "Public board: view")
+}
+
+// TestMaxPermissionsOfATicket: a ticket for more than the realm allows a request
+// is refused by the name of the setting; it could never be used.
+func TestMaxPermissionsOfATicket(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, nil, "grant: partial}", "grant: partial, max_permissions: 3}"))
+	perms := []perm{{Resource: "Public board"}, {Resource: "Mixed"}, {Resource: "Account"}, {Resource: "Bare"}}
+	if res := e.uma(t, e.as(t, "bob", "photoz-app"), "ticket", e.ticket(t, perms[:3]...)); res.status != 200 {
+		t.Errorf("three: got %s, want 200", res)
+	}
+	res := e.send(t, "POST", permission, e.service(t, "photoz-api"), perms)
+	res.expect(t, 400, "invalid_request", "")
+	if !strings.Contains(res.str("error_description"), "max_permissions") {
+		t.Errorf("got %s, want the name of the setting", res)
+	}
+}
