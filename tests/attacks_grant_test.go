@@ -265,6 +265,20 @@ func TestAttackGrant(t *testing.T) {
 		}
 	})
 
+	t.Run("A-56_RPT_for_another_audience", func(t *testing.T) {
+		t.Parallel()
+		e := start(t, withRealm(resolveRealm, resolvePolicies)) // whose policy would grant it
+		bob := e.as(t, "bob", "photoz-web")
+		e.uma(t, bob, "permission", "Other thing", "audience", "other-api").expectGranted(t, "Other thing: view")
+		rpt := e.uma(t, bob, "permission", "Doc A").str("access_token")
+		for _, ask := range [][]string{
+			{"permission", "Other thing", "audience", "other-api"}, {"audience", "other-api"}, {"permission", "#view", "audience", "other-api"},
+		} {
+			e.uma(t, bearer(rpt), ask...).expect(t, 401, "invalid_grant", "Invalid bearer token")
+		}
+		refused(t, "as subject_token", e.uma(t, basic("photoz-app"), "permission", "Other thing", "audience", "other-api", "subject_token", rpt))
+	})
+
 	t.Run("A-56_what_an_RPT_obtains_ends_with_it", func(t *testing.T) {
 		t.Parallel()
 		e := start(t)

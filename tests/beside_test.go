@@ -29,7 +29,7 @@ func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
 // `umpire realm apply --prune` does.
 func (e *env) apply(t testing.TB, text string) {
 	t.Helper()
-	if err := os.WriteFile(e.File, []byte(withHashes(text)), 0o600); err != nil {
+	if err := os.WriteFile(e.File, []byte(unhurried(withHashes(text))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e.beside(t, func(n *node.Node) error {
