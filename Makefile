@@ -12,7 +12,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 build: ## build bin/umpire
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/umpire ./cmd/umpire
+	$(GO) build -o bin/umpire ./cmd/umpire
 
 demo: build ## play the story of the photoz example, and stay up
 	bin/umpire demo
