@@ -21,12 +21,12 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	o := newOptions(t, nil)
 	files := o.write(t)
-	told := &answered{}
+	told := &answered{grants: map[string]int{}}
 	for round := range rounds(20) {
 		p := spawn(t, o, files)
 		told.check(t, p.env)
 		told.reset()
-		writeUntilDeath(t, p, told, 40+17*round)
+		writeUntilDeath(t, p, told, 40+9*round)
 	}
 	p := spawn(t, o, files)
 	told.check(t, p.env)
@@ -46,6 +46,8 @@ type answered struct {
 
 	// Of all rounds together:
 	everSpent, everResource, everRequest []string
+	grants                               map[string]int // on record, by the ticket's id
+	seen                                 int64          // the newest record
 }
 
 func (a *answered) reset() {
@@ -178,18 +180,18 @@ func (a *answered) check(t *testing.T, e *env) {
 			t.Errorf("a stored request: got %s, want %s", res, id)
 		}
 	}
-	grants := map[string]int{}
-	for _, r := range recordsAfter(t, e.stored(t), 0) {
+	for _, r := range recordsAfter(t, e.stored(t), a.seen) {
+		a.seen = r.Seq
 		if r.Outcome == "granted" {
-			grants[at(eventOf(t, r), "input", "ticket", "id").(string)]++
+			a.grants[at(eventOf(t, r), "input", "ticket", "id").(string)]++
 		}
 	}
 	for ticket := range a.spent {
-		if n := grants[ticketID(ticket)]; n != 1 {
+		if n := a.grants[ticketID(ticket)]; n != 1 {
 			t.Errorf("got %d grants on record for a ticket whose RPT was answered, want 1", n)
 		}
 	}
-	for ticket, n := range grants {
+	for ticket, n := range a.grants {
 		if n != 1 {
 			t.Errorf("got %d grants on record for ticket %s, want 1", n, ticket)
 		}
