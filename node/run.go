@@ -55,21 +55,16 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
-	if err := n.policies.sync(background); err != nil {
-		public.Close()
+	handler, err := n.begin(background, &wg)
+	if err != nil {
+		stop()
+		wg.Wait()
 		if admin != nil {
-			admin.Close()
+			err = errors.Join(err, admin.Close())
 		}
-		return err
+		return errors.Join(err, public.Close())
 	}
 	failed := make(chan error, 2)
-	if err := n.start(background, &wg); err != nil {
-		return err
-	}
-	handler, err := n.Public(ctx)
-	if err != nil {
-		return err
-	}
 	servers := []*http.Server{n.listen(public, handler, failed)}
 	if admin != nil {
 		servers = append(servers, n.listen(admin, n.Admin(), failed))
@@ -89,9 +84,34 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	return err
 }
 
+// begin puts the policies in force, starts what goes on beside the requests, and
+// returns what answers them.
+func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, error) {
+	// The generation is noted before the policies are read, so that Follow sees
+	// what changes in between.
+	if err := n.Authority.Reload(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.policies.sync(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.start(ctx, wg); err != nil {
+		return nil, err
+	}
+	return n.Public(ctx)
+}
+
 // start begins what goes on beside the requests.
 func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
-	wg.Go(func() { n.follow(ctx) })
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second / 2)
+		defer tick.Stop()
+		n.Authority.Follow(ctx, tick.C, func() {
+			if err := n.policies.sync(ctx); err != nil {
+				n.Log.ErrorContext(ctx, "follow realm settings", "err", err)
+			}
+		})
+	})
 	wg.Go(func() { n.sweep(ctx) })
 	if n.DecisionLog == nil {
 		return nil
@@ -102,34 +122,6 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { n.writeRecords(ctx, n.DecisionLog, last) })
 	return nil
-}
-
-// follow lets changes from another process, such as `umpire realm apply`, take
-// effect within a second. A request may have met the new generation before; the
-// policies have one of their own to compare it with.
-func (n *Node) follow(ctx context.Context) {
-	tick := time.NewTicker(time.Second / 2)
-	defer tick.Stop()
-	synced := int64(-1)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		generation, err := n.Store.Generation(ctx)
-		if err == nil {
-			err = n.Authority.Reload(ctx)
-		}
-		if err == nil && generation != synced {
-			if err = n.policies.sync(ctx); err == nil {
-				synced = generation
-			}
-		}
-		if err != nil && ctx.Err() == nil {
-			n.Log.ErrorContext(ctx, "follow administrative changes", "err", err)
-		}
-	}
 }
 
 // sweep removes what has expired, a little at a time.
