@@ -12,17 +12,17 @@ import (
 const plainEvent = 0
 
 func saveRecord(tx *conn, r *uma.Record) error {
-	var seq int64
-	err := tx.row(`INSERT INTO decision
+	_, err := tx.exec(`INSERT INTO decision
 		(id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
-		[]any{r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Subject, r.Client, r.Server,
-			string(r.Resource), r.Revision, listText(r.Rules), plainEvent, r.Event}, (*integer)(&seq))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Subject, r.Client, r.Server,
+		string(r.Resource), r.Revision, listText(r.Rules), plainEvent, r.Event)
 	if err != nil {
 		return writing("decision record", err)
 	}
 	for _, rule := range r.Rules {
-		if _, err := tx.exec(`INSERT OR IGNORE INTO decision_rule (rule, seq) VALUES (?, ?)`, rule, seq); err != nil {
+		_, err := tx.exec(`INSERT INTO decision_rule (rule, seq) VALUES (?, last_insert_rowid()) ON CONFLICT DO NOTHING`, rule)
+		if err != nil {
 			return writing("rules of a decision record", err)
 		}
 	}

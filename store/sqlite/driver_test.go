@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,5 +297,28 @@ func TestCloseEndsAll(t *testing.T) {
 	}
 	if err := late.Close(); err != nil {
 		t.Errorf("close a view afterwards: %v", err)
+	}
+}
+
+// Rules are found by their own table.
+func TestRulesOfRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	records := []uma.Record{
+		{ID: "a", Rules: []string{"team/x", "team/y", "team/x"}, Event: []byte("{}")},
+		{ID: "b", Rules: []string{"team/y"}, Event: []byte("{}")},
+	}
+	if err := s.Commit(t.Context(), &uma.Settlement{Now: at, Records: records}); err != nil {
+		t.Fatal(err)
+	}
+	err := s.read(t.Context(), func(c *conn) error {
+		got, err := texts[string](c, `SELECT x.rule || ' ' || d.id FROM decision_rule x JOIN decision d ON d.seq = x.seq ORDER BY 1`)
+		if want := []string{"team/x a", "team/y a", "team/y b"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

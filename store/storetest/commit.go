@@ -105,6 +105,9 @@ var moves = map[string]move{
 		e.must(e.s.DeleteRequest(e.t.Context(), e.api, q.ID))
 		e.share(r, q.Requester, q.Scope)
 	}},
+	"share_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
+		st.RestsOn.Shares = map[uma.Key]int64{q.Key: q.Version - 1}
+	}},
 	"share_that_is_no_longer_granted": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		pending := e.request(r, "dave", "view")
 		e.must(e.s.CreateRequest(e.t.Context(), pending))
