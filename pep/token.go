@@ -16,7 +16,7 @@ import (
 )
 
 // maxToken bounds an RPT, in bytes.
-const maxToken = 16 << 10
+const maxToken = 56 << 10
 
 // errToken is a token that gives no access: the request is answered as one without a token, UMA Grant §3.5. Any other
 // error of validation means that the authorization server could not be asked.

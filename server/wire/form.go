@@ -10,10 +10,11 @@ import (
 )
 
 // Limits of a form, in characters and parameters. Keycloak has had the first
-// two since 26.5.7.
+// since 26.5.7, and 20,000 for tokens: an RPT of policy.max_permissions (200)
+// with names is longer than that.
 const (
 	maxValue  = 4_000
-	maxToken  = 20_000 // of a parameter that holds a token
+	maxToken  = 60_000 // of a parameter that holds a token
 	maxNames  = 100    // parameters that may not repeat
 	maxRepeat = 2_000  // values of those that may
 )
