@@ -130,6 +130,7 @@ func TestAnswer(t *testing.T) {
 		{"all or nothing: some of the ticket", allT, []line{{of: "ticket", asks: "view edit", gets: "view"}}, "refused"},
 		{"all or nothing: one of two of the ticket", allT, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "ticket", asks: "edit"}}, "refused"},
 		{"all or nothing: some of the ticket, owner to be asked", allT, []line{{of: "ticket", asks: "view edit", gets: "view", submits: "edit"}}, "submitted"},
+		{"all or nothing: scopes alone of the ticket, found in one place of two", allT, []line{{of: "found", asks: "view", gets: "view"}, {of: "found", asks: "view"}}, "refused"},
 		{"all or nothing: scope, type and all-entitlements requests stay partial", all, []line{{of: "found", asks: "view", gets: "view"}, {of: "found", asks: "view"}}, "granted"},
 		{"all or nothing: nothing of a search", all, []line{{of: "found", asks: "view"}}, "refused"},
 

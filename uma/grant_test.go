@@ -641,7 +641,11 @@ func TestCarriedRPT(t *testing.T) {
 	}{
 		{"good", nil, "r-bare", "", "r-bare r-board"},
 		{"alone", nil, "", "", "r-board"},
-		{"of another subject", func(_ *world, c *Claims) { c.Subject = "u-eve" }, "r-bare", UnusableRPT, ""},
+		{"of another subject", func(w *world, c *Claims) {
+			w.view.users["u-eve"] = &User{ID: "u-eve", Enabled: true}
+			w.view.sessions["s-eve"] = &Session{ID: "s-eve", User: "u-eve", Expires: w.now.Add(time.Hour)}
+			c.Subject, c.SessionID = "u-eve", "s-eve"
+		}, "r-bare", UnusableRPT, ""},
 		{"of another client", func(_ *world, c *Claims) { c.AuthorizedParty = "photoz-app" }, "r-bare", UnusableRPT, ""},
 		{"of another resource server", func(_ *world, c *Claims) { c.Audience = Audience{"other-api"} }, "r-bare", UnusableRPT, ""},
 		{"without permissions", func(_ *world, c *Claims) { c.Authorization = nil }, "r-bare", UnusableRPT, ""},

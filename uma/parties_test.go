@@ -191,6 +191,7 @@ func TestAuthenticate(t *testing.T) {
 		{name: "another's secret", id: "photoz-app", secret: "api-secret", has: true},
 		{name: "a confidential client that has no secret", id: "photoz-app", has: true, edit: func(w *world) { w.app.Secret = nil }},
 		{name: "the same, with some secret", id: "photoz-app", secret: "x", has: true, edit: func(w *world) { w.app.Secret = nil }},
+		{name: "no secret, where an empty one would do", id: "photoz-app", edit: func(w *world) { w.app.Secret = w.Secret("") }},
 		{name: "disabled", id: "photoz-app", secret: "app-secret", has: true, edit: func(w *world) { w.app.Enabled = false }},
 		{name: "a public client", id: "photoz-web", want: true},
 		{name: "a public client with a secret", id: "photoz-web", secret: "x", has: true},

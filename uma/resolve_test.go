@@ -128,6 +128,7 @@ func TestWhatIsAsked(t *testing.T) {
 			name: "the scope parameter alone, all unknown", ask: "r-board", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("fly") },
 			refused: "invalid_scope: One of the given scopes [fly] is invalid",
 		},
+		{name: "the scope parameter of a sign-in", ask: "r-board", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("openid profile email") }, want: "r-board=view,post"},
 		{name: "an unknown scope and a known parameter", ask: "r-board#fly", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("post") }, want: "r-board=post"},
 
 		// Scopes without a resource: on every resource that has one of them, else alone.

@@ -1,0 +1,199 @@
+package uma
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+)
+
+// rotating is a store that keeps what a refresh writes.
+type rotating struct {
+	fakeStore
+	err  error
+	next *RefreshToken
+	rpt  *RPT
+}
+
+func (r *rotating) Rotate(_ context.Context, _ Key, _ []byte, next *RefreshToken, rpt *RPT, _ time.Time) error {
+	r.next, r.rpt = next, rpt
+	return r.err
+}
+
+// A refresh makes no assessment. It keeps permissions and aud, and is refused
+// when a row is gone or has moved or another revision is in force (design §4).
+func TestRefreshOfAnRPT(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		edit func(w *world, row *RPT, c *Claims)
+		want Reason
+	}{
+		{name: "nothing has moved"},
+		{name: "another policy revision", edit: func(_ *world, row *RPT, _ *Claims) { row.Revision = "revision-0" }, want: InvalidGrant},
+		{name: "the realm was changed", edit: func(_ *world, row *RPT, _ *Claims) { row.Generation = 6 }, want: InvalidGrant},
+		{name: "the user was changed", edit: func(_ *world, row *RPT, _ *Claims) { row.UserVersion = 2 }, want: InvalidGrant},
+		{name: "the user is disabled", edit: func(w *world, _ *RPT, _ *Claims) { w.view.users["u-bob"].Enabled = false }, want: InvalidGrant},
+		{name: "the session has ended", edit: func(w *world, _ *RPT, _ *Claims) { w.view.sessions["s-bob"].Ended = true }, want: InvalidGrant},
+		{name: "the resource was changed", edit: func(w *world, _ *RPT, _ *Claims) { w.view.resources[0].Version++ }, want: InvalidGrant},
+		{name: "the resource is gone", edit: func(w *world, _ *RPT, _ *Claims) { w.view.resources = w.view.resources[1:] }, want: InvalidGrant},
+		{name: "its share is withdrawn", edit: func(_ *world, row *RPT, _ *Claims) {
+			row.Permissions[0].Shares = []GrantShare{{ID: "s", Version: 1, Scopes: scopesOf("view")}}
+		}, want: InvalidGrant},
+		{name: "its row is gone", edit: func(w *world, _ *RPT, _ *Claims) { clear(w.view.rpts) }, want: InvalidGrant},
+		{name: "the resource server is disabled", edit: func(w *world, _ *RPT, _ *Claims) { w.api.Enabled = false }, want: InvalidGrant},
+		{name: "the resource server is gone", edit: func(_ *world, row *RPT, _ *Claims) { row.Server = 99 }, want: InvalidGrant},
+		{name: "expired", edit: func(w *world, _ *RPT, c *Claims) { c.Expires = w.unix() }, want: InvalidGrant},
+		{name: "its handle is unknown", edit: func(w *world, _ *RPT, _ *Claims) { clear(w.view.refresh) }, want: InvalidGrant},
+		{name: "another client's", edit: func(_ *world, _ *RPT, c *Claims) { c.AuthorizedParty = "photoz-app" }, want: InvalidGrant},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newFullWorld(t)
+			c := *w.tokens["access.of.bob"]
+			c.Type, c.Handle = TypeRefresh, "handle"
+			w.tokens["refresh.of.bob"] = &c
+			w.view.refresh[string(Digest("handle"))] = &RefreshToken{Hash: Digest("handle"), SessionID: "s-bob", Client: "photoz-web", Scope: "profile email", RPT: "j-rpt"}
+			row := w.view.rpts["j-rpt"]
+			if tc.edit != nil {
+				tc.edit(w, row, &c)
+			}
+			store := &rotating{fakeStore: fakeStore{w: w}}
+			w.authority.Store = store
+			res, err := w.authority.Refresh(t.Context(), w.snap, &Caller{ClientID: "photoz-web"}, "refresh.of.bob", "")
+			if got := reason(err); got != tc.want || (res != nil) != (tc.want == "") {
+				t.Fatalf("got %v, %v, want %q", res, err, tc.want)
+			}
+			if w.view.open != 0 || w.count("decide") > 0 {
+				t.Errorf("%d views are open, steps %q", w.view.open, w.steps)
+			}
+			if tc.want != "" {
+				if store.next != nil || len(w.signed) > 0 {
+					t.Error("the refresh token was rotated, or something signed")
+				}
+				return
+			}
+			access := w.signed[0]
+			if !slices.Equal(access.Audience, Audience{"photoz-api"}) || len(access.Authorization.Permissions) != 1 ||
+				access.Authorization.Permissions[0].ID != "r-board" || access.ID == "j-rpt" {
+				t.Errorf("got %+v", access)
+			}
+			if k := store.rpt; k.JTI != access.ID || store.next.RPT != access.ID || k.Revision != "revision-1" || k.Permissions[0].Version != 21 ||
+				!k.Keep.Equal(store.next.Expires) {
+				t.Errorf("row: got %+v, refresh token %+v", k, store.next)
+			}
+			if row.JTI != "j-rpt" {
+				t.Error("the row that was read has changed")
+			}
+		})
+	}
+}
+
+// A refresh token that was used, or whose session ended meanwhile, issues nothing.
+func TestRefreshThatLoses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		want Reason
+	}{{ErrSpent, InvalidGrant}, {ErrNotFound, InvalidGrant}, {errRead, ""}} {
+		w := newWorld(t)
+		c := *w.tokens["access.of.bob"]
+		c.Type, c.Handle = TypeRefresh, "handle"
+		w.tokens["refresh.of.bob"] = &c
+		w.view.refresh[string(Digest("handle"))] = &RefreshToken{SessionID: "s-bob", Client: "photoz-web", Scope: "profile email"}
+		w.authority.Store = &rotating{fakeStore: fakeStore{w: w}, err: tc.err}
+		res, err := w.authority.Refresh(t.Context(), w.snap, &Caller{ClientID: "photoz-web"}, "refresh.of.bob", "")
+		if res != nil || err == nil || reason(err) != tc.want || len(w.signed) > 0 {
+			t.Errorf("%v: got %v, %v, %d tokens, want %q", tc.err, res, err, len(w.signed), tc.want)
+		}
+	}
+}
+
+// Whom introspection answers: those in `aud` or `azp`. Every other answer is
+// inactive, whatever the reason.
+func TestIntrospect(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name        string
+		by          string // photoz-api unless said
+		token, hint string
+		edit        func(*world)
+		want        string // active, inactive, or a refusal
+	}{
+		{name: "an RPT", token: "rpt.of.bob", hint: "requesting_party_token", want: "active"},
+		{name: "an RPT, as an access token", token: "rpt.of.bob", hint: "access_token", want: "active"},
+		{name: "an RPT, without a hint", token: "rpt.of.bob", want: "active"},
+		{name: "an RPT, as what it is not", token: "rpt.of.bob", hint: "refresh_token", want: "active"},
+		{name: "its azp asks", by: "photoz-app", token: "rpt.of.bob", edit: func(w *world) { w.tokens["rpt.of.bob"].AuthorizedParty = "photoz-app" }, want: "active"},
+		{name: "another asks", by: "other-api", token: "rpt.of.bob", want: "inactive"},
+		{name: "garbage", token: "garbage", want: "inactive"},
+		{name: "an ID token", token: "rpt.of.bob", edit: func(w *world) { w.tokens["rpt.of.bob"].Type = TypeID }, want: "inactive"},
+		{name: "expired", token: "rpt.of.bob", edit: func(w *world) { w.tokens["rpt.of.bob"].Expires = w.unix() }, want: "inactive"},
+		{name: "revoked", token: "rpt.of.bob", edit: func(w *world) { w.view.revoked = "j-rpt" }, want: "inactive"},
+		{name: "its session has ended", token: "rpt.of.bob", edit: func(w *world) { w.view.sessions["s-bob"].Ended = true }, want: "inactive"},
+		{name: "its user is disabled", token: "rpt.of.bob", edit: func(w *world) { w.view.users["u-bob"].Enabled = false }, want: "inactive"},
+		{name: "its client is disabled", token: "rpt.of.bob", edit: func(w *world) { w.web.Enabled = false }, want: "inactive"},
+		{name: "nothing is left of it", token: "rpt.of.bob", edit: func(w *world) { w.view.resources = nil }, want: "inactive"},
+		{name: "an unknown hint", token: "rpt.of.bob", hint: "pct", want: "invalid_request"},
+		{name: "no token", want: "invalid_request"},
+		{name: "a public client asks", by: "photoz-web", token: "rpt.of.bob", want: "unauthorized_client"},
+		{name: "nobody asks", by: "ghost", token: "rpt.of.bob", want: "invalid_client"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newFullWorld(t)
+			if tc.edit != nil {
+				tc.edit(w)
+			}
+			caller := map[string]*Caller{
+				"":           {ClientID: "photoz-api", ClientSecret: "api-secret", HasSecret: true},
+				"photoz-app": w.appCaller(),
+				"other-api":  {ClientID: "other-api", ClientSecret: "other-secret", HasSecret: true},
+				"photoz-web": {ClientID: "photoz-web"},
+				"ghost":      {ClientID: "ghost", ClientSecret: "x", HasSecret: true},
+			}[tc.by]
+			out, err := w.authority.Introspect(t.Context(), w.snap, caller, tc.token, tc.hint)
+			got := string(reason(err))
+			switch {
+			case err == nil && out.Active:
+				got = "active"
+			case err == nil:
+				got = "inactive"
+			}
+			if got != tc.want || w.view.open != 0 {
+				t.Errorf("got %s, %v, want %s; %d views are open", got, err, tc.want, w.view.open)
+			}
+		})
+	}
+}
+
+// What is withdrawn is left out of the RPT, and of nothing else.
+func TestIntrospectShowsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newFullWorld(t)
+	w.view.rpts["j-rpt"].Permissions = []Grant{
+		{Resource: "r-board", Name: "Board", Scopes: scopesOf("view gone")},
+		{Resource: "r-gone", Scopes: scopesOf("view")},
+		{Resource: "r-bare", Name: "Bare"},
+	}
+	c := &Caller{ClientID: "photoz-api", ClientSecret: "api-secret", HasSecret: true}
+	out, err := w.authority.Introspect(t.Context(), w.snap, c, "rpt.of.bob", "requesting_party_token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := out.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"acr":"","active":true,"aud":"photoz-api","exp":1767323345,"iat":0,"jti":"j-rpt","permissions":[` +
+		`{"resource_id":"r-board","resource_scopes":["view"],"rsid":"r-board","rsname":"Board","scopes":["view"]},` +
+		`{"resource_id":"r-bare","resource_scopes":[],"rsid":"r-bare","rsname":"Bare","scopes":[]}],"typ":"Bearer"}`
+	if got := canonical(t, raw); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if len(w.tokens["rpt.of.bob"].Authorization.Permissions) != 2 {
+		t.Error("the verified token, which others share, has changed")
+	}
+}
