@@ -94,8 +94,9 @@ func (o *options) write(t testing.TB) []string {
 	var files []string
 	for i, text := range append([]string{o.Realm}, o.More...) {
 		if !o.Verbatim {
-			text = unhurried(withHashes(text))
+			text = withHashes(text)
 		}
+		text = unhurried(text)
 		file := filepath.Join(dir, fmt.Sprintf("realm-%d.yaml", i+1))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
