@@ -121,3 +121,5 @@ func (e *env) follow(t testing.TB, text string) {
 		return res.str("error") == "unauthorized_client"
 	})
 }
+
+func sha256Hex(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
