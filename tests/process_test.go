@@ -20,8 +20,7 @@ import (
 // binary is the path of the program, built once, as a release is.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "umpire")
-	build := exec.Command("go", "build", "-o", path, "example.com/umpire/cmd/umpire")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "example.com/umpire/cmd/umpire")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
