@@ -194,7 +194,7 @@ func TestRevision(t *testing.T) {
 		t.Error("the same files have another hash")
 	}
 	swapped := activate(map[string]string{"a.rego": files["b.rego"], "b.rego": files["a.rego"]})
-	moved := activate(map[string]string{"c.rego": files["a.rego"], "b.rego": files["b.rego"]})
+	moved := activate(map[string]string{"aa.rego": files["a.rego"], "b.rego": files["b.rego"]})
 	if swapped.Hash == got.Hash || moved.Hash == got.Hash {
 		t.Error("other files have the same hash")
 	}

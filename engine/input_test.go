@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -40,7 +41,7 @@ func TestInputIsOneDocument(t *testing.T) {
 		var w writer
 		w.input(in)
 		written, err := ast.ValueFromReader(bytes.NewReader(w.buf))
-		if err != nil || w.err != nil {
+		if err != nil || w.err != nil || !utf8.Valid(w.buf) {
 			t.Fatalf("%v, %v: %s", err, w.err, w.buf)
 		}
 		if written.Compare(want) != 0 {
