@@ -27,6 +27,14 @@ type applier struct {
 	owners  map[string]string      // subject ids by folded username, from the steps of the users on
 	named   named
 	gone    leftovers
+	drifted map[uma.Key]bool          // resources
+	known   map[knownScope]bool       // that the change has met
+	parts   map[uma.Key]*uma.Resource // that the batch has yet to make known
+}
+
+type knownScope struct {
+	server uma.Key
+	name   uma.Scope
 }
 
 // named are the keys of what the change names.
@@ -43,7 +51,10 @@ type resourceName struct{ server, owner, name string }
 
 // ApplyRealm implements uma.Realms.
 func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmReport, error) {
-	a := &applier{RealmChange: c, servers: map[string]*uma.Client{}, owners: map[string]string{}}
+	a := &applier{
+		RealmChange: c, servers: map[string]*uma.Client{}, owners: map[string]string{},
+		drifted: map[uma.Key]bool{}, known: map[knownScope]bool{}, parts: map[uma.Key]*uma.Resource{},
+	}
 	a.nameAll()
 	if err := s.read(ctx, a.findLeftovers); err != nil {
 		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
@@ -75,11 +86,18 @@ func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
 			return err
 		}
 	}
-	if !a.changed || a.finished {
-		return nil
+	if a.changed && !a.finished {
+		if _, err := tx.exec(`UPDATE realm SET applying = 1 WHERE key = ?`, int64(a.realm)); err != nil {
+			return writing("realm", err)
+		}
 	}
-	_, err := tx.exec(`UPDATE realm SET applying = 1 WHERE key = ?`, int64(a.realm))
-	return writing("realm", err)
+	for _, r := range a.parts {
+		if err := setParts(tx, r); err != nil {
+			return err
+		}
+	}
+	clear(a.parts)
+	return nil
 }
 
 func (a *applier) nameAll() {

@@ -169,33 +169,32 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 		}
 		next.Owner = owner
 	}
-	old, err := a.findResource(tx, c, &next)
+	old, other, err := a.findResource(tx, c, &next)
 	if err != nil {
 		return err
 	}
-	if err := a.makeRoom(tx, c, old, &next); err != nil {
+	drifted := false
+	if old != nil {
+		next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
+		drifted = a.drifted[old.Key]
+		if sameResource(old, &next) {
+			return a.forgetDrift(tx, old.Key)
+		}
+	}
+	if err := a.makeRoom(tx, c, other); err != nil {
 		return err
 	}
-	ids := c.ScopeIDs
-	err = addScopes(tx, server.Key, c.Scopes, func() string { id := ids[0]; ids = ids[1:]; return id })
-	if err != nil {
+	if err := a.addScopes(tx, server.Key, c); err != nil {
 		return err
 	}
 	if old == nil {
 		a.created("resource %s", next.Name)
-		return insertResource(tx, &next)
+		err := insertResource(tx, &next)
+		a.parts[next.Key] = &next
+		return err
 	}
-	next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
-	drifted, err := tx.exists(`SELECT 1 FROM resource WHERE key = ? AND drifted = 1`, int64(old.Key))
-	if err != nil {
-		return reading("resource", err)
-	}
+	a.parts[next.Key] = &next
 	switch {
-	case sameResource(old, &next) && !drifted:
-		return nil
-	case sameResource(old, &next):
-		_, err := tx.exec(`UPDATE resource SET drifted = 0 WHERE key = ?`, int64(old.Key))
-		return writing("resource", err)
 	case old.Origin != uma.FromFile:
 		a.adopted("resource %s", next.Name)
 	case drifted:
@@ -207,39 +206,68 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	return updateResource(tx, old, &next, false)
 }
 
-// findResource returns the row that a resource of the file is, nil for a new one.
-func (a *applier) findResource(tx *conn, c *uma.ResourceChange, next *uma.Resource) (*uma.Resource, error) {
-	if !c.GeneratedID {
-		old, err := resourceByID(tx, next.Server, next.ID)
-		if !errors.Is(err, uma.ErrNotFound) {
-			return old, err
+// forgetDrift is for a resource that drifted and is back where the file has it.
+func (a *applier) forgetDrift(tx *conn, key uma.Key) error {
+	if !a.drifted[key] {
+		return nil
+	}
+	_, err := tx.exec(`UPDATE resource SET drifted = 0 WHERE key = ?`, int64(key))
+	return writing("resource", err)
+}
+
+// addScopes makes the scopes of a resource known, with the ids of the change.
+func (a *applier) addScopes(tx *conn, server uma.Key, c *uma.ResourceChange) error {
+	for i, name := range c.Scopes {
+		if a.known[knownScope{server, name}] {
+			continue
+		}
+		a.known[knownScope{server, name}] = true
+		row := uma.ScopeRow{ID: c.ScopeIDs[i], Name: name}
+		if err := insertScope(tx, server, row, uma.FromAPI); err != nil {
+			return err
 		}
 	}
-	old, err := resourceByName(tx, next.Server, next.Owner, next.Name)
-	if errors.Is(err, uma.ErrNotFound) || err == nil && a.named.byID(c.ServerID, old.ID) {
-		return nil, nil
+	return nil
+}
+
+// findResource returns the row that a resource of the file is, nil for a new one,
+// and the row that has the name which it gets, if that is another.
+func (a *applier) findResource(tx *conn, c *uma.ResourceChange, next *uma.Resource) (old, other *uma.Resource, err error) {
+	if !c.GeneratedID {
+		old, err = resourceByID(tx, next.Server, next.ID)
+		if err != nil && !errors.Is(err, uma.ErrNotFound) {
+			return nil, nil, err
+		}
 	}
-	return old, err
+	other, err = resourceByName(tx, next.Server, next.Owner, next.Name)
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		return old, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case old != nil && old.Key == other.Key:
+		return old, nil, nil
+	case old == nil && !a.named.byID(c.ServerID, other.ID):
+		return other, nil, nil
+	}
+	return old, other, nil
 }
 
 func (n *named) byID(serverID string, id uma.ResourceID) bool {
 	return n.ids[resourceName{server: serverID, name: string(id)}]
 }
 
-// makeRoom moves a row aside that has the name that next gets, when a later step
-// gives it another: resources of a file may swap their names.
-func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, old, next *uma.Resource) error {
-	other, err := resourceByName(tx, next.Server, next.Owner, next.Name)
-	if errors.Is(err, uma.ErrNotFound) {
+// makeRoom moves a row aside that has the name which a resource gets, when a later
+// step gives it another: resources of a file may swap their names.
+func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, other *uma.Resource) error {
+	if other == nil {
 		return nil
 	}
-	if err != nil || old != nil && other.Key == old.Key {
-		return err
-	}
 	if !a.named.byID(c.ServerID, other.ID) {
-		return fmt.Errorf("resource %s: another has that name and owner: %w", next.Name, uma.ErrConflict)
+		return fmt.Errorf("resource %s: another has that name and owner: %w", c.Name, uma.ErrConflict)
 	}
 	aside := *other
 	aside.Name = "\x00" + string(other.ID)
+	a.parts[aside.Key] = &aside
 	return updateResource(tx, other, &aside, false)
 }

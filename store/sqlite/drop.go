@@ -39,6 +39,7 @@ func (a *applier) removeAt(tx *conn, key uma.Key, what string) error {
 		return err
 	}
 	a.removed(what)
+	delete(a.parts, key)
 	return removeResource(tx, r)
 }
 

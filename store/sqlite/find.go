@@ -240,20 +240,10 @@ func (l *listing) findParts(c *conn) error {
 	if isPart(l.filter.Type) {
 		words = append(words, `type : `+quoted(l.filter.Type))
 	}
-	places, err := list(c, `SELECT rowid FROM resource_part WHERE resource_part MATCH ? LIMIT ? + 0`,
-		[]any{strings.Join(words, ` AND `), maxPartHits + 1}, func(scan func(dest ...any) error) (place, error) {
-			var p place
-			return p, scan((*integer)(&p.resource))
-		})
+	places, err := list(c, `SELECT r.name, r.id, r.key FROM resource_part CROSS JOIN resource r ON r.key = resource_part.rowid
+		WHERE resource_part MATCH ? LIMIT ? + 0`, []any{strings.Join(words, ` AND `), maxPartHits + 1}, scanPlace)
 	if err != nil || len(places) > maxPartHits {
 		return err
-	}
-	for i := range places {
-		p := &places[i]
-		err := c.row(`SELECT name, id FROM resource WHERE key = ?`, []any{int64(p.resource)}, &p.name, &p.id)
-		if err != nil {
-			return err
-		}
 	}
 	slices.SortFunc(places, place.compare)
 	l.places, l.byPlaces = places, true

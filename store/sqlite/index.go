@@ -27,11 +27,23 @@ func runAll(tx *conn, changes []change) error {
 	return nil
 }
 
-// addIndex adds the rows that a resource is found by, besides its own.
+// setParts makes the parts of a resource's name and type known. It comes after the
+// other writes: a statement that follows makes FTS5 write what it has gathered.
+func setParts(tx *conn, r *uma.Resource) error {
+	_, err := tx.exec(`INSERT OR REPLACE INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
+		int64(r.Key), serverWord(r.Server), fold(r.Name), fold(r.Type))
+	return writing("parts of names", err)
+}
+
+func removeParts(tx *conn, key uma.Key) error {
+	_, err := tx.exec(`DELETE FROM resource_part WHERE rowid = ?`, int64(key))
+	return writing("parts of names", err)
+}
+
+// addIndex adds the rows that a resource is found by, besides its own and its parts.
 func addIndex(tx *conn, r *uma.Resource, own bool) error {
 	server := int64(r.Server)
-	changes := []change{{`INSERT INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
-		[]any{int64(r.Key), serverWord(r.Server), fold(r.Name), fold(r.Type)}}}
+	var changes []change
 	for _, scope := range r.Scopes {
 		changes = append(changes, change{`INSERT INTO resource_scope (server, scope, name, id, resource)
 			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -62,7 +74,7 @@ func addIndex(tx *conn, r *uma.Resource, own bool) error {
 // removeIndex takes back what addIndex did for the same state of the resource.
 func removeIndex(tx *conn, r *uma.Resource, own bool) error {
 	server := int64(r.Server)
-	changes := []change{{`DELETE FROM resource_part WHERE rowid = ?`, []any{int64(r.Key)}}}
+	var changes []change
 	for _, scope := range r.Scopes {
 		changes = append(changes, change{`DELETE FROM resource_scope WHERE server = ? AND scope = ? AND name = ? AND id = ?`,
 			[]any{server, string(scope), r.Name, string(r.ID)}})

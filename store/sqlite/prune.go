@@ -121,15 +121,20 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 	return nil
 }
 
+// leftResources finds the resources that go, and notes those that drifted.
 func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]owner) error {
 	serverGoes := server.Origin == uma.FromFile && !a.named.clients[server.ID]
 	var found []leftover
-	err := c.rows(`SELECT key, id, owner, name, origin FROM resource WHERE server = ?`, []any{int64(server.Key)},
+	err := c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = ?`, []any{int64(server.Key)},
 		func(scan func(dest ...any) error) error {
 			l := leftover{server: server.Key}
 			var ownerID, name, origin string
-			if err := scan((*integer)(&l.key), &l.id, &ownerID, &name, &origin); err != nil {
+			var drifted bool
+			if err := scan((*integer)(&l.key), &l.id, &ownerID, &name, &origin, &drifted); err != nil {
 				return err
+			}
+			if drifted {
+				a.drifted[l.key] = true
 			}
 			user, isUser := owners[ownerID]
 			named := a.named.byID(server.ID, uma.ResourceID(l.id)) ||

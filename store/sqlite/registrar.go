@@ -14,7 +14,10 @@ func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func(
 		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
 			return err
 		}
-		return insertResource(tx, r)
+		if err := insertResource(tx, r); err != nil {
+			return err
+		}
+		return setParts(tx, r)
 	})
 }
 
@@ -36,7 +39,13 @@ func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func
 		if sameResource(old, &next) {
 			return nil
 		}
-		return updateResource(tx, old, &next, old.Origin == uma.FromFile)
+		if err := updateResource(tx, old, &next, old.Origin == uma.FromFile); err != nil {
+			return err
+		}
+		if old.Name == next.Name && old.Type == next.Type {
+			return nil
+		}
+		return setParts(tx, &next)
 	})
 }
 
@@ -82,7 +91,8 @@ func insertScope(tx *conn, server uma.Key, row uma.ScopeRow, origin uma.Origin) 
 	return writing("scope", err)
 }
 
-// insertResource keeps a new resource and fills its key and version.
+// insertResource keeps a new resource but for its parts, and fills its key and
+// version.
 func insertResource(tx *conn, r *uma.Resource) error {
 	own, err := isOwn(tx, r)
 	if err != nil {
@@ -111,8 +121,8 @@ func insertResource(tx *conn, r *uma.Resource) error {
 	return addIndex(tx, r, own)
 }
 
-// updateResource makes old what next says, with a new version. What hangs on old
-// and is gone in next goes with it.
+// updateResource makes old what next says, with a new version, but for its parts.
+// What hangs on old and is gone in next goes with it.
 func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
 	wasOwn, err := isOwn(tx, old)
 	if err != nil {
@@ -179,7 +189,10 @@ func removeResource(tx *conn, r *uma.Resource) error {
 		return err
 	}
 	_, err = tx.exec(`DELETE FROM resource WHERE key = ?`, int64(r.Key)) // and its requests
-	return writing("resource", err)
+	if err != nil {
+		return writing("resource", err)
+	}
+	return removeParts(tx, r.Key)
 }
 
 // sameResource reports whether two states of a resource are alike, whatever their
