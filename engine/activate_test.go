@@ -200,6 +200,38 @@ func TestRevision(t *testing.T) {
 	}
 }
 
+func TestRevisionCoversTheEntrypoint(t *testing.T) {
+	t.Parallel()
+	e := engine.New(engine.Config{})
+	files := photoz(t)
+	files["own.rego"] = "package lib.own\n\nimport data.uma.authz\n\ndecision := authz.decision\n"
+	one, err := e.Check(t.Context(), "photoz", settings, source(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := e.Check(t.Context(), "photoz", uma.PolicySettings{Timeout: time.Second, Entrypoint: "data.lib.own.decision"}, source(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Hash == other.Hash {
+		t.Error("two entry points, one revision")
+	}
+}
+
+// A new deadline needs no new policy.
+func TestDeadlineOfTheRealmAsItIs(t *testing.T) {
+	t.Parallel()
+	e, _ := newEngine(t, map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if {\n\tsome x in numbers.range(1, 100000000)\n\tx < 0\n}\n"})
+	evaluator, err := e.Prepare(&uma.Realm{Name: "photoz", Policy: uma.PolicySettings{Timeout: time.Nanosecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := evaluator.Decide(t.Context(), input(of("a", "view")))
+	if err == nil || got.Took > settings.Timeout/2 {
+		t.Errorf("took %v, %v", got.Took, err)
+	}
+}
+
 // Every decision of a request is made by one revision, and none is lost, while
 // policies are replaced.
 func TestActivateUnderLoad(t *testing.T) {

@@ -34,6 +34,16 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+func BenchmarkActivate(b *testing.B) {
+	e, _ := newEngine(b, photoz(b))
+	src := source(b, photoz(b))
+	for b.Loop() {
+		if _, err := e.Activate(b.Context(), "photoz", settings, src); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	for name, mask := range map[string]string{
 		"plain":  "package lib.nothing\n",

@@ -64,7 +64,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		return nil, err
 	}
 	maps.Copy(p.sources, src.Files)
-	p.hash = revisionOf(p.sources)
+	p.hash = revisionOf(p.sources, settings.Entrypoint)
 	p.store = inmem.NewFromObjectWithOpts(parts.Data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
 	if p.txn, err = p.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open policy data: %w", err)

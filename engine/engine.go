@@ -66,11 +66,17 @@ func (e *Engine) Check(ctx context.Context, realm string, settings uma.PolicySet
 	return p.revision(e.cfg.Now()), nil
 }
 
-// Prepare returns the policy in force for a realm.
+// Prepare returns the policy in force for a realm. Its deadline is that of the
+// realm as it is now; a change of its files or entry point takes an Activate.
 func (e *Engine) Prepare(realm *uma.Realm) (uma.Evaluator, error) {
 	p, ok := (*e.realm.Load())[realm.Name]
 	if !ok {
 		return nil, fmt.Errorf("realm %s has no policy in force", realm.Name)
+	}
+	if timeout := realm.Policy.Timeout; timeout > 0 && timeout != p.timeout {
+		changed := *p
+		changed.timeout = timeout
+		return &changed, nil
 	}
 	return p, nil
 }

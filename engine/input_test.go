@@ -179,7 +179,7 @@ func anyInput() *rapid.Generator[*uma.Input] {
 		texts := func() []string { return anyList[string]().Draw(t, "list") }
 		scopes := func() []uma.Scope { return anyList[uma.Scope]().Draw(t, "scopes") }
 		lists := func() map[string][]string { return anyLists().Draw(t, "lists") }
-		values := func() map[string]any { return anyValues(2).Draw(t, "values") }
+		values := func() map[string]any { return anyValues(1).Draw(t, "values") }
 		flag := func() bool { return rapid.Bool().Draw(t, "flag") }
 		in := &uma.Input{
 			Version: "1", Realm: text(), Kind: rapid.SampledFrom([]string{"rpt", "evaluation", "simulation", "replay", "search"}).Draw(t, "kind"),

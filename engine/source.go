@@ -71,9 +71,13 @@ func librarySources() (map[string]string, error) {
 	return sources, nil
 }
 
+// libraryEntrypoint is where a policy is entered unless its realm says otherwise.
+const libraryEntrypoint = "data.uma.authz.decision"
+
 // revisionOf is the hash of the sources: paths and contents in the order of the
-// paths, each with its length before it.
-func revisionOf(sources map[string]string) string {
+// paths, each with its length before it. An entry point of the realm's own comes
+// last: the same sources decide otherwise there.
+func revisionOf(sources map[string]string, entrypoint string) string {
 	h := sha256.New()
 	var length [8]byte
 	write := func(s string) {
@@ -84,6 +88,9 @@ func revisionOf(sources map[string]string) string {
 	for _, path := range slices.Sorted(maps.Keys(sources)) {
 		write(path)
 		write(sources[path])
+	}
+	if entrypoint != libraryEntrypoint {
+		write(entrypoint)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
