@@ -41,6 +41,10 @@ type Config struct {
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
 
+	// Grace is how long a server gives what is under way when it stops; 0 for ten
+	// seconds.
+	Grace time.Duration
+
 	DecisionLog io.Writer // one line a decision; nil for none
 	Log         *slog.Logger
 	Now         func() time.Time

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// grace is how long a server gives what is under way when it stops.
-const grace = 10 * time.Second
+// errLogBlocked is the end of a server whose decision log nobody reads.
+var errLogBlocked = errors.New("the decision log is blocked: the records that it lacks are stored")
 
 // Load applies realm files as a starting server does: a file that has not
 // changed since is not applied again, and nothing that others hang on is removed.
@@ -74,13 +75,22 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	case <-ctx.Done():
 	}
 	// What is under way finishes first, then what it left to be written.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(n.Grace, 10*time.Second))
 	defer cancel()
 	for _, s := range servers {
 		err = errors.Join(err, s.Shutdown(end))
 	}
 	stop()
-	wg.Wait()
+	written := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-end.Done():
+		err = errors.Join(err, errLogBlocked)
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,6 +89,9 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	if len(names) == 0 {
 		return fmt.Errorf("%w: there is no realm to serve: name a realm file with --realm", errUsage)
+	}
+	if f.defaultRealm != "" && !slices.Contains(names, f.defaultRealm) {
+		return fmt.Errorf("%w: --default-realm: there is no realm %q", errUsage, f.defaultRealm)
 	}
 	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "realms", names, "version", version)
 	return n.Run(ctx, public, admin)

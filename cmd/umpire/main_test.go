@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/umpire/examples/photoz"
+)
+
+// asProgram, in the environment, makes the test binary the program: a test that
+// wants a process of its own starts itself.
+const asProgram = "UMPIRE_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// A buffer is written by a command while a test reads it.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// umpire runs a command to its end.
+func umpire(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs buffer
+	code = run(t.Context(), args, &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// ok runs a command that is to succeed, and returns what it prints.
+func ok(t testing.TB, args ...string) string {
+	t.Helper()
+	stdout, stderr, code := umpire(t, args...)
+	if code != 0 {
+		t.Fatalf("umpire %s: exit %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+	}
+	return stdout
+}
+
+// example is the photoz example in a folder of its own; replace changes the text
+// of its realm file (old, new, ...). It returns the path of the file.
+func example(t testing.TB, replace ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, photoz.Files); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "realm.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer(replace...).Replace(string(text))
+	if len(replace) > 0 && changed == string(text) {
+		t.Fatalf("nothing of %q is in the realm file", replace)
+	}
+	write(t, file, changed)
+	return file
+}
+
+func write(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// decode reads what a command printed with -o json.
+func decode[T any](t testing.TB, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}
+
+// eventually waits until something holds, a few seconds at most.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		args  []string
+		words []string
+	}{
+		{nil, []string{"serve", "demo", "realm", "keys", "policy", "decisions", "UMPIRE_PUBLIC_URL", "Exit codes"}},
+		{[]string{"help"}, []string{"serve", "decisions"}},
+		{[]string{"--help"}, []string{"serve", "decisions"}},
+		{[]string{"--version"}, []string{version}},
+		{[]string{"help", "serve"}, []string{"--public-url", "--realm FILE", "--admin-listen", "--decision-log"}},
+		{[]string{"realm"}, []string{"apply", "check"}},
+		{[]string{"realm", "apply", "--help"}, []string{"--prune", "--output"}},
+		{[]string{"decisions", "list", "-h"}, []string{"--subject", "--client", "--resource", "--outcome", "--since", "--until"}},
+		{[]string{"keys"}, []string{"list", "rotate"}},
+	} {
+		got := ok(t, tc.args...)
+		for _, w := range tc.words {
+			if !strings.Contains(got, w) {
+				t.Errorf("umpire %v: got %s, want %q in it", tc.args, got, w)
+			}
+		}
+	}
+}
+
+// TestMistakes: what is wrong with a command line is said by name, and is exit
+// code 2.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	file := example(t)
+	ok(t, "realm", "apply", "--data", data, file)
+	serve := func(flags ...string) []string {
+		return append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", ""}, flags...)
+	}
+	for _, tc := range []struct {
+		args  []string
+		words []string
+	}{
+		{[]string{"frobnicate"}, []string{"frobnicate"}},
+		{[]string{"realm", "aply"}, []string{"aply"}},
+		{[]string{"--frobnicate"}, []string{"--frobnicate"}},
+		{[]string{"serve", "--frobnicate"}, []string{"--frobnicate"}},
+		{[]string{"serve", "now"}, []string{"now"}},
+		{[]string{"realm", "check"}, []string{"1 arg"}},
+		{[]string{"policy", "test"}, []string{"1 arg"}},
+		{serve("--public-url", "as.example.com"), []string{"--public-url", "absolute"}},
+		{serve("--public-url", "https://as.example.com/?x=1"), []string{"--public-url", "query"}},
+		{serve("--public-url", "https://u:p@as.example.com"), []string{"--public-url"}},
+		{serve("--public-url", "http://as.example.com"), []string{"--public-url", "https"}},
+		{serve("--public-url", "ftp://localhost"), []string{"--public-url", "https"}},
+		{serve("--public-url", "https://"), []string{"--public-url"}},
+		{serve("--listen", "0.0.0.0:0"), []string{"--public-url is needed"}},
+		{serve("--trusted-proxy", "10.0.0.1"), []string{"--trusted-proxy"}},
+		{serve("--log-level", "loud"), []string{"--log-level", "loud"}},
+		{serve("--default-realm", "nobody"), []string{"--default-realm", "nobody"}},
+		{[]string{"serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin-listen", ""}, []string{"no realm", "--realm"}},
+		{[]string{"keys", "rotate", "--data", data}, []string{"--realm"}},
+		{[]string{"keys", "rotate", "--data", data, "--realm", "nobody"}, []string{`"nobody"`}},
+		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`"nobody"`}},
+		{[]string{"keys", "list", "--data", data, "-o", "yaml"}, []string{"--output", "yaml"}},
+		{[]string{"decisions", "list", "--data", data, "--outcome", "perhaps"}, []string{"--outcome", "perhaps", "granted"}},
+		{[]string{"decisions", "list", "--data", data, "--limit", "0"}, []string{"--limit"}},
+		{[]string{"decisions", "list", "--data", data, "--limit", "many"}, []string{"--limit"}},
+		{[]string{"decisions", "list", "--data", data, "--since", "yesterday", "--until", "-1h"}, []string{"--since", "yesterday", "--until"}},
+		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{`"nothing"`}},
+	} {
+		stdout, stderr, code := umpire(t, tc.args...)
+		if code != exitUsage || stdout != "" {
+			t.Errorf("umpire %v: exit %d, %q, %q; want exit 2 and nothing on stdout", tc.args, code, stdout, stderr)
+		}
+		for _, w := range tc.words {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("umpire %v: got %q, want %q in it", tc.args, stderr, w)
+			}
+		}
+	}
+}
+
+// TestFailures: what goes wrong otherwise is exit code 1, and names what it is
+// about.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := example(t)
+	plain := filepath.Join(t.TempDir(), "plain")
+	write(t, plain, "no folder")
+	bad := example(t, "bundle: ./policies", "bundle: ./bad")
+	if err := os.Mkdir(filepath.Join(filepath.Dir(bad), "bad"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(filepath.Dir(bad), "bad", "own.rego"), "package uma.authz\n")
+	for _, tc := range []struct {
+		args  []string
+		words []string
+	}{
+		{[]string{"serve", "--data", t.TempDir(), "--realm", "nowhere.yaml", "--listen", "127.0.0.1:0", "--admin-listen", ""}, []string{"nowhere.yaml"}},
+		{[]string{"serve", "--data", t.TempDir(), "--realm", file, "--listen", busy.Addr().String(), "--admin-listen", ""}, []string{"--listen", busy.Addr().String()}},
+		{[]string{"serve", "--data", t.TempDir(), "--realm", file, "--listen", "127.0.0.1:0", "--admin-listen", busy.Addr().String()}, []string{"--admin-listen", busy.Addr().String()}},
+		{[]string{"serve", "--data", plain, "--realm", file, "--listen", "127.0.0.1:0", "--admin-listen", ""}, []string{plain}},
+		{[]string{"serve", "--data", t.TempDir(), "--realm", bad, "--listen", "127.0.0.1:0", "--admin-listen", ""}, []string{"photoz", "own.rego:1", "uma.authz"}},
+		{[]string{"serve", "--data", t.TempDir(), "--realm", file, "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", filepath.Join(plain, "x")}, []string{"--decision-log", plain}},
+		{[]string{"realm", "apply", "--data", t.TempDir(), "nowhere.yaml"}, []string{"nowhere.yaml"}},
+		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"umpire.db"}},
+		{[]string{"decisions", "show", "--data", filepath.Join(t.TempDir(), "no", "such"), "x"}, []string{"umpire.db"}},
+	} {
+		_, stderr, code := umpire(t, tc.args...)
+		if code != exitFailed {
+			t.Errorf("umpire %v: exit %d, %q; want exit 1", tc.args, code, stderr)
+		}
+		for _, w := range tc.words {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("umpire %v: got %q, want %q in it", tc.args, stderr, w)
+			}
+		}
+	}
+}
+
+// TestEnvironment: flags come from UMPIRE_* too; one on the command line wins.
+func TestEnvironment(t *testing.T) { // sets the environment, so it is not parallel
+	data, file := t.TempDir(), example(t)
+	t.Setenv("UMPIRE_DATA", data)
+	t.Setenv("UMPIRE_OUTPUT", "json")
+	ok(t, "realm", "apply", file)
+	if rows := decode[[]keyRow](t, ok(t, "keys", "list")); len(rows) != 1 || rows[0].Realm != "photoz" {
+		t.Errorf("got keys %v", rows)
+	}
+	if table := ok(t, "keys", "list", "-o", "table"); !strings.HasPrefix(table, "REALM") {
+		t.Errorf("with -o table: got %s", table)
+	}
+	if out, stderr, code := umpire(t, "decisions", "list", "--data", filepath.Join(data, "other")); code != exitFailed {
+		t.Errorf("with --data: exit %d, %s%s", code, out, stderr)
+	}
+	t.Setenv("UMPIRE_LIMIT", "many")
+	if _, stderr, code := umpire(t, "decisions", "list"); code != exitUsage || !strings.Contains(stderr, "UMPIRE_LIMIT") {
+		t.Errorf("UMPIRE_LIMIT=many: exit %d, %s; want the variable named", code, stderr)
+	}
+	t.Setenv("PHOTOZ_SECRET", "")
+	if _, stderr, code := umpire(t, "realm", "check", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); code != exitRefused || !strings.Contains(stderr, "PHOTOZ_SECRET") {
+		t.Errorf("a secret of the environment that is not there: exit %d, %s", code, stderr)
+	}
+	t.Setenv("PHOTOZ_SECRET", "a secret of the environment")
+	if out := ok(t, "realm", "check", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); strings.Contains(out, "a secret") {
+		t.Errorf("got %s, with the secret", out)
+	}
+	t.Setenv("UMPIRE_KEY_FILE", filepath.Join(t.TempDir(), "lost.key"))
+	_, stderr, code := umpire(t, "keys", "list")
+	if code != exitFailed || !strings.Contains(stderr, "lost.key") || !strings.Contains(stderr, "backup") {
+		t.Errorf("a lost key file: exit %d, %s; want it named, and what to do", code, stderr)
+	}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/umpire/uma"
+)
+
+// TestRealmCheck: all that is wrong with a file is listed with its lines, its
+// policy's mistakes too.
+func TestRealmCheck(t *testing.T) {
+	t.Parallel()
+	good := example(t)
+	if got := ok(t, "realm", "check", good); !strings.Contains(got, "realm photoz, 3 clients, 4 users, 4 resources: fine") {
+		t.Errorf("got %q", got)
+	}
+	if _, stderr, _ := umpire(t, "realm", "check", example(t, "secret: photoz-app-secret", "secret: short")); !regexp.MustCompile(`realm\.yaml:\d+:\d+: clients\[2\]\.secret: is short`).MatchString(stderr) {
+		t.Errorf("a short secret: got %q, want a notice", stderr)
+	}
+
+	bad := example(t, "public: true", "pubic: true", "signing_alg: RS256", "signing_alg: HS256", "owner: alice, type: album, uris: [/album/1]", "owner: nobody, type: album, uris: [/album/1]", "pct: 24h", "pct: soon")
+	stdout, stderr, code := umpire(t, "realm", "check", bad, good)
+	if code != exitRefused || !strings.Contains(stdout, good+": realm photoz") {
+		t.Errorf("one of two files is bad: exit %d, %q; want exit 3, and the other checked", code, stdout)
+	}
+	for _, mistake := range []string{`:5:\d+: tokens\.pct: `, `:5:\d+: tokens\.signing_alg: `, `:13:\d+: clients\[1\]\.pubic: `, `:\d+:\d+: resources\[2\]\.owner: .*"nobody"`} {
+		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(bad) + mistake).MatchString(stderr) {
+			t.Errorf("got %s, want a line with %s", stderr, mistake)
+		}
+	}
+
+	file := example(t)
+	write(t, filepath.Join(filepath.Dir(file), "policies", "board.rego"), "package uma.policies.board\n\ndeny if input.subject.id\n")
+	if _, stderr, code := umpire(t, "realm", "check", file); code != exitRefused || !strings.Contains(stderr, "board.rego:3") || !strings.Contains(stderr, "deny contains") {
+		t.Errorf("a policy with a mistake: exit %d, %s", code, stderr)
+	}
+	if _, stderr, code := umpire(t, "realm", "check", example(t, "profile: keycloak", "profile: uma2")); code != exitRefused || !strings.Contains(stderr, "uma2") {
+		t.Errorf("profile uma2: exit %d, %s", code, stderr)
+	}
+}
+
+// TestRealmApply: a file is applied once, its changes are listed, and what others
+// hang on needs --prune.
+func TestRealmApply(t *testing.T) {
+	t.Parallel()
+	data, file := t.TempDir(), example(t)
+	first := ok(t, "realm", "apply", "--data", data, file)
+	for _, row := range []string{"realm photoz", "client photoz-api", "user bob", "resource Diary"} {
+		if !regexp.MustCompile(`(?m)^created +` + row + `$`).MatchString(first) {
+			t.Errorf("got %s, want %s created", first, row)
+		}
+	}
+	if again := ok(t, "realm", "apply", "--data", data, file); again != "realm photoz is as the file says\n" {
+		t.Errorf("a second time: got %q", again)
+	}
+	changed := example(t, "roles: [user, uma_authorization]\n    groups: [/friends]", "roles: [user]\n    groups: [/friends]")
+	if got := ok(t, "realm", "apply", "--data", data, changed); !regexp.MustCompile(`(?m)^updated +user bob$`).MatchString(got) {
+		t.Errorf("changed: got %q", got)
+	}
+
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`(?m)^  - username: dave.*(\n    .*)*\n`).ReplaceAll(text, nil)
+	write(t, file, string(text))
+	reports := decode[map[string]uma.RealmReport](t, ok(t, "realm", "apply", "--data", data, "-o", "json", file))
+	if got := reports["photoz"].Removed; !slices.Equal(got, []string{"user dave"}) {
+		t.Errorf("got removed %v, want dave: nothing hangs on that user", got)
+	}
+	if info, err := os.Stat(filepath.Join(data, "umpire.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key file: %v, %v; want mode 0600", info, err)
+	}
+}
+
+// TestPolicyCheck compiles a realm's policy with the library beside it.
+func TestPolicyCheck(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	for _, path := range []string{file, folder} {
+		if got := ok(t, "policy", "check", path); got != path+": fine\n" {
+			t.Errorf("got %q", got)
+		}
+	}
+	for name, text := range map[string]string{
+		"does not parse":   "package uma.policies.board\n\ngrant contains",
+		"does not compile": "package uma.policies.board\n\ngrant contains x",
+		"another package":  "package uma.authz\n\n",
+		"no set":           "package uma.policies.board\n\ngrant := true",
+		"network":          "package uma.policies.board\n\ngrant contains http.send({}).body",
+	} {
+		write(t, filepath.Join(folder, "extra.rego"), text)
+		for _, path := range []string{file, folder} {
+			stdout, stderr, code := umpire(t, "policy", "check", path)
+			if code != exitRefused || stdout != "" || !strings.Contains(stderr, "extra.rego:") {
+				t.Errorf("%s: exit %d, %q, %q; want exit 3 and the file's line", name, code, stdout, stderr)
+			}
+		}
+	}
+	if _, stderr, code := umpire(t, "policy", "check", filepath.Join(folder, "nowhere")); code != exitRefused || !strings.Contains(stderr, "nowhere") {
+		t.Errorf("a folder that is not there: exit %d, %s", code, stderr)
+	}
+}
+
+// TestPolicyTest runs the tests beside a realm's policy.
+func TestPolicyTest(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	if got := ok(t, "policy", "test", file); !regexp.MustCompile(`^[1-9]\d* tests, 0 failed, \d+\.\d % of`).MatchString(got) {
+		t.Errorf("got %q", got)
+	}
+	type report struct {
+		Tests    []testRow
+		Failed   int
+		Coverage float64
+	}
+	all := decode[report](t, ok(t, "policy", "test", folder, "-o", "json"))
+	one := decode[report](t, ok(t, "policy", "test", folder, "-o", "json", "--run", "test_share_is_named"))
+	if len(one.Tests) != 1 || len(all.Tests) <= 1 || one.Tests[0].Outcome != "pass" || all.Coverage <= 0 {
+		t.Errorf("got %d tests, and %v with --run", len(all.Tests), one.Tests)
+	}
+	for name, tc := range map[string]struct {
+		args  []string
+		words string
+	}{
+		"none of that name":   {[]string{"--run", "no_such_test"}, "there are no tests"},
+		"too little coverage": {[]string{"--threshold", "100.5"}, "less than 100.5 %"},
+	} {
+		if _, stderr, code := umpire(t, append([]string{"policy", "test", folder}, tc.args...)...); code != exitRefused || !strings.Contains(stderr, tc.words) {
+			t.Errorf("%s: exit %d, %s; want exit 3", name, code, stderr)
+		}
+	}
+
+	write(t, filepath.Join(folder, "wrong_test.rego"), "package wrong_test\n\ntest_wrong if 1 == 2\n\ntodo_test_later if 1 == 2\n")
+	stdout, _, code := umpire(t, "policy", "test", folder)
+	if code != exitRefused || !strings.Contains(stdout, "wrong_test.rego:3") || !strings.Contains(stdout, "1 failed") {
+		t.Errorf("a test that fails: exit %d, %s; want its line", code, stdout)
+	}
+	if _, stderr, code := umpire(t, "policy", "test", t.TempDir()); code != exitRefused || !strings.Contains(stderr, "there are no tests") {
+		t.Errorf("an empty folder: exit %d, %s", code, stderr)
+	}
+	// The policy of a realm is not read with its tests.
+	if got := ok(t, "policy", "check", folder); got != folder+": fine\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestKeys: keys are listed and rotated, and the old one says until when it is
+// published.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	ok(t, "realm", "apply", "--data", data, example(t, "signing_alg: RS256", "signing_alg: ES256"))
+	before := decode[[]keyRow](t, ok(t, "keys", "list", "--data", data, "-o", "json"))
+	if len(before) != 1 || !before[0].Active || before[0].Alg != "ES256" || before[0].Expires != nil {
+		t.Fatalf("got %+v, want one key that signs", before)
+	}
+	rotated := ok(t, "keys", "rotate", "--data", data, "--realm", "photoz")
+	if !regexp.MustCompile(`(?m)^photoz +\S+ +ES256 +\S+ +signs$`).MatchString(rotated) {
+		t.Errorf("got %s", rotated)
+	}
+	table := ok(t, "keys", "list", "--data", data, "--realm", "photoz")
+	if !regexp.MustCompile(`(?m)^photoz +`+regexp.QuoteMeta(before[0].KID)+` .*published until \d{4}-`).MatchString(table) || strings.Count(table, "\n") != 3 {
+		t.Errorf("got %s, want the old key beside the new", table)
+	}
+	after := decode[[]keyRow](t, ok(t, "keys", "list", "--data", data, "-o", "json"))
+	if i := slices.IndexFunc(after, func(k keyRow) bool { return k.KID == before[0].KID }); i < 0 || after[i].Active || after[i].Expires == nil {
+		t.Errorf("got %+v", after)
+	}
+	for _, secret := range []string{"PRIVATE", "seal"} {
+		if strings.Contains(strings.ToLower(table+rotated), strings.ToLower(secret)) {
+			t.Errorf("got %s", table)
+		}
+	}
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A server is `umpire serve` in this process.
+type server struct {
+	data           string
+	url, admin     string
+	stdout, stderr *buffer
+	stop           func() (code int)
+}
+
+// serve starts one and waits until it says where it listens.
+func serve(t testing.TB, data string, flags ...string) *server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &server{data: data, stdout: &buffer{}, stderr: &buffer{}}
+	done := make(chan int, 1)
+	args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, flags...)
+	go func() { done <- run(ctx, args, s.stdout, s.stderr) }()
+	s.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-done
+	})
+	t.Cleanup(func() { s.stop() })
+	eventually(t, "a server that listens", func() bool {
+		line, found := serving(s.stderr.String())
+		s.url, s.admin = line.URL, "http://"+line.Admin
+		return found
+	})
+	return s
+}
+
+// A servingLine is what a server logs when it is ready.
+type servingLine struct{ Msg, URL, Listen, Admin string }
+
+func serving(log string) (servingLine, bool) {
+	for text := range strings.Lines(log) {
+		var line servingLine
+		if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "serving" {
+			return line, true
+		}
+	}
+	return servingLine{}, false
+}
+
+// post sends a form to the realm and reads the answer.
+func (s *server) post(t testing.TB, bearer string, form url.Values) (int, map[string]any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/realms/photoz/protocol/openid-connect/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(raw, &body); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	return res.StatusCode, body
+}
+
+// ask asks, as a user, for a permission of photoz-api.
+func (s *server) ask(t testing.TB, user, permission string) (status int) {
+	t.Helper()
+	_, signIn := s.post(t, "", url.Values{"grant_type": {"password"}, "client_id": {"photoz-web"}, "username": {user}, "password": {user}})
+	token, _ := signIn["access_token"].(string)
+	status, _ = s.post(t, token, url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:uma-ticket"}, "audience": {"photoz-api"}, "permission": {permission}, "response_mode": {"decision"},
+	})
+	return status
+}
+
+// TestServe: a server starts, decides, writes its decisions to stdout and its log
+// to stderr, and ends when it is told to.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--realm", example(t))
+	if status := s.ask(t, "bob", "Public board#view"); status != 200 {
+		t.Errorf("got %d, want 200", status)
+	}
+	res, err := http.Get(s.admin + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Errorf("/readyz: got %d, want 200", res.StatusCode)
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("got exit %d, want 0\n%s", code, s.stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(s.stdout.String()), "\n")
+	if line := decode[map[string]any](t, lines[0]); len(lines) != 1 || line["type"] != "openpolicyagent.org/decision_logs" || line["msg"] != "Decision Log" {
+		t.Errorf("got %q on stdout, want one line of decision log", lines)
+	}
+	for text := range strings.Lines(s.stderr.String()) {
+		if line := decode[map[string]any](t, text); line["level"] == "ERROR" {
+			t.Errorf("got %s in the log", text)
+		}
+	}
+}
+
+// TestServeRealms: several files make several realms, and one of them answers
+// root-level paths.
+func TestServeRealms(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	s := serve(t, data, "--realm", example(t), "--realm", example(t, "realm: photoz", "realm: other"), "--default-realm", "other", "--decision-log", "")
+	res, err := http.Get(s.url + "/.well-known/uma2-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := decode[map[string]any](t, string(raw))["issuer"]; got != s.url+"/realms/other" {
+		t.Errorf("got issuer %v, want that of the default realm", got)
+	}
+	s.ask(t, "bob", "Public board#view")
+	s.stop()
+	if s.stdout.String() != "" {
+		t.Errorf("got %s on stdout, want no decision log", s.stdout)
+	}
+	// A realm whose file is no longer named stays.
+	if keys := decode[[]keyRow](t, ok(t, "keys", "list", "--data", data, "-o", "json")); len(keys) != 2 {
+		t.Errorf("got keys %v, want one for each realm", keys)
+	}
+	again := serve(t, data)
+	if status := again.ask(t, "bob", "Public board#view"); status != 200 {
+		t.Errorf("started without files: got %d, want 200", status)
+	}
+}
+
+// TestSignals: the program ends well when it is told to by the system.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--data", t.TempDir(), "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "")
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		var stderr buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a process that listens", func() bool {
+			line, found := serving(stderr.String())
+			return found && line.Admin == "none"
+		})
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v\n%s", signal, err, &stderr)
+		}
+	}
+}
+
+// TestDecisions: records are searched and shown beside a running server.
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--realm", example(t), "--decision-log", "")
+	for user, permissions := range map[string][]string{"bob": {"Public board#view", "Public board#view,post"}, "dave": {"Public board#post"}} {
+		for _, p := range permissions {
+			s.ask(t, user, p)
+		}
+	}
+	list := func(flags ...string) []decisionRow {
+		t.Helper()
+		return decode[[]decisionRow](t, ok(t, append([]string{"decisions", "list", "--data", s.data, "-o", "json"}, flags...)...))
+	}
+	all := list()
+	if len(all) != 3 || !slices.IsSortedFunc(all, func(a, b decisionRow) int { return int(b.Seq - a.Seq) }) {
+		t.Fatalf("got %+v, want 3 decisions, newest first", all)
+	}
+	denied := all[slices.IndexFunc(all, func(r decisionRow) bool { return r.Outcome == "denied" })]
+	granted := all[slices.IndexFunc(all, func(r decisionRow) bool { return r.Outcome == "granted" })]
+	hourAgo, inAnHour := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for _, tc := range []struct {
+		flags []string
+		want  int
+	}{
+		{[]string{"--outcome", "granted"}, 2},
+		{[]string{"--outcome", "denied"}, 1},
+		{[]string{"--outcome", "need_info"}, 0},
+		{[]string{"--subject", denied.Subject}, 1},
+		{[]string{"--subject", granted.Subject}, 2},
+		{[]string{"--subject", "bob"}, 0},
+		{[]string{"--client", "photoz-web"}, 3},
+		{[]string{"--client", "photoz"}, 0},
+		{[]string{"--resource", string(granted.Resource)}, 3},
+		{[]string{"--resource", "other"}, 0},
+		{[]string{"--realm", "photoz"}, 3},
+		{[]string{"--realm", "other"}, 0},
+		{[]string{"--since", "1h"}, 3},
+		{[]string{"--since", hourAgo}, 3},
+		{[]string{"--since", inAnHour}, 0},
+		{[]string{"--until", "1h"}, 0},
+		{[]string{"--until", inAnHour}, 3},
+		{[]string{"--since", "1h", "--until", inAnHour, "--outcome", "granted", "--client", "photoz-web", "--subject", granted.Subject}, 2},
+		{[]string{"--limit", "2"}, 2},
+	} {
+		if got := list(tc.flags...); len(got) != tc.want {
+			t.Errorf("%v: got %d decisions, want %d", tc.flags, len(got), tc.want)
+		}
+	}
+	table := ok(t, "decisions", "list", "--data", s.data)
+	if !strings.HasPrefix(table, "TIME") || strings.Count(table, "\n") != 4 ||
+		!regexp.MustCompile(`(?m)^\S+ +denied +`+denied.Subject+` +photoz-web +\S+ .*`+denied.ID+`$`).MatchString(table) {
+		t.Errorf("got table\n%s", table)
+	}
+	if !slices.Contains(granted.Rules, "photoz/board-view") || slices.Contains(denied.Rules, "photoz/board-post") {
+		t.Errorf("got rules %v and %v", granted.Rules, denied.Rules)
+	}
+
+	event := decode[map[string]any](t, ok(t, "decisions", "show", "--data", s.data, granted.ID))
+	if event["decision_id"] != granted.ID || event["input"] == nil || event["result"] == nil {
+		t.Errorf("got %v", event)
+	}
+	both := json.NewDecoder(strings.NewReader(ok(t, "decisions", "show", "--data", s.data, "--sources", granted.ID)))
+	var policy struct {
+		Revision string
+		Sources  map[string]string
+	}
+	if err := both.Decode(&event); err != nil {
+		t.Fatal(err)
+	}
+	if err := both.Decode(&policy); err != nil || policy.Revision != granted.Revision || !strings.Contains(policy.Sources["board.rego"], "package uma.policies.board") {
+		t.Errorf("got revision %q with %d sources, %v", policy.Revision, len(policy.Sources), err)
+	}
+}
+
+// TestDemo: the demo plays the whole story.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	out := ok(t, "demo", "--exit")
+	expectInOrder(t, out,
+		"authorization server  http://127.0.0.1:",
+		"> GET http://127.0.0.1", "/album/1", "< 401", `< WWW-Authenticate: UMA realm="photoz", as_uri="http://127.0.0.1`, `ticket="`,
+		"> POST", "> ticket=", "< 200", "record ", "granted  rules: ", "photoz/friends-view",
+		"< 200",
+		"> POST", "/album/1/comments", "< 401", "< 403", "request_submitted", "record ", "partial  rules: ", "ask-owner",
+		"> GET", "granted=false", "< 200", "> PUT", `"granted":true`, "< 204",
+		"> POST", "/album/1/comments", "< 401", "> rpt=", "< 200", "record ", "shared", "< 201",
+		"> DELETE", "< 401", "< 403", "record ", "denied", "only its owner deletes an album",
+	)
+	if m := regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]{20,}`).FindString(out); m != "" {
+		t.Errorf("a whole token is shown: %s", m)
+	}
+	folder := regexp.MustCompile(`realm file +(\S+)/photoz/realm.yaml`).FindStringSubmatch(out)
+	if folder == nil {
+		t.Fatalf("got %s, want the realm file named", out)
+	}
+	if _, err := os.Stat(folder[1]); !os.IsNotExist(err) {
+		t.Errorf("the folder of the demo is still there: %v", err)
+	}
+}
+
+func expectInOrder(t testing.TB, text string, want ...string) {
+	t.Helper()
+	rest := text
+	for _, w := range want {
+		_, after, found := strings.Cut(rest, w)
+		if !found {
+			t.Fatalf("got\n%s\nwant %q after\n%s", text, w, text[:len(text)-len(rest)])
+		}
+		rest = after
+	}
+}
+
+// TestDemoStays: without --exit the demo stays up, and says how to go on.
+func TestDemoStays(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stdout, stderr buffer
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, []string{"demo"}, &stdout, &stderr) }()
+	eventually(t, "the end of the story", func() bool { return strings.Contains(stdout.String(), "umpire decisions list --data") })
+	out := stdout.String()
+	for _, line := range []string{"AS=http://127.0.0.1:", "SITE=http://127.0.0.1:", "curl -i $SITE/album/1", `sed 's/.*"access_token":"\([^"]*\)".*/\1/'`} {
+		if !strings.Contains(out, line) {
+			t.Errorf("got %s, want %q in it", out[max(0, len(out)-1500):], line)
+		}
+	}
+	base := regexp.MustCompile(`AS=(\S+) SITE=(\S+)`).FindStringSubmatch(out)
+	for _, u := range []string{base[1], base[2] + "/album/1"} {
+		res, err := http.Get(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode >= 500 {
+			t.Errorf("%s: got %d", u, res.StatusCode)
+		}
+	}
+	cancel()
+	if code := <-done; code != 0 || stderr.String() != "" {
+		t.Errorf("got exit %d, %s", code, &stderr)
+	}
+}
