@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -61,9 +62,9 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 // whatIsClaimed gathers the claims of the request: those of the ticket, which
 // win, and those of a claim token. What a client says is never among the
 // verified ones, and no raw token goes any further than this.
-func (x *assessment) whatIsClaimed(_ context.Context, _ View) error {
+func (x *assessment) whatIsClaimed(ctx context.Context, view View) error {
 	x.pushed, x.verified = map[string][]string{}, map[string]any{}
-	if err := x.readClaimToken(); err != nil {
+	if err := x.readClaimToken(ctx, view); err != nil {
 		return err
 	}
 	if x.ticket != nil {
@@ -79,13 +80,13 @@ func (x *assessment) whatIsClaimed(_ context.Context, _ View) error {
 	return nil
 }
 
-func (x *assessment) readClaimToken() error {
+func (x *assessment) readClaimToken(ctx context.Context, view View) error {
 	format, token := x.claimFormat(), x.req.ClaimToken
 	switch {
 	case format == "":
 		return nil
 	case format == formatID, isCompactJWS(token):
-		return x.verifyClaimToken(format, token)
+		return x.verifyClaimToken(ctx, view, format, token)
 	}
 	pushed, err := decodePushed(token)
 	if err != nil {
@@ -96,9 +97,12 @@ func (x *assessment) readClaimToken() error {
 }
 
 // verifyClaimToken adds the claims of a signed token to the verified ones. One
-// of this realm must be of the requesting party; one that does not verify counts
-// as none, and the policy says what is missing.
-func (x *assessment) verifyClaimToken(format, token string) error {
+// of this realm must be of the requesting party; one that does not verify, or is
+// no longer active, counts as none, and the policy says what is missing.
+func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, token string) error {
+	if !isCompactJWS(token) {
+		return Refuse(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
+	}
 	seen := InputClaimToken{Format: format}
 	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), token)
 	switch {
@@ -109,9 +113,14 @@ func (x *assessment) verifyClaimToken(format, token string) error {
 	case claims.Expires <= unix(x.now):
 		seen.Reason = "expired"
 	default:
-		seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
-		for name, v := range seen.Claims {
-			x.verified[name] = v
+		switch _, err := x.identify(ctx, view, x.snap, claims); {
+		case errors.Is(err, errInactive):
+			seen.Reason = "not active"
+		case err != nil:
+			return err
+		default:
+			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
+			maps.Copy(x.verified, seen.Claims)
 		}
 	}
 	x.tokens = append(x.tokens, seen)

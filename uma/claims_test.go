@@ -206,6 +206,8 @@ func TestWhatIsClaimed(t *testing.T) {
 		{name: "of another subject and expired", token: "old.of.eve", format: jwt, refused: UnusableClaims},
 		{name: "expired", token: "old.of.bob", format: id, reason: "expired"},
 		{name: "expires at this very second", token: "now.of.bob", format: id, reason: "expired"},
+		{name: "its session has ended", token: "ended.of.bob", format: id, reason: "not active"},
+		{name: "not even a JWT", token: "garbage", format: id, refused: InvalidRequest},
 		{name: "does not verify", token: "forged.by.eve", format: jwt, reason: "does not verify"},
 	}
 	for _, tc := range tests {
@@ -213,11 +215,16 @@ func TestWhatIsClaimed(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			token := func(sub string, expires int64) *Claims {
-				return &Claims{Issuer: "https://as.example/realms/photoz", Subject: sub, Type: TypeID, Expires: w.unix() + expires}
+				return &Claims{
+					Issuer: "https://as.example/realms/photoz", Subject: sub, Type: TypeID, Expires: w.unix() + expires,
+					ID: "j", AuthorizedParty: "photoz-web", SessionID: "s-bob",
+				}
 			}
 			w.tokens["id.of.bob"], w.tokens["id.of.eve"] = token("u-bob", 60), token("u-eve", 60)
 			w.tokens["old.of.bob"], w.tokens["old.of.eve"] = token("u-bob", -1), token("u-eve", -1)
 			w.tokens["now.of.bob"] = token("u-bob", 0)
+			w.tokens["ended.of.bob"] = token("u-bob", 60)
+			w.tokens["ended.of.bob"].SessionID = "s-unknown"
 			x := &assessment{
 				Authority: w.authority, snap: w.snap, now: w.now, who: &identity{subject: "u-bob"},
 				req: &TokenRequest{ClaimToken: tc.token, ClaimTokenFormat: tc.format},
@@ -226,7 +233,12 @@ func TestWhatIsClaimed(t *testing.T) {
 				x.ticket = &Ticket{Claims: tc.ticket}
 			}
 			before := maps.Clone(tc.ticket)
-			err := x.whatIsClaimed(t.Context(), nil)
+			view, err := w.authority.Store.View(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer view.Close()
+			err = x.whatIsClaimed(t.Context(), view)
 			if e := new(Error); tc.refused != "" {
 				if !errors.As(err, &e) || e.Reason != tc.refused {
 					t.Fatalf("got %v, want %s", err, tc.refused)

@@ -21,7 +21,7 @@ const deadlines = 20
 // decide asks the policy for each wanted permission, and holds each answer to
 // the contract: a policy can narrow, never widen. All answers are on record
 // whatever becomes of the request.
-func (x *assessment) decide(ctx context.Context, policy Evaluator) {
+func (x *assessment) decide(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, deadlines*x.snap.Realm.Policy.Timeout)
 	defer cancel()
 	x.results = make([]result, len(x.wanted))
@@ -34,7 +34,7 @@ func (x *assessment) decide(ctx context.Context, policy Evaluator) {
 			ID: x.NewID(), Batch: batch, Input: in, Labels: x.Labels, Timestamp: x.now,
 			Path: strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/"),
 		}
-		x.results[i] = evaluate(ctx, policy, ev, x.wanted[i], x.shares)
+		x.results[i] = evaluate(ctx, x.policy, ev, x.wanted[i], x.shares)
 		x.events[i] = ev
 	}
 	if len(x.wanted) <= atOnce {
@@ -64,9 +64,16 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate asks for one permission and fills its event.
-func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, shares []Share) result {
-	res := result{wanted: w}
+// evaluate asks for one permission and fills its event. A panic is the policy's
+// failure like others: it may be in a goroutine that nobody else looks after.
+func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, shares []Share) (res result) {
+	defer func() {
+		if p := recover(); p != nil {
+			ev.Error = "panic in the policy engine"
+			res = result{wanted: w, failed: fmt.Errorf("panic in the policy engine: %v", p)}
+		}
+	}()
+	res = result{wanted: w}
 	eval, err := policy.Decide(ctx, ev.Input)
 	ev.Eval = eval
 	if err == nil && eval.Failed != "" {
@@ -237,34 +244,45 @@ func (r *result) outcome() string {
 
 // records turns the decisions into their records. What cannot be masked becomes
 // a stub: a decision is never without a record.
-func (x *assessment) records(ctx context.Context, policy Evaluator) []Record {
+func (x *assessment) records(ctx context.Context) []Record {
 	out := make([]Record, len(x.events))
 	for i, ev := range x.events {
-		out[i] = x.record(ctx, policy, ev, x.results[i].outcome())
+		out[i] = x.record(ctx, ev, x.results[i].outcome())
 	}
 	return out
 }
 
-func (x *assessment) record(ctx context.Context, policy Evaluator, ev *Event, outcome string) Record {
-	raw, err := policy.Encode(ctx, ev)
+func (x *assessment) record(ctx context.Context, ev *Event, outcome string) Record {
+	raw, err := x.policy.Encode(ctx, ev)
 	if err != nil {
 		x.Log(ctx, "mask decision record", "decision_id", ev.ID, "err", err)
 	}
 	rec := Record{
 		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome,
 		Subject: ev.Input.Subject.ID, Client: ev.Input.Client.ID, Server: ev.Input.ResourceServer,
-		Revision: policy.Revision(), Event: raw,
+		Revision: x.policy.Revision(), Event: raw,
 	}
 	if ev.Input.Resource != nil {
 		rec.Resource = ev.Input.Resource.ID
 	}
 	if ev.Eval != nil {
 		rec.Rules = ruleNames(ev.Eval.RuleLabels)
-		if x.Decided != nil {
-			x.Decided(rec.Realm, outcome, ev.Eval.Took)
-		}
 	}
 	return rec
+}
+
+// observe tells of the decisions whose records have been kept.
+func (x *assessment) observe(records []Record) {
+	if x.Decided == nil {
+		return
+	}
+	for i := range records {
+		var took time.Duration
+		if eval := x.events[i].Eval; eval != nil {
+			took = eval.Took
+		}
+		x.Decided(records[i].Realm, records[i].Outcome, took)
+	}
 }
 
 // ruleNames are the labels of rules in a word each: team/rule.

@@ -19,11 +19,17 @@ const attempts = 4
 // cannot come apart, that no token is made before its decision is on disk, and
 // that a request costs one commit.
 func (a *Authority) Token(ctx context.Context, s *Snapshot, c *Caller, req *TokenRequest) (*TokenAnswer, error) {
-	for range attempts {
-		answer, err := a.assess(ctx, s, c, req)
+	for attempt := range attempts {
+		x := &assessment{Authority: a, snap: s, caller: c, req: req, now: a.Now()}
+		answer, err := x.assess(ctx)
 		moved := &MovedError{}
 		if !errors.As(err, &moved) {
 			return answer, err
+		}
+		if attempt == attempts-1 {
+			if err := x.recordLost(ctx, "changed_meanwhile"); err != nil {
+				return nil, err
+			}
 		}
 		if moved.Party {
 			if err := a.Reload(ctx); err != nil {
@@ -63,6 +69,7 @@ type assessment struct {
 
 	shares   []Share // of the resources wanted, for this party
 	requests []Request
+	policy   Evaluator
 	results  []result // 5: the decisions, and their events on the way into the record
 	events   []*Event
 }
@@ -70,17 +77,16 @@ type assessment struct {
 // assess is one attempt: who is asking, what is asked, what is claimed and which
 // scopes are read from one view; then the policy decides and the answer is
 // settled.
-func (a *Authority) assess(ctx context.Context, s *Snapshot, c *Caller, req *TokenRequest) (*TokenAnswer, error) {
-	x := &assessment{Authority: a, snap: s, caller: c, req: req, now: a.Now()}
+func (x *assessment) assess(ctx context.Context) (*TokenAnswer, error) {
 	if err := x.read(ctx); err != nil {
 		return nil, err
 	}
-	policy, err := a.Policy.Prepare(&s.Realm)
-	if err != nil {
+	var err error
+	if x.policy, err = x.Policy.Prepare(&x.snap.Realm); err != nil {
 		return nil, Refuse(PolicyFailed, "", err)
 	}
-	x.decide(ctx, policy)
-	return x.settle(ctx, policy)
+	x.decide(ctx)
+	return x.settle(ctx)
 }
 
 // read does all the reading of an assessment. The view is closed before the
@@ -183,7 +189,7 @@ func (x *assessment) presentTicket(ctx context.Context, view View) error {
 	server := x.snap.ByKey[t.Server]
 	switch {
 	case server == nil || !server.Enabled || !server.ResourceServer,
-		t.Client != "" && t.Client != x.who.client.ID,
+		t.Client != "" && t.Client != x.asking.ID,
 		t.Subject != "" && t.Subject != x.who.subject:
 		return Refuse(UnusableTicket, "", nil)
 	}

@@ -72,11 +72,11 @@ func TestTokenRetries(t *testing.T) {
 		{"nothing moves", nil, "", 1, 0},
 		{"once", []error{moved}, "", 2, 0},
 		{"three times", []error{moved, moved, moved}, "", 4, 0},
-		{"four times", []error{moved, moved, moved, moved}, Busy, 4, 0},
+		{"four times", []error{moved, moved, moved, moved}, Busy, 5, 0}, // the fifth is the record of what came to nothing
 		{"wrapped", []error{fmt.Errorf("batch: %w", moved)}, "", 2, 0},
 		{"the party: from the beginning", []error{party}, "", 2, 1},
 		{"both", []error{moved, party, moved}, "", 4, 1},
-		{"the party, each time", []error{party, party, party, party}, Busy, 4, 4},
+		{"the party, each time", []error{party, party, party, party}, Busy, 5, 4},
 		{"spent meanwhile", []error{moved, ErrSpent}, UnusableTicket, 3, 0}, // the third is the loser's record
 		{"full meanwhile", []error{moved, ErrBusy}, Busy, 2, 0},
 	}
@@ -307,23 +307,30 @@ func TestToSubmit(t *testing.T) {
 		resource *Resource
 		submit   string
 		want     string
+		shared   string // already, by requests that were granted
+		carried  bool   // by an RPT, and not requested
 	}{
-		{"a user asks", bob, album(nil), "view", "view"},
-		{"two scopes, one request each", bob, album(nil), "view comment", "view comment"},
-		{"a resource without scopes", bob, album(func(r *Resource) { r.Scopes = nil }), "*", "(all)"},
-		{"a scope of the type that it lacks", bob, album(nil), "print", ""},
-		{"a scope of the type beside its own", bob, album(nil), "print view", "view"},
-		{"a service account", nil, album(nil), "view", ""},
-		{"a scope without a resource", bob, nil, "view", ""},
-		{"not owner-managed", bob, album(func(r *Resource) { r.OwnerManaged = false }), "view", ""},
-		{"the resource server's", bob, album(func(r *Resource) { r.Owner = "uuid-api" }), "view", ""},
-		{"one's own", bob, album(func(r *Resource) { r.Owner = "u-bob" }), "view", ""},
+		{name: "a user asks", user: bob, resource: album(nil), submit: "view", want: "view"},
+		{name: "two scopes, one request each", user: bob, resource: album(nil), submit: "view comment", want: "view comment"},
+		{name: "a resource without scopes", user: bob, resource: album(func(r *Resource) { r.Scopes = nil }), submit: "*", want: "(all)"},
+		{name: "a scope of the type that it lacks", user: bob, resource: album(nil), submit: "print", want: ""},
+		{name: "a scope of the type beside its own", user: bob, resource: album(nil), submit: "print view", want: "view"},
+		{name: "a service account", user: nil, resource: album(nil), submit: "view", want: ""},
+		{name: "a scope without a resource", user: bob, resource: nil, submit: "view", want: ""},
+		{name: "not owner-managed", user: bob, resource: album(func(r *Resource) { r.OwnerManaged = false }), submit: "view", want: ""},
+		{name: "the resource server's", user: bob, resource: album(func(r *Resource) { r.Owner = "uuid-api" }), submit: "view", want: ""},
+		{name: "one's own", user: bob, resource: album(func(r *Resource) { r.Owner = "u-bob" }), submit: "view", want: ""},
+		{name: "what was shared already", user: bob, resource: album(nil), submit: "view comment", shared: "view", want: "comment"},
+		{name: "what an RPT carries", user: bob, resource: album(nil), submit: "view", carried: true, want: ""},
 	}
 	for _, tc := range tests {
 		w := newWorld(t)
 		x := &assessment{
 			Authority: w.authority, server: w.api, who: &identity{subject: "u-bob", user: tc.user},
-			results: []result{{wanted: &wanted{resource: tc.resource}, submit: scopesOf(tc.submit)}},
+			results: []result{{wanted: &wanted{resource: tc.resource, requested: !tc.carried, asked: scopesOf(tc.submit)}, submit: scopesOf(tc.submit)}},
+		}
+		for _, s := range scopesOf(tc.shared) {
+			x.shares = append(x.shares, Share{Kind: "request", Resource: 5, Scopes: []Scope{s}})
 		}
 		var got []string
 		for _, q := range x.toSubmit() {

@@ -136,6 +136,7 @@ type Grant struct {
 	Version   int64               `json:"version,omitempty"`   // of the resource
 	Shares    []GrantShare        `json:"shares,omitempty"`    // that it rests on
 	Inherited []Scope             `json:"inherited,omitempty"` // of Scopes: not the resource's own, but of its type
+	TTL       int                 `json:"ttl,omitempty"`       // seconds, what the policy shortened the RPT to
 }
 
 // A GrantShare is a share that a grant rests on, with the granted scopes that

@@ -44,10 +44,15 @@ func (x *assessment) whatIsAsked(ctx context.Context, view View) error {
 			return err
 		}
 	}
-	if most := x.snap.Realm.Policy.MaxPermissions; len(x.wanted) > most {
-		return Refuse(InvalidRequest, fmt.Sprintf("The request resolves to more than policy.max_permissions (%d) permissions", most), nil)
+	if len(x.wanted) > x.snap.Realm.Policy.MaxPermissions {
+		return x.tooMany()
 	}
 	return nil
+}
+
+func (x *assessment) tooMany() error {
+	most := x.snap.Realm.Policy.MaxPermissions
+	return Refuse(InvalidRequest, fmt.Sprintf("The request resolves to more than policy.max_permissions (%d) permissions", most), nil)
 }
 
 // most is how many permissions are worth resolving: the client's limit, which
@@ -157,7 +162,7 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 	if err := x.learnScopes(ctx, view, alone, resources); err != nil {
 		return err
 	}
-	extra := within(x.req.Scopes, x.who.client.Scopes) // UMA Grant §3.3.4
+	extra := within(x.req.Scopes, x.asking.Scopes) // UMA Grant §3.3.4
 	for _, p := range x.ticket.Permissions {
 		if p.Resource == "" {
 			scopes := within(p.Scopes, x.known)
@@ -253,6 +258,9 @@ func (x *assessment) byID(ctx context.Context, view View, ids []ResourceID) (map
 
 // resolvePermissions asks for what the `permission` parameters name.
 func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
+	if len(x.req.Permissions) > x.snap.Realm.Policy.MaxPermissions && x.req.Limit == 0 {
+		return x.tooMany() // each costs a look-up, found or not
+	}
 	var ids []ResourceID
 	names := slices.Clone(x.req.Scopes)
 	for _, p := range x.req.Permissions {

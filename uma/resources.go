@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,8 +30,9 @@ type ResourceView struct {
 
 // Limits of a resource description.
 const (
-	maxName    = 255 // bytes of a name, a type or a scope
-	maxMembers = 200 // URIs, scopes or attributes
+	maxName    = 255  // bytes of a name, a type or a scope
+	maxValue   = 4000 // bytes of a value of an attribute
+	maxMembers = 200  // URIs, scopes or attributes
 )
 
 // CheckScope reports why a name is no scope name. `*` is how policies say
@@ -61,13 +63,18 @@ func (in *ResourceInput) check() error {
 	if strings.TrimSpace(in.Name) == "" {
 		return bad("name is missing")
 	}
-	for member, s := range map[string]string{"name": in.Name, "type": in.Type, "displayName": in.DisplayName} {
-		if err := checkText(s); err != nil {
-			return bad(member + " " + err.Error())
+	for _, m := range [][2]string{{"name", in.Name}, {"type", in.Type}, {"displayName", in.DisplayName}} {
+		if err := checkText(m[1]); err != nil {
+			return bad(m[0] + " " + err.Error())
 		}
 	}
 	if len(in.URIs) > maxMembers || len(in.Scopes) > maxMembers || len(in.Attributes) > maxMembers {
 		return bad(fmt.Sprintf("uris, scopes and attributes may have %d members each", maxMembers))
+	}
+	for name, values := range in.Attributes {
+		if checkText(name) != nil || len(values) > maxMembers || slices.ContainsFunc(values, func(v string) bool { return len(v) > maxValue }) {
+			return bad(fmt.Sprintf("attributes: names have at most %d bytes, and at most %d values of %d bytes each", maxName, maxMembers, maxValue))
+		}
 	}
 	for _, uri := range in.URIs {
 		if err := CheckURI(uri); err != nil {
@@ -126,7 +133,13 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 		return nil, storing("create resource", err)
 	}
 	rows, err := a.scopeRows(ctx, p, r.Scopes)
-	return &ResourceView{Resource: r, OwnerName: ownerName, ScopeRows: rows}, err
+	if err != nil { // the resource is there all the same; only the ids of its scopes are missing
+		a.Log(ctx, "read scopes of a new resource", "resource", r.ID, "err", err)
+		for _, name := range r.Scopes {
+			rows = append(rows, ScopeRow{Name: name})
+		}
+	}
+	return &ResourceView{Resource: r, OwnerName: ownerName, ScopeRows: rows}, nil
 }
 
 func (a *Authority) scopeRows(ctx context.Context, p *Protection, names []Scope) ([]ScopeRow, error) {
@@ -244,7 +257,7 @@ func (a *Authority) FindResources(ctx context.Context, p *Protection, q *Resourc
 	if err != nil || found || !q.MatchingURI || q.Max == 0 || q.First > 0 {
 		return err
 	}
-	return a.findMatching(ctx, p, path, f.Owner, each)
+	return a.findMatching(ctx, p, path, &f, each)
 }
 
 // narrowToOwner resolves the owner that a search names. A user sees its own.
@@ -269,15 +282,25 @@ func (a *Authority) narrowToOwner(ctx context.Context, p *Protection, owner stri
 	return false, nil
 }
 
-func (a *Authority) findMatching(ctx context.Context, p *Protection, path, owner string, each func(*Resource) error) error {
+// findMatching calls each for the resource whose pattern matches a path best, if
+// it is among those that the rest of the search is for.
+func (a *Authority) findMatching(ctx context.Context, p *Protection, path string, f *ResourceFilter, each func(*Resource) error) error {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return fmt.Errorf("open view: %w", err)
 	}
 	rows, err := matchURI(ctx, view, p.server.Key, path)
 	view.Close()
-	if err != nil || len(rows) == 0 || owner != "" && rows[0].Owner != owner {
+	if err != nil || len(rows) == 0 || !f.matches(rows[0]) {
 		return err
 	}
 	return each(rows[0])
+}
+
+// matches compares everything but the URI, as the store does.
+func (f *ResourceFilter) matches(r *Resource) bool {
+	part := func(s, part string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(part)) }
+	return (f.ID == "" || r.ID == f.ID) && (f.Owner == "" || r.Owner == f.Owner) && part(r.Type, f.Type) &&
+		(f.ExactName && (f.Name == "" || r.Name == f.Name) || !f.ExactName && part(r.Name, f.Name)) &&
+		(f.Scope == "" || slices.ContainsFunc(r.Scopes, func(s Scope) bool { return strings.Contains(string(s), f.Scope) }))
 }

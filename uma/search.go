@@ -53,6 +53,9 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 	if err != nil {
 		return fmt.Errorf("select resources by type: %w", err)
 	}
+	if len(rows) > x.snap.Realm.Policy.MaxPermissions {
+		return x.tooMany() // what is left out below must not make room unseen
+	}
 	if rows, err = x.notOthers(ctx, view, rows); err != nil {
 		return err
 	}
@@ -279,7 +282,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		if !ok || len(p.Scopes) == 0 && len(r.Scopes) > 0 {
 			continue
 		}
-		w.requested, w.carried = alone, true
+		w.requested, w.named, w.carried = alone, alone, true
 		x.add(w)
 	}
 	if len(loose) == 0 {

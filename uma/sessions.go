@@ -168,12 +168,13 @@ func (a *Authority) Refresh(ctx context.Context, s *Snapshot, c *Caller, token, 
 			return nil, Refuse(InvalidScope, "Invalid scopes: the refresh token does not have them all", nil)
 		}
 	}
-	next, handle := a.newRefresh(s, r.id, r.row.Scope)
+	next, handle := a.newRefresh(s, r.id, grantedScope(r.id, r.row.Scope))
 	lifetime := s.Realm.Lifetimes.Access
 	if r.rpt != nil {
-		lifetime = s.Realm.Lifetimes.RPT
+		lifetime = s.lifetime(r.rpt.Permissions)
 	}
-	access := a.accessClaims(s, r.id, r.row.Scope, lifetime)
+	// The access token may have less than was granted, the refresh token keeps it.
+	access := a.accessClaims(s, r.id, grantedScope(r.id, firstOf(scope, r.row.Scope)), lifetime)
 	var rpt *RPT
 	if r.rpt != nil {
 		rpt = renew(s, r.rpt, access, next)
@@ -268,9 +269,9 @@ func (a *Authority) unmoved(ctx context.Context, view View, s *Snapshot, r *refr
 		r.id.user != nil && rpt.UserVersion != r.id.user.Version:
 		return nil, moved
 	}
-	now, err := view.Standing(ctx, rpt.Server, rpt.Permissions)
+	now, err := readStanding(ctx, view, rpt)
 	if err != nil {
-		return nil, fmt.Errorf("read what an rpt rests on: %w", err)
+		return nil, err
 	}
 	for _, g := range rpt.Permissions {
 		if !now.unmoved(g) {

@@ -9,8 +9,8 @@ import (
 )
 
 // settle makes one answer of the decisions, commits it, and only then signs.
-func (x *assessment) settle(ctx context.Context, policy Evaluator) (*TokenAnswer, error) {
-	if err := x.policyFailure(ctx, policy); err != nil {
+func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
+	if err := x.policyFailure(ctx); err != nil {
 		return nil, err
 	}
 	requests := x.toSubmit()
@@ -19,45 +19,47 @@ func (x *assessment) settle(ctx context.Context, policy Evaluator) (*TokenAnswer
 		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil,
 		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
 	})
-	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, policy)}
+	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx)}
 	if x.ticket != nil {
 		st.Ticket, st.Reusable = x.ticket.Hash, x.snap.Realm.TicketReuse
 	}
-	if maySubmit {
+	if maySubmit && v != needInfo { // who lacks a claim is told so first
 		st.Requests = requests
 	}
 	if v != grant {
-		return nil, x.refuse(ctx, policy, st, v)
+		return nil, x.refuse(ctx, st, v)
 	}
 	grants := x.grants()
 	st.RestsOn = x.rests()
 	if x.req.Mode != ModeToken {
-		if err := x.commit(ctx, policy, st); err != nil {
+		if err := x.commit(ctx, st); err != nil {
 			return nil, err
 		}
 		return &TokenAnswer{Permissions: granted(grants)}, nil
 	}
-	return x.issue(ctx, policy, st, grants)
+	return x.issue(ctx, st, grants)
 }
 
 // policyFailure refuses when the policy gave no answer about something that was
 // named. The ticket stays unspent, the error is on record. What was only found
 // by a search is left out instead.
-func (x *assessment) policyFailure(ctx context.Context, policy Evaluator) error {
-	i := slices.IndexFunc(x.results, func(r result) bool { return r.failed != nil && (r.named || x.ticket != nil) })
+func (x *assessment) policyFailure(ctx context.Context) error {
+	i := slices.IndexFunc(x.results, func(r result) bool {
+		return r.failed != nil && r.requested && (r.named || x.ticket != nil)
+	})
 	if i < 0 {
 		return nil
 	}
-	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, policy)}
-	if err := x.Store.Commit(ctx, st); err != nil {
-		return x.trouble(err)
+	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx)}
+	if err := x.keep(ctx, st); err != nil {
+		return err
 	}
 	return Refuse(PolicyFailed, "", x.results[i].failed)
 }
 
 // refuse commits a refusal and returns it. It rests on nothing, so nothing is
 // checked.
-func (x *assessment) refuse(ctx context.Context, policy Evaluator, st *Settlement, v verdict) error {
+func (x *assessment) refuse(ctx context.Context, st *Settlement, v verdict) error {
 	var refusal *Error
 	switch {
 	case v == needInfo:
@@ -71,7 +73,7 @@ func (x *assessment) refuse(ctx context.Context, policy Evaluator, st *Settlemen
 	default:
 		refusal = Refuse(NotAuthorized, "", nil)
 	}
-	if err := x.commit(ctx, policy, st); err != nil {
+	if err := x.commit(ctx, st); err != nil {
 		return err
 	}
 	return refusal
@@ -82,7 +84,7 @@ func (x *assessment) refuse(ctx context.Context, policy Evaluator, st *Settlemen
 func (x *assessment) successor() (*Ticket, string) {
 	value := newSecret()
 	t := *x.ticket
-	t.Hash, t.Client, t.Subject = Digest(value), x.who.client.ID, x.who.subject
+	t.Hash, t.Client, t.Subject = Digest(value), x.asking.ID, x.who.subject
 	t.Round++
 	t.Issued, t.Expires = x.now, x.now.Add(x.snap.Realm.Lifetimes.Ticket)
 	return &t, value
@@ -102,50 +104,58 @@ func (x *assessment) requiredClaims() []RequiredClaim {
 
 // commit settles. The loser of a race for the ticket leaves one record of its
 // own, and grants nothing.
-func (x *assessment) commit(ctx context.Context, policy Evaluator, st *Settlement) error {
+func (x *assessment) commit(ctx context.Context, st *Settlement) error {
 	if len(st.Records) == 0 {
 		return nil // nothing was found to decide, so there is no ticket either
 	}
-	err := x.Store.Commit(ctx, st)
+	err := x.keep(ctx, st)
 	if !errors.Is(err, ErrSpent) {
-		return x.trouble(err)
+		return err
 	}
-	ev := *x.events[0]
-	ev.Error, ev.Output = "ticket_spent", nil
-	loser := &Settlement{Realm: st.Realm, Now: st.Now, Records: []Record{x.record(ctx, policy, &ev, outcomeError)}}
-	if err := x.Store.Commit(ctx, loser); err != nil {
-		return x.trouble(err)
+	if err := x.recordLost(ctx, "ticket_spent"); err != nil {
+		return err
 	}
 	return Refuse(UnusableTicket, "", ErrSpent)
 }
 
+// recordLost keeps one record of decisions that came to nothing.
+func (x *assessment) recordLost(ctx context.Context, why string) error {
+	ev := *x.events[0]
+	ev.Error, ev.Output = why, nil
+	return x.keep(ctx, &Settlement{
+		Realm: x.snap.Realm.Key, Now: x.now, Records: []Record{x.record(ctx, &ev, outcomeError)},
+	})
+}
+
+func (x *assessment) keep(ctx context.Context, st *Settlement) error {
+	if err := x.Store.Commit(ctx, st); err != nil {
+		return x.trouble(err)
+	}
+	x.observe(st.Records)
+	return nil
+}
+
 // trouble is how a failing commit is told.
 func (x *assessment) trouble(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrBusy):
+	if errors.Is(err, ErrBusy) {
 		return Refuse(Busy, "", err)
 	}
 	return fmt.Errorf("settle: %w", err)
 }
 
-// toSubmit is what the policy wants the owners asked for. Only a user can ask,
-// and only somebody else who manages the resource; without one, nothing is
-// submitted.
+// toSubmit is what the policy wants the owners asked for, of what is requested.
+// Only a user can ask, and only somebody else who manages the resource; without
+// one, nothing is submitted.
 func (x *assessment) toSubmit() []Request {
 	var out []Request
 	for i := range x.results {
 		r := &x.results[i]
-		if r.resource == nil || x.who.user == nil || !r.resource.OwnerManaged ||
+		if !r.requested || r.resource == nil || x.who.user == nil || !r.resource.OwnerManaged ||
 			r.resource.Owner == x.server.UUID || r.resource.Owner == x.who.subject {
 			r.submit = nil
 			continue
 		}
-		// The owner cannot share a scope of its type that the resource does not have.
-		r.submit = slices.DeleteFunc(slices.Clone(r.submit), func(s Scope) bool {
-			return s != Everything && !slices.Contains(r.resource.Scopes, s)
-		})
+		r.submit = slices.DeleteFunc(slices.Clone(r.submit), func(s Scope) bool { return !x.canAsk(r, s) })
 		for _, scope := range r.submit {
 			if scope == Everything {
 				scope = ""
@@ -160,6 +170,19 @@ func (x *assessment) toSubmit() []Request {
 	return out
 }
 
+// canAsk reports whether there is something to ask an owner for: a scope that was
+// requested, is the resource's own, since the owner cannot share one of its type,
+// and has not been shared already.
+func (x *assessment) canAsk(r *result, s Scope) bool {
+	if s != Everything && (!slices.Contains(r.asked, s) || !slices.Contains(r.resource.Scopes, s)) {
+		return false
+	}
+	return !slices.ContainsFunc(x.shares, func(share Share) bool {
+		return share.Kind == "request" && share.Resource == r.resource.Key &&
+			(slices.Contains(share.Scopes, s) || s == Everything && len(share.Scopes) == 0)
+	})
+}
+
 // grants are the permissions of the RPT: what is requested first, what was
 // carried after it.
 func (x *assessment) grants() []Grant {
@@ -169,7 +192,7 @@ func (x *assessment) grants() []Grant {
 		if !r.got() {
 			continue
 		}
-		g := Grant{Scopes: r.granted, Claims: x.grantClaims(r), Shares: r.shares, Inherited: within(r.granted, r.inherited)}
+		g := Grant{Scopes: r.granted, Claims: x.grantClaims(r), Shares: r.shares, Inherited: within(r.granted, r.inherited), TTL: r.output.RPT.TTL}
 		if r.resource != nil {
 			g.Resource, g.Version = r.resource.ID, r.resource.Version
 			if !x.req.WithoutNames {
@@ -222,8 +245,8 @@ func (x *assessment) rests() *Rests {
 
 // issue commits the grant with the rows of its RPT and refresh token, and signs
 // both.
-func (x *assessment) issue(ctx context.Context, policy Evaluator, st *Settlement, grants []Grant) (*TokenAnswer, error) {
-	claims := x.accessClaims(x.snap, x.who, x.scope(), x.lifetime())
+func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) (*TokenAnswer, error) {
+	claims := x.accessClaims(x.snap, x.who, x.scope(), x.snap.lifetime(grants))
 	claims.Audience = Audience{x.server.ID}
 	claims.Authorization = &Authorization{Permissions: granted(grants)}
 	if x.who.restricted() {
@@ -231,7 +254,7 @@ func (x *assessment) issue(ctx context.Context, policy Evaluator, st *Settlement
 	}
 	st.RPT = &RPT{
 		JTI: claims.ID, SessionID: claims.SessionID, Subject: claims.Subject, Client: claims.AuthorizedParty,
-		Server: x.server.Key, Permissions: grants, Revision: policy.Revision(), Generation: x.snap.Realm.Generation,
+		Server: x.server.Key, Permissions: grants, Revision: x.policy.Revision(), Generation: x.snap.Realm.Generation,
 		Expires: fromUnix(claims.Expires), Keep: fromUnix(claims.Expires),
 	}
 	if x.who.user != nil {
@@ -247,7 +270,7 @@ func (x *assessment) issue(ctx context.Context, policy Evaluator, st *Settlement
 			st.RPT.Keep = st.Refresh.Expires
 		}
 	}
-	if err := x.commit(ctx, policy, st); err != nil {
+	if err := x.commit(ctx, st); err != nil {
 		return nil, err
 	}
 	res, err := x.respond(x.snap, claims, refresh)
@@ -263,16 +286,15 @@ func (x *assessment) scope() string {
 	if x.who.session == nil {
 		return grantedScope(x.who, "")
 	}
-	return x.who.session.Scope
+	return grantedScope(x.who, x.who.session.Scope)
 }
 
-// lifetime is the RPT's: the realm's, or the shortest that the policy asks for.
-func (x *assessment) lifetime() time.Duration {
-	d := x.snap.Realm.Lifetimes.RPT
-	for i := range x.results {
-		r := &x.results[i]
-		if r.got() && r.output.RPT.TTL > 0 {
-			d = min(d, time.Duration(r.output.RPT.TTL)*time.Second)
+// lifetime is an RPT's: the realm's, or the shortest that the policy asked for.
+func (s *Snapshot) lifetime(grants []Grant) time.Duration {
+	d := s.Realm.Lifetimes.RPT
+	for _, g := range grants {
+		if g.TTL > 0 {
+			d = min(d, time.Duration(g.TTL)*time.Second)
 		}
 	}
 	return d

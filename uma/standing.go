@@ -21,9 +21,9 @@ func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims
 	if server := s.ByKey[rpt.Server]; server == nil || !server.Enabled || !server.ResourceServer {
 		return nil, nil
 	}
-	now, err := view.Standing(ctx, rpt.Server, rpt.Permissions)
+	now, err := readStanding(ctx, view, rpt)
 	if err != nil {
-		return nil, fmt.Errorf("read what an rpt rests on: %w", err)
+		return nil, err
 	}
 	var left []Grant
 	for _, g := range rpt.Permissions {
@@ -32,6 +32,29 @@ func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims
 		}
 	}
 	return left, nil
+}
+
+// readStanding reads what is left of what an RPT rests on. Scopes that a resource
+// borrows from its type stand as long as the type lends them.
+func readStanding(ctx context.Context, view View, rpt *RPT) (*Standing, error) {
+	now, err := view.Standing(ctx, rpt.Server, rpt.Permissions)
+	if err != nil {
+		return nil, fmt.Errorf("read what an rpt rests on: %w", err)
+	}
+	for _, g := range rpt.Permissions {
+		r := now.Resources[g.Resource]
+		if r == nil || len(g.Inherited) == 0 {
+			continue
+		}
+		lent, err := view.TypeScopes(ctx, rpt.Server, r.Type, g.Inherited)
+		if err != nil {
+			return nil, fmt.Errorf("read scopes of type: %w", err)
+		}
+		all := *r
+		all.Scopes = union(r.Scopes, lent)
+		now.Resources[g.Resource] = &all
+	}
+	return now, nil
 }
 
 // left returns what still stands of a grant. A scope goes with the resource, or
@@ -44,13 +67,13 @@ func (n *Standing) left(g Grant) (Grant, bool) {
 			return g, false
 		}
 	}
-	if len(g.Scopes) == 0 {
-		return g, n.covered(g, "")
+	if len(g.Scopes) == 0 { // as a whole, while there is nothing more to tell apart
+		return g, (resource == nil || len(resource.Scopes) == 0) && n.covered(g, "")
 	}
 	var scopes []Scope
 	for _, scope := range g.Scopes {
 		has := n.Scopes[scope]
-		if resource != nil && !slices.Contains(g.Inherited, scope) {
+		if resource != nil {
 			has = slices.Contains(resource.Scopes, scope)
 		}
 		if has && n.covered(g, scope) {
@@ -125,11 +148,11 @@ type Introspection struct {
 // An IntrospectedPermission has both the names of FedAuthz §5.1.1 and
 // Keycloak's, and no others: clients assert the set of keys.
 type IntrospectedPermission struct {
-	ResourceID     ResourceID `json:"resource_id,omitempty"`
-	ResourceName   string     `json:"rsname,omitempty"`
+	ResourceID     ResourceID `json:"resource_id"` // empty for scopes without a resource
+	ResourceName   string     `json:"rsname"`
 	ResourceScopes []Scope    `json:"resource_scopes"`
 	Scopes         []Scope    `json:"scopes"`
-	ID             ResourceID `json:"rsid,omitempty"`
+	ID             ResourceID `json:"rsid"`
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -31,6 +31,7 @@ func TestStandingLeft(t *testing.T) {
 		{name: "the resource was changed otherwise", grant: Grant{Resource: "r", Version: 2, Scopes: scopesOf("view")}, now: res("view"), left: "view", moved: true},
 
 		{name: "without scopes", grant: Grant{Resource: "r", Version: 3}, now: res(""), left: "itself"},
+		{name: "without scopes, it has some now: who was granted all of nothing is not granted them", grant: Grant{Resource: "r", Version: 3}, now: res("view"), moved: true},
 		{name: "without scopes, gone", grant: Grant{Resource: "r", Version: 3}, moved: true},
 		{name: "without scopes, its share stands", grant: Grant{Resource: "r", Version: 3, Shares: []GrantShare{rests("s", "")}}, now: res(""), shares: []*Share{share("s", "")}, left: "itself"},
 		{name: "without scopes, its share is gone", grant: Grant{Resource: "r", Version: 3, Shares: []GrantShare{rests("s", "")}}, now: res(""), moved: true},
@@ -51,9 +52,9 @@ func TestStandingLeft(t *testing.T) {
 		{name: "a share of other scopes is withdrawn", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("s", "")}}, now: res("view comment"), moved: true},
 		{name: "a share of other scopes is withdrawn beside one that covers", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view"), Shares: []GrantShare{rests("u", "view"), rests("s", "")}}, now: res("view comment"), shares: []*Share{share("u", "view")}, moved: true},
 
-		{name: "a scope of the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("print"), Inherited: scopesOf("print")}, now: res("view"), known: "print", left: "print"},
+		{name: "a scope of the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("print"), Inherited: scopesOf("print")}, now: res("view print"), left: "print"},
 		{name: "a scope of the type is gone", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("print"), Inherited: scopesOf("print")}, now: res("view"), moved: true},
-		{name: "a scope of its own is not saved by the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view print"), Inherited: scopesOf("print")}, now: res("edit"), known: "print view", left: "print", moved: true},
+		{name: "a scope of its own is not saved by the type", grant: Grant{Resource: "r", Version: 3, Scopes: scopesOf("view print"), Inherited: scopesOf("print")}, now: res("edit print"), known: "print view", left: "print", moved: true},
 		{name: "a scope alone", grant: Grant{Scopes: scopesOf("download")}, known: "download", left: "download"},
 		{name: "a scope alone is gone", grant: Grant{Scopes: scopesOf("download")}, known: "upload", moved: true},
 		{name: "one of two scopes alone is gone", grant: Grant{Scopes: scopesOf("download upload")}, known: "upload", left: "upload", moved: true},

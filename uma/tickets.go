@@ -35,6 +35,9 @@ func (a *Authority) RequestTicket(ctx context.Context, p *Protection, perms []Ti
 	if err := a.fillTicket(ctx, p, t, perms); err != nil {
 		return "", err
 	}
+	if len(t.Permissions) > most { // one name may be of two resources
+		return "", Refuse(InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+	}
 	if err := a.Store.SaveTicket(ctx, p.snap.Realm.Key, t); err != nil {
 		return "", storing("save ticket", err)
 	}

@@ -186,10 +186,17 @@ func TestViewsAreClosed(t *testing.T) {
 				if w.view.open != 0 {
 					t.Errorf("%s fails: %d views are open", read, w.view.open)
 				}
+				// What is read to be shown, once the resource is there, comes after the write,
+				// and cannot undo it.
+				if name == "create a resource" && read == "KnownScopes" {
+					if err != nil {
+						t.Errorf("%s fails: got %v for a resource that is there", read, err)
+					}
+					continue
+				}
 				if !errors.Is(err, errRead) || reason(err) != "" {
 					t.Errorf("%s fails: got %v, want this server's own trouble", read, err)
 				}
-				// What is read to be shown, once the resource is there, comes after the write.
 				if name != "create a resource" && w.count("commit")+w.count("write")+w.count("sign")+w.count("decide") > 0 {
 					t.Errorf("%s fails: got %q", read, w.steps)
 				}
