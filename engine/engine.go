@@ -22,6 +22,10 @@ type Engine struct {
 // Config is what an Engine needs.
 type Config struct {
 	Now func() time.Time // nil: time.Now
+
+	// Keep is given each revision before it is put in force; an error leaves the
+	// old one in force. It may be nil.
+	Keep func(context.Context, *uma.Revision) error
 }
 
 var _ uma.Policy = (*Engine)(nil)
@@ -49,12 +53,18 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
 	}
+	rev := p.revision(e.cfg.Now())
+	if e.cfg.Keep != nil {
+		if err := e.cfg.Keep(ctx, rev); err != nil {
+			return nil, fmt.Errorf("keep the sources of the policy of realm %s: %w", realm, err)
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next := maps.Clone(*e.realm.Load())
 	next[realm] = p
 	e.realm.Store(&next)
-	return p.revision(e.cfg.Now()), nil
+	return rev, nil
 }
 
 // Check compiles a policy as Activate does, and leaves it at that.

@@ -73,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	n := &Node{
-		Config: cfg, engine: engine.New(engine.Config{Now: cfg.Now}), metrics: server.NewMetrics(),
+		Config: cfg, metrics: server.NewMetrics(),
 		committed: make(chan struct{}, 1),
 	}
 	var err error
@@ -81,6 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.engine = engine.New(engine.Config{Now: cfg.Now, Keep: n.Store.SaveRevision})
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Store.Close())
 	}

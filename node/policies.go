@@ -27,6 +27,7 @@ type policies struct {
 type inForce struct {
 	settings uma.PolicySettings
 	stop     context.CancelFunc // of the watch
+	files    map[string]string  // that were activated last
 	err      error              // of the last activation
 	active   bool               // some revision is in force
 }
@@ -71,7 +72,7 @@ func (p *policies) sync(ctx context.Context) error {
 		} else {
 			have.stop()
 		}
-		have.settings = s.Realm.Policy
+		have.settings, have.files = s.Realm.Policy, nil
 		have.stop = p.watch(ctx, name, s.Realm.Policy)
 		if err := p.activate(ctx, name, have); err != nil {
 			errs = append(errs, err)
@@ -95,44 +96,28 @@ func (p *policies) watch(ctx context.Context, realm string, settings uma.PolicyS
 	return stop
 }
 
-// activate puts what the folder holds now in force. Its sources are kept first,
-// so that every decision can be explained.
+// activate puts what the folder holds now in force, unless it is already. Its
+// sources are kept first, so that every decision can be explained.
 func (p *policies) activate(ctx context.Context, realm string, have *inForce) error {
-	revision, err := p.replace(ctx, realm, have.settings)
+	src, err := Source(have.settings.Bundle)
+	if err == nil && have.active && have.err == nil && have.files != nil && maps.Equal(src.Files, have.files) {
+		return nil // an editor touched a file
+	}
+	var rev *uma.Revision
 	if err == nil {
-		have.active = true
+		rev, err = p.node.engine.Activate(ctx, realm, have.settings, src)
 	}
-	if err != nil && (have.err == nil || have.err.Error() != err.Error()) {
-		p.node.Log.ErrorContext(ctx, "policy not activated", "realm", realm, "still_active", have.active, "err", err)
-	}
-	if err == nil && revision != "" {
-		p.node.Log.InfoContext(ctx, "policy activated", "realm", realm, "revision", revision)
-		p.node.metrics.PolicyActivated(realm, revision)
-	}
-	have.err = err
-	return err
-}
-
-func (p *policies) replace(ctx context.Context, realm string, settings uma.PolicySettings) (revision string, err error) {
-	src, err := Source(settings.Bundle)
 	if err != nil {
-		return "", err
+		if have.err == nil || have.err.Error() != err.Error() {
+			p.node.Log.ErrorContext(ctx, "policy not activated", "realm", realm, "still_active", have.active, "err", err)
+		}
+		have.err = err
+		return err
 	}
-	rev, err := p.node.engine.Check(ctx, realm, settings, src)
-	if err != nil {
-		return "", fmt.Errorf("policy of realm %s: %w", realm, err)
-	}
-	if now, err := p.node.engine.Prepare(&uma.Realm{Name: realm, Policy: settings}); err == nil && now.Revision() == rev.Hash && p.realms[realm].active && p.realms[realm].err == nil {
-		return "", nil // as it was: an editor touched a file
-	}
-	rev.Since = p.node.Now()
-	if err := p.node.Store.SaveRevision(ctx, rev); err != nil {
-		return "", fmt.Errorf("keep the sources of the policy of realm %s: %w", realm, err)
-	}
-	if _, err := p.node.engine.Activate(ctx, realm, settings, src); err != nil {
-		return "", fmt.Errorf("policy of realm %s: %w", realm, err)
-	}
-	return rev.Hash, nil
+	have.active, have.files, have.err = true, src.Files, nil
+	p.node.Log.InfoContext(ctx, "policy activated", "realm", realm, "revision", rev.Hash)
+	p.node.metrics.PolicyActivated(realm, rev.Hash)
+	return nil
 }
 
 // missing reports the realms that have no policy in force.
