@@ -3,7 +3,6 @@ package tests
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,16 +10,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"example.com/umpire/node"
 	"example.com/umpire/server"
 )
 
@@ -240,199 +236,5 @@ func TestGracefulShutdown(t *testing.T) {
 	log := readFile(t, filepath.Join(p.Data, "decisions.log"))
 	if !bytes.Contains(log, []byte(ticketID(ticket))) {
 		t.Errorf("the decision log lacks the last decision: %s", log)
-	}
-}
-
-// A running node is a server of a test that looks behind it.
-type running struct {
-	*env
-	node *node.Node
-	stop func() error
-}
-
-// run is start, with the node and its end in the test's hands.
-func run(t testing.TB, change func(*node.Config)) *running {
-	t.Helper()
-	o := newOptions(t, nil)
-	public, admin := listen(t), listen(t)
-	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
-	cfg := node.Config{
-		Data: e.Data, PublicURL: e.URL, Now: o.Clock.Now, Version: "test",
-		Log: slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil)),
-	}
-	change(&cfg)
-	n, err := node.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.Load(t.Context(), o.write(t), os.Getenv); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, public, admin) }()
-	stop := sync.OnceValue(func() error {
-		cancel()
-		return <-done
-	})
-	t.Cleanup(func() {
-		stop() //nolint:errcheck // a test that wants it well has looked
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &running{e, n, stop}
-}
-
-// TestStoreFails: without its store a server refuses, and never grants.
-func TestStoreFails(t *testing.T) {
-	t.Parallel()
-	r := run(t, func(*node.Config) {})
-	bob, pat := r.as(t, "bob", "photoz-app"), r.service(t, "photoz-api")
-	rpt := r.uma(t, bob, "permission", "Public board#view").str("access_token")
-	ticket := boardTicket(t, r.env)
-	if err := r.node.Store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for name, res := range map[string]*response{
-		"the UMA grant":         r.uma(t, bob, "ticket", ticket),
-		"a named permission":    r.uma(t, bob, "permission", "Public board#view", "response_mode", "decision"),
-		"a sign-in":             r.post(t, tokenPath, basic("photoz-app"), "grant_type", "password", "username", "bob", "password", "bob"),
-		"introspection":         r.post(t, introspect, basic("photoz-api"), "token", rpt),
-		"a permission request":  r.send(t, "POST", permission, pat, perm{Resource: "Public board"}),
-		"a list of resources":   r.get(t, resourceSet, pat),
-		"a new resource":        r.send(t, "POST", resourceSet, pat, map[string]any{"name": "New"}),
-		"a realm never seen":    r.in("other").get(t, "", credentials{}),
-		"a stored request":      r.get(t, requests, pat),
-		"a user's own claims":   r.get(t, "/protocol/openid-connect/userinfo", bob),
-		"revocation of a token": r.post(t, "/protocol/openid-connect/revoke", basic("photoz-app"), "token", rpt),
-	} {
-		if res.status != 500 && res.status != 503 || res.str("error") == "" || res.str("access_token") != "" {
-			t.Errorf("%s: got %s, want server_error", name, res)
-		}
-		if strings.Contains(string(res.raw), "store") || strings.Contains(string(res.raw), "sql") {
-			t.Errorf("%s: got %s, want nothing of the trouble itself", name, res)
-		}
-	}
-	if res := r.admin(t, "/readyz"); res.status != 503 {
-		t.Errorf("/readyz: got %s, want 503", res)
-	}
-	if res := r.admin(t, "/healthz"); res.status != 200 {
-		t.Errorf("/healthz: got %s, want 200", res)
-	}
-	if !r.logged(t, "the store is closed", `"level":"ERROR"`) {
-		t.Error("the log does not say what the trouble is")
-	}
-}
-
-// TestBlockedDecisionLog: nobody reads the decision log. Requests are answered
-// all the same, what is not written is stored, and the server can be stopped.
-func TestBlockedDecisionLog(t *testing.T) {
-	t.Parallel()
-	unread, log := io.Pipe()
-	defer unread.Close()
-	r := run(t, func(c *node.Config) { c.DecisionLog, c.Grace = log, time.Second })
-	bob := r.as(t, "bob", "photoz-app")
-	for range 20 {
-		r.uma(t, bob, "permission", "Public board#view").expectGranted(t, "Public board: view")
-	}
-	if records := recordsAfter(t, r.stored(t), 0); len(records) != 20 {
-		t.Errorf("got %d records, want 20", len(records))
-	}
-	if err := r.stop(); err == nil || !strings.Contains(err.Error(), "decision log") {
-		t.Errorf("stopped: got %v, want an error about the decision log", err)
-	}
-}
-
-// failingLog is a full disk, for a while.
-type failingLog struct {
-	mu   sync.Mutex
-	full bool
-	buf  bytes.Buffer
-}
-
-func (l *failingLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.full {
-		return 0, syscall.ENOSPC
-	}
-	return l.buf.Write(p)
-}
-
-func (l *failingLog) lines(full bool) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.full = full
-	return bytes.Count(l.buf.Bytes(), []byte("\n"))
-}
-
-// TestFailingDecisionLog: what could not be written is written once it can be.
-func TestFailingDecisionLog(t *testing.T) {
-	t.Parallel()
-	log := &failingLog{full: true}
-	r := run(t, func(c *node.Config) { c.DecisionLog = log })
-	bob := r.as(t, "bob", "photoz-app")
-	for range 3 {
-		r.uma(t, bob, "permission", "Public board#view").expectGranted(t, "Public board: view")
-	}
-	within1s(t, "the log about the decision log", func() bool { return r.logged(t, "decision log", "no space left") })
-	if n := log.lines(false); n != 0 {
-		t.Errorf("got %d lines on a full disk", n)
-	}
-	within1s(t, "the lines", func() bool { return log.lines(false) == 3 })
-	if err := r.stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestKeyFiles: without the key that the database is sealed with, a server does
-// not start, and says what to do.
-func TestKeyFiles(t *testing.T) {
-	t.Parallel()
-	open := func(data, key string) error {
-		n, err := node.Open(t.Context(), node.Config{Data: data, KeyFile: key, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-		if err == nil {
-			err = n.Close()
-		}
-		return err
-	}
-	ours, theirs := t.TempDir(), t.TempDir()
-	for _, data := range []string{ours, theirs} {
-		if err := open(data, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	key := filepath.Join(ours, "umpire.key")
-	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("got the key with mode %v, %v; want 0600", info.Mode(), err)
-	}
-	loose := filepath.Join(t.TempDir(), "loose.key")
-	if err := os.WriteFile(loose, readFile(t, key), 0o644); err != nil { //nolint:gosec // that is what is tested
-		t.Fatal(err)
-	}
-	for name, tc := range map[string]struct {
-		key   string
-		words []string
-	}{
-		"another server's":    {filepath.Join(theirs, "umpire.key"), []string{filepath.Join(theirs, "umpire.key"), "UMPIRE_KEY_FILE"}},
-		"lost":                {filepath.Join(ours, "lost.key"), []string{filepath.Join(ours, "lost.key"), "backup", "UMPIRE_KEY_FILE"}},
-		"others may read it":  {loose, []string{loose, "chmod 600"}},
-		"no key":              {filepath.Join(ours, "umpire.db"), []string{filepath.Join(ours, "umpire.db")}},
-		"the right one moved": {key, nil},
-	} {
-		err := open(ours, tc.key)
-		if (err == nil) != (tc.words == nil) {
-			t.Errorf("%s: got %v", name, err)
-			continue
-		}
-		for _, w := range tc.words {
-			if !strings.Contains(err.Error(), w) {
-				t.Errorf("%s: got %v, want %q in it", name, err, w)
-			}
-		}
-	}
-	if _, err := os.Stat(filepath.Join(ours, "lost.key")); !os.IsNotExist(err) {
-		t.Errorf("a new key was made beside sealed data: %v", err)
 	}
 }
