@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"example.com/umpire/uma"
 )
@@ -27,9 +29,12 @@ type applier struct {
 	owners  map[string]string      // subject ids by folded username, from the steps of the users on
 	named   named
 	gone    leftovers
-	drifted map[uma.Key]bool          // resources
-	known   map[knownScope]bool       // that the change has met
-	parts   map[uma.Key]*uma.Resource // that the batch has yet to make known
+	drifted map[uma.Key]bool    // resources
+	known   map[knownScope]bool // that the change has met
+
+	// Resources of the batch whose parts are yet to be made known.
+	fresh []*uma.Resource
+	parts map[uma.Key]*uma.Resource
 }
 
 type knownScope struct {
@@ -91,12 +96,22 @@ func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
 			return writing("realm", err)
 		}
 	}
-	for _, r := range a.parts {
-		if err := setParts(tx, r); err != nil {
+	return a.writeParts(tx)
+}
+
+func (a *applier) writeParts(tx *conn) error {
+	for _, key := range slices.Sorted(maps.Keys(a.parts)) {
+		if err := setParts(tx, a.parts[key]); err != nil {
+			return err
+		}
+	}
+	for _, r := range a.fresh {
+		if err := addParts(tx, r); err != nil {
 			return err
 		}
 	}
 	clear(a.parts)
+	a.fresh = a.fresh[:0]
 	return nil
 }
 
@@ -188,8 +203,8 @@ func (a *applier) beginRealm(tx *conn) error {
 		return err
 	}
 	a.created("realm %s", a.Realm.Name)
-	err = tx.row(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1) RETURNING key`,
-		[]any{a.Realm.Name, text}, (*integer)(&a.realm))
+	a.realm, err = tx.insert(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1)`,
+		a.Realm.Name, text)
 	return writing("realm", err)
 }
 

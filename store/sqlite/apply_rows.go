@@ -19,10 +19,9 @@ func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 	if errors.Is(err, uma.ErrNotFound) {
 		a.servers[c.ID] = &next
 		a.created("client %s", c.ID)
-		err := tx.row(`INSERT INTO client (realm, id, uuid, secret, enabled, details, origin)
-			VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING key`,
-			[]any{int64(a.realm), next.ID, next.UUID, next.Secret, next.Enabled, text, string(next.Origin)},
-			(*integer)(&next.Key))
+		next.Key, err = tx.insert(`INSERT INTO client (realm, id, uuid, secret, enabled, details, origin)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			int64(a.realm), next.ID, next.UUID, next.Secret, next.Enabled, text, string(next.Origin))
 		return writing("client", err)
 	}
 	if err != nil {
@@ -189,9 +188,8 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	}
 	if old == nil {
 		a.created("resource %s", next.Name)
-		err := insertResource(tx, &next)
-		a.parts[next.Key] = &next
-		return err
+		a.fresh = append(a.fresh, &next)
+		return insertResource(tx, &next)
 	}
 	a.parts[next.Key] = &next
 	switch {

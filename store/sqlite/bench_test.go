@@ -117,10 +117,6 @@ func BenchmarkCommit(b *testing.B) {
 // and what there is between it and the party.
 func BenchmarkView(b *testing.B) {
 	s, realm, server, keys := benchStore(b)
-	var ids []uma.ResourceID
-	for i := range keys {
-		ids = append(ids, uma.ResourceID(fmt.Sprintf("resource-%04d", i)))
-	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {

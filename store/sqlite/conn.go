@@ -68,6 +68,21 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 	return r.RowsAffected()
 }
 
+// insert runs a statement that adds one row and returns its key. RETURNING would
+// do that too, but has SQLite keep every page that the statement changes.
+func (c *conn) insert(query string, args ...any) (uma.Key, error) {
+	s, err := c.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	key, err := r.LastInsertId()
+	return uma.Key(key), err
+}
+
 // row reads the one row of a query into dest, or returns uma.ErrNotFound.
 func (c *conn) row(query string, args []any, dest ...any) error {
 	s, err := c.prepare(query)

@@ -27,12 +27,21 @@ func runAll(tx *conn, changes []change) error {
 	return nil
 }
 
-// setParts makes the parts of a resource's name and type known. It comes after the
-// other writes: a statement that follows makes FTS5 write what it has gathered.
-func setParts(tx *conn, r *uma.Resource) error {
-	_, err := tx.exec(`INSERT OR REPLACE INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
+// addParts makes the parts of a new resource's name and type known. It comes after
+// the other writes, and in the order of keys: whatever comes in between makes FTS5
+// write what it has gathered.
+func addParts(tx *conn, r *uma.Resource) error {
+	_, err := tx.exec(`INSERT INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
 		int64(r.Key), serverWord(r.Server), fold(r.Name), fold(r.Type))
 	return writing("parts of names", err)
+}
+
+// setParts is addParts for a resource that was there before.
+func setParts(tx *conn, r *uma.Resource) error {
+	if err := removeParts(tx, r.Key); err != nil {
+		return err
+	}
+	return addParts(tx, r)
 }
 
 func removeParts(tx *conn, key uma.Key) error {

@@ -17,7 +17,7 @@ func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func(
 		if err := insertResource(tx, r); err != nil {
 			return err
 		}
-		return setParts(tx, r)
+		return addParts(tx, r)
 	})
 }
 
@@ -63,9 +63,12 @@ func (s *Store) DeleteResource(ctx context.Context, server uma.Key, id uma.Resou
 // nextVersion returns a version that no row ever had, so that a row is not taken
 // for one of the same id that was there before it.
 func nextVersion(tx *conn) (int64, error) {
+	if _, err := tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'version'`); err != nil {
+		return 0, writing("version", err)
+	}
 	var version int64
-	err := tx.row(`UPDATE counter SET value = value + 1 WHERE name = 'version' RETURNING value`, nil, (*integer)(&version))
-	return version, writing("version", err)
+	err := tx.row(`SELECT value FROM counter WHERE name = 'version'`, nil, (*integer)(&version))
+	return version, reading("version", err)
 }
 
 // addScopes makes those of the scopes that the resource server does not know yet.
@@ -106,18 +109,16 @@ func insertResource(tx *conn, r *uma.Resource) error {
 	if err != nil {
 		return writing("resource", err)
 	}
-	var key int64
-	err = tx.row(`INSERT INTO resource
+	r.Key, err = tx.insert(`INSERT INTO resource
 		(id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris, scopes,
 		 owner_managed, attributes, origin, drifted, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) RETURNING key`,
-		[]any{string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
-			r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin), version},
-		(*integer)(&key))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+		string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
+		r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin), version)
 	if err != nil {
 		return writing("resource", conflict(err))
 	}
-	r.Key, r.Version = uma.Key(key), version
+	r.Version = version
 	return addIndex(tx, r, own)
 }
 

@@ -37,16 +37,15 @@ func createRequest(tx *conn, q *uma.Request) error {
 	if row.Version, err = nextVersion(tx); err != nil {
 		return err
 	}
-	err = tx.row(`INSERT INTO request
+	key, err := tx.insert(`INSERT INTO request
 		(id, server, resource, resource_id, resource_name, owner, requester, scope, scope_id, state, created, decided, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key`,
-		[]any{row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.ResourceName, row.Owner,
-			row.Requester, string(row.Scope), row.ScopeID, row.State, millis(row.Created), millis(row.Decided), row.Version},
-		(*integer)(&row.Key))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.ResourceName, row.Owner,
+		row.Requester, string(row.Scope), row.ScopeID, row.State, millis(row.Created), millis(row.Decided), row.Version)
 	if err != nil {
 		return writing("request", err)
 	}
-	q.Key, q.Version = row.Key, row.Version
+	q.Key, q.Version = key, row.Version
 	return nil
 }
 
