@@ -28,7 +28,7 @@ lint: ## gofmt, vet, staticcheck, opa fmt and check, tidy
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool opa fmt --fail --list $(REGO)
-	$(GO) tool opa check --strict --schema policies policies rego_test
+	$(GO) tool opa check --strict --schema policies/schemas policies rego_test
 	$(GO) mod tidy -diff
 
 bench: build ## measure, in one run beside `opa run --server`

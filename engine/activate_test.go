@@ -187,7 +187,7 @@ func TestRevision(t *testing.T) {
 	if got.Hash != prepare(t, e).Revision() || len(got.Hash) != 64 || got.Realm != "photoz" || !got.Since.Equal(time.Unix(1, 0)) {
 		t.Errorf("got %+v", got)
 	}
-	if got.Sources["a.rego"] != files["a.rego"] || got.Sources["/umpire/authz.rego"] == "" || got.Sources["/umpire/input-v1.json"] == "" {
+	if got.Sources["a.rego"] != files["a.rego"] || got.Sources["/umpire/authz.rego"] == "" || got.Sources["/umpire/schemas/input-v1.json"] == "" {
 		t.Error("sources are missing")
 	}
 	if again := activate(files); again.Hash != got.Hash {

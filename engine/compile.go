@@ -128,7 +128,7 @@ func Assemble(src Source) (*Parts, error) {
 func newCompiler() (*ast.Compiler, error) {
 	schemas := ast.NewSchemaSet()
 	for _, name := range []string{"input-v1", "output-v1"} {
-		content, err := policies.FS.ReadFile(name + ".json")
+		content, err := policies.FS.ReadFile("schemas/" + name + ".json")
 		if err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)
 		}

@@ -98,7 +98,7 @@ func TestInputThatIsNoJSON(t *testing.T) {
 
 func compiled(t testing.TB, name string) *jsonschema.Schema {
 	t.Helper()
-	content, err := policies.FS.ReadFile(name)
+	content, err := policies.FS.ReadFile("schemas/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // decodeOutput reads what the entry point answered. It takes what
-// policies/output-v1.json takes and nothing else; a test holds the two together.
+// policies/schemas/output-v1.json takes and nothing else; a test holds the two together.
 // Sets count as lists in their order.
 func decodeOutput(v ast.Value) (uma.Output, error) {
 	doc, ok := v.(ast.Object)

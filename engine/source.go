@@ -57,16 +57,16 @@ func Library() (map[string]*ast.Module, error) {
 
 func librarySources() (map[string]string, error) {
 	sources := make(map[string]string)
-	paths, err := fs.Glob(policies.FS, "*")
-	if err != nil {
-		return nil, fmt.Errorf("list policy library: %w", err)
-	}
-	for _, path := range paths {
-		content, err := policies.FS.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read policy library: %w", err)
+	err := fs.WalkDir(policies.FS, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
+		content, err := policies.FS.ReadFile(path)
 		sources[libraryPrefix+path] = string(content)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read policy library: %w", err)
 	}
 	return sources, nil
 }

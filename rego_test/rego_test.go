@@ -59,7 +59,7 @@ func compiler(t *testing.T) *ast.Compiler {
 	t.Helper()
 	schemas := ast.NewSchemaSet()
 	for _, name := range []string{"input-v1", "output-v1"} {
-		content, err := policies.FS.ReadFile(name + ".json")
+		content, err := policies.FS.ReadFile("schemas/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,6 @@ type fakeStore struct {
 	resources []*uma.Resource
 	broken    error // of the list, after the resources
 	views     error
-	tickets   *int
 }
 
 func (f fakeStore) Generation(context.Context) (int64, error) { return 1, nil }

@@ -176,17 +176,16 @@ func (s *server) guarded(x *wire.Exchange, realm string, handle wire.Handler) (e
 }
 
 // unrouted answers requests that no route is for: other paths and methods.
-func (s *server) unrouted(err error, c echo.Context) {
+func (s *server) unrouted(_ error, c echo.Context) {
 	began := s.authority.Now()
 	x, opened := s.open(c, wire.Owners)
-	refusal := &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: "There is nothing here"}
+	var err error = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: "There is nothing here"}
 	if c.Response().Header().Get("Allow") != "" {
-		refusal = &wire.Refusal{
+		err = &wire.Refusal{
 			Status: http.StatusMethodNotAllowed, Code: "unsupported_method_type", // FedAuthz §3.2
 			Description: "HTTP 405 Method Not Allowed",
 		}
 	}
-	err = refusal
 	// A realm that is not there is said to be so whatever is asked of it.
 	if name, ok := realmOf(c.Request().URL.Path); ok {
 		if _, missing := s.authority.Realm(x.Context(), name); missing != nil {

@@ -20,7 +20,7 @@ type Evaluator interface {
 	Revision() string
 
 	// Decide evaluates the entry point for one permission. An error means that
-	// the policy gave no answer of the shape policies/output-v1.json: it was
+	// the policy gave no answer of the shape policies/schemas/output-v1.json: it was
 	// undefined, ran into a conflict or its deadline, and never that it
 	// refused. A built-in function that failed is no error, since what a client
 	// pushes could provoke it: Evaluation.Failed names it and the Output grants
@@ -48,7 +48,7 @@ type Evaluation struct {
 }
 
 // Output is what the policy decides of one permission, version 1
-// (policies/output-v1.json).
+// (policies/schemas/output-v1.json).
 type Output struct {
 	Granted     []Scope         `json:"granted"`
 	NeedInfo    []Need          `json:"need_info"`
@@ -87,7 +87,7 @@ type RPTInstructions struct {
 }
 
 // Input is what the policy is told of one permission, version 1
-// (policies/input-v1.json). It holds no secret and no token.
+// (policies/schemas/input-v1.json). It holds no secret and no token.
 type Input struct {
 	Version        string         `json:"version"`
 	Realm          string         `json:"realm"`
