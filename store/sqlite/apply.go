@@ -167,12 +167,8 @@ func (a *applier) plan() {
 			a.step(func(tx *conn) error { return a.applyScope(tx, server, row) })
 		}
 	}
-	for _, generated := range []bool{false, true} { // an id says more than a name
-		for i := range a.Resources {
-			if r := &a.Resources[i]; r.GeneratedID == generated {
-				a.step(func(tx *conn) error { return a.applyResource(tx, r) })
-			}
-		}
+	for i := range a.Resources {
+		a.step(func(tx *conn) error { return a.applyResource(tx, &a.Resources[i]) })
 	}
 	for _, l := range a.gone.scopes {
 		a.step(func(tx *conn) error { return a.dropScope(tx, l) })
