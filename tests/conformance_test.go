@@ -253,6 +253,16 @@ func TestFederated(t *testing.T) {
 		return e.do(t, request{method: method, url: path, as: pat})
 	}
 
+	t.Run("F1_nothing_over_plain_HTTP", func(t *testing.T) {
+		t.Parallel()
+		for _, url := range []string{"http://as.example.com", "http://192.0.2.1", "ftp://as.example.com"} {
+			_, stderr, code := umpire(t, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "", "--public-url", url, "--data", t.TempDir())
+			if code != 2 || !strings.Contains(stderr, "https, or http for a loopback address") {
+				t.Errorf("%s: got exit code %d and %q, want it refused", url, code, stderr)
+			}
+		}
+	})
+
 	t.Run("F4_without_the_owner", func(t *testing.T) {
 		t.Parallel()
 		ticket := e.ticket(t, perm{Resource: e.resourceID(t, "Holiday album"), Scopes: []string{"view"}}) // alice's; she is not signed in

@@ -1,0 +1,173 @@
+package tests
+
+// What Umpire makes of a rule.
+const (
+	holds     = "holds"
+	different = "different"
+	notYet    = "not yet"
+)
+
+// A rule is one of the specifications'.
+type rule struct {
+	id, section, gist, status string
+	tests                     []string // that show it
+	why                       string   // it does not hold, or holds in a way worth a word
+}
+
+const conformanceHead = `# Conformance
+
+One row for each rule of [UMA 2.0 Grant](https://docs.kantarainitiative.org/uma/wg/rec-oauth-uma-grant-2.0.html) (G) and of
+[Federated Authorization](https://docs.kantarainitiative.org/uma/wg/rec-oauth-uma-federated-authz-2.0.html) (F) that concerns an
+authorization server or a resource server: it **holds** (%d), with the tests that show it; Umpire is deliberately **different**
+(%d), with the reason; or it does **not yet** hold (%d), with the work that it waits for. Tests without a package are in
+` + "`tests/`" + `.
+
+This page is written by a test from the table in ` + "`tests/conformance_rules_test.go`" + `, which also sees to it that every test it names
+is there: ` + "`go test ./tests -run TestConformanceDocument -update`" + `.
+`
+
+// Reasons that several rules share.
+const (
+	onTheFace   = "Keycloak's words on this face: [choices](choices.md#one-face-so-far-keycloaks-words). The strict ones come with `profile: uma2`"
+	interactive = "with interactive claims gathering: [choices](choices.md#no-interactive-login-yet)"
+	handles     = "with persisted claims tokens (PCT); `pct` is ignored"
+	shapes      = "[Keycloak's shapes](choices.md#resources-look-like-keycloaks) on this face; the strict ones come with `profile: uma2`"
+)
+
+// conformance has every rule, in the order of the specifications.
+var conformance = []struct {
+	title string
+	rules []rule
+}{
+	{"Grant: general and discovery", []rule{
+		{"G1", "1.1", "names and values of parameters are case sensitive", holds, []string{"TestGrant/G1_names_and_values_differ_by_case", "TestAttackProtection/A-27_scopes_are_compared_byte_by_byte"}, ""},
+		{"G2", "1.1", "unknown members are ignored", holds, []string{"TestGrant/G2_what_is_unknown_is_ignored"}, ""},
+		{"G3", "1.3", "an RPT is unique to requesting party, client, server, resource server and owner", different, []string{"TestGrant/G3_one_party_client_and_resource_server", "TestMerge/an_rpt_that_is_not_one:_of_another_party", "TestMerge/an_rpt_that_is_not_one:_of_another_client", "TestMerge/an_rpt_that_is_not_one:_of_another_resource_server"}, "but for the owner: [several owners](choices.md#several-owners-in-one-ticket)"},
+		{"G4", "1.3", "permissions are opaque to the client", different, []string{"TestGrant/G4_no_permission_in_the_response"}, "the response names none, [the RPT shows them](choices.md#the-token-response-shows-scope-and-the-rpt-its-permissions)"},
+		{"G5", "2", "a discovery document in the form of RFC 8414", holds, []string{"TestGrant/G6_discovery", "server.TestDiscovery"}, ""},
+		{"G6", "2", "at issuer + /.well-known/uma2-configuration", holds, []string{"TestGrant/G6_discovery"}, "and where RFC 8414 puts it"},
+		{"G7", "2", "`claims_interaction_endpoint`", notYet, nil, interactive},
+		{"G8", "2, 4", "`uma_profiles_supported`", notYet, nil, "with claim tokens of trusted issuers"},
+		{"G9", "2", "with dynamic registration, client metadata `claims_redirect_uris`", notYet, nil, "there is no dynamic registration; the realm file has the member, without effect so far"},
+		{"G10", "3.3.1", "claim token profiles SHOULD be in discovery", notYet, nil, "with claim tokens of trusted issuers"},
+	}},
+	{"Grant: resource server and client", []rule{
+		{"G11", "3.2", "the resource server obtains a ticket for a reasonable set of scopes", holds, []string{"pep.TestNoTokenGetsTicket"}, ""},
+		{"G12", "3.2.1", "401 with `WWW-Authenticate: UMA` realm, as_uri, ticket", holds, []string{"pep.TestNoTokenGetsTicket", "pep.TestQuoting"}, ""},
+		{"G13", "3.2.2", "403 with `Warning: 199` when the server cannot be reached", holds, []string{"pep.TestUnreachable", "pep.TestNoConnection"}, ""},
+		{"G14", "3.5", "no access with an RPT that is invalid or insufficient, a new ticket instead", holds, []string{"pep.TestTokensThatGiveNoAccess", "pep.TestIntrospectionThatGivesNoAccess", "pep.TestAllScopesAreNeeded"}, ""},
+	}},
+	{"Grant: the token request", []rule{
+		{"G15", "3.3.1", "`grant_type` is that of the UMA grant", holds, []string{"TestTokenEndpointErrors/unknown_grant", "TestTokenEndpointErrors/no_grant_type"}, ""},
+		{"G16", "3.3.1", "`ticket` is required, the most recent one", different, []string{"TestAttackTickets/A-3_old_ticket_after_need_info"}, "[permissions may be named instead](choices.md#permissions-may-be-named-instead-of-a-ticket)"},
+		{"G17", "3.3.1", "`claim_token`, base64url, together with `claim_token_format`", different, []string{"uma.TestDecodePushedTakesAnyBase64", "uma.TestClaimFormat"}, "without a format it is an ID token: [claim tokens](choices.md#claim-tokens)"},
+		{"G18", "3.3.1", "`claim_token_format` may be that of ID tokens", holds, []string{"TestGrant/G18_both_spellings_of_the_format", "TestKeycloakAnswers/claims.id_token_as_claims"}, ""},
+		{"G19", "3.3.1", "`pct`", notYet, nil, handles},
+		{"G20", "3.3.1", "`rpt`, which may have expired", holds, []string{"TestMerge/an_expired_rpt_carries_nothing", "uma.TestCarriedRPT"}, ""},
+		{"G21", "3.3.1", "`scope` counts if the client is registered for it", holds, []string{"TestAssessment/G21_nor_those_of_a_client_that_registered_none", "TestAssessment/G44_registered_scopes_are_added"}, "with a ticket; [without one](choices.md#what-the-parameter-scope-does) as Keycloak does"},
+	}},
+	{"Grant: claims interaction", []rule{
+		{"G22", "3.3.2", "`client_id` is required", notYet, nil, interactive},
+		{"G23", "3.3.2", "`ticket` is required", notYet, nil, interactive},
+		{"G24", "3.3.2", "`claims_redirect_uri`, unless one is registered", notYet, nil, interactive},
+		{"G25", "3.3.2", "it is absolute, keeps its query, has no fragment", notYet, nil, interactive},
+		{"G26", "3.3.2", "public clients must register it", notYet, nil, interactive},
+		{"G27", "3.3.2", "it is compared as a string", notYet, nil, interactive},
+		{"G28", "3.3.2", "no redirect to an OAuth redirect URI", notYet, nil, interactive},
+		{"G29", "3.3.2", "`state` is recommended", notYet, nil, interactive},
+		{"G30", "5.1", "protection against CSRF", notYet, nil, interactive},
+		{"G31", "3.3.3", "redirect back with a new ticket and `state`", notYet, nil, interactive},
+		{"G32", "3.3.3", "the requesting party may let claims be kept", notYet, nil, interactive},
+		{"G33", "3.3.3", "no redirect to a bad URI or for a bad client", notYet, nil, interactive},
+		{"G34", "3.3.3", "other failures: redirect with `error`", notYet, nil, interactive},
+		{"G35", "-", "`authorization_state` of UMA 1 is not sent", notYet, nil, interactive + "; nothing sends it"},
+	}},
+	{"Grant: permission tickets", []rule{
+		{"G36", "5.4", "cannot be guessed, at most 2^-160", holds, []string{"TestGrant/G36_tickets_cannot_be_guessed", "TestAttackTickets/A-6_all_unusable_tickets_look_alike"}, ""},
+		{"G37", "5.5", "single use", holds, []string{"TestRaceForATicket", "TestAttackTickets/A-1_replay_after_success", "TestKill"}, "unless the realm says [`ticket_reuse`](choices.md#tickets-are-opaque-and-single-use)"},
+		{"G38", "5.5", "invalid once presented, or expired", holds, []string{"TestAttackTickets/A-7_expired", "TestAttackTickets/A-3_old_ticket_after_a_refusal", "TestAttackTickets/A-10_malformed_request_spends_nothing"}, "[presented](choices.md#tickets-are-opaque-and-single-use) in a request that is decided"},
+		{"G39", "5.5", "any format", holds, []string{"TestGrant/G36_tickets_cannot_be_guessed"}, "a reference"},
+		{"G40", "5.5", "on signs of compromise, consider invalidating what was issued", notYet, nil, "[seen twice it is refused](choices.md#a-ticket-seen-twice-is-refused-and-that-is-all), what it obtained stays"},
+		{"G41", "5.5", "with request_submitted the new ticket lives for a poll", different, []string{"TestGrant/G42_only_need_info_has_a_ticket"}, "[there is none](choices.md#no-new-ticket-with-request_submitted)"},
+		{"G42", "3.3.6", "need_info, request_submitted and the redirect have a new ticket, all else none", different, []string{"TestNeedInfo", "TestGrant/G42_only_need_info_has_a_ticket"}, "[not with request_submitted](choices.md#no-new-ticket-with-request_submitted)"},
+	}},
+	{"Grant: assessment", []rule{
+		{"G43", "3.3.4", "registered, requested and ticket scopes", holds, []string{"TestAssessment/G43_others_are_not", "TestAssessment/G43_without_scope_it_is_the_ticket"}, ""},
+		{"G44", "3.3.4", "ticket scopes, and requested ones that are registered and the resource's", holds, []string{"TestAssessment/G44_registered_scopes_are_added"}, ""},
+		{"G45", "3.3.4", "conditions, claims and other inputs are evaluated", holds, []string{"TestDecisionRecord", "engine.TestDecide", "TestKeycloakAnswers/claims.pushed_with_ticket"}, ""},
+		{"G46", "3.3.4", "what passes is a candidate", holds, []string{"TestAssessment/G44_registered_scopes_are_added", "TestContract"}, "a policy narrows and never widens"},
+		{"G47", "3.3.4", "all granted: an RPT", holds, []string{"TestSeedProcess", "uma.TestAnswer"}, ""},
+		{"G48", "3.3.4", "else part of it, or an error", holds, []string{"TestAssessment/G44_registered_scopes_are_added", "TestAllOrNothing"}, "[the realm says which](choices.md#partial-or-all-or-nothing)"},
+		{"G49", "5.6", "default deny, with no policy and without scopes too", holds, []string{"TestAttackGrant/A-51_no_policy_grants_nothing", "TestAttackGrant/A-52_permissions_without_scopes", "TestNoPolicy", "uma.TestAnswerNeverGrantsForNothing"}, ""},
+	}},
+	{"Grant: success", []rule{
+		{"G50", "3.3.5", "the response of RFC 6749 §5.1, not stored", holds, []string{"TestGrant/G50_success", "uma.TestTokenResponseOnTheWire"}, ""},
+		{"G51", "3.3.5", "SHOULD NOT include `scope`", different, []string{"TestGrant/G4_no_permission_in_the_response"}, "[clients read it](choices.md#the-token-response-shows-scope-and-the-rpt-its-permissions)"},
+		{"G52", "3.3.5", "a `pct` cannot be guessed and tells nothing", notYet, nil, handles},
+		{"G53", "5.2", "a PCT is confidential and bound to its client", notYet, nil, handles},
+		{"G54", "6.2", "claims are kept securely, with the party's consent", notYet, nil, handles},
+		{"G55", "3.3.5.1", "upgrading MAY be implemented, consistently", holds, []string{"TestMerge"}, "[how](choices.md#upgrading-an-rpt)"},
+		{"G56", "3.3.5.1", "`upgraded` says that the old permissions are included", holds, []string{"TestMerge/what_is_gone_is_dropped,_and_the_call_does_not_fail", "uma.TestUpgraded"}, ""},
+		{"G57", "3.3.5.1", "SHOULD revoke the old RPT", different, []string{"TestGrant/G57_the_old_RPT_stays"}, "[clients go on using it](choices.md#upgrading-an-rpt)"},
+	}},
+	{"Grant: errors", []rule{
+		{"G58", "3.3.6", "unusable ticket: 400 invalid_grant", different, []string{"TestGrantErrors/ticket_not_decodable", "TestAttackTickets/A-6_all_unusable_tickets_look_alike"}, onTheFace},
+		{"G59", "3.3.6", "a scope of no resource of the ticket: 400 invalid_scope", different, []string{"TestAttackGrant/A-49_scopes_that_the_ticket_is_not_for"}, "[it adds nothing](choices.md#what-the-parameter-scope-does)"},
+		{"G60", "3.3.6", "need_info: 403, a new ticket, what is wanted; for bad claim tokens too", holds, []string{"TestNeedInfo", "TestSeedSubmitRequest"}, "one that cannot be decoded is [400](choices.md#claim-tokens)"},
+		{"G61", "3.3.6", "request_denied: 403", different, []string{"TestGrantErrors/denied_with_a_ticket_for_any_other"}, onTheFace},
+		{"G62", "3.3.6", "request_submitted: 403, a new ticket, MAY `interval`", different, []string{"TestGrantErrors/denied_with_a_ticket_for_an_owner-managed_resource"}, onTheFace},
+		{"G63", "3.3.6", "the rest as in RFC 6749", holds, []string{"TestTokenEndpointErrors", "TestAttackGrant/A-46_grants_that_are_not_the_clients"}, ""},
+		{"G64", "3.3.6", "members of `required_claims`", holds, []string{"TestNeedInfo", "engine.TestDecideReadsAll"}, ""},
+		{"G65", "3.3.6", "`redirect_user`", notYet, nil, interactive},
+		{"G66", "3.3.6", "errors are not stored", holds, []string{"TestGrant/G66_errors_are_not_stored"}, ""},
+	}},
+	{"Grant: refresh, revocation, trust", []rule{
+		{"G67", "3.6", "a refresh makes no assessment", holds, []string{"TestRefreshKeepsAnRPT", "uma.TestRefreshOfAnRPT"}, "nor does it narrow permissions, which it MAY"},
+		{"G68", "3.7", "revocation takes RPT, refresh token and PCT", holds, []string{"TestGrant/G68_revocation"}, "there are no PCTs yet"},
+		{"G69", "6.1", "a withdrawal promptly invalidates RPTs and refresh tokens", holds, []string{"TestWhatAnRPTRestsOn", "TestRaceWithAWithdrawal", "TestWithdrawalByRealmFile", "TestWithdrawalByPolicy"}, "of a new policy [the refresh alone](choices.md#a-new-policy-does-not-end-rpts-but-their-refresh)"},
+		{"G70", "5.7", "no claims of untrusted clients, audience of claim tokens", holds, []string{"TestTokenEndpointErrors/public_client_that_pushes_claims", "uma.TestTokenRefusals"}, "tokens of this realm; those of others come later"},
+		{"G71", "5.2", "users may be switched between redirect and token request", notYet, nil, interactive},
+		{"G72", "5.3", "RPTs with proof of possession are allowed", notYet, nil, "bearer tokens alone so far"},
+		{"G73", "5", "BCP 195, RFC 6749 §10, RFC 6750 §5, RFC 6819", holds, []string{"TestAttackGrant", "TestAttackTickets", "TestSecretsStayOut", "TestRaceForARefreshToken"}, "TLS ends [in front](choices.md#urls-are-never-built-from-what-a-request-says)"},
+		{"G74", "7", "registered names", holds, []string{"TestGrant/G6_discovery", "TestNeedInfo", "uma.TestReasonsAreTheCodesOfTheSpecifications"}, "of what is served"},
+	}},
+	{"Federated Authorization: the protection API", []rule{
+		{"F1", "1.3", "TLS", holds, []string{"TestFederated/F1_nothing_over_plain_HTTP"}, "the public URL is https but on a loopback address; TLS ends in front"},
+		{"F2", "1.3", "a valid PAT with uma_protection, as a bearer token", different, []string{"TestAttackProtection/A-18_garbage", "TestAttackProtection/A-19_without_uma_protection"}, "[a client role](choices.md#which-tokens-are-pats), as Keycloak has it"},
+		{"F3", "1.3", "a PAT is unique to owner, resource server and server", holds, []string{"TestAttackProtection/A-22_resource_of_another_owner", "TestAttackProtection/A-20_of_another_realm"}, ""},
+		{"F4", "1.4", "tickets and introspection work while the owner is offline", holds, []string{"TestFederated/F4_without_the_owner"}, ""},
+		{"F5", "1.5", "the endpoints are in discovery", holds, []string{"TestFederated/F5_discovery"}, ""},
+		{"F6", "2", "`permission_endpoint`, `resource_registration_endpoint`, `introspection_endpoint`", holds, []string{"TestFederated/F5_discovery", "TestKeycloakAnswers/discovery.uma2"}, ""},
+		{"F7", "6", "`error`, and RFC 6750 for failing authentication", different, []string{"TestAttackProtection/A-17_no_token", "server/keycloak.TestWords"}, onTheFace},
+		{"F8", "8", "lifetimes of PATs favour the owner", holds, []string{"TestFederated/F8_a_PAT_lasts_as_long_as_the_realm_says"}, ""},
+	}},
+	{"Federated Authorization: resources", []rule{
+		{"F9", "3.1", "`resource_scopes` required; `description`, names in other languages", different, []string{"server/keycloak.TestParseResource"}, shapes},
+		{"F10", "3.1.1", "scope descriptions are not fetched", holds, []string{"TestAttackProtection/A-38_icons_are_not_fetched"}, ""},
+		{"F11", "3.2", "create, read, update, delete, list", holds, []string{"TestFederated/F11_registration"}, "with and without a slash at the end"},
+		{"F12", "3.2", "`_id` in answers, `user_access_policy_uri` optional", holds, []string{"TestFederated/F11_registration"}, "but not in that to an update"},
+		{"F13", "3.2.1", "create: 201, `Location`, `_id`", different, []string{"TestFederated/F11_registration"}, "without `Location`: " + shapes},
+		{"F14", "3.2.2", "read: 200 with the description", holds, []string{"TestFederated/F11_registration", "TestKeycloakAnswers/resource.read"}, ""},
+		{"F15", "3.2.3", "update replaces: 200 with `_id`", different, []string{"TestFederated/F11_registration", "TestKeycloakAnswers/resource.replace"}, "204: " + shapes},
+		{"F16", "3.2.4", "delete: 200 or 204", holds, []string{"TestFederated/F11_registration"}, ""},
+		{"F17", "3.2.5", "list: the ids of this owner's resources", holds, []string{"TestAttackProtection/A-23_lists_show_ones_own", "TestFilters"}, "the resource server itself sees those of all owners"},
+		{"F18", "3.2", "unknown resource: 404", holds, []string{"TestAttackProtection/A-22_resource_of_another_resource_server"}, "[in Keycloak's words](choices.md#what-is-not-there-in-which-words)"},
+		{"F19", "3.2", "other methods: 405", holds, []string{"TestAttackProtection/A-36_other_methods"}, "`unsupported_method_type`, with `Allow`"},
+		{"F20", "3.2", "missing, invalid or repeated members: 400", holds, []string{"TestFederated/F20_a_member_twice", "TestAttackProtection/A-32_wrong_types_resource_set_no_name", "server/wire.TestParseJSONRefuses"}, ""},
+	}},
+	{"Federated Authorization: tickets", []rule{
+		{"F21", "4.1", "an object, or an array of them", holds, []string{"TestFederated/F21_an_object_or_an_array", "TestAttackProtection/A-32_wrong_types_permission_an_empty_array"}, ""},
+		{"F22", "4.1", "resources and scopes that this resource server registered", holds, []string{"TestAttackProtection/A-24_ticket_for_a_foreign_resource", "TestAttackProtection/A-27_scopes_are_compared_byte_by_byte"}, "and [scopes of its type](choices.md#a-type-lends-its-scopes)"},
+		{"F23", "4", "one resource owner; scopes may be none", different, []string{"TestFederated/F23_no_scopes_are_all", "TestKeycloakAnswers/permission.two"}, "[several owners](choices.md#several-owners-in-one-ticket) are taken"},
+		{"F24", "4.2", "201 with one ticket", holds, []string{"TestFederated/F24_ticket"}, ""},
+		{"F25", "4.3", "400 invalid_resource_id, invalid_scope", holds, []string{"TestFederated/F25_unknown_resources_and_scopes", "TestKeycloakAnswers/permission.unknown_scope"}, ""},
+	}},
+	{"Federated Authorization: introspection", []rule{
+		{"F26", "5.1.1", "an active RPT has `permissions` and no `scope`", different, []string{"TestAttackIntrospection/A-102_scope_does_not_leak", "TestFederated/F29_other_hints_show_the_token"}, "[with Keycloak's hint](choices.md#introspection-has-both-spellings-with-keycloaks-hint)"},
+		{"F27", "5.1.1", "`resource_id` and `resource_scopes`", holds, []string{"TestFederated/F27_introspected_permissions", "uma.TestIntrospectedPermissionHasFiveKeys"}, ""},
+		{"F28", "5.1.1", "which of the token's and the permission's times counts", holds, []string{"TestFederated/F27_introspected_permissions", "uma.TestIntrospectionOnTheWire"}, "permissions have none of their own"},
+		{"F29", "5.1", "the hint for an RPT is `access_token`", different, []string{"TestFederated/F29_other_hints_show_the_token"}, "[with Keycloak's hint](choices.md#introspection-has-both-spellings-with-keycloaks-hint)"},
+		{"F30", "5", "other tokens may be introspected too", holds, []string{"TestFederated/F30_other_tokens_have_scope_and_no_permissions"}, ""},
+		{"F31", "5", "a resource server may cache, or verify an RPT itself", holds, []string{"pep.TestIntrospectionCache", "pep.TestGrantedReachesHandler", "pep.TestForgedTokens"}, ""},
+	}},
+}
