@@ -24,7 +24,8 @@ type policy struct {
 	realm    string
 	hash     string
 	sources  map[string]string
-	timeout  time.Duration
+	timeout  time.Duration // of an evaluation, from its turn on
+	turns    chan struct{}
 	now      func() time.Time
 	compiler *ast.Compiler
 	store    storage.Store

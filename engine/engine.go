@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,11 @@ type Engine struct {
 	cfg   Config
 	mu    sync.Mutex // held to replace realms
 	realm atomic.Pointer[map[string]*policy]
+
+	// turns bounds how many evaluations go on at the same time. More than there
+	// are threads would take processors from one another, and their deadlines pass
+	// while they wait.
+	turns chan struct{}
 }
 
 // Config is what an Engine needs.
@@ -36,7 +42,7 @@ func New(cfg Config) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	e.realm.Store(&map[string]*policy{})
 	return e
 }
@@ -53,6 +59,7 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
 	}
+	p.turns = e.turns
 	rev := p.revision(e.cfg.Now())
 	if e.cfg.Keep != nil {
 		if err := e.cfg.Keep(ctx, rev); err != nil {
