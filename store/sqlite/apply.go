@@ -18,10 +18,10 @@ const applyBatch = 500
 // and the rest still be right when something else wrote in between.
 type applier struct {
 	*uma.RealmChange
-	report  uma.RealmReport
-	steps   []func(tx *conn) error
-	changed bool
+	report uma.RealmReport
+	steps  []func(tx *conn) error
 
+	changed  bool
 	finished bool // the last step has run
 
 	realm   uma.Key                // from the first step on
@@ -82,9 +82,9 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	return &a.report, nil
 }
 
-// run runs some of the steps. Once something has changed, the realm bears a mark
-// until the generation is raised, so that a change that is cut short is finished
-// by the next.
+// run runs some of the steps. Once something has changed, and until the generation
+// is raised, the realm bears a mark and is that of no file: a change that is cut
+// short is finished, or taken back, by the next.
 func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
 	for _, step := range steps {
 		if err := step(tx); err != nil {
@@ -92,7 +92,7 @@ func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
 		}
 	}
 	if a.changed && !a.finished {
-		if _, err := tx.exec(`UPDATE realm SET applying = 1 WHERE key = ?`, int64(a.realm)); err != nil {
+		if _, err := tx.exec(`UPDATE realm SET applying = 1, fingerprint = NULL WHERE key = ?`, int64(a.realm)); err != nil {
 			return writing("realm", err)
 		}
 	}
@@ -171,6 +171,9 @@ func (a *applier) plan() {
 		a.step(func(tx *conn) error { return a.applyResource(tx, &a.Resources[i]) })
 	}
 	for _, l := range a.gone.scopes {
+		for _, key := range l.holders {
+			a.step(func(tx *conn) error { return a.takeScope(tx, key, uma.Scope(l.id)) })
+		}
 		a.step(func(tx *conn) error { return a.dropScope(tx, l) })
 	}
 	for _, l := range a.gone.users {

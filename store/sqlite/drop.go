@@ -52,21 +52,36 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 		a.keep(l)
 		return nil
 	}
-	holders, err := list(tx, `SELECT`+resourceColumns+`FROM resource_scope x JOIN resource r ON r.key = x.resource
-		WHERE x.server = ? AND x.scope = ?`, []any{int64(l.server), l.id}, scanResource)
+	late, err := holders(tx, l)
 	if err != nil {
 		return reading("resources", err)
 	}
-	for _, r := range holders {
-		next := *r
-		next.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(s uma.Scope) bool { return string(s) == l.id })
-		if err := updateResource(tx, r, &next, r.Origin == uma.FromFile); err != nil {
+	for _, key := range late {
+		if err := a.takeScope(tx, key, uma.Scope(l.id)); err != nil {
 			return err
 		}
 	}
 	a.removed(l.what)
 	_, err = tx.exec(`DELETE FROM scope WHERE server = ? AND name = ?`, int64(l.server), l.id)
 	return writing("scope", err)
+}
+
+// takeScope takes a scope from a resource, with the requests for it.
+func (a *applier) takeScope(tx *conn, key uma.Key, scope uma.Scope) error {
+	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ?`, int64(key))
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := *r
+	next.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(s uma.Scope) bool { return s == scope })
+	if len(next.Scopes) == len(r.Scopes) {
+		return nil
+	}
+	a.changed = true
+	return updateResource(tx, r, &next, r.Origin == uma.FromFile)
 }
 
 func (a *applier) dropUser(tx *conn, l leftover) error {

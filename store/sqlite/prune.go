@@ -16,9 +16,10 @@ type leftovers struct {
 type leftover struct {
 	what    string // "client photoz-api"
 	key     uma.Key
-	server  uma.Key // of a resource or a scope
-	id      string  // client_id, subject id, resource id, name of the scope
-	blocked bool    // others hang on it
+	server  uma.Key   // of a resource or a scope
+	id      string    // client_id, subject id, resource id, name of the scope
+	blocked bool      // others hang on it
+	holders []uma.Key // resources that have the scope, when it goes all the same
 }
 
 func (l *leftovers) blocked() []string {
@@ -116,9 +117,23 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 		if l.blocked, err = scopeBlocked(c, l); err != nil {
 			return err
 		}
+		if a.Prune {
+			if l.holders, err = holders(c, l); err != nil {
+				return err
+			}
+		}
 		a.gone.scopes = append(a.gone.scopes, l)
 	}
 	return nil
+}
+
+// holders returns the resources that have a scope.
+func holders(c *conn, l leftover) ([]uma.Key, error) {
+	return list(c, `SELECT resource FROM resource_scope WHERE server = ? AND scope = ?`,
+		[]any{int64(l.server), l.id}, func(scan func(dest ...any) error) (uma.Key, error) {
+			var key uma.Key
+			return key, scan((*integer)(&key))
+		})
 }
 
 // leftResources finds the resources that go, and notes those that drifted.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 
 	"example.com/umpire/uma"
@@ -317,5 +318,30 @@ var applyTests = map[string]func(e *env){
 		e.want("generation", e.snapshot("photoz").Realm.Generation, before+1)
 		c.Progress = nil
 		e.unchanged(c)
+	},
+
+	"a_change_that_is_cut_short_is_finished_by_the_next": func(e *env) {
+		for _, many := range []int{494, 1200} { // the first leaves nothing but the generation to the last batch
+			c := e.realmFile("photoz")
+			for i := range many {
+				c.Resources = append(c.Resources, e.fileResource(fmt.Sprintf("Album %d of %d", i, many), "alice", "view"))
+			}
+			ctx, cancel := context.WithCancel(e.t.Context())
+			c.Progress = func(done, total int) {
+				if done < total {
+					cancel()
+				}
+			}
+			generation := e.generation()
+			_, err := e.s.ApplyRealm(ctx, c)
+			e.wantErr("apply", err, context.Canceled)
+			e.want("generation", e.generation(), generation)
+			fingerprint, err := e.s.RealmFingerprint(e.t.Context(), "photoz")
+			e.must(err)
+			e.want("fingerprint", fingerprint, []byte(nil))
+			c.Progress = nil
+			e.raised("the next change", func() { e.apply(c) })
+			e.unchanged(c)
+		}
 	},
 }
