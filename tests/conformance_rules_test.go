@@ -158,7 +158,7 @@ var conformance = []struct {
 	{"Federated Authorization: tickets", []rule{
 		{"F21", "4.1", "an object, or an array of them", holds, []string{"TestFederated/F21_an_object_or_an_array", "TestAttackProtection/A-32_wrong_types_permission_an_empty_array"}, ""},
 		{"F22", "4.1", "resources and scopes that this resource server registered", holds, []string{"TestAttackProtection/A-24_ticket_for_a_foreign_resource", "TestAttackProtection/A-27_scopes_are_compared_byte_by_byte"}, "and [scopes of its type](choices.md#a-type-lends-its-scopes)"},
-		{"F23", "4", "one resource owner; scopes may be none", different, []string{"TestFederated/F23_no_scopes_are_all", "TestKeycloakAnswers/permission.two"}, "[several owners](choices.md#several-owners-in-one-ticket) are taken"},
+		{"F23", "4", "one resource owner; scopes may be none", different, []string{"TestFederated/F23_no_scopes_are_all", "TestFederated/F23_several_owners"}, "[several owners](choices.md#several-owners-in-one-ticket) are taken"},
 		{"F24", "4.2", "201 with one ticket", holds, []string{"TestFederated/F24_ticket"}, ""},
 		{"F25", "4.3", "400 invalid_resource_id, invalid_scope", holds, []string{"TestFederated/F25_unknown_resources_and_scopes", "TestKeycloakAnswers/permission.unknown_scope"}, ""},
 	}},

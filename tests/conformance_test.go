@@ -343,6 +343,12 @@ func TestFederated(t *testing.T) {
 		e.uma(t, bob, "ticket", res.str("ticket")).expectGranted(t, "Public board: view post")
 	})
 
+	t.Run("F23_several_owners", func(t *testing.T) {
+		t.Parallel()
+		ticket := e.ticket(t, perm{Resource: "Public board", Scopes: []string{"view"}}, perm{Resource: e.resourceID(t, "Holiday album"), Scopes: []string{"view"}})
+		e.uma(t, e.as(t, "alice", "photoz-web"), "ticket", ticket).expectGranted(t, "Public board: view", "Holiday album: view")
+	})
+
 	t.Run("F24_ticket", func(t *testing.T) {
 		t.Parallel()
 		res := e.send(t, "POST", permission, pat, []perm{{Resource: "Public board", Scopes: []string{"view"}}, {Resource: "Mixed", Scopes: []string{"read"}}})
