@@ -113,7 +113,7 @@ var conformance = []struct {
 	{"Grant: errors", []rule{
 		{"G58", "3.3.6", "unusable ticket: 400 invalid_grant", different, []string{"TestGrantErrors/ticket_not_decodable", "TestAttackTickets/A-6_all_unusable_tickets_look_alike"}, onTheFace},
 		{"G59", "3.3.6", "a scope of no resource of the ticket: 400 invalid_scope", different, []string{"TestAttackGrant/A-49_scopes_that_the_ticket_is_not_for"}, "[it adds nothing](choices.md#what-the-parameter-scope-does)"},
-		{"G60", "3.3.6", "need_info: 403, a new ticket, what is wanted; for bad claim tokens too", holds, []string{"TestNeedInfo", "TestSeedSubmitRequest"}, "one that cannot be decoded is [400](choices.md#claim-tokens)"},
+		{"G60", "3.3.6", "need_info: 403, a new ticket, what is wanted; for bad claim tokens too", different, []string{"TestNeedInfo", "TestSeedSubmitRequest"}, "but for a claim token that cannot be decoded, or is of an unknown format: [400](choices.md#claim-tokens)"},
 		{"G61", "3.3.6", "request_denied: 403", different, []string{"TestGrantErrors/denied_with_a_ticket_for_any_other"}, onTheFace},
 		{"G62", "3.3.6", "request_submitted: 403, a new ticket, MAY `interval`", different, []string{"TestGrantErrors/denied_with_a_ticket_for_an_owner-managed_resource"}, onTheFace},
 		{"G63", "3.3.6", "the rest as in RFC 6749", holds, []string{"TestTokenEndpointErrors", "TestAttackGrant/A-46_grants_that_are_not_the_clients"}, ""},
