@@ -138,6 +138,7 @@ var shareTests = map[string]func(e *env){
 		e.must(e.s.CreateRequest(e.t.Context(), pending))
 		granted, asked := e.share(a, e.bob, "delete"), e.share(b, e.alice, "view")
 		third := e.share(b, "carol", "view")
+		both := e.share(b, e.bob, "view") // his own
 		denied := e.request(a, "carol", "view")
 		e.must(e.s.CreateRequest(e.t.Context(), denied))
 		e.must(e.s.DecideRequest(e.t.Context(), e.api, denied.ID, false, now))
@@ -146,19 +147,20 @@ var shareTests = map[string]func(e *env){
 			f    uma.RequestFilter
 			want []string
 		}{
-			"all":                 {uma.RequestFilter{}, []string{pending.ID, granted.ID, asked.ID, third.ID}},
+			"all":                 {uma.RequestFilter{}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
 			"resource":            {uma.RequestFilter{Resource: a.ID}, []string{pending.ID, granted.ID}},
-			"scope by name":       {uma.RequestFilter{ScopeID: "view"}, []string{pending.ID, asked.ID, third.ID}},
-			"scope by id":         {uma.RequestFilter{ScopeID: e.scope("view").ID}, []string{pending.ID, asked.ID, third.ID}},
+			"scope by name":       {uma.RequestFilter{ScopeID: "view"}, []string{pending.ID, asked.ID, third.ID, both.ID}},
+			"scope by id":         {uma.RequestFilter{ScopeID: e.scope("view").ID}, []string{pending.ID, asked.ID, third.ID, both.ID}},
 			"unknown scope":       {uma.RequestFilter{ScopeID: "unknown"}, nil},
 			"owner":               {uma.RequestFilter{Owner: e.alice}, []string{pending.ID, granted.ID}},
-			"requester":           {uma.RequestFilter{Requester: e.bob}, []string{pending.ID, granted.ID}},
+			"requester":           {uma.RequestFilter{Requester: e.bob}, []string{pending.ID, granted.ID, both.ID}},
 			"owner and requester": {uma.RequestFilter{Owner: e.bob, Requester: e.alice}, []string{asked.ID}},
 			"party":               {uma.RequestFilter{Party: e.alice}, []string{pending.ID, granted.ID, asked.ID}},
+			"party that is both":  {uma.RequestFilter{Party: e.bob}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
 			"party and owner":     {uma.RequestFilter{Party: e.alice, Owner: e.bob}, []string{asked.ID}},
 			"party and itself":    {uma.RequestFilter{Party: e.alice, Owner: e.alice}, []string{pending.ID, granted.ID}},
 			"party of neither":    {uma.RequestFilter{Party: e.alice, Owner: e.bob, Requester: "carol"}, nil},
-			"granted":             {uma.RequestFilter{Granted: &yes}, []string{granted.ID, asked.ID, third.ID}},
+			"granted":             {uma.RequestFilter{Granted: &yes}, []string{granted.ID, asked.ID, third.ID, both.ID}},
 			"not granted":         {uma.RequestFilter{Granted: &no}, []string{pending.ID}},
 			"many":                {uma.RequestFilter{Party: e.alice, Resource: a.ID, ScopeID: "view", Granted: &no}, []string{pending.ID}},
 		} {
