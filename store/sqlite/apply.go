@@ -70,7 +70,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	a.plan()
 	for done := 0; done < len(a.steps); {
 		batch := a.steps[done:min(done+applyBatch, len(a.steps))]
-		err := s.write(ctx, func(tx *conn) error { return a.run(tx, batch) })
+		err := s.writeAlone(ctx, func(tx *conn) error { return a.run(tx, batch) })
 		if err != nil {
 			return &a.report, err
 		}

@@ -25,6 +25,7 @@ import (
 type conn struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	dirty bool // a row was changed since this was last set to false
 }
 
 func newConn(ctx context.Context, db *sql.DB) (*conn, error) {
@@ -65,7 +66,11 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return r.RowsAffected()
+	n, err := r.RowsAffected()
+	if n > 0 {
+		c.dirty = true
+	}
+	return n, err
 }
 
 // insert runs a statement that adds one row and returns its key. RETURNING would
@@ -75,6 +80,7 @@ func (c *conn) insert(query string, args ...any) (uma.Key, error) {
 	if err != nil {
 		return 0, err
 	}
+	c.dirty = true
 	r, err := s.ExecContext(context.Background(), args...)
 	if err != nil {
 		return 0, err
@@ -83,7 +89,7 @@ func (c *conn) insert(query string, args ...any) (uma.Key, error) {
 	return uma.Key(key), err
 }
 
-// row reads the one row of a query into dest, or returns uma.ErrNotFound.
+// row reads the one row of a query, which must not write, into dest, or returns uma.ErrNotFound.
 func (c *conn) row(query string, args []any, dest ...any) error {
 	s, err := c.prepare(query)
 	if err != nil {

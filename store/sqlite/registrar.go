@@ -11,6 +11,14 @@ import (
 // CreateResource implements uma.Registrar.
 func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func() string) error {
 	return s.write(ctx, func(tx *conn) error {
+		taken, err := tx.exists(`SELECT 1 FROM resource WHERE server = ? AND owner = ? AND name = ?`,
+			int64(r.Server), r.Owner, r.Name)
+		if err != nil {
+			return reading("resource", err)
+		}
+		if taken { // said before anything is written, so that nothing is to be undone
+			return writing("resource", uma.ErrConflict)
+		}
 		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
 			return err
 		}

@@ -39,8 +39,9 @@ func saveRefreshToken(tx *conn, realm uma.Key, t *uma.RefreshToken) error {
 
 // Rotate implements uma.Sessions.
 func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *uma.RefreshToken, rpt *uma.RPT, now time.Time) error {
-	reused := false
+	var reused bool
 	err := s.write(ctx, func(tx *conn) error {
+		reused = false
 		// One statement looks and spends, so that of many one finds it unspent.
 		n, err := tx.exec(`UPDATE refresh_token SET spent = 1
 			WHERE realm = ?1 AND hash = ?2 AND expires > ?3 AND spent = 0 AND EXISTS (

@@ -196,10 +196,20 @@ func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
 }
 
 // write makes f an entry of the writer's batch, and returns when the batch has
-// reached the disk. What f changed is undone when it returns an error.
+// reached the disk. What f changed is undone when it returns an error. It may be
+// called a second time, after all that it changed was undone.
 func (s *Store) write(ctx context.Context, f func(tx *conn) error) error {
+	return s.submit(ctx, &entry{run: f})
+}
+
+// writeAlone is write for an f that must not be called twice.
+func (s *Store) writeAlone(ctx context.Context, f func(tx *conn) error) error {
+	return s.submit(ctx, &entry{run: f, alone: true})
+}
+
+func (s *Store) submit(ctx context.Context, e *entry) error {
 	if s.writer == nil {
 		return errors.New("the store is open for reading only")
 	}
-	return s.writer.submit(ctx, f)
+	return s.writer.submit(ctx, e)
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"example.com/umpire/uma"
 )
 
@@ -32,13 +34,18 @@ type writer struct {
 	observe func(batch int, took time.Duration)
 	now     func() time.Time
 
+	next *entry // taken from the queue for the batch to come
+
 	mu     sync.RWMutex // held for reading while something is queued
 	closed bool
 }
 
 // An entry is one write: it happens whole or not at all.
 type entry struct {
+	// run writes. It may be called a second time, after all that it wrote was
+	// undone, unless it is alone.
 	run    func(tx *conn) error
+	alone  bool // shares its batch with no other
 	result chan error
 	err    error // of run
 }
@@ -88,11 +95,11 @@ func checkDurable(c *conn) error {
 
 // submit queues an entry and waits for its outcome. Once it is queued it waits
 // even if ctx ends: whoever asked must learn whether it happened.
-func (w *writer) submit(ctx context.Context, run func(tx *conn) error) error {
+func (w *writer) submit(ctx context.Context, e *entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e := &entry{run: run, result: make(chan error, 1)}
+	e.result = make(chan error, 1)
 	if err := w.enqueue(e); err != nil {
 		return err
 	}
@@ -126,9 +133,11 @@ func (w *writer) close() error {
 func (w *writer) loop() {
 	defer close(w.done)
 	batch := make([]*entry, 0, maxBatch)
-	for e := range w.queue {
-		batch = append(batch[:0], e)
-		batch = w.take(batch)
+	for {
+		batch = w.take(batch[:0])
+		if len(batch) == 0 {
+			return
+		}
 		start := w.now()
 		err := w.commit(batch)
 		took := w.now().Sub(start)
@@ -145,12 +154,25 @@ func (w *writer) loop() {
 	}
 }
 
-// take adds what else is queued by now.
+// take waits for an entry and adds what else is queued by then. It returns nothing
+// when the queue is closed and empty.
 func (w *writer) take(batch []*entry) []*entry {
-	for len(batch) < maxBatch {
+	first := w.next
+	w.next = nil
+	if first == nil {
+		if first = <-w.queue; first == nil {
+			return nil
+		}
+	}
+	batch = append(batch, first)
+	for len(batch) < maxBatch && !first.alone {
 		select {
-		case e, ok := <-w.queue:
-			if !ok {
+		case e := <-w.queue:
+			if e == nil {
+				return batch
+			}
+			if e.alone {
+				w.next = e
 				return batch
 			}
 			batch = append(batch, e)
@@ -161,14 +183,35 @@ func (w *writer) take(batch []*entry) []*entry {
 	return batch
 }
 
+// errUndo says that an entry failed after it had written.
+var errUndo = errors.New("an entry is to be undone")
+
 // commit runs a batch in one transaction. An error is that of the transaction:
 // then no entry happened.
+//
+// A savepoint costs as much as a third of what is written within it, and most
+// entries succeed or fail before they write. So the batch is tried without, and
+// only if an entry leaves something to be undone is it run again with them.
 func (w *writer) commit(batch []*entry) error {
+	err := w.transaction(batch, w.plainly)
+	if !errors.Is(err, errUndo) {
+		return err
+	}
+	if len(batch) == 1 {
+		return nil // undone with the transaction
+	}
+	return w.transaction(batch, w.withSavepoint)
+}
+
+func (w *writer) transaction(batch []*entry, run func(e *entry) error) error {
+	for _, e := range batch {
+		e.err = nil
+	}
 	if err := w.begin(); err != nil {
 		return err
 	}
 	for _, e := range batch {
-		if err := w.runEntry(e); err != nil {
+		if err := run(e); err != nil {
 			w.rollback()
 			return err
 		}
@@ -197,14 +240,33 @@ func (w *writer) begin() error {
 // this is an error that says nothing new.
 func (w *writer) rollback() { _, _ = w.conn.exec(`ROLLBACK`) }
 
-// runEntry runs an entry within a savepoint, so that one that fails undoes only
-// its own changes. An error is that of the savepoint.
-func (w *writer) runEntry(e *entry) error {
+// plainly runs an entry. The error is errUndo when it failed after it had written.
+func (w *writer) plainly(e *entry) error {
+	w.conn.dirty = false
+	e.err = w.call(e)
+	if e.err == nil {
+		return nil
+	}
+	if err := w.stillOpen(e.err); err != nil {
+		return err
+	}
+	if w.conn.dirty {
+		return errUndo
+	}
+	return nil
+}
+
+// withSavepoint runs an entry so that, when it fails, its own changes are undone.
+// An error is that of the savepoint.
+func (w *writer) withSavepoint(e *entry) error {
 	if _, err := w.conn.exec(`SAVEPOINT entry`); err != nil {
 		return fmt.Errorf("begin an entry: %w", err)
 	}
 	e.err = w.call(e)
 	if e.err != nil {
+		if err := w.stillOpen(e.err); err != nil {
+			return err
+		}
 		if _, err := w.conn.exec(`ROLLBACK TO entry`); err != nil {
 			return fmt.Errorf("undo an entry: %w", err)
 		}
@@ -213,6 +275,19 @@ func (w *writer) runEntry(e *entry) error {
 		return fmt.Errorf("end an entry: %w", err)
 	}
 	return nil
+}
+
+// stillOpen returns an error if the transaction is gone: a full disk and the like
+// have SQLite roll back by itself, and each statement that followed would be one
+// of its own.
+func (w *writer) stillOpen(cause error) error {
+	if _, ok := errors.AsType[*sqlite.Error](cause); !ok {
+		return nil
+	}
+	if _, err := w.conn.exec(`BEGIN`); err != nil {
+		return nil // there is one already
+	}
+	return fmt.Errorf("the transaction was given up: %w", cause)
 }
 
 // call runs the entry's function. A panic is an error like others: the writer

@@ -111,6 +111,56 @@ func TestFailingEntriesLeaveTheirNeighboursAlone(t *testing.T) {
 	}
 }
 
+// A batch is run again only when an entry leaves something to be undone, and an
+// entry that is alone never is.
+func TestEntriesRunAgainOnlyToUndo(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for _, tc := range []struct {
+		name  string
+		fails func(tx *conn) error
+		alone bool
+		want  []int // calls of each entry
+	}{
+		{"clean", func(*conn) error { return boom }, false, []int{1, 1, 1}},
+		{"dirty", func(tx *conn) error { return errors.Join(saving("dirty")(tx), boom) }, false, []int{2, 2, 1}},
+		{"dirty and alone", func(tx *conn) error { return errors.Join(saving("dirty")(tx), boom) }, true, []int{1, 1, 1}},
+		{"nothing found to write", func(tx *conn) error {
+			_, err := tx.exec(`DELETE FROM ticket WHERE realm = 1 AND hash = x'00'`)
+			return errors.Join(err, boom)
+		}, false, []int{1, 1, 1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := openTemp(t, nil)
+			calls := make([]int, 3)
+			counting := func(i int, run func(tx *conn) error) func(tx *conn) error {
+				return func(tx *conn) error { calls[i]++; return run(tx) }
+			}
+			release := hold(t, s)
+			first := queued(t, s, counting(0, saving("first")))
+			e := &entry{run: counting(1, tc.fails), alone: tc.alone, result: make(chan error, 1)}
+			if err := s.writer.enqueue(e); err != nil {
+				t.Fatal(err)
+			}
+			last := queued(t, s, counting(2, saving("last")))
+			release()
+			if err := errors.Join(<-first, <-last); err != nil {
+				t.Error(err)
+			}
+			if err := <-e.result; !errors.Is(err, boom) {
+				t.Errorf("got error %v, want boom", err)
+			}
+			if !slices.Equal(calls, tc.want) {
+				t.Errorf("got %v calls, want %v", calls, tc.want)
+			}
+			if got := tickets(t, s, "first", "dirty", "last"); !slices.Equal(got, []string{"first", "last"}) {
+				t.Errorf("got tickets %v", got)
+			}
+		})
+	}
+}
+
 // An entry that ends the transaction takes its batch with it, and nobody is told
 // otherwise; the next batch is fine.
 func TestBatchFailsAsOne(t *testing.T) {
@@ -119,7 +169,11 @@ func TestBatchFailsAsOne(t *testing.T) {
 	release := hold(t, s)
 	results := []<-chan error{
 		queued(t, s, saving("first")),
-		queued(t, s, func(tx *conn) error { _, err := tx.exec(`ROLLBACK`); return err }),
+		queued(t, s, func(tx *conn) error {
+			_, err := tx.exec(`ROLLBACK`) // as SQLite does by itself when the disk is full
+			_, failure := tx.exec(`INSERT INTO no_such_table VALUES (1)`)
+			return errors.Join(err, failure)
+		}),
 		queued(t, s, saving("last")),
 	}
 	release()

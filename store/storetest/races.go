@@ -178,9 +178,43 @@ var raceTests = map[string]func(e *env){
 		e.want("active and published keys", []int{len(active), len(published)}, []int{rounds, 0})
 	},
 
+	"a_settlement_that_fails_hurts_no_other": func(e *env) {
+		const many = 200
+		name := func(i int) string { return fmt.Sprint("t", i) }
+		for i := range many {
+			e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket(name(i))))
+		}
+		generation := e.snapshot("photoz").Realm.Generation
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range many {
+			wg.Go(func() {
+				st := &uma.Settlement{Realm: e.realm, Now: now, Ticket: uma.Digest(name(i)),
+					Records: []uma.Record{e.record(name(i))}, RestsOn: &uma.Rests{Generation: generation}}
+				if i%3 == 0 {
+					st.RestsOn.Generation-- // fails when its ticket is spent already
+				}
+				<-start
+				err := e.s.Commit(e.t.Context(), st)
+				if i%3 == 0 && !errors.Is(err, uma.ErrMoved) || i%3 != 0 && err != nil {
+					e.t.Errorf("settlement %d: got error %v", i, err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		for i := range many {
+			unspent := e.getTicket(e.realm, name(i), now) != nil
+			_, missing := e.s.Decision(e.t.Context(), name(i))
+			if moved := i%3 == 0; unspent != moved || (missing != nil) != moved {
+				e.t.Errorf("settlement %d: its ticket is unspent: %v; its record: %v", i, unspent, missing)
+			}
+		}
+	},
+
 	"writes_happen_whole_or_not_at_all": func(e *env) {
-		// More writers than most queues hold, half of which fail after they have
-		// written: each must be told what became of its own write.
+		// More writers than most queues hold, half of which fail: each must be told
+		// what became of its own write.
 		const writers = 3000
 		e.create(e.resource("Taken"))
 		results := make([]error, writers)
