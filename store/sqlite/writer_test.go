@@ -170,7 +170,8 @@ func TestBatchFailsAsOne(t *testing.T) {
 	results := []<-chan error{
 		queued(t, s, saving("first")),
 		queued(t, s, func(tx *conn) error {
-			_, err := tx.exec(`ROLLBACK`) // as SQLite does by itself when the disk is full
+			// As SQLite does by itself when the disk is full.
+			_, err := tx.conn.ExecContext(context.Background(), `ROLLBACK`)
 			_, failure := tx.exec(`INSERT INTO no_such_table VALUES (1)`)
 			return errors.Join(err, failure)
 		}),
