@@ -74,6 +74,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
+	n.Log.InfoContext(ctx, "stopping", "err", err)
 	// What is under way finishes first, then what it left to be written.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(n.Grace, 10*time.Second))
 	defer cancel()

@@ -223,3 +223,14 @@ test_rests_on_what_is_left if {
 	decided({"deny": {{"scope": "view"}}}, patch).rests_on == {"t"}
 	decided({"deny": {"frozen"}}, patch).rests_on == set()
 }
+
+# why a scope is denied says nothing to who did not ask for it
+test_reasons_of_denials_in_question if {
+	policy := {"grant": {"*"}, "deny": {{"scope": "delete", "reason": "nobody deletes"}}}
+	view := decided(policy, [{"op": "replace", "path": "/scopes", "value": ["view"]}])
+	view.granted == {"view"}
+	view.reasons == set()
+	delete := decided(policy, [{"op": "replace", "path": "/scopes", "value": ["delete"]}])
+	delete.granted == set()
+	delete.reasons == {"nobody deletes"}
+}

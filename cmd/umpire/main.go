@@ -119,6 +119,9 @@ func checkArguments(cmd *cobra.Command) {
 func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "realm" && cmd.Name() != "serve" {
+			return // the files of a server; elsewhere the flag is the name of a realm
+		}
 		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v := e.getenv(name); v != "" && !f.Changed {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
