@@ -24,8 +24,7 @@ type policy struct {
 	realm    string
 	hash     string
 	sources  map[string]string
-	timeout  time.Duration // of an evaluation, from its turn on
-	turns    chan struct{}
+	timeout  time.Duration
 	now      func() time.Time
 	compiler *ast.Compiler
 	store    storage.Store

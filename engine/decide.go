@@ -72,12 +72,6 @@ type evaluation struct {
 
 // evaluate returns the document that a query asks for.
 func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (ast.Value, error) {
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return nil, errDeadline
-	}
 	limit := p.timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,11 +17,6 @@ type Engine struct {
 	cfg   Config
 	mu    sync.Mutex // held to replace realms
 	realm atomic.Pointer[map[string]*policy]
-
-	// turns bounds how many evaluations go on at the same time. More than there
-	// are threads would take processors from one another, and their deadlines pass
-	// while they wait.
-	turns chan struct{}
 }
 
 // Config is what an Engine needs.
@@ -42,7 +36,7 @@ func New(cfg Config) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	e := &Engine{cfg: cfg}
 	e.realm.Store(&map[string]*policy{})
 	return e
 }
@@ -59,7 +53,6 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
 	}
-	p.turns = e.turns
 	rev := p.revision(e.cfg.Now())
 	if e.cfg.Keep != nil {
 		if err := e.cfg.Keep(ctx, rev); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -31,10 +32,16 @@ type Authority struct {
 	Decided func(realm, outcome string, evaluation time.Duration)
 
 	snapshots atomic.Pointer[snapshots]
+
+	// turns bounds how many evaluations and signatures go on at the same time.
+	// More than there are threads would take processors from one another, and the
+	// deadlines of evaluations pass while they wait.
+	turns chan struct{}
 }
 
 // Validate reports everything that a lacks to serve, so that the program can say
-// so when it starts and not when the first client calls.
+// so when it starts and not when the first client calls. It is to be called
+// before anything else.
 func (a *Authority) Validate() error {
 	parts := []struct {
 		name string
@@ -50,6 +57,7 @@ func (a *Authority) Validate() error {
 		{"NewID", a.NewID != nil},
 		{"Log", a.Log != nil},
 	}
+	a.turns = make(chan struct{}, runtime.GOMAXPROCS(0))
 	var errs []error
 	for _, p := range parts {
 		if !p.ok {
@@ -134,4 +142,15 @@ type AskedPermission struct {
 type TokenAnswer struct {
 	Token       *TokenResponse
 	Permissions []GrantedPermission
+}
+
+// turn waits for a place among those who compute. The function it returns gives
+// the place back.
+func (a *Authority) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case a.turns <- struct{}{}:
+		return func() { <-a.turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -34,7 +34,7 @@ func (x *assessment) decide(ctx context.Context) {
 			ID: x.NewID(), Batch: batch, Input: in, Labels: x.Labels, Timestamp: x.now,
 			Path: strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/"),
 		}
-		x.results[i] = evaluate(ctx, x.policy, ev, x.wanted[i], x.shares)
+		x.results[i] = x.evaluate(ctx, ev, x.wanted[i])
 		x.events[i] = ev
 	}
 	if len(x.wanted) <= atOnce {
@@ -66,15 +66,21 @@ func each(n int, f func(int)) {
 
 // evaluate asks for one permission and fills its event. A panic is the policy's
 // failure like others: it may be in a goroutine that nobody else looks after.
-func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, shares []Share) (res result) {
+func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) (res result) {
 	defer func() {
 		if p := recover(); p != nil {
 			ev.Error = "panic in the policy engine"
 			res = result{wanted: w, failed: fmt.Errorf("panic in the policy engine: %v", p)}
 		}
 	}()
+	done, err := x.turn(ctx)
+	if err != nil {
+		ev.Error = "no time left to evaluate the policy"
+		return result{wanted: w, failed: err}
+	}
+	defer done()
 	res = result{wanted: w}
-	eval, err := policy.Decide(ctx, ev.Input)
+	eval, err := x.policy.Decide(ctx, ev.Input)
 	ev.Eval = eval
 	if err == nil && eval.Failed != "" {
 		res.broken = true
@@ -82,7 +88,7 @@ func evaluate(ctx context.Context, policy Evaluator, ev *Event, w *wanted, share
 	}
 	if err == nil {
 		ev.Output = &eval.Output
-		err = res.accept(&eval.Output, shares)
+		err = res.accept(&eval.Output, x.shares)
 	}
 	if err != nil {
 		ev.Error = err.Error()

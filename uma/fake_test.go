@@ -89,6 +89,9 @@ func newWorld(t *testing.T) *world {
 		Log:     func(_ context.Context, msg string, args ...any) { t.Log(append([]any{msg}, args...)...) },
 		Decided: func(_, outcome string, _ time.Duration) { w.observed = append(w.observed, outcome) },
 	}
+	if err := w.authority.Validate(); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 

@@ -20,7 +20,7 @@ func (a *Authority) ClientCredentials(ctx context.Context, s *Snapshot, c *Calle
 		return nil, err
 	}
 	claims := a.accessClaims(s, id, grantedScope(id, scope), s.Realm.Lifetimes.Access)
-	return a.respond(s, claims, nil)
+	return a.respond(ctx, s, claims, nil)
 }
 
 // service is the client itself, as its service account.
@@ -62,7 +62,7 @@ func (a *Authority) Password(ctx context.Context, s *Snapshot, c *Caller, userna
 		return nil, fmt.Errorf("start session: %w", err)
 	}
 	claims := a.accessClaims(s, id, id.session.Scope, s.Realm.Lifetimes.Access)
-	return a.respond(s, claims, a.refreshClaims(s, id, refresh, handle))
+	return a.respond(ctx, s, claims, a.refreshClaims(s, id, refresh, handle))
 }
 
 // checkPassword returns the user with that name and password. An unknown user
@@ -116,7 +116,12 @@ func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, h
 
 // respond signs an access token, its refresh token if there is one, and an ID
 // token if the scope has openid.
-func (a *Authority) respond(s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
+func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	token, err := a.Issuer.Sign(s, access)
 	if err != nil {
 		return nil, fmt.Errorf("sign access token: %w", err)
@@ -185,7 +190,7 @@ func (a *Authority) Refresh(ctx context.Context, s *Snapshot, c *Caller, token, 
 	case err != nil:
 		return nil, fmt.Errorf("rotate refresh token: %w", err)
 	}
-	return a.respond(s, access, a.refreshClaims(s, r.id, next, handle))
+	return a.respond(ctx, s, access, a.refreshClaims(s, r.id, next, handle))
 }
 
 // renew turns the claims of an access token into those of an RPT that grants

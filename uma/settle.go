@@ -273,7 +273,7 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if err := x.commit(ctx, st); err != nil {
 		return nil, err
 	}
-	res, err := x.respond(x.snap, claims, refresh)
+	res, err := x.respond(context.WithoutCancel(ctx), x.snap, claims, refresh)
 	if err != nil {
 		return nil, err
 	}

@@ -18,19 +18,59 @@ import (
 // connection and returns how many answers were as wanted.
 type script func(c *conn, caller, turn int) error
 
+// A contender is a server and what is asked of it.
+type contender struct {
+	name, addr string
+	script     script
+}
+
 // A figure is the outcome of a measurement.
 type figure struct {
 	perSecond float64
 	p50, p99  time.Duration
+	beside    float64 // of the first contender: the median over the turns
 }
 
-func (f figure) cells() []string {
-	return []string{fmt.Sprintf("%.0f", f.perSecond), f.p50.Round(10 * time.Microsecond).String(), f.p99.Round(10 * time.Microsecond).String()}
+// turns is how often each contender has its turn in a measurement.
+const turns = 6
+
+// interleave measures contenders in turns of equal length.
+func interleave(ctx context.Context, contenders []contender, callers int, each time.Duration) ([]figure, error) {
+	took := make([][]time.Duration, len(contenders))
+	span := make([]time.Duration, len(contenders))
+	beside := make([][]float64, len(contenders))
+	for range turns {
+		var first float64
+		for i, c := range contenders {
+			answers, t, err := load(ctx, c.addr, callers, each/turns, c.script)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			took[i], span[i] = append(took[i], answers...), span[i]+t
+			rate := float64(len(answers)) / t.Seconds()
+			if i == 0 {
+				first = rate
+			}
+			beside[i] = append(beside[i], rate/first)
+		}
+	}
+	figures := make([]figure, len(contenders))
+	for i := range contenders {
+		slices.Sort(took[i])
+		slices.Sort(beside[i])
+		n := len(took[i])
+		figures[i] = figure{
+			perSecond: float64(n) / span[i].Seconds(), p50: took[i][n/2], p99: took[i][n*99/100],
+			beside: (beside[i][turns/2-1] + beside[i][turns/2]) / 2,
+		}
+	}
+	return figures, nil
 }
 
 // load has callers run a script for a while, after a short warm-up that does not
-// count. An answer that is not as wanted ends it.
-func load(ctx context.Context, addr string, callers int, each time.Duration, s script) (figure, error) {
+// count, and returns how long each answer took. An answer that is not as wanted
+// ends it.
+func load(ctx context.Context, addr string, callers int, each time.Duration, s script) ([]time.Duration, time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var counting, stop atomic.Bool
@@ -56,16 +96,12 @@ func load(ctx context.Context, addr string, callers int, each time.Duration, s s
 	stop.Store(true)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return figure{}, err
+		return nil, 0, err
 	}
 	if len(took) == 0 {
-		return figure{}, errors.New("nothing was answered in time")
+		return nil, 0, errors.New("nothing was answered in time")
 	}
-	slices.Sort(took)
-	return figure{
-		perSecond: float64(len(took)) / span.Seconds(),
-		p50:       took[len(took)/2], p99: took[len(took)*99/100],
-	}, nil
+	return took, span, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,7 +59,8 @@ func numbers(list string) []int {
 	return out
 }
 
-// run measures OPA, then Umpire at each size.
+// run starts everything first and then measures in short turns, so that what the
+// machine does beside it is done to all alike.
 func run(ctx context.Context, s setting) error {
 	dir, err := os.MkdirTemp("", "umpire-bench-")
 	if err != nil {
@@ -66,31 +68,82 @@ func run(ctx context.Context, s setting) error {
 	}
 	defer os.RemoveAll(dir)
 	fmt.Printf("%s\n\n", machine())
-
-	base, err := measureOPA(ctx, s, dir)
-	if err != nil {
-		return fmt.Errorf("opa: %w", err)
-	}
 	if err := evaluationAlone(ctx); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
-	first := map[string]float64{}
-	for _, n := range s.sizes {
-		if err := measureUmpire(ctx, s, dir, n, base, first); err != nil {
-			return fmt.Errorf("umpire with %d resources: %w", n, err)
-		}
+	opa, err := startOPA(ctx, s, dir)
+	if err != nil {
+		return fmt.Errorf("opa: %w", err)
 	}
+	defer opa.stop() //nolint:errcheck // its end is not what is measured
+	var servers []*umpire
+	for _, n := range s.sizes {
+		u := &umpire{binary: s.umpire, dir: filepath.Join(dir, fmt.Sprint(n)), n: n}
+		if err := u.fill(ctx); err != nil {
+			return fmt.Errorf("make %d resources: %w", n, err)
+		}
+		servers = append(servers, u)
+	}
+	var notes []string
+	for _, alg := range []string{"RS256", "ES256"} {
+		more, err := measure(ctx, s, opa, servers, alg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", alg, err)
+		}
+		notes = append(notes, more...)
+	}
+	fmt.Printf("opa: %s resident, ready after %s\n", opa.resident(), opa.ready.Round(time.Millisecond))
+	fmt.Println(strings.Join(notes, "\n"))
 	return nil
 }
 
-// table prints rows under a heading, columns in line.
-func table(heading string, columns []string, rows [][]string) {
+// measure has all servers sign with an algorithm and prints what they do.
+func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, alg string) (notes []string, err error) {
+	for _, u := range servers {
+		if err := u.start(ctx, alg); err != nil {
+			return nil, err
+		}
+		defer u.stop() //nolint:errcheck // its end is not what is measured
+	}
+	for _, callers := range s.callers {
+		if alg == "RS256" { // signing has no part in decisions
+			contenders := []contender{{"opa run --server", opa.addr, opa.ask}}
+			for _, u := range servers {
+				contenders = append(contenders, contender{u.name(), u.addr, u.decision()})
+			}
+			if err := report(ctx, s, fmt.Sprintf("decisions, %d callers", callers), callers, contenders); err != nil {
+				return nil, err
+			}
+		}
+		var contenders []contender
+		for _, u := range servers {
+			contenders = append(contenders, contender{u.name(), u.addr, u.roundTrip()})
+		}
+		if err := report(ctx, s, fmt.Sprintf("ticket to RPT (two requests), %s, %d callers", alg, callers), callers, contenders); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range servers {
+		notes = append(notes, fmt.Sprintf("%s, %s: %s resident after the load, ready %s after its second start",
+			u.name(), alg, u.resident(), u.ready.Round(time.Millisecond)))
+	}
+	return notes, nil
+}
+
+// report measures contenders and prints a table of them, each beside the first.
+func report(ctx context.Context, s setting, heading string, callers int, contenders []contender) error {
+	figures, err := interleave(ctx, contenders, callers, s.each)
+	if err != nil {
+		return fmt.Errorf("%s: %w", heading, err)
+	}
 	fmt.Println(heading)
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, strings.Join(columns, "\t")+"\t")
-	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t")+"\t")
+	fmt.Fprintln(w, "\tper second\tp50\tp99\tx "+contenders[0].name+"\t")
+	for i, f := range figures {
+		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f\t\n", contenders[i].name, f.perSecond,
+			f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.beside)
 	}
 	w.Flush()
 	fmt.Println()
+	return nil
 }

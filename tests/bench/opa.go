@@ -46,9 +46,15 @@ func question() *uma.Input {
 	}
 }
 
-// measureOPA measures `opa run --server` with the library and the policy, and
-// decision logs on its console, and returns its decisions a second by callers.
-func measureOPA(ctx context.Context, s setting, dir string) (map[int]float64, error) {
+// An opaServer is `opa run --server` with the library and the policy, and decision
+// logs on its console.
+type opaServer struct {
+	*process
+	addr string
+	body string
+}
+
+func startOPA(ctx context.Context, s setting, dir string) (*opaServer, error) {
 	if s.opa == "" {
 		s.opa = filepath.Join(dir, "opa")
 		if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.opa, "github.com/open-policy-agent/opa").CombinedOutput(); err != nil {
@@ -63,39 +69,26 @@ func measureOPA(ctx context.Context, s setting, dir string) (map[int]float64, er
 	if err := os.WriteFile(teams, []byte(teamNames()), 0o600); err != nil {
 		return nil, err
 	}
+	body, err := json.Marshal(map[string]any{"input": question()})
+	if err != nil {
+		return nil, err
+	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	p, err := launch(ctx, dir, "http://"+addr+"/health", s.opa, "run", "--server", "--addr", addr, "--log-level", "error",
 		"--set", "decision_logs.console=true", library, policyFolder, teams)
-	if err != nil {
-		return nil, err
+	return &opaServer{p, addr, string(body)}, err
+}
+
+// ask is a script: it has the policy decide.
+func (o *opaServer) ask(c *conn, _, _ int) error {
+	answer, err := c.send("POST", "/v1/data/uma/authz/decision", "Content-Type: application/json\r\n", o.body, 200)
+	if err == nil && !strings.Contains(string(answer), `"granted":["view"]`) {
+		err = fmt.Errorf("opa did not grant: %s", answer)
 	}
-	defer p.stop() //nolint:errcheck // its end is not what is measured
-	body, err := json.Marshal(map[string]any{"input": question()})
-	if err != nil {
-		return nil, err
-	}
-	out := map[int]float64{}
-	var rows [][]string
-	for _, callers := range s.callers {
-		f, err := load(ctx, addr, callers, s.each, func(c *conn, _, _ int) error {
-			answer, err := c.send("POST", "/v1/data/uma/authz/decision", "Content-Type: application/json\r\n", string(body), 200)
-			if err == nil && !strings.Contains(string(answer), `"granted":["view"]`) {
-				err = fmt.Errorf("opa did not grant: %s", answer)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		out[callers] = f.perSecond
-		rows = append(rows, append([]string{fmt.Sprint(callers)}, f.cells()...))
-	}
-	table("opa run --server, console decision logs: decisions", []string{"callers", "per second", "p50", "p99"}, rows)
-	fmt.Printf("opa: %s resident, ready after %s\n\n", p.resident(), p.ready.Round(time.Millisecond))
-	return out, nil
+	return err
 }
 
 // regoOnly hides what is no policy.

@@ -56,6 +56,9 @@ func launch(ctx context.Context, dir, url, name string, args ...string) (*proces
 
 // stop ends the server and waits for it.
 func (p *process) stop() error {
+	if p.cmd.ProcessState != nil {
+		return nil
+	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		return err
 	}

@@ -28,98 +28,72 @@ const (
 	umaGrant       = "urn:ietf:params:oauth:grant-type:uma-ticket"
 )
 
-// measureUmpire measures the server with n resources, signing with RS256 and
-// with ES256. The figures at the first size are kept in first, to compare with.
-func measureUmpire(ctx context.Context, s setting, dir string, n int, opa map[int]float64, first map[string]float64) error {
-	var rows [][]string
-	var notes []string
-	for _, alg := range []string{"RS256", "ES256"} {
-		m := &measurement{setting: s, dir: filepath.Join(dir, fmt.Sprintf("%s-%d", alg, n)), alg: alg, opa: opa, first: first}
-		if err := m.prepare(ctx, n); err != nil {
-			return err
-		}
-		if err := m.measure(ctx); err != nil {
-			return err
-		}
-		rows, notes = append(rows, m.rows...), append(notes, m.notes...)
-		if err := os.RemoveAll(m.dir); err != nil {
-			return err
-		}
-	}
-	table(fmt.Sprintf("umpire, %d resources", n),
-		[]string{"what", "callers", "per second", "p50", "p99", "x opa", fmt.Sprintf("x at %d", s.sizes[0])}, rows)
-	fmt.Println(strings.Join(notes, "\n") + "\n")
-	return nil
+// An umpire is a built server with some resources of one resource server.
+type umpire struct {
+	*process
+	binary, dir string
+	n           int
+	ids         []uma.ResourceID
+	addr        string
+	bob, pat    string // access tokens
 }
 
-// A measurement is that of one server on one data folder.
-type measurement struct {
-	setting
-	dir, alg string
-	opa      map[int]float64
-	first    map[string]float64
-	ids      []uma.ResourceID
-	addr     string
-	rows     [][]string
-	notes    []string
-}
+func (u *umpire) name() string { return fmt.Sprintf("umpire, %d resources", u.n) }
+func (u *umpire) data() string { return filepath.Join(u.dir, "data") }
 
-// prepare makes the data folder: the photoz realm, and resources of its resource
-// server.
-func (m *measurement) prepare(ctx context.Context, n int) error {
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
-		return err
-	}
+// realm writes the realm file for a signing algorithm and returns its path.
+func (u *umpire) realm(alg string) (string, error) {
 	text, err := os.ReadFile("tests/testdata/photoz/realm.yaml")
 	if err != nil {
-		return err
+		return "", err
 	}
 	policy, err := filepath.Abs(policyFolder)
 	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(u.dir, "realm.yaml")
+	realm := strings.NewReplacer("./policies", policy, "RS256", alg).Replace(string(text))
+	return path, os.WriteFile(path, []byte(realm), 0o600)
+}
+
+// fill makes the data folder: the photoz realm, and boards, many at the same time
+// so that they share commits.
+func (u *umpire) fill(ctx context.Context) error {
+	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return err
 	}
-	realm := strings.NewReplacer("./policies", policy, "RS256", m.alg).Replace(string(text))
-	if err := os.WriteFile(m.realmFile(), []byte(realm), 0o600); err != nil {
+	realm, err := u.realm("RS256")
+	if err != nil {
 		return err
 	}
-	nd, err := node.Open(ctx, node.Config{Data: m.data(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	nd, err := node.Open(ctx, node.Config{Data: u.data(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		return err
 	}
 	defer nd.Close()
-	if err := nd.Load(ctx, []string{m.realmFile()}, os.Getenv); err != nil {
+	if err := nd.Load(ctx, []string{realm}, os.Getenv); err != nil {
 		return err
 	}
-	return m.fill(ctx, nd, n)
-}
-
-func (m *measurement) realmFile() string { return filepath.Join(m.dir, "realm.yaml") }
-func (m *measurement) data() string      { return filepath.Join(m.dir, "data") }
-
-// fill registers boards, many at the same time so that they share commits.
-func (m *measurement) fill(ctx context.Context, nd *node.Node, n int) error {
 	snap, err := nd.Store.Snapshot(ctx, "photoz", time.Now())
 	if err != nil {
 		return err
 	}
 	rs := snap.Clients["photoz-api"]
-	m.ids = make([]uma.ResourceID, n)
+	u.ids = make([]uma.ResourceID, u.n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var once sync.Once
 	var failed error
 	for range 128 {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				m.ids[i] = uma.ResourceID(uuid.NewString())
-				err := nd.Store.CreateResource(ctx, &uma.Resource{
-					ID: m.ids[i], Server: rs.Key, Owner: rs.UUID, Name: fmt.Sprintf("Board %d", i), Type: "board",
-					URIs: []string{fmt.Sprintf("/boards/%d", i)}, Scopes: []uma.Scope{"view", "post"},
-					Attributes: map[string][]string{"visibility": {"public"}}, Origin: uma.FromAPI,
-				}, uuid.NewString)
-				if err != nil {
+			for i := int(next.Add(1)) - 1; i < u.n; i = int(next.Add(1)) - 1 {
+				u.ids[i] = uma.ResourceID(uuid.NewString())
+				if err := nd.Store.CreateResource(ctx, board(i, u.ids[i], rs), uuid.NewString); err != nil {
 					once.Do(func() { failed = err })
 					return
+				}
+				if done := i + 1; done%100_000 == 0 {
+					fmt.Fprintf(os.Stderr, "%d of %d resources\n", done, u.n)
 				}
 			}
 		})
@@ -128,57 +102,49 @@ func (m *measurement) fill(ctx context.Context, nd *node.Node, n int) error {
 	return failed
 }
 
-// start starts the server on the prepared folder.
-func (m *measurement) start(ctx context.Context) (*process, error) {
-	var err error
-	if m.addr, err = freeAddr(); err != nil {
-		return nil, err
+func board(i int, id uma.ResourceID, rs *uma.Client) *uma.Resource {
+	return &uma.Resource{
+		ID: id, Server: rs.Key, Owner: rs.UUID, Name: fmt.Sprintf("Board %d", i), Type: "board",
+		URIs: []string{fmt.Sprintf("/boards/%d", i)}, Scopes: []uma.Scope{"view", "post"},
+		Attributes: map[string][]string{"visibility": {"public"}}, Origin: uma.FromAPI,
 	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	return launch(ctx, m.dir, "http://"+admin+"/readyz", m.umpire, "serve", "--data", m.data(), "--realm", m.realmFile(),
-		"--listen", m.addr, "--admin-listen", admin, "--log-level", "warn")
 }
 
-func (m *measurement) measure(ctx context.Context) error {
-	p, err := m.start(ctx)
+// start starts the server, twice: the first start makes its keys.
+func (u *umpire) start(ctx context.Context, alg string) error {
+	realm, err := u.realm(alg)
 	if err != nil {
 		return err
 	}
-	if err := p.stop(); err != nil {
-		return err
-	}
-	if p, err = m.start(ctx); err != nil {
-		return err
-	}
-	defer p.stop() //nolint:errcheck // its end is not what is measured
-	bob, err := m.token("grant_type=password&client_id=photoz-web&username=bob&password=bob")
-	if err != nil {
-		return err
-	}
-	pat, err := m.token("grant_type=client_credentials&client_id=photoz-api&client_secret=secret")
-	if err != nil {
-		return err
-	}
-	for _, callers := range m.callers {
-		if m.alg == "RS256" { // signing has no part in decisions
-			if err := m.add(ctx, "decisions", callers, m.opa[callers], m.decision(bob)); err != nil {
+	for range 2 {
+		if u.process != nil {
+			if err := u.stop(); err != nil {
 				return err
 			}
 		}
-		if err := m.add(ctx, "ticket to RPT, "+m.alg, callers, 0, m.roundTrip(bob, pat)); err != nil {
+		if u.addr, err = freeAddr(); err != nil {
+			return err
+		}
+		admin, err := freeAddr()
+		if err != nil {
+			return err
+		}
+		u.process, err = launch(ctx, u.dir, "http://"+admin+"/readyz", u.binary, "serve", "--data", u.data(), "--realm", realm,
+			"--listen", u.addr, "--admin-listen", admin, "--log-level", "warn")
+		if err != nil {
 			return err
 		}
 	}
-	m.notes = append(m.notes, fmt.Sprintf("umpire (%s): %s resident after the load, ready %s after its second start", m.alg, p.resident(), p.ready.Round(time.Millisecond)))
-	return nil
+	if u.bob, err = u.token("grant_type=password&client_id=photoz-web&username=bob&password=bob"); err != nil {
+		return err
+	}
+	u.pat, err = u.token("grant_type=client_credentials&client_id=photoz-api&client_secret=secret")
+	return err
 }
 
 // token obtains an access token.
-func (m *measurement) token(body string) (string, error) {
-	res, err := http.Post("http://"+m.addr+tokenPath, "application/x-www-form-urlencoded", strings.NewReader(body))
+func (u *umpire) token(body string) (string, error) {
+	res, err := http.Post("http://"+u.addr+tokenPath, "application/x-www-form-urlencoded", strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -196,30 +162,11 @@ func (m *measurement) token(body string) (string, error) {
 	return out.Token, nil
 }
 
-// add runs a script and notes the figure, beside OPA's and that at the first size.
-func (m *measurement) add(ctx context.Context, what string, callers int, opa float64, s script) error {
-	f, err := load(ctx, m.addr, callers, m.each, s)
-	if err != nil {
-		return fmt.Errorf("%s, %d callers: %w", what, callers, err)
-	}
-	row := append([]string{what, fmt.Sprint(callers)}, f.cells()...)
-	key := what + fmt.Sprint(callers)
-	if m.first[key] == 0 {
-		m.first[key] = f.perSecond
-	}
-	beside := ""
-	if opa > 0 {
-		beside = fmt.Sprintf("%.2f", f.perSecond/opa)
-	}
-	m.rows = append(m.rows, append(row, beside, fmt.Sprintf("%.2f", f.perSecond/m.first[key])))
-	return nil
-}
-
 // decision asks for a decision about one of the resources.
-func (m *measurement) decision(bob string) script {
-	headers := form + "Authorization: Bearer " + bob + "\r\n"
+func (u *umpire) decision() script {
+	headers := form + "Authorization: Bearer " + u.bob + "\r\n"
 	return func(c *conn, caller, turn int) error {
-		id := m.ids[(caller*7919+turn*104729)%len(m.ids)]
+		id := u.ids[(caller*7919+turn*104729)%len(u.ids)]
 		body := url.Values{
 			"grant_type": {umaGrant}, "audience": {"photoz-api"}, "response_mode": {"decision"}, "permission": {string(id) + "#view"},
 		}.Encode()
@@ -229,11 +176,11 @@ func (m *measurement) decision(bob string) script {
 }
 
 // roundTrip asks for a ticket and trades it for an RPT: two requests.
-func (m *measurement) roundTrip(bob, pat string) script {
-	asServer := "Content-Type: application/json\r\nAuthorization: Bearer " + pat + "\r\n"
-	asBob := form + "Authorization: Bearer " + bob + "\r\n"
+func (u *umpire) roundTrip() script {
+	asServer := "Content-Type: application/json\r\nAuthorization: Bearer " + u.pat + "\r\n"
+	asBob := form + "Authorization: Bearer " + u.bob + "\r\n"
 	return func(c *conn, caller, turn int) error {
-		id := m.ids[(caller*7919+turn*104729)%len(m.ids)]
+		id := u.ids[(caller*7919+turn*104729)%len(u.ids)]
 		raw, err := c.send("POST", permissionPath, asServer, `[{"resource_id":"`+string(id)+`","resource_scopes":["view"]}]`, 201)
 		if err != nil {
 			return err
