@@ -261,7 +261,7 @@ type Tokens interface {
 type TokenState struct {
 	Revoked bool
 	Session *Session // nil for a token without one
-	User    *User    // of the session; nil if it is gone
+	User    *User    // of the session, without password and origin; nil if it is gone
 }
 
 // Standing is what is left of what grants rest on.

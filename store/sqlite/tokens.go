@@ -44,8 +44,8 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 	st.Session, st.User = &uma.Session{ID: session}, &uma.User{}
 	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
-	err = c.row(`SELECT `+state+`, `+userColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
-		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, scanUser(st.User)...)...)
+	err = c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
+		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, scanParty(st.User)...)...)
 	if errors.Is(err, uma.ErrNotFound) { // no session, or none of a user that is there
 		st.User = nil
 		err = c.row(`SELECT `+state+` FROM session s WHERE s.realm = ?1 AND s.id = ?2`, args, fields...)

@@ -15,6 +15,14 @@ func scanUser(u *uma.User) []any {
 		(*texture)(&u.Origin), (*integer)(&u.Version)}
 }
 
+// partyColumns are those of a user that a decision may see.
+const partyColumns = ` u.key, u.id, u.username, u.enabled, u.roles, u.client_roles, u.groups, u.claims, u.version `
+
+func scanParty(u *uma.User) []any {
+	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Enabled, (*names)(&u.Roles), document{&u.ClientRoles},
+		(*names)(&u.Groups), document{&u.Claims}, (*integer)(&u.Version)}
+}
+
 // User implements uma.Users.
 func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, error) {
 	c, err := v.reader(ctx)

@@ -105,7 +105,14 @@ func (e *env) state(jti, session string) (revoked bool, s *uma.Session) {
 		state, err := v.TokenState(e.t.Context(), e.realm, jti, session)
 		e.must(err)
 		revoked, s = state.Revoked, state.Session
-		e.want("with the user of the session", state.User != nil && state.User.ID == state.Session.User, s != nil)
+		if s == nil {
+			e.want("user of a token without a session", state.User == nil, true)
+			return
+		}
+		want, err := v.User(e.t.Context(), e.realm, s.User)
+		e.must(err)
+		want.Password, want.Origin = "", "" // which no decision may see
+		e.want("user of the session", state.User, want)
 	})
 	return revoked, s
 }
