@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -228,5 +229,23 @@ func TestRuleNames(t *testing.T) {
 	})
 	if want := []string{"owner", "albums/friends", "ops/night"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A hint is told once, and two of one name both.
+func TestRequiredClaims(t *testing.T) {
+	t.Parallel()
+	need := func(name string, issuers ...string) Need {
+		return Need{RequiredClaim: RequiredClaim{Name: name, Issuers: issuers}}
+	}
+	x := &assessment{results: []result{
+		{needs: []Need{need("acr"), need("email", "https://a.example")}},
+		{needs: []Need{need("email", "https://b.example"), need("acr")}},
+	}}
+	want := []RequiredClaim{
+		{Name: "acr"}, {Name: "email", Issuers: []string{"https://a.example"}}, {Name: "email", Issuers: []string{"https://b.example"}},
+	}
+	if got := x.requiredClaims(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -94,7 +95,8 @@ func (x *assessment) requiredClaims() []RequiredClaim {
 	var out []RequiredClaim
 	for _, r := range x.results {
 		for _, need := range r.needs {
-			if !slices.ContainsFunc(out, func(c RequiredClaim) bool { return c.Name == need.Name }) {
+			// A claim of one name from one issuer or another is two hints.
+			if !slices.ContainsFunc(out, func(c RequiredClaim) bool { return reflect.DeepEqual(c, need.RequiredClaim) }) {
 				out = append(out, need.RequiredClaim)
 			}
 		}

@@ -29,7 +29,6 @@ type Claims struct {
 	SessionID       string             `json:"sid,omitempty"`
 	ACR             string             `json:"acr,omitempty"`
 	AuthTime        int64              `json:"auth_time,omitempty"`
-	Nonce           string             `json:"nonce,omitempty"`
 	Scope           string             `json:"scope,omitempty"`
 	RealmAccess     *RoleSet           `json:"realm_access,omitempty"`
 	ResourceAccess  map[string]RoleSet `json:"resource_access,omitempty"`

@@ -59,7 +59,7 @@ func TestClaimsOnTheWire(t *testing.T) {
 		{
 			"an RPT", uma.Claims{
 				ID: "j", Issuer: "https://as.example/realms/photoz", Audience: uma.Audience{"photoz-api"}, Subject: "u", Type: "Bearer",
-				AuthorizedParty: "photoz-web", ClientID: "photoz-web", SessionID: "s", ACR: "1", AuthTime: 3, Nonce: "n", Scope: "profile email",
+				AuthorizedParty: "photoz-web", ClientID: "photoz-web", SessionID: "s", ACR: "1", AuthTime: 3, Scope: "profile email",
 				RealmAccess:    &uma.RoleSet{Roles: []string{"user"}},
 				ResourceAccess: map[string]uma.RoleSet{"photoz-api": {Roles: []string{"uma_protection"}}},
 				Groups:         []string{"/friends"}, Username: "bob", AllowedOrigins: []string{"http://localhost:3000"},
@@ -69,7 +69,7 @@ func TestClaimsOnTheWire(t *testing.T) {
 				IssuedAt: 1, Expires: 2, Extra: map[string]any{"email": "is written by the issuer"},
 			},
 			`{"jti":"j","iss":"https://as.example/realms/photoz","aud":"photoz-api","sub":"u","typ":"Bearer","azp":"photoz-web",` +
-				`"client_id":"photoz-web","sid":"s","acr":"1","auth_time":3,"nonce":"n","scope":"profile email",` +
+				`"client_id":"photoz-web","sid":"s","acr":"1","auth_time":3,"scope":"profile email",` +
 				`"realm_access":{"roles":["user"]},"resource_access":{"photoz-api":{"roles":["uma_protection"]}},"groups":["/friends"],` +
 				`"preferred_username":"bob","allowed-origins":["http://localhost:3000"],` +
 				`"authorization":{"permissions":[{"scopes":["ScopeA"],"claims":{"k":["v"]},"rsid":"r","rsname":"Resource A"}]},"iat":1,"exp":2}`,

@@ -66,14 +66,6 @@ func (p uriPattern) match(head string, segments []string) bool {
 	return len(segments) > n && strings.HasSuffix(segments[len(segments)-1], p.tail[1:])
 }
 
-// MatchURI reports whether pattern, a registered URI, matches path, which must come
-// from NormalizeURI. The pattern is taken literally and with case: one that is
-// itself not in normal form matches nothing, but for a trailing slash.
-func MatchURI(pattern, path string) bool {
-	head, segments := splitURI(path)
-	return parsePattern(pattern).match(head, segments)
-}
-
 // URIKey returns the key under which a registered URI is stored for matching, and
 // the shape of a template, which is empty for what is no template.
 //
