@@ -62,12 +62,8 @@ func (r *reader) realm(root value) *uma.RealmSpec {
 	return spec
 }
 
-func (v value) profile() string {
-	p := oneOf("keycloak", "uma2")(v)
-	if p == "uma2" {
-		v.wrong("uma2 is served by a later version")
-	}
-	return p
+func (v value) profile() uma.Profile {
+	return uma.Profile(oneOf(string(uma.ProfileKeycloak), string(uma.ProfileUMA2))(v))
 }
 
 func (v value) tokens(r *uma.Realm) {

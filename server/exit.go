@@ -11,14 +11,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/wire"
 )
 
 // open begins an exchange and says where the request comes from. The words are
 // Keycloak's: a realm of another profile will have others on these same paths.
-func (s *server) open(c echo.Context, readers wire.Readers) (*wire.Exchange, error) {
-	x, err := wire.NewExchange(c, keycloak.Words, readers)
+func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Readers) (*wire.Exchange, error) {
+	x, err := wire.NewExchange(c, dialect, readers)
 	r := c.Request()
 	x.Caller.IP = wire.ClientIP(r.RemoteAddr, r.Header["X-Forwarded-For"], s.TrustedProxies)
 	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"))

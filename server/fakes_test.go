@@ -106,6 +106,10 @@ func (fakeTokens) Verify(s *uma.Snapshot, _, raw string) (*uma.Claims, error) {
 	}, nil
 }
 
+func (fakeTokens) VerifyTicket(*uma.Snapshot, string, string) (*uma.Claims, error) {
+	return nil, errors.New("not a ticket")
+}
+
 func (fakeTokens) VerifyRefresh(*uma.Snapshot, string, string) (*uma.Claims, error) {
 	return nil, errors.New("not a refresh token")
 }

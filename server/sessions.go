@@ -3,7 +3,9 @@ package server
 import (
 	"net/http"
 
+	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
 )
 
 // introspect serves token introspection (RFC 7662). The client authenticates
@@ -17,7 +19,49 @@ func (s *server) introspect(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, answer)
+	shown, err := keycloak.ShowIntrospection(answer, form.Get("token_type_hint"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, shown)
+}
+
+// strictIntrospect serves it as FedAuthz §5 has it: a PAT will do for credentials.
+func (s *server) strictIntrospect(show func(*uma.Introspection) any) wire.Handler {
+	return func(x *wire.Exchange) error {
+		form, err := x.Form()
+		if err != nil {
+			return err
+		}
+		return s.introspectFor(x, form, show)
+	}
+}
+
+// introspectQuery serves it with the token in the query, for clients that send it
+// there. No log of this server has a query.
+func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler {
+	return func(x *wire.Exchange) error {
+		query, err := x.Query()
+		if err != nil {
+			return err
+		}
+		return s.introspectFor(x, query, show)
+	}
+}
+
+func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*uma.Introspection) any) error {
+	introspect := s.authority.IntrospectForPAT
+	if !x.Caller.HasBearer {
+		if err := x.Credentials(form); err != nil {
+			return err
+		}
+		introspect = s.authority.Introspect
+	}
+	answer, err := introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, show(answer))
 }
 
 // revoke serves token revocation (RFC 7009). The hint is not needed.

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
@@ -13,6 +15,29 @@ const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
 // token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
 // Keycloak's parameters) and those of RFC 6749 that need no browser.
 func (s *server) token(x *wire.Exchange) error {
+	return s.grant(x, s.umaGrant)
+}
+
+// strictToken serves it as UMA 2.0 has it.
+func (s *server) strictToken(x *wire.Exchange) error {
+	return s.grant(x, s.strictGrant)
+}
+
+// jwtTicketToken does so for clients whose tickets are JWTs.
+func (s *server) jwtTicketToken(x *wire.Exchange) error {
+	err := s.grant(x, s.strictGrant)
+	if e, ok := errors.AsType[*uma.Error](err); ok && e.Ticket != "" {
+		jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket)
+		if failed != nil {
+			return failed
+		}
+		e.Ticket = jwt
+	}
+	return err
+}
+
+// grant reads a token request and answers it. The UMA grant is the face's.
+func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form) error) error {
 	if err := x.RefuseForeign(s.authority.PublicURL); err != nil {
 		return err
 	}
@@ -25,7 +50,7 @@ func (s *server) token(x *wire.Exchange) error {
 	}
 	grant := form.Get("grant_type")
 	if grant == umaTicket {
-		return s.umaGrant(x, form)
+		return umaGrant(x, form)
 	}
 	if len(form.All("permission")) > 1 {
 		return refuse("duplicated parameter: permission")
@@ -72,6 +97,26 @@ func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
 	return x.JSON(http.StatusOK, answer.Token)
+}
+
+// strictGrant is umaGrant with the answers of UMA 2.0.
+func (s *server) strictGrant(x *wire.Exchange, form wire.Form) error {
+	req, err := parseTokenRequest(form)
+	if err != nil {
+		return err
+	}
+	req.Strict = true
+	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
+	if err != nil {
+		return err
+	}
+	switch req.Mode {
+	case uma.ModeDecision:
+		return x.JSON(http.StatusOK, map[string]bool{"result": true})
+	case uma.ModePermissions:
+		return x.JSON(http.StatusOK, answer.Permissions)
+	}
+	return x.JSON(http.StatusOK, uma2.ShowToken(answer.Token))
 }
 
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what

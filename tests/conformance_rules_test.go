@@ -164,8 +164,8 @@ var conformance = []struct {
 	}},
 	{"Federated Authorization: introspection", []rule{
 		{"F26", "5.1.1", "an active RPT has `permissions` and no `scope`", different, []string{"TestAttackIntrospection/A-102_scope_does_not_leak", "TestFederated/F29_other_hints_show_the_token"}, "[with Keycloak's hint](choices.md#introspection-has-both-spellings-with-keycloaks-hint)"},
-		{"F27", "5.1.1", "`resource_id` and `resource_scopes`", holds, []string{"TestFederated/F27_introspected_permissions", "uma.TestIntrospectedPermissionHasFiveKeys"}, ""},
-		{"F28", "5.1.1", "which of the token's and the permission's times counts", holds, []string{"TestFederated/F27_introspected_permissions", "uma.TestIntrospectionOnTheWire"}, "permissions have none of their own"},
+		{"F27", "5.1.1", "`resource_id` and `resource_scopes`", holds, []string{"TestFederated/F27_introspected_permissions", "server/keycloak.TestIntrospectedPermissionHasFiveKeys"}, ""},
+		{"F28", "5.1.1", "which of the token's and the permission's times counts", holds, []string{"TestFederated/F27_introspected_permissions", "server/keycloak.TestIntrospectionOnTheWire"}, "permissions have none of their own"},
 		{"F29", "5.1", "the hint for an RPT is `access_token`", different, []string{"TestFederated/F29_other_hints_show_the_token"}, "[with Keycloak's hint](choices.md#introspection-has-both-spellings-with-keycloaks-hint)"},
 		{"F30", "5", "other tokens may be introspected too", holds, []string{"TestFederated/F30_other_tokens_have_scope_and_no_permissions"}, ""},
 		{"F31", "5", "a resource server may cache, or verify an RPT itself", holds, []string{"pep.TestIntrospectionCache", "pep.TestGrantedReachesHandler", "pep.TestForgedTokens"}, ""},

@@ -200,7 +200,7 @@ func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
 
 // SignRefresh implements uma.Issuer.
 func (k *Keys) SignRefresh(s *uma.Snapshot, c *uma.Claims) (string, error) {
-	if c.Type != uma.TypeRefresh {
+	if c.Type != uma.TypeRefresh && c.Type != uma.TypeTicket {
 		return "", fmt.Errorf("sign a refresh token: typ %q", c.Type)
 	}
 	key, err := k.refreshKey(s)

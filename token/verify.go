@@ -67,6 +67,16 @@ func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) 
 
 // VerifyRefresh implements uma.Verifier.
 func (k *Keys) VerifyRefresh(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+	return k.verifyOwn(s, issuer, raw, uma.TypeRefresh)
+}
+
+// VerifyTicket implements uma.Verifier.
+func (k *Keys) VerifyTicket(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+	return k.verifyOwn(s, issuer, raw, uma.TypeTicket)
+}
+
+// verifyOwn reads what only this server reads.
+func (k *Keys) verifyOwn(s *uma.Snapshot, issuer, raw, typ string) (*uma.Claims, error) {
 	head, signed, sig, err := split(raw)
 	if err != nil {
 		return nil, err
@@ -82,7 +92,7 @@ func (k *Keys) VerifyRefresh(s *uma.Snapshot, issuer, raw string) (*uma.Claims, 
 	if err != nil {
 		return nil, err
 	}
-	if issuer == "" || c.Issuer != issuer || c.Type != uma.TypeRefresh {
+	if issuer == "" || c.Issuer != issuer || c.Type != typ {
 		return nil, errInvalid
 	}
 	return c, nil

@@ -129,6 +129,12 @@ type TokenRequest struct {
 	WithoutNames     bool // response_include_resource_name=false
 	Limit            int  // response_permissions_limit; 0 for none
 	Mode             string
+
+	// Strict takes the request as UMA 2.0 has it, beyond Keycloak: a refusal that
+	// was submitted carries a ticket to ask again with, a claim token that is no
+	// good asks for a better one, an RPT that cannot be upgraded is as none, and
+	// one that was upgraded is good no more.
+	Strict bool
 }
 
 // An AskedPermission is one `permission` parameter: `RESOURCE#scope,scope`.

@@ -1,6 +1,9 @@
 package uma
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // What a store answers besides its own trouble.
 var (
@@ -82,8 +85,9 @@ type RequiredClaim struct {
 // the log has the rest.
 type Error struct {
 	Reason         Reason
-	Description    string // for the developer of the client; empty where the face has words of its own
-	Ticket         string // the next one, with NeedInfo
+	Description    string        // for the developer of the client; empty where the face has words of its own
+	Ticket         string        // the next one, with NeedInfo, and with Submitted of a strict request
+	Interval       time.Duration // to wait before it is presented, with Submitted
 	RequiredClaims []RequiredClaim
 
 	// Err is the cause. It goes to the log and never to the client.

@@ -241,6 +241,10 @@ func (v fakeVerifier) VerifyRefresh(_ *Snapshot, _, raw string) (*Claims, error)
 	return nil, errors.New("does not verify")
 }
 
+func (v fakeVerifier) VerifyTicket(s *Snapshot, issuer, raw string) (*Claims, error) {
+	return v.Verify(s, issuer, raw)
+}
+
 type fakeIssuer struct {
 	Issuer
 	w *world

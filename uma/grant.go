@@ -179,7 +179,11 @@ func (x *assessment) whichServer(ctx context.Context, view View) error {
 // presentTicket finds the ticket and its resource server. The ticket stays
 // unspent until the request is settled.
 func (x *assessment) presentTicket(ctx context.Context, view View) error {
-	t, err := view.Ticket(ctx, x.snap.Realm.Key, Digest(x.req.Ticket), x.now)
+	hash, err := x.ticketHash(x.snap, x.req.Ticket)
+	if err != nil {
+		return Refuse(UnusableTicket, "", err)
+	}
+	t, err := view.Ticket(ctx, x.snap.Realm.Key, hash, x.now)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Refuse(UnusableTicket, "", err)

@@ -91,7 +91,7 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 		return nil, err
 	}
 	if claims.Authorization != nil {
-		left, err := a.standing(ctx, view, s, claims)
+		left, err := a.standing(ctx, view, s, claims, "")
 		if err != nil {
 			return nil, err
 		}

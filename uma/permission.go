@@ -25,6 +25,10 @@ type Resource struct {
 	Attributes   map[string][]string
 	Origin       Origin
 
+	// Texts are the descriptions and translations that were registered:
+	// `description`, `description#fr`, `name#fr` (FedAuthz §3.1).
+	Texts map[string]string
+
 	// Version is raised by every change of the row, and of nothing else.
 	Version int64
 }
@@ -57,6 +61,7 @@ type Ticket struct {
 	Permissions []Permission
 	Claims      map[string][]string // pushed by the resource server's service account
 	Round       int                 // 1 for the first presentation
+	Interval    time.Duration       // to wait before it is presented again, after request_submitted; 0 otherwise
 	Issued      time.Time
 	Expires     time.Time
 }
@@ -87,20 +92,35 @@ type Request struct {
 	ResourceName string
 }
 
-// A Share is what an owner granted, as far as a decision is concerned.
+// The kinds of shares.
+const (
+	ByRequest = "request" // a granted Request
+	ByPolicy  = "policy"  // a user-managed policy (keycloak.md §3.4)
+)
+
+// A Share is what an owner granted of a resource, and to whom. A granted Request
+// is one too, for one user and one scope.
 type Share struct {
-	Key      Key
-	ID       string
-	Kind     string // "request", or "policy" for a user-managed policy
-	Name     string
-	Resource Key
-	Scopes   []Scope
-	Users    []string
-	Roles    []string
-	Groups   []string
-	Clients  []string
-	Strategy string // UNANIMOUS, AFFIRMATIVE or CONSENSUS
-	Version  int64
+	Key         Key
+	ID          string // a UUID
+	Kind        string
+	Name        string // of a policy: unique among those of its owner at the resource server
+	Description string
+	Server      Key
+	Resource    Key
+	ResourceID  ResourceID
+	Owner       string
+	Scopes      []Scope  // empty: the resource as a whole, when it has none
+	Users       []string // subject ids
+	Roles       []string // realm roles by name, client roles as client/role
+	Groups      []string // paths
+	Clients     []string // client_ids
+	Strategy    string   // UNANIMOUS, AFFIRMATIVE or CONSENSUS
+	Version     int64
+
+	// Audience is the version at which it last changed whom the share is for,
+	// other than by adding to it: what was granted on an older one stands no more.
+	Audience int64
 }
 
 // A Party is who a share may be for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Protection is a caller of the protection API, as its PAT says (FedAuthz
@@ -19,10 +20,20 @@ type Protection struct {
 // service account.
 func (p *Protection) isServer() bool { return p.id.subject == p.server.UUID }
 
+// A PATRule says which tokens of a resource server's client a face takes for
+// PATs.
+type PATRule byte
+
+// The rules.
+const (
+	AnyToken  PATRule = iota // its service account's or any user's
+	WithRole                 // one that holds the client role uma_protection
+	WithScope                // one with the scope uma_protection (FedAuthz §1.3)
+)
+
 // PAT returns whom a protection API access token speaks for: a token issued to a
-// resource server's client, its service account's or a user's. With withRole the
-// token must hold the client role uma_protection. An RPT is none.
-func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, withRole bool) (*Protection, error) {
+// resource server's client, its service account's or a user's. An RPT is none.
+func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRule) (*Protection, error) {
 	if !c.HasBearer {
 		return nil, Refuse(NoPAT, "", nil)
 	}
@@ -40,11 +51,14 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, withRole bo
 	}
 	c.Client = id.client
 	switch {
+	case id.restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
+		return nil, Refuse(NoProtectionScope, "", nil)
 	case id.restricted():
 		return nil, Refuse(NoPAT, "", fmt.Errorf("%w: made for somebody else", errInactive))
 	case !id.client.ResourceServer:
 		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as a resource server.", nil)
-	case withRole && !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection):
+	case rule == WithRole && !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection),
+		rule == WithScope && !slices.Contains(strings.Fields(id.claims.Scope), protection):
 		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
 	}
 	return &Protection{snap: s, server: id.client, id: id}, nil

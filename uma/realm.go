@@ -18,13 +18,22 @@ const (
 	FromAPI  Origin = "api"
 )
 
+// A Profile is what the realm's own endpoints speak: their shapes and words.
+type Profile string
+
+// The profiles.
+const (
+	ProfileKeycloak Profile = "keycloak"
+	ProfileUMA2     Profile = "uma2" // the Kantara specifications, strictly
+)
+
 // A Realm is a tenant: its clients, users, keys, resources and policy. Nothing
 // crosses realms.
 type Realm struct {
 	Key         Key
 	Name        string
 	Enabled     bool
-	Profile     string // "keycloak" or "uma2": shapes and words of the realm's own endpoints
+	Profile     Profile
 	Lifetimes   Lifetimes
 	SigningAlg  string // RS256, ES256 or EdDSA
 	Policy      PolicySettings

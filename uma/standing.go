@@ -2,15 +2,15 @@ package uma
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 )
 
 // standing returns what is left of the permissions of an RPT: a withdrawal
-// writes one row, and shows here wherever the token is seen again.
-func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims *Claims) ([]Grant, error) {
+// writes one row, and shows here wherever the token is seen again. With an owner
+// it returns those for what that owns.
+func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims *Claims, owner string) ([]Grant, error) {
 	rpt, err := view.RPT(ctx, s.Realm.Key, claims.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -27,6 +27,9 @@ func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims
 	}
 	var left []Grant
 	for _, g := range rpt.Permissions {
+		if r := now.Resources[g.Resource]; owner != "" && (r == nil || r.Owner != owner) {
+			continue
+		}
 		if g, ok := now.left(g); ok {
 			left = append(left, g)
 		}
@@ -137,54 +140,10 @@ func granted(grants []Grant) []GrantedPermission {
 
 // An Introspection is what a resource server learns of a token (RFC 7662 §2.2).
 type Introspection struct {
-	Active bool
-
-	claims      *Claims
-	username    string
-	permissions []IntrospectedPermission
-	rptOnly     bool // asked for with the hint requesting_party_token
-}
-
-// An IntrospectedPermission has both the names of FedAuthz §5.1.1 and
-// Keycloak's, and no others: clients assert the set of keys.
-type IntrospectedPermission struct {
-	ResourceID     ResourceID `json:"resource_id"` // empty for scopes without a resource
-	ResourceName   string     `json:"rsname"`
-	ResourceScopes []Scope    `json:"resource_scopes"`
-	Scopes         []Scope    `json:"scopes"`
-	ID             ResourceID `json:"rsid"`
-}
-
-// MarshalJSON implements json.Marshaler.
-func (i *Introspection) MarshalJSON() ([]byte, error) {
-	if !i.Active {
-		return []byte(`{"active":false}`), nil
-	}
-	var out map[string]any
-	if i.rptOnly {
-		c := i.claims
-		out = map[string]any{"exp": c.Expires, "iat": c.IssuedAt, "jti": c.ID, "aud": c.Audience, "typ": c.Type, "acr": c.ACR}
-	} else {
-		raw, err := json.Marshal(i.claims)
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(raw, &out); err != nil {
-			return nil, err
-		}
-		for name, v := range i.claims.Extra {
-			if _, reserved := out[name]; !reserved {
-				out[name] = v
-			}
-		}
-		out["username"], out["token_type"], out["client_id"] = i.username, i.claims.Type, i.claims.AuthorizedParty
-		delete(out, "handle")
-	}
-	out["active"] = true
-	if i.permissions != nil {
-		out["permissions"] = i.permissions
-	}
-	return json.Marshal(out)
+	Active      bool
+	Claims      *Claims // the permissions of an RPT are those that are left
+	Username    string
+	Permissions []Grant // of an RPT, what is left of them; nil for any other token
 }
 
 // The token type hints of the introspection endpoint (RFC 7662 §2.1; the last
@@ -195,9 +154,29 @@ var introspectionHints = []string{"", "access_token", "refresh_token", "requesti
 // or `azp`. Of any other token, and of one that is no good, it says only that.
 func (a *Authority) Introspect(ctx context.Context, s *Snapshot, c *Caller, token, hint string) (*Introspection, error) {
 	client, err := a.confidential(s, c)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	return a.introspect(ctx, s, client, "", token, hint)
+}
+
+// IntrospectForPAT is Introspect for who shows a PAT instead of credentials
+// (FedAuthz §5). The PAT of a user sees only permissions for what that user owns.
+func (a *Authority) IntrospectForPAT(ctx context.Context, s *Snapshot, c *Caller, token, hint string) (*Introspection, error) {
+	p, err := a.PAT(ctx, s, c, WithScope)
+	if err != nil {
+		return nil, err
+	}
+	if p.isServer() {
+		return a.introspect(ctx, s, p.server, "", token, hint)
+	}
+	return a.introspect(ctx, s, p.server, p.id.subject, token, hint)
+}
+
+// introspect tells a client about a token; with an owner, only of permissions for
+// what that owns.
+func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client, owner, token, hint string) (*Introspection, error) {
+	switch {
 	case !slices.Contains(introspectionHints, hint):
 		return nil, Refuse(InvalidRequest, "Unsupported token type.", nil)
 	case token == "":
@@ -233,11 +212,11 @@ func (a *Authority) Introspect(ctx context.Context, s *Snapshot, c *Caller, toke
 			return nil, fmt.Errorf("read refresh token: %w", err)
 		}
 	}
-	out := &Introspection{Active: true, claims: claims, username: id.username(), rptOnly: hint == "requesting_party_token"}
+	out := &Introspection{Active: true, Claims: claims, Username: id.username()}
 	if claims.Authorization == nil {
 		return out, nil
 	}
-	left, err := a.standing(ctx, view, s, claims)
+	left, err := a.standing(ctx, view, s, claims, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -246,18 +225,6 @@ func (a *Authority) Introspect(ctx context.Context, s *Snapshot, c *Caller, toke
 	}
 	shown := *claims
 	shown.Authorization = &Authorization{Permissions: granted(left)}
-	out.claims = &shown
-	for _, g := range left {
-		scopes := slices.Clip(g.Scopes)
-		if scopes == nil {
-			scopes = []Scope{}
-		}
-		out.permissions = append(out.permissions, IntrospectedPermission{
-			ResourceID: g.Resource, ResourceName: g.Name, ResourceScopes: scopes, Scopes: scopes, ID: g.Resource,
-		})
-	}
-	if !out.rptOnly {
-		out.permissions = nil
-	}
+	out.Claims, out.Permissions = &shown, left
 	return out, nil
 }

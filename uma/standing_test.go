@@ -2,7 +2,6 @@ package uma
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -118,64 +117,6 @@ func TestGrantedOnTheWire(t *testing.T) {
 	}
 }
 
-func TestIntrospectionOnTheWire(t *testing.T) {
-	t.Parallel()
-	claims := &Claims{
-		ID: "j", Issuer: "https://as.example/realms/photoz", Audience: Audience{"photoz-api"}, Subject: "u-bob", Type: TypeBearer,
-		AuthorizedParty: "photoz-web", ClientID: "photoz-web", SessionID: "s", ACR: "1", Scope: "profile email",
-		Username: "bob", IssuedAt: 1_700_000_000, Expires: 1_700_000_300,
-		Authorization: &Authorization{Permissions: []GrantedPermission{{ID: "r", Name: "Album", Scopes: scopesOf("view")}}},
-		Extra:         map[string]any{"email": "bob@example.com", "sub": "somebody else", "active": false},
-	}
-	refresh := &Claims{
-		ID: "j", Issuer: "i", Audience: Audience{"i"}, Subject: "u-bob", Type: TypeRefresh, AuthorizedParty: "photoz-web",
-		Handle: "the-secret-handle", IssuedAt: 1, Expires: 2,
-	}
-	tests := []struct {
-		name string
-		in   Introspection
-		want string
-	}{
-		{"inactive says nothing else", Introspection{claims: claims, username: "bob", permissions: []IntrospectedPermission{{}}}, `{"active":false}`},
-		{
-			"an RPT, asked for as one", Introspection{
-				Active: true, claims: claims, username: "bob", rptOnly: true,
-				permissions: []IntrospectedPermission{
-					{ResourceID: "r", ResourceName: "Album", ResourceScopes: scopesOf("view"), Scopes: scopesOf("view"), ID: "r"},
-					{ResourceID: "b", ResourceName: "Bare", ResourceScopes: []Scope{}, Scopes: []Scope{}, ID: "b"},
-				},
-			},
-			`{"active":true,"acr":"1","aud":"photoz-api","exp":1700000300,"iat":1700000000,"jti":"j","typ":"Bearer","permissions":[` +
-				`{"resource_id":"r","rsname":"Album","resource_scopes":["view"],"scopes":["view"],"rsid":"r"},` +
-				`{"resource_id":"b","rsname":"Bare","resource_scopes":[],"scopes":[],"rsid":"b"}]}`,
-		},
-		{
-			"an access token", Introspection{Active: true, claims: claims, username: "bob"},
-			`{"active":true,"acr":"1","aud":"photoz-api","authorization":{"permissions":[{"scopes":["view"],"rsid":"r","rsname":"Album"}]},` +
-				`"azp":"photoz-web","client_id":"photoz-web","email":"bob@example.com","exp":1700000300,"iat":1700000000,` +
-				`"iss":"https://as.example/realms/photoz","jti":"j","preferred_username":"bob","scope":"profile email","sid":"s",` +
-				`"sub":"u-bob","token_type":"Bearer","typ":"Bearer","username":"bob"}`,
-		},
-		{
-			"a refresh token keeps its handle to itself", Introspection{Active: true, claims: refresh, username: "bob"},
-			`{"active":true,"aud":"i","azp":"photoz-web","client_id":"photoz-web","exp":2,"iat":1,"iss":"i","jti":"j","sub":"u-bob",` +
-				`"token_type":"Refresh","typ":"Refresh","username":"bob"}`,
-		},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			raw, err := json.Marshal(&tc.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := canonical(t, raw), canonical(t, []byte(tc.want)); got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
-		})
-	}
-}
-
 // canonical is JSON with its members in order.
 func canonical(t *testing.T, raw []byte) string {
 	t.Helper()
@@ -188,23 +129,4 @@ func canonical(t *testing.T, raw []byte) string {
 		t.Fatal(err)
 	}
 	return string(out)
-}
-
-// Clients assert the set of keys: exactly these five.
-func TestIntrospectedPermissionHasFiveKeys(t *testing.T) {
-	t.Parallel()
-	raw, err := json.Marshal(IntrospectedPermission{
-		ResourceID: "r", ResourceName: "Album", ResourceScopes: scopesOf("view"), Scopes: scopesOf("view"), ID: "r",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]any
-	if err := json.Unmarshal(raw, &members); err != nil {
-		t.Fatal(err)
-	}
-	got := slices.Sorted(maps.Keys(members))
-	if want := []string{"resource_id", "resource_scopes", "rsid", "rsname", "scopes"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
 }

@@ -33,6 +33,7 @@ type View interface {
 	Users
 	Resources
 	Shares
+	Accounts
 	Tokens
 }
 
@@ -123,6 +124,14 @@ type Users interface {
 
 	// UserByName is the same by username, without case.
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
+
+	// UserByEmail returns the only user with that claim `email`, without case, or
+	// ErrNotFound.
+	UserByEmail(ctx context.Context, realm Key, email string) (*User, error)
+
+	// UsersByID returns the users with these ids, without passwords; ids of no
+	// user are left out.
+	UsersByID(ctx context.Context, realm Key, ids []string) (map[string]*User, error)
 
 	// Usernames returns the names of the users with these ids; ids of no user
 	// are left out.
@@ -221,6 +230,56 @@ type Shares interface {
 
 	// CountRequests counts what FindRequests would return without a page.
 	CountRequests(ctx context.Context, server Key, f RequestFilter) (int, error)
+
+	// Share returns a user-managed policy by its id, or ErrNotFound.
+	Share(ctx context.Context, server Key, id string) (*Share, error)
+
+	// FindShares returns a page of the user-managed policies of an owner, by name.
+	// max < 0 is no limit.
+	FindShares(ctx context.Context, server Key, owner string, f ShareFilter, first, max int) ([]*Share, error)
+}
+
+// A ShareFilter is what a listing of user-managed policies is narrowed to; empty
+// fields do not narrow.
+type ShareFilter struct {
+	Name     string // without case, a part
+	Resource ResourceID
+	Scope    Scope // one of its scopes
+}
+
+// Accounts reads what a user owns, shares and asked for, at all resource servers
+// of a realm together.
+type Accounts interface {
+	// OwnedResource returns a resource of that owner by its id, or ErrNotFound.
+	OwnedResource(ctx context.Context, realm Key, owner string, id ResourceID) (*Resource, error)
+
+	// OwnedResources returns a page of them, by name then id; with a name those
+	// that have it as a part, without case.
+	OwnedResources(ctx context.Context, realm Key, owner, name string, first, max int) ([]*Resource, error)
+
+	// SharedResources returns a page of the resources that f describes for which
+	// there are granted requests, by name then id.
+	SharedResources(ctx context.Context, realm Key, f SharedFilter, first, max int) ([]*Resource, error)
+
+	// RequestsFor returns the requests in a state for any of these resources, by
+	// resource, requester and scope; with a requester only its own.
+	RequestsFor(ctx context.Context, resources []Key, state, requester string) ([]Request, error)
+
+	// RealmRequest returns a request by its id, whatever its state, or ErrNotFound.
+	RealmRequest(ctx context.Context, realm Key, id string) (*Request, error)
+
+	// PendingRequests returns at most max of the pending requests that f describes,
+	// by id, those that follow `after`.
+	PendingRequests(ctx context.Context, realm Key, f SharedFilter, after string, max int) ([]Request, error)
+}
+
+// A SharedFilter says whose sharing is looked at: that of an owner, with a
+// requester, or what is between the two. One of them is given.
+type SharedFilter struct {
+	Owner     string
+	Requester string
+	Server    Key    // 0: all of the realm
+	Name      string // of the resource, without case, a part
 }
 
 // A RequestFilter is what a listing of requests is narrowed to; empty fields do
@@ -252,6 +311,10 @@ type Tokens interface {
 	// resource that is no longer owner-managed is not there.
 	Standing(ctx context.Context, server Key, grants []Grant) (*Standing, error)
 
+	// SpentTicket returns what a ticket was spent on, or ErrNotFound. It is known
+	// as long as the RPT it was traded for.
+	SpentTicket(ctx context.Context, realm Key, hash []byte) (*SpentTicket, error)
+
 	// RefreshToken returns a refresh token that has not expired, spent or not,
 	// or ErrNotFound.
 	RefreshToken(ctx context.Context, realm Key, hash []byte, now time.Time) (t *RefreshToken, spent bool, err error)
@@ -262,6 +325,12 @@ type TokenState struct {
 	Revoked bool
 	Session *Session // nil for a token without one
 	User    *User    // of the session, without password and origin; nil if it is gone
+}
+
+// A SpentTicket is what is remembered of a ticket that was traded for an RPT.
+type SpentTicket struct {
+	Client string // client_id that presented it
+	RPT    string // jti
 }
 
 // Standing is what is left of what grants rest on.
@@ -311,6 +380,46 @@ type Sharing interface {
 
 	// DeleteRequest removes it. ErrNotFound.
 	DeleteRequest(ctx context.Context, server Key, id string) error
+
+	// DecideRequests makes pending requests of one owner granted or denied, all or
+	// none. ErrNotFound: one is not there or not the owner's. ErrConflict: one
+	// is no longer pending.
+	DecideRequests(ctx context.Context, realm Key, owner string, granted map[string]bool, now time.Time) error
+
+	// ShareResource does what the change says, all or nothing. ErrNotFound: the
+	// resource is gone, not the owner's, or no longer owner-managed, or one of the
+	// scopes is gone. ErrConflict: New or There does not hold.
+	ShareResource(ctx context.Context, c *ShareChange) error
+
+	// CreateShare keeps a user-managed policy and fills in what it repeats of its
+	// resource, Key, Version and Audience. ErrConflict: the owner has one of that
+	// name there. ErrNotFound: the resource is gone or not the owner's, or a scope
+	// of it is gone.
+	CreateShare(ctx context.Context, s *Share) error
+
+	// ReplaceShare replaces name, description, scopes, strategy and whom it is for
+	// of the policy with s.Server and s.ID. Errors as above; ErrNotFound also when
+	// there is none.
+	ReplaceShare(ctx context.Context, s *Share) error
+
+	// DeleteShare removes it. ErrNotFound.
+	DeleteShare(ctx context.Context, server Key, id string) error
+}
+
+// A ShareChange is what an owner makes of the sharing of one resource. For each
+// user in Grants exactly those scopes are granted then: pending requests for
+// them are approved, missing ones made, other pending ones denied and other
+// granted ones removed.
+type ShareChange struct {
+	Realm    Key
+	Resource Key
+	Owner    string
+	Grants   map[string][]Scope // by subject id; Everything: a resource without scopes
+	Rest     bool               // other users lose what they were granted
+	New      bool               // only if nobody was granted anything
+	There    bool               // only if somebody was
+	NewID    func() string
+	Now      time.Time
 }
 
 // Sessions keeps sessions, refresh tokens and revocations.
@@ -329,6 +438,10 @@ type Sessions interface {
 
 	// Revoke makes a token inactive. The row is kept until the token expires.
 	Revoke(ctx context.Context, realm Key, jti string, expires time.Time) error
+
+	// DropRPT removes the row of an RPT, so that neither the token nor its refresh
+	// token is good for anything. Unknown: no error.
+	DropRPT(ctx context.Context, realm Key, jti string) error
 }
 
 // Committer settles token requests.
@@ -360,6 +473,7 @@ type Settlement struct {
 	Successor *Ticket   // for need_info
 	Requests  []Request // to submit: existing ones stay as they are
 	RPT       *RPT
+	Upgraded  string // jti of the RPT that the new one stands in for: see DropRPT
 	Refresh   *RefreshToken
 }
 
@@ -369,7 +483,8 @@ type Rests struct {
 	User        string // subject id; empty for a service account
 	UserVersion int64
 	Resources   map[Key]int64
-	Shares      map[Key]int64 // of granted requests
+	Shares      map[Key]int64 // granted requests
+	Policies    map[Key]int64 // user-managed policies
 }
 
 // A Record is a decision record: an OPA decision log event and the columns it

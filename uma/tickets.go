@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // A TicketPermission is an entry of a permission request (FedAuthz §4.1): scopes
@@ -42,6 +43,32 @@ func (a *Authority) RequestTicket(ctx context.Context, p *Protection, perms []Ti
 		return "", storing("save ticket", err)
 	}
 	return value, nil
+}
+
+// TicketJWT returns a ticket in JWT form: a token around its value, for clients
+// that expect one.
+func (a *Authority) TicketJWT(s *Snapshot, ticket string) (string, error) {
+	now, url := a.Now(), a.RealmURL(s)
+	jwt, err := a.Issuer.SignRefresh(s, &Claims{
+		ID: a.NewID(), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
+		IssuedAt: unix(now), Expires: unix(now.Add(s.Realm.Lifetimes.Ticket)),
+	})
+	if err != nil {
+		return "", fmt.Errorf("sign ticket: %w", err)
+	}
+	return jwt, nil
+}
+
+// ticketHash is what a presented ticket is kept under, in JWT form or not.
+func (a *Authority) ticketHash(s *Snapshot, ticket string) ([]byte, error) {
+	if !strings.Contains(ticket, ".") { // no character of a ticket's value
+		return Digest(ticket), nil
+	}
+	claims, err := a.Verifier.VerifyTicket(s, a.RealmURL(s), ticket)
+	if err != nil {
+		return nil, fmt.Errorf("ticket in JWT form: %w", err)
+	}
+	return Digest(claims.Handle), nil
 }
 
 func (a *Authority) fillTicket(ctx context.Context, p *Protection, t *Ticket, perms []TicketPermission) error {

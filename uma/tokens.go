@@ -14,6 +14,7 @@ const (
 	TypeBearer  = "Bearer"  // access tokens and RPTs
 	TypeID      = "ID"      // ID tokens
 	TypeRefresh = "Refresh" // refresh tokens
+	TypeTicket  = "Ticket"  // permission tickets in JWT form
 )
 
 // Claims are those of a token that this server signs. See clients.md §1 for
@@ -36,7 +37,7 @@ type Claims struct {
 	Username        string             `json:"preferred_username,omitempty"`
 	AllowedOrigins  []string           `json:"allowed-origins,omitempty"`
 	Authorization   *Authorization     `json:"authorization,omitempty"`
-	Handle          string             `json:"handle,omitempty"` // of a refresh token
+	Handle          string             `json:"handle,omitempty"` // of a refresh token or a ticket
 	IssuedAt        int64              `json:"iat"`
 	Expires         int64              `json:"exp"`
 
@@ -91,7 +92,8 @@ type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
 	Sign(s *Snapshot, c *Claims) (string, error)
 
-	// SignRefresh signs a refresh token, which only this server reads (HS256).
+	// SignRefresh signs a refresh token or a ticket, which only this server reads
+	// (HS256).
 	SignRefresh(s *Snapshot, c *Claims) (string, error)
 
 	// NewKey makes a key pair for an algorithm, sealed, active and created now.
@@ -107,6 +109,9 @@ type Verifier interface {
 
 	// VerifyRefresh does the same for refresh tokens.
 	VerifyRefresh(s *Snapshot, issuer, raw string) (*Claims, error)
+
+	// VerifyTicket does the same for permission tickets in JWT form.
+	VerifyTicket(s *Snapshot, issuer, raw string) (*Claims, error)
 
 	// KeySet is the JWK Set of the snapshot's keys, JSON (RFC 7517).
 	KeySet(s *Snapshot) ([]byte, error)

@@ -9,7 +9,7 @@ import (
 
 // RequestTicket serves POST /permission (keycloak.md §3.2; FedAuthz §4).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, false)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
 	if err != nil {
 		return err
 	}

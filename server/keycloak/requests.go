@@ -36,7 +36,7 @@ func showRequest(v *uma.RequestView, names bool) request {
 
 // CreateRequest serves POST /permission/ticket (keycloak.md §3.3).
 func (f *Face) CreateRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 // UpdateRequest serves PUT /permission/ticket: the owner's answer. The body is a
 // whole representation, of which `id` and `granted` count.
 func (f *Face) UpdateRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 
 // DeleteRequest serves DELETE /permission/ticket/{id}.
 func (f *Face) DeleteRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (f *Face) CountRequests(x *wire.Exchange) error {
 }
 
 func (f *Face) requestQuery(x *wire.Exchange) (*uma.Protection, *uma.RequestQuery, error) {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return nil, nil, err
 	}

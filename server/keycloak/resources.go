@@ -9,7 +9,7 @@ import (
 
 // CreateResource serves POST /resource_set (keycloak.md §3.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 
 // ReadResource serves GET /resource_set/{id}.
 func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 // ReplaceResource serves PUT /resource_set/{id}. The body is a whole
 // representation, such as GET gives: its owner does not count.
 func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 
 // DeleteResource serves DELETE /resource_set/{id}.
 func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 // ListResources serves GET /resource_set: ids, or with deep=true
 // representations, as they come from the store.
 func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, true)
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {
 		return err
 	}

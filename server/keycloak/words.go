@@ -61,6 +61,9 @@ var phrases = map[uma.Reason]phrase{
 	uma.Busy:         {http.StatusServiceUnavailable, "temporarily_unavailable", "Too much is going on: try again"},
 }
 
+// Dialect is Keycloak's.
+var Dialect = wire.Dialect{Words: Words}
+
 // Words says a refusal of the Authority as Keycloak does.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]
@@ -69,7 +72,7 @@ func Words(e *uma.Error) wire.Refusal {
 	}
 	r := wire.Refusal{
 		Status: p.status, Code: p.code, Description: p.description,
-		Ticket: e.Ticket, RequiredClaims: e.RequiredClaims,
+		Ticket: e.Ticket, Interval: e.Interval, RequiredClaims: e.RequiredClaims,
 		Challenge: e.Reason == uma.InvalidToken || e.Reason == uma.InsufficientScope,
 		Retry:     p.status == http.StatusServiceUnavailable,
 	}

@@ -34,7 +34,7 @@ type Exchange struct {
 	Caller uma.Caller
 
 	echo       echo.Context
-	words      Words
+	dialect    *Dialect
 	readers    Readers
 	origin     string
 	basic      string // credentials of a Basic header, still encoded
@@ -56,9 +56,9 @@ const (
 
 // NewExchange begins an exchange. From the request it takes what every endpoint
 // needs; the error, if there is one, is for Fail.
-func NewExchange(c echo.Context, words Words, readers Readers) (*Exchange, error) {
+func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, error) {
 	r := c.Request()
-	x := &Exchange{echo: c, words: words, readers: readers, origin: r.Header.Get("Origin")}
+	x := &Exchange{echo: c, dialect: dialect, readers: readers, origin: r.Header.Get("Origin")}
 	x.Caller.UserAgent = r.UserAgent()
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return x, &Refusal{
@@ -68,6 +68,9 @@ func NewExchange(c echo.Context, words Words, readers Readers) (*Exchange, error
 	}
 	return x, x.authorization(r.Header["Authorization"])
 }
+
+// Speak makes refusals of the exchange those of a face.
+func (x *Exchange) Speak(d *Dialect) { x.dialect = d }
 
 // Context ends when the client is gone or the request takes too long.
 func (x *Exchange) Context() context.Context { return x.echo.Request().Context() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -17,10 +18,12 @@ type Refusal struct {
 	Code           string // `error`
 	Description    string
 	Ticket         string
+	Interval       time.Duration // to wait before the ticket is presented
 	RequiredClaims []uma.RequiredClaim
 
-	Challenge bool // asks for a better bearer token (RFC 6750 §3)
-	Retry     bool // the client may try again soon
+	Challenge bool   // asks for a better bearer token (RFC 6750 §3)
+	Scope     string // that the bearer token lacks
+	Retry     bool   // the client may try again soon
 
 	cause error
 }
@@ -35,12 +38,19 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// Words turn an error of the Authority into what a face says of it.
-type Words func(*uma.Error) Refusal
+// A Dialect is how a face says refusals.
+type Dialect struct {
+	// Words turn an error of the Authority into what the face says of it.
+	Words func(*uma.Error) Refusal
+
+	// Body is the JSON that says it; nil for that of OAuth 2.0 (RFC 6749 §5.2). The
+	// description holds nothing but printable ASCII.
+	Body func(*Refusal) any
+}
 
 // refusal is the one place where an error becomes an answer. Whatever is no
 // *uma.Error is this server's own trouble: the log has the rest.
-func refusal(words Words, err error) Refusal {
+func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return *r
 	}
@@ -60,40 +70,48 @@ type refusalBody struct {
 	Error          string              `json:"error"`
 	Description    string              `json:"error_description,omitempty"`
 	Ticket         string              `json:"ticket,omitempty"`
+	Interval       int64               `json:"interval,omitempty"` // seconds
 	RequiredClaims []uma.RequiredClaim `json:"required_claims,omitempty"`
 }
 
 // Fail answers with what the face says of err.
 func (x *Exchange) Fail(err error) {
-	r := refusal(x.words, err)
+	r := refusal(x.dialect.Words, err)
 	x.refused = r.Code
-	description := printable(r.Description)
+	r.Description = printable(r.Description)
 	h := x.Header()
 	if r.Retry {
 		h["Retry-After"] = []string{"1"}
 	}
 	switch {
 	case r.Challenge:
-		h["Www-Authenticate"] = []string{x.challenge(r, description)}
+		h["Www-Authenticate"] = []string{x.challenge(r)}
 	case r.Status == http.StatusUnauthorized && x.triedBasic:
 		h["Www-Authenticate"] = []string{`Basic realm="` + x.realmName() + `"`} // RFC 6749 §5.2
 	}
 	if r.Status == http.StatusRequestEntityTooLarge || r.Status == http.StatusUnsupportedMediaType {
 		h["Connection"] = []string{"close"} // rather than read the rest
 	}
-	x.JSON(r.Status, refusalBody{r.Code, description, r.Ticket, r.RequiredClaims})
+	if x.dialect.Body != nil {
+		x.JSON(r.Status, x.dialect.Body(&r))
+		return
+	}
+	x.JSON(r.Status, refusalBody{r.Code, r.Description, r.Ticket, int64(r.Interval / time.Second), r.RequiredClaims})
 }
 
 // challenge is that of RFC 6750 §3. A request without any token learns no more
 // than that it needs one (§3.1).
-func (x *Exchange) challenge(r Refusal, description string) string {
+func (x *Exchange) challenge(r Refusal) string {
 	s := `Bearer realm="` + x.realmName() + `"`
 	if !x.Caller.HasBearer {
 		return s
 	}
 	s += `, error="` + r.Code + `"`
-	if description != "" {
-		s += `, error_description="` + description + `"`
+	if r.Description != "" {
+		s += `, error_description="` + r.Description + `"`
+	}
+	if r.Scope != "" {
+		s += `, scope="` + r.Scope + `"`
 	}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 // settings are a realm but for its key, name and generation, as they are kept.
 type settings struct {
 	Enabled     bool                `json:"enabled"`
-	Profile     string              `json:"profile"`
+	Profile     uma.Profile         `json:"profile"`
 	Lifetimes   lifetimes           `json:"lifetimes"`
 	SigningAlg  string              `json:"signing_alg"`
 	Policy      policySettings      `json:"policy"`

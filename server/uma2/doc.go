@@ -1,0 +1,10 @@
+// Package uma2 is the face of the specifications: UMA 2.0 Grant and Federated
+// Authorization, strictly, for realms with the profile uma2.
+package uma2
+
+import "example.com/umpire/uma"
+
+// Face serves it.
+type Face struct {
+	Authority *uma.Authority
+}

@@ -1,0 +1,20 @@
+package uma2
+
+import "example.com/umpire/uma"
+
+// A token is the answer to a UMA grant (UMA Grant §3.3.5): no `scope`.
+type token struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Upgraded     bool   `json:"upgraded,omitempty"`
+}
+
+// ShowToken is the answer to a UMA grant.
+func ShowToken(t *uma.TokenResponse) any {
+	return token{t.AccessToken, t.TokenType, t.ExpiresIn, t.RefreshToken, t.Upgraded != nil && *t.Upgraded}
+}
+
+// ShowIntrospection is the answer to introspection (FedAuthz §5.1.1).
+func ShowIntrospection(i *uma.Introspection) any { return nil }
