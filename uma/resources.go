@@ -19,6 +19,11 @@ type ResourceInput struct {
 	Scopes                           []Scope
 	OwnerManaged                     bool
 	Attributes                       map[string][]string // nil: not given
+	Texts                            map[string]string   // see Resource
+
+	// Strict takes it as Federated Authorization has it: a name is no must, and the
+	// owner looks after the sharing.
+	Strict bool
 }
 
 // A ResourceView is a resource as the answer to its creation shows it.
@@ -60,7 +65,7 @@ func checkText(s string) error {
 // check refuses what cannot be registered.
 func (in *ResourceInput) check() error {
 	bad := func(text string) error { return Refuse(InvalidRequest, text, nil) }
-	if strings.TrimSpace(in.Name) == "" {
+	if nameless := in.Strict && in.Name == ""; strings.TrimSpace(in.Name) == "" && !nameless {
 		return bad("name is missing")
 	}
 	for _, m := range [][2]string{{"name", in.Name}, {"type", in.Type}, {"displayName", in.DisplayName}} {
@@ -70,6 +75,9 @@ func (in *ResourceInput) check() error {
 	}
 	if len(in.URIs) > maxMembers || len(in.Scopes) > maxMembers || len(in.Attributes) > maxMembers {
 		return bad(fmt.Sprintf("uris, scopes and attributes may have %d members each", maxMembers))
+	}
+	if err := in.checkTexts(); err != nil {
+		return err
 	}
 	for name, values := range in.Attributes {
 		if checkText(name) != nil || len(values) > maxMembers || slices.ContainsFunc(values, func(v string) bool { return len(v) > maxValue }) {
@@ -92,11 +100,23 @@ func (in *ResourceInput) check() error {
 	return nil
 }
 
+func (in *ResourceInput) checkTexts() error {
+	if len(in.Texts) > maxMembers {
+		return Refuse(InvalidRequest, fmt.Sprintf("descriptions and translations may be %d", maxMembers), nil)
+	}
+	for member, text := range in.Texts {
+		if checkText(member) != nil || len(text) > maxValue {
+			return Refuse(InvalidRequest, fmt.Sprintf("descriptions and translations have at most %d bytes each", maxValue), nil)
+		}
+	}
+	return nil
+}
+
 func (in *ResourceInput) resource(server *Client) *Resource {
 	return &Resource{
 		Server: server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
 		URIs: in.URIs, Scopes: union(nil, in.Scopes), OwnerManaged: in.OwnerManaged, Attributes: in.Attributes,
-		Origin: FromAPI,
+		Texts: in.Texts, Origin: FromAPI,
 	}
 }
 
@@ -125,6 +145,9 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 		return nil, err
 	case r.Owner == "":
 		return nil, Refuse(InvalidRequest, "Owner must be a valid username or user identifier. If the resource server, the client id or null.", nil)
+	}
+	if in.Strict {
+		r.asRegistered(p.server)
 	}
 	switch err := a.Store.CreateResource(ctx, r, a.NewID); {
 	case errors.Is(err, ErrConflict):
@@ -198,6 +221,9 @@ func (a *Authority) ReplaceResource(ctx context.Context, p *Protection, id strin
 	}
 	r := in.resource(p.server)
 	r.ID, r.Owner = old.ID, old.Owner
+	if in.Strict {
+		r.asBefore(old)
+	}
 	switch err := a.Store.ReplaceResource(ctx, r, a.NewID); {
 	case errors.Is(err, ErrNotFound):
 		return Refuse(NotFound, "Resource not found", err)

@@ -20,6 +20,14 @@ type TicketPermission struct {
 // RequestTicket returns a ticket for permissions (FedAuthz §4.2). Claims count
 // only from the resource server itself.
 func (a *Authority) RequestTicket(ctx context.Context, p *Protection, perms []TicketPermission) (string, error) {
+	return a.newTicket(ctx, p, perms, fillTicket)
+}
+
+// A ticketFiller puts what is asked for into a ticket, as far as it is there.
+type ticketFiller func(context.Context, *Protection, View, *Ticket, []TicketPermission) error
+
+// newTicket keeps a ticket for what is asked for and returns its value.
+func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []TicketPermission, fill ticketFiller) (string, error) {
 	most := p.snap.Realm.Policy.MaxPermissions
 	switch {
 	case len(perms) == 0:
@@ -33,7 +41,13 @@ func (a *Authority) RequestTicket(ctx context.Context, p *Protection, perms []Ti
 		Hash: Digest(value), Server: p.server.Key, Claims: map[string][]string{}, Round: 1,
 		Issued: now, Expires: now.Add(p.snap.Realm.Lifetimes.Ticket),
 	}
-	if err := a.fillTicket(ctx, p, t, perms); err != nil {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return "", fmt.Errorf("open view: %w", err)
+	}
+	err = fill(ctx, p, view, t, perms)
+	view.Close()
+	if err != nil {
 		return "", err
 	}
 	if len(t.Permissions) > most { // one name may be of two resources
@@ -71,12 +85,7 @@ func (a *Authority) ticketHash(s *Snapshot, ticket string) ([]byte, error) {
 	return Digest(claims.Handle), nil
 }
 
-func (a *Authority) fillTicket(ctx context.Context, p *Protection, t *Ticket, perms []TicketPermission) error {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return fmt.Errorf("open view: %w", err)
-	}
-	defer view.Close()
+func fillTicket(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
 	var ids []ResourceID
 	for _, perm := range perms {
 		ids = append(ids, ResourceID(perm.Resource))

@@ -1,0 +1,65 @@
+package uma2
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A Ticket is the answer to a permission request (FedAuthz §4.2).
+type Ticket struct {
+	Ticket string `json:"ticket"`
+}
+
+// RequestTicket serves POST /permission (FedAuthz §4.1).
+func (f *Face) RequestTicket(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	permissions, err := ParsePermissions(body)
+	if err != nil {
+		return err
+	}
+	ticket, err := f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusCreated, Ticket{ticket})
+}
+
+// ParsePermissions reads a permission, or an array of them. The scopes of one may
+// be none, but they must be given.
+func ParsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+	list := v.List
+	if v.Kind == wire.Object {
+		list = []wire.Value{v}
+	}
+	if len(list) == 0 {
+		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+	}
+	permissions := make([]uma.TicketPermission, len(list))
+	for i, e := range list {
+		if e.Kind != wire.Object {
+			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+		}
+		id, err := e.String("resource_id")
+		switch {
+		case err != nil:
+			return nil, err
+		case e.Member("resource_id").Kind == wire.Absent:
+			return nil, invalid("resource_id is missing")
+		}
+		scopes, err := parseScopes(e)
+		if err != nil {
+			return nil, err
+		}
+		permissions[i] = uma.TicketPermission{Resource: id, Scopes: scopes}
+	}
+	return permissions, nil
+}

@@ -1,0 +1,114 @@
+package uma2
+
+import (
+	"strings"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// ParseResource reads a resource description (FedAuthz §3.1). Members that are
+// unknown are ignored (UMA Grant §1.1), but for `owner`, Umpire's own, by which a
+// resource server says whom it registers a resource for.
+func ParseResource(v wire.Value) (*uma.ResourceInput, error) {
+	if v.Kind != wire.Object {
+		return nil, invalid("a resource must be a JSON object")
+	}
+	in := &uma.ResourceInput{Strict: true}
+	texts := []struct {
+		name  string
+		value *string
+	}{
+		{"name", &in.Name},
+		{"type", &in.Type},
+		{"icon_uri", &in.IconURI},
+		{"owner", &in.Owner},
+	}
+	var err error
+	for _, t := range texts {
+		if *t.value, err = v.String(t.name); err != nil {
+			return nil, err
+		}
+	}
+	if in.Scopes, err = parseScopes(v); err != nil {
+		return nil, err
+	}
+	in.Texts, err = parseTexts(v)
+	return in, err
+}
+
+// parseScopes reads resource_scopes, which must be there and may be empty.
+func parseScopes(v wire.Value) ([]uma.Scope, error) {
+	names, err := v.Strings("resource_scopes")
+	switch {
+	case err != nil:
+		return nil, err
+	case names == nil:
+		return nil, invalid("resource_scopes is missing")
+	}
+	scopes := make([]uma.Scope, len(names))
+	for i, name := range names {
+		scopes[i] = uma.Scope(name)
+	}
+	return scopes, nil
+}
+
+// parseTexts reads the description, and names and descriptions in other
+// languages: their members have the language's tag behind a # (RFC 7591 §2.2).
+func parseTexts(v wire.Value) (map[string]string, error) {
+	texts := map[string]string{}
+	for _, m := range v.Members {
+		what, tag, tagged := strings.Cut(m.Name, "#")
+		if m.Name != "description" && !(tagged && tag != "" && (what == "name" || what == "description")) {
+			continue
+		}
+		if m.Value.Kind == wire.Absent {
+			continue
+		}
+		text, err := v.String(m.Name)
+		if err != nil {
+			return nil, err
+		}
+		texts[m.Name] = text
+	}
+	return texts, nil
+}
+
+// ShowResource is the representation of a resource: what was registered, and its
+// id. One that was registered without a name has none to show.
+func ShowResource(r *uma.Resource) any {
+	shown := map[string]any{"_id": r.ID, "resource_scopes": scopesOf(r.Scopes)}
+	for member, text := range r.Texts {
+		shown[member] = text
+	}
+	name := r.Name
+	if name == string(r.ID) {
+		name = ""
+	}
+	for member, text := range map[string]string{"name": name, "type": r.Type, "icon_uri": r.IconURI} {
+		if text != "" {
+			shown[member] = text
+		}
+	}
+	return shown
+}
+
+// scopesOf is a list that is never null.
+func scopesOf(scopes []uma.Scope) []uma.Scope {
+	return append([]uma.Scope{}, scopes...)
+}
+
+// checkID refuses a description that says it is another's than the path says.
+func checkID(v wire.Value, id string) error {
+	switch said, err := v.String("_id"); {
+	case err != nil:
+		return err
+	case said != "" && said != id:
+		return invalid("_id is not that of the path")
+	}
+	return nil
+}
+
+func invalid(description string) error {
+	return uma.Refuse(uma.InvalidRequest, description, nil)
+}

@@ -1,0 +1,96 @@
+package uma2
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// An identified is an answer that names a resource (FedAuthz §3.2).
+type identified struct {
+	ID uma.ResourceID `json:"_id"`
+}
+
+// CreateResource serves POST /resource_set (FedAuthz §3.2.1).
+func (f *Face) CreateResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := ParseResource(body)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.CreateResource(x.Context(), pat, in)
+	if err != nil {
+		return err
+	}
+	x.Header().Set("Location", f.Authority.RealmURL(x.Realm)+"/authz/protection/resource_set/"+string(r.ID))
+	return x.JSON(http.StatusCreated, identified{r.ID})
+}
+
+// ReadResource serves GET /resource_set/{id} (FedAuthz §3.2.2).
+func (f *Face) ReadResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.ReadResource(x.Context(), pat, x.Param("id"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, ShowResource(r))
+}
+
+// ReplaceResource serves PUT /resource_set/{id} (FedAuthz §3.2.3).
+func (f *Face) ReplaceResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := ParseResource(body)
+	if err != nil {
+		return err
+	}
+	id := x.Param("id")
+	if err := checkID(body, id); err != nil {
+		return err
+	}
+	if err := f.Authority.ReplaceResource(x.Context(), pat, id, in); err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, identified{uma.ResourceID(id)})
+}
+
+// DeleteResource serves DELETE /resource_set/{id} (FedAuthz §3.2.4).
+func (f *Face) DeleteResource(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// ListResources serves GET /resource_set (FedAuthz §3.2.5): the ids of what the
+// PAT's owner has here.
+func (f *Face) ListResources(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	if err != nil {
+		return err
+	}
+	return x.Array(func(add func(any) error) error {
+		return f.Authority.ListOwn(x.Context(), pat, func(r *uma.Resource) error { return add(r.ID) })
+	})
+}
