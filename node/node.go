@@ -40,6 +40,7 @@ type Config struct {
 	// there is one.
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
+	Limits         server.Limits
 
 	// Grace is how long a server gives what is under way when it stops; 0 for ten
 	// seconds.
@@ -165,6 +166,7 @@ func (n *Node) Public(ctx context.Context) (http.Handler, error) {
 	}
 	return server.New(server.Config{
 		Authority: n.Authority, Log: n.Log, Metrics: n.metrics, DefaultRealm: realm, TrustedProxies: n.TrustedProxies,
+		Limits: n.Limits,
 	}), nil
 }
 

@@ -73,7 +73,7 @@ func (s *server) endpoints() []endpoint {
 
 		{path: protection + "/resource_set", methods: m{"POST": k.CreateResource, "GET": k.ListResources}, strict: m{"POST": u.CreateResource, "GET": u.ListResources}, slash: true, list: true},
 		{path: protection + "/resource_set/:id", methods: m{"GET": k.ReadResource, "PUT": k.ReplaceResource, "DELETE": k.DeleteResource}, strict: m{"GET": u.ReadResource, "PUT": u.ReplaceResource, "DELETE": u.DeleteResource}, slash: true},
-		{path: protection + "/permission", methods: m{"POST": k.RequestTicket}, strict: m{"POST": u.RequestTicket}, slash: true},
+		{path: protection + "/permission", methods: m{"POST": s.limitTickets(k.RequestTicket)}, strict: m{"POST": s.limitTickets(u.RequestTicket)}, slash: true},
 		{path: protection + "/permission/ticket", methods: m{"POST": k.CreateRequest, "PUT": k.UpdateRequest, "GET": k.ListRequests}, slash: true, list: true},
 		{path: protection + "/permission/ticket/count", methods: m{"GET": k.CountRequests}},
 		{path: protection + "/permission/ticket/:id", methods: m{"DELETE": k.DeleteRequest}, slash: true},
@@ -91,18 +91,18 @@ func (s *server) endpoints() []endpoint {
 
 		{path: "/authz/authorize", methods: m{"POST": old.Authorize}, speaks: &legacy.Dialect},
 		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, speaks: &legacy.Dialect, acts: true},
-		{path: protection + "/permissions", methods: m{"POST": old.RequestTicket}, speaks: &legacy.Dialect, slash: true},
+		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTicket)}, speaks: &legacy.Dialect, slash: true},
 		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, readers: wire.Anyone},
 
 		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
 		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
-		{path: permission, under: inTenant, methods: m{"POST": wso.RequestTicket}, speaks: &wso2.Dialect, slash: true},
+		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.Dialect, slash: true},
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.strictToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
 		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": ping.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
 		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": ping.ReadResource, "PUT": ping.ReplaceResource, "DELETE": ping.DeleteResource}, speaks: &pingam.Dialect, slash: true},
-		{path: "/permission_request", under: inPingUMA, methods: m{"POST": ping.RequestTicket}, speaks: &pingam.Dialect, slash: true},
+		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(ping.RequestTicket)}, speaks: &pingam.Dialect, slash: true},
 		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": ping.Configuration}, speaks: &pingam.Dialect, readers: wire.Anyone},
 		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.jwtTicketToken}, speaks: &pingam.Dialect},
 		{path: "/introspect", under: inPingOAuth2, methods: m{"POST": s.strictIntrospect(pingam.ShowIntrospection), "GET": s.introspectQuery(pingam.ShowIntrospection)}, speaks: &pingam.Dialect},

@@ -30,6 +30,8 @@ type Config struct {
 	// TrustedProxies are those whose X-Forwarded-For is believed; empty for none.
 	TrustedProxies []netip.Prefix
 
+	Limits Limits
+
 	// Timeout is how long a request may take, lists apart; 0 for ten seconds.
 	Timeout time.Duration
 }
@@ -37,6 +39,8 @@ type Config struct {
 type server struct {
 	Config
 	authority *uma.Authority
+	guessed   *limiter // by who presents unusable tickets
+	minted    *limiter // by PAT
 }
 
 // New returns the handler of the public listener.
@@ -50,7 +54,11 @@ func New(cfg Config) http.Handler {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
-	s := &server{Config: cfg, authority: cfg.Authority}
+	s := &server{
+		Config: cfg, authority: cfg.Authority,
+		guessed: newLimiter(cfg.Limits.FailedTickets, 600, time.Minute, cfg.Authority.Now),
+		minted:  newLimiter(cfg.Limits.Tickets, 10_000, time.Second, cfg.Authority.Now),
+	}
 	e := echo.New()
 	e.Pre(innermost)
 	e.HTTPErrorHandler = s.unrouted

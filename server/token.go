@@ -50,7 +50,7 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	}
 	grant := form.Get("grant_type")
 	if grant == umaTicket {
-		return umaGrant(x, form)
+		return s.limitGuesses(x, func() error { return umaGrant(x, form) })
 	}
 	if len(form.All("permission")) > 1 {
 		return refuse("duplicated parameter: permission")

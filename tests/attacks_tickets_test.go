@@ -13,8 +13,7 @@ import (
 // numbers there. On the keycloak face the effect counts: nothing is granted,
 // spent or leaked that should not be. The words are those of design §7. What is
 // not here needs endpoints that are not served: interaction,
-// user-managed policies, entity tags, DPoP, rate limits
-// (A-14, the second half of A-6).
+// user-managed policies, entity tags, DPoP.
 
 // boardTicket is a ticket that bob is granted, and grants it when asked to.
 func boardTicket(t *testing.T, e *env) string {
@@ -120,6 +119,37 @@ need_info contains {"name": "email"} if {
 				t.Errorf("%s: got %s, want the same answer as to garbage, %s", name, got, want)
 			}
 		}
+	})
+
+	t.Run("A-6_guessing_is_slowed_down", func(t *testing.T) {
+		t.Parallel()
+		e := start(t, func(o *options) { o.Limits.FailedTickets = 3 })
+		bob, good := e.as(t, "bob", "photoz-web"), boardTicket(t, e)
+		for range 3 {
+			unusable(t, e.uma(t, bob, "ticket", "garbage"))
+		}
+		res := e.uma(t, bob, "ticket", good)
+		res.expect(t, 429, "temporarily_unavailable", "Too many unusable tickets were presented")
+		if got := res.header.Get("Retry-After"); got != "60" {
+			t.Errorf("got Retry-After %q, want the 60 seconds of the window", got)
+		}
+		e.uma(t, e.as(t, "erin", "photoz-web"), "ticket", boardTicket(t, e)).expectGranted(t, "Public board: view")
+		e.Clock.Advance(time.Minute)
+		e.uma(t, e.as(t, "bob", "photoz-web"), "ticket", good).expectGranted(t, "Public board: view")
+	})
+
+	t.Run("A-14_one_PAT_makes_so_many_tickets_a_second", func(t *testing.T) {
+		t.Parallel()
+		e := start(t, func(o *options) { o.Limits.Tickets = 3 })
+		board := []perm{{Resource: "Public board", Scopes: []string{"view"}}}
+		pat := e.service(t, "photoz-api")
+		ask := func() *response { return e.send(t, "POST", permission, pat, board) }
+		for range 3 {
+			ask().expect(t, 201, "", "")
+		}
+		ask().expect(t, 429, "temporarily_unavailable", "Too many permission tickets were asked for with this token")
+		e.Clock.Advance(time.Second)
+		ask().expect(t, 201, "", "")
 	})
 
 	t.Run("A-7_expired", func(t *testing.T) {

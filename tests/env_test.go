@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/umpire/server"
 )
 
 const (
@@ -57,7 +59,13 @@ type options struct {
 
 	// Data is the server's folder; a new one when empty.
 	Data string
+
+	// Limits are the server's own unless a test does much more than a client may.
+	Limits server.Limits
 }
+
+// unlimited is for tests in which one client does what many would.
+func unlimited(o *options) { o.Limits = server.Limits{FailedTickets: -1, Tickets: -1} }
 
 // newOptions are the options of a test, with their defaults filled in.
 func newOptions(t testing.TB, opts []func(*options)) *options {

@@ -39,7 +39,7 @@ func atOnce(functions ...func()) {
 // lost leaves a record that says so.
 func TestRaceForATicket(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	e := start(t, unlimited)
 	db := e.stored(t)
 	bob := e.as(t, "bob", "photoz-web")
 	for range rounds(100) {
@@ -129,7 +129,7 @@ func (e *env) standing(t testing.TB, rpt string) []string {
 // and no RPT of before is good for it.
 func TestRaceWithAWithdrawal(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	e := start(t, unlimited)
 	db := e.stored(t)
 	t.Run("all", func(t *testing.T) {
 		for _, w := range withdrawals {
@@ -208,7 +208,7 @@ func raceWithdrawal(t *testing.T, e *env, db *sqlite.Store, name string, withdra
 // either: nobody can tell which of them is the thief.
 func TestRaceForARefreshToken(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	e := start(t, unlimited)
 	client := basic("photoz-app")
 	for round := range rounds(20) {
 		session := e.newSignIn(t, "bob", "photoz-app", "")

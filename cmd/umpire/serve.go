@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
+	"example.com/umpire/server"
 )
 
 // serveFlags are those of `umpire serve`.
@@ -27,6 +28,8 @@ type serveFlags struct {
 	defaultRealm   string
 	trustedProxies []string
 	decisionLog    string
+	failedTickets  int
+	tickets        int
 }
 
 func serveCommand(e *env) *cobra.Command {
@@ -51,6 +54,8 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
 	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
+	fl.IntVar(&f.failedTickets, "failed-tickets", 600, "unusable tickets that a client may present from one address in a minute; -1 for any number")
+	fl.IntVar(&f.tickets, "ticket-rate", 10_000, "permission tickets that are made with one PAT in a second; -1 for any number")
 	return cmd
 }
 
@@ -100,8 +105,12 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 // nodeConfig checks the flags. The function it returns closes the decision log.
 func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
+	if f.failedTickets == 0 || f.tickets == 0 {
+		return cfg, closeLog, fmt.Errorf("%w: --failed-tickets and --ticket-rate: 0 is no limit and no refusal: use -1 for any number", errUsage)
+	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
+		Limits: server.Limits{FailedTickets: f.failedTickets, Tickets: f.tickets},
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err

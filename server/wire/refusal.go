@@ -3,7 +3,9 @@ package wire
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +26,8 @@ type Refusal struct {
 	Challenge bool   // asks for a better bearer token (RFC 6750 §3)
 	Scope     string // that the bearer token lacks
 	Retry     bool   // the client may try again soon
+
+	After time.Duration // to wait with Retry; 0: a second
 
 	cause error
 }
@@ -81,7 +85,7 @@ func (x *Exchange) Fail(err error) {
 	r.Description = printable(r.Description)
 	h := x.Header()
 	if r.Retry {
-		h["Retry-After"] = []string{"1"}
+		h["Retry-After"] = []string{strconv.Itoa(max(1, int(math.Ceil(r.After.Seconds()))))}
 	}
 	switch {
 	case r.Challenge:

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// Limits are what one caller may do before it is told to wait. 0 is the default,
+// less than 0 no limit.
+type Limits struct {
+	FailedTickets int // unusable tickets presented by a client from one address, a minute; 600
+	Tickets       int // permission tickets made with one PAT, a second; 10,000
+}
+
+// maxCallers is how many callers a limiter tells apart. Those beyond wait with
+// nobody: to forget the others would let whoever makes up callers go on.
+const maxCallers = 100_000
+
+// A limiter counts what callers do in windows of time that follow one another.
+type limiter struct {
+	most   int
+	window time.Duration
+	now    func() time.Time
+
+	mu     sync.Mutex
+	ends   time.Time
+	counts map[[sha256.Size]byte]int
+}
+
+func newLimiter(most, otherwise int, window time.Duration, now func() time.Time) *limiter {
+	if most == 0 {
+		most = otherwise
+	}
+	return &limiter{most: most, window: window, now: now}
+}
+
+// wait is how long a caller must wait; 0 if it may go on.
+func (l *limiter) wait(caller [sha256.Size]byte) time.Duration {
+	if l.most < 0 {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := l.now(); l.counts[caller] >= l.most && now.Before(l.ends) {
+		return l.ends.Sub(now)
+	}
+	return 0
+}
+
+func (l *limiter) count(caller [sha256.Size]byte) {
+	if l.most < 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := l.now(); !now.Before(l.ends) {
+		l.ends, l.counts = now.Add(l.window), map[[sha256.Size]byte]int{}
+	}
+	if _, known := l.counts[caller]; known || len(l.counts) < maxCallers {
+		l.counts[caller]++
+	}
+}
+
+// tooMany is the answer to who must wait (RFC 6585 §4).
+func tooMany(what string, wait time.Duration) error {
+	return &wire.Refusal{
+		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: what,
+		Retry: true, After: wait,
+	}
+}
+
+// limitTickets bounds how many tickets are made with one PAT (uma2.md A-14):
+// together with their lifetime that bounds how many there are.
+func (s *server) limitTickets(request wire.Handler) wire.Handler {
+	return func(x *wire.Exchange) error {
+		caller := sha256.Sum256([]byte(x.Caller.Bearer))
+		if wait := s.minted.wait(caller); wait > 0 {
+			return tooMany("Too many permission tickets were asked for with this token", wait)
+		}
+		if err := request(x); err != nil {
+			return err
+		}
+		s.minted.count(caller)
+		return nil
+	}
+}
+
+// limitGuesses bounds how often a client may present tickets that are no good
+// (uma2.md A-6), from one address: others of a public client's users go on.
+func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
+	c := &x.Caller
+	caller := sha256.Sum256([]byte(x.Realm.Realm.Name + "\x00" + c.ClientID + "\x00" + c.Bearer + "\x00" + c.IP))
+	if wait := s.guessed.wait(caller); wait > 0 {
+		return tooMany("Too many unusable tickets were presented", wait)
+	}
+	err := grant()
+	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.UnusableTicket {
+		s.guessed.count(caller)
+	}
+	return err
+}
