@@ -244,7 +244,8 @@ type Shares interface {
 type ShareFilter struct {
 	Name     string // without case, a part
 	Resource ResourceID
-	Scope    Scope // one of its scopes
+	Scope    Scope  // one of its scopes
+	After    string // name: only those that follow it
 }
 
 // Accounts reads what a user owns, shares and asked for, at all resource servers
@@ -271,6 +272,10 @@ type Accounts interface {
 	// PendingRequests returns at most max of the pending requests that f describes,
 	// by id, those that follow `after`.
 	PendingRequests(ctx context.Context, realm Key, f SharedFilter, after string, max int) ([]Request, error)
+
+	// PendingBeside returns the pending requests that are for the resource and by
+	// the requester of one of these, by resource, requester and scope.
+	PendingBeside(ctx context.Context, requests []Key) ([]Request, error)
 }
 
 // A SharedFilter says whose sharing is looked at: that of an owner, with a
