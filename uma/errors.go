@@ -55,6 +55,7 @@ const (
 	Forbidden                Reason = "forbidden"
 	NotFound                 Reason = "not_found"
 	Conflict                 Reason = "conflict"
+	UnknownUser              Reason = "user_not_found" // whom an owner names
 
 	// Of resources protected by an access token, such as userinfo.
 	InvalidToken      Reason = "invalid_token"

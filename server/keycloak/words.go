@@ -49,6 +49,7 @@ var phrases = map[uma.Reason]phrase{
 	uma.Forbidden:                {http.StatusForbidden, "forbidden", "You don't have permission to manage this resource"},
 	uma.NotFound:                 {http.StatusNotFound, "HTTP 404 Not Found", ""},
 	uma.Conflict:                 {http.StatusConflict, "invalid_request", ""},
+	uma.UnknownUser:              {http.StatusNotFound, "user_not_found", ""},
 
 	// Other endpoints.
 	uma.InvalidToken:      {http.StatusUnauthorized, "invalid_token", "Token verification failed"},

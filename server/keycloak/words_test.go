@@ -45,6 +45,7 @@ var words = map[uma.Reason]struct {
 	"forbidden":                  {403, "forbidden", "You don't have permission to manage this resource"},
 	"not_found":                  {404, "HTTP 404 Not Found", ""},
 	"conflict":                   {409, "invalid_request", ""},
+	"user_not_found":             {404, "user_not_found", ""},
 	"invalid_token":              {401, "invalid_token", "Token verification failed"},
 	"insufficient_scope":         {403, "insufficient_scope", "Missing openid scope"},
 	"realm_not_found":            {404, "Realm does not exist", ""},

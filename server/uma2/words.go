@@ -52,6 +52,7 @@ var phrases = map[uma.Reason]phrase{
 	uma.Forbidden:                {http.StatusNotFound, "not_found", ""}, // of another owner: as if it were not there
 	uma.NotFound:                 {http.StatusNotFound, "not_found", ""},
 	uma.Conflict:                 {http.StatusBadRequest, "invalid_request", ""},
+	uma.UnknownUser:              {http.StatusNotFound, "not_found", ""},
 
 	// Other endpoints.
 	uma.InvalidToken:      {http.StatusUnauthorized, "invalid_token", ""},

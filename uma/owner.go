@@ -1,0 +1,272 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// An Owner is a user who looks after what it owns and what others shared with it:
+// who calls the account API.
+type Owner struct {
+	snap *Snapshot
+	user *User
+}
+
+// Username is that of the owner.
+func (o *Owner) Username() string { return o.user.Username }
+
+// Owner returns whom the bearer token of the account API speaks for: a user, by an
+// ordinary access token. An RPT, which was made for a resource server's eyes, and
+// the token of a service account, which owns nothing by itself, are good tokens
+// but not for this (RFC 6750 §3.1).
+func (a *Authority) Owner(ctx context.Context, s *Snapshot, c *Caller) (*Owner, error) {
+	if !c.HasBearer {
+		return nil, Refuse(InvalidToken, "", nil)
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	id, err := a.bearer(ctx, view, s, c.Bearer)
+	switch {
+	case errors.Is(err, errInactive):
+		return nil, Refuse(InvalidToken, "", err)
+	case err != nil:
+		return nil, err
+	}
+	c.Client = id.client
+	switch {
+	case id.restricted():
+		return nil, Refuse(InsufficientScope, "The audience of the token does not hold account", nil)
+	case id.user == nil:
+		return nil, Refuse(InsufficientScope, "The token is not one of a user", nil)
+	}
+	return &Owner{snap: s, user: id.user}, nil
+}
+
+// An OwnedResource is a resource and the client of its resource server.
+type OwnedResource struct {
+	*Resource
+	Client *Client
+}
+
+// A SharedUser is a user with what it was granted of a resource, or asks for. One
+// that is gone has an id alone.
+type SharedUser struct {
+	User     *User
+	Requests []Request // in the order of their scopes' names
+}
+
+// Scopes are those of the requests; {Everything} for a resource without scopes.
+func (u *SharedUser) Scopes() []Scope {
+	scopes := make([]Scope, len(u.Requests))
+	for i, q := range u.Requests {
+		if scopes[i] = q.Scope; q.Scope == "" {
+			scopes[i] = Everything
+		}
+	}
+	return scopes
+}
+
+// A SharedResource is a resource with whom it is shared, or who asks for it. To
+// the one whom it is shared with, or who asks, its only user is its owner.
+type SharedResource struct {
+	OwnedResource
+	Users []SharedUser
+}
+
+// OwnedResource returns a resource of the owner. One of somebody else is not
+// found.
+func (a *Authority) OwnedResource(ctx context.Context, o *Owner, id string) (*OwnedResource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	return o.resource(ctx, view, id)
+}
+
+func (o *Owner) resource(ctx context.Context, view View, id string) (*OwnedResource, error) {
+	r, err := view.OwnedResource(ctx, o.snap.Realm.Key, o.user.ID, ResourceID(id))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(NotFound, "Resource not found", err)
+	case err != nil:
+		return nil, fmt.Errorf("read resource: %w", err)
+	}
+	return &OwnedResource{Resource: r, Client: o.snap.ByKey[r.Server]}, nil
+}
+
+// OwnedResources returns a page of what the owner owns, by name; with a name what
+// has it as a part of its own.
+func (a *Authority) OwnedResources(ctx context.Context, o *Owner, name string, first, max int) ([]OwnedResource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	rows, err := view.OwnedResources(ctx, o.snap.Realm.Key, o.user.ID, name, first, max)
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	out := make([]OwnedResource, len(rows))
+	for i, r := range rows {
+		out[i] = OwnedResource{Resource: r, Client: o.snap.ByKey[r.Server]}
+	}
+	return out, nil
+}
+
+// A SharingQuery is a search among what an owner shared. Empty members do not
+// narrow.
+type SharingQuery struct {
+	Name       string // a part of a resource's
+	Server     string // client_id of the resource server
+	User       string // username
+	First, Max int
+}
+
+// SharedWithOthers returns a page of the resources that the owner shared, by
+// name, with whom.
+func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *SharingQuery) ([]SharedResource, error) {
+	f := SharedFilter{Owner: o.user.ID, Name: q.Name}
+	if q.Server != "" {
+		c := o.snap.Clients[q.Server]
+		if c == nil {
+			return nil, nil
+		}
+		f.Server = c.Key
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	if q.User != "" {
+		u, err := view.UserByName(ctx, o.snap.Realm.Key, q.User)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read user: %w", err)
+		}
+		f.Requester = u.ID
+	}
+	return o.shared(ctx, view, f, q.First, q.Max)
+}
+
+// SharedWithMe returns a page of the resources that others shared with the
+// caller, by name, with their owners and what was granted.
+func (a *Authority) SharedWithMe(ctx context.Context, o *Owner, name string, first, max int) ([]SharedResource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	return o.shared(ctx, view, SharedFilter{Requester: o.user.ID, Name: name}, first, max)
+}
+
+// shared reads a page of what a filter describes, then what was granted of it,
+// then to whom, or by whom.
+func (o *Owner) shared(ctx context.Context, view View, f SharedFilter, first, max int) ([]SharedResource, error) {
+	rows, err := view.SharedResources(ctx, o.snap.Realm.Key, f, first, max)
+	if err != nil {
+		return nil, fmt.Errorf("read shared resources: %w", err)
+	}
+	keys := make([]Key, len(rows))
+	for i, r := range rows {
+		keys[i] = r.Key
+	}
+	requests, err := view.RequestsFor(ctx, keys, Granted, f.Requester)
+	if err != nil {
+		return nil, fmt.Errorf("read what was granted: %w", err)
+	}
+	return o.sharing(ctx, view, rows, requests)
+}
+
+// SharingOf returns whom a resource of the owner is shared with.
+func (a *Authority) SharingOf(ctx context.Context, o *Owner, id string) (*SharedResource, error) {
+	return a.requestsFor(ctx, o, id, Granted)
+}
+
+// RequestsOf returns who asks for a resource of the owner, and for what.
+func (a *Authority) RequestsOf(ctx context.Context, o *Owner, id string) (*SharedResource, error) {
+	return a.requestsFor(ctx, o, id, Pending)
+}
+
+func (a *Authority) requestsFor(ctx context.Context, o *Owner, id, state string) (*SharedResource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	r, err := o.resource(ctx, view, id)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := view.RequestsFor(ctx, []Key{r.Key}, state, "")
+	if err != nil {
+		return nil, fmt.Errorf("read requests: %w", err)
+	}
+	shared, err := o.sharing(ctx, view, []*Resource{r.Resource}, requests)
+	if err != nil {
+		return nil, err
+	}
+	return &shared[0], nil
+}
+
+// sharing puts requests, which come by resource and requester, under their
+// resources and the users on the other side.
+func (o *Owner) sharing(ctx context.Context, view View, rows []*Resource, requests []Request) ([]SharedResource, error) {
+	users, err := o.others(ctx, view, requests)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]SharedResource, len(rows))
+	at := make(map[Key]*SharedResource, len(rows))
+	for i, r := range rows {
+		out[i].OwnedResource = OwnedResource{Resource: r, Client: o.snap.ByKey[r.Server]}
+		at[r.Key] = &out[i]
+	}
+	for _, q := range requests {
+		r, u := at[q.Resource], users[o.other(&q)]
+		if last := len(r.Users) - 1; last < 0 || r.Users[last].User != u {
+			r.Users = append(r.Users, SharedUser{User: u})
+		}
+		last := &r.Users[len(r.Users)-1]
+		last.Requests = append(last.Requests, q)
+	}
+	return out, nil
+}
+
+// other is the other side of a request: the requester of what the caller owns,
+// the owner of the rest.
+func (o *Owner) other(q *Request) string {
+	if q.Owner == o.user.ID {
+		return q.Requester
+	}
+	return q.Owner
+}
+
+// others reads the users on the other side of requests. One that is gone has an id
+// alone.
+func (o *Owner) others(ctx context.Context, view View, requests []Request) (map[string]*User, error) {
+	ids := make([]string, len(requests))
+	for i := range requests {
+		ids[i] = o.other(&requests[i])
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	users, err := view.UsersByID(ctx, o.snap.Realm.Key, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	for _, id := range ids {
+		if users[id] == nil {
+			users[id] = &User{ID: id}
+		}
+	}
+	return users, nil
+}

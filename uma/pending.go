@@ -1,0 +1,259 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A PendingRequest is what one user asks of one resource: the pending requests of
+// the two together. Any of their ids stands for it.
+type PendingRequest struct {
+	ID       string
+	Resource *Resource
+	User     *User // who asks; with an id alone when it is gone
+	Scopes   []Scope
+	When     time.Time // it was first asked for
+
+	requests []Request
+}
+
+// PendingRequests returns at most max of what others ask the owner for, by id,
+// those that follow `after`.
+func (a *Authority) PendingRequests(ctx context.Context, o *Owner, after string, max int) ([]PendingRequest, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	var out []PendingRequest
+	for len(out) < max {
+		page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Owner: o.user.ID}, after, max)
+		if err != nil {
+			return nil, fmt.Errorf("read pending requests: %w", err)
+		}
+		found, err := o.pending(ctx, view, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			if p.ID > after && len(out) < max { // else it was on a page before
+				out = append(out, p)
+			}
+		}
+		if len(page) < max {
+			break
+		}
+		after = page[len(page)-1].ID
+	}
+	return out, nil
+}
+
+// pending gathers the requests beside those of a page: what was asked of one
+// resource by one user belongs together, under the first of its ids.
+func (o *Owner) pending(ctx context.Context, view View, page []Request) ([]PendingRequest, error) {
+	keys := make([]Key, len(page))
+	for i, q := range page {
+		keys[i] = q.Key
+	}
+	requests, err := view.PendingBeside(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read pending requests: %w", err)
+	}
+	resources, err := o.resourcesOf(ctx, view, requests)
+	if err != nil {
+		return nil, err
+	}
+	users, err := o.others(ctx, view, requests)
+	if err != nil {
+		return nil, err
+	}
+	var out []PendingRequest
+	for len(requests) > 0 {
+		n := 1
+		for n < len(requests) && requests[n].Resource == requests[0].Resource && requests[n].Requester == requests[0].Requester {
+			n++
+		}
+		p := PendingRequest{Resource: resources[requests[0].Resource], User: users[requests[0].Requester], requests: requests[:n]}
+		p.Scopes = (&SharedUser{Requests: p.requests}).Scopes()
+		p.ID, p.When = p.requests[0].ID, p.requests[0].Created
+		for _, q := range p.requests[1:] {
+			p.ID = min(p.ID, q.ID)
+			if q.Created.Before(p.When) {
+				p.When = q.Created
+			}
+		}
+		out = append(out, p)
+		requests = requests[n:]
+	}
+	slices.SortFunc(out, func(a, b PendingRequest) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// resourcesOf reads the resources that requests are for.
+func (o *Owner) resourcesOf(ctx context.Context, view View, requests []Request) (map[Key]*Resource, error) {
+	ids := map[Key][]ResourceID{} // by resource server
+	for _, q := range requests {
+		if !slices.Contains(ids[q.Server], q.ResourceID) {
+			ids[q.Server] = append(ids[q.Server], q.ResourceID)
+		}
+	}
+	found := map[Key]*Resource{}
+	for server, ids := range ids {
+		rows, err := view.ResourcesByID(ctx, server, ids)
+		if err != nil {
+			return nil, fmt.Errorf("read resources: %w", err)
+		}
+		for _, r := range rows {
+			found[r.Key] = r
+		}
+	}
+	return found, nil
+}
+
+// PendingRequest returns one by any of its ids. One that was answered meanwhile is
+// a conflict; one to another owner is not found.
+func (a *Authority) PendingRequest(ctx context.Context, o *Owner, id string) (*PendingRequest, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	q, err := view.RealmRequest(ctx, o.snap.Realm.Key, id)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && q.Owner != o.user.ID:
+		return nil, Refuse(NotFound, "Request not found", err)
+	case err != nil:
+		return nil, fmt.Errorf("read request: %w", err)
+	case q.State != Pending:
+		return nil, Refuse(Conflict, "The request was answered already", nil)
+	}
+	found, err := o.pending(ctx, view, []Request{*q})
+	if err != nil {
+		return nil, err
+	}
+	p := &found[0]
+	p.ID = id
+	return p, nil
+}
+
+// AnswerRequest approves or denies a pending request. With scopes it approves those
+// and denies the rest.
+func (a *Authority) AnswerRequest(ctx context.Context, o *Owner, id string, approve bool, scopes []Scope) error {
+	p, err := a.PendingRequest(ctx, o, id)
+	if err != nil {
+		return err
+	}
+	if approve && scopes != nil && len(scopes) == 0 {
+		return Refuse(InvalidScope, "No scope is approved", nil)
+	}
+	for _, s := range scopes {
+		if !slices.Contains(p.Scopes, s) {
+			return Refuse(InvalidScope, "Scope ["+string(s)+"] was not asked for", nil)
+		}
+	}
+	granted := make(map[string]bool, len(p.requests))
+	for i, q := range p.requests {
+		granted[q.ID] = approve && (scopes == nil || slices.Contains(scopes, p.Scopes[i]))
+	}
+	switch err := a.Store.DecideRequests(ctx, o.snap.Realm.Key, o.user.ID, granted, a.Now()); {
+	case errors.Is(err, ErrNotFound):
+		return Refuse(NotFound, "Request not found", err)
+	case errors.Is(err, ErrConflict):
+		return Refuse(Conflict, "The request was answered already", err)
+	case err != nil:
+		return storing("answer request", err)
+	}
+	return nil
+}
+
+// AnswerAll approves or denies all that others ask the owner for, a page at a time,
+// and returns how many requests those were. What is answered meanwhile is left as
+// it is.
+func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool) (int, error) {
+	answered := 0
+	for after, tries := "", 0; ; {
+		page, err := a.pendingAfter(ctx, o, SharedFilter{Owner: o.user.ID}, after)
+		if err != nil || len(page) == 0 {
+			return answered, err
+		}
+		granted := make(map[string]bool, len(page))
+		for _, q := range page {
+			granted[q.ID] = approve
+		}
+		err = a.Store.DecideRequests(ctx, o.snap.Realm.Key, o.user.ID, granted, a.Now())
+		switch {
+		case (errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict)) && tries < attempts:
+			tries++ // somebody else answered, or took one back: read the page again
+		case err != nil:
+			return answered, storing("answer requests", err)
+		default:
+			answered, after, tries = answered+len(page), page[len(page)-1].ID, 0
+		}
+	}
+}
+
+func (a *Authority) pendingAfter(ctx context.Context, o *Owner, f SharedFilter, after string) ([]Request, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, f, after, requestPage)
+	if err != nil {
+		return nil, fmt.Errorf("read pending requests: %w", err)
+	}
+	return page, nil
+}
+
+// RequestsBy calls each for the requests of the caller that nobody has answered,
+// by id, with the resource and its owner. A request is for one scope.
+func (a *Authority) RequestsBy(ctx context.Context, o *Owner, each func(*SharedResource) error) error {
+	for after := ""; ; {
+		page, err := a.requestsBy(ctx, o, after)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := each(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < requestPage {
+			return nil
+		}
+		after = page[len(page)-1].Users[0].Requests[0].ID
+	}
+}
+
+// requestsBy reads a page, in a view of its own: a slow reader holds nothing up.
+func (a *Authority) requestsBy(ctx context.Context, o *Owner, after string) ([]SharedResource, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Requester: o.user.ID}, after, requestPage)
+	if err != nil {
+		return nil, fmt.Errorf("read pending requests: %w", err)
+	}
+	resources, err := o.resourcesOf(ctx, view, page)
+	if err != nil {
+		return nil, err
+	}
+	users, err := o.others(ctx, view, page)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]SharedResource, len(page))
+	for i, q := range page {
+		out[i] = SharedResource{
+			OwnedResource: OwnedResource{Resource: resources[q.Resource], Client: o.snap.ByKey[q.Server]},
+			Users:         []SharedUser{{User: users[o.other(&q)], Requests: page[i : i+1]}},
+		}
+	}
+	return out, nil
+}

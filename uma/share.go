@@ -1,0 +1,123 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// UserScopes are scopes for a user.
+type UserScopes struct {
+	User   string  // username or e-mail address
+	Scopes []Scope // none takes all back; {Everything}: a resource without scopes
+}
+
+// ShareHow says more of how a resource is shared.
+type ShareHow struct {
+	Only  bool // users that are not named lose what they had
+	New   bool // only if it is shared with nobody
+	There bool // only if it is shared with somebody
+}
+
+// maxUserScopes is how many users may be named at a time.
+const maxUserScopes = 1000
+
+// ShareWith makes of the sharing of a resource what its owner says: each user that
+// is named has exactly the scopes that are named, whatever it asked for.
+func (a *Authority) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, how ShareHow) error {
+	c, err := a.shareChange(ctx, o, id, grants)
+	if err != nil {
+		return err
+	}
+	c.Rest, c.New, c.There = how.Only, how.New, how.There
+	switch err := a.Store.ShareResource(ctx, c); {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict) && how.There:
+		return Refuse(NotFound, "Resource not found", err)
+	case errors.Is(err, ErrConflict):
+		return Refuse(Conflict, "The resource is shared already", err)
+	case err != nil:
+		return storing("share resource", err)
+	}
+	return nil
+}
+
+// shareChange checks what an owner says of a resource and finds out who the users
+// are.
+func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants []UserScopes) (*ShareChange, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	r, err := o.resource(ctx, view, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.OwnerManaged:
+		return nil, Refuse(InvalidPermission, "The resource is not managed by its owner", nil)
+	case len(grants) > maxUserScopes:
+		return nil, Refuse(InvalidPermission, fmt.Sprintf("At most %d users can be named at a time", maxUserScopes), nil)
+	}
+	c := &ShareChange{
+		Realm: o.snap.Realm.Key, Resource: r.Key, Owner: o.user.ID, Grants: make(map[string][]Scope, len(grants)),
+		NewID: a.NewID, Now: a.Now(),
+	}
+	for _, g := range grants {
+		if err := r.checkScopes(g.Scopes); err != nil {
+			return nil, err
+		}
+		u, err := o.findUser(ctx, view, g.User)
+		if err != nil {
+			return nil, err
+		}
+		if u.ID == o.user.ID {
+			return nil, Refuse(InvalidPermission, "A resource cannot be shared with its owner", nil)
+		}
+		if _, twice := c.Grants[u.ID]; twice {
+			return nil, Refuse(InvalidPermission, "User ["+g.User+"] is named twice", nil)
+		}
+		c.Grants[u.ID] = union([]Scope{}, g.Scopes)
+	}
+	return c, nil
+}
+
+// checkScopes refuses scopes that the resource does not have. One without any is
+// shared as a whole.
+func (r *Resource) checkScopes(scopes []Scope) error {
+	for _, s := range scopes {
+		whole := s == Everything && len(r.Scopes) == 0
+		if !whole && !slices.Contains(r.Scopes, s) {
+			return Refuse(InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+		}
+	}
+	return nil
+}
+
+// FindUser returns the user with that name or e-mail address, for an owner who is
+// about to share something.
+func (a *Authority) FindUser(ctx context.Context, o *Owner, nameOrEmail string) (*User, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	return o.findUser(ctx, view, nameOrEmail)
+}
+
+func (o *Owner) findUser(ctx context.Context, view View, nameOrEmail string) (*User, error) {
+	if nameOrEmail == "" {
+		return nil, Refuse(UnknownUser, "", nil)
+	}
+	u, err := view.UserByName(ctx, o.snap.Realm.Key, nameOrEmail)
+	if errors.Is(err, ErrNotFound) {
+		u, err = view.UserByEmail(ctx, o.snap.Realm.Key, nameOrEmail)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(UnknownUser, "", err)
+	case err != nil:
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	return u, nil
+}
