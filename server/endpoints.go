@@ -83,7 +83,7 @@ func (s *server) endpoints() []endpoint {
 		{path: "/account/resources", methods: m{"GET": own.Resources}, speaks: &account.Dialect, slash: true},
 		{path: "/account/resources/shared-with-me", methods: m{"GET": own.SharedWithMe}, speaks: &account.Dialect},
 		{path: "/account/resources/shared-with-others", methods: m{"GET": own.SharedWithOthers}, speaks: &account.Dialect},
-		{path: "/account/resources/pending-requests", methods: m{"GET": own.PendingRequests}, speaks: &account.Dialect},
+		{path: "/account/resources/pending-requests", methods: m{"GET": own.PendingRequests}, speaks: &account.Dialect, list: true},
 		{path: "/account/resources/:id", methods: m{"GET": own.Resource}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/permissions", methods: m{"GET": own.Permissions, "PUT": own.Share}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": own.Requests}, speaks: &account.Dialect},
@@ -100,10 +100,10 @@ func (s *server) endpoints() []endpoint {
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.strictToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
-		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": ping.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
-		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": ping.ReadResource, "PUT": ping.ReplaceResource, "DELETE": ping.DeleteResource}, speaks: &pingam.Dialect, slash: true},
+		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": u.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
+		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": u.ReadResource, "PUT": u.ReplaceResource, "DELETE": u.DeleteResource}, speaks: &pingam.Dialect, slash: true},
 		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(ping.RequestTicket)}, speaks: &pingam.Dialect, slash: true},
-		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": ping.Configuration}, speaks: &pingam.Dialect, readers: wire.Anyone},
+		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": s.pingConfiguration}, speaks: &pingam.Dialect, readers: wire.Anyone},
 		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.jwtTicketToken}, speaks: &pingam.Dialect},
 		{path: "/introspect", under: inPingOAuth2, methods: m{"POST": s.strictIntrospect(pingam.ShowIntrospection), "GET": s.introspectQuery(pingam.ShowIntrospection)}, speaks: &pingam.Dialect},
 		{path: "/users/:user/uma/policies", under: inPingJSON, methods: m{"GET": ping.ListPolicies}, speaks: &pingam.JSONDialect},
@@ -160,6 +160,8 @@ func dialectOf(path string) *wire.Dialect {
 	switch {
 	case strings.HasPrefix(path, "/json/"):
 		return &pingam.JSONDialect
+	case strings.HasPrefix(path, "/uma/"), strings.HasPrefix(path, "/oauth2/realms/"):
+		return &pingam.Dialect
 	case strings.Contains(path, "/api/identity/oauth2/uma/resourceregistration/"):
 		return &wso2.RegistrationDialect
 	}

@@ -21,6 +21,9 @@ func (x *Exchange) allowReaders(h http.Header) {
 	h["Access-Control-Allow-Origin"] = []string{x.origin}
 	h["Access-Control-Allow-Credentials"] = []string{"true"}
 	h["Access-Control-Expose-Headers"] = []string{"Access-Control-Allow-Methods"}
+	if h["Link"] != nil {
+		h["Access-Control-Expose-Headers"] = []string{"Access-Control-Allow-Methods, Link"}
+	}
 }
 
 // Preflight answers an OPTIONS request (Fetch §3.2.2). It comes without

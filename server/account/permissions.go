@@ -1,0 +1,148 @@
+package account
+
+import (
+	"errors"
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A permission is a user with the scopes of a resource that it has or asks for.
+// Where the resource has none, `*` is the resource as a whole: an empty list is
+// how an owner takes everything back.
+type permission struct {
+	account
+	Scopes []uma.Scope `json:"scopes"`
+}
+
+// An account is a user as others see it.
+type account struct {
+	Username  string `json:"username"`
+	FirstName string `json:"firstName,omitempty"`
+	LastName  string `json:"lastName,omitempty"`
+	Email     string `json:"email,omitempty"`
+}
+
+func showUser(u *uma.User) account {
+	claim := func(name string) string { s, _ := u.Claims[name].(string); return s }
+	return account{
+		Username: u.Username, FirstName: claim("given_name"), LastName: claim("family_name"), Email: claim("email"),
+	}
+}
+
+func showUsers(users []uma.SharedUser) []permission {
+	out := make([]permission, len(users))
+	for i := range users {
+		out[i] = permission{showUser(users[i].User), users[i].Scopes()}
+	}
+	return out
+}
+
+// Permissions serves GET /account/resources/{id}/permissions: whom it is shared
+// with.
+func (f *Face) Permissions(x *wire.Exchange) error {
+	owner, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.SharingOf(x.Context(), owner, x.Param("id"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, showUsers(r.Users))
+}
+
+// Requests serves GET /account/resources/{id}/permissions/requests: who asks for
+// it.
+func (f *Face) Requests(x *wire.Exchange) error {
+	owner, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	r, err := f.Authority.RequestsOf(x.Context(), owner, x.Param("id"))
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, showUsers(r.Users))
+}
+
+// Share serves PUT /account/resources/{id}/permissions: each user that is listed
+// has the scopes that are listed then, and no other.
+func (f *Face) Share(x *wire.Exchange) error {
+	owner, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	grants, err := parsePermissions(body)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.ShareWith(x.Context(), owner, x.Param("id"), grants, uma.ShareHow{}); err != nil {
+		return err
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+func parsePermissions(body wire.Value) ([]uma.UserScopes, error) {
+	switch {
+	case body.Kind != wire.Array && body.Kind != wire.Absent:
+		return nil, invalid("the body must be an array of permissions")
+	case len(body.List) == 0:
+		return nil, uma.Refuse(uma.InvalidPermission, "", nil)
+	}
+	grants := make([]uma.UserScopes, len(body.List))
+	for i, e := range body.List {
+		if e.Kind != wire.Object {
+			return nil, invalid("each permission must be an object")
+		}
+		var err error
+		if grants[i].User, err = e.String("username"); err != nil {
+			return nil, err
+		}
+		scopes, err := e.Strings("scopes")
+		switch {
+		case err != nil:
+			return nil, err
+		case grants[i].User == "":
+			return nil, invalid("username is missing")
+		case scopes == nil: // which would take all back
+			return nil, invalid("scopes is missing")
+		}
+		for _, s := range scopes {
+			grants[i].Scopes = append(grants[i].Scopes, uma.Scope(s))
+		}
+	}
+	return grants, nil
+}
+
+// User serves GET /account/resources/{id}/user: whom the owner could share the
+// resource with, by name or e-mail address.
+func (f *Face) User(x *wire.Exchange) error {
+	owner, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Authority.OwnedResource(x.Context(), owner, x.Param("id")); err != nil {
+		return err
+	}
+	u, err := f.Authority.FindUser(x.Context(), owner, params.Get("value"))
+	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.UnknownUser {
+		return x.Empty(http.StatusNoContent)
+	}
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, struct {
+		ID string `json:"id"`
+		account
+	}{u.ID, showUser(u)})
+}
