@@ -37,6 +37,7 @@ type discovery struct {
 	// In the UMA document only.
 	Resources   string `json:"resource_registration_endpoint,omitempty"`
 	Permissions string `json:"permission_endpoint,omitempty"`
+	Policies    string `json:"policy_endpoint,omitempty"` // Keycloak's
 }
 
 // openIDConfiguration serves the document of OpenID Connect.
@@ -50,6 +51,9 @@ func (s *server) umaConfiguration(x *wire.Exchange) error {
 	d := s.document(x.Realm)
 	d.Resources = d.Issuer + "/authz/protection/resource_set"
 	d.Permissions = d.Issuer + "/authz/protection/permission"
+	if x.Realm.Realm.Profile != uma.ProfileUMA2 {
+		d.Policies = d.Issuer + "/authz/protection/uma-policy"
+	}
 	return x.JSON(http.StatusOK, d)
 }
 

@@ -170,21 +170,23 @@ type RequestQuery struct {
 	First, Max       int // Max < 0: no limit
 }
 
-// requestPage is how many requests a listing reads at a time, each time in a view
-// of its own: a slow reader of a long list holds nothing up.
+// requestPage is how many rows a listing reads at a time, each time in a view of its
+// own: a slow reader of a long list holds nothing up.
 const requestPage = 200
 
-// FindRequests calls each for the requests that match, by id, of those the caller
-// may see: the resource server all of its own, a user those in which it has a
-// part.
-func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery, each func(*RequestView) error) error {
-	first, left, after := max(q.First, 0), q.Max, ""
-	for left != 0 {
+// inPages calls each for the rows that read returns page by page: those that
+// follow the last one, of the first page from first on, most of them all together
+// (< 0: no limit).
+func inPages[T any](first, most int, read func(last *T, first, n int) ([]T, error), each func(*T) error) error {
+	var last *T
+	first = max(first, 0)
+	for most != 0 {
 		n := requestPage
-		if left > 0 {
-			n = min(n, left)
+		if most > 0 {
+			n = min(n, most)
+			most -= n
 		}
-		page, err := a.requestsAfter(ctx, p, q, after, first, n)
+		page, err := read(last, first, n)
 		if err != nil {
 			return err
 		}
@@ -196,12 +198,22 @@ func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQ
 		if len(page) < n {
 			return nil
 		}
-		first, after = 0, page[n-1].ID
-		if left > 0 {
-			left -= n
-		}
+		first, last = 0, &page[n-1]
 	}
 	return nil
+}
+
+// FindRequests calls each for the requests that match, by id, of those the caller
+// may see: the resource server all of its own, a user those in which it has a
+// part.
+func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery, each func(*RequestView) error) error {
+	return inPages(q.First, q.Max, func(last *RequestView, first, n int) ([]RequestView, error) {
+		after := ""
+		if last != nil {
+			after = last.ID
+		}
+		return a.requestsAfter(ctx, p, q, after, first, n)
+	}, each)
 }
 
 // requestsAfter reads a page of what matches.

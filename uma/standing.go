@@ -87,6 +87,15 @@ func (n *Standing) left(g Grant) (Grant, bool) {
 	return g, len(scopes) > 0
 }
 
+// share returns a share that a grant rests on as it is now; nil when it is gone, or
+// no longer for those whom it was for.
+func (n *Standing) share(s GrantShare) *Share {
+	if now := n.Shares[s.ID]; now != nil && now.Audience <= s.Version {
+		return now
+	}
+	return nil
+}
+
 // covered reports whether a scope, or with "" the resource as a whole, still
 // has a share that it was granted for, if it was granted for one. A share that
 // covers none of the scopes holds up all of them: the policy has its reasons why
@@ -97,7 +106,7 @@ func (n *Standing) covered(g Grant, scope Scope) bool {
 	}
 	rests := false
 	for _, s := range g.Shares {
-		if len(s.Scopes) == 0 && len(g.Scopes) > 0 && n.Shares[s.ID] == nil {
+		if len(s.Scopes) == 0 && len(g.Scopes) > 0 && n.share(s) == nil {
 			return false
 		}
 	}
@@ -106,7 +115,7 @@ func (n *Standing) covered(g Grant, scope Scope) bool {
 			continue
 		}
 		rests = true
-		if share := n.Shares[s.ID]; share != nil && covers(share.Scopes) {
+		if now := n.share(s); now != nil && covers(now.Scopes) {
 			return true
 		}
 	}
@@ -121,7 +130,7 @@ func (n *Standing) unmoved(g Grant) bool {
 		}
 	}
 	for _, s := range g.Shares {
-		if share := n.Shares[s.ID]; share == nil || share.Version != s.Version {
+		if now := n.share(s); now == nil || now.Version != s.Version {
 			return false
 		}
 	}

@@ -2,16 +2,210 @@ package keycloak
 
 import (
 	"errors"
+	"net/http"
 
 	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
 )
 
-func (f *Face) ListPolicies(x *wire.Exchange) error { return errors.ErrUnsupported }
+// A policy is the representation of a user-managed policy. It does not say which
+// resource it is for, as Keycloak's does not.
+type policy struct {
+	ID          string      `json:"id"`
+	Name        string      `json:"name"`
+	Description string      `json:"description,omitempty"`
+	Type        string      `json:"type"`
+	Logic       string      `json:"logic"`
+	Strategy    string      `json:"decisionStrategy"`
+	Owner       string      `json:"owner"`
+	Scopes      []uma.Scope `json:"scopes,omitempty"`
+	Users       []string    `json:"users,omitempty"`
+	Roles       []string    `json:"roles,omitempty"`
+	Groups      []string    `json:"groups,omitempty"`
+	Clients     []string    `json:"clients,omitempty"`
+}
 
-func (f *Face) CreatePolicy(x *wire.Exchange) error { return errors.ErrUnsupported }
+// What a policy's type and logic always are.
+const (
+	policyType  = "uma"
+	policyLogic = "POSITIVE"
+)
 
-func (f *Face) ReadPolicy(x *wire.Exchange) error { return errors.ErrUnsupported }
+func showPolicy(v *uma.ShareView) policy {
+	return policy{
+		ID: v.ID, Name: v.Name, Description: v.Description, Type: policyType, Logic: policyLogic, Strategy: v.Strategy,
+		Owner: v.Owner, Scopes: v.Scopes, Users: v.Usernames, Roles: v.Roles, Groups: v.Groups, Clients: v.Clients,
+	}
+}
 
-func (f *Face) ReplacePolicy(x *wire.Exchange) error { return errors.ErrUnsupported }
+// policyError says what Keycloak says of a policy that is not there, and of a
+// second one of a name, which it puts where others have an error code.
+func policyError(err error) error {
+	e, ok := errors.AsType[*uma.Error](err)
+	switch {
+	case ok && e.Reason == uma.NotFound:
+		return &wire.Refusal{Status: http.StatusNotFound, Code: string(uma.InvalidRequest), Description: e.Description}
+	case ok && e.Reason == uma.Conflict:
+		return &wire.Refusal{Status: http.StatusConflict, Code: e.Description, Description: "Conflicting policy"}
+	}
+	return err
+}
 
-func (f *Face) DeletePolicy(x *wire.Exchange) error { return errors.ErrUnsupported }
+// CreatePolicy serves POST /uma-policy/{resourceId} (keycloak.md §3.4).
+func (f *Face) CreatePolicy(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	in, err := parsePolicy(body)
+	if err != nil {
+		return err
+	}
+	v, err := f.Authority.CreateShare(x.Context(), pat, x.Param("id"), in)
+	if err != nil {
+		return policyError(err)
+	}
+	return x.JSON(http.StatusOK, showPolicy(v))
+}
+
+// ReadPolicy serves GET /uma-policy/{policyId}.
+func (f *Face) ReadPolicy(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	if err != nil {
+		return err
+	}
+	v, err := f.Authority.ReadShare(x.Context(), pat, x.Param("id"))
+	if err != nil {
+		return policyError(err)
+	}
+	return x.JSON(http.StatusOK, showPolicy(v))
+}
+
+// ReplacePolicy serves PUT /uma-policy/{policyId}. The body is a whole
+// representation, such as GET gives: its owner does not count.
+func (f *Face) ReplacePolicy(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if _, ok := errors.AsType[*uma.Error](err); ok || err == nil && body.Kind != wire.Object {
+		return uma.Refuse(uma.InvalidRequest, "Failed to parse representation", err)
+	}
+	if err != nil {
+		return err
+	}
+	in, err := parsePolicy(body)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.ReplaceShare(x.Context(), pat, x.Param("id"), in); err != nil {
+		return policyError(err)
+	}
+	return x.Empty(http.StatusCreated)
+}
+
+// DeletePolicy serves DELETE /uma-policy/{policyId}.
+func (f *Face) DeletePolicy(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	if err != nil {
+		return err
+	}
+	if err := f.Authority.DeleteShare(x.Context(), pat, x.Param("id")); err != nil {
+		return policyError(err)
+	}
+	return x.Empty(http.StatusNoContent)
+}
+
+// ListPolicies serves GET /uma-policy: the caller's own. For a resource or a scope
+// that it cannot have policies for there is nothing to list: 204.
+func (f *Face) ListPolicies(x *wire.Exchange) error {
+	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	if err != nil {
+		return err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return err
+	}
+	first, most, err := parsePage(params)
+	if err != nil {
+		return err
+	}
+	filter, err := f.Authority.ShareFilter(x.Context(), pat, &uma.ShareQuery{
+		Name: params.Get("name"), Resource: params.Get("resource"), Scope: params.Get("scope"),
+	})
+	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.NotFound {
+		return x.Empty(http.StatusNoContent)
+	}
+	if err != nil {
+		return err
+	}
+	return x.Array(func(add func(any) error) error {
+		return f.Authority.FindShares(x.Context(), pat, filter, first, most, func(v *uma.ShareView) error {
+			return add(showPolicy(v))
+		})
+	})
+}
+
+// parsePolicy reads a representation. Members that are unknown are ignored, but
+// for those of Keycloak's that would make a policy narrower.
+func parsePolicy(v wire.Value) (*uma.ShareInput, error) {
+	if v.Kind != wire.Object {
+		return nil, invalid("a policy must be a JSON object")
+	}
+	in := &uma.ShareInput{}
+	var kind, logic string
+	texts := []struct {
+		name  string
+		value *string
+	}{
+		{"id", &in.ID},
+		{"name", &in.Name},
+		{"description", &in.Description},
+		{"decisionStrategy", &in.Strategy},
+		{"type", &kind},
+		{"logic", &logic},
+	}
+	var err error
+	for _, t := range texts {
+		if *t.value, err = v.String(t.name); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case kind != "" && kind != policyType:
+		return nil, invalid("type must be " + policyType)
+	case logic != "" && logic != policyLogic:
+		return nil, invalid("logic must be " + policyLogic + ": whom a resource is not shared with needs no policy")
+	case v.Member("condition").Kind != wire.Absent, len(v.Member("policies").List) > 0:
+		return nil, invalid("condition and policies are not supported: the realm's policies are written in Rego")
+	}
+	lists := []struct {
+		name  string
+		value *[]string
+	}{
+		{"resources", &in.Resources},
+		{"users", &in.Users},
+		{"roles", &in.Roles},
+		{"groups", &in.Groups},
+		{"clients", &in.Clients},
+	}
+	for _, l := range lists {
+		if *l.value, err = v.Strings(l.name); err != nil {
+			return nil, err
+		}
+	}
+	scopes, err := v.Strings("scopes")
+	if scopes != nil {
+		in.Scopes = []uma.Scope{} // empty is not absent
+	}
+	for _, s := range scopes {
+		in.Scopes = append(in.Scopes, uma.Scope(s))
+	}
+	return in, err
+}
