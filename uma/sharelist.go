@@ -1,0 +1,80 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A ShareQuery is a search among the caller's policies. Empty members do not
+// narrow.
+type ShareQuery struct {
+	Name     string // a part, without case
+	Resource string // id or name
+	Scope    string // id or name
+}
+
+// ShareFilter turns a search into what FindShares narrows by. NotFound: it names a
+// resource that the caller does not own, or a scope that nobody knows.
+func (a *Authority) ShareFilter(ctx context.Context, p *Protection, q *ShareQuery) (*ShareFilter, error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer view.Close()
+	f := &ShareFilter{Name: q.Name}
+	if q.Resource != "" {
+		r, err := p.ownResource(ctx, view, q.Resource)
+		if err != nil {
+			return nil, err
+		}
+		f.Resource = r.ID
+	}
+	if q.Scope == "" {
+		return f, nil
+	}
+	scope, err := view.Scope(ctx, p.server.Key, q.Scope)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(NotFound, "Scope ["+q.Scope+"] cannot be found", err)
+	case err != nil:
+		return nil, fmt.Errorf("read scope: %w", err)
+	}
+	f.Scope = scope.Name
+	return f, nil
+}
+
+// ownResource returns a resource of the caller's by its id or name.
+func (p *Protection) ownResource(ctx context.Context, view View, idOrName string) (*Resource, error) {
+	r, err := view.Resource(ctx, p.server.Key, ResourceID(idOrName))
+	if errors.Is(err, ErrNotFound) || err == nil && r.Owner != p.id.subject {
+		r, err = view.ResourceByName(ctx, p.server.Key, p.id.subject, idOrName)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Refuse(NotFound, "Resource ["+idOrName+"] cannot be found", err)
+	case err != nil:
+		return nil, fmt.Errorf("read resource: %w", err)
+	}
+	return r, nil
+}
+
+// FindShares calls each for the caller's policies that match, by name.
+func (a *Authority) FindShares(ctx context.Context, p *Protection, f *ShareFilter, first, most int, each func(*ShareView) error) error {
+	return inPages(first, most, func(last *ShareView, first, n int) ([]ShareView, error) {
+		view, err := a.Store.View(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("open view: %w", err)
+		}
+		defer view.Close()
+		page := *f
+		if last != nil {
+			page.After = last.Name
+		}
+		rows, err := view.FindShares(ctx, p.server.Key, p.id.subject, page, first, n)
+		if err != nil {
+			return nil, fmt.Errorf("find shares: %w", err)
+		}
+		return p.shareViews(ctx, view, rows)
+	}, each)
+}
