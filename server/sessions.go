@@ -42,8 +42,11 @@ func (s *server) strictIntrospect(show func(*uma.Introspection) any) wire.Handle
 func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler {
 	return func(x *wire.Exchange) error {
 		query, err := x.Query()
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case query.Has("client_secret"):
+			return refuse("client_secret does not belong in a query")
 		}
 		return s.introspectFor(x, query, show)
 	}

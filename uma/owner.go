@@ -179,7 +179,11 @@ func (o *Owner) shared(ctx context.Context, view View, f SharedFilter, first, ma
 	for i, r := range rows {
 		keys[i] = r.Key
 	}
-	requests, err := view.RequestsFor(ctx, keys, Granted, f.Requester)
+	requester := f.Requester
+	if f.Owner != "" { // who owns a resource sees all whom it is shared with
+		requester = ""
+	}
+	requests, err := view.RequestsFor(ctx, keys, Granted, requester)
 	if err != nil {
 		return nil, fmt.Errorf("read what was granted: %w", err)
 	}

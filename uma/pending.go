@@ -171,9 +171,9 @@ func (a *Authority) AnswerRequest(ctx context.Context, o *Owner, id string, appr
 }
 
 // AnswerAll approves or denies all that others ask the owner for, a page at a time,
-// and returns how many requests those were. What is answered meanwhile is left as
-// it is.
-func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool) (int, error) {
+// and returns how many requests those were. With scopes it answers the requests for
+// those and leaves others pending. What is answered meanwhile is left as it is.
+func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool, scopes []Scope) (int, error) {
 	answered := 0
 	for after, tries := "", 0; ; {
 		page, err := a.pendingAfter(ctx, o, SharedFilter{Owner: o.user.ID}, after)
@@ -182,7 +182,9 @@ func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool) (int,
 		}
 		granted := make(map[string]bool, len(page))
 		for _, q := range page {
-			granted[q.ID] = approve
+			if scopes == nil || slices.Contains(scopes, q.Scope) {
+				granted[q.ID] = approve
+			}
 		}
 		err = a.Store.DecideRequests(ctx, o.snap.Realm.Key, o.user.ID, granted, a.Now())
 		switch {
@@ -191,7 +193,7 @@ func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool) (int,
 		case err != nil:
 			return answered, storing("answer requests", err)
 		default:
-			answered, after, tries = answered+len(page), page[len(page)-1].ID, 0
+			answered, after, tries = answered+len(granted), page[len(page)-1].ID, 0
 		}
 	}
 }

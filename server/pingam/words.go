@@ -1,33 +1,71 @@
 package pingam
 
 import (
-	"strings"
+	"net/http"
 
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
 )
 
 // Dialect is how the face says refusals.
-var Dialect = wire.Dialect{Words: uma2.Words}
+var Dialect = wire.Dialect{Words: words}
 
 // JSONDialect is that of the /json endpoints.
-var JSONDialect = wire.Dialect{Words: uma2.Words}
+var JSONDialect = wire.Dialect{Words: jsonWords, Body: showError}
 
-// Innermost leaves of nested realms in a path the last.
-func Innermost(path string) string {
-	const root = "/realms/root"
-	before, rest, found := strings.Cut(path, root)
-	if !found {
-		return path
+// words are those of the specifications with PingAM's descriptions (uma2.md §4.2).
+func words(e *uma.Error) wire.Refusal {
+	r := uma2.Words(e)
+	switch e.Reason {
+	case uma.UnusableTicket:
+		r.Description = "The provided access grant is invalid, expired, or revoked."
+	case uma.Submitted:
+		r.Description = "The client is not authorised to access the requested resource set. " +
+			"A request has been submitted to the resource owner requesting access to the resource"
 	}
-	last := ""
-	for {
-		after, more := strings.CutPrefix(rest, "/realms/")
-		if !more {
-			break
-		}
-		name, _, _ := strings.Cut(after, "/")
-		last, rest = "/realms/"+name, after[len(name):]
+	return r
+}
+
+// jsonWords are those for owners, who sign in as users and know no PATs.
+func jsonWords(e *uma.Error) wire.Refusal {
+	r := uma2.Words(e)
+	switch e.Reason {
+	case uma.InvalidToken:
+		r.Description = "Access Denied"
+	case uma.UnknownUser:
+		r.Status, r.Description = http.StatusBadRequest, "There is no such user"
+	case uma.Conflict:
+		r.Status = http.StatusConflict
 	}
-	return before + root + last + rest
+	return r
+}
+
+// An errorBody is how the /json endpoints say what is wrong.
+type errorBody struct {
+	Code    int    `json:"code"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+func showError(r *wire.Refusal) any {
+	reason := http.StatusText(r.Status)
+	if r.Description == "" {
+		return errorBody{r.Status, reason, reason}
+	}
+	return errorBody{r.Status, reason, r.Description}
+}
+
+// notFound is the same whatever else there may be of that id: of another owner,
+// of another realm, or nothing.
+func notFound(message string) error {
+	return &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: message}
+}
+
+func preconditionFailed(message string) error {
+	return &wire.Refusal{Status: http.StatusPreconditionFailed, Code: "precondition_failed", Description: message}
+}
+
+func invalid(message string) error {
+	return uma.Refuse(uma.InvalidRequest, message, nil)
 }

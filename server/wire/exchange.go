@@ -78,6 +78,9 @@ func (x *Exchange) Context() context.Context { return x.echo.Request().Context()
 // Header is that of the answer.
 func (x *Exchange) Header() http.Header { return x.echo.Response().Header() }
 
+// RequestHeader is a header of the request, as it came.
+func (x *Exchange) RequestHeader(name string) string { return x.echo.Request().Header.Get(name) }
+
 // Method is that of the request.
 func (x *Exchange) Method() string { return x.echo.Request().Method }
 
@@ -121,6 +124,16 @@ func (x *Exchange) Body() (Value, error) {
 	}
 	if !x.hasType("application/json") {
 		return Value{}, invalid("the body must be application/json")
+	}
+	return ParseJSON(body)
+}
+
+// UntypedBody is Body where clients do not say that it is JSON. What the caller
+// may do must not hang on anything that a browser sends by itself.
+func (x *Exchange) UntypedBody() (Value, error) {
+	body, err := x.body(maxJSON)
+	if err != nil {
+		return Value{}, err
 	}
 	return ParseJSON(body)
 }

@@ -1,0 +1,18 @@
+package server
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/pingam"
+	"example.com/umpire/server/wire"
+)
+
+// pingConfiguration serves the UMA document with PingAM's endpoints, where it has
+// them. The issuer is the realm's: that is what the tokens say.
+func (s *server) pingConfiguration(x *wire.Exchange) error {
+	d := s.document(x.Realm)
+	oauth2, uma := pingam.URL(s.authority, x.Realm, "oauth2"), pingam.URL(s.authority, x.Realm, "uma")
+	d.Token, d.Introspection = oauth2+"/access_token", oauth2+"/introspect"
+	d.Resources, d.Permissions = uma+"/resource_set", uma+"/permission_request"
+	return x.JSON(http.StatusOK, d)
+}

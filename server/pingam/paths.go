@@ -1,0 +1,38 @@
+package pingam
+
+import (
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// Innermost leaves of nested realms in a path of the face, /realms/root/realms/a/realms/b,
+// the last: that is the realm here.
+func Innermost(path string) string {
+	const root = "/realms/root"
+	before, rest, found := strings.Cut(path, root)
+	switch strings.TrimPrefix(before, "/am") {
+	case "/uma", "/oauth2", "/json":
+	default:
+		found = false
+	}
+	if !found {
+		return path
+	}
+	last := ""
+	for {
+		after, more := strings.CutPrefix(rest, "/realms/")
+		if !more {
+			break
+		}
+		name, _, _ := strings.Cut(after, "/")
+		last, rest = "/realms/"+name, after[len(name):]
+	}
+	return before + root + last + rest
+}
+
+// URL is where one of the realm's endpoints of the face is: of "uma", "oauth2" or
+// "json". The base of Keycloak's older paths is no part of it.
+func URL(a *uma.Authority, s *uma.Snapshot, of string) string {
+	return strings.TrimSuffix(a.PublicURL, "/auth") + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
+}

@@ -1,0 +1,144 @@
+package pingam
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A policy is what an owner granted of one resource, and has the resource's id.
+type policy struct {
+	ID          uma.ResourceID     `json:"_id"`
+	Rev         string             `json:"_rev"`
+	PolicyID    uma.ResourceID     `json:"policyId"`
+	Name        string             `json:"name"`
+	Permissions []policyPermission `json:"permissions"`
+}
+
+type policyPermission struct {
+	Subject string      `json:"subject"`
+	Scopes  []uma.Scope `json:"scopes"`
+}
+
+// A policyRef is the answer to the creation of one.
+type policyRef struct {
+	ID  uma.ResourceID `json:"_id"`
+	Rev string         `json:"_rev"`
+}
+
+func showPolicy(s *uma.SharedResource) policy {
+	p := policy{ID: s.ID, PolicyID: s.ID, Name: s.Name, Rev: revision(s), Permissions: []policyPermission{}}
+	for i := range s.Users {
+		u := &s.Users[i]
+		if u.User.Username == "" {
+			continue // gone
+		}
+		scopes := u.Scopes()
+		if slices.Contains(scopes, uma.Everything) {
+			scopes = []uma.Scope{} // the resource has none
+		}
+		p.Permissions = append(p.Permissions, policyPermission{u.User.Username, scopes})
+	}
+	return p
+}
+
+// revision says which rows a policy consists of, and how often each was changed.
+func revision(s *uma.SharedResource) string {
+	h := sha256.New()
+	for _, u := range s.Users {
+		for _, q := range u.Requests {
+			fmt.Fprintf(h, "%s %d\n", q.ID, q.Version)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// owner returns whom the token speaks for, if the path is about that user. Of
+// other users it does not say whether they exist.
+func (f *Face) owner(x *wire.Exchange) (*uma.Owner, error) {
+	o, err := f.Authority.Owner(x.Context(), x.Realm, &x.Caller)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.EqualFold(o.Username(), x.Param("user")) {
+		return nil, &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
+	}
+	return o, nil
+}
+
+// policy reads a policy that is there.
+func (f *Face) policy(x *wire.Exchange, o *uma.Owner) (*uma.SharedResource, error) {
+	id := x.Param("id")
+	s, err := f.Authority.SharingOf(x.Context(), o, id)
+	if refusedFor(err, uma.NotFound) || err == nil && len(s.Users) == 0 {
+		return nil, noPolicy(id)
+	}
+	return s, err
+}
+
+func noPolicy(id string) error { return notFound("UMA Policy not found, " + id) }
+
+func refusedFor(err error, reason uma.Reason) bool {
+	e, ok := errors.AsType[*uma.Error](err)
+	return ok && e.Reason == reason
+}
+
+// ReadPolicy serves GET /policies/{id} (uma2.md §4.2).
+func (f *Face) ReadPolicy(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	s, err := f.policy(x, o)
+	if err != nil {
+		return err
+	}
+	return answerPolicy(x, s)
+}
+
+func answerPolicy(x *wire.Exchange, s *uma.SharedResource) error {
+	p := showPolicy(s)
+	x.Header().Set("Etag", `"`+p.Rev+`"`)
+	return x.JSON(http.StatusOK, p)
+}
+
+// ListPolicies serves GET /policies?_queryFilter=.
+func (f *Face) ListPolicies(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return err
+	}
+	filter, err := parsePolicyFilter(params.Get("_queryFilter"))
+	if err != nil {
+		return err
+	}
+	if key := params.Get("_sortKeys"); key != "" && key != "name" && key != "+name" {
+		return invalid("_sortKeys may be name")
+	}
+	p, err := parsePage(params)
+	if err != nil {
+		return err
+	}
+	shared, err := f.Authority.SharedWithOthers(x.Context(), o, &uma.SharingQuery{
+		Server: filter.server, User: filter.subject, First: p.offset, Max: p.size + 1,
+	})
+	if err != nil {
+		return err
+	}
+	policies := make([]policy, len(shared))
+	for i := range shared {
+		policies[i] = showPolicy(&shared[i])
+	}
+	return list(x, policies, p, nil)
+}

@@ -1,0 +1,163 @@
+package pingam
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// A pending is what a user asks of a resource of the owner.
+type pending struct {
+	ID          string      `json:"_id"`
+	User        string      `json:"user"`
+	Resource    string      `json:"resource"` // its name
+	When        int64       `json:"when"`     // milliseconds
+	Permissions []uma.Scope `json:"permissions"`
+}
+
+func showPending(p *uma.PendingRequest) pending {
+	scopes := p.Scopes
+	if len(p.Resource.Scopes) == 0 {
+		scopes = []uma.Scope{} // the resource as a whole
+	}
+	return pending{p.ID, p.User.Username, p.Resource.Name, p.When.UnixMilli(), scopes}
+}
+
+// ListRequests serves GET /pendingrequests?_queryFilter=true (uma2.md §4.2).
+func (f *Face) ListRequests(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return err
+	}
+	p, err := parsePage(params)
+	switch {
+	case err != nil:
+		return err
+	case params.Get("_queryFilter") != "true":
+		return invalid("_queryFilter must be true")
+	case params.Has("_sortKeys"):
+		return invalid("_sortKeys is not supported here")
+	case p.offset != 0:
+		return invalid("_pagedResultsOffset is not supported here: use _pagedResultsCookie")
+	}
+	rows, err := f.Authority.PendingRequests(x.Context(), o, params.Get("_pagedResultsCookie"), p.size+1)
+	if err != nil {
+		return err
+	}
+	shown := make([]pending, len(rows))
+	for i := range rows {
+		shown[i] = showPending(&rows[i])
+	}
+	return list(x, shown, p, func(last pending) string { return last.ID })
+}
+
+// ReadRequest serves GET /pendingrequests/{id}.
+func (f *Face) ReadRequest(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	p, err := f.Authority.PendingRequest(x.Context(), o, x.Param("id"))
+	switch {
+	case refusedFor(err, uma.NotFound), refusedFor(err, uma.Conflict): // it pends no more
+		return noRequest(x.Param("id"))
+	case err != nil:
+		return err
+	}
+	return x.JSON(http.StatusOK, showPending(p))
+}
+
+// Answer serves POST /pendingrequests/{id}?_action=approve|deny. What is approved
+// may be less than what was asked for: the rest is denied.
+func (f *Face) Answer(x *wire.Exchange) error {
+	o, approve, scopes, err := f.action(x, "approve", "deny")
+	if err != nil {
+		return err
+	}
+	id := x.Param("id")
+	err = f.Authority.AnswerRequest(x.Context(), o, id, approve, scopes)
+	switch {
+	case refusedFor(err, uma.NotFound):
+		return noRequest(id)
+	case err != nil:
+		return err
+	}
+	return x.JSON(http.StatusOK, struct{}{})
+}
+
+// AnswerAll serves POST /pendingrequests?_action=approveAll|denyAll.
+func (f *Face) AnswerAll(x *wire.Exchange) error {
+	o, approve, scopes, err := f.action(x, "approveAll", "denyAll")
+	if err != nil {
+		return err
+	}
+	if _, err := f.Authority.AnswerAll(x.Context(), o, approve, scopes); err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, struct{}{})
+}
+
+// action reads who answers, how, and what is approved.
+func (f *Face) action(x *wire.Exchange, yes, no string) (o *uma.Owner, approve bool, scopes []uma.Scope, err error) {
+	if o, err = f.owner(x); err != nil {
+		return nil, false, nil, err
+	}
+	params, err := x.Query()
+	if err != nil {
+		return nil, false, nil, err
+	}
+	switch params.Get("_action") {
+	case no:
+		return o, false, nil, nil
+	case yes:
+	default:
+		return nil, false, nil, invalid("_action must be " + yes + " or " + no)
+	}
+	// PingAM's documentation sends the body as curl does by itself, as a form. The
+	// bearer token, which no browser sends by itself, is what the answer hangs on.
+	body, err := x.UntypedBody()
+	if err != nil {
+		return nil, false, nil, err
+	}
+	scopes, err = parseApproved(body)
+	return o, true, scopes, err
+}
+
+// parseApproved reads the scopes that are approved: nil for all that were asked
+// for. A list that is there and has none is a mistake: to approve nothing is to
+// deny.
+func parseApproved(v wire.Value) ([]uma.Scope, error) {
+	if v.Kind == wire.Absent {
+		return nil, nil
+	}
+	if v.Kind != wire.Object {
+		return nil, invalid("The body must be a JSON object")
+	}
+	var scopes []uma.Scope
+	for _, m := range v.Members {
+		if m.Name != "scopes" && m.Name != "permissions" {
+			continue
+		}
+		names, err := v.Strings(m.Name)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(names) == 0:
+			return nil, invalid(m.Name + " must not be empty")
+		case scopes != nil:
+			return nil, invalid("scopes and permissions exclude one another")
+		}
+		for _, name := range names {
+			scopes = append(scopes, uma.Scope(name))
+		}
+	}
+	return scopes, nil
+}
+
+// noRequest is also said of one to somebody else.
+func noRequest(id string) error { return notFound("Pending request, " + id + ", not found") }

@@ -1,0 +1,199 @@
+package pingam
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// WritePolicy serves PUT /policies/{id}: it creates a policy or replaces it, as
+// its conditions say; without any, whichever can be done.
+func (f *Face) WritePolicy(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	only, err := parseConditions(x)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	id := x.Param("id")
+	grants, err := parsePolicy(body, id)
+	if err != nil {
+		return err
+	}
+	before, err := f.Authority.SharingOf(x.Context(), o, id)
+	switch {
+	case refusedFor(err, uma.NotFound):
+		return noPolicy(id)
+	case err != nil:
+		return err
+	}
+	if err := wholeOrScopes(before, grants); err != nil {
+		return err
+	}
+	if err := f.share(x, o, before, grants, only); err != nil {
+		return err
+	}
+	after, err := f.policy(x, o)
+	switch {
+	case err != nil:
+		return err
+	case len(before.Users) > 0:
+		return answerPolicy(x, after)
+	}
+	ref := policyRef{after.ID, revision(after)}
+	x.Header().Set("Etag", `"`+ref.Rev+`"`)
+	x.Header().Set("Location", URL(f.Authority, x.Realm, "json")+"/users/"+url.PathEscape(o.Username())+"/uma/policies/"+string(ref.ID))
+	return x.JSON(http.StatusCreated, ref)
+}
+
+// DeletePolicy serves DELETE /policies/{id}: all that was granted of the resource
+// is taken back.
+func (f *Face) DeletePolicy(x *wire.Exchange) error {
+	o, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	only, err := parseConditions(x)
+	if err != nil {
+		return err
+	}
+	before, err := f.policy(x, o)
+	if err != nil {
+		return err
+	}
+	only.there = true
+	if err := f.share(x, o, before, nil, only); err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, struct{}{})
+}
+
+// share makes the policy what the grants say, if the conditions hold.
+func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource, grants []uma.UserScopes, only conditions) error {
+	id := string(before.ID)
+	if only.rev != "" && only.rev != revision(before) {
+		if len(before.Users) == 0 {
+			return noPolicy(id)
+		}
+		return preconditionFailed("The policy is no longer the one of If-Match")
+	}
+	err := f.Authority.ShareWith(x.Context(), o, id, grants, uma.ShareHow{Only: true, New: only.absent, There: only.there})
+	switch {
+	case refusedFor(err, uma.NotFound):
+		return noPolicy(id)
+	case refusedFor(err, uma.Conflict):
+		return preconditionFailed("The policy exists already")
+	}
+	return err
+}
+
+// conditions are those of a request (RFC 9110 §13.1), as far as they are used
+// here.
+type conditions struct {
+	absent bool   // If-None-Match: *
+	there  bool   // If-Match
+	rev    string // of If-Match; empty for any
+}
+
+func parseConditions(x *wire.Exchange) (c conditions, err error) {
+	match, none := x.RequestHeader("If-Match"), x.RequestHeader("If-None-Match")
+	switch {
+	case none != "" && none != "*":
+		return c, invalid("If-None-Match may be *")
+	case none != "" && match != "":
+		return c, invalid("If-Match and If-None-Match exclude one another")
+	case strings.Contains(match, ","):
+		return c, invalid("If-Match may be * or the _rev of the policy")
+	case match != "" && match != "*":
+		c.rev = strings.Trim(strings.TrimPrefix(match, "W/"), `"`)
+	}
+	c.absent, c.there = none != "", match != ""
+	return c, nil
+}
+
+// parsePolicy reads a policy, whose id is that of the path. Conditions that would
+// narrow it are not supported: it must not be granted as if they were not there.
+func parsePolicy(v wire.Value, id string) ([]uma.UserScopes, error) {
+	if v.Kind != wire.Object {
+		return nil, invalid("Invalid UMA policy. It must be a JSON object.")
+	}
+	switch said := v.Member("policyId"); {
+	case said.Kind == wire.Absent:
+		return nil, invalid("Invalid UMA policy. Missing required attribute, 'policyId'.")
+	case said.Kind != wire.String:
+		return nil, invalid("Invalid UMA policy. Required attribute, 'policyId', must be a String.")
+	case said.Text != id:
+		return nil, invalid("Policy ID does not match policy ID in the body.")
+	case v.Member("conditions").Kind != wire.Absent:
+		return nil, invalid("Conditions of UMA policies are not supported.")
+	}
+	permissions := v.Member("permissions")
+	switch {
+	case permissions.Kind == wire.Absent:
+		return nil, invalid("Invalid UMA policy. Missing required attribute, 'permissions'.")
+	case permissions.Kind != wire.Array:
+		return nil, invalid("Invalid UMA policy. Required attribute, 'permissions', must be an array.")
+	case len(permissions.List) == 0:
+		return nil, invalid("Invalid UMA policy. It grants nothing: DELETE takes everything back.")
+	}
+	grants := make([]uma.UserScopes, len(permissions.List))
+	for i, p := range permissions.List {
+		var err error
+		if grants[i], err = parsePolicyPermission(p); err != nil {
+			return nil, err
+		}
+	}
+	return grants, nil
+}
+
+func parsePolicyPermission(v wire.Value) (g uma.UserScopes, err error) {
+	const what = "Invalid UMA policy permission. "
+	subject, scopes := v.Member("subject"), v.Member("scopes")
+	switch {
+	case v.Kind != wire.Object:
+		return g, invalid(what + "It must be a JSON object.")
+	case subject.Kind == wire.Absent:
+		return g, invalid(what + "Missing required attribute, 'subject'.")
+	case subject.Kind != wire.String:
+		return g, invalid(what + "Required attribute, 'subject', must be a String.")
+	case strings.TrimSpace(subject.Text) == "":
+		return g, invalid("Subject cannot be a blank string")
+	case scopes.Kind == wire.Absent:
+		return g, invalid(what + "Missing required attribute, 'scopes'.")
+	case v.Member("conditions").Kind != wire.Absent:
+		return g, invalid("Conditions of UMA policies are not supported.")
+	}
+	names, err := v.Strings("scopes")
+	if err != nil {
+		return g, invalid(what + "Required attribute, 'scopes', must be an array of Strings.")
+	}
+	for _, name := range names {
+		g.Scopes = append(g.Scopes, uma.Scope(name))
+	}
+	g.User = subject.Text
+	return g, nil
+}
+
+// wholeOrScopes makes of no scopes the resource as a whole, if that has none. Of
+// one that has scopes no scopes are nothing, which is not granted.
+func wholeOrScopes(r *uma.SharedResource, grants []uma.UserScopes) error {
+	for i := range grants {
+		switch {
+		case len(grants[i].Scopes) > 0:
+		case len(r.Scopes) > 0:
+			return invalid("Invalid UMA policy permission. Required attribute, 'scopes', must not be empty.")
+		default:
+			grants[i].Scopes = []uma.Scope{uma.Everything}
+		}
+	}
+	return nil
+}
