@@ -38,6 +38,9 @@ type discovery struct {
 	Resources   string `json:"resource_registration_endpoint,omitempty"`
 	Permissions string `json:"permission_endpoint,omitempty"`
 	Policies    string `json:"policy_endpoint,omitempty"` // Keycloak's
+
+	// Of claim tokens that are understood (UMA Grant §3.3.1).
+	Profiles []string `json:"uma_profiles_supported,omitempty"`
 }
 
 // openIDConfiguration serves the document of OpenID Connect.
@@ -51,7 +54,10 @@ func (s *server) umaConfiguration(x *wire.Exchange) error {
 	d := s.document(x.Realm)
 	d.Resources = d.Issuer + "/authz/protection/resource_set"
 	d.Permissions = d.Issuer + "/authz/protection/permission"
-	if x.Realm.Realm.Profile != uma.ProfileUMA2 {
+	if x.Realm.Realm.Profile == uma.ProfileUMA2 {
+		d.Profiles = uma.ClaimTokenFormats()
+		d.IntrospectionAuthMethods = append(d.IntrospectionAuthMethods, "Bearer") // a PAT
+	} else {
 		d.Policies = d.Issuer + "/authz/protection/uma-policy"
 	}
 	return x.JSON(http.StatusOK, d)

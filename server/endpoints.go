@@ -97,7 +97,7 @@ func (s *server) endpoints() []endpoint {
 		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
 		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
 		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.Dialect, slash: true},
-		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.strictToken}, speaks: &wso2.Dialect},
+		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.looseToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
 		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": u.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},

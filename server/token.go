@@ -18,8 +18,19 @@ func (s *server) token(x *wire.Exchange) error {
 	return s.grant(x, s.umaGrant)
 }
 
-// strictToken serves it as UMA 2.0 has it.
+// strictToken serves it as UMA 2.0 has it. A claim token comes with its format,
+// and that with a token (§3.3.1).
 func (s *server) strictToken(x *wire.Exchange) error {
+	return s.grant(x, func(x *wire.Exchange, form wire.Form) error {
+		if (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
+			return refuse("claim_token and claim_token_format must come together")
+		}
+		return s.strictGrant(x, form)
+	})
+}
+
+// looseToken does so for clients that send no format: theirs are ID tokens.
+func (s *server) looseToken(x *wire.Exchange) error {
 	return s.grant(x, s.strictGrant)
 }
 
@@ -79,33 +90,24 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	return x.JSON(http.StatusOK, res)
 }
 
-// umaGrant trades a ticket, or named permissions, for an RPT. The Authority takes
-// a bearer token before credentials.
+// umaGrant is the grant with Keycloak's answers.
 func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
-	req, err := parseTokenRequest(form)
-	if err != nil {
-		return err
-	}
-	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
-	if err != nil {
-		return err
-	}
-	switch req.Mode {
-	case uma.ModeDecision:
-		return x.JSON(http.StatusOK, map[string]bool{"result": true})
-	case uma.ModePermissions:
-		return x.JSON(http.StatusOK, answer.Permissions)
-	}
-	return x.JSON(http.StatusOK, answer.Token)
+	return s.trade(x, form, false, func(t *uma.TokenResponse) any { return t })
 }
 
-// strictGrant is umaGrant with the answers of UMA 2.0.
+// strictGrant is the grant with the answers of UMA 2.0.
 func (s *server) strictGrant(x *wire.Exchange, form wire.Form) error {
+	return s.trade(x, form, true, uma2.ShowToken)
+}
+
+// trade trades a ticket, or named permissions, for an RPT. The Authority takes a
+// bearer token before credentials.
+func (s *server) trade(x *wire.Exchange, form wire.Form, strict bool, show func(*uma.TokenResponse) any) error {
 	req, err := parseTokenRequest(form)
 	if err != nil {
 		return err
 	}
-	req.Strict = true
+	req.Strict = strict
 	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
 	if err != nil {
 		return err
@@ -116,7 +118,7 @@ func (s *server) strictGrant(x *wire.Exchange, form wire.Form) error {
 	case uma.ModePermissions:
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
-	return x.JSON(http.StatusOK, uma2.ShowToken(answer.Token))
+	return x.JSON(http.StatusOK, show(answer.Token))
 }
 
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what

@@ -18,6 +18,9 @@ const (
 	formatJWT     = "urn:ietf:params:oauth:token-type:jwt"
 )
 
+// ClaimTokenFormats are those that are understood.
+func ClaimTokenFormats() []string { return []string{formatID, formatJWT} }
+
 // claimFormat is the format of the claim token: empty without one, and that of
 // ID tokens unless the request says otherwise.
 func (x *assessment) claimFormat() string {
@@ -30,12 +33,20 @@ func (x *assessment) claimFormat() string {
 	return x.req.ClaimTokenFormat
 }
 
+// mayPush reports whether the client may present its claim token. A public client
+// pushes none: anyone could say that it is that client. A strict request of one
+// may bring a signed token, which is about whom a bearer token speaks for.
+func (x *assessment) mayPush() bool {
+	known := x.caller.HasBearer || x.req.SubjectToken != ""
+	return !x.asking.Public || x.req.Strict && known && isCompactJWS(x.req.ClaimToken)
+}
+
 func (x *assessment) checkFormat() error {
 	switch f := x.claimFormat(); f {
 	case "", formatID, formatJWT:
 		return nil
 	default:
-		return Refuse(InvalidRequest, "Claim token format ["+f+"] not supported", nil)
+		return badClaim(InvalidRequest, "Claim token format ["+f+"] not supported", nil)
 	}
 }
 
@@ -46,15 +57,15 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.ClaimToken)
 	switch {
 	case err != nil:
-		return nil, Refuse(UnusableIdentity, "Invalid signature", err)
+		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
 	case claims.AuthorizedParty != x.asking.ID:
-		return nil, Refuse(UnusableClaims, "Token issued to a different client", nil)
+		return nil, badClaim(UnusableClaims, "Token issued to a different client", nil)
 	case claims.Expires <= unix(x.now):
-		return nil, Refuse(UnusableClaims, "Expired token", nil)
+		return nil, badClaim(UnusableClaims, "Expired token", nil)
 	}
 	id, err := x.identify(ctx, view, x.snap, claims)
 	if errors.Is(err, errInactive) {
-		return nil, Refuse(UnusableIdentity, "Invalid identity", err)
+		return nil, badClaim(UnusableIdentity, "Invalid identity", err)
 	}
 	return id, err
 }
@@ -90,7 +101,7 @@ func (x *assessment) readClaimToken(ctx context.Context, view View) error {
 	}
 	pushed, err := decodePushed(token)
 	if err != nil {
-		return Refuse(InvalidRequest, "Invalid claims", err)
+		return badClaim(InvalidRequest, "Invalid claims", err)
 	}
 	x.pushed = pushed
 	return nil
@@ -101,7 +112,7 @@ func (x *assessment) readClaimToken(ctx context.Context, view View) error {
 // no longer active, counts as none, and the policy says what is missing.
 func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, token string) error {
 	if !isCompactJWS(token) {
-		return Refuse(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
+		return badClaim(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
 	}
 	seen := InputClaimToken{Format: format}
 	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), token)
@@ -109,7 +120,7 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 	case err != nil:
 		seen.Reason = "does not verify"
 	case claims.Subject != x.who.subject:
-		return Refuse(UnusableClaims, "Token issued for a different subject", nil)
+		return badClaim(UnusableClaims, "Token issued for a different subject", nil)
 	case claims.Expires <= unix(x.now):
 		seen.Reason = "expired"
 	default:
@@ -122,6 +133,9 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
 			maps.Copy(x.verified, seen.Claims)
 		}
+	}
+	if x.req.Strict && x.ticket != nil && !seen.Verified {
+		return badClaim(UnusableClaims, "The claim token "+seen.Reason, nil)
 	}
 	x.tokens = append(x.tokens, seen)
 	return nil

@@ -37,6 +37,7 @@ type world struct {
 	// What happened, in order: view, close, decide, commit, sign, reload.
 	steps       []string
 	settlements []*Settlement
+	dropped     []string // jti of RPTs
 	signed      []*Claims
 	generation  int64
 	snapshot    func() (*Snapshot, error)
@@ -174,6 +175,11 @@ func (s fakeStore) write() error {
 	return nil
 }
 
+func (s fakeStore) DropRPT(_ context.Context, _ Key, jti string) error {
+	s.w.dropped = append(s.w.dropped, jti)
+	return s.write()
+}
+
 func (s fakeStore) SaveTicket(context.Context, Key, *Ticket) error { return s.write() }
 
 func (s fakeStore) StartSession(context.Context, Key, *Session, *RefreshToken) error {
@@ -272,6 +278,7 @@ type fakeView struct {
 	shares    []Share
 	requests  []Request
 	tickets   map[string]*Ticket
+	spent     map[string]*SpentTicket // by hash
 	rpts      map[string]*RPT
 	refresh   map[string]*RefreshToken
 	revoked   string
@@ -466,6 +473,10 @@ func (v *fakeView) Ticket(_ context.Context, _ Key, hash []byte, now time.Time) 
 		t = nil
 	}
 	return row(v.read("Ticket"), t)
+}
+
+func (v *fakeView) SpentTicket(_ context.Context, _ Key, hash []byte) (*SpentTicket, error) {
+	return row(v.read("SpentTicket"), v.spent[string(hash)])
 }
 
 func (v *fakeView) TokenState(_ context.Context, _ Key, jti, session string) (*TokenState, error) {

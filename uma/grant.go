@@ -79,7 +79,7 @@ type assessment struct {
 // settled.
 func (x *assessment) assess(ctx context.Context) (*TokenAnswer, error) {
 	if err := x.read(ctx); err != nil {
-		return nil, err
+		return nil, x.endRound(ctx, err)
 	}
 	var err error
 	if x.policy, err = x.Policy.Prepare(&x.snap.Realm); err != nil {
@@ -113,7 +113,7 @@ func (x *assessment) read(ctx context.Context) error {
 // client itself.
 func (x *assessment) whoAsks(ctx context.Context, view View) error {
 	if x.caller.HasBearer {
-		id, err := x.bearer(ctx, view, x.snap, x.caller.Bearer)
+		id, err := x.bearer(ctx, view, x.snap, x.caller.Bearer, x.alsoBearers()...)
 		switch {
 		case errors.Is(err, errInactive):
 			return Refuse(UnusableBearer, "", err)
@@ -128,7 +128,7 @@ func (x *assessment) whoAsks(ctx context.Context, view View) error {
 		}
 		x.asking, x.proved = client, !client.Public
 	}
-	if x.asking.Public && x.req.ClaimToken != "" {
+	if x.req.ClaimToken != "" && !x.mayPush() {
 		return Refuse(PublicMayNotPush, "", nil)
 	}
 	if err := x.checkFormat(); err != nil {
@@ -194,17 +194,23 @@ func (x *assessment) presentTicket(ctx context.Context, view View) error {
 	switch {
 	case server == nil || !server.Enabled || !server.ResourceServer,
 		t.Client != "" && t.Client != x.asking.ID,
-		t.Subject != "" && t.Subject != x.who.subject:
+		t.Subject != "" && x.who != nil && t.Subject != x.who.subject:
 		return Refuse(UnusableTicket, "", nil)
 	}
 	x.ticket = t
-	return x.serve(server)
+	if err := x.serve(server); err != nil {
+		return err
+	}
+	if x.req.Strict && x.now.Before(t.Issued.Add(t.Interval)) {
+		return Refuse(Submitted, "", errTooSoon)
+	}
+	return nil
 }
 
 // serve takes a client as the resource server of the request, if the caller's
 // token speaks for it.
 func (x *assessment) serve(server *Client) error {
-	if x.who.restricted() && !slices.Contains(x.who.servers, server.ID) {
+	if x.who != nil && x.who.restricted() && !slices.Contains(x.who.servers, server.ID) {
 		return Refuse(UnusableBearer, "", fmt.Errorf("%w: not for this resource server", errInactive))
 	}
 	x.server = server
@@ -212,22 +218,28 @@ func (x *assessment) serve(server *Client) error {
 }
 
 // whatIsCarried reads the RPT that is to be upgraded. It must be of the same
-// party, client and resource server (§1.3); an expired one carries nothing.
+// party, client and resource server (§1.3); an expired one carries nothing, and
+// neither does one that is no good, in a strict request.
 func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	if x.req.RPT == "" {
 		return nil
 	}
-	bad := func(err error) error { return Refuse(UnusableRPT, "", err) }
+	bad := func(err error) error {
+		if x.req.Strict {
+			return nil
+		}
+		return Refuse(UnusableRPT, "", err)
+	}
 	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.RPT)
 	switch {
 	case err != nil:
 		return bad(err)
-	case claims.Type != TypeBearer || claims.Authorization == nil,
+	case claims.Authorization == nil,
 		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID,
 		!slices.Contains(claims.Audience, x.server.ID):
 		return bad(nil)
 	case claims.Expires <= unix(x.now):
-		if x.ticket == nil && len(x.req.Permissions) == 0 {
+		if x.ticket == nil && len(x.req.Permissions) == 0 && x.req.Legacy == nil {
 			return bad(errInactive) // it was all that was asked for
 		}
 		return nil

@@ -31,6 +31,8 @@ func (x *assessment) whatIsAsked(ctx context.Context, view View) error {
 	switch {
 	case x.ticket != nil:
 		err = x.resolveTicket(ctx, view)
+	case x.req.Legacy != nil:
+		err = x.resolveLegacy(ctx, view)
 	case len(x.req.Permissions) > 0:
 		err = x.resolvePermissions(ctx, view)
 	case x.req.RPT == "":
@@ -97,7 +99,7 @@ func (x *assessment) add(w wanted) {
 }
 
 // union is a with what b adds to it.
-func union(a, b []Scope) []Scope {
+func union[T comparable](a, b []T) []T {
 	out := slices.Clip(a)
 	for _, s := range b {
 		if !slices.Contains(out, s) {
@@ -188,7 +190,7 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 		w.named = true
 		x.add(w)
 	}
-	return nil
+	return x.checkAvailable(resources)
 }
 
 // on is the permission for scopes on a resource: all that it has when none are

@@ -253,17 +253,17 @@ func (x *assessment) resolveEverything(ctx context.Context, view View) error {
 }
 
 // resolveCarried asks anew for what the RPT carries, after what is requested.
-// What is gone meanwhile is left out. With nothing else asked for, what it
-// carries is what is requested.
+// What is gone meanwhile is left out. With nothing else asked for, and in the
+// legacy API, what it carries is what is requested.
 func (x *assessment) resolveCarried(ctx context.Context, view View) error {
-	alone := x.ticket == nil && len(x.req.Permissions) == 0
+	alone := x.ticket == nil && len(x.req.Permissions) == 0 || x.req.Legacy != nil
 	var ids []ResourceID
 	var loose []Scope
 	for _, p := range x.rpt.Authorization.Permissions {
-		if p.ID == "" {
+		if id := p.resource(); id == "" {
 			loose = append(loose, p.Scopes...)
 		} else {
-			ids = append(ids, p.ID)
+			ids = append(ids, id)
 		}
 	}
 	resources, err := x.byID(ctx, view, ids)
@@ -271,8 +271,8 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		return err
 	}
 	for _, p := range x.rpt.Authorization.Permissions {
-		r := resources[p.ID]
-		if r == nil {
+		r := resources[p.resource()]
+		if r == nil || !x.mayCarry(r) {
 			continue
 		}
 		w, ok, err := x.on(ctx, view, r, p.Scopes)
@@ -285,7 +285,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		w.requested, w.named, w.carried = alone, alone, true
 		x.add(w)
 	}
-	if len(loose) == 0 {
+	if len(loose) == 0 || x.req.Strict { // which is for one owner's resources
 		return nil
 	}
 	rows, err := view.KnownScopes(ctx, x.server.Key, loose)

@@ -17,12 +17,15 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	requests := x.toSubmit()
 	maySubmit := x.ticket != nil && !x.req.NoSubmit
 	v := answer(x.results, conditions{
-		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil,
+		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil,
 		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
 	})
+	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
+		v = refused
+	}
 	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx)}
 	if x.ticket != nil {
-		st.Ticket, st.Reusable = x.ticket.Hash, x.snap.Realm.TicketReuse
+		st.Ticket, st.Reusable, st.Presenter = x.ticket.Hash, x.snap.Realm.TicketReuse, x.asking.ID
 	}
 	if maySubmit && v != needInfo { // who lacks a claim is told so first
 		st.Requests = requests
@@ -66,9 +69,13 @@ func (x *assessment) refuse(ctx context.Context, st *Settlement, v verdict) erro
 	case v == needInfo:
 		refusal = Refuse(NeedInfo, "", nil)
 		refusal.RequiredClaims = x.requiredClaims()
-		st.Successor, refusal.Ticket = x.successor()
+		st.Successor, refusal.Ticket = x.successor(0)
 	case v == submitted:
 		refusal = Refuse(Submitted, "", nil)
+		if x.req.Strict {
+			refusal.Interval = max(x.ticket.Interval, firstInterval)
+			st.Successor, refusal.Ticket = x.successor(refusal.Interval)
+		}
 	case x.ticket != nil:
 		refusal = Refuse(Denied, "", nil)
 	default:
@@ -78,17 +85,6 @@ func (x *assessment) refuse(ctx context.Context, st *Settlement, v verdict) erro
 		return err
 	}
 	return refusal
-}
-
-// successor is the ticket that goes on with the process of the one presented:
-// same permissions and claims, bound to this client and party.
-func (x *assessment) successor() (*Ticket, string) {
-	value := newSecret()
-	t := *x.ticket
-	t.Hash, t.Client, t.Subject = Digest(value), x.asking.ID, x.who.subject
-	t.Round++
-	t.Issued, t.Expires = x.now, x.now.Add(x.snap.Realm.Lifetimes.Ticket)
-	return &t, value
 }
 
 func (x *assessment) requiredClaims() []RequiredClaim {
@@ -117,7 +113,7 @@ func (x *assessment) commit(ctx context.Context, st *Settlement) error {
 	if err := x.recordLost(ctx, "ticket_spent"); err != nil {
 		return err
 	}
-	return Refuse(UnusableTicket, "", ErrSpent)
+	return x.replayed(ctx, ErrSpent)
 }
 
 // recordLost keeps one record of decisions that came to nothing.
@@ -180,7 +176,7 @@ func (x *assessment) canAsk(r *result, s Scope) bool {
 		return false
 	}
 	return !slices.ContainsFunc(x.shares, func(share Share) bool {
-		return share.Kind == "request" && share.Resource == r.resource.Key &&
+		return share.Kind == ByRequest && share.Resource == r.resource.Key &&
 			(slices.Contains(share.Scopes, s) || s == Everything && len(share.Scopes) == 0)
 	})
 }
@@ -228,7 +224,10 @@ func (x *assessment) grantClaims(r *result) map[string][]string {
 
 // rests are the rows that the grant rests on.
 func (x *assessment) rests() *Rests {
-	out := &Rests{Generation: x.snap.Realm.Generation, Resources: map[Key]int64{}, Shares: map[Key]int64{}}
+	out := &Rests{
+		Generation: x.snap.Realm.Generation,
+		Resources:  map[Key]int64{}, Shares: map[Key]int64{}, Policies: map[Key]int64{},
+	}
 	if x.who.user != nil {
 		out.User, out.UserVersion = x.who.subject, x.who.user.Version
 	}
@@ -239,7 +238,11 @@ func (x *assessment) rests() *Rests {
 		}
 		out.Resources[r.resource.Key] = r.resource.Version
 		for _, s := range r.rests {
-			out.Shares[s.Key] = s.Version
+			if s.Kind == ByPolicy {
+				out.Policies[s.Key] = s.Version
+			} else {
+				out.Shares[s.Key] = s.Version
+			}
 		}
 	}
 	return out
@@ -262,6 +265,10 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if x.who.user != nil {
 		st.RPT.UserVersion = x.who.user.Version
 	}
+	up := x.rpt != nil && upgraded(x.rpt.Authorization.Permissions, grants)
+	if up && x.req.Strict {
+		st.Upgraded = x.rpt.ID
+	}
 	var refresh *Claims
 	if x.mayRefresh() {
 		var handle string
@@ -275,11 +282,16 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if err := x.commit(ctx, st); err != nil {
 		return nil, err
 	}
-	res, err := x.respond(context.WithoutCancel(ctx), x.snap, claims, refresh)
+	ctx = context.WithoutCancel(ctx)
+	if x.req.Legacy != nil {
+		if err := x.asLegacy(ctx, claims); err != nil {
+			return nil, err
+		}
+	}
+	res, err := x.respond(ctx, x.snap, claims, refresh)
 	if err != nil {
 		return nil, err
 	}
-	up := x.rpt != nil && upgraded(x.rpt.Authorization.Permissions, grants)
 	res.Upgraded = &up
 	return &TokenAnswer{Token: res}, nil
 }
@@ -304,7 +316,8 @@ func (s *Snapshot) lifetime(grants []Grant) time.Duration {
 
 // mayRefresh reports whether a refresh token comes with the RPT. There is none
 // without a session, for a token that speaks for some resource servers only, nor
-// when the client that asks is not the one that the RPT is for.
+// when the client that asks is not the one that the RPT is for, and the legacy
+// API knows of none.
 func (x *assessment) mayRefresh() bool {
-	return x.who.session != nil && !x.who.restricted() && x.asking == x.who.client
+	return x.who.session != nil && !x.who.restricted() && x.asking == x.who.client && x.req.Legacy == nil
 }

@@ -15,6 +15,3 @@ type token struct {
 func ShowToken(t *uma.TokenResponse) any {
 	return token{t.AccessToken, t.TokenType, t.ExpiresIn, t.RefreshToken, t.Upgraded != nil && *t.Upgraded}
 }
-
-// ShowIntrospection is the answer to introspection (FedAuthz §5.1.1).
-func ShowIntrospection(i *uma.Introspection) any { return nil }

@@ -39,7 +39,7 @@ var phrases = map[uma.Reason]phrase{
 	uma.UnusableIdentity:     {http.StatusBadRequest, "invalid_grant", "The identity that the token is about is not good"},
 	uma.PublicMayNotPush:     {http.StatusForbidden, "unauthorized_client", "Public clients may not push claims"},
 	uma.InvalidResource:      {http.StatusBadRequest, "invalid_resource_id", ""},
-	uma.ResourceServerBad:    {http.StatusBadRequest, "invalid_request", ""},
+	uma.ResourceServerBad:    {http.StatusBadRequest, "invalid_request", "The request has no ticket, and its audience is no resource server"},
 
 	// The protection API.
 	uma.NoPAT:                    {http.StatusUnauthorized, "invalid_token", ""},
@@ -78,6 +78,7 @@ func Words(e *uma.Error) wire.Refusal {
 		Retry:     p.status == http.StatusServiceUnavailable,
 	}
 	switch e.Reason {
+	case uma.ResourceServerBad: // the core's words are about Keycloak's parameters
 	case uma.NoProtectionScope, uma.NotAResourceServer:
 		r.Scope = "uma_protection"
 	case uma.NotFound, uma.Forbidden, uma.RealmNotFound: // the same bytes whatever was looked for
