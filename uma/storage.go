@@ -237,6 +237,18 @@ type Shares interface {
 	// FindShares returns a page of the user-managed policies of an owner, by name.
 	// max < 0 is no limit.
 	FindShares(ctx context.Context, server Key, owner string, f ShareFilter, first, max int) ([]*Share, error)
+
+	// SharesAfter returns at most max user-managed policies of a resource server, by
+	// id, those that follow `after`: whoever owns them, unless p says more.
+	SharesAfter(ctx context.Context, server Key, p SharesOf, after string, max int) ([]*Share, error)
+}
+
+// A SharesOf says which user-managed policies are looked at; empty fields do not
+// narrow.
+type SharesOf struct {
+	Owner    string // subject id
+	User     string // subject id: one of its users
+	Resource ResourceID
 }
 
 // A ShareFilter is what a listing of user-managed policies is narrowed to; empty
@@ -472,6 +484,7 @@ type Settlement struct {
 	Realm     Key
 	Now       time.Time
 	Ticket    []byte    // hash of the ticket presented; nil without one
+	Presenter string    // client_id that presented it: see SpentTicket
 	Reusable  bool      // the ticket stays (it must still be there)
 	RestsOn   *Rests    // nil: nothing is granted
 	Records   []Record  // of every decision made

@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Registrar": registrarTests,
 		"Shares":    shareTests,
 		"Requests":  requestTests,
+		"Overview":  overviewTests,
 		"Tickets":   ticketTests,
 		"Sessions":  sessionTests,
 		"Standing":  standingTests,

@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// PendingBeside implements uma.Accounts. The subquery drops what it finds twice;
+// what is left is a page, which is sorted here.
+func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(requests) == 0 {
+		return nil, err
+	}
+	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE q.key IN
+		(SELECT b.key FROM json_each(?) k CROSS JOIN request o ON o.key = k.value
+		CROSS JOIN request b ON b.resource = o.resource AND b.requester = o.requester)
+		AND q.state = 'pending'`, []any{keysText(requests)}, scanRequest)
+	slices.SortFunc(found, func(a, b uma.Request) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), strings.Compare(a.Requester, b.Requester), strings.Compare(string(a.Scope), string(b.Scope)))
+	})
+	return found, reading("requests", err)
+}
+
+// SharesAfter implements uma.Shares: for an overview, it walks the policies of the
+// resource server in the order of their ids and compares them row by row.
+func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.SharesOf, after string, max int) ([]*uma.Share, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	query, args := strings.Builder{}, []any{int64(server), after}
+	query.WriteString(`SELECT` + shareColumns + `FROM share s WHERE s.server = ? AND s.id > ?`)
+	if p.Owner != "" {
+		query.WriteString(` AND +s.owner = ?`)
+		args = append(args, p.Owner)
+	}
+	if p.Resource != "" {
+		query.WriteString(` AND +s.resource_id = ?`)
+		args = append(args, string(p.Resource))
+	}
+	if p.User != "" {
+		query.WriteString(` AND ? IN (SELECT value FROM json_each(s.users))`)
+		args = append(args, p.User)
+	}
+	query.WriteString(` ORDER BY s.id LIMIT ? + 0`)
+	found, err := list(c, query.String(), append(args, max), scanShare)
+	return found, reading("shares", err)
+}
