@@ -130,6 +130,25 @@ var readers = map[string]func(*world, context.Context) error{
 		_, err := w.authority.CountRequests(ctx, w.pat(), &RequestQuery{Owner: "alice"})
 		return err
 	},
+	"create a policy": func(w *world, ctx context.Context) error {
+		_, err := w.authority.CreateShare(ctx, w.alice(), "r-album", &ShareInput{Name: "new", Users: []string{"bob"}})
+		return err
+	},
+	"read a policy": func(w *world, ctx context.Context) error {
+		_, err := w.authority.ReadShare(ctx, w.alice(), "p")
+		return err
+	},
+	"replace a policy": func(w *world, ctx context.Context) error {
+		return w.authority.ReplaceShare(ctx, w.alice(), "p", &ShareInput{Name: "new", Users: []string{"bob"}})
+	},
+	"delete a policy": func(w *world, ctx context.Context) error { return w.authority.DeleteShare(ctx, w.alice(), "p") },
+	"search policies": func(w *world, ctx context.Context) error {
+		_, err := w.authority.ShareFilter(ctx, w.alice(), &ShareQuery{Resource: "Album", Scope: "view"})
+		return err
+	},
+	"find policies": func(w *world, ctx context.Context) error {
+		return w.authority.FindShares(ctx, w.alice(), &ShareFilter{}, 0, -1, func(*ShareView) error { return nil })
+	},
 }
 
 func (w *world) pat() *Protection {
@@ -147,7 +166,13 @@ func newFullWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.view.typeScope = scopesOf("print")
 	w.view.requests = []Request{{ID: "q", ResourceID: "r-album", Owner: "u-alice", Requester: "u-bob", Scope: "view", State: Pending}}
-	w.view.shares = []Share{{Key: 9, ID: "s", Resource: 103, Scopes: scopesOf("view")}}
+	w.view.shares = []Share{
+		{Key: 9, ID: "s", Resource: 103, Scopes: scopesOf("view")},
+		{
+			Key: 20, ID: "p", Kind: ByPolicy, Name: "for bob", Server: 10, Resource: 103, ResourceID: "r-album", Owner: "u-alice",
+			Scopes: scopesOf("view"), Users: []string{"u-bob"}, Strategy: Unanimous, Version: 30,
+		},
+	}
 	c := *w.tokens["access.of.bob"]
 	c.ID, c.Audience = "j-rpt", Audience{"photoz-api"}
 	c.Authorization = &Authorization{Permissions: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}, {Scopes: scopesOf("download")}}}
