@@ -1,10 +1,9 @@
 package server
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strings"
 
+	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
@@ -114,24 +113,8 @@ func (s *server) realmInfo(x *wire.Exchange) error {
 	base := s.authority.RealmURL(x.Realm)
 	return x.JSON(http.StatusOK, realmInfo{
 		Realm:          x.Realm.Realm.Name,
-		PublicKey:      base64.StdEncoding.EncodeToString(publicKey(x.Realm)),
+		PublicKey:      keycloak.PublicKey(x.Realm),
 		TokenService:   base + "/protocol/openid-connect",
 		AccountService: base + "/account",
 	})
-}
-
-// publicKey returns an RSA key of the realm, which is what clients of this
-// document can read, or else the one that signs.
-func publicKey(realm *uma.Snapshot) []byte {
-	var key []byte
-	for _, k := range realm.Keys {
-		rsa := strings.HasPrefix(k.Alg, "RS")
-		if rsa && k.Active {
-			return k.Public
-		}
-		if rsa || key == nil && k.Active {
-			key = k.Public
-		}
-	}
-	return key
 }

@@ -73,7 +73,7 @@ func (s *server) endpoints() []endpoint {
 
 		{path: protection + "/resource_set", methods: m{"POST": k.CreateResource, "GET": k.ListResources}, strict: m{"POST": u.CreateResource, "GET": u.ListResources}, slash: true, list: true},
 		{path: protection + "/resource_set/:id", methods: m{"GET": k.ReadResource, "PUT": k.ReplaceResource, "DELETE": k.DeleteResource}, strict: m{"GET": u.ReadResource, "PUT": u.ReplaceResource, "DELETE": u.DeleteResource}, slash: true},
-		{path: protection + "/permission", methods: m{"POST": s.limitTickets(k.RequestTicket)}, strict: m{"POST": s.limitTickets(u.RequestTicket)}, slash: true},
+		{path: protection + "/permission", methods: m{"POST": s.limitTickets(old.RequestTicketOr(k.RequestTicket))}, strict: m{"POST": s.limitTickets(u.RequestTicket)}, slash: true},
 		{path: protection + "/permission/ticket", methods: m{"POST": k.CreateRequest, "PUT": k.UpdateRequest, "GET": k.ListRequests}, slash: true, list: true},
 		{path: protection + "/permission/ticket/count", methods: m{"GET": k.CountRequests}},
 		{path: protection + "/permission/ticket/:id", methods: m{"DELETE": k.DeleteRequest}, slash: true},
@@ -89,10 +89,10 @@ func (s *server) endpoints() []endpoint {
 		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": own.Requests}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/user", methods: m{"GET": own.User}, speaks: &account.Dialect},
 
-		{path: "/authz/authorize", methods: m{"POST": old.Authorize}, speaks: &legacy.Dialect},
-		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, speaks: &legacy.Dialect, acts: true},
-		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTicket)}, speaks: &legacy.Dialect, slash: true},
-		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, readers: wire.Anyone},
+		{path: "/authz/authorize", methods: m{"POST": s.limitAuthorize(old.Authorize)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect},
+		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, strict: m{"GET": notHere, "POST": notHere}, speaks: &legacy.Dialect, acts: true},
+		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, slash: true},
+		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, readers: wire.Anyone},
 
 		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
 		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
@@ -164,9 +164,14 @@ func dialectOf(path string) *wire.Dialect {
 		return &pingam.Dialect
 	case strings.Contains(path, "/api/identity/oauth2/uma/resourceregistration/"):
 		return &wso2.RegistrationDialect
+	case strings.Contains(path, "/authz/authorize"), strings.Contains(path, "/authz/entitlement/"):
+		return &legacy.Dialect
 	}
 	return &keycloak.Dialect
 }
+
+// notHere is a path that a realm of another profile has.
+func notHere(*wire.Exchange) error { return nothingHere }
 
 // innermost leaves of PingAM's nested realms, /realms/root/realms/a/realms/b, the
 // last: that is the realm here.

@@ -105,3 +105,10 @@ func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	}
 	return err
 }
+
+// limitAuthorize does so for the legacy API, which takes tickets too.
+func (s *server) limitAuthorize(authorize wire.Handler) wire.Handler {
+	return func(x *wire.Exchange) error {
+		return s.limitGuesses(x, func() error { return authorize(x) })
+	}
+}

@@ -127,11 +127,13 @@ func (s *server) guarded(x *wire.Exchange, ep endpoint, realm string, handle wir
 	return handle(x)
 }
 
+var nothingHere = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: "There is nothing here"}
+
 // unrouted answers requests that no route is for: other paths and methods.
 func (s *server) unrouted(_ error, c echo.Context) {
 	began := s.authority.Now()
 	x, opened := s.open(c, dialectOf(c.Request().URL.Path), wire.Owners)
-	var err error = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: "There is nothing here"}
+	var err error = nothingHere
 	if c.Response().Header().Get("Allow") != "" {
 		err = &wire.Refusal{
 			Status: http.StatusMethodNotAllowed, Code: "unsupported_method_type", // FedAuthz §3.2

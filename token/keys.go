@@ -157,8 +157,9 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	return k.publics.add(id, &publicKey{
 		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
 		headers: map[string]string{
-			uma.TypeBearer: header(key.Alg, key.KID, "at+jwt"), // RFC 9068 §2.1, for access tokens and RPTs
-			uma.TypeID:     header(key.Alg, key.KID, "JWT"),
+			uma.TypeBearer:      header(key.Alg, key.KID, "at+jwt"), // RFC 9068 §2.1, for access tokens and RPTs
+			uma.TypeEntitlement: header(key.Alg, key.KID, "at+jwt"),
+			uma.TypeID:          header(key.Alg, key.KID, "JWT"),
 		},
 	}), nil
 }

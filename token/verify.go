@@ -43,7 +43,7 @@ func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) 
 	if err != nil {
 		return nil, err
 	}
-	pub, typ, err := k.keyOf(s, head)
+	pub, err := k.keyOf(s, head)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) 
 			return nil, err
 		}
 	}
-	if issuer == "" || c.Issuer != issuer || c.Type != typ {
+	if issuer == "" || c.Issuer != issuer || pub.headers[c.Type] != head {
 		return nil, errInvalid
 	}
 	if !ok && len(raw) <= maxCached {
@@ -98,21 +98,20 @@ func (k *Keys) verifyOwn(s *uma.Snapshot, issuer, raw, typ string) (*uma.Claims,
 	return c, nil
 }
 
-// keyOf finds the key of the snapshot that writes such a header, and for which
-// typ claim it does.
-func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, string, error) {
+// keyOf finds the key of the snapshot that writes such a header.
+func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 	for i := range s.Keys {
 		pub, err := k.public(&s.Keys[i])
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		for typ, h := range pub.headers {
+		for _, h := range pub.headers {
 			if h == head {
-				return pub, typ, nil
+				return pub, nil
 			}
 		}
 	}
-	return nil, "", errInvalid
+	return nil, errInvalid
 }
 
 // split cuts a compact JWS (RFC 7515 §7.1): its header, what is signed, and the

@@ -135,6 +135,10 @@ type TokenRequest struct {
 	// good asks for a better one, an RPT that cannot be upgraded is as none, and
 	// one that was upgraded is good no more.
 	Strict bool
+
+	// Legacy has it answered as Keycloak's Authorization API did, and asks for what
+	// that names; nil for all others.
+	Legacy *LegacyRequest
 }
 
 // An AskedPermission is one `permission` parameter: `RESOURCE#scope,scope`.

@@ -234,7 +234,7 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	switch {
 	case err != nil:
 		return bad(err)
-	case claims.Authorization == nil,
+	case claims.Type != TypeBearer && claims.Type != TypeEntitlement || claims.Authorization == nil,
 		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID,
 		!slices.Contains(claims.Audience, x.server.ID):
 		return bad(nil)

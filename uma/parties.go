@@ -73,14 +73,18 @@ func (i *identity) party(client string) *Party {
 // errInactive is a token that is not, or no longer, good for anything.
 var errInactive = errors.New("token is not active")
 
+// errElsewhere is a token that is good, but not for this.
+var errElsewhere = fmt.Errorf("%w: made for somebody else", errInactive)
+
 // bearer returns whom an access token speaks for. errInactive, or an error that
-// wraps it, says that the token is no good; any other is this server's trouble.
-func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw string) (*identity, error) {
+// wraps it, says that the token is no good; any other is this server's trouble. It
+// may also be of other types, if the caller takes them.
+func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw string, also ...string) (*identity, error) {
 	claims, err := a.Verifier.Verify(s, a.RealmURL(s), raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errInactive, err)
 	}
-	if claims.Type != TypeBearer {
+	if claims.Type != TypeBearer && !slices.Contains(also, claims.Type) {
 		return nil, fmt.Errorf("%w: not an access token", errInactive)
 	}
 	if claims.Expires <= unix(a.Now()) {
@@ -121,7 +125,7 @@ func (a *Authority) identify(ctx context.Context, view View, s *Snapshot, claims
 		return nil, fmt.Errorf("%w: its session has ended", errInactive)
 	}
 	id.session, id.user = state.Session, state.User
-	if !slices.Contains(claims.Audience, account) && claims.Type == TypeBearer {
+	if !slices.Contains(claims.Audience, account) && (claims.Type == TypeBearer || claims.Type == TypeEntitlement) {
 		id.servers = append([]string{}, claims.Audience...)
 	}
 	if service := s.ByUUID[claims.Subject]; service != nil {

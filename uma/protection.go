@@ -34,6 +34,26 @@ const (
 // PAT returns whom a protection API access token speaks for: a token issued to a
 // resource server's client, its service account's or a user's. An RPT is none.
 func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRule) (*Protection, error) {
+	id, err := a.presented(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case id.restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
+		return nil, Refuse(NoProtectionScope, "", nil)
+	case id.restricted():
+		return nil, Refuse(NoPAT, "", errElsewhere)
+	case !id.client.ResourceServer:
+		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as a resource server.", nil)
+	case rule == WithRole && !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection),
+		rule == WithScope && !slices.Contains(strings.Fields(id.claims.Scope), protection):
+		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
+	}
+	return &Protection{snap: s, server: id.client, id: id}, nil
+}
+
+// presented returns whom the bearer token of a call speaks for.
+func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, also ...string) (*identity, error) {
 	if !c.HasBearer {
 		return nil, Refuse(NoPAT, "", nil)
 	}
@@ -42,7 +62,7 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	id, err := a.bearer(ctx, view, s, c.Bearer)
+	id, err := a.bearer(ctx, view, s, c.Bearer, also...)
 	switch {
 	case errors.Is(err, errInactive):
 		return nil, Refuse(NoPAT, "", err)
@@ -50,18 +70,7 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 		return nil, err
 	}
 	c.Client = id.client
-	switch {
-	case id.restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
-		return nil, Refuse(NoProtectionScope, "", nil)
-	case id.restricted():
-		return nil, Refuse(NoPAT, "", fmt.Errorf("%w: made for somebody else", errInactive))
-	case !id.client.ResourceServer:
-		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as a resource server.", nil)
-	case rule == WithRole && !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection),
-		rule == WithScope && !slices.Contains(strings.Fields(id.claims.Scope), protection):
-		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
-	}
-	return &Protection{snap: s, server: id.client, id: id}, nil
+	return id, nil
 }
 
 // subjectOf returns the subject id of an owner or requester named by id, username

@@ -304,7 +304,7 @@ func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token st
 		if err := a.Store.Revoke(ctx, s.Realm.Key, claims.ID, fromUnix(claims.Expires)); err != nil {
 			return fmt.Errorf("revoke token: %w", err)
 		}
-		return nil
+		return a.revokeWithin(ctx, s, claims)
 	}
 	claims, err := a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
 	if err != nil || claims.AuthorizedParty != client.ID {

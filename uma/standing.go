@@ -232,8 +232,6 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 	if len(left) == 0 {
 		return inactive, nil
 	}
-	shown := *claims
-	shown.Authorization = &Authorization{Permissions: granted(left)}
-	out.Claims, out.Permissions = &shown, left
+	out.Claims, out.Permissions = claims.plain(left), left
 	return out, nil
 }

@@ -28,12 +28,11 @@ type ticketFiller func(context.Context, *Protection, View, *Ticket, []TicketPerm
 
 // newTicket keeps a ticket for what is asked for and returns its value.
 func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []TicketPermission, fill ticketFiller) (string, error) {
-	most := p.snap.Realm.Policy.MaxPermissions
-	switch {
-	case len(perms) == 0:
+	if len(perms) == 0 {
 		return "", Refuse(InvalidPermissionRequest, "Invalid permission request.", nil)
-	case len(perms) > most:
-		return "", Refuse(InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+	}
+	if err := p.checkCount(len(perms)); err != nil {
+		return "", err
 	}
 	now := a.Now()
 	value := newSecret()
@@ -50,13 +49,21 @@ func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []Ticket
 	if err != nil {
 		return "", err
 	}
-	if len(t.Permissions) > most { // one name may be of two resources
-		return "", Refuse(InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+	if err := p.checkCount(len(t.Permissions)); err != nil { // one name may be of two resources
+		return "", err
 	}
 	if err := a.Store.SaveTicket(ctx, p.snap.Realm.Key, t); err != nil {
 		return "", storing("save ticket", err)
 	}
 	return value, nil
+}
+
+// checkCount bounds the permissions of a ticket.
+func (p *Protection) checkCount(permissions int) error {
+	if most := p.snap.Realm.Policy.MaxPermissions; permissions > most {
+		return Refuse(InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+	}
+	return nil
 }
 
 // TicketJWT returns a ticket in JWT form: a token around its value, for clients
@@ -167,15 +174,9 @@ func (p *Protection) addResource(ctx context.Context, view View, t *Ticket, perm
 // resource of its type that the resource server owns.
 func (p *Protection) checkScopes(ctx context.Context, view View, r *Resource, scopes []Scope) error {
 	others := without(scopes, r.Scopes)
-	if len(others) == 0 {
-		return nil
-	}
-	var inherited []Scope
-	if r.Type != "" && r.Owner != p.server.UUID {
-		var err error
-		if inherited, err = view.TypeScopes(ctx, p.server.Key, r.Type, others); err != nil {
-			return fmt.Errorf("read scopes of type: %w", err)
-		}
+	inherited, err := p.lent(ctx, view, r, others)
+	if err != nil {
+		return err
 	}
 	for _, s := range others {
 		if !slices.Contains(inherited, s) {
@@ -183,4 +184,16 @@ func (p *Protection) checkScopes(ctx context.Context, view View, r *Resource, sc
 		}
 	}
 	return nil
+}
+
+// lent returns which of some scopes a resource has of its type alone.
+func (p *Protection) lent(ctx context.Context, view View, r *Resource, scopes []Scope) ([]Scope, error) {
+	if len(scopes) == 0 || r.Type == "" || r.Owner == p.server.UUID {
+		return nil, nil
+	}
+	lent, err := view.TypeScopes(ctx, p.server.Key, r.Type, scopes)
+	if err != nil {
+		return nil, fmt.Errorf("read scopes of type: %w", err)
+	}
+	return lent, nil
 }

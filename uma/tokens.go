@@ -37,9 +37,15 @@ type Claims struct {
 	Username        string             `json:"preferred_username,omitempty"`
 	AllowedOrigins  []string           `json:"allowed-origins,omitempty"`
 	Authorization   *Authorization     `json:"authorization,omitempty"`
-	Handle          string             `json:"handle,omitempty"` // of a refresh token or a ticket
-	IssuedAt        int64              `json:"iat"`
-	Expires         int64              `json:"exp"`
+
+	// Of the RPTs of the legacy API alone.
+	Permissions []GrantedPermission `json:"permissions,omitempty"`
+	AccessToken string              `json:"accessToken,omitempty"`
+	NotBefore   *int64              `json:"nbf,omitempty"`
+
+	Handle   string `json:"handle,omitempty"` // of a refresh token or a ticket
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
 
 	// Extra are the user's own claims (email, given_name, ...), written beside
 	// the others; none of them may have the name of one of those.
@@ -57,12 +63,14 @@ type Authorization struct {
 }
 
 // A GrantedPermission is a permission as RPTs and `response_mode=permissions`
-// show it.
+// show it. In RPTs of the legacy API its last two members stand for those before.
 type GrantedPermission struct {
-	Scopes []Scope             `json:"scopes,omitempty"`
-	Claims map[string][]string `json:"claims,omitempty"`
-	ID     ResourceID          `json:"rsid,omitempty"`
-	Name   string              `json:"rsname,omitempty"`
+	Scopes  []Scope             `json:"scopes,omitempty"`
+	Claims  map[string][]string `json:"claims,omitempty"`
+	ID      ResourceID          `json:"rsid,omitempty"`
+	Name    string              `json:"rsname,omitempty"`
+	SetID   ResourceID          `json:"resource_set_id,omitempty"`
+	SetName string              `json:"resource_set_name,omitempty"`
 }
 
 // An Audience is written as a string when it is one, else as an array.

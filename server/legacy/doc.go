@@ -1,5 +1,6 @@
 // Package legacy is the face of Keycloak's Authorization API before version 4:
-// /authz/authorize and /authz/entitlement.
+// /authz/authorize, /authz/entitlement and the permission endpoints of that time
+// (keycloak-legacy.md, keycloak.md §8).
 package legacy
 
 import "example.com/umpire/uma"

@@ -27,6 +27,9 @@ func (x *Exchange) authorization(headers []string) error {
 	return nil
 }
 
+// TriedBasic reports whether a client presents Basic credentials.
+func (x *Exchange) TriedBasic() bool { return x.triedBasic }
+
 // Credentials takes the client's id and secret from a Basic header or, in the
 // form, from client_id and client_secret. Both at once are refused (RFC 6749
 // §2.3), but for an id that is the same.

@@ -40,6 +40,7 @@ type Exchange struct {
 	basic      string // credentials of a Basic header, still encoded
 	triedBasic bool
 	refused    string // error code of the refusal, if it is one
+	json       *parsed
 }
 
 // Readers says which web pages may read the answers of an endpoint.
@@ -110,19 +111,34 @@ func (x *Exchange) Form(repeat ...string) (Form, error) {
 	if err != nil || body == "" {
 		return nil, err
 	}
-	if !x.hasType("application/x-www-form-urlencoded") {
+	if !x.HasType("application/x-www-form-urlencoded") {
 		return nil, invalid("the body must be application/x-www-form-urlencoded")
 	}
 	return ParseForm(body, repeat...)
 }
 
-// Body returns the JSON value that is the body, Absent if there is no body.
+// Body returns the JSON value that is the body, Absent if there is no body. It is
+// the same each time.
 func (x *Exchange) Body() (Value, error) {
+	if x.json == nil {
+		v, err := x.readJSON()
+		x.json = &parsed{v, err}
+	}
+	return x.json.value, x.json.err
+}
+
+// A parsed is what became of a body.
+type parsed struct {
+	value Value
+	err   error
+}
+
+func (x *Exchange) readJSON() (Value, error) {
 	body, err := x.body(maxJSON)
 	if err != nil || body == "" {
 		return Value{}, err
 	}
-	if !x.hasType("application/json") {
+	if !x.HasType("application/json") {
 		return Value{}, invalid("the body must be application/json")
 	}
 	return ParseJSON(body)
@@ -138,8 +154,8 @@ func (x *Exchange) UntypedBody() (Value, error) {
 	return ParseJSON(body)
 }
 
-// hasType compares the media type of the body, whatever parameters follow it.
-func (x *Exchange) hasType(want string) bool {
+// HasType compares the media type of the body, whatever parameters follow it.
+func (x *Exchange) HasType(want string) bool {
 	got, _, _ := strings.Cut(x.echo.Request().Header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(got), want)
 }

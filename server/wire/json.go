@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,7 +31,7 @@ const (
 // and neither depth nor number of values is without limit (uma2.md §6.1).
 type Value struct {
 	Kind    Kind
-	Text    string // of a String
+	Text    string // of a String, or of a Number as it is written
 	True    bool   // of a Bool
 	List    []Value
 	Members []Member
@@ -92,10 +93,11 @@ func (p *parser) value(depth int) (Value, error) {
 		p.at += len("null")
 		return Value{}, nil
 	}
+	start := p.at
 	for p.at < len(p.text) && strings.IndexByte("+-.0123456789eE", p.text[p.at]) >= 0 {
 		p.at++
 	}
-	return Value{Kind: Number}, nil
+	return Value{Kind: Number, Text: p.text[start:p.at]}, nil
 }
 
 func (p *parser) object(depth int) (Value, error) {
@@ -219,6 +221,19 @@ func (v Value) Bool(name string) (value, present bool, err error) {
 		return m.True, true, nil
 	}
 	return false, true, invalid(name + " must be true or false")
+}
+
+// Int returns a member that is a whole number, 0 if it is absent.
+func (v Value) Int(name string) (int, error) {
+	m := v.Member(name)
+	if m.Kind == Absent {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(m.Text, 10, 32)
+	if m.Kind != Number || err != nil {
+		return 0, invalid(name + " must be a whole number")
+	}
+	return int(n), nil
 }
 
 // Strings returns a member that is an array of strings, nil if it is absent.

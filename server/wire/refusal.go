@@ -24,6 +24,7 @@ type Refusal struct {
 	RequiredClaims []uma.RequiredClaim
 
 	Challenge bool   // asks for a better bearer token (RFC 6750 §3)
+	Silent    bool   // does not even ask for better credentials
 	Scope     string // that the bearer token lacks
 	Retry     bool   // the client may try again soon
 
@@ -47,8 +48,9 @@ type Dialect struct {
 	// Words turn an error of the Authority into what the face says of it.
 	Words func(*uma.Error) Refusal
 
-	// Body is the JSON that says it; nil for that of OAuth 2.0 (RFC 6749 §5.2). The
-	// description holds nothing but printable ASCII.
+	// Body is the JSON that says it, or nil where the status says it all; without
+	// the function, that of OAuth 2.0 (RFC 6749 §5.2). The description holds nothing
+	// but printable ASCII.
 	Body func(*Refusal) any
 }
 
@@ -90,17 +92,26 @@ func (x *Exchange) Fail(err error) {
 	switch {
 	case r.Challenge:
 		h["Www-Authenticate"] = []string{x.challenge(r)}
-	case r.Status == http.StatusUnauthorized && x.triedBasic:
+	case r.Status == http.StatusUnauthorized && x.triedBasic && !r.Silent:
 		h["Www-Authenticate"] = []string{`Basic realm="` + x.realmName() + `"`} // RFC 6749 §5.2
 	}
 	if r.Status == http.StatusRequestEntityTooLarge || r.Status == http.StatusUnsupportedMediaType {
 		h["Connection"] = []string{"close"} // rather than read the rest
 	}
+	say := OAuthBody
 	if x.dialect.Body != nil {
-		x.JSON(r.Status, x.dialect.Body(&r))
-		return
+		say = x.dialect.Body
 	}
-	x.JSON(r.Status, refusalBody{r.Code, r.Description, r.Ticket, int64(r.Interval / time.Second), r.RequiredClaims})
+	if body := say(&r); body != nil {
+		x.JSON(r.Status, body)
+	} else {
+		x.Empty(r.Status)
+	}
+}
+
+// OAuthBody says a refusal as OAuth 2.0 does (RFC 6749 §5.2).
+func OAuthBody(r *Refusal) any {
+	return refusalBody{r.Code, r.Description, r.Ticket, int64(r.Interval / time.Second), r.RequiredClaims}
 }
 
 // challenge is that of RFC 6750 §3. A request without any token learns no more

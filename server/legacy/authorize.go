@@ -1,0 +1,124 @@
+package legacy
+
+import (
+	"net/http"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// An rptBody is what both endpoints answer.
+type rptBody struct {
+	RPT string `json:"rpt"`
+}
+
+// Authorize serves POST /authz/authorize: it trades a ticket, for users with the
+// realm role uma_authorization.
+func (f *Face) Authorize(x *wire.Exchange) error {
+	body, err := f.request(x, "uma_authorization", "Invalid authorization request.")
+	if err != nil {
+		return err
+	}
+	if err := onlyMembers(body, "ticket", "rpt", "metadata"); err != nil {
+		return err
+	}
+	req, err := parseCommon(body)
+	if err != nil {
+		return err
+	}
+	req.Legacy.Limit = 0 // has no effect here
+	if req.Ticket, err = body.String("ticket"); err != nil {
+		return err
+	}
+	if req.Ticket == "" {
+		return uma.Refuse(uma.UnusableTicket, "", nil)
+	}
+	return f.answer(x, http.StatusCreated, req)
+}
+
+// Entitlements serves GET /authz/entitlement/{client_id}: everything that the
+// caller may do at a resource server.
+func (f *Face) Entitlements(x *wire.Exchange) error {
+	if err := f.caller(x, ""); err != nil {
+		return err
+	}
+	server, err := resourceServer(x, "Identifier is not associated with any client and resource server.")
+	if err != nil {
+		return err
+	}
+	return f.answer(x, http.StatusOK, &uma.TokenRequest{Audience: server, Legacy: &uma.LegacyRequest{Everything: true}})
+}
+
+// Entitlement serves POST /authz/entitlement/{client_id}: what the body names.
+func (f *Face) Entitlement(x *wire.Exchange) error {
+	body, err := f.request(x, "", "Invalid entitlement request.")
+	if err != nil {
+		return err
+	}
+	server, err := resourceServer(x, "Identifier is not associated with any resource server.")
+	if err != nil {
+		return err
+	}
+	if err := onlyMembers(body, "permissions", "rpt", "metadata"); err != nil {
+		return err
+	}
+	req, err := parseCommon(body)
+	if err != nil {
+		return err
+	}
+	req.Audience = server
+	if req.Legacy.Permissions, err = parseEntitlements(body); err != nil {
+		return err
+	}
+	return f.answer(x, http.StatusOK, req)
+}
+
+func (f *Face) answer(x *wire.Exchange, status int, req *uma.TokenRequest) error {
+	answer, err := f.Authority.Token(x.Context(), x.Realm, &x.Caller, req)
+	if err != nil {
+		return err
+	}
+	return x.JSON(status, rptBody{answer.Token.AccessToken})
+}
+
+// caller checks what every request must have: a bearer token, with a realm role
+// if that is not empty.
+func (f *Face) caller(x *wire.Exchange, role string) error {
+	if err := negotiate(x); err != nil {
+		return err
+	}
+	return f.Authority.LegacyCaller(x.Context(), x.Realm, &x.Caller, role)
+}
+
+// request checks the caller and reads the object that is the body.
+func (f *Face) request(x *wire.Exchange, role, missing string) (wire.Value, error) {
+	if err := f.caller(x, role); err != nil {
+		return wire.Value{}, err
+	}
+	body, err := typedBody(x)
+	switch {
+	case err != nil:
+		return body, err
+	case body.Kind == wire.Absent:
+		return body, invalid(missing)
+	case body.Kind != wire.Object:
+		return body, invalid("The body must be an object")
+	}
+	return body, nil
+}
+
+// resourceServer is the one that the path names, by its client_id.
+func resourceServer(x *wire.Exchange, unknown string) (string, error) {
+	client := x.Realm.Clients[x.Param("server")]
+	switch {
+	case client == nil || !client.Enabled:
+		return "", invalid(unknown)
+	case !client.ResourceServer:
+		return "", &wire.Refusal{Status: http.StatusForbidden, Code: "invalid_request", Description: "Client does not support permissions"}
+	}
+	return client.ID, nil
+}
+
+func invalid(description string) error {
+	return uma.Refuse(uma.InvalidRequest, description, nil)
+}

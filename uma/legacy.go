@@ -1,0 +1,350 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Keycloak's Authorization API before version 4 (keycloak-legacy.md): the same
+// assessment as at the token endpoint, asked for and answered in other shapes.
+
+// TypeEntitlement is the `typ` claim of its RPTs.
+const TypeEntitlement = "kc_ett"
+
+// Reasons of its permission endpoint alone.
+const (
+	NoResourceSet          Reason = "invalid_resource_set_id"
+	UnknownResourceSet     Reason = "nonexistent_resource_set_id"
+	UnknownResourceSetName Reason = "nonexistent_resource_set_name"
+)
+
+// How a LegacyPermission names its resource.
+const (
+	NoResource byte = iota // scopes alone
+	ByID
+	ByName
+)
+
+// A LegacyPermission is an entry of an entitlement or a permission request.
+type LegacyPermission struct {
+	By       byte
+	Resource string
+	Scopes   []Scope
+}
+
+// A LegacyRequest is what a TokenRequest asks for beside a ticket. The zero value
+// asks for nothing. What the RPT carries is asked for like the rest.
+type LegacyRequest struct {
+	Everything  bool // all entitlements
+	Permissions []LegacyPermission
+	Limit       int // how many resources of Permissions count; 0: all
+}
+
+// LegacyCaller checks the bearer token of a request, which may be an RPT of the
+// same API, and that it holds a realm role, if that is not empty.
+func (a *Authority) LegacyCaller(ctx context.Context, s *Snapshot, c *Caller, role string) error {
+	id, err := a.presented(ctx, s, c, TypeEntitlement)
+	switch {
+	case err != nil:
+		return err
+	case role != "" && (id.claims.RealmAccess == nil || !slices.Contains(id.claims.RealmAccess.Roles, role)):
+		return Refuse(InsufficientScope, "Requires "+role+" scope.", nil)
+	}
+	return nil
+}
+
+// LegacyPAT returns whom a PAT speaks for: a resource server's service account,
+// and nobody else.
+func (a *Authority) LegacyPAT(ctx context.Context, s *Snapshot, c *Caller) (*Protection, error) {
+	id, err := a.presented(ctx, s, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case id.restricted():
+		return nil, Refuse(NoPAT, "", errElsewhere)
+	case id.user != nil:
+		return nil, Refuse(ResourceServerBad, "Client application with id ["+id.subject+"] does not exist in realm ["+s.Realm.Name+"]", nil)
+	case !id.client.ResourceServer:
+		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as resource server.", nil)
+	case !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection):
+		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
+	}
+	return &Protection{snap: s, server: id.client, id: id}, nil
+}
+
+// LegacyTicket is RequestTicket as it was. Scopes that are not there are left
+// out, and a permission with no others too: a ticket may be for nothing at all.
+func (a *Authority) LegacyTicket(ctx context.Context, p *Protection, perms []LegacyPermission) (string, error) {
+	if err := p.checkCount(len(perms)); err != nil {
+		return "", err
+	}
+	asked := make([]TicketPermission, len(perms))
+	for i, perm := range perms {
+		asked[i] = TicketPermission{Resource: perm.Resource, Scopes: perm.Scopes}
+		switch {
+		case perm.By == NoResource && len(perm.Scopes) == 0:
+			return "", Refuse(NoResourceSet, "Resource id or name not provided.", nil)
+		case perm.By == ByID && perm.Resource == "":
+			return "", unknownResourceSet("")
+		case perm.By == ByName:
+			id, err := a.idOfName(ctx, p, perm.Resource)
+			if err != nil {
+				return "", err
+			}
+			asked[i].Resource = string(id)
+		}
+	}
+	return a.newTicket(ctx, p, asked, fillLegacy)
+}
+
+func unknownResourceSet(id string) error {
+	return Refuse(UnknownResourceSet, "Resource set with id["+id+"] does not exists in this server.", nil)
+}
+
+// idOfName finds the resource of that name which the resource server owns, or
+// else the only one. Names were unique when this API was made; what several
+// owners have is not found, rather than the wrong one.
+func (a *Authority) idOfName(ctx context.Context, p *Protection, name string) (ResourceID, error) {
+	unknown := Refuse(UnknownResourceSetName, "Resource set with name["+name+"] does not exists in this server.", nil)
+	if name == "" { // which would be any
+		return "", unknown
+	}
+	var found []*Resource
+	for _, owner := range []string{p.server.UUID, ""} {
+		err := a.Store.FindResources(ctx, p.server.Key, ResourceFilter{Name: name, ExactName: true, Owner: owner}, 0, 2, func(r *Resource) error {
+			found = append(found, r)
+			return nil
+		})
+		if err != nil {
+			return "", fmt.Errorf("find resource by name: %w", err)
+		}
+		if len(found) == 1 {
+			return found[0].ID, nil
+		}
+	}
+	return "", unknown
+}
+
+func fillLegacy(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
+	var ids []ResourceID
+	var alone []Scope
+	for _, perm := range perms {
+		if perm.Resource == "" {
+			alone = union(alone, perm.Scopes)
+		} else {
+			ids = append(ids, ResourceID(perm.Resource))
+		}
+	}
+	byID, err := view.ResourcesByID(ctx, p.server.Key, ids)
+	if err != nil {
+		return fmt.Errorf("read resources: %w", err)
+	}
+	rows, err := view.KnownScopes(ctx, p.server.Key, alone)
+	if err != nil {
+		return fmt.Errorf("read scopes: %w", err)
+	}
+	for _, perm := range perms {
+		var there []Scope
+		entry := Permission{Resource: ResourceID(perm.Resource)}
+		if perm.Resource == "" {
+			for _, row := range rows {
+				there = append(there, row.Name)
+			}
+		} else {
+			i := slices.IndexFunc(byID, func(r *Resource) bool { return r.ID == entry.Resource })
+			if i < 0 {
+				return unknownResourceSet(perm.Resource)
+			}
+			r := byID[i]
+			lent, err := p.lent(ctx, view, r, without(perm.Scopes, r.Scopes))
+			if err != nil {
+				return err
+			}
+			there, entry.Whole = union(r.Scopes, lent), len(r.Scopes) == 0
+		}
+		if entry.Scopes = within(perm.Scopes, there); len(entry.Scopes) == 0 && len(perm.Scopes) > 0 {
+			continue
+		}
+		t.Permissions = append(t.Permissions, entry)
+	}
+	return nil
+}
+
+// alsoBearers are the types of tokens that speak for somebody beside access tokens.
+func (x *assessment) alsoBearers() []string {
+	if x.req.Legacy == nil {
+		return nil
+	}
+	return []string{TypeEntitlement}
+}
+
+// resolveLegacy asks for what an entitlement request names.
+func (x *assessment) resolveLegacy(ctx context.Context, view View) error {
+	q := x.req.Legacy
+	if q.Everything {
+		return x.resolveEverything(ctx, view)
+	}
+	if len(q.Permissions) > x.snap.Realm.Policy.MaxPermissions {
+		return x.tooMany() // each costs a look-up, found or not
+	}
+	var ids []ResourceID
+	var names []Scope
+	for _, p := range q.Permissions {
+		if p.By == ByID {
+			ids = append(ids, ResourceID(p.Resource))
+		}
+		names = union(names, p.Scopes)
+	}
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return err
+	}
+	if err := x.learnScopes(ctx, view, names, resources); err != nil {
+		return err
+	}
+	counted := map[string]bool{}
+	for _, p := range q.Permissions {
+		if p.By == NoResource {
+			if scopes := within(p.Scopes, x.known); len(scopes) > 0 {
+				if err := x.resolveScopes(ctx, view, scopes); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if counted[p.Resource] = true; q.Limit > 0 && len(counted) > q.Limit {
+			return nil
+		}
+		if err := x.wantLegacy(ctx, view, p, resources); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantLegacy asks for scopes on the resource that a permission names: by its id,
+// or those of its name that the party owns, was given a share of, or that are
+// the resource server's own. A scope that is not there is left out; one that the
+// resource server does not know is an error.
+func (x *assessment) wantLegacy(ctx context.Context, view View, p LegacyPermission, byID map[ResourceID]*Resource) error {
+	var found []*Resource
+	what := "id"
+	if p.By == ByName {
+		var err error
+		if found, err = x.ofName(ctx, view, p.Resource); err != nil {
+			return err
+		}
+		what = "name"
+	} else if r := byID[ResourceID(p.Resource)]; r != nil {
+		found = append(found, r)
+	}
+	if len(found) == 0 {
+		return Refuse(InvalidResource, "Resource with "+what+" ["+p.Resource+"] does not exist.", nil)
+	}
+	if unknown := without(p.Scopes, x.known); len(unknown) > 0 {
+		return Refuse(InvalidScope, "Invalid scope ["+string(unknown[0])+"].", nil)
+	}
+	for _, r := range found {
+		if err := x.want(ctx, view, r, p.Scopes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ofName returns the resources of a name that the party may know of.
+func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Resource, error) {
+	var found []*Resource
+	for _, owner := range []string{x.who.subject, x.server.UUID} {
+		r, err := view.ResourceByName(ctx, x.server.Key, owner, name)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("read resource by name: %w", err)
+		default:
+			found = append(found, r)
+		}
+	}
+	if name == "" {
+		return found, nil // an empty name is that of nothing, not of all that was shared
+	}
+	shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, sharedAtMost)
+	if err != nil {
+		return nil, fmt.Errorf("read what was shared: %w", err)
+	}
+	var ids []ResourceID
+	for _, q := range shared {
+		if !slices.Contains(ids, q.ResourceID) && len(ids) < x.most() {
+			ids = append(ids, q.ResourceID)
+		}
+	}
+	rows, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if rows[id] != nil {
+			found = append(found, rows[id])
+		}
+	}
+	return found, nil
+}
+
+// asLegacy makes the claims of an RPT those that clients of either age read: both
+// shapes of the permissions, and an access token of the same party and client.
+// The one that the documentation shows is the caller's own. This is a new one,
+// good for the resource server alone and no longer than the RPT: what it is shown
+// it must not be able to use elsewhere.
+func (x *assessment) asLegacy(ctx context.Context, rpt *Claims) error {
+	done, err := x.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	access := *rpt
+	access.ID, access.Authorization = x.NewID(), nil
+	if rpt.AccessToken, err = x.Issuer.Sign(x.snap, &access); err != nil {
+		return fmt.Errorf("sign access token: %w", err)
+	}
+	rpt.Type, rpt.NotBefore = TypeEntitlement, new(int64)
+	rpt.Permissions = rpt.Authorization.Permissions
+	for i := range rpt.Permissions {
+		p := &rpt.Permissions[i]
+		p.SetID, p.SetName, p.ID, p.Name = p.ID, p.Name, "", ""
+	}
+	return nil
+}
+
+// resource is the id in either shape.
+func (p *GrantedPermission) resource() ResourceID {
+	if p.ID == "" {
+		return p.SetID
+	}
+	return p.ID
+}
+
+// plain is how introspection shows the claims of an RPT: of any age as today's,
+// with what is left of its permissions.
+func (c *Claims) plain(left []Grant) *Claims {
+	shown := *c
+	shown.Authorization = &Authorization{Permissions: granted(left)}
+	shown.Type, shown.Permissions, shown.AccessToken = TypeBearer, nil, ""
+	return &shown
+}
+
+// revokeWithin revokes the access token in an RPT along with that.
+func (a *Authority) revokeWithin(ctx context.Context, s *Snapshot, rpt *Claims) error {
+	if rpt.AccessToken == "" {
+		return nil
+	}
+	claims, err := a.Verifier.Verify(s, a.RealmURL(s), rpt.AccessToken)
+	if err != nil {
+		return nil // its key is gone, and so it is good for nothing
+	}
+	if err := a.Store.Revoke(ctx, s.Realm.Key, claims.ID, fromUnix(claims.Expires)); err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
+}
