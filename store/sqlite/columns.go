@@ -140,7 +140,7 @@ func (d document) Scan(src any) error {
 	if !ok {
 		return fmt.Errorf("column holds %T, not a document", src)
 	}
-	if s == "{}" || s == "null" {
+	if s == "" || s == "{}" || s == "null" {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), d.v)
@@ -153,6 +153,15 @@ func documentText(v any) (string, error) {
 		return "{}", err
 	}
 	return string(b), err
+}
+
+// textsText is the JSON of texts, which few resources have; without any empty.
+func textsText(texts map[string]string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	b, _ := json.Marshal(texts) // strings never fail
+	return string(b)
 }
 
 // fold is what names are compared by where case does not matter.

@@ -44,7 +44,7 @@ func settle(tx *conn, st *uma.Settlement) error {
 		}
 	}
 	if st.RPT != nil {
-		if err := saveRPT(tx, st.Realm, st.RPT); err != nil {
+		if err := replaceRPT(tx, st); err != nil {
 			return err
 		}
 	}
@@ -52,6 +52,24 @@ func settle(tx *conn, st *uma.Settlement) error {
 		return saveRefreshToken(tx, st.Realm, st.Refresh)
 	}
 	return nil
+}
+
+// replaceRPT keeps the RPT of a settlement in place of the one that it stands in for,
+// and remembers what its ticket was spent on.
+func replaceRPT(tx *conn, st *uma.Settlement) error {
+	if st.Upgraded != "" {
+		if err := dropRPT(tx, st.Realm, st.Upgraded); err != nil {
+			return err
+		}
+	}
+	if st.Ticket != nil && !st.Reusable {
+		_, err := tx.exec(`INSERT INTO spent_ticket (realm, hash, client, rpt, expires) VALUES (?, ?, ?, ?, ?)`,
+			int64(st.Realm), st.Ticket, st.Presenter, st.RPT.JTI, millis(st.RPT.Keep))
+		if err != nil {
+			return writing("spent ticket", err)
+		}
+	}
+	return saveRPT(tx, st.Realm, st.RPT)
 }
 
 // checkRests returns a MovedError unless all that a grant rests on is as it was.
@@ -67,23 +85,22 @@ func checkRests(tx *conn, realm uma.Key, r *uma.Rests) error {
 	if !same {
 		return &uma.MovedError{Party: true}
 	}
-	for key, version := range r.Resources {
-		same, err := tx.exists(`SELECT 1 FROM resource WHERE key = ? AND version = ?`, int64(key), version)
-		if err != nil {
-			return reading("what a grant rests on", err)
-		}
-		if !same {
-			return &uma.MovedError{}
-		}
-	}
-	for key, version := range r.Shares {
-		same, err := tx.exists(`SELECT 1 FROM request WHERE key = ? AND version = ? AND state = 'granted'`,
-			int64(key), version)
-		if err != nil {
-			return reading("shares that a grant rests on", err)
-		}
-		if !same {
-			return &uma.MovedError{}
+	for _, rows := range []struct {
+		query string
+		seen  map[uma.Key]int64
+	}{
+		{`SELECT 1 FROM resource WHERE key = ? AND version = ?`, r.Resources},
+		{`SELECT 1 FROM request WHERE key = ? AND version = ? AND state = 'granted'`, r.Shares},
+		{`SELECT 1 FROM share WHERE key = ? AND version = ?`, r.Policies},
+	} {
+		for key, version := range rows.seen {
+			same, err := tx.exists(rows.query, int64(key), version)
+			if err != nil {
+				return reading("what a grant rests on", err)
+			}
+			if !same {
+				return &uma.MovedError{}
+			}
 		}
 	}
 	return nil

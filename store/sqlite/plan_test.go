@@ -66,7 +66,7 @@ var (
 
 	// Not what is meant: json_each and the index for parts find rows by means of
 	// their own, and the rows that a subquery has found are counted.
-	harmless = regexp.MustCompile(`^SCAN (\w+ VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW)`)
+	harmless = regexp.MustCompile(`^SCAN (\w+ VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$)`)
 
 	// A realm or a resource server alone is no key: all of its rows would be read.
 	// Of clients, users, scopes and shapes they are.

@@ -119,10 +119,11 @@ func insertResource(tx *conn, r *uma.Resource) error {
 	}
 	r.Key, err = tx.insert(`INSERT INTO resource
 		(id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris, scopes,
-		 owner_managed, attributes, origin, drifted, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+		 owner_managed, attributes, origin, texts, drifted, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
 		string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
-		r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin), version)
+		r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin),
+		textsText(r.Texts), version)
 	if err != nil {
 		return writing("resource", conflict(err))
 	}
@@ -149,11 +150,11 @@ func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
 		return writing("resource", err)
 	}
 	_, err = tx.exec(`UPDATE resource SET owner = ?, own = ?, name = ?, name_folded = ?, display_name = ?, type = ?,
-		type_folded = ?, icon_uri = ?, uris = ?, scopes = ?, owner_managed = ?, attributes = ?, origin = ?, drifted = ?,
-		version = ? WHERE key = ?`,
+		type_folded = ?, icon_uri = ?, uris = ?, scopes = ?, owner_managed = ?, attributes = ?, origin = ?, texts = ?,
+		drifted = ?, version = ? WHERE key = ?`,
 		next.Owner, own, next.Name, fold(next.Name), next.DisplayName, next.Type, fold(next.Type), next.IconURI,
-		listText(next.URIs), listText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin), drifted,
-		next.Version, int64(next.Key))
+		listText(next.URIs), listText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin),
+		textsText(next.Texts), drifted, next.Version, int64(next.Key))
 	if err != nil {
 		return writing("resource", conflict(err))
 	}
@@ -161,6 +162,9 @@ func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
 		return err
 	}
 	if err := addIndex(tx, next, own); err != nil {
+		return err
+	}
+	if err := adjustShares(tx, old, next); err != nil {
 		return err
 	}
 	return adjustRequests(tx, old, next)
@@ -197,7 +201,7 @@ func removeResource(tx *conn, r *uma.Resource) error {
 	if err := removeIndex(tx, r, own); err != nil {
 		return err
 	}
-	_, err = tx.exec(`DELETE FROM resource WHERE key = ?`, int64(r.Key)) // and its requests
+	_, err = tx.exec(`DELETE FROM resource WHERE key = ?`, int64(r.Key)) // and what was asked and shared of it
 	if err != nil {
 		return writing("resource", err)
 	}
@@ -210,5 +214,5 @@ func sameResource(a, b *uma.Resource) bool {
 	return a.Owner == b.Owner && a.Name == b.Name && a.DisplayName == b.DisplayName && a.Type == b.Type &&
 		a.IconURI == b.IconURI && a.OwnerManaged == b.OwnerManaged && a.Origin == b.Origin &&
 		slices.Equal(a.URIs, b.URIs) && slices.Equal(a.Scopes, b.Scopes) &&
-		maps.EqualFunc(a.Attributes, b.Attributes, slices.Equal)
+		maps.EqualFunc(a.Attributes, b.Attributes, slices.Equal) && maps.Equal(a.Texts, b.Texts)
 }

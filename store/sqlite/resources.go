@@ -8,12 +8,12 @@ import (
 )
 
 const resourceColumns = ` r.key, r.id, r.server, r.owner, r.name, r.display_name, r.type, r.icon_uri,` +
-	` r.uris, r.scopes, r.owner_managed, r.attributes, r.origin, r.version `
+	` r.uris, r.scopes, r.owner_managed, r.attributes, r.origin, r.texts, r.version `
 
 func resourceFields(r *uma.Resource) []any {
 	return []any{(*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
 		&r.Type, &r.IconURI, (*names)(&r.URIs), (*scopes)(&r.Scopes), &r.OwnerManaged,
-		document{&r.Attributes}, (*texture)(&r.Origin), (*integer)(&r.Version)}
+		document{&r.Attributes}, (*texture)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version)}
 }
 
 func scanResource(scan func(dest ...any) error) (*uma.Resource, error) {

@@ -97,6 +97,16 @@ func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires t
 	})
 }
 
+// DropRPT implements uma.Sessions.
+func (s *Store) DropRPT(ctx context.Context, realm uma.Key, jti string) error {
+	return s.write(ctx, func(tx *conn) error { return dropRPT(tx, realm, jti) })
+}
+
+func dropRPT(tx *conn, realm uma.Key, jti string) error {
+	_, err := tx.exec(`DELETE FROM rpt WHERE realm = ? AND jti = ?`, int64(realm), jti)
+	return writing("RPT", err)
+}
+
 func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
 	permissions, err := documentText(r.Permissions)
 	if err != nil {

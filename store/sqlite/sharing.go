@@ -25,8 +25,8 @@ func scanRequest(scan func(dest ...any) error) (uma.Request, error) {
 // share is a granted request as what it is to a decision.
 func share(q *uma.Request) uma.Share {
 	s := uma.Share{
-		Key: q.Key, ID: q.ID, Kind: "request", Resource: q.Resource,
-		Users: []string{q.Requester}, Strategy: "UNANIMOUS", Version: q.Version,
+		Key: q.Key, ID: q.ID, Kind: uma.ByRequest, Server: q.Server, Resource: q.Resource, ResourceID: q.ResourceID,
+		Owner: q.Owner, Users: []string{q.Requester}, Strategy: unanimous, Version: q.Version,
 	}
 	if q.Scope != "" {
 		s.Scopes = []uma.Scope{q.Scope}
@@ -34,23 +34,25 @@ func share(q *uma.Request) uma.Share {
 	return s
 }
 
-// Between implements uma.Shares.
+// Between implements uma.Shares. Most resources have no policies: the statement for
+// the requests tells with one more row, of key 0, that there are some.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
 	c, err := v.reader(ctx)
-	if err != nil || len(resources) == 0 || p.ID == "" {
+	if err != nil || len(resources) == 0 {
 		return nil, nil, err
 	}
 	var shares []uma.Share
 	var requests []uma.Request
-	query, args := `SELECT`+requestColumns+`FROM request q WHERE q.resource = ? AND q.requester = ?`, []any{int64(resources[0]), p.ID}
+	policies := false
+	query, args := betweenOne, []any{int64(resources[0]), p.ID}
 	if len(resources) > 1 {
-		query = `SELECT` + requestColumns + `FROM request q
-			WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.requester = ?`
-		args[0] = keysText(resources)
+		query, args[0] = betweenMany, keysText(resources)
 	}
 	err = c.rows(query, args, func(scan func(dest ...any) error) error {
 		q, err := scanRequest(scan)
 		switch {
+		case q.Key == 0:
+			policies = true
 		case q.State == uma.Granted:
 			shares = append(shares, share(&q))
 		case q.State == uma.Pending, q.Decided.After(since):
@@ -58,8 +60,26 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 		}
 		return err
 	})
-	return shares, requests, reading("what was shared and asked for", err)
+	if err != nil || !policies {
+		return shares, requests, reading("what was shared and asked for", err)
+	}
+	found, err := policiesFor(c, p, resources)
+	for _, s := range found {
+		shares = append(shares, *s)
+	}
+	return shares, requests, reading("what was shared by policies", err)
 }
+
+const (
+	betweenOne = `SELECT` + requestColumns + `FROM request q WHERE q.resource = ?1 AND q.requester = ?2
+		UNION ALL ` + policiesRow + ` WHERE EXISTS (SELECT 1 FROM share_party WHERE resource = ?1)`
+	betweenMany = `SELECT` + requestColumns + `FROM request q
+		WHERE q.resource IN (SELECT value FROM json_each(?1)) AND q.requester = ?2
+		UNION ALL ` + policiesRow + ` WHERE EXISTS
+		(SELECT 1 FROM share_party WHERE resource IN (SELECT value FROM json_each(?1)))`
+
+	policiesRow = `SELECT 0, '', 0, 0, '', '', '', '', '', '', 0, 0, 0, ''`
+)
 
 // SharedWith implements uma.Shares.
 func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name string, limit int) ([]uma.Request, error) {
@@ -68,11 +88,13 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 		return nil, err
 	}
 	query := `SELECT` + requestColumns + `FROM request q
-		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' ORDER BY q.resource_name, q.id LIMIT ? + 0`
+		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted'
+		ORDER BY q.resource_name, q.resource_id, q.id LIMIT ? + 0`
 	args := []any{int64(server), requester, limit}
 	if name != "" {
 		query = `SELECT` + requestColumns + `FROM request q
-			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ? ORDER BY q.id LIMIT ? + 0`
+			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ?
+			ORDER BY q.resource_id, q.id LIMIT ? + 0`
 		args = []any{int64(server), requester, name, limit}
 	}
 	found, err := list(c, query, args, scanRequest)

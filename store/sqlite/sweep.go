@@ -11,7 +11,7 @@ import (
 // behind it.
 const sweepBatch = 500
 
-// Sweep removes what is of no use any more: expired tickets, refresh tokens,
+// Sweep removes what is of no use any more: expired and spent tickets, refresh tokens,
 // revocations and RPT rows, sessions that are over, refusals that the realm no
 // longer remembers, and retired keys that have expired. It returns how many rows
 // it removed, also when it ends with an error.
@@ -26,6 +26,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM rpt WHERE (realm, jti) IN
 			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
+		{`DELETE FROM spent_ticket WHERE (realm, hash) IN
+			(SELECT realm, hash FROM spent_ticket WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM session WHERE (realm, id) IN
 			(SELECT realm, id FROM session WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM session WHERE (realm, id) IN

@@ -15,15 +15,29 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 		return nil, err
 	}
 	t := &uma.Ticket{Hash: hash}
-	var round int64
-	err = c.row(`SELECT server, client, subject, permissions, claims, round, issued, expires FROM ticket
+	var round, interval int64
+	err = c.row(`SELECT server, client, subject, permissions, claims, round, interval, issued, expires FROM ticket
 		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
 		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
-		(*integer)(&round), (*moment)(&t.Issued), (*moment)(&t.Expires))
+		(*integer)(&round), (*integer)(&interval), (*moment)(&t.Issued), (*moment)(&t.Expires))
 	if err != nil {
 		return nil, reading("ticket", err)
 	}
-	t.Round = int(round)
+	t.Round, t.Interval = int(round), time.Duration(interval)*time.Millisecond
+	return t, nil
+}
+
+// SpentTicket implements uma.Tokens.
+func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*uma.SpentTicket, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &uma.SpentTicket{}
+	err = c.row(`SELECT client, rpt FROM spent_ticket WHERE realm = ? AND hash = ?`, []any{int64(realm), hash}, &t.Client, &t.RPT)
+	if err != nil {
+		return nil, reading("spent ticket", err)
+	}
 	return t, nil
 }
 
@@ -118,16 +132,28 @@ func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error
 	return st, standingShares(c, server, shares, st.Shares)
 }
 
+// standingShares finds granted requests and, if there are ids left, policies.
 func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
+	args := []any{int64(server), listText(ids)}
+	err := c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
 		WHERE q.server = ? AND q.id IN (SELECT value FROM json_each(?)) AND q.state = 'granted' AND r.owner_managed`,
-		[]any{int64(server), listText(ids)}, func(scan func(dest ...any) error) error {
+		args, func(scan func(dest ...any) error) error {
 			q, err := scanRequest(scan)
 			s := share(&q)
 			found[q.ID] = &s
+			return err
+		})
+	if err != nil || len(found) == len(ids) {
+		return err
+	}
+	return c.rows(`SELECT`+shareColumns+`FROM share s JOIN resource r ON r.key = s.resource
+		WHERE s.server = ? AND s.id IN (SELECT value FROM json_each(?)) AND r.owner_managed`,
+		args, func(scan func(dest ...any) error) error {
+			s, err := scanShare(scan)
+			found[s.ID] = s
 			return err
 		})
 }
@@ -161,9 +187,9 @@ func saveTicket(tx *conn, realm uma.Key, t *uma.Ticket) error {
 		return writing("ticket", err)
 	}
 	_, err = tx.exec(`INSERT INTO ticket
-		(realm, hash, server, client, subject, permissions, claims, round, issued, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(realm, hash, server, client, subject, permissions, claims, round, interval, issued, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(realm), t.Hash, int64(t.Server), t.Client, t.Subject, permissions, claims,
-		t.Round, millis(t.Issued), millis(t.Expires))
+		t.Round, t.Interval.Milliseconds(), millis(t.Issued), millis(t.Expires))
 	return writing("ticket", err)
 }

@@ -56,6 +56,44 @@ func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 	return u, nil
 }
 
+// UserByEmail implements uma.Users.
+func (v *view) UserByEmail(ctx context.Context, realm uma.Key, email string) (*uma.User, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := list(c, `SELECT`+userColumns+`FROM user u
+		WHERE u.realm = ? AND lower(json_extract(u.claims, '$.email')) = lower(?) LIMIT 2`,
+		[]any{int64(realm), email}, func(scan func(dest ...any) error) (*uma.User, error) {
+			u := &uma.User{}
+			return u, scan(scanUser(u)...)
+		})
+	if err == nil && (len(found) != 1 || email == "") {
+		err = uma.ErrNotFound
+	}
+	if err != nil {
+		return nil, reading("user", err)
+	}
+	return found[0], nil
+}
+
+// UsersByID implements uma.Users.
+func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[string]*uma.User, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*uma.User{}
+	err = c.rows(`SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
+		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
+			u := &uma.User{}
+			err := scan(scanParty(u)...)
+			found[u.ID] = u
+			return err
+		})
+	return found, reading("users", err)
+}
+
 // Usernames implements uma.Users.
 func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[string]string, error) {
 	c, err := v.reader(ctx)

@@ -135,7 +135,7 @@ var applyTests = map[string]func(e *env){
 		want := res.Resource
 		want.Server, want.Owner, want.Origin = e.api, e.alice, uma.FromFile
 		want.Key, want.Version = got.Key, got.Version
-		e.full(want)
+		e.full(want, ".Texts")
 		e.want("resource", *got, want)
 		e.reading(func(v uma.View) {
 			rows, err := v.KnownScopes(e.t.Context(), e.api, []uma.Scope{"view"})

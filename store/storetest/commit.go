@@ -8,16 +8,18 @@ import (
 )
 
 // settlement is one with everything in it: a ticket spent for a grant on r that
-// rests on the share q.
+// rests on the share q and on a policy.
 func (e *env) settlement(r *uma.Resource, q *uma.Request) *uma.Settlement {
 	e.t.Helper()
 	e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("presented")))
 	alice := e.user(e.realm, "alice")
+	policy := e.sharePolicy(r, "of the settlement", e.bob)
 	return &uma.Settlement{
-		Realm: e.realm, Now: now, Ticket: uma.Digest("presented"),
+		Realm: e.realm, Now: now, Ticket: uma.Digest("presented"), Presenter: "web",
 		RestsOn: &uma.Rests{
 			Generation: e.snapshot("photoz").Realm.Generation, User: alice.ID, UserVersion: alice.Version,
 			Resources: map[uma.Key]int64{r.Key: r.Version}, Shares: map[uma.Key]int64{q.Key: q.Version},
+			Policies: map[uma.Key]int64{policy.Key: policy.Version},
 		},
 		Records: []uma.Record{e.record("d1"), e.record("d2")}, Successor: e.ticket("successor"),
 		Requests: []uma.Request{*e.request(r, "carol", "view")}, RPT: e.rpt("jti"), Refresh: e.refreshToken("s", "handle"),
@@ -44,6 +46,8 @@ func (e *env) happened(st *uma.Settlement) (parts []string) {
 		add("refresh", err)
 		_, err = v.Request(ctx, e.api, st.Requests[0].ID)
 		add("request", err)
+		_, err = v.SpentTicket(ctx, e.realm, uma.Digest("presented"))
+		add("remembered", err)
 		_, err = e.s.Decision(ctx, "d1")
 		add("d1", err)
 		_, err = e.s.Decision(ctx, "d2")
@@ -92,7 +96,7 @@ var moves = map[string]move{
 		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
 	}},
 	"removed_resource": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
-		st.RestsOn.Shares = nil
+		st.RestsOn.Shares, st.RestsOn.Policies = nil, nil
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, r.ID))
 	}},
 	"withdrawn_share": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
@@ -104,6 +108,19 @@ var moves = map[string]move{
 	"withdrawn_and_shared_again": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		e.must(e.s.DeleteRequest(e.t.Context(), e.api, q.ID))
 		e.share(r, q.Requester, q.Scope)
+	}},
+	"deleted_policy": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
+		e.must(e.s.DeleteShare(e.t.Context(), e.api, e.policies(e.alice)[0].ID))
+	}},
+	"replaced_policy": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
+		policy := e.policies(e.alice)[0]
+		policy.Users = append(policy.Users, "carol")
+		e.must(e.s.ReplaceShare(e.t.Context(), policy))
+	}},
+	"policy_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
+		for key := range st.RestsOn.Policies {
+			st.RestsOn.Policies[key]--
+		}
 	}},
 	"share_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		st.RestsOn.Shares = map[uma.Key]int64{q.Key: q.Version - 1}
@@ -130,7 +147,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.full(*st.RestsOn)
 		e.want("before", e.happened(st), []string(nil))
 		e.must(e.s.Commit(e.t.Context(), st))
-		e.want("after", e.happened(st), []string{"successor", "rpt", "refresh", "request", "d1", "d2", "spent"})
+		e.want("after", e.happened(st), []string{"successor", "rpt", "refresh", "request", "remembered", "d1", "d2", "spent"})
 		rpt := e.rpt("jti")
 		rpt.Expires, rpt.Keep = kept(rpt.Expires), kept(rpt.Keep)
 		e.want("RPT", e.getRPT(e.realm, "jti"), rpt)

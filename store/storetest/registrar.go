@@ -103,6 +103,8 @@ var registrarTests = map[string]func(e *env){
 			"scopes":       func(r *uma.Resource) { r.Scopes = []uma.Scope{"view"} },
 			"management":   func(r *uma.Resource) { r.OwnerManaged = false },
 			"attributes":   func(r *uma.Resource) { r.Attributes = map[string][]string{"a": {"c", "b"}} },
+			"a text":       func(r *uma.Resource) { r.Texts = map[string]string{"description": "another"} },
+			"texts":        func(r *uma.Resource) { r.Texts = nil },
 		} {
 			before := e.get(e.api, r.ID)
 			after := *before

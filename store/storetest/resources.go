@@ -13,6 +13,7 @@ func (e *env) fullResource() *uma.Resource {
 		Type: "http://photoz.example.com/album", IconURI: "/icon", URIs: []string{"/Album/1", "/album/{id}/*"},
 		Scopes: []uma.Scope{"view", "delete", `a "b"`, "<c>"}, OwnerManaged: true,
 		Attributes: map[string][]string{"a": {"b", "c"}}, Origin: uma.FromAPI,
+		Texts: map[string]string{"description": "Ålesund", "name#no": `"Album"`},
 	}
 }
 

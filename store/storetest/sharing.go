@@ -25,6 +25,12 @@ func (e *env) sharesFor(p *uma.Party, resources ...*uma.Resource) (ids []string)
 	return ids
 }
 
+// shareOf is what a granted request is to a decision.
+func shareOf(q *uma.Request) *uma.Share {
+	return &uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Server: q.Server, Resource: q.Resource, ResourceID: q.ResourceID,
+		Owner: q.Owner, Scopes: []uma.Scope{q.Scope}, Users: []string{q.Requester}, Strategy: "UNANIMOUS", Version: q.Version}
+}
+
 func (e *env) findRequests(server uma.Key, f uma.RequestFilter, first, max int) (ids []string, count int) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -46,9 +52,7 @@ var shareTests = map[string]func(e *env){
 		e.reading(func(v uma.View) {
 			got, _, err := v.Between(e.t.Context(), &uma.Party{ID: e.bob}, []uma.Key{r.Key}, now)
 			e.must(err)
-			want := uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Resource: r.Key, Scopes: []uma.Scope{"view"},
-				Users: []string{e.bob}, Strategy: "UNANIMOUS", Version: q.Version}
-			e.want("shares", got, []uma.Share{want})
+			e.want("shares", got, []uma.Share{*shareOf(q)})
 		})
 	},
 

@@ -14,7 +14,7 @@ func (e *env) ticket(value string) *uma.Ticket {
 			{Resource: "r", Scopes: []uma.Scope{"view", `"`}, Whole: true},
 			{Resource: "q", Scopes: []uma.Scope{"a"}, Whole: true},
 		},
-		Claims: map[string][]string{"org": {"acme", "other"}}, Round: 2,
+		Claims: map[string][]string{"org": {"acme", "other"}}, Round: 2, Interval: 5250 * time.Millisecond,
 		Issued: now, Expires: now.Add(2 * time.Minute),
 	}
 }
@@ -274,9 +274,7 @@ var standingTests = map[string]func(e *env){
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, gone.ID))
 		standing := e.standing(e.api, grants)
 		e.want("resources", standing.Resources, map[uma.ResourceID]*uma.Resource{kept.ID: kept})
-		want := &uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Resource: kept.Key, Scopes: []uma.Scope{"view"},
-			Users: []string{e.bob}, Strategy: "UNANIMOUS", Version: q.Version}
-		e.want("shares", standing.Shares, map[string]*uma.Share{q.ID: want})
+		e.want("shares", standing.Shares, map[string]*uma.Share{q.ID: shareOf(q)})
 		e.want("scopes", standing.Scopes, map[uma.Scope]bool{"view": true})
 
 		other := e.standing(e.second, grants)

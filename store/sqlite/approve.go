@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// DecideRequests implements uma.Sharing. All are looked at before one is changed.
+func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string, granted map[string]bool, now time.Time) error {
+	return s.write(ctx, func(tx *conn) error {
+		ids := slices.Sorted(maps.Keys(granted))
+		requests := make([]*uma.Request, len(ids))
+		for i, id := range ids {
+			var err error
+			if requests[i], err = pendingRequest(tx, realm, owner, id); err != nil {
+				return err
+			}
+		}
+		for i, id := range ids {
+			state := uma.Refused
+			if granted[id] {
+				state = uma.Granted
+			}
+			if err := setState(tx, requests[i].Key, state, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// pendingRequest returns a pending request of an owner. uma.ErrConflict: it was
+// answered already.
+func pendingRequest(tx *conn, realm uma.Key, owner, id string) (*uma.Request, error) {
+	q, err := requestRow(tx, `SELECT`+requestColumns+`FROM request q WHERE q.owner = ? AND q.id = ? AND q.state = 'pending'
+		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?)`, owner, id, int64(realm))
+	if !errors.Is(err, uma.ErrNotFound) {
+		return q, err
+	}
+	answered, err := realmRequest(tx, realm, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case answered.Owner != owner:
+		return nil, reading("request", uma.ErrNotFound)
+	}
+	return nil, reading("request", uma.ErrConflict)
+}
+
+// ShareResource implements uma.Sharing.
+func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
+	return s.write(ctx, func(tx *conn) error {
+		r, err := sharable(tx, c)
+		if err != nil {
+			return reading("what is shared", err)
+		}
+		if err := checkShared(tx, c, r); err != nil {
+			return err
+		}
+		for _, user := range slices.Sorted(maps.Keys(c.Grants)) {
+			if err := grantExactly(tx, c, r, user); err != nil {
+				return err
+			}
+		}
+		if !c.Rest {
+			return nil
+		}
+		_, err = tx.exec(`DELETE FROM request WHERE resource = ? AND state = 'granted'
+			AND requester NOT IN (SELECT value FROM json_each(?))`,
+			int64(c.Resource), listText(slices.Collect(maps.Keys(c.Grants))))
+		return writing("what others were granted", err)
+	})
+}
+
+// sharable returns the resource of a change. uma.ErrNotFound: it, or one of the scopes,
+// cannot be shared by who wants to.
+func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
+	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ? AND r.owner = ? AND r.owner_managed
+		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND c.realm = ?)`,
+		int64(c.Resource), c.Owner, int64(c.Realm))
+	if err != nil {
+		return nil, err
+	}
+	for _, granted := range c.Grants {
+		for _, scope := range granted {
+			whole := scope == uma.Everything && len(r.Scopes) == 0
+			if !whole && !slices.Contains(r.Scopes, scope) {
+				return nil, uma.ErrNotFound
+			}
+		}
+	}
+	return r, nil
+}
+
+// checkShared looks at the condition of a change: whether anybody was granted anything.
+func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
+	if !c.New && !c.There {
+		return nil
+	}
+	shared, err := tx.exists(`SELECT 1 FROM request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
+		AND state = 'granted' LIMIT 1`, int64(r.Server), r.Owner, r.Name, string(r.ID))
+	if err != nil {
+		return reading("what was shared", err)
+	}
+	if c.New && shared || c.There && !shared {
+		return writing("what is shared", uma.ErrConflict)
+	}
+	return nil
+}
+
+// grantExactly makes the scopes of a change all that one user is granted.
+func grantExactly(tx *conn, c *uma.ShareChange, r *uma.Resource, user string) error {
+	missing := map[uma.Scope]bool{}
+	for _, scope := range c.Grants[user] {
+		if scope == uma.Everything {
+			scope = "" // as requests have it
+		}
+		missing[scope] = true
+	}
+	there, err := list(tx, `SELECT`+requestColumns+`FROM request q WHERE q.resource = ? AND q.requester = ?`,
+		[]any{int64(r.Key), user}, scanRequest)
+	if err != nil {
+		return reading("requests of a user", err)
+	}
+	for _, q := range there {
+		wanted := missing[q.Scope]
+		switch {
+		case q.State == uma.Pending && wanted:
+			err = setState(tx, q.Key, uma.Granted, c.Now)
+		case q.State == uma.Pending:
+			err = setState(tx, q.Key, uma.Refused, c.Now)
+		case q.State == uma.Granted && !wanted:
+			err = deleteRequest(tx, q.Server, q.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if q.State != uma.Refused { // a denied one is replaced
+			delete(missing, q.Scope)
+		}
+	}
+	for _, scope := range slices.Sorted(maps.Keys(missing)) {
+		q := &uma.Request{ID: c.NewID(), Server: r.Server, Resource: r.Key, Requester: user, Scope: scope,
+			State: uma.Granted, Created: c.Now, Decided: c.Now}
+		if err := createRequest(tx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+package sqlite
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// The strategies of shares that the store tells apart.
+const (
+	unanimous   = "UNANIMOUS"
+	affirmative = "AFFIRMATIVE"
+)
+
+const shareColumns = ` s.key, s.id, s.name, s.description, s.server, s.resource, s.resource_id, s.owner, s.scopes,` +
+	` s.users, s.roles, s.groups, s.clients, s.strategy, s.version, s.audience `
+
+func shareFields(s *uma.Share) []any {
+	return []any{(*integer)(&s.Key), &s.ID, &s.Name, &s.Description, (*integer)(&s.Server), (*integer)(&s.Resource),
+		(*texture)(&s.ResourceID), &s.Owner, (*scopes)(&s.Scopes), (*names)(&s.Users), (*names)(&s.Roles),
+		(*names)(&s.Groups), (*names)(&s.Clients), &s.Strategy, (*integer)(&s.Version), (*integer)(&s.Audience)}
+}
+
+func scanShare(scan func(dest ...any) error) (*uma.Share, error) {
+	s := &uma.Share{Kind: uma.ByPolicy}
+	return s, scan(shareFields(s)...)
+}
+
+func shareRow(c *conn, query string, args ...any) (*uma.Share, error) {
+	s := &uma.Share{Kind: uma.ByPolicy}
+	if err := c.row(query, args, shareFields(s)...); err != nil {
+		return nil, reading("share", err)
+	}
+	return s, nil
+}
+
+func shareByID(c *conn, server uma.Key, id string) (*uma.Share, error) {
+	return shareRow(c, `SELECT`+shareColumns+`FROM share s WHERE s.server = ? AND s.id = ?`, int64(server), id)
+}
+
+// Share implements uma.Shares.
+func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return shareByID(c, server, id)
+}
+
+// FindShares implements uma.Shares. The order of names is that of an index, of all
+// policies of an owner or of those for one resource; the rest is compared row by row.
+func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.ShareFilter, first, max int) ([]*uma.Share, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	query := strings.Builder{}
+	query.WriteString(`SELECT` + shareColumns + `FROM share s WHERE s.server = ? AND s.owner = ? AND s.name > ?`)
+	args := []any{int64(server), owner, f.After}
+	if f.Resource != "" {
+		query.Reset()
+		query.WriteString(`SELECT` + shareColumns + `FROM share s
+			WHERE s.resource = (SELECT key FROM resource WHERE server = ? AND id = ?) AND s.owner = ? AND s.name > ?`)
+		args = []any{int64(server), string(f.Resource), owner, f.After}
+	}
+	if f.Name != "" {
+		query.WriteString(` AND instr(s.name_folded, ?)`)
+		args = append(args, fold(f.Name))
+	}
+	if f.Scope != "" {
+		query.WriteString(` AND EXISTS (SELECT 1 FROM json_each(s.scopes) x WHERE x.value = ?)`)
+		args = append(args, string(f.Scope))
+	}
+	query.WriteString(` ORDER BY s.name LIMIT ? + 0 OFFSET ?`)
+	found, err := list(c, query.String(), append(args, max, first), scanShare)
+	return found, reading("shares", err)
+}
+
+// policiesFor returns the user-managed policies of resources that may be for a party.
+func policiesFor(c *conn, p *uma.Party, resources []uma.Key) ([]*uma.Share, error) {
+	return list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT x.share FROM share_party x
+		WHERE x.resource IN (SELECT value FROM json_each(?)) AND x.party IN (SELECT value FROM json_each(?)))`,
+		[]any{keysText(resources), listText(partiesOf(p))}, scanShare)
+}
+
+// CreateShare implements uma.Sharing.
+func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
+	return s.write(ctx, func(tx *conn) error {
+		row := *sh
+		if err := readShared(tx, &row); err != nil {
+			return reading("what is shared", err)
+		}
+		if err := checkShareName(tx, &row); err != nil {
+			return err
+		}
+		var err error
+		if row.Version, err = nextVersion(tx); err != nil {
+			return err
+		}
+		row.Audience = row.Version
+		row.Key, err = tx.insert(`INSERT INTO share
+			(id, server, resource, resource_id, owner, name, name_folded, description, scopes, users, roles, groups, clients,
+			 strategy, version, audience)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.Owner, row.Name, fold(row.Name),
+			row.Description, listText(row.Scopes), listText(row.Users), listText(row.Roles), listText(row.Groups),
+			listText(row.Clients), row.Strategy, row.Version, row.Audience)
+		if err != nil {
+			return writing("share", err)
+		}
+		if err := addParties(tx, &row); err != nil {
+			return err
+		}
+		sh.Key, sh.ResourceID, sh.Version, sh.Audience = row.Key, row.ResourceID, row.Version, row.Audience
+		return nil
+	})
+}
+
+// readShared fills in the resource of a share. uma.ErrNotFound: it is gone or not
+// the owner's, or a scope of the share is not among its own; the resource as a whole
+// is gone when it has scopes.
+func readShared(tx *conn, s *uma.Share) error {
+	var has []uma.Scope
+	err := tx.row(`SELECT id, scopes FROM resource WHERE key = ? AND server = ? AND owner = ?`,
+		[]any{int64(s.Resource), int64(s.Server), s.Owner}, (*texture)(&s.ResourceID), (*scopes)(&has))
+	if err != nil {
+		return err
+	}
+	if len(s.Scopes) == 0 && len(has) > 0 || !containsAll(has, s.Scopes) {
+		return uma.ErrNotFound
+	}
+	return nil
+}
+
+// checkShareName returns uma.ErrConflict when another share of the owner has the name.
+// That is said before anything is written, so that nothing is to be undone.
+func checkShareName(tx *conn, s *uma.Share) error {
+	taken, err := tx.exists(`SELECT 1 FROM share WHERE server = ? AND owner = ? AND name = ? AND key <> ?`,
+		int64(s.Server), s.Owner, s.Name, int64(s.Key))
+	if err == nil && taken {
+		err = uma.ErrConflict
+	}
+	return writing("share", err)
+}
+
+func addParties(tx *conn, s *uma.Share) error {
+	var changes []change
+	for _, party := range indexParties(s) {
+		changes = append(changes, change{`INSERT INTO share_party (resource, party, share) VALUES (?, ?, ?)`,
+			[]any{int64(s.Resource), party, int64(s.Key)}})
+	}
+	return runAll(tx, changes)
+}
+
+// ReplaceShare implements uma.Sharing.
+func (s *Store) ReplaceShare(ctx context.Context, sh *uma.Share) error {
+	return s.write(ctx, func(tx *conn) error {
+		old, err := shareByID(tx, sh.Server, sh.ID)
+		if err != nil {
+			return err
+		}
+		next := *old
+		next.Name, next.Description, next.Scopes, next.Strategy = sh.Name, sh.Description, sh.Scopes, sh.Strategy
+		next.Users, next.Roles, next.Groups, next.Clients = sh.Users, sh.Roles, sh.Groups, sh.Clients
+		if err := readShared(tx, &next); err != nil {
+			return reading("what is shared", err)
+		}
+		if err := checkShareName(tx, &next); err != nil {
+			return err
+		}
+		if !sameShare(old, &next) {
+			if err := updateShare(tx, old, &next); err != nil {
+				return err
+			}
+		}
+		*sh = next
+		return nil
+	})
+}
+
+// updateShare makes old what next says, with a new version.
+func updateShare(tx *conn, old, next *uma.Share) error {
+	var err error
+	if next.Version, err = nextVersion(tx); err != nil {
+		return err
+	}
+	if !grew(old, next) {
+		next.Audience = next.Version
+	}
+	_, err = tx.exec(`UPDATE share SET name = ?, name_folded = ?, description = ?, scopes = ?, users = ?, roles = ?,
+		groups = ?, clients = ?, strategy = ?, version = ?, audience = ? WHERE key = ?`,
+		next.Name, fold(next.Name), next.Description, listText(next.Scopes), listText(next.Users), listText(next.Roles),
+		listText(next.Groups), listText(next.Clients), next.Strategy, next.Version, next.Audience, int64(next.Key))
+	if err != nil || slices.Equal(indexParties(old), indexParties(next)) {
+		return writing("share", err)
+	}
+	if _, err := tx.exec(`DELETE FROM share_party WHERE share = ?`, int64(next.Key)); err != nil {
+		return writing("share", err)
+	}
+	return addParties(tx, next)
+}
+
+// sameShare reports whether two states of a share are alike, whatever their versions.
+func sameShare(a, b *uma.Share) bool {
+	return a.Name == b.Name && a.Description == b.Description && a.Strategy == b.Strategy &&
+		slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Users, b.Users) && slices.Equal(a.Roles, b.Roles) &&
+		slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Clients, b.Clients)
+}
+
+// grew reports whether a share is still for all that it was for. A kind that named
+// nobody and now does is one more hurdle, unless any kind will do.
+func grew(old, next *uma.Share) bool {
+	if old.Strategy != next.Strategy {
+		return false
+	}
+	for _, kind := range [][2][]string{{old.Users, next.Users}, {old.Groups, next.Groups},
+		{old.Roles, next.Roles}, {old.Clients, next.Clients}} {
+		was, is := kind[0], kind[1]
+		if !containsAll(is, was) || len(was) == 0 && len(is) > 0 && old.Strategy != affirmative {
+			return false
+		}
+	}
+	return true
+}
+
+func containsAll[T comparable](list, all []T) bool {
+	return !slices.ContainsFunc(all, func(one T) bool { return !slices.Contains(list, one) })
+}
+
+// DeleteShare implements uma.Sharing.
+func (s *Store) DeleteShare(ctx context.Context, server uma.Key, id string) error {
+	return s.write(ctx, func(tx *conn) error {
+		n, err := tx.exec(`DELETE FROM share WHERE server = ? AND id = ?`, int64(server), id)
+		if err == nil && n == 0 {
+			err = uma.ErrNotFound
+		}
+		return writing("share", err)
+	})
+}
+
+// adjustShares keeps policies in step with their resource as adjustRequests does with
+// requests. One that has no scope left goes: without scopes it would be one for the
+// whole. Of two policies with one name, when a resource comes to an owner who has such
+// a name, the one that comes is told apart by its id.
+func adjustShares(tx *conn, old, next *uma.Resource) error {
+	key := int64(next.Key)
+	if !slices.Equal(old.Scopes, next.Scopes) {
+		if err := takeScopes(tx, next); err != nil {
+			return err
+		}
+	}
+	if old.Owner == next.Owner {
+		return nil
+	}
+	version, err := nextVersion(tx)
+	if err != nil {
+		return err
+	}
+	return runAll(tx, []change{
+		{`UPDATE share SET name = name || ' ' || id, name_folded = name_folded || ' ' || lower(id) WHERE resource = ?
+			AND EXISTS (SELECT 1 FROM share o WHERE o.server = share.server AND o.owner = ? AND o.name = share.name)`,
+			[]any{key, next.Owner}},
+		{`UPDATE share SET owner = ?, version = ? WHERE resource = ?`, []any{next.Owner, version, key}},
+	})
+}
+
+// takeScopes takes the scopes that a resource no longer has from the policies for it.
+func takeScopes(tx *conn, next *uma.Resource) error {
+	there, err := tx.exists(`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, int64(next.Key))
+	if err != nil || !there {
+		return reading("shares of a resource", err)
+	}
+	version, err := nextVersion(tx)
+	if err != nil {
+		return err
+	}
+	left, key := listText(next.Scopes), int64(next.Key)
+	return runAll(tx, []change{
+		{`UPDATE share SET version = ?, scopes = (SELECT json_group_array(x.value) FROM json_each(share.scopes) x
+		WHERE x.value IN (SELECT value FROM json_each(?2))) WHERE resource = ?3 AND EXISTS
+		(SELECT 1 FROM json_each(share.scopes) x WHERE x.value NOT IN (SELECT value FROM json_each(?2)))`,
+			[]any{version, left, key}},
+		{`DELETE FROM share WHERE resource = ? AND scopes = '[]'`, []any{key}},
+	})
+}

@@ -1,0 +1,3 @@
+package storetest
+
+var approvingTests = map[string]func(e *env){}
