@@ -134,19 +134,19 @@ func (v *view) PendingRequests(ctx context.Context, realm uma.Key, f uma.SharedF
 		return nil, err
 	}
 	var where string
-	args := []any{int64(realm), after}
+	args := []any{int64(realm), after, max}
 	switch {
 	case f.Owner != "" && f.Requester != "":
-		where, args = `q.owner = ?3 AND +q.requester = ?4`, append(args, f.Owner, f.Requester)
+		where, args = `q.owner = ?4 AND +q.requester = ?5`, append(args, f.Owner, f.Requester)
 	case f.Owner != "":
-		where, args = `q.owner = ?3`, append(args, f.Owner)
+		where, args = `q.owner = ?4`, append(args, f.Owner)
 	case f.Requester != "":
-		where, args = `q.requester = ?3`, append(args, f.Requester)
+		where, args = `q.requester = ?4`, append(args, f.Requester)
 	default:
 		return nil, reading("pending requests", errors.New("an empty filter"))
 	}
 	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE `+where+` AND q.state = 'pending' AND q.id > ?2
-		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?1) ORDER BY q.id LIMIT ?5 + 0`,
+		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?1) ORDER BY q.id LIMIT ?3 + 0`,
 		args, scanRequest)
 	return found, reading("pending requests", err)
 }
