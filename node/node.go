@@ -40,7 +40,7 @@ type Config struct {
 	// there is one.
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
-	Limits         server.Limits
+	Limits         Limits
 
 	// Grace is how long a server gives what is under way when it stops; 0 for ten
 	// seconds.
@@ -51,6 +51,9 @@ type Config struct {
 	Now         func() time.Time
 	Version     string
 }
+
+// Limits are what one caller may do before it is told to wait.
+type Limits = server.Limits
 
 // A Node is a server, running or not.
 type Node struct {

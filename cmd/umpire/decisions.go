@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ type decisionFlags struct {
 
 // openRecords opens the database for reading alone.
 func (e *env) openRecords(ctx context.Context) (*sqlite.Store, error) {
-	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(e.data, "umpire.db"), ReadOnly: true, Now: e.now})
+	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 }
 
 // outcomes are those that a record can have.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,20 +74,20 @@ func (e *env) printKeys(rows []keyRow) error {
 }
 
 func (e *env) listKeys(ctx context.Context, realm string) (err error) {
-	n, err := e.open(ctx)
+	store, err := e.openRecords(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.Close()) }()
+	defer func() { err = errors.Join(err, store.Close()) }()
 	names := []string{realm}
 	if realm == "" {
-		if names, err = n.Store.RealmNames(ctx); err != nil {
+		if names, err = store.RealmNames(ctx); err != nil {
 			return err
 		}
 	}
 	rows := []keyRow{}
 	for _, name := range names {
-		s, err := n.Store.Snapshot(ctx, name, e.now())
+		s, err := store.Snapshot(ctx, name, e.now())
 		if err != nil {
 			return realmError(name, err)
 		}
@@ -100,6 +101,9 @@ func (e *env) listKeys(ctx context.Context, realm string) (err error) {
 func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	if realm == "" {
 		return fmt.Errorf("%w: --realm is missing", errUsage)
+	}
+	if _, err := os.Stat(e.database()); err != nil { // a data folder is made by who applies a realm
+		return fmt.Errorf("--data: %w", err)
 	}
 	n, err := e.open(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -92,7 +93,7 @@ or test did not pass.`,
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), demoCommand(e))
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e))
 	checkArguments(root)
 	return root
 }
@@ -140,6 +141,9 @@ func (e *env) logger() (*slog.Logger, error) {
 	}
 	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
 }
+
+// database is the file that everything is in.
+func (e *env) database() string { return filepath.Join(e.data, "umpire.db") }
 
 // open opens the data folder for a command that changes something, beside a
 // running server too.

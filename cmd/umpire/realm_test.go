@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,8 +41,8 @@ func TestRealmCheck(t *testing.T) {
 	if _, stderr, code := umpire(t, "realm", "check", file); code != exitRefused || !strings.Contains(stderr, "board.rego:3") || !strings.Contains(stderr, "deny contains") {
 		t.Errorf("a policy with a mistake: exit %d, %s", code, stderr)
 	}
-	if _, stderr, code := umpire(t, "realm", "check", example(t, "profile: keycloak", "profile: uma2")); code != exitRefused || !strings.Contains(stderr, "uma2") {
-		t.Errorf("profile uma2: exit %d, %s", code, stderr)
+	if _, stderr, code := umpire(t, "realm", "check", example(t, "profile: keycloak", "profile: uma1")); code != exitRefused || !strings.Contains(stderr, "want keycloak or uma2") {
+		t.Errorf("profile uma1: exit %d, %s", code, stderr)
 	}
 }
 
@@ -173,6 +175,15 @@ func TestKeys(t *testing.T) {
 	after := decode[[]keyRow](t, ok(t, "keys", "list", "--data", data, "-o", "json"))
 	if i := slices.IndexFunc(after, func(k keyRow) bool { return k.KID == before[0].KID }); i < 0 || after[i].Active || after[i].Expires == nil {
 		t.Errorf("got %+v", after)
+	}
+	missing := filepath.Join(data, "mistyped")
+	for _, args := range [][]string{{"keys", "list", "--data", missing}, {"keys", "rotate", "--data", missing, "--realm", "photoz"}} {
+		if _, stderr, code := umpire(t, args...); code == 0 || !strings.Contains(stderr, "mistyped") {
+			t.Errorf("%q: got exit code %d, %s", args, code, stderr)
+		}
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a command that reads made the data folder: %v", err)
 	}
 	for _, secret := range []string{"PRIVATE", "seal"} {
 		if strings.Contains(strings.ToLower(table+rotated), strings.ToLower(secret)) {

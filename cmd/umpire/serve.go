@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
-	"example.com/umpire/server"
 )
 
 // serveFlags are those of `umpire serve`.
@@ -110,7 +109,7 @@ func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog
 	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
-		Limits: server.Limits{FailedTickets: f.failedTickets, Tickets: f.tickets},
+		Limits: node.Limits{FailedTickets: f.failedTickets, Tickets: f.tickets},
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err
