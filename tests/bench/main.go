@@ -24,6 +24,7 @@ type setting struct {
 	opa     string        // path of the binary; built if empty
 	sizes   []int         // resources of the resource server
 	callers []int         // connections that wait for their answers
+	shared  []int         // resources that one owner shares, ten shares each
 	each    time.Duration // of one measurement
 }
 
@@ -31,11 +32,12 @@ func main() {
 	var s setting
 	sizes := flag.String("resources", "1000,1000000", "how many resources, in turn")
 	callers := flag.String("callers", "16,64", "how many callers, in turn")
+	shared := flag.String("shared", "10,10000", "how many resources of one owner are shared, ten shares each, in turn")
 	flag.StringVar(&s.umpire, "umpire", "bin/umpire", "the built server")
 	flag.StringVar(&s.opa, "opa", "", "a built opa; one is built from go.mod when empty")
 	seconds := flag.Float64("seconds", 5, "how long each measurement takes")
 	flag.Parse()
-	s.sizes, s.callers = numbers(*sizes), numbers(*callers)
+	s.sizes, s.callers, s.shared = numbers(*sizes), numbers(*callers), numbers(*shared)
 	s.each = time.Duration(*seconds * float64(time.Second))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -91,6 +93,9 @@ func run(ctx context.Context, s setting) error {
 			return fmt.Errorf("%s: %w", alg, err)
 		}
 		notes = append(notes, more...)
+	}
+	if err := measureShares(ctx, s, dir); err != nil {
+		return fmt.Errorf("shares: %w", err)
 	}
 	fmt.Printf("opa: %s resident, ready after %s\n", opa.resident(), opa.ready.Round(time.Millisecond))
 	fmt.Println(strings.Join(notes, "\n"))

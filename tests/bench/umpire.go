@@ -28,17 +28,25 @@ const (
 	umaGrant       = "urn:ietf:params:oauth:grant-type:uma-ticket"
 )
 
-// An umpire is a built server with some resources of one resource server.
+// An umpire is a built server with some resources of one resource server, or of
+// one user who shares them.
 type umpire struct {
 	*process
-	binary, dir string
-	n           int
-	ids         []uma.ResourceID
-	addr        string
-	bob, pat    string // access tokens
+	binary, dir     string
+	n               int
+	shared          bool // alice owns the resources and shares them
+	ids             []uma.ResourceID
+	addr            string
+	bob, alice, pat string // access tokens
 }
 
-func (u *umpire) name() string { return fmt.Sprintf("umpire, %d resources", u.n) }
+func (u *umpire) name() string {
+	if u.shared {
+		return fmt.Sprintf("umpire, %d shares", u.n*len(sharedWith)*len(sharedScopes))
+	}
+	return fmt.Sprintf("umpire, %d resources", u.n)
+}
+
 func (u *umpire) data() string { return filepath.Join(u.dir, "data") }
 
 // realm writes the realm file for a signing algorithm and returns its path.
@@ -56,8 +64,8 @@ func (u *umpire) realm(alg string) (string, error) {
 	return path, os.WriteFile(path, []byte(realm), 0o600)
 }
 
-// fill makes the data folder: the photoz realm, and boards, many at the same time
-// so that they share commits.
+// fill makes the data folder: the photoz realm and the resources, many at the same
+// time so that they share commits.
 func (u *umpire) fill(ctx context.Context) error {
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return err
@@ -80,6 +88,19 @@ func (u *umpire) fill(ctx context.Context) error {
 	}
 	rs := snap.Clients["photoz-api"]
 	u.ids = make([]uma.ResourceID, u.n)
+	for i := range u.ids {
+		u.ids[i] = uma.ResourceID(uuid.NewString())
+	}
+	if u.shared {
+		return u.share(ctx, nd.Store, rs)
+	}
+	return u.each(func(i int) error {
+		return nd.Store.CreateResource(ctx, board(i, u.ids[i], rs), uuid.NewString)
+	})
+}
+
+// each does something for each resource.
+func (u *umpire) each(do func(i int) error) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var once sync.Once
@@ -87,8 +108,7 @@ func (u *umpire) fill(ctx context.Context) error {
 	for range 128 {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < u.n; i = int(next.Add(1)) - 1 {
-				u.ids[i] = uma.ResourceID(uuid.NewString())
-				if err := nd.Store.CreateResource(ctx, board(i, u.ids[i], rs), uuid.NewString); err != nil {
+				if err := do(i); err != nil {
 					once.Do(func() { failed = err })
 					return
 				}
@@ -135,8 +155,10 @@ func (u *umpire) start(ctx context.Context, alg string) error {
 			return err
 		}
 	}
-	if u.bob, err = u.token("grant_type=password&client_id=photoz-web&username=bob&password=bob"); err != nil {
-		return err
+	for name, token := range map[string]*string{"bob": &u.bob, "alice": &u.alice} {
+		if *token, err = u.token("grant_type=password&client_id=photoz-web&username=" + name + "&password=" + name); err != nil {
+			return err
+		}
 	}
 	u.pat, err = u.token("grant_type=client_credentials&client_id=photoz-api&client_secret=secret")
 	return err
