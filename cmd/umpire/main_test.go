@@ -118,7 +118,7 @@ func TestHelp(t *testing.T) {
 		args  []string
 		words []string
 	}{
-		{nil, []string{"serve", "demo", "realm", "keys", "policy", "decisions", "UMPIRE_PUBLIC_URL", "Exit codes"}},
+		{nil, []string{"serve", "demo", "realm", "keys", "policy", "decisions", "shares", "UMPIRE_PUBLIC_URL", "Exit codes"}},
 		{[]string{"help"}, []string{"serve", "decisions"}},
 		{[]string{"--help"}, []string{"serve", "decisions"}},
 		{[]string{"--version"}, []string{version}},
@@ -126,6 +126,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"realm"}, []string{"apply", "check"}},
 		{[]string{"realm", "apply", "--help"}, []string{"--prune", "--output"}},
 		{[]string{"decisions", "list", "-h"}, []string{"--subject", "--client", "--resource", "--outcome", "--since", "--until"}},
+		{[]string{"shares", "list", "-h"}, []string{"--realm", "--owner", "--user", "--resource", "--output"}},
 		{[]string{"keys"}, []string{"list", "rotate"}},
 	} {
 		got := ok(t, tc.args...)

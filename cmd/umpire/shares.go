@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+)
+
+func sharesCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{Use: "shares", Short: "What owners share", Args: cobra.NoArgs}
+	var f shareFlags
+	list := &cobra.Command{
+		Use:   "list --realm NAME",
+		Short: "List what owners share and with whom, beside a running server too",
+		Long: `List what owners share and with whom, beside a running server too: requests that
+they approved, a line for each scope, and their user-managed policies. --user is who
+is named, not who has a role or belongs to a group that is named.`,
+		Example: `  umpire shares list --realm photoz --owner alice
+  umpire shares list --realm photoz --user bob -o json | jq -r .[].resource`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.listShares(cmd.Context(), f) },
+	}
+	fl := list.Flags()
+	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
+	fl.StringVar(&f.owner, "owner", "", "`name` or id of the user who shares")
+	fl.StringVar(&f.user, "user", "", "`name` or id of the user it is shared with")
+	fl.StringVar(&f.resource, "resource", "", "`id` of the resource")
+	e.outputFlag(list)
+	cmd.AddCommand(list)
+	return cmd
+}
+
+type shareFlags struct{ realm, owner, user, resource string }
+
+// A shareRow is a share as lists show it.
+type shareRow struct {
+	Kind         string         `json:"kind"` // request or policy
+	ID           string         `json:"id"`
+	Name         string         `json:"name,omitempty"` // of a policy
+	Server       string         `json:"resource_server"`
+	Resource     uma.ResourceID `json:"resource"`
+	ResourceName string         `json:"resource_name"`
+	Owner        string         `json:"owner"`
+	Scopes       []uma.Scope    `json:"scopes"` // empty: the resource as a whole
+	Users        []string       `json:"users,omitempty"`
+	Roles        []string       `json:"roles,omitempty"`
+	Groups       []string       `json:"groups,omitempty"`
+	Clients      []string       `json:"clients,omitempty"`
+	Strategy     string         `json:"strategy,omitempty"` // of a policy
+	Granted      *time.Time     `json:"granted_at,omitempty"`
+}
+
+// with is whom the share is for, for people.
+func (r *shareRow) with() string {
+	parts := slices.Clone(r.Users)
+	for _, kind := range []struct {
+		name  string
+		names []string
+	}{{"role", r.Roles}, {"group", r.Groups}, {"client", r.Clients}} {
+		for _, name := range kind.names {
+			parts = append(parts, kind.name+" "+name)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *shareRow) cells() []string {
+	scopes := "(all of it)"
+	if len(r.Scopes) > 0 {
+		names := make([]string, len(r.Scopes))
+		for i, s := range r.Scopes {
+			names[i] = string(s)
+		}
+		scopes = strings.Join(names, " ")
+	}
+	return []string{r.Owner, r.Server, r.ResourceName, scopes, r.with(), r.Kind, r.ID}
+}
+
+// A shareLister lists shares a page at a time, so that neither the command nor the
+// server beside it is held up by their number.
+type shareLister struct {
+	db    *sqlite.Store
+	realm *uma.Snapshot
+	of    uma.SharesOf
+	print *listing
+}
+
+// sharePage is how many are read at a time.
+const sharePage = 200
+
+func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
+	if flags.realm == "" {
+		return fmt.Errorf("%w: --realm is missing", errUsage)
+	}
+	db, err := e.openRecords(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	l := &shareLister{db: db, of: uma.SharesOf{Resource: uma.ResourceID(flags.resource)}, print: &listing{
+		w: e.stdout, program: program, headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
+	}}
+	if l.realm, err = db.Snapshot(ctx, flags.realm, e.now()); err != nil {
+		return realmError(flags.realm, err)
+	}
+	if err := l.find(ctx, flags); err != nil {
+		return err
+	}
+	for _, c := range l.servers() {
+		if err := l.list(ctx, c); err != nil {
+			return err
+		}
+	}
+	return l.print.end()
+}
+
+// find learns the ids of the users that the flags name.
+func (l *shareLister) find(ctx context.Context, flags shareFlags) error {
+	view, err := l.db.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	for _, m := range []struct {
+		flag, name string
+		id         *string
+	}{{"--owner", flags.owner, &l.of.Owner}, {"--user", flags.user, &l.of.User}} {
+		if m.name == "" {
+			continue
+		}
+		u, err := view.UserByName(ctx, l.realm.Realm.Key, m.name)
+		if errors.Is(err, uma.ErrNotFound) {
+			u, err = view.User(ctx, l.realm.Realm.Key, m.name)
+		}
+		switch {
+		case errors.Is(err, uma.ErrNotFound):
+			return fmt.Errorf("%w: %s: there is no user %q in the realm", errUsage, m.flag, m.name)
+		case err != nil:
+			return err
+		}
+		*m.id = u.ID
+	}
+	return nil
+}
+
+// servers are those of the realm that have resources, by client_id.
+func (l *shareLister) servers() []*uma.Client {
+	var servers []*uma.Client
+	for _, c := range l.realm.Clients {
+		if c.ResourceServer {
+			servers = append(servers, c)
+		}
+	}
+	slices.SortFunc(servers, func(a, b *uma.Client) int { return strings.Compare(a.ID, b.ID) })
+	return servers
+}
+
+func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
+	if err := l.requests(ctx, server); err != nil {
+		return err
+	}
+	return l.policies(ctx, server)
+}
+
+// requests prints the granted requests of a resource server.
+func (l *shareLister) requests(ctx context.Context, server *uma.Client) error {
+	granted := true
+	f := uma.RequestFilter{Owner: l.of.Owner, Requester: l.of.User, Resource: l.of.Resource, Granted: &granted}
+	for {
+		var rows []*shareRow
+		err := l.page(ctx, func(view uma.View) error {
+			found, err := view.FindRequests(ctx, server.Key, f, 0, sharePage)
+			if err != nil {
+				return err
+			}
+			for _, q := range found {
+				at := q.Decided.UTC()
+				r := &shareRow{
+					Kind: uma.ByRequest, ID: q.ID, Server: server.ID, Resource: q.ResourceID, ResourceName: q.ResourceName,
+					Owner: q.Owner, Scopes: []uma.Scope{}, Users: []string{q.Requester}, Granted: &at,
+				}
+				if q.Scope != "" {
+					r.Scopes = []uma.Scope{q.Scope}
+				}
+				rows = append(rows, r)
+			}
+			return l.name(ctx, view, rows)
+		})
+		if err != nil {
+			return err
+		}
+		if err := l.out(rows); err != nil || len(rows) < sharePage {
+			return err
+		}
+		f.After = rows[len(rows)-1].ID
+	}
+}
+
+// policies prints the user-managed policies of a resource server.
+func (l *shareLister) policies(ctx context.Context, server *uma.Client) error {
+	for after := ""; ; {
+		var rows []*shareRow
+		err := l.page(ctx, func(view uma.View) error {
+			found, err := view.SharesAfter(ctx, server.Key, l.of, after, sharePage)
+			if err != nil {
+				return err
+			}
+			for _, s := range found {
+				rows = append(rows, &shareRow{
+					Kind: uma.ByPolicy, ID: s.ID, Name: s.Name, Server: server.ID, Resource: s.ResourceID, Owner: s.Owner,
+					Scopes: append([]uma.Scope{}, s.Scopes...), Users: s.Users, Roles: s.Roles, Groups: s.Groups, Clients: s.Clients,
+					Strategy: s.Strategy,
+				})
+			}
+			if err := l.nameResources(ctx, view, server.Key, rows); err != nil {
+				return err
+			}
+			return l.name(ctx, view, rows)
+		})
+		if err != nil {
+			return err
+		}
+		if err := l.out(rows); err != nil || len(rows) < sharePage {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// page reads in a view of its own.
+func (l *shareLister) page(ctx context.Context, read func(uma.View) error) error {
+	view, err := l.db.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	return read(view)
+}
+
+// name puts names in the place of the ids of owners and users.
+func (l *shareLister) name(ctx context.Context, view uma.View, rows []*shareRow) error {
+	var ids []string
+	for _, r := range rows {
+		ids = append(append(ids, r.Owner), r.Users...)
+	}
+	slices.Sort(ids)
+	names, err := view.Usernames(ctx, l.realm.Realm.Key, slices.Compact(ids))
+	if err != nil {
+		return err
+	}
+	of := func(id string) string {
+		if c := l.realm.ByUUID[id]; c != nil {
+			return c.ID
+		}
+		if name := names[id]; name != "" {
+			return name
+		}
+		return id // of a user who is gone
+	}
+	for _, r := range rows {
+		r.Owner = of(r.Owner)
+		for i, id := range r.Users {
+			r.Users[i] = of(id)
+		}
+	}
+	return nil
+}
+
+func (l *shareLister) nameResources(ctx context.Context, view uma.View, server uma.Key, rows []*shareRow) error {
+	var ids []uma.ResourceID
+	for _, r := range rows {
+		ids = append(ids, r.Resource)
+	}
+	slices.Sort(ids)
+	found, err := view.ResourcesByID(ctx, server, slices.Compact(ids))
+	if err != nil {
+		return err
+	}
+	names := make(map[uma.ResourceID]string, len(found))
+	for _, r := range found {
+		names[r.ID] = r.Name
+	}
+	for _, r := range rows {
+		r.ResourceName = names[r.Resource]
+	}
+	return nil
+}
+
+func (l *shareLister) out(rows []*shareRow) error {
+	values, cells := make([]any, len(rows)), make([][]string, len(rows))
+	for i, r := range rows {
+		values[i], cells[i] = r, r.cells()
+	}
+	return l.print.page(values, cells)
+}
