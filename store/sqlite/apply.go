@@ -177,6 +177,9 @@ func (a *applier) plan() {
 		a.step(func(tx *conn) error { return a.dropScope(tx, l) })
 	}
 	for _, l := range a.gone.users {
+		for _, key := range l.holders {
+			a.step(func(tx *conn) error { return takeUser(tx, key, l.id) })
+		}
 		a.step(func(tx *conn) error { return a.dropUser(tx, l) })
 	}
 	for _, l := range a.gone.clients {

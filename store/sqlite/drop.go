@@ -102,6 +102,15 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 			return err
 		}
 	}
+	late, err := a.sharesNaming(tx, l.id)
+	if err != nil {
+		return reading("shares that name a user", err)
+	}
+	for _, key := range late {
+		if err := takeUser(tx, key, l.id); err != nil {
+			return err
+		}
+	}
 	a.removed(l.what)
 	return runAll(tx, []change{
 		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
@@ -109,6 +118,32 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 		{`DELETE FROM session INDEXED BY session_user WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
 		{`DELETE FROM user WHERE key = ?`, []any{int64(l.key)}},
 	})
+}
+
+// takeUser takes a user that goes from the list of a share. A share may not come to be
+// for others by that: UNANIMOUS and without its last user it is for nobody, and goes;
+// one that goes by majority keeps the id, which nobody will have again.
+func takeUser(tx *conn, key uma.Key, user string) error {
+	s, err := shareRow(tx, `SELECT`+shareColumns+`FROM share s WHERE s.key = ?`, int64(key))
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := *s
+	next.Users = slices.DeleteFunc(slices.Clone(s.Users), func(id string) bool { return id == user })
+	others := len(s.Roles)+len(s.Groups)+len(s.Clients) > 0
+	switch {
+	case len(next.Users) == len(s.Users):
+		return nil
+	case len(next.Users) > 0, others && s.Strategy == affirmative:
+		return updateShare(tx, s, &next)
+	case others && s.Strategy != unanimous:
+		return nil
+	}
+	_, err = tx.exec(`DELETE FROM share WHERE key = ?`, int64(key))
+	return writing("share", err)
 }
 
 func (a *applier) disableUser(tx *conn, l leftover) error {

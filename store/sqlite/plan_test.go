@@ -58,6 +58,7 @@ var intended = []string{
 	"FROM request q WHERE q.server = ? AND q.state <> 'denied' ORDER BY",
 	"FROM request q WHERE q.server = ? AND q.state <> 'denied' AND (+q.",
 	"FROM request WHERE server = ? LIMIT 1",
+	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
 }
 
@@ -65,13 +66,14 @@ var (
 	walk = regexp.MustCompile(`^SCAN|USE TEMP B-TREE|AUTOMATIC`)
 
 	// Not what is meant: json_each and the index for parts find rows by means of
-	// their own, and the rows that a subquery has found are counted.
-	harmless = regexp.MustCompile(`^SCAN (\w+ VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$)`)
+	// their own, and the rows that a subquery or a step of a walk (w) has found are
+	// counted.
+	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$)`)
 
 	// A realm or a resource server alone is no key: all of its rows would be read.
 	// Of clients, users, scopes and shapes they are.
-	whole = regexp.MustCompile(`^SEARCH (r|q|u|x|request|resource\w*|type_scope|uri_pattern|` +
-		`ticket|session|refresh_token|rpt|revocation) .*\((realm|server)=\?\)$`)
+	whole = regexp.MustCompile(`^SEARCH (r|q|u|x|s|n|o|request|share\w*|resource\w*|type_scope|uri_pattern|` +
+		`ticket|spent_ticket|session|refresh_token|rpt|revocation) .*\((realm|server)=\?\)$`)
 )
 
 // checkPlans sees to it that every statement of the contract suite finds its rows

@@ -19,7 +19,7 @@ type leftover struct {
 	server  uma.Key   // of a resource or a scope
 	id      string    // client_id, subject id, resource id, name of the scope
 	blocked bool      // others hang on it
-	holders []uma.Key // resources that have the scope, when it goes all the same
+	holders []uma.Key // when it goes all the same: resources that have the scope, shares that name the user
 }
 
 func (l *leftovers) blocked() []string {
@@ -99,6 +99,9 @@ func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 		if err == nil {
 			l.blocked, err = a.userBlocked(c, *l)
 		}
+		if err == nil && a.Prune {
+			l.holders, err = a.sharesNaming(c, l.id)
+		}
 	}
 	return owners, err
 }
@@ -130,10 +133,20 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 // holders returns the resources that have a scope.
 func holders(c *conn, l leftover) ([]uma.Key, error) {
 	return list(c, `SELECT resource FROM resource_scope WHERE server = ? AND scope = ?`,
-		[]any{int64(l.server), l.id}, func(scan func(dest ...any) error) (uma.Key, error) {
-			var key uma.Key
-			return key, scan((*integer)(&key))
-		})
+		[]any{int64(l.server), l.id}, scanKey)
+}
+
+// sharesNaming returns the policies that have a user in their lists: wherever users
+// are, they are what the policy is found by.
+func (a *applier) sharesNaming(c *conn, user string) ([]uma.Key, error) {
+	return list(c, `SELECT s.key FROM share_party x CROSS JOIN share s ON s.key = x.share
+		CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`,
+		[]any{aUser + user, int64(a.realm)}, scanKey)
+}
+
+func scanKey(scan func(dest ...any) error) (uma.Key, error) {
+	var key uma.Key
+	return key, scan((*integer)(&key))
 }
 
 // leftResources finds the resources that go, and notes those that drifted.
@@ -185,6 +198,7 @@ func anyOf(c *conn, queries ...change) (bool, error) {
 func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
 		change{`SELECT 1 FROM request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
+		change{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
 		change{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{int64(a.realm), l.id, millis(a.Now)}},
 		change{`SELECT 1 FROM resource WHERE server = ? AND origin = ? LIMIT 1`,
@@ -200,20 +214,28 @@ func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
 		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.owner = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
+		change{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
+			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
+		change{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
+			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ? LIMIT 1`, []any{aUser + l.id, realm}},
 		change{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
 			WHERE c.realm = ?1 AND r.origin = ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromAPI)}})
 }
 
 func resourceBlocked(c *conn, l leftover) (bool, error) {
-	return c.exists(`SELECT 1 FROM request WHERE resource = ? LIMIT 1`, int64(l.key))
+	return anyOf(c,
+		change{`SELECT 1 FROM request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
+		change{`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, []any{int64(l.key)}})
 }
 
-// scopeBlocked looks at requests and at resources of an API: those of the file
+// scopeBlocked looks at requests, shares and resources of an API: those of the file
 // give up the scope by themselves.
 func scopeBlocked(c *conn, l leftover) (bool, error) {
 	args := []any{int64(l.server), l.id}
 	return anyOf(c,
 		change{`SELECT 1 FROM request WHERE server = ? AND scope = ? LIMIT 1`, args},
 		change{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
-			WHERE x.server = ? AND x.scope = ? AND r.origin = 'api' LIMIT 1`, args})
+			WHERE x.server = ? AND x.scope = ? AND r.origin = 'api' LIMIT 1`, args},
+		change{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
+			WHERE x.server = ?1 AND x.scope = ?2 AND EXISTS (SELECT 1 FROM json_each(s.scopes) o WHERE o.value = ?2) LIMIT 1`, args})
 }

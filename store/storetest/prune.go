@@ -47,6 +47,17 @@ var hangers = map[string]hanger{
 			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
 		},
 		hang: func(e *env) { e.share(e.byName(e.alice, "File album"), e.bob, "view") }},
+	"policy on client": {what: "client api",
+		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
+	"policy that names user": {what: "user bob",
+		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
+	"policy of user": {what: "user alice",
+		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", "carol") }},
+	"policy on resource": {what: "resource File album", stays: true,
+		base: func(e *env, c *uma.RealmChange) {
+			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
+		},
+		hang: func(e *env) { e.sharePolicy(e.byName(e.alice, "File album"), "p", e.bob) }},
 	"resource on scope": {what: "scope download of api", stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
@@ -135,12 +146,63 @@ var pruneTests = withHangers(map[string]func(e *env){
 		})
 	},
 
+	"of_a_user_takes_them_out_of_shares": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		for _, tc := range []struct {
+			name   string
+			change func(s *uma.Share)
+			users  []string // nil: the share is gone
+		}{
+			{"one of two", func(s *uma.Share) { s.Users = []string{e.bob, "carol"} }, []string{"carol"}},
+			{"the only one", func(s *uma.Share) {}, nil},
+			{"the only one, with a role", func(s *uma.Share) { s.Roles = []string{"user"} }, nil},
+			{"or a role", func(s *uma.Share) { s.Roles, s.Strategy = []string{"user"}, "AFFIRMATIVE" }, []string{}},
+			{"or nobody", func(s *uma.Share) { s.Strategy = "AFFIRMATIVE" }, nil},
+			{"against a role", func(s *uma.Share) { s.Roles, s.Strategy = []string{"user"}, "CONSENSUS" }, []string{e.bob}},
+			{"another", func(s *uma.Share) { s.Users = []string{"carol"} }, []string{"carol"}},
+		} {
+			s := e.fullPolicy(r, tc.name)
+			s.Users, s.Roles, s.Groups, s.Clients = []string{e.bob}, nil, nil, nil
+			tc.change(s)
+			e.must(e.s.CreateShare(e.t.Context(), s))
+			c := e.without("user bob")
+			c.Prune = true
+			e.apply(c)
+			got := e.getPolicy(s.ID)
+			switch {
+			case (got == nil) != (tc.users == nil):
+				e.t.Errorf("%s: the share is left: %v", tc.name, got != nil)
+			case got != nil:
+				wantSet(e, tc.name, got.Users, tc.users...)
+				e.want(tc.name+": version raised", got.Version > s.Version, len(got.Users) != len(s.Users))
+				e.want(tc.name+": audience raised", got.Audience > s.Audience, len(got.Users) != len(s.Users))
+			}
+			back := e.realmFile("photoz") // with bob's id, as no realm file could
+			back.Users[1].ID = e.bob
+			e.apply(back)
+		}
+	},
+
+	"of_a_user_leaves_shares_of_another_realm": func(e *env) {
+		r := e.resource("Album", "view")
+		r.Server, r.Owner = e.foreign, e.foreignAlice
+		s := e.sharePolicy(e.create(r), "p", e.bob)
+		c := e.without("user bob")
+		e.want("removed without prune", e.apply(c).Removed, []string{"user bob"})
+		e.reading(func(v uma.View) {
+			got, err := v.Share(e.t.Context(), e.foreign, s.ID)
+			e.must(err)
+			e.want("policy", got, s)
+		})
+	},
+
 	"of_a_scope_takes_it_from_resources": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		e.apply(c)
 		r := e.create(e.resource("Album", "view", "download"))
 		gone, left := e.share(r, e.bob, "download"), e.share(r, e.bob, "view")
+		policy := e.sharePolicy(r, "p", e.bob)
 		c = e.realmFile("photoz")
 		c.Prune = true
 		e.want("removed", e.apply(c).Removed, []string{"scope download of api"})
@@ -152,6 +214,22 @@ var pruneTests = withHangers(map[string]func(e *env){
 		if e.getRequest(gone.ID) != nil || e.getRequest(left.ID) == nil {
 			e.t.Error("the wrong requests are gone")
 		}
+		e.want("scopes of the policy", e.getPolicy(policy.ID).Scopes, []uma.Scope{"view"})
+	},
+
+	"needed_for_a_scope_of_a_policy_on_a_file_resource": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view", "download")}
+		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
+		e.apply(c)
+		s := e.sharePolicy(e.byName(e.alice, "File album"), "p", e.bob)
+		c.Resources[0].Scopes, c.Scopes = []uma.Scope{"view"}, nil
+		report, err := e.s.ApplyRealm(e.t.Context(), c)
+		e.wantErr("apply", err, uma.ErrPrune)
+		e.want("kept", report.Kept, []string{"scope download of api"})
+		c.Prune = true
+		e.apply(c)
+		e.want("scopes", e.getPolicy(s.ID).Scopes, []uma.Scope{"view"})
 	},
 
 	"an_ended_session_holds_nobody": func(e *env) {
