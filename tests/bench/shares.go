@@ -45,8 +45,8 @@ func measureShares(ctx context.Context, s setting, dir string) error {
 		{"a page of what is shared with others", (*umpire).sharedPage},
 		{"a page of what is shared with me", (*umpire).receivedPage},
 		{"decision on a shared resource", (*umpire).sharedDecision},
-		{"scope alone, 20 at most", (*umpire).scopeOnly},
-		{"all entitlements, 20 at most", (*umpire).entitlements},
+		{"scope alone, 10 at most", (*umpire).scopeOnly},
+		{"all entitlements, 10 at most", (*umpire).entitlements},
 	} {
 		var contenders []contender
 		for _, u := range servers {
@@ -128,7 +128,7 @@ func (u *umpire) shareAndWithdraw() script {
 
 func (u *umpire) page(token, path string) script {
 	return func(c *conn, _, _ int) error {
-		_, err := c.send("GET", accountPath+path+"?first=0&max=20", "Authorization: Bearer "+token+"\r\n", "", 200)
+		_, err := c.send("GET", accountPath+path+"?first=0&max=10", "Authorization: Bearer "+token+"\r\n", "", 200)
 		return err
 	}
 }
@@ -157,10 +157,10 @@ func (u *umpire) sharedDecision() script {
 
 func (u *umpire) scopeOnly() script {
 	return u.asBob(func(int, int) url.Values {
-		return url.Values{"permission": {"#view"}, "response_permissions_limit": {"20"}}
+		return url.Values{"permission": {"#view"}, "response_permissions_limit": {"10"}}
 	})
 }
 
 func (u *umpire) entitlements() script {
-	return u.asBob(func(int, int) url.Values { return url.Values{"response_permissions_limit": {"20"}} })
+	return u.asBob(func(int, int) url.Values { return url.Values{"response_permissions_limit": {"10"}} })
 }
