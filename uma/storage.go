@@ -281,8 +281,9 @@ type Accounts interface {
 	// RealmRequest returns a request by its id, whatever its state, or ErrNotFound.
 	RealmRequest(ctx context.Context, realm Key, id string) (*Request, error)
 
-	// PendingRequests returns at most max of the pending requests that f describes,
-	// by id, those that follow `after`.
+	// PendingRequests returns at most max of the pending requests of f.Owner, or else
+	// of f.Requester, by id, those that follow `after`. It cannot narrow them further
+	// and returns an error if f does.
 	PendingRequests(ctx context.Context, realm Key, f SharedFilter, after string, max int) ([]Request, error)
 
 	// PendingBeside returns the pending requests that are for the resource and by

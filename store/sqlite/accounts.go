@@ -133,20 +133,23 @@ func (v *view) PendingRequests(ctx context.Context, realm uma.Key, f uma.SharedF
 	if err != nil || max <= 0 {
 		return nil, err
 	}
-	var where string
-	args := []any{int64(realm), after, max}
-	switch {
-	case f.Owner != "" && f.Requester != "":
-		where, args = `q.owner = ?4 AND +q.requester = ?5`, append(args, f.Owner, f.Requester)
-	case f.Owner != "":
-		where, args = `q.owner = ?4`, append(args, f.Owner)
-	case f.Requester != "":
-		where, args = `q.requester = ?4`, append(args, f.Requester)
-	default:
-		return nil, reading("pending requests", errors.New("an empty filter"))
+	var query, user string
+	switch f {
+	case uma.SharedFilter{Owner: f.Owner}:
+		query, user = pendingOf(`q.owner`), f.Owner
+	case uma.SharedFilter{Requester: f.Requester}:
+		query, user = pendingOf(`q.requester`), f.Requester
 	}
-	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE `+where+` AND q.state = 'pending' AND q.id > ?2
-		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?1) ORDER BY q.id LIMIT ?3 + 0`,
-		args, scanRequest)
+	if user == "" {
+		return nil, reading("pending requests", errors.New("they are those of one user"))
+	}
+	found, err := list(c, query, []any{user, after, int64(realm), max}, scanRequest)
 	return found, reading("pending requests", err)
+}
+
+// pendingOf returns the statement for a page of what one user is asked for, or asks
+// for. Ids of users are those of one realm; that it is this one is only made sure of.
+func pendingOf(user string) string {
+	return `SELECT` + requestColumns + `FROM request q WHERE ` + user + ` = ? AND q.state = 'pending' AND q.id > ?
+		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?) ORDER BY q.id LIMIT ? + 0`
 }

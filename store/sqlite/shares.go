@@ -254,15 +254,11 @@ func adjustShares(tx *conn, old, next *uma.Resource) error {
 	if old.Owner == next.Owner {
 		return nil
 	}
-	version, err := nextVersion(tx)
-	if err != nil {
-		return err
-	}
 	return runAll(tx, []change{
 		{`UPDATE share SET name = name || ' ' || id, name_folded = name_folded || ' ' || lower(id) WHERE resource = ?
 			AND EXISTS (SELECT 1 FROM share o WHERE o.server = share.server AND o.owner = ? AND o.name = share.name)`,
 			[]any{key, next.Owner}},
-		{`UPDATE share SET owner = ?, version = ? WHERE resource = ?`, []any{next.Owner, version, key}},
+		{`UPDATE share SET owner = ? WHERE resource = ?`, []any{next.Owner, key}},
 	})
 }
 

@@ -225,7 +225,7 @@ var applyTests = map[string]func(e *env){
 
 	"adoption_keeps_shares": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
-		q := e.share(r, e.bob, "view")
+		q, policy := e.share(r, e.bob, "view"), e.sharePolicy(r, "p", e.bob)
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view", "delete")}
 		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "view"}}}
@@ -238,7 +238,43 @@ var applyTests = map[string]func(e *env){
 		if e.getRequest(q.ID) == nil {
 			e.t.Error("the share is gone")
 		}
+		e.want("policy", e.getPolicy(policy.ID), policy)
 		e.unchanged(c)
+	},
+
+	"shares_follow_a_resource_to_another_owner": func(e *env) {
+		c := e.realmFile("photoz")
+		res := e.fileResource("Album", "alice", "view")
+		res.GeneratedID = false
+		c.Resources = []uma.ResourceChange{res}
+		e.apply(c)
+		r := e.get(e.api, res.ID)
+		q, p, taken := e.share(r, "carol", "view"), e.sharePolicy(r, "p", "carol"), e.sharePolicy(r, "Taken", "carol")
+		theirs := e.resource("Theirs", "view")
+		theirs.Owner = e.bob
+		e.sharePolicy(e.create(theirs), "Taken", "carol")
+		c.Resources[0].OwnerName = "bob"
+		e.apply(c)
+		e.want("owner of the request", e.getRequest(q.ID).Owner, e.bob)
+		e.want("owner of the policy", e.getPolicy(p.ID).Owner, e.bob)
+		wantSet(e, "names", policyNames(e.policies(e.bob)), "p", "Taken", "Taken "+taken.ID)
+		e.want("found by the new name", len(e.findPolicies(e.bob, uma.ShareFilter{Name: "taken " + taken.ID}, 0, -1)), 1)
+		wantSet(e, "shares", e.sharesFor(&uma.Party{ID: "carol"}, r), q.ID, p.ID, taken.ID)
+	},
+
+	"texts_are_not_of_the_file": func(e *env) {
+		r := e.resource("Album", "view")
+		r.Texts = map[string]string{"description": "of the API"}
+		e.create(r)
+		c := e.realmFile("photoz")
+		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
+		e.apply(c)
+		e.want("adopted", len(e.get(e.api, r.ID).Texts), 0)
+		change := *e.get(e.api, r.ID)
+		change.Texts = map[string]string{"name#fr": "Album"}
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		e.want("drifted", e.apply(c).Drifted, []string{"resource Album"})
+		e.want("reset", len(e.get(e.api, r.ID).Texts), 0)
 	},
 
 	"drift_is_reset_and_listed": func(e *env) {

@@ -173,6 +173,51 @@ var registrarTests = map[string]func(e *env){
 		}
 	},
 
+	"replace_takes_scopes_that_are_gone_from_policies": func(e *env) {
+		r, other := e.create(e.resource("Album", "view", "delete", "<print>")), e.create(e.resource("Other", "delete"))
+		both, one := e.fullPolicy(r, "both"), e.fullPolicy(r, "one")
+		both.Scopes, one.Scopes = []uma.Scope{"<print>", "delete", "view"}, []uma.Scope{"delete"}
+		e.must(e.s.CreateShare(e.t.Context(), both))
+		e.must(e.s.CreateShare(e.t.Context(), one))
+		untouched, left := e.sharePolicy(r, "untouched", e.bob), e.sharePolicy(other, "other", e.bob)
+		change := *r
+		change.Type = "another"
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		e.want("both, before", e.getPolicy(both.ID), both)
+
+		untouched.Scopes = []uma.Scope{"view"}
+		e.must(e.s.ReplaceShare(e.t.Context(), untouched))
+		change.Scopes = []uma.Scope{"view", "<print>", "comment"}
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		got := e.getPolicy(both.ID)
+		e.want("version raised", got.Version > both.Version, true)
+		want := *both
+		want.Scopes, want.Version = []uma.Scope{"<print>", "view"}, got.Version
+		e.want("both", got, &want)
+		e.want("one, which would be for the whole", e.getPolicy(one.ID) == nil, true)
+		e.want("without the scope", e.getPolicy(untouched.ID), untouched)
+		e.want("of another resource", e.getPolicy(left.ID), left)
+		wantSet(e, "found", e.sharesFor(&uma.Party{ID: e.bob}, r), both.ID, untouched.ID)
+
+		change.Scopes = nil
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		e.want("policies left", policyNames(e.policies(e.alice)), []string{"other"})
+	},
+
+	"a_policy_for_the_whole_ends_with_the_first_scope": func(e *env) {
+		r := e.create(e.resource("Album"))
+		s := e.sharePolicy(r, "p", e.bob)
+		change := *r
+		change.Type = "other"
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		e.want("the policy", e.getPolicy(s.ID), s)
+		change.Scopes = []uma.Scope{"view"}
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		if e.getPolicy(s.ID) != nil {
+			e.t.Error("the policy for the whole is left")
+		}
+	},
+
 	"rename_reaches_requests": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		q := e.share(r, e.bob, "view")
@@ -190,13 +235,15 @@ var registrarTests = map[string]func(e *env){
 		})
 	},
 
-	"delete_takes_requests": func(e *env) {
+	"delete_takes_requests_and_policies": func(e *env) {
 		r, other := e.create(e.fullResource()), e.create(e.resource("Other", "view"))
 		q, left := e.share(r, e.bob, "view"), e.share(other, e.bob, "view")
+		policy, leftPolicy := e.sharePolicy(r, "p", e.bob), e.sharePolicy(other, "q", e.bob)
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, r.ID))
-		if e.get(e.api, r.ID) != nil || e.getRequest(q.ID) != nil {
-			e.t.Error("the resource or its request is left")
+		if e.get(e.api, r.ID) != nil || e.getRequest(q.ID) != nil || e.getPolicy(policy.ID) != nil {
+			e.t.Error("the resource, its request or its policy is left")
 		}
+		wantSet(e, "policies found", e.sharesFor(&uma.Party{ID: e.bob}, r, other), left.ID, leftPolicy.ID)
 		if e.get(e.api, other.ID) == nil || e.getRequest(left.ID) == nil {
 			e.t.Error("another resource or its request is gone")
 		}

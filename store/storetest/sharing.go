@@ -106,6 +106,76 @@ var shareTests = map[string]func(e *env){
 		wantSet(e, "denied before", by(now), pending.ID)
 	},
 
+	"policies_are_found_by_whom_they_may_be_for": func(e *env) {
+		r, other := e.create(e.resource("Album", "view")), e.create(e.resource("Other", "view"))
+		kinds := map[string]func(s *uma.Share){
+			"user":   func(s *uma.Share) { s.Users = []string{e.bob, "carol"} },
+			"role":   func(s *uma.Share) { s.Roles = []string{"friend", "api/friend"} },
+			"group":  func(s *uma.Share) { s.Groups = []string{"/friends", "/others"} },
+			"client": func(s *uma.Share) { s.Clients = []string{"web", "app"} },
+		}
+		keep := func(r *uma.Resource, name, strategy string, of ...string) {
+			s := &uma.Share{ID: name, Name: name, Server: r.Server, Resource: r.Key, Owner: r.Owner, Scopes: r.Scopes, Strategy: strategy}
+			for _, kind := range of {
+				kinds[kind](s)
+			}
+			e.must(e.s.CreateShare(e.t.Context(), s))
+		}
+		for kind := range kinds {
+			keep(r, kind, "UNANIMOUS", kind)
+		}
+		keep(r, "all", "UNANIMOUS", "user", "role", "group", "client")
+		keep(r, "all but users", "UNANIMOUS", "client", "group", "role")
+		keep(r, "any", "AFFIRMATIVE", "user", "role", "group", "client")
+		keep(r, "most", "CONSENSUS", "user", "role", "client")
+		keep(r, "nobody", "UNANIMOUS")
+		keep(other, "of another", "AFFIRMATIVE", "user", "role", "group", "client")
+		for what, tc := range map[string]struct {
+			p    uma.Party
+			want []string
+		}{
+			"user":         {uma.Party{ID: e.bob}, []string{"user", "all", "any", "most"}},
+			"role":         {uma.Party{ID: e.alice, Roles: []string{"x", "api/friend"}}, []string{"role", "any", "most"}},
+			"group":        {uma.Party{ID: e.alice, Groups: []string{"/friends"}}, []string{"group", "all but users", "any"}},
+			"client":       {uma.Party{Client: "app"}, []string{"client", "any", "most"}},
+			"one of all":   {uma.Party{ID: e.bob, Groups: []string{"/others"}, Client: "web"}, []string{"user", "group", "client", "all", "all but users", "any", "most"}},
+			"another kind": {uma.Party{ID: "web", Roles: []string{e.bob}, Groups: []string{"friend"}, Client: "/friends"}, nil},
+			"another case": {uma.Party{ID: "CAROL", Roles: []string{"Friend"}, Groups: []string{"/Friends"}, Client: "Web"}, nil},
+			"nobody":       {uma.Party{}, nil},
+		} {
+			wantSet(e, what, e.sharesFor(&tc.p, r), tc.want...)
+		}
+		bob := &uma.Party{ID: e.bob}
+		wantSet(e, "of both", e.sharesFor(bob, r, other), "user", "all", "any", "most", "of another")
+		wantSet(e, "of none that has policies", e.sharesFor(bob, e.create(e.resource("Third"))))
+		change := *r
+		change.OwnerManaged = false // which the policy looks at
+		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
+		wantSet(e, "not owner-managed", e.sharesFor(bob, r), "user", "all", "any", "most")
+	},
+
+	"policies_are_found_by_whom_they_came_to_be_for": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		s := e.sharePolicy(r, "p", e.bob)
+		for _, tc := range []struct {
+			change func(s *uma.Share)
+			p      uma.Party
+		}{
+			{func(s *uma.Share) { s.Users = []string{"carol"} }, uma.Party{ID: "carol"}},
+			{func(s *uma.Share) { s.Users, s.Groups = nil, []string{"/g"} }, uma.Party{Groups: []string{"/g"}}},
+			{func(s *uma.Share) { s.Users = []string{e.bob} }, uma.Party{ID: e.bob}},
+			{func(s *uma.Share) { s.Strategy = "AFFIRMATIVE" }, uma.Party{Groups: []string{"/g"}}},
+		} {
+			before := *s
+			tc.change(s)
+			e.must(e.s.ReplaceShare(e.t.Context(), s))
+			wantSet(e, fmt.Sprintf("%+v", s), e.sharesFor(&tc.p, r), s.ID)
+			if before.Users != nil && s.Users == nil {
+				wantSet(e, "who it was for", e.sharesFor(&uma.Party{ID: before.Users[0]}, r))
+			}
+		}
+	},
+
 	"shared_with_by_name": func(e *env) {
 		for _, name := range []string{"B", "A", "C"} {
 			e.share(e.create(e.resource(name, "view")), e.bob, "view")
