@@ -190,7 +190,7 @@ func TestDiscovery(t *testing.T) {
 		"permission_endpoint":                   issuer + "/authz/protection/permission",
 		"response_types_supported":              "[none]",
 		"id_token_signing_alg_values_supported": "[ES256]",
-		"policy_endpoint":                       "",
+		"policy_endpoint":                       issuer + "/authz/protection/uma-policy",
 		"authorization_endpoint":                "",
 	} {
 		if got := doc.member(name); got != want {

@@ -66,7 +66,7 @@ func TestGrant(t *testing.T) {
 				t.Errorf("%s: got %s, want the same document", url, res)
 			}
 		}
-		for _, name := range []string{"authorization_endpoint", "registration_endpoint", "claims_interaction_endpoint", "policy_endpoint", "uma_profiles_supported"} {
+		for _, name := range []string{"authorization_endpoint", "registration_endpoint", "claims_interaction_endpoint", "uma_profiles_supported"} {
 			if _, ok := doc.object()[name]; ok {
 				t.Errorf("names %s, which is not served", name)
 			}
