@@ -63,12 +63,18 @@ type SharedUser struct {
 // Scopes are those of the requests; {Everything} for a resource without scopes.
 func (u *SharedUser) Scopes() []Scope {
 	scopes := make([]Scope, len(u.Requests))
-	for i, q := range u.Requests {
-		if scopes[i] = q.Scope; q.Scope == "" {
-			scopes[i] = Everything
-		}
+	for i := range u.Requests {
+		scopes[i] = u.Requests[i].asked()
 	}
 	return scopes
+}
+
+// asked is what a request is for: a scope, or Everything.
+func (q *Request) asked() Scope {
+	if q.Scope == "" {
+		return Everything
+	}
+	return q.Scope
 }
 
 // A SharedResource is a resource with whom it is shared, or who asks for it. To

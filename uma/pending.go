@@ -176,35 +176,39 @@ func (a *Authority) AnswerRequest(ctx context.Context, o *Owner, id string, appr
 func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool, scopes []Scope) (int, error) {
 	answered := 0
 	for after, tries := "", 0; ; {
-		page, err := a.pendingAfter(ctx, o, SharedFilter{Owner: o.user.ID}, after)
+		page, err := a.pendingAfter(ctx, o, after)
 		if err != nil || len(page) == 0 {
 			return answered, err
 		}
 		granted := make(map[string]bool, len(page))
 		for _, q := range page {
-			if scopes == nil || slices.Contains(scopes, q.Scope) {
+			if scopes == nil || slices.Contains(scopes, q.asked()) {
 				granted[q.ID] = approve
 			}
 		}
 		err = a.Store.DecideRequests(ctx, o.snap.Realm.Key, o.user.ID, granted, a.Now())
 		switch {
-		case (errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict)) && tries < attempts:
-			tries++ // somebody else answered, or took one back: read the page again
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict): // somebody else answered, or took one back
+			if tries++; tries == attempts {
+				return answered, Refuse(Busy, "", err)
+			}
 		case err != nil:
 			return answered, storing("answer requests", err)
+		case len(page) < requestPage:
+			return answered + len(granted), nil
 		default:
 			answered, after, tries = answered+len(granted), page[len(page)-1].ID, 0
 		}
 	}
 }
 
-func (a *Authority) pendingAfter(ctx context.Context, o *Owner, f SharedFilter, after string) ([]Request, error) {
+func (a *Authority) pendingAfter(ctx context.Context, o *Owner, after string) ([]Request, error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, f, after, requestPage)
+	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Owner: o.user.ID}, after, requestPage)
 	if err != nil {
 		return nil, fmt.Errorf("read pending requests: %w", err)
 	}

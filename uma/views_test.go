@@ -149,6 +149,51 @@ var readers = map[string]func(*world, context.Context) error{
 	"find policies": func(w *world, ctx context.Context) error {
 		return w.authority.FindShares(ctx, w.alice(), &ShareFilter{}, 0, -1, func(*ShareView) error { return nil })
 	},
+	"owner": func(w *world, ctx context.Context) error {
+		_, err := w.authority.Owner(ctx, w.snap, &Caller{Bearer: "access.of.bob", HasBearer: true})
+		return err
+	},
+	"owned resource": func(w *world, ctx context.Context) error {
+		_, err := w.authority.OwnedResource(ctx, w.owner("alice"), "r-album")
+		return err
+	},
+	"owned resources": func(w *world, ctx context.Context) error {
+		_, err := w.authority.OwnedResources(ctx, w.owner("alice"), "", 0, 10)
+		return err
+	},
+	"shared with others": func(w *world, ctx context.Context) error {
+		_, err := w.authority.SharedWithOthers(ctx, w.owner("alice"), &SharingQuery{User: "bob", Server: "photoz-api", Max: 10})
+		return err
+	},
+	"shared with me": func(w *world, ctx context.Context) error {
+		_, err := w.authority.SharedWithMe(ctx, w.owner("bob"), "", 0, 10)
+		return err
+	},
+	"requests of a resource": func(w *world, ctx context.Context) error {
+		_, err := w.authority.RequestsOf(ctx, w.owner("alice"), "r-album")
+		return err
+	},
+	"requests by an owner": func(w *world, ctx context.Context) error {
+		return w.authority.RequestsBy(ctx, w.owner("bob"), func(*SharedResource) error { return nil })
+	},
+	"share": func(w *world, ctx context.Context) error {
+		return w.authority.ShareWith(ctx, w.owner("alice"), "r-album", []UserScopes{{"bob@example.com", scopesOf("view")}}, ShareHow{})
+	},
+	"find a user": func(w *world, ctx context.Context) error {
+		_, err := w.authority.FindUser(ctx, w.owner("alice"), "bob@example.com")
+		return err
+	},
+	"pending requests": func(w *world, ctx context.Context) error {
+		_, err := w.authority.PendingRequests(ctx, w.owner("alice"), "", 10)
+		return err
+	},
+	"answer a request": func(w *world, ctx context.Context) error {
+		return w.authority.AnswerRequest(ctx, w.owner("alice"), "q", true, nil)
+	},
+	"answer all": func(w *world, ctx context.Context) error {
+		_, err := w.authority.AnswerAll(ctx, w.owner("alice"), true, nil)
+		return err
+	},
 }
 
 func (w *world) pat() *Protection {
@@ -165,7 +210,7 @@ func newFullWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.view.typeScope = scopesOf("print")
-	w.view.requests = []Request{{ID: "q", ResourceID: "r-album", Owner: "u-alice", Requester: "u-bob", Scope: "view", State: Pending}}
+	w.view.requests = []Request{{Key: 1, ID: "q", Server: 10, Resource: 103, ResourceID: "r-album", Owner: "u-alice", Requester: "u-bob", Scope: "view", State: Pending}}
 	w.view.shares = []Share{
 		{Key: 9, ID: "s", Resource: 103, Scopes: scopesOf("view")},
 		{
