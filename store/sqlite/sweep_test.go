@@ -30,7 +30,8 @@ func TestSweep(t *testing.T) {
 		must(s.Revoke(ctx, realm, id, expires))
 		must(s.StartSession(ctx, realm, &uma.Session{ID: id, Expires: expires},
 			&uma.RefreshToken{Hash: uma.Digest(id), SessionID: id, Expires: expires}))
-		must(s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, RPT: &uma.RPT{JTI: id, Expires: soon, Keep: expires},
+		must(s.SaveTicket(ctx, realm, &uma.Ticket{Hash: uma.Digest("spent " + id), Expires: late}))
+		must(s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, Ticket: uma.Digest("spent " + id), RPT: &uma.RPT{JTI: id, Expires: soon, Keep: expires},
 			Records: []uma.Record{{ID: id, Event: []byte("{}")}}}))
 		must(s.AddKey(ctx, "photoz", uma.SigningKey{KID: id, Alg: "ES256", Public: []byte{1}, Sealed: []byte{1}}, expires))
 	}
@@ -53,7 +54,7 @@ func TestSweep(t *testing.T) {
 		for table, query := range map[string]string{
 			"ticket": `SELECT CAST(expires AS TEXT) FROM ticket`, "revocation": `SELECT jti FROM revocation`,
 			"session": `SELECT id FROM session`, "refresh_token": `SELECT session FROM refresh_token ORDER BY 1`,
-			"rpt": `SELECT jti FROM rpt`, "request": `SELECT id FROM request ORDER BY id`,
+			"rpt": `SELECT jti FROM rpt`, "spent_ticket": `SELECT rpt FROM spent_ticket`, "request": `SELECT id FROM request ORDER BY id`,
 			"signing_key": `SELECT kid FROM signing_key ORDER BY kid`, "decision": `SELECT id FROM decision ORDER BY id`,
 		} {
 			var err error
@@ -65,14 +66,14 @@ func TestSweep(t *testing.T) {
 	}))
 	for table, want := range map[string][]string{
 		"ticket": {fmt.Sprint(late.UnixMilli())}, "revocation": {"1"}, "session": {"1"}, "refresh_token": {"1", "ended"},
-		"rpt": {"1"}, "request": {"b", "c"}, "signing_key": {"0", "1"}, "decision": {"0", "1"},
+		"rpt": {"1"}, "spent_ticket": {"1"}, "request": {"b", "c"}, "signing_key": {"0", "1"}, "decision": {"0", "1"},
 	} {
 		if !slices.Equal(left[table], want) {
 			t.Errorf("%s: got %v left, want %v", table, left[table], want)
 		}
 	}
-	if removed != 7 {
-		t.Errorf("got %d removed, want 7", removed)
+	if removed != 8 {
+		t.Errorf("got %d removed, want 8", removed)
 	}
 	removed, err = s.Sweep(ctx, soon)
 	must(err)
@@ -81,8 +82,8 @@ func TestSweep(t *testing.T) {
 	}
 	removed, err = s.Sweep(ctx, late)
 	must(err)
-	if removed != 8 { // the rest of each but the pending request, the active key and the records
-		t.Errorf("got %d removed in the end, want 8", removed)
+	if removed != 9 { // the rest of each but the pending request, the active key and the records
+		t.Errorf("got %d removed in the end, want 9", removed)
 	}
 }
 

@@ -191,6 +191,48 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.wantErr("unknown", e.s.Commit(e.t.Context(), st), uma.ErrSpent)
 	},
 
+	"remembers_what_a_ticket_was_spent_on": func(e *env) {
+		spend := func(ticket string, change func(st *uma.Settlement)) {
+			e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket(ticket)))
+			st := &uma.Settlement{Realm: e.realm, Now: now, Ticket: uma.Digest(ticket), Presenter: "web", RPT: e.rpt("rpt of " + ticket)}
+			change(st)
+			e.must(e.s.Commit(e.t.Context(), st))
+		}
+		spend("traded", func(st *uma.Settlement) {})
+		spend("refused", func(st *uma.Settlement) { st.RPT = nil })
+		spend("reusable", func(st *uma.Settlement) { st.Reusable = true })
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt("no ticket")}))
+		e.reading(func(v uma.View) {
+			got, err := v.SpentTicket(e.t.Context(), e.realm, uma.Digest("traded"))
+			e.must(err)
+			e.full(got)
+			e.want("spent on", got, &uma.SpentTicket{Client: "web", RPT: "rpt of traded"})
+			for _, ticket := range []string{"refused", "reusable", "unknown"} {
+				_, err = v.SpentTicket(e.t.Context(), e.realm, uma.Digest(ticket))
+				e.wantErr(ticket, err, uma.ErrNotFound)
+			}
+			_, err = v.SpentTicket(e.t.Context(), e.otherRealm, uma.Digest("traded"))
+			e.wantErr("in another realm", err, uma.ErrNotFound)
+		})
+	},
+
+	"takes_away_the_rpt_that_is_upgraded": func(e *env) {
+		for _, realm := range []uma.Key{e.realm, e.otherRealm} {
+			e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: realm, Now: now, RPT: e.rpt("old")}))
+		}
+		r := e.create(e.resource("Album", "view"))
+		st := e.settlement(r, e.share(r, e.bob, "view"))
+		st.Upgraded = "old"
+		st.RestsOn.Generation++
+		e.wantErr("moved", e.s.Commit(e.t.Context(), st), uma.ErrMoved)
+		e.want("kept when the settlement fails", e.getRPT(e.realm, "old") != nil, true)
+		st.RestsOn.Generation--
+		e.must(e.s.Commit(e.t.Context(), st))
+		e.want("upgraded", e.getRPT(e.realm, "old") == nil, true)
+		e.want("its successor", e.getRPT(e.realm, "jti") != nil, true)
+		e.want("in another realm", e.getRPT(e.otherRealm, "old") != nil, true)
+	},
+
 	"refusal_is_not_checked": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))

@@ -245,4 +245,44 @@ var policyTests = map[string]func(e *env){
 			e.t.Errorf("got key %d and version %d a second time", again.Key, again.Version)
 		}
 	},
+
+	"found_by_every_filter": func(e *env) {
+		a, b := e.create(e.resource("A", "view", "delete")), e.create(e.resource("B", "view"))
+		for _, tc := range []struct {
+			of     *uma.Resource
+			name   string
+			scopes []uma.Scope
+		}{{a, "Friends", []uma.Scope{"view"}}, {b, "familÿ", []uma.Scope{"view"}}, {a, "work", []uma.Scope{"view", "delete"}}} {
+			s := e.fullPolicy(tc.of, tc.name)
+			s.Scopes = tc.scopes
+			e.must(e.s.CreateShare(e.t.Context(), s))
+		}
+		theirs := e.resource("Theirs", "view")
+		theirs.Owner = e.bob
+		e.sharePolicy(e.create(theirs), "Friends", e.alice)
+		for what, tc := range map[string]struct {
+			f    uma.ShareFilter
+			want []string
+		}{
+			"all":               {uma.ShareFilter{}, []string{"Friends", "familÿ", "work"}},
+			"name":              {uma.ShareFilter{Name: "friends"}, []string{"Friends"}},
+			"a part":            {uma.ShareFilter{Name: "F"}, []string{"Friends", "familÿ"}},
+			"a part of no name": {uma.ShareFilter{Name: "%"}, []string{}},
+			"another letter":    {uma.ShareFilter{Name: "LŸ"}, []string{"familÿ"}},
+			"resource":          {uma.ShareFilter{Resource: a.ID}, []string{"Friends", "work"}},
+			"another's":         {uma.ShareFilter{Resource: theirs.ID}, []string{}},
+			"unknown resource":  {uma.ShareFilter{Resource: "unknown"}, []string{}},
+			"scope":             {uma.ShareFilter{Scope: "delete"}, []string{"work"}},
+			"a part of a scope": {uma.ShareFilter{Scope: "del"}, []string{}},
+			"many":              {uma.ShareFilter{Name: "r", Resource: a.ID, Scope: "view"}, []string{"Friends", "work"}},
+		} {
+			pages(e, what, tc.want, func(first, max int) []string {
+				return policyNames(e.findPolicies(e.alice, tc.f, first, max))
+			})
+			for i, name := range tc.want {
+				tc.f.After = name
+				e.want(what+" after "+name, policyNames(e.findPolicies(e.alice, tc.f, 0, -1)), append([]string{}, tc.want[i+1:]...))
+			}
+		}
+	},
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	racers = 8
+	racers = 16
 	rounds = 50
 )
 
@@ -42,6 +42,44 @@ func (e *env) race(loss error, prepare func(round int), run func(round, racer in
 		if n := won.Load(); n != 1 {
 			e.t.Fatalf("round %d: %d of %d won", round, n, racers)
 		}
+	}
+}
+
+// raceWithdrawal lets a grant meet the end of a share that it rests on. rest says what
+// the grant rests on and returns what withdraws it.
+func (e *env) raceWithdrawal(rest func(r *uma.Resource, rests *uma.Rests) func() error) {
+	e.t.Helper()
+	generation := e.snapshot("photoz").Realm.Generation
+	for round := range rounds {
+		r := e.create(e.resource(fmt.Sprint("Album", round), "view"))
+		st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt(fmt.Sprint("jti", round)),
+			RestsOn: &uma.Rests{Generation: generation}}
+		withdraw := rest(r, st.RestsOn)
+		var wg sync.WaitGroup
+		var withdrawn atomic.Bool
+		start := make(chan struct{})
+		wg.Go(func() {
+			<-start
+			if err := withdraw(); err != nil {
+				e.t.Error(err)
+			}
+			withdrawn.Store(true)
+		})
+		wg.Go(func() {
+			<-start
+			late := withdrawn.Load()
+			err := e.s.Commit(e.t.Context(), st)
+			if late && !errors.Is(err, uma.ErrMoved) {
+				e.t.Errorf("round %d: a grant after the withdrawal: %v", round, err)
+			}
+			if err != nil && !errors.Is(err, uma.ErrMoved) {
+				e.t.Error(err)
+			}
+		})
+		close(start)
+		wg.Wait()
+		st.RPT = e.rpt(fmt.Sprint("late", round))
+		e.wantErr("a grant after the race", e.s.Commit(e.t.Context(), st), uma.ErrMoved)
 	}
 }
 
@@ -106,31 +144,62 @@ var raceTests = map[string]func(e *env){
 	},
 
 	"share_is_withdrawn_before_or_after_a_grant": func(e *env) {
-		for round := range rounds {
-			r := e.create(e.resource(fmt.Sprint("Album", round), "view"))
+		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
 			q := e.share(r, e.bob, "view")
-			st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt(fmt.Sprint("jti", round)),
-				RestsOn: &uma.Rests{Generation: e.snapshot("photoz").Realm.Generation, Shares: map[uma.Key]int64{q.Key: q.Version}}}
-			var wg sync.WaitGroup
-			var withdrawn atomic.Bool
-			wg.Go(func() {
-				if err := e.s.DecideRequest(e.t.Context(), e.api, q.ID, false, now); err != nil {
-					e.t.Error(err)
-				}
-				withdrawn.Store(true)
-			})
-			wg.Go(func() {
-				late := withdrawn.Load()
-				err := e.s.Commit(e.t.Context(), st)
-				if late && !errors.Is(err, uma.ErrMoved) {
-					e.t.Errorf("round %d: a grant after the withdrawal: %v", round, err)
-				}
-				if err != nil && !errors.Is(err, uma.ErrMoved) {
-					e.t.Error(err)
-				}
-			})
-			wg.Wait()
-		}
+			rests.Shares = map[uma.Key]int64{q.Key: q.Version}
+			return func() error { return e.s.DecideRequest(e.t.Context(), e.api, q.ID, false, now) }
+		})
+	},
+
+	"policy_is_withdrawn_before_or_after_a_grant": func(e *env) {
+		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
+			s := e.sharePolicy(r, r.Name, e.bob)
+			rests.Policies = map[uma.Key]int64{s.Key: s.Version}
+			return func() error { return e.s.DeleteShare(e.t.Context(), e.api, s.ID) }
+		})
+	},
+
+	"policy_is_for_others_before_or_after_a_grant": func(e *env) {
+		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
+			s := e.sharePolicy(r, r.Name, e.bob)
+			rests.Policies = map[uma.Key]int64{s.Key: s.Version}
+			s.Users = []string{"carol"}
+			return func() error { return e.s.ReplaceShare(e.t.Context(), s) }
+		})
+	},
+
+	"resource_is_shared_anew_once": func(e *env) {
+		var r *uma.Resource
+		e.race(uma.ErrConflict, func(round int) {
+			r = e.create(e.resource(fmt.Sprint("Album", round), "view"))
+		}, func(round, racer int) error {
+			c := e.sharing(r, grants{fmt.Sprint("user", racer): {"view"}})
+			c.New = true
+			return e.s.ShareResource(e.t.Context(), c)
+		})
+		e.want("users of the last", len(e.granted(r)), 1)
+	},
+
+	"requests_are_answered_once": func(e *env) {
+		var r *uma.Resource
+		var a, b *uma.Request
+		e.race(uma.ErrConflict, func(round int) {
+			r = e.create(e.resource(fmt.Sprint("Album", round), "a", "b"))
+			a, b = e.ask(r, e.bob, "a"), e.ask(r, e.bob, "b")
+		}, func(round, racer int) error {
+			grant := racer%2 == 0
+			return e.s.DecideRequests(e.t.Context(), e.realm, e.alice, map[string]bool{a.ID: grant, b.ID: grant}, now)
+		})
+		e.want("both of the last", e.stateOf(a), e.stateOf(b))
+	},
+
+	"policy_name_is_taken_once": func(e *env) {
+		r := e.create(e.resource("Album", "view"))
+		e.race(uma.ErrConflict, func(int) {}, func(round, racer int) error {
+			s := e.fullPolicy(r, fmt.Sprint("p", round))
+			return e.s.CreateShare(e.t.Context(), s)
+		})
+		e.want("policies", len(e.policies(e.alice)), rounds)
 	},
 
 	"sealed_secret_is_the_first": func(e *env) {

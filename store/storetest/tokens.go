@@ -230,6 +230,19 @@ var sessionTests = map[string]func(e *env){
 		e.wantErr("ended", e.rotate("handle", "next", now), uma.ErrNotFound)
 	},
 
+	"an_rpt_is_dropped_in_its_realm_and_quietly": func(e *env) {
+		for _, realm := range []uma.Key{e.realm, e.otherRealm} {
+			e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: realm, Now: now, RPT: e.rpt("jti")}))
+		}
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt("other")}))
+		for range 2 {
+			e.must(e.s.DropRPT(e.t.Context(), e.realm, "jti"))
+			e.want("dropped", e.getRPT(e.realm, "jti") == nil, true)
+		}
+		e.want("another", e.getRPT(e.realm, "other") != nil, true)
+		e.want("in another realm", e.getRPT(e.otherRealm, "jti") != nil, true)
+	},
+
 	"ends_in_its_realm_and_quietly": func(e *env) {
 		e.startSession("s", "handle")
 		e.must(e.s.EndSession(e.t.Context(), e.realm, "unknown"))
@@ -290,11 +303,26 @@ var standingTests = map[string]func(e *env){
 		e.want("gone", standing.Scopes["gone"], false)
 	},
 
+	"policies_beside_requests": func(e *env) {
+		r := e.create(e.resource("A", "view"))
+		q, kept, gone := e.share(r, e.bob, "view"), e.sharePolicy(r, "kept", e.bob), e.sharePolicy(r, "gone", e.bob)
+		e.must(e.s.DeleteShare(e.t.Context(), e.api, gone.ID))
+		kept.Users = []string{"carol"}
+		e.must(e.s.ReplaceShare(e.t.Context(), kept))
+		grants := []uma.Grant{
+			{Resource: r.ID, Shares: []uma.GrantShare{{ID: q.ID}, {ID: kept.ID}}},
+			{Resource: r.ID, Shares: []uma.GrantShare{{ID: kept.ID}, {ID: gone.ID}}},
+		}
+		want := map[string]*uma.Share{q.ID: shareOf(q), kept.ID: kept}
+		e.want("shares", e.standing(e.api, grants).Shares, want)
+		e.want("at another server", len(e.standing(e.second, grants).Shares), 0)
+	},
+
 	"share_of_what_is_no_longer_owner_managed": func(e *env) {
 		r := e.create(e.resource("A", "view"))
-		q := e.share(r, e.bob, "view")
-		grants := []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: q.ID}}}}
-		e.want("shares before", len(e.standing(e.api, grants).Shares), 1)
+		q, policy := e.share(r, e.bob, "view"), e.sharePolicy(r, "p", e.bob)
+		grants := []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: q.ID}, {ID: policy.ID}}}}
+		e.want("shares before", len(e.standing(e.api, grants).Shares), 2)
 		change := *r
 		change.OwnerManaged = false
 		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))

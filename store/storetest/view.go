@@ -112,4 +112,51 @@ var userTests = map[string]func(e *env){
 			e.want("number of names of nobody", len(got), 0)
 		})
 	},
+
+	"by_email": func(e *env) {
+		c := e.realmFile("photoz")
+		mail := func(name string, email any) string {
+			u := &uma.User{ID: e.newID(), Username: name, Password: "hash", Claims: map[string]any{"email": email}}
+			c.Users = append(c.Users, u)
+			return u.ID
+		}
+		zoe := mail("zoe", "Zoe@example.com")
+		mail("twin", "twin@example.com")
+		mail("other twin", "TWIN@example.com")
+		mail("nobody", "")
+		e.apply(c)
+		find := func(realm uma.Key, email string) (id string) {
+			e.reading(func(v uma.View) {
+				u, err := v.UserByEmail(e.t.Context(), realm, email)
+				if err != nil {
+					e.wantErr(email, err, uma.ErrNotFound)
+					return
+				}
+				e.want("the user", u, e.user(realm, u.Username))
+				id = u.ID
+			})
+			return id
+		}
+		for email, want := range map[string]string{
+			"Zoe@example.com": zoe, "zoe@EXAMPLE.com": zoe, "twin@example.com": "", "": "", "zoe": "", "unknown@example.com": "",
+		} {
+			e.want("user of "+email, find(e.realm, email), want)
+		}
+		e.want("in another realm", find(e.otherRealm, "zoe@example.com"), "")
+	},
+
+	"by_ids_without_passwords": func(e *env) {
+		e.reading(func(v uma.View) {
+			got, err := v.UsersByID(e.t.Context(), e.realm, []string{e.alice, e.bob, e.foreignAlice, "nobody", e.alice})
+			e.must(err)
+			want := map[string]*uma.User{e.alice: e.user(e.realm, "alice"), e.bob: e.user(e.realm, "bob")}
+			for _, u := range want {
+				u.Password, u.Origin = "", ""
+			}
+			e.want("users", got, want)
+			got, err = v.UsersByID(e.t.Context(), e.realm, nil)
+			e.must(err)
+			e.want("number of users of no id", len(got), 0)
+		})
+	},
 }
