@@ -99,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 			if key.Alg != alg || !key.Active || !key.Created.Equal(now) || !key.Expires.IsZero() || len(key.KID) != 43 {
 				t.Errorf("got key %+v", key)
 			}
-			for _, typ := range []string{uma.TypeBearer, uma.TypeID} {
+			for _, typ := range []string{uma.TypeBearer, uma.TypeEntitlement, uma.TypeID} {
 				c := rpt()
 				c.Type = typ
 				raw := e.sign(t, c)

@@ -54,7 +54,7 @@ func manyNames(n int) string {
 
 func TestParseJSON(t *testing.T) {
 	t.Parallel()
-	v, err := wire.ParseJSON(` {"Name":"other case","name":"a\"\u00e9","n":null,"yes":true,"no":false,"num":-1.5e3,
+	v, err := wire.ParseJSON(` {"Name":"other case","name":"a\"\u00e9","n":null,"yes":true,"no":false,"num":-1.5e3,"whole":-7,"digits":"7",
 		"list":["x","y"], "empty":[], "lists":{"k":["1","2"],"s":"one"}, "obj":{"deep":{}}} `)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +76,18 @@ func TestParseJSON(t *testing.T) {
 	}
 	if got, err := v.Lists("lists"); len(got) != 2 || len(got["k"]) != 2 || got["s"][0] != "one" || err != nil {
 		t.Errorf("lists: got %v, %v", got, err)
+	}
+	if _, err := v.Int("num"); err == nil {
+		t.Error("-1.5e3 passes for a whole number")
+	}
+	if got, err := v.Int("whole"); got != -7 || err != nil {
+		t.Errorf("whole: got %d, %v", got, err)
+	}
+	if got, err := v.Int("n"); got != 0 || err != nil {
+		t.Errorf("null is absent: got %d, %v", got, err)
+	}
+	if _, err := v.Int("digits"); err == nil {
+		t.Error("a string passes for a number")
 	}
 	for _, name := range []string{"yes", "num", "list", "obj"} {
 		if _, err := v.String(name); err == nil {
