@@ -60,7 +60,7 @@ func TestUMA2Errors(t *testing.T) {
 		{name: "G63_an_empty_rpt", params: []string{"rpt", ""}, status: 400, code: "invalid_request", unspent: true},
 		{name: "G63_no_such_client", as: basic("ghost"), status: 401, code: "invalid_client", text: "Client authentication failed", unspent: true},
 		{name: "G63_a_bearer_token_that_is_none", as: bearer("garbage"), status: 401, code: "invalid_token", unspent: true},
-		{name: "G63_a_client_that_is_nobody", as: basic("plain-app"), status: 400, code: "unauthorized_client", unspent: true},
+		{name: "G60_nobody_says_who_asks", as: basic("plain-app"), status: 403, code: "need_info", next: true, accepts: understood},
 		{name: "G63_a_public_client_that_pushes_claims", params: []string{"claim_token", pushed(t, map[string][]string{"email": {"x"}}), "claim_token_format", claimsJWT}, status: 403, code: "unauthorized_client", text: "Public clients may not push claims", unspent: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

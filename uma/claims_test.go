@@ -151,8 +151,8 @@ func TestClaimFormat(t *testing.T) {
 		{token: "x", format: id, want: id},
 		{token: "x", format: https, want: id},
 		{token: "x", format: jwt, want: jwt},
-		{token: "x", format: "urn:other", want: "urn:other", refused: "invalid_request: Claim token format [urn:other] not supported: the claim token is no good"},
-		{token: "x", format: strings.ToUpper(jwt), want: strings.ToUpper(jwt), refused: "invalid_request: Claim token format [URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:JWT] not supported: the claim token is no good"},
+		{token: "x", format: "urn:other", want: "urn:other", refused: "invalid_request: Claim token format [urn:other] not supported: no claim token that is any good"},
+		{token: "x", format: strings.ToUpper(jwt), want: strings.ToUpper(jwt), refused: "invalid_request: Claim token format [URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:JWT] not supported: no claim token that is any good"},
 	}
 	for _, tc := range tests {
 		x := &assessment{req: &TokenRequest{ClaimToken: tc.token, ClaimTokenFormat: tc.format}}

@@ -143,6 +143,8 @@ func (x *assessment) whoAsks(ctx context.Context, view View) error {
 		x.who, err = x.subjectToken(ctx, view)
 	case x.claimFormat() == formatID:
 		x.who, err = x.identityToken(ctx, view)
+	case x.req.Strict && !x.asking.Public && !x.asking.ServiceAccount:
+		err = badClaim(UnauthorizedClient, "Neither a token nor the client itself says who asks", nil)
 	default:
 		x.who, err = service(x.asking)
 	}

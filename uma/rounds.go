@@ -17,11 +17,11 @@ const (
 
 // Why a request is refused before anything was decided.
 var (
-	errBadClaim = errors.New("the claim token is no good")
+	errBadClaim = errors.New("no claim token that is any good")
 	errTooSoon  = errors.New("presented before its interval was over")
 )
 
-// badClaim refuses a claim token that is no good.
+// badClaim refuses a claim token that is no good, or the lack of one.
 func badClaim(reason Reason, description string, cause error) *Error {
 	return Refuse(reason, description, errors.Join(errBadClaim, cause))
 }
@@ -95,13 +95,14 @@ func (x *assessment) spend(ctx context.Context, refusal *Error, next *Ticket) er
 }
 
 // successor is the ticket that goes on with the process of the one presented:
-// same permissions and claims, bound to this client and party. It can be
-// presented once the interval is over for as long as any other.
+// same permissions and claims, bound to this client and to the user it speaks
+// for. A client that spoke for itself may have been asked for whom it does. It can
+// be presented once the interval is over for as long as any other.
 func (x *assessment) successor(interval time.Duration) (*Ticket, string) {
 	value := newSecret()
 	t := *x.ticket
 	t.Hash, t.Client = Digest(value), x.asking.ID
-	if x.who != nil {
+	if x.who != nil && x.who.user != nil {
 		t.Subject = x.who.subject
 	}
 	t.Round++
