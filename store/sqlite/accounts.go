@@ -7,9 +7,6 @@ import (
 	"example.com/umpire/uma"
 )
 
-// maxWalk is how many of a user's resources are looked at for a part of a name.
-const maxWalk = 10_000
-
 // realmServers is the condition that c is a resource server of realm ?1. There are few
 // of them, so what a user has at all of them is sought at each, in the order of an
 // index, and merged.
@@ -45,7 +42,7 @@ func (v *view) OwnedResources(ctx context.Context, realm uma.Key, owner, name st
 	if err != nil {
 		return nil, err
 	}
-	found, err := walkResources(c, ownedWalk, name, first, max, int64(realm), owner, "", 0)
+	found, err := pageOf(c, &owned, realm, uma.SharedFilter{Owner: owner, Name: name}, first, max)
 	return found, reading("owned resources", err)
 }
 
@@ -55,57 +52,18 @@ func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.SharedF
 	if err != nil {
 		return nil, err
 	}
-	var found []*uma.Resource
+	of := &between
 	switch {
-	case f.Owner != "" && f.Requester != "":
-		found, err = walkResources(c, betweenWalk, f.Name, first, max, int64(realm), f.Owner, f.Requester, int64(f.Server))
-	case f.Owner != "":
-		found, err = walkResources(c, grantedWalk, f.Name, first, max, int64(realm), f.Owner, "", int64(f.Server))
-	case f.Requester != "":
-		found, err = walkResources(c, sharedWalk, f.Name, first, max, int64(realm), "", f.Requester, int64(f.Server))
-	default:
-		err = errors.New("an empty filter")
+	case f.Owner == "" && f.Requester == "":
+		return nil, reading("shared resources", errors.New("they are those of somebody"))
+	case f.Requester == "":
+		of = &sharedBy
+	case f.Owner == "":
+		of = &sharedWith
 	}
+	found, err := pageOf(c, of, realm, f, first, max)
 	return found, reading("shared resources", err)
 }
-
-// walkResources returns a page of the resources that a walk leads to. Those with a part
-// in their names are among the first maxWalk.
-func walkResources(c *conn, walk, name string, first, max int, args ...any) ([]*uma.Resource, error) {
-	limit := -1
-	if name != "" {
-		limit = maxWalk
-	}
-	return list(c, walk, append(args, fold(name), max, first, limit), scanResource)
-}
-
-// walkOver returns the statement of a walk. A walk goes through the resources of a user at the resource servers of a realm, in
-// the order of name and id. Each of its steps leads from one resource to the next at
-// the same resource server, over all that an index has of the first; the steps of
-// several servers are taken in order, since the least in the queue is the next.
-func walkOver(from, next string) string {
-	return `WITH RECURSIVE walk (server, name, id, resource) AS (
-		SELECT c.key, '', '', 0 FROM client c WHERE ` + realmServers + from + `
-		UNION ALL
-		SELECT w.server, ` + next + ` ORDER BY 2, 3 LIMIT ?8 + 0)
-	SELECT` + resourceColumns + `FROM walk w CROSS JOIN resource r ON r.key = w.resource
-	WHERE w.resource > 0 AND instr(r.name_folded, ?5) LIMIT ?6 + 0 OFFSET ?7`
-}
-
-// walkGranted is a walk over granted requests.
-func walkGranted(of string) string {
-	return walkOver(` AND (?4 = 0 OR c.key = ?4)`, `q.resource_name, q.resource_id, q.resource FROM walk w JOIN request q ON q.key =
-		(SELECT n.key FROM request n WHERE n.server = w.server AND `+of+` AND n.state = 'granted'
-		 AND (n.resource_name, n.resource_id) > (+w.name, +w.id) ORDER BY n.resource_name, n.resource_id LIMIT 1)`)
-}
-
-var (
-	ownedWalk = walkOver(``, `n.name, n.id, n.key FROM walk w JOIN resource n ON n.key =
-		(SELECT o.key FROM resource o WHERE o.server = w.server AND o.owner = ?2 AND o.name > w.name ORDER BY o.name LIMIT 1)`)
-	grantedWalk = walkGranted(`n.owner = ?2`)
-	sharedWalk  = walkGranted(`n.requester = ?3`)
-	betweenWalk = walkGranted(`n.owner = ?2 AND n.requester = ?3`)
-)
 
 // RequestsFor implements uma.Accounts.
 func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requester string) ([]uma.Request, error) {
