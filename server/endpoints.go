@@ -53,7 +53,7 @@ func (s *server) endpoints() []endpoint {
 	wso := &wso2.Face{Authority: s.authority}
 	type m = map[string]wire.Handler
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
-	const registration, permission = "/api/identity/oauth2/uma/resourceregistration/v1.0/resource", "/api/identity/oauth2/uma/permission/v1.0/permission"
+	const registration, permission = wso2.RegistrationPath, "/api/identity/oauth2/uma/permission/v1.0/permission"
 	return []endpoint{
 		{path: connect + "/token", methods: m{"POST": s.token}, strict: m{"POST": s.strictToken}},
 		{path: connect + "/token/introspect", methods: m{"POST": s.introspect}, strict: m{"POST": s.strictIntrospect(uma2.ShowIntrospection)}},
@@ -94,9 +94,9 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, slash: true},
 		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, readers: wire.Anyone},
 
-		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
-		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
-		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.Dialect, slash: true},
+		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": u.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
+		{path: registration + "/:id", under: inTenant, methods: m{"GET": u.ReadResource, "PUT": wso.ReplaceResource, "DELETE": u.DeleteResource}, speaks: &wso2.RegistrationDialect},
+		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.PermissionDialect, slash: true},
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.looseToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 

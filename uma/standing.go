@@ -152,6 +152,7 @@ type Introspection struct {
 	Active      bool
 	Claims      *Claims // the permissions of an RPT are those that are left
 	Username    string
+	Realm       string
 	Permissions []Grant // of an RPT, what is left of them; nil for any other token
 }
 
@@ -221,7 +222,7 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 			return nil, fmt.Errorf("read refresh token: %w", err)
 		}
 	}
-	out := &Introspection{Active: true, Claims: claims, Username: id.username()}
+	out := &Introspection{Active: true, Claims: claims, Username: id.username(), Realm: s.Realm.Name}
 	if claims.Authorization == nil {
 		return out, nil
 	}

@@ -85,7 +85,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 		return err
 	}
 	id := x.Param("id")
-	if err := checkID(body, id); err != nil {
+	if err := CheckID(body, id); err != nil {
 		return err
 	}
 	if err := unconditional(x); err != nil {

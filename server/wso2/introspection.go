@@ -2,5 +2,49 @@ package wso2
 
 import "example.com/umpire/uma"
 
-// ShowIntrospection is the answer to introspection.
-func ShowIntrospection(i *uma.Introspection) any { return nil }
+// An introspected is what introspection answers of an active token: of an RPT with
+// its permissions, of any other with its scope (FedAuthz §5.1.1, RFC 7662 §2.2).
+type introspected struct {
+	UserType    string                   `json:"aut"` // whose token it is
+	NotBefore   int64                    `json:"nbf"`
+	Permissions []introspectedPermission `json:"permissions,omitempty"`
+	Scope       string                   `json:"scope,omitempty"`
+	Active      bool                     `json:"active"`
+	TokenType   string                   `json:"token_type"`
+	Expires     int64                    `json:"exp"`
+	IssuedAt    int64                    `json:"iat"`
+	ClientID    string                   `json:"client_id"`
+	Username    string                   `json:"username"`
+}
+
+type introspectedPermission struct {
+	Scopes     []uma.Scope    `json:"resource_scopes"`
+	ResourceID uma.ResourceID `json:"resource_id"`
+}
+
+// ShowIntrospection is the answer to introspection. Users are called with their
+// realm, as WSO2 has them with their tenant.
+func ShowIntrospection(i *uma.Introspection) any {
+	if !i.Active {
+		return map[string]bool{"active": false}
+	}
+	c := i.Claims
+	out := introspected{
+		UserType: "APPLICATION", NotBefore: c.IssuedAt, Active: true, TokenType: c.Type, Expires: c.Expires, IssuedAt: c.IssuedAt,
+		ClientID: c.AuthorizedParty, Username: i.Username + "@" + i.Realm,
+	}
+	if c.SessionID != "" {
+		out.UserType = "APPLICATION_USER"
+	}
+	if i.Permissions == nil {
+		out.Scope = c.Scope
+		return out
+	}
+	for _, g := range i.Permissions {
+		if g.Resource == "" {
+			continue // Keycloak's scopes without a resource: resource_id is required
+		}
+		out.Permissions = append(out.Permissions, introspectedPermission{append([]uma.Scope{}, g.Scopes...), g.Resource})
+	}
+	return out
+}
