@@ -1,0 +1,252 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"example.com/umpire/uma"
+)
+
+// What one owner has in TestSharesReadBounded: of every resource each requester was
+// granted `view`, the first of them asks for `delete`, and there is a policy for a
+// role and for a user of its own. That is 100,000 shares.
+const (
+	ownedMany  = 10_000
+	requesters = 9
+)
+
+// manyShares is the path of such a store, made in bulk, with the realm as it is.
+func manyShares(t *testing.T) (path string, snapshot *uma.Snapshot) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "many.db")
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot = smallRealm(t, s)
+	server := snapshot.Clients["api"].Key
+	err = s.write(t.Context(), func(tx *conn) error {
+		for _, statement := range []string{
+			`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+			 INSERT INTO resource (id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris,
+				scopes, owner_managed, attributes, origin, drifted, version)
+			 SELECT printf('r%05d', i), ?2, 'alice-id', 0, printf('Album %05d', i), printf('album %05d', i), '', 'album', 'album', '',
+				'[]', '["view","delete"]', 1, '{}', 'api', 0, i FROM n`,
+			`INSERT INTO resource_part (rowid, server, name, type) SELECT key, '#1#', name_folded, type FROM resource LIMIT ?1`,
+			`INSERT INTO scope (server, name, id, origin) SELECT ?2, value, value, 'api' FROM json_each('["view","delete"]') LIMIT ?1`,
+			`WITH RECURSIVE u (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM u WHERE i < ?3)
+			 INSERT INTO request (id, server, resource, resource_id, resource_name, owner, requester, scope, scope_id, state, created,
+				decided, version)
+			 SELECT printf('q%05d-%d', r.key, i), ?2, r.key, r.id, r.name, r.owner, printf('user-%d', i % ?3),
+				iif(i < ?3, 'view', 'delete'), '', iif(i < ?3, 'granted', 'pending'), 0, 0, ?1 + r.key FROM resource r, u`,
+			`INSERT INTO share (id, server, resource, resource_id, owner, name, name_folded, description, scopes, users, roles, groups,
+				clients, strategy, version, audience)
+			 SELECT 'p' || r.id, ?2, r.key, r.id, r.owner, 'For ' || r.name, 'for ' || r.name_folded, '', '["view"]',
+				json_array('friend-of-' || r.id), '["friend"]', '[]', '[]', 'AFFIRMATIVE', ?1 + r.key, ?1 + r.key FROM resource r`,
+			`INSERT INTO share_party (resource, party, share) SELECT resource, 'u:friend-of-' || resource_id, key FROM share
+			 UNION ALL SELECT resource, 'r:friend', key FROM share`,
+			`UPDATE counter SET value = 1000000 WHERE name = 'version'`,
+		} {
+			args := []any{ownedMany, int64(server), requesters}
+			if _, err := tx.conn.ExecContext(t.Context(), statement, args...); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path, snapshot
+}
+
+// With 100,000 shares of 10,000 resources of one owner, what is read and changed by
+// token requests, approvals, withdrawals and account pages is found by an index that
+// leads to it, and goes no further than the page.
+func TestSharesReadBounded(t *testing.T) {
+	t.Parallel()
+	path, snapshot := manyShares(t)
+	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	readMany(t, s, realm, server)
+	writeMany(t, s, snapshot)
+	seen := statements{all: map[string]bool{}}
+	seen.collect(s)
+	if len(seen.all) < 50 {
+		t.Fatalf("only %d statements were prepared", len(seen.all))
+	}
+	for query := range seen.all {
+		for _, step := range plan(t, s, query) {
+			sought := strings.HasPrefix(step, "SEARCH ") && narrow.MatchString(step)
+			if !sought && !small.MatchString(step) && !inOrder[step] {
+				t.Errorf("%s\n\t%s", strings.Join(strings.Fields(query), " "), step)
+			}
+		}
+	}
+}
+
+var (
+	// Keys that few rows have: what there is of one resource, or one step of a list that
+	// ends with its page.
+	narrow = regexp.MustCompile(`[( ](rowid|id|resource|share|scope|name|resource_name)=\?|[( ](id|name)>\?|\(resource_name,resource_id\)>\(\?,\?\)`)
+
+	// What is no table, or one that sharing adds nothing to.
+	small = regexp.MustCompile(`^(SCAN (json_each|x|resource_part) VIRTUAL TABLE|SCAN (CONSTANT ROW|w)$|SEARCH c USING INDEX client_server|` +
+		`CO-ROUTINE|COMPOUND|CORRELATED|CREATE BLOOM FILTER|LEFT-MOST|LIST SUBQUERY|SCALAR SUBQUERY|RECURSIVE STEP|SETUP|UNION ALL)`)
+
+	// A list that is in the order of its index, and ends with its page.
+	inOrder = map[string]bool{"SEARCH q USING INDEX request_shared (server=? AND requester=?)": true}
+)
+
+// readMany reads what token requests and account pages do.
+func readMany(t *testing.T, s *Store, realm, server uma.Key) {
+	t.Helper()
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	ctx := t.Context()
+	want := func(what string, got, want int, err error) {
+		t.Helper()
+		if err != nil || got != want {
+			t.Errorf("%s: got %d and error %v, want %d", what, got, err, want)
+		}
+	}
+	party := &uma.Party{ID: "user-0", Roles: []string{"friend"}}
+	page := make([]uma.Key, 200)
+	var grants []uma.Grant
+	for i := range page {
+		page[i] = uma.Key(i + 1)
+		grants = append(grants, uma.Grant{Resource: uma.ResourceID(fmt.Sprintf("r%05d", i+1)), Scopes: []uma.Scope{"view"},
+			Shares: []uma.GrantShare{{ID: fmt.Sprintf("q%05d-0", i+1)}, {ID: fmt.Sprintf("pr%05d", i+1)}}})
+	}
+	shares, requests, err := v.Between(ctx, party, page[:1], at)
+	want("shares between, of one", len(shares), 2, err)
+	want("requests between, of one", len(requests), 1, err)
+	shares, _, err = v.Between(ctx, party, page, at)
+	want("shares between, of a page", len(shares), 400, err)
+	standing, err := v.Standing(ctx, server, grants)
+	want("shares standing", len(standing.Shares), 400, err)
+	found, err := v.SharedWith(ctx, server, "user-0", "", 50)
+	want("shared with", len(found), 50, err)
+	found, err = v.SharedWith(ctx, server, "user-0", "Album 00007", 50)
+	want("shared with, by name", len(found), 1, err)
+
+	for name, matches := range map[string]int{"": 20, "album": 20, "al": 20, "09999": 1, "99": 20, "none": 0, "no": 0} {
+		owned, err := v.OwnedResources(ctx, realm, "alice-id", name, 0, 20)
+		want("owned, by "+name, len(owned), matches, err)
+		for what, f := range map[string]uma.SharedFilter{
+			"by":      {Owner: "alice-id"},
+			"with":    {Requester: "user-3"},
+			"between": {Owner: "alice-id", Requester: "user-3"},
+			"at one":  {Owner: "alice-id", Server: server},
+		} {
+			f.Name = name
+			shared, err := v.SharedResources(ctx, realm, f, 0, 20)
+			want("shared "+what+", by "+name, len(shared), matches, err)
+		}
+	}
+	last, err := v.OwnedResources(ctx, realm, "alice-id", "", ownedMany-1, 20)
+	want("the last owned", len(last), 1, err)
+	found, err = v.RequestsFor(ctx, page[:20], uma.Granted, "")
+	want("granted for a page", len(found), 20*requesters, err)
+	found, err = v.RequestsFor(ctx, page[:20], uma.Pending, "user-0")
+	want("pending for a page", len(found), 20, err)
+	for _, f := range []uma.SharedFilter{{Owner: "alice-id"}, {Requester: "user-0"}} {
+		found, err = v.PendingRequests(ctx, realm, f, "q05000", 20)
+		want("pending", len(found), 20, err)
+	}
+	one, err := v.OwnedResource(ctx, realm, "alice-id", "r05000")
+	want("owned", int(one.Key), 5000, err)
+	q, err := v.RealmRequest(ctx, realm, "q05000-3")
+	want("request", int(q.Resource), 5000, err)
+	for _, f := range []uma.ShareFilter{{}, {After: "For Album 05000"}, {Resource: "r05000"}, {Name: "album 00007"}} {
+		policies, err := v.FindShares(ctx, server, "alice-id", f, 0, 20)
+		want("policies", len(policies), map[bool]int{true: 1, false: 20}[f.Resource != "" || f.Name != ""], err)
+	}
+}
+
+// writeMany approves, shares and withdraws. What each changes is counted: it has
+// nothing to do with how many shares there are.
+func writeMany(t *testing.T, s *Store, snapshot *uma.Snapshot) {
+	t.Helper()
+	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key
+	var shared *uma.Request
+	err := s.read(t.Context(), func(c *conn) (err error) {
+		shared, err = realmRequest(c, realm, "q05000-0")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := func() (n int64) {
+		err := s.write(context.Background(), func(tx *conn) error {
+			return tx.row(`SELECT total_changes()`, nil, (*integer)(&n))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	last := 0
+	newID := func() string { last++; return fmt.Sprint("new-", last) }
+	policy := &uma.Share{ID: "new", Name: "new", Server: server, Resource: 5000, Owner: "alice-id", Scopes: []uma.Scope{"view"},
+		Users: []string{"dave"}, Strategy: unanimous}
+	for _, step := range []struct {
+		what string
+		most int64 // rows that are changed
+		do   func(ctx context.Context) error
+	}{
+		{"approve some", 6, func(ctx context.Context) error {
+			return s.DecideRequests(ctx, realm, "alice-id", map[string]bool{"q00001-9": true, "q00002-9": false, "q00003-9": true}, at)
+		}},
+		{"approve one", 2, func(ctx context.Context) error { return s.DecideRequest(ctx, server, "q00004-9", true, at) }},
+		{"withdraw one", 1, func(ctx context.Context) error { return s.DecideRequest(ctx, server, "q00004-0", false, at) }},
+		{"delete one", 1, func(ctx context.Context) error { return s.DeleteRequest(ctx, server, "q00004-1") }},
+		{"share with one", 4, func(ctx context.Context) error {
+			return s.ShareResource(ctx, &uma.ShareChange{Realm: realm, Resource: 5000, Owner: "alice-id", There: true,
+				Grants: map[string][]uma.Scope{"carol": {"view"}, "user-1": nil}, NewID: newID, Now: at})
+		}},
+		{"take from the rest", requesters + 3, func(ctx context.Context) error {
+			return s.ShareResource(ctx, &uma.ShareChange{Realm: realm, Resource: 5001, Owner: "alice-id", Rest: true,
+				Grants: map[string][]uma.Scope{"user-0": {"view", "delete"}}, NewID: newID, Now: at})
+		}},
+		{"make a policy", 3, func(ctx context.Context) error { return s.CreateShare(ctx, policy) }},
+		{"replace a policy", 5, func(ctx context.Context) error {
+			policy.Users = append(policy.Users, "erin")
+			return s.ReplaceShare(ctx, policy)
+		}},
+		{"a token request", 6, func(ctx context.Context) error {
+			rests := &uma.Rests{Generation: snapshot.Realm.Generation, Resources: map[uma.Key]int64{5000: 5000},
+				Shares: map[uma.Key]int64{shared.Key: shared.Version}, Policies: map[uma.Key]int64{policy.Key: policy.Version}}
+			return s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, Records: []uma.Record{{ID: "d", Event: []byte("{}")}},
+				RestsOn: rests, RPT: &uma.RPT{JTI: "jti", Expires: at, Keep: at}})
+		}},
+		{"withdraw a policy", 3, func(ctx context.Context) error { return s.DeleteShare(ctx, server, policy.ID) }},
+		{"take a scope away", 60, func(ctx context.Context) error {
+			r := &uma.Resource{ID: "r07000", Server: server, Name: "Album 07000", Type: "album", Scopes: []uma.Scope{"delete"}, OwnerManaged: true}
+			return s.ReplaceResource(ctx, r, newID)
+		}},
+		{"delete a resource", 60, func(ctx context.Context) error { return s.DeleteResource(ctx, server, "r08000") }},
+	} {
+		before := changes()
+		if err := step.do(t.Context()); err != nil {
+			t.Errorf("%s: %v", step.what, err)
+		}
+		if n := changes() - before; n == 0 || n > step.most {
+			t.Errorf("%s: %d rows were changed, want at most %d", step.what, n, step.most)
+		}
+	}
+}
