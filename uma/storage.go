@@ -80,10 +80,12 @@ type Realms interface {
 // users, resources and scopes are known by client_id, username, id or else
 // (server, owner, name), and (server, name). A file row that meets an API row
 // of its key adopts it, shares and requests kept. Removing a client, user,
-// resource or scope that other rows hang on (resources, requests, sessions)
-// needs Prune: without it nothing at all is changed and the report lists them
-// with ErrPrune, or, with Lenient, such clients and users are disabled, such resources and
-// scopes stay, and the report says so. Decision records always stay.
+// resource or scope that other rows hang on (resources, requests, shares,
+// sessions) needs Prune: without it nothing at all is changed and the report
+// lists them with ErrPrune, or, with Lenient, such clients and users are disabled,
+// such resources and scopes stay, and the report says so. A user who is removed is
+// taken out of policies; one that would come to be for others by that goes, or
+// keeps the id. Decision records always stay.
 type RealmChange struct {
 	Realm       Realm
 	Clients     []*Client
@@ -125,8 +127,8 @@ type Users interface {
 	// UserByName is the same by username, without case.
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
 
-	// UserByEmail returns the only user with that claim `email`, without case, or
-	// ErrNotFound.
+	// UserByEmail returns the only user with that claim `email`, without case (of
+	// ASCII), or ErrNotFound: also when two have it.
 	UserByEmail(ctx context.Context, realm Key, email string) (*User, error)
 
 	// UsersByID returns the users with these ids, without passwords; ids of no
@@ -214,6 +216,8 @@ type Shares interface {
 	// Between returns what there is between a party and resources: the shares of
 	// them with its id, roles, groups or client, granted requests among them (kind
 	// "request"), and its own requests that are pending, or were denied after since.
+	// A UNANIMOUS policy may be left out when the party is in one of its lists and
+	// not in another; one that is found may yet not be for the party.
 	Between(ctx context.Context, p *Party, resources []Key, since time.Time) ([]Share, []Request, error)
 
 	// SharedWith returns at most limit granted requests of one party at one
@@ -267,11 +271,13 @@ type Accounts interface {
 	OwnedResource(ctx context.Context, realm Key, owner string, id ResourceID) (*Resource, error)
 
 	// OwnedResources returns a page of them, by name then id; with a name those
-	// that have it as a part, without case.
+	// that have it as a part, without case. A part that very many names of the
+	// store have, or a very short one, is sought among the first 10,000 names.
 	OwnedResources(ctx context.Context, realm Key, owner, name string, first, max int) ([]*Resource, error)
 
 	// SharedResources returns a page of the resources that f describes for which
-	// there are granted requests, by name then id.
+	// there are granted requests, by name then id. A part of a name is sought as
+	// in OwnedResources.
 	SharedResources(ctx context.Context, realm Key, f SharedFilter, first, max int) ([]*Resource, error)
 
 	// RequestsFor returns the requests in a state for any of these resources, by
@@ -371,12 +377,13 @@ type Registrar interface {
 	CreateResource(ctx context.Context, r *Resource, newID func() string) error
 
 	// ReplaceResource replaces name, display name, type, URIs, icon, owner
-	// management, scopes, and, unless they are nil, attributes of the resource
-	// with r.Server and r.ID. Requests for scopes that are gone are removed.
-	// ErrNotFound, ErrConflict as above.
+	// management, scopes, texts, and, unless they are nil, attributes of the
+	// resource with r.Server and r.ID. Requests for scopes that are gone are
+	// removed. Policies lose such scopes and, with the last, go; one for the whole
+	// goes with the first scope that comes. ErrNotFound, ErrConflict as above.
 	ReplaceResource(ctx context.Context, r *Resource, newID func() string) error
 
-	// DeleteResource removes it with all requests for it. ErrNotFound.
+	// DeleteResource removes it with all requests and policies for it. ErrNotFound.
 	DeleteResource(ctx context.Context, server Key, id ResourceID) error
 }
 
@@ -412,12 +419,15 @@ type Sharing interface {
 	// CreateShare keeps a user-managed policy and fills in what it repeats of its
 	// resource, Key, Version and Audience. ErrConflict: the owner has one of that
 	// name there. ErrNotFound: the resource is gone or not the owner's, or a scope
-	// of it is gone.
+	// of it is gone; it is gone as a whole when it has scopes.
 	CreateShare(ctx context.Context, s *Share) error
 
 	// ReplaceShare replaces name, description, scopes, strategy and whom it is for
-	// of the policy with s.Server and s.ID. Errors as above; ErrNotFound also when
-	// there is none.
+	// of the policy with s.Server and s.ID, and fills in the rest of s. Any change
+	// raises the version. The audience rises with it unless whom the policy is for
+	// only grew: nobody is taken out, and no kind of party is added that must agree
+	// (with AFFIRMATIVE any will do). Errors as above; ErrNotFound also when there
+	// is none.
 	ReplaceShare(ctx context.Context, s *Share) error
 
 	// DeleteShare removes it. ErrNotFound.
