@@ -60,6 +60,10 @@ func benchStore(b *testing.B) (s *Store, realm, server uma.Key, keys []uma.Key) 
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := s.CreateShare(b.Context(), &uma.Share{ID: "policy", Name: "policy", Server: server, Resource: keys[999], Owner: "user-0999",
+		Scopes: []uma.Scope{"view"}, Users: []string{"user-0001"}, Strategy: unanimous}); err != nil {
+		b.Fatal(err)
+	}
 	if err := s.StartSession(b.Context(), realm, &uma.Session{ID: "session", User: "user-0001", Expires: at.Add(time.Hour)},
 		&uma.RefreshToken{Hash: uma.Digest("handle"), SessionID: "session", Expires: at.Add(time.Hour)}); err != nil {
 		b.Fatal(err)
@@ -156,7 +160,13 @@ func BenchmarkRead(b *testing.B) {
 		"user":     func() error { _, err := v.User(ctx, realm, "user-0001"); return err },
 		"resource": func() error { _, err := v.Resource(ctx, server, "resource-0500"); return err },
 		"shares":   func() error { _, _, err := v.Between(ctx, party, keys[500:501], at); return err },
-		"scopes":   func() error { _, err := v.KnownScopes(ctx, server, []uma.Scope{"view"}); return err },
+		"policies": func() error { _, _, err := v.Between(ctx, party, keys[999:], at); return err },
+		"owned":    func() error { _, err := v.OwnedResources(ctx, realm, "user-0001", "", 0, 20); return err },
+		"shared": func() error {
+			_, err := v.SharedResources(ctx, realm, uma.SharedFilter{Requester: "user-0001"}, 0, 20)
+			return err
+		},
+		"scopes": func() error { _, err := v.KnownScopes(ctx, server, []uma.Scope{"view"}); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
