@@ -50,7 +50,7 @@ func (s *server) endpoints() []endpoint {
 	own := &account.Face{Authority: s.authority}
 	old := &legacy.Face{Authority: s.authority}
 	ping := &pingam.Face{Authority: s.authority}
-	wso := &wso2.Face{Authority: s.authority}
+	wso := &wso2.Face{Face: *u}
 	type m = map[string]wire.Handler
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
 	const registration, permission = wso2.RegistrationPath, "/api/identity/oauth2/uma/permission/v1.0/permission"
@@ -94,8 +94,8 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, slash: true},
 		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, readers: wire.Anyone},
 
-		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": u.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
-		{path: registration + "/:id", under: inTenant, methods: m{"GET": u.ReadResource, "PUT": wso.ReplaceResource, "DELETE": u.DeleteResource}, speaks: &wso2.RegistrationDialect},
+		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
+		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
 		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.PermissionDialect, slash: true},
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.looseToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},

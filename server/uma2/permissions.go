@@ -14,7 +14,7 @@ type Ticket struct {
 
 // RequestTicket serves POST /permission (FedAuthz §4.1).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ type identified struct {
 	ID uma.ResourceID `json:"_id"`
 }
 
-// pat is whom the PAT speaks for. It comes in one way (RFC 6750 §2).
-func (f *Face) pat(x *wire.Exchange) (*uma.Protection, error) {
+// PAT is whom the PAT speaks for. It comes in one way (RFC 6750 §2).
+func (f *Face) PAT(x *wire.Exchange) (*uma.Protection, error) {
 	query, err := x.Query()
 	switch {
 	case err != nil:
@@ -24,9 +24,9 @@ func (f *Face) pat(x *wire.Exchange) (*uma.Protection, error) {
 	return f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
 }
 
-// unconditional refuses a condition on what the resource is like. Resources have
+// Unconditional refuses a condition on what the resource is like. Resources have
 // no entity tags, so that none that a client names is right (RFC 9110 §13.1.1).
-func unconditional(x *wire.Exchange) error {
+func Unconditional(x *wire.Exchange) error {
 	if match := x.RequestHeader("If-Match"); match != "" && match != "*" {
 		return &wire.Refusal{
 			Status: http.StatusPreconditionFailed, Code: "precondition_failed", Description: "Resources have no entity tags",
@@ -37,7 +37,7 @@ func unconditional(x *wire.Exchange) error {
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 
 // ReadResource serves GET /resource_set/{id} (FedAuthz §3.2.2).
 func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 
 // ReplaceResource serves PUT /resource_set/{id} (FedAuthz §3.2.3).
 func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 	if err := CheckID(body, id); err != nil {
 		return err
 	}
-	if err := unconditional(x); err != nil {
+	if err := Unconditional(x); err != nil {
 		return err
 	}
 	if err := f.Authority.ReplaceResource(x.Context(), pat, id, in); err != nil {
@@ -99,11 +99,11 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 
 // DeleteResource serves DELETE /resource_set/{id} (FedAuthz §3.2.4).
 func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}
-	if err := unconditional(x); err != nil {
+	if err := Unconditional(x); err != nil {
 		return err
 	}
 	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
@@ -115,7 +115,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 // ListResources serves GET /resource_set (FedAuthz §3.2.5): the ids of what the
 // PAT's owner has here.
 func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.pat(x)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}

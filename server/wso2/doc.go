@@ -3,9 +3,9 @@
 // them, with WSO2's statuses and words.
 package wso2
 
-import "example.com/umpire/uma"
+import "example.com/umpire/server/uma2"
 
-// Face serves it.
+// Face serves it. What it does not do itself is as in the specifications.
 type Face struct {
-	Authority *uma.Authority
+	uma2.Face
 }

@@ -10,7 +10,7 @@ import (
 
 // RequestTicket serves POST …/permission: of an array, and nothing else.
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return err
 	}

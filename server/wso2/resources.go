@@ -16,8 +16,7 @@ type identified struct {
 	ID uma.ResourceID `json:"_id"`
 }
 
-// CreateResource serves POST …/resource. Reading, listing and deleting resources
-// is as uma2 has it.
+// CreateResource serves POST …/resource.
 func (f *Face) CreateResource(x *wire.Exchange) error {
 	pat, in, err := f.described(x)
 	if err != nil {
@@ -47,7 +46,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 // described reads who asks and the description of a resource. On a path that names
 // a resource it must be that one's.
 func (f *Face) described(x *wire.Exchange) (*uma.Protection, *uma.ResourceInput, error) {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	pat, err := f.PAT(x)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,6 +55,9 @@ func (f *Face) described(x *wire.Exchange) (*uma.Protection, *uma.ResourceInput,
 		return nil, nil, err
 	}
 	if id := x.Param("id"); id != "" {
+		if err := uma2.Unconditional(x); err != nil {
+			return nil, nil, err
+		}
 		if err := uma2.CheckID(body, id); err != nil {
 			return nil, nil, err
 		}
