@@ -349,3 +349,17 @@ func TestAccountPagesOfTheWeb(t *testing.T) {
 	}
 	e.send(t, "POST", accountResources, e.as(t, "alice", "photoz-web"), []userScopes{}).expect(t, 405, "unsupported_method_type", "")
 }
+
+// TestAccountInEveryProfile: the account API is the same in realms that speak
+// strict UMA 2.0, and below /auth.
+func TestAccountInEveryProfile(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, nil, "profile: keycloak", "profile: uma2"))
+	alice := e.as(t, "alice", "photoz-web")
+	expectLines(t, "what alice owns", e.names(t, "", "alice"), "Diary: view", "Holiday album: view comment delete")
+	e.get(t, accountResources+"/"+newUUID(), alice).expect(t, 404, "resource_not_found", "")
+	e.send(t, "PUT", accountResources+"/"+newUUID()+"/permissions", alice, []userScopes{}).expect(t, 400, "invalid_permissions", "")
+	if res := e.get(t, e.URL+"/auth/realms/photoz"+accountResources, alice); res.status != 200 || len(asList(res.json)) != 2 {
+		t.Errorf("below /auth: got %s", res)
+	}
+}
