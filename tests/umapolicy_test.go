@@ -135,6 +135,16 @@ func TestUMAPolicyReach(t *testing.T) {
 		t.Errorf("got requests %v, want one, for comment", asked)
 	}
 
+	t.Run("an owner without the role uma_protection", func(t *testing.T) {
+		family := e.resourceID(t, "Family album")
+		body := policyOf("for carol", map[string]any{"users": []string{"carol"}})
+		if res := e.send(t, "POST", umaPolicy+"/"+family, e.as(t, "dave", "photoz-api"), body); res.status != 200 {
+			t.Fatalf("got %s", res)
+		}
+		if !e.decides(t, "carol", family+"#view") {
+			t.Error("carol may not view what dave shared with her")
+		}
+	})
 	t.Run("a resource without scopes", func(t *testing.T) {
 		whole := e.create(t, map[string]any{"name": "Whole", "type": "reach", "owner": "alice", "ownerManagedAccess": true})
 		e.shareBy(t, whole, map[string]any{"name": "whole", "users": []string{"bob"}})
@@ -145,6 +155,14 @@ func TestUMAPolicyReach(t *testing.T) {
 		replace(t, e, whole, map[string]any{"name": "Whole", "type": "reach", "ownerManagedAccess": true, "resource_scopes": []string{"view"}})
 		e.expectStanding(t, h.rpt)
 		e.uma(t, bob, "permission", whole).expect(t, 403, "access_denied", "not_authorized")
+	})
+	t.Run("the scopes have left the resource", func(t *testing.T) {
+		id := e.album(t, "Left")
+		policy := e.shareBy(t, id, policyOf("left", map[string]any{"users": []string{"bob"}}))
+		replace(t, e, id, map[string]any{"name": "Left", "type": "album", "ownerManagedAccess": true, "resource_scopes": []string{"comment"}})
+		e.uma(t, bob, "permission", id).expect(t, 403, "access_denied", "not_authorized")
+		res := e.get(t, umaPolicy+"/"+policy, e.as(t, "alice", "photoz-api"))
+		res.expect(t, 404, "invalid_request", "Policy with ["+policy+"] does not exist")
 	})
 	t.Run("all scopes, those of now", func(t *testing.T) {
 		id := e.album(t, "All of it")
@@ -272,6 +290,12 @@ func TestUMAPolicyListed(t *testing.T) {
 	if got := len(asList(e.get(t, umaPolicy, e.as(t, "bob", "photoz-api")).json)); got != 0 {
 		t.Errorf("bob sees %d policies, want none", got)
 	}
+	t.Run("an approved request is no policy", func(t *testing.T) {
+		e.share(t, albums[0], "bob", "view")
+		if got := asList(e.get(t, umaPolicy, alice, "max", "-1").json); len(got) != len(names) {
+			t.Errorf("got %d policies, want %d", len(got), len(names))
+		}
+	})
 }
 
 // TestRefusalIsRemembered: an owner's no is remembered for policy.resubmit_after
