@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -308,5 +309,37 @@ func TestPingAMPolicyList(t *testing.T) {
 		{[]string{"_queryFilter", "true", "_pagedResultsOffset", "-1"}, "_pagedResultsOffset must be a number of at least 0"},
 	} {
 		p.query(t, bad.query...).expectCREST(t, 400, bad.message)
+	}
+}
+
+// TestRaceForAPolicy: of many who create a policy only one does, and of many who
+// delete it too.
+func TestRaceForAPolicy(t *testing.T) {
+	t.Parallel()
+	p := startPing(t)
+	p.owner(t, "alice")
+	race := func(do func() *response) map[int]int {
+		var mu sync.Mutex
+		statuses := map[int]int{}
+		one := func() {
+			status := do().status
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[status]++
+		}
+		atOnce(one, one, one, one, one, one, one, one)
+		return statuses
+	}
+	for range rounds(10) {
+		created := race(func() *response { return p.put(t, photos, aPolicy(photos, grantTo("bob", "view")), "If-None-Match", "*") })
+		if created[201] != 1 || created[412] != 7 {
+			t.Errorf("create: got %v, want one 201 and seven 412", created)
+		}
+		deleted := race(func() *response {
+			return p.call(t, "DELETE", pingAlice+"policies/"+photos, p.owner(t, "alice"), nil)
+		})
+		if deleted[200] != 1 || deleted[404] != 7 {
+			t.Errorf("delete: got %v, want one 200 and seven 404", deleted)
+		}
 	}
 }
