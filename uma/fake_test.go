@@ -74,6 +74,7 @@ func newWorld(t *testing.T) *world {
 		},
 		scopes:  scopesOf("view post comment print download"),
 		tickets: map[string]*Ticket{},
+		spent:   map[string]*SpentTicket{},
 		rpts:    map[string]*RPT{},
 		refresh: map[string]*RefreshToken{},
 	}
