@@ -322,3 +322,56 @@ func TestRulesOfRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A store of the first schema has all that it had when it has been brought up to date.
+func TestMigrationKeepsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "umpire.db")
+	db, err := sql.Open("sqlite", writerDSN(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newProvider(db)
+	if err == nil {
+		_, err = p.UpTo(t.Context(), 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO realm (key, name, settings, generation, applying) VALUES (1, 'photoz', '{}', 1, 0)`,
+		`INSERT INTO client (key, realm, id, uuid, enabled, details, origin) VALUES (2, 1, 'api', 'uuid', 1, '{"resource_server":true}', 'file')`,
+		`INSERT INTO resource VALUES (3, 'r', 2, 'alice', 0, 'Album', 'album', '', '', '', '', '[]', '["view"]', 1, '{}', 'api', 0, 7)`,
+		`INSERT INTO request VALUES (4, 'q', 2, 3, 'r', 'Album', 'alice', 'bob', 'view', 's', 'granted', 0, 0, 8)`,
+		`INSERT INTO ticket VALUES (1, x'01', 2, '', '', '[]', '{}', 1, 0, 9000000000000)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for what, f := range map[string]uma.SharedFilter{"by alice": {Owner: "alice"}, "with bob": {Requester: "bob"}} {
+		shared, err := v.SharedResources(t.Context(), 1, f, 0, 10)
+		if err != nil || len(shared) != 1 || shared[0].Version != 7 || shared[0].Texts != nil {
+			t.Errorf("shared %s: got %+v and error %v", what, shared, err)
+		}
+	}
+	if shares, _, err := v.Between(t.Context(), &uma.Party{ID: "bob"}, []uma.Key{3}, at); err != nil || len(shares) != 1 {
+		t.Errorf("got shares %+v and error %v", shares, err)
+	}
+	if ticket, err := v.Ticket(t.Context(), 1, []byte{1}, at); err != nil || ticket.Interval != 0 {
+		t.Errorf("got ticket %+v and error %v", ticket, err)
+	}
+}
