@@ -90,6 +90,9 @@ var withdrawals = []struct {
 	{name: "the resource is deleted", by: func(t *testing.T, e *env, resource, _ string) *response {
 		return e.do(t, request{method: "DELETE", url: resourceSet + "/" + resource, as: e.service(t, "photoz-api")})
 	}},
+	{name: "the account page takes it back", by: func(t *testing.T, e *env, resource, _ string) *response {
+		return e.send(t, "PUT", accountResources+"/"+resource+"/permissions", e.as(t, "alice", "photoz-web"), []userScopes{{"bob", []string{}}})
+	}},
 	{name: "the policy is deleted", policy: true, by: func(t *testing.T, e *env, _, share string) *response {
 		return e.do(t, request{method: "DELETE", url: umaPolicy + "/" + share, as: e.as(t, "alice", "photoz-api")})
 	}},
