@@ -272,7 +272,7 @@ type Accounts interface {
 
 	// OwnedResources returns a page of them, by name then id; with a name those
 	// that have it as a part, without case. A part that very many names of the
-	// store have, or a very short one, is sought among the first 10,000 names.
+	// store have, or a very short one, is sought among some 10,000 names.
 	OwnedResources(ctx context.Context, realm Key, owner, name string, first, max int) ([]*Resource, error)
 
 	// SharedResources returns a page of the resources that f describes for which

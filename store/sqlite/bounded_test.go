@@ -158,6 +158,8 @@ func readMany(t *testing.T, s *Store, realm, server uma.Key) {
 			want("shared "+what+", by "+name, len(shared), matches, err)
 		}
 	}
+	far, err := v.OwnedResources(ctx, realm, "alice-id", "album", ownedMany/2, 20)
+	want("owned, far on, by what all are called", len(far), 20, err)
 	last, err := v.OwnedResources(ctx, realm, "alice-id", "", ownedMany-1, 20)
 	want("the last owned", len(last), 1, err)
 	found, err = v.RequestsFor(ctx, page[:20], uma.Granted, "")
