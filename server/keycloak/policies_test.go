@@ -102,3 +102,22 @@ func TestPolicyError(t *testing.T) {
 		t.Error("another error is changed")
 	}
 }
+
+// FuzzPolicyJSON: every body ends in a policy or in an *uma.Error.
+func FuzzPolicyJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"p","scopes":["view"],"users":["bob"],"roles":["c/r"],"groups":["/g"],"clients":["c"],"decisionStrategy":"CONSENSUS"}`,
+		`{"logic":"NEGATIVE"}`, `{"condition":{}}`, `{"policies":[1]}`, `{"scopes":[]}`, `[]`, `{`, ``,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		v, err := wire.ParseJSON(body)
+		if err == nil {
+			_, err = parsePolicy(v)
+		}
+		if err != nil {
+			description(t, err)
+		}
+	})
+}
