@@ -263,7 +263,7 @@ func TestEnvironment(t *testing.T) { // sets the environment, so it is not paral
 		t.Errorf("got %s, with the secret", out)
 	}
 	t.Setenv("UMPIRE_KEY_FILE", filepath.Join(t.TempDir(), "lost.key"))
-	_, stderr, code := umpire(t, "keys", "list")
+	_, stderr, code := umpire(t, "keys", "rotate", "--realm", "photoz")
 	if code != exitFailed || !strings.Contains(stderr, "lost.key") || !strings.Contains(stderr, "backup") {
 		t.Errorf("a lost key file: exit %d, %s; want it named, and what to do", code, stderr)
 	}
