@@ -43,7 +43,15 @@ func TestStore(t *testing.T) {
 			return s
 		})
 	})
-	t.Run("plans", func(t *testing.T) { checkPlans(t, slices.Sorted(maps.Keys(seen.all))) })
+	t.Run("plans", func(t *testing.T) {
+		s := openTemp(t, nil)
+		smallRealm(t, s)
+		if _, err := s.Sweep(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		seen.collect(s)
+		checkPlans(t, slices.Sorted(maps.Keys(seen.all)))
+	})
 }
 
 // intended are the statements that may walk a whole table or all of a server, or
@@ -60,6 +68,7 @@ var intended = []string{
 	"FROM request WHERE server = ? LIMIT 1",
 	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
+	"FROM session WHERE ended = 1 LIMIT", // an index of these alone
 }
 
 var (

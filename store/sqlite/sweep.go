@@ -71,8 +71,9 @@ func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]change, error
 	return steps, err
 }
 
+// refusalsOf walks the index of refusals by their time, which the CROSS JOIN says.
 func refusalsOf(r *uma.Realm, now time.Time) change {
-	return change{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q JOIN client c ON c.key = q.server
+	return change{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q CROSS JOIN client c ON c.key = q.server
 		WHERE q.state = 'denied' AND q.decided <= ? AND c.realm = ? LIMIT ? + 0)`,
 		[]any{millis(now.Add(-r.Policy.ResubmitAfter)), int64(r.Key), sweepBatch}}
 }
