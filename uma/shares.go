@@ -16,6 +16,13 @@ const (
 	Consensus   = "CONSENSUS"
 )
 
+// Limits of policies. All those of a resource may be candidates for one decision,
+// and go into its record.
+const (
+	maxShares = 1000     // of a resource
+	maxNamed  = 16 << 10 // bytes of whom one names
+)
+
 // A ShareInput is a user-managed policy (keycloak.md §3.4), parsed but not yet
 // believed.
 type ShareInput struct {
@@ -52,9 +59,13 @@ func (in *ShareInput) check() error {
 	default:
 		return bad("decisionStrategy must be UNANIMOUS, AFFIRMATIVE or CONSENSUS")
 	}
+	named := 0
 	for _, list := range [][]string{in.Users, in.Roles, in.Groups, in.Clients} {
-		if len(list) > maxMembers {
-			return bad(fmt.Sprintf("users, roles, groups and clients may have %d members each", maxMembers))
+		for _, name := range list {
+			named += len(name)
+		}
+		if len(list) > maxMembers || named > maxNamed {
+			return bad(fmt.Sprintf("users, roles, groups and clients may have %d members each, and %d bytes together", maxMembers, maxNamed))
 		}
 	}
 	for _, group := range in.Groups {
@@ -118,6 +129,13 @@ func (a *Authority) newShare(ctx context.Context, p *Protection, resource string
 	s, err := p.share(ctx, view, r, in, r.Scopes)
 	if err != nil {
 		return nil, err
+	}
+	last, err := view.FindShares(ctx, p.server.Key, r.Owner, ShareFilter{Resource: r.ID}, maxShares-1, 1)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("count shares: %w", err)
+	case len(last) > 0:
+		return nil, Refuse(InvalidRequest, fmt.Sprintf("A resource may have %d policies", maxShares), nil)
 	}
 	views, err := p.shareViews(ctx, view, []*Share{s})
 	if err != nil {

@@ -71,6 +71,7 @@ func newShareWorld(t *testing.T) (*world, *keeper) {
 // What cannot be kept is refused, in words of its own, and nothing is written.
 func TestShareRefusals(t *testing.T) {
 	t.Parallel()
+	long := slices.Repeat([]string{strings.Repeat("r", maxName)}, 65)
 	many := slices.Repeat([]string{"bob"}, maxMembers+1)
 	tests := []struct {
 		name   string
@@ -98,8 +99,9 @@ func TestShareRefusals(t *testing.T) {
 		{"a role of an unknown client", func(in *ShareInput) { in.Roles = []string{"ghost/admin"} }, "Role [ghost/admin] is not one of a client's"},
 		{"no role of a client", func(in *ShareInput) { in.Roles = []string{"photoz-api/"} }, "Role [photoz-api/] is not one of a client's"},
 		{"a group that is no path", func(in *ShareInput) { in.Groups = []string{"friends"} }, "Group [friends] is not a path, such as /friends"},
-		{"too many users", func(in *ShareInput) { in.Users = many }, "users, roles, groups and clients may have 200 members each"},
-		{"too many clients", func(in *ShareInput) { in.Clients = many }, "users, roles, groups and clients may have 200 members each"},
+		{"too many users", func(in *ShareInput) { in.Users = many }, "users, roles, groups and clients may have 200 members each, and 16384 bytes together"},
+		{"too long names", func(in *ShareInput) { in.Roles = long }, "users, roles, groups and clients may have 200 members each, and 16384 bytes together"},
+		{"too many clients", func(in *ShareInput) { in.Clients = many }, "users, roles, groups and clients may have 200 members each, and 16384 bytes together"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -147,6 +149,28 @@ func TestCreateShare(t *testing.T) {
 	}
 	if !slices.Equal(s.Scopes, scopesOf("view comment")) || s.Strategy != Unanimous {
 		t.Errorf("got scopes %q, strategy %s, want all scopes, unanimously", s.Scopes, s.Strategy)
+	}
+}
+
+// A resource has so many policies and no more.
+func TestCreateShareAtMost(t *testing.T) {
+	t.Parallel()
+	w, k := newShareWorld(t)
+	in := &ShareInput{Name: "new", Users: []string{"bob"}}
+	for len(w.view.shares) < maxShares { // one of them is a request
+		w.view.shares = append(w.view.shares, Share{ID: "q", Kind: ByPolicy, Name: "q", Owner: "u-alice", ResourceID: "r-album"})
+	}
+	if _, err := w.authority.CreateShare(t.Context(), w.alice(), "r-album", in); err != nil {
+		t.Fatal(err)
+	}
+	k.last = nil
+	w.view.shares = append(w.view.shares, Share{ID: "r", Kind: ByPolicy, Name: "r", Owner: "u-alice", ResourceID: "r-album"})
+	_, err := w.authority.CreateShare(t.Context(), w.alice(), "r-album", in)
+	if reason(err) != InvalidRequest || k.last != nil {
+		t.Errorf("got %v, %v kept, want it refused", err, k.last)
+	}
+	if err := w.authority.ReplaceShare(t.Context(), w.alice(), "p", in); err != nil {
+		t.Errorf("replace: got %v", err)
 	}
 }
 
@@ -288,65 +312,6 @@ func TestShareStoreErrors(t *testing.T) {
 		e, _ := errors.AsType[*Error](err)
 		if reason(err) != tc.want || !errors.Is(err, tc.err) || e != nil && e.Description != tc.text {
 			t.Errorf("%s: got %v, want %s %q", tc.name, err, tc.want, tc.text)
-		}
-	}
-}
-
-// A list is read page by page, and shows users by name; one who is gone has none.
-func TestFindShares(t *testing.T) {
-	t.Parallel()
-	w, _ := newShareWorld(t)
-	w.view.shares = nil
-	for i := range requestPage + 50 {
-		w.view.shares = append(w.view.shares, Share{
-			ID: "p", Kind: ByPolicy, Name: string(rune('!'+i/60)) + string(rune('!'+i%60)), Owner: "u-alice", Users: []string{"u-bob", "u-gone"},
-		})
-	}
-	for _, tc := range []struct{ first, most, want, pages int }{
-		{0, -1, 250, 2}, {0, 10, 10, 1}, {240, 100, 10, 1}, {10, 220, 220, 2}, {300, -1, 0, 1}, {0, 0, 0, 0},
-	} {
-		w.view.reads = nil
-		seen := map[string]bool{}
-		err := w.authority.FindShares(t.Context(), w.alice(), &ShareFilter{}, tc.first, tc.most, func(v *ShareView) error {
-			seen[v.Name] = true
-			if !slices.Equal(v.Usernames, []string{"bob"}) {
-				t.Errorf("got users %q", v.Usernames)
-			}
-			return nil
-		})
-		pages := 0
-		for _, read := range w.view.reads {
-			if read == "FindShares" {
-				pages++
-			}
-		}
-		if err != nil || len(seen) != tc.want || pages != tc.pages || len(w.view.reads) > 2*tc.pages {
-			t.Errorf("from %d, %d of them: got %d on %d pages by %q, %v, want %d on %d", tc.first, tc.most, len(seen), pages, w.view.reads, err, tc.want, tc.pages)
-		}
-	}
-}
-
-// A search is narrowed to what the caller owns and the resource server knows.
-func TestShareFilter(t *testing.T) {
-	t.Parallel()
-	w, _ := newShareWorld(t)
-	tests := []struct {
-		query ShareQuery
-		want  ShareFilter
-		found bool
-	}{
-		{ShareQuery{}, ShareFilter{}, true},
-		{ShareQuery{Name: "x", Resource: "r-album", Scope: "view"}, ShareFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
-		{ShareQuery{Resource: "Album"}, ShareFilter{Resource: "r-album"}, true},
-		{ShareQuery{Resource: "r-board"}, ShareFilter{}, false},
-		{ShareQuery{Resource: "Board"}, ShareFilter{}, false},
-		{ShareQuery{Resource: "ghost"}, ShareFilter{}, false},
-		{ShareQuery{Scope: "fly"}, ShareFilter{}, false},
-	}
-	for _, tc := range tests {
-		f, err := w.authority.ShareFilter(t.Context(), w.alice(), &tc.query)
-		if tc.found && (err != nil || *f != tc.want) || !tc.found && reason(err) != NotFound {
-			t.Errorf("%+v: got %+v, %v, want %+v, found %t", tc.query, f, err, tc.want, tc.found)
 		}
 	}
 }

@@ -1,0 +1,65 @@
+package uma
+
+import (
+	"slices"
+	"testing"
+)
+
+// A list is read page by page, and shows users by name; one who is gone has none.
+func TestFindShares(t *testing.T) {
+	t.Parallel()
+	w, _ := newShareWorld(t)
+	w.view.shares = nil
+	for i := range requestPage + 50 {
+		w.view.shares = append(w.view.shares, Share{
+			ID: "p", Kind: ByPolicy, Name: string(rune('!'+i/60)) + string(rune('!'+i%60)), Owner: "u-alice", Users: []string{"u-bob", "u-gone"},
+		})
+	}
+	for _, tc := range []struct{ first, most, want, pages int }{
+		{0, -1, 250, 2}, {0, 10, 10, 1}, {240, 100, 10, 1}, {10, 220, 220, 2}, {300, -1, 0, 1}, {0, 0, 0, 0},
+	} {
+		w.view.reads = nil
+		seen := map[string]bool{}
+		err := w.authority.FindShares(t.Context(), w.alice(), &ShareFilter{}, tc.first, tc.most, func(v *ShareView) error {
+			seen[v.Name] = true
+			if !slices.Equal(v.Usernames, []string{"bob"}) {
+				t.Errorf("got users %q", v.Usernames)
+			}
+			return nil
+		})
+		pages := 0
+		for _, read := range w.view.reads {
+			if read == "FindShares" {
+				pages++
+			}
+		}
+		if err != nil || len(seen) != tc.want || pages != tc.pages || len(w.view.reads) > 2*tc.pages {
+			t.Errorf("from %d, %d of them: got %d on %d pages by %q, %v, want %d on %d", tc.first, tc.most, len(seen), pages, w.view.reads, err, tc.want, tc.pages)
+		}
+	}
+}
+
+// A search is narrowed to what the caller owns and the resource server knows.
+func TestShareFilter(t *testing.T) {
+	t.Parallel()
+	w, _ := newShareWorld(t)
+	tests := []struct {
+		query ShareQuery
+		want  ShareFilter
+		found bool
+	}{
+		{ShareQuery{}, ShareFilter{}, true},
+		{ShareQuery{Name: "x", Resource: "r-album", Scope: "view"}, ShareFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
+		{ShareQuery{Resource: "Album"}, ShareFilter{Resource: "r-album"}, true},
+		{ShareQuery{Resource: "r-board"}, ShareFilter{}, false},
+		{ShareQuery{Resource: "Board"}, ShareFilter{}, false},
+		{ShareQuery{Resource: "ghost"}, ShareFilter{}, false},
+		{ShareQuery{Scope: "fly"}, ShareFilter{}, false},
+	}
+	for _, tc := range tests {
+		f, err := w.authority.ShareFilter(t.Context(), w.alice(), &tc.query)
+		if tc.found && (err != nil || *f != tc.want) || !tc.found && reason(err) != NotFound {
+			t.Errorf("%+v: got %+v, %v, want %+v, found %t", tc.query, f, err, tc.want, tc.found)
+		}
+	}
+}
