@@ -54,12 +54,17 @@ func (s *server) umaConfiguration(x *wire.Exchange) error {
 	d.Resources = d.Issuer + "/authz/protection/resource_set"
 	d.Permissions = d.Issuer + "/authz/protection/permission"
 	if x.Realm.Realm.Profile == uma.ProfileUMA2 {
-		d.Profiles = uma.ClaimTokenFormats()
-		d.IntrospectionAuthMethods = append(d.IntrospectionAuthMethods, "Bearer") // a PAT
+		d.specify()
 	} else {
 		d.Policies = d.Issuer + "/authz/protection/uma-policy"
 	}
 	return x.JSON(http.StatusOK, d)
+}
+
+// specify adds what is so where endpoints do as UMA 2.0 has it.
+func (d *discovery) specify() {
+	d.Profiles = uma.ClaimTokenFormats()
+	d.IntrospectionAuthMethods = append(d.IntrospectionAuthMethods, "Bearer") // a PAT
 }
 
 func (s *server) document(realm *uma.Snapshot) *discovery {

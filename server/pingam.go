@@ -14,5 +14,6 @@ func (s *server) pingConfiguration(x *wire.Exchange) error {
 	oauth2, uma := pingam.URL(s.authority, x.Realm, "oauth2"), pingam.URL(s.authority, x.Realm, "uma")
 	d.Token, d.Introspection = oauth2+"/access_token", oauth2+"/introspect"
 	d.Resources, d.Permissions = uma+"/resource_set", uma+"/permission_request"
+	d.specify()
 	return x.JSON(http.StatusOK, d)
 }

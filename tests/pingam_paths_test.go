@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -135,6 +136,9 @@ func TestPingAMDiscovery(t *testing.T) {
 			t.Errorf("%s: got %s, want it served", member, got)
 		}
 	}
+	if formats := asList(res.object()["uma_profiles_supported"]); !slices.Contains(formats, any(claimsID)) {
+		t.Errorf("got claim token formats %v, want that of ID tokens among them", formats)
+	}
 	if res.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Error("pages cannot read the document")
 	}
@@ -177,4 +181,26 @@ func TestPingAMResources(t *testing.T) {
 	}
 	p.call(t, "GET", pingSets+"/"+id, alice, nil).expect(t, 404, "not_found", "")
 	p.call(t, "DELETE", pingSets+"/"+id, alice, nil).expect(t, 404, "not_found", "")
+}
+
+// TestPingAMPages: a page of a client may send what an owner's requests need.
+func TestPingAMPages(t *testing.T) {
+	t.Parallel()
+	p := startPing(t, func(o *options) {
+		o.Realm = strings.Replace(alphaRealm, "{id: photoz-web, public: true,", `{id: photoz-web, public: true, web_origins: ["https://photoz.example"],`, 1)
+	})
+	headers := map[string]string{"Origin": "https://photoz.example", "Access-Control-Request-Method": "PUT"}
+	res := p.do(t, request{method: "OPTIONS", url: p.URL + pingAlice + "policies/" + photos, headers: headers})
+	for _, header := range []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Accept-API-Version"} {
+		if !strings.Contains(res.header.Get("Access-Control-Allow-Headers")+",", header+",") {
+			t.Errorf("got %q, want %s among them", res.header.Get("Access-Control-Allow-Headers"), header)
+		}
+	}
+	if res.status != 204 || !strings.Contains(res.header.Get("Access-Control-Allow-Methods"), "PUT") {
+		t.Errorf("got %s, %v", res, res.header)
+	}
+	got := p.do(t, request{method: "GET", url: p.URL + pingAlice + "policies/" + photos, as: p.owner(t, "alice"), headers: headers})
+	if got.header.Get("Access-Control-Allow-Origin") != "https://photoz.example" {
+		t.Errorf("the page cannot read %s", got)
+	}
 }

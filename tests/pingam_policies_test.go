@@ -331,7 +331,9 @@ func TestRaceForAPolicy(t *testing.T) {
 		return statuses
 	}
 	for range rounds(10) {
-		created := race(func() *response { return p.put(t, photos, aPolicy(photos, grantTo("bob", "view")), "If-None-Match", "*") })
+		created := race(func() *response {
+			return p.put(t, photos, aPolicy(photos, grantTo("bob", "view")), "If-None-Match", "*")
+		})
 		if created[201] != 1 || created[412] != 7 {
 			t.Errorf("create: got %v, want one 201 and seven 412", created)
 		}

@@ -40,7 +40,7 @@ func (x *Exchange) Preflight(methods []string) error {
 		h["Access-Control-Allow-Credentials"] = []string{"true"}
 	}
 	h["Access-Control-Allow-Methods"] = h["Allow"]
-	h["Access-Control-Allow-Headers"] = []string{"Accept, Authorization, Content-Type, X-Requested-With"}
+	h["Access-Control-Allow-Headers"] = []string{"Accept, Accept-API-Version, Authorization, Content-Type, If-Match, If-None-Match, X-Requested-With"}
 	h["Access-Control-Max-Age"] = []string{"600"}
 	return x.Empty(http.StatusNoContent)
 }
