@@ -97,8 +97,26 @@ func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	return r, nil
 }
 
-// checkShared looks at the condition of a change: whether anybody was granted anything.
+// checkShared looks at the conditions of a change: whether anybody was granted anything,
+// and whether what was granted is what was seen.
 func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
+	if c.Seen != nil {
+		now := map[string]int64{}
+		err := tx.rows(`SELECT id, version FROM request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
+			AND state = 'granted'`, []any{int64(r.Server), r.Owner, r.Name, string(r.ID)}, func(scan func(dest ...any) error) error {
+			var id string
+			var version int64
+			err := scan(&id, &version)
+			now[id] = version
+			return err
+		})
+		if err != nil {
+			return reading("what was shared", err)
+		}
+		if !maps.Equal(now, c.Seen) {
+			return writing("what is shared", uma.ErrMoved)
+		}
+	}
 	if !c.New && !c.There {
 		return nil
 	}

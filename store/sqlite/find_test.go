@@ -47,3 +47,45 @@ func TestPartsOfManyNames(t *testing.T) {
 		}
 	}
 }
+
+// Shares go with their resource, where no statement sees them; the parts of their
+// names go, too.
+func TestPartsOfNamesFollowShares(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	server := smallRealm(t, s).Clients["api"].Key
+	r := &uma.Resource{ID: "r", Server: server, Owner: "alice-id", Name: "Album"}
+	sh := &uma.Share{ID: "s", Name: "Friends", Server: server, Owner: "alice-id", Users: []string{"bob"}, Strategy: unanimous}
+	named := func(part string, server uma.Key) (n int) {
+		err := s.read(t.Context(), func(c *conn) error {
+			keys, err := sharesNamed(c, server, part)
+			n = len(keys)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, step := range []struct {
+		do      func() error
+		friends int
+		family  int
+	}{
+		{func() error { return s.CreateResource(t.Context(), r, nil) }, 0, 0},
+		{func() error { sh.Resource = r.Key; return s.CreateShare(t.Context(), sh) }, 1, 0},
+		{func() error { sh.Users = []string{"carol"}; return s.ReplaceShare(t.Context(), sh) }, 1, 0},
+		{func() error { sh.Name = "Family"; return s.ReplaceShare(t.Context(), sh) }, 0, 1},
+		{func() error { return s.DeleteResource(t.Context(), server, "r") }, 0, 0},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if friends, family := named("iend", server), named("fam", server); friends != step.friends || family != step.family {
+			t.Errorf("got %d and %d, want %d and %d", friends, family, step.friends, step.family)
+		}
+		if named("fam", server+1) > 0 {
+			t.Error("found at another server")
+		}
+	}
+}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/umpire/uma"
@@ -51,31 +52,74 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 
 // FindShares implements uma.Shares. The order of names is that of an index, of all
 // policies of an owner or of those for one resource; the rest is compared row by row.
+// A part of a name is sought in the index for parts, unless very many have it.
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.ShareFilter, first, max int) ([]*uma.Share, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	query := strings.Builder{}
-	query.WriteString(`SELECT` + shareColumns + `FROM share s WHERE s.server = ? AND s.owner = ? AND s.name > ?`)
-	args := []any{int64(server), owner, f.After}
+	if part := fold(f.Name); isPart(part) && f.Resource == "" {
+		keys, err := sharesNamed(c, server, part)
+		if err != nil {
+			return nil, reading("names of shares", err)
+		}
+		if len(keys) <= maxPartHits {
+			found, err := sharesAmong(c, keys, server, owner, f, first, max)
+			return found, reading("shares", err)
+		}
+	}
+	from, args := `s.server = ? AND s.owner = ? AND s.name > ?`, []any{int64(server), owner, f.After}
 	if f.Resource != "" {
-		query.Reset()
-		query.WriteString(`SELECT` + shareColumns + `FROM share s
-			WHERE s.resource = (SELECT key FROM resource WHERE server = ? AND id = ?) AND s.owner = ? AND s.name > ?`)
+		from = `s.resource = (SELECT key FROM resource WHERE server = ? AND id = ?) AND s.owner = ? AND s.name > ?`
 		args = []any{int64(server), string(f.Resource), owner, f.After}
 	}
+	rest, more := restOfShares(f)
+	found, err := list(c, `SELECT`+shareColumns+`FROM share s WHERE `+from+rest+` ORDER BY s.name LIMIT ? + 0 OFFSET ?`,
+		append(append(args, more...), max, first), scanShare)
+	return found, reading("shares", err)
+}
+
+// restOfShares returns the conditions that are compared row by row.
+func restOfShares(f uma.ShareFilter) (string, []any) {
+	var rest string
+	var args []any
 	if f.Name != "" {
-		query.WriteString(` AND instr(s.name_folded, ?)`)
-		args = append(args, fold(f.Name))
+		rest, args = ` AND instr(s.name_folded, ?)`, append(args, fold(f.Name))
 	}
 	if f.Scope != "" {
-		query.WriteString(` AND EXISTS (SELECT 1 FROM json_each(s.scopes) x WHERE x.value = ?)`)
+		rest += ` AND EXISTS (SELECT 1 FROM json_each(s.scopes) x WHERE x.value = ?)`
 		args = append(args, string(f.Scope))
 	}
-	query.WriteString(` ORDER BY s.name LIMIT ? + 0 OFFSET ?`)
-	found, err := list(c, query.String(), append(args, max, first), scanShare)
-	return found, reading("shares", err)
+	return rest, args
+}
+
+// sharesNamed returns the policies at a resource server that have a part in their
+// names: one more than maxPartHits, if there are more.
+func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
+	return list(c, `SELECT rowid FROM share_part WHERE share_part MATCH ? LIMIT ? + 0`,
+		[]any{`server : "#` + strconv.FormatInt(int64(server), 10) + `#" AND name : ` + quoted(part), maxPartHits + 1}, scanKey)
+}
+
+// sharesAmong returns a page of those among some policies that f describes.
+func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.ShareFilter, first, max int) ([]*uma.Share, error) {
+	rest, more := restOfShares(f)
+	args := []any{keysText(keys), int64(server), owner, f.After}
+	found, err := list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
+		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`+rest, append(args, more...), scanShare)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b *uma.Share) int { return strings.Compare(a.Name, b.Name) })
+	return pageIn(found, first, max), nil
+}
+
+// pageIn returns a page of a list; max < 0 is no limit.
+func pageIn[T any](list []T, first, max int) []T {
+	list = list[min(first, len(list)):]
+	if max < 0 {
+		return list
+	}
+	return list[:min(max, len(list))]
 }
 
 // policiesFor returns the user-managed policies of resources that may be for a party.

@@ -87,9 +87,5 @@ func hitsOf(c *conn, of *userList, args []any, first, max int) ([]*uma.Resource,
 		return nil, err
 	}
 	slices.SortFunc(places, place.compare)
-	places = places[min(first, len(places)):]
-	if max >= 0 {
-		places = places[:min(max, len(places))]
-	}
-	return resourcesAt(c, places)
+	return resourcesAt(c, pageIn(places, first, max))
 }

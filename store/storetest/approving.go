@@ -191,4 +191,36 @@ var approvingTests = map[string]func(e *env){
 		e.must(e.s.ShareResource(e.t.Context(), there))
 		e.want("granted", e.granted(r), grants{})
 	},
+
+	"shares_what_was_seen": func(e *env) {
+		r := e.create(e.resource("Album", "view", "comment"))
+		e.share(e.create(e.resource("Other", "view")), "dave", "view")
+		share := func(g grants, seen map[string]int64) error {
+			c := e.sharing(r, g)
+			c.Rest, c.Seen = true, seen
+			return e.s.ShareResource(e.t.Context(), c)
+		}
+		e.must(share(grants{e.bob: {"view"}, "carol": {"view"}}, map[string]int64{}))
+		first := e.seen(r)
+		e.wantErr("something, and nothing was seen", share(grants{"dave": {"view"}}, map[string]int64{}), uma.ErrMoved)
+		e.must(share(grants{e.bob: {"view"}}, first))
+		second := e.seen(r)
+		e.wantErr("a share that is gone", share(grants{"dave": {"view"}}, first), uma.ErrMoved)
+		e.ask(r, "carol", "comment") // asked, not granted
+		e.must(share(grants{e.bob: {"view", "comment"}}, second))
+		e.wantErr("a share that came", share(grants{"dave": {"view"}}, second), uma.ErrMoved)
+		e.want("granted", e.granted(r), grants{e.bob: {"comment", "view"}})
+	},
+}
+
+// seen are the granted requests for a resource, by id, with their versions.
+func (e *env) seen(r *uma.Resource) map[string]int64 {
+	view := e.view()
+	rows, err := view.RequestsFor(e.t.Context(), []uma.Key{r.Key}, uma.Granted, "")
+	e.must(err)
+	versions := map[string]int64{}
+	for _, q := range rows {
+		versions[q.ID] = q.Version
+	}
+	return versions
 }

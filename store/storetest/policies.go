@@ -269,6 +269,8 @@ var policyTests = map[string]func(e *env){
 			"a part":            {uma.ShareFilter{Name: "F"}, []string{"Friends", "familÿ"}},
 			"a part of no name": {uma.ShareFilter{Name: "%"}, []string{}},
 			"another letter":    {uma.ShareFilter{Name: "LŸ"}, []string{"familÿ"}},
+			"a longer part":     {uma.ShareFilter{Name: "MILŸ"}, []string{"familÿ"}},
+			"part and scope":    {uma.ShareFilter{Name: "ork", Scope: "view"}, []string{"work"}},
 			"resource":          {uma.ShareFilter{Resource: a.ID}, []string{"Friends", "work"}},
 			"another's":         {uma.ShareFilter{Resource: theirs.ID}, []string{}},
 			"unknown resource":  {uma.ShareFilter{Resource: "unknown"}, []string{}},

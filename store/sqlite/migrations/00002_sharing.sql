@@ -38,6 +38,30 @@ CREATE TABLE share_party (
 CREATE INDEX share_party_share ON share_party (share);
 CREATE INDEX share_party_party ON share_party (party, share);
 
+-- Parts of their names, as resource_part has those of resources. Shares also go with
+-- their resource, where no statement of the store sees it: so these rows follow by
+-- triggers.
+CREATE VIRTUAL TABLE share_part USING fts5 (
+    server, name,
+    content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
+);
+-- +goose StatementBegin
+CREATE TRIGGER share_part_insert AFTER INSERT ON share BEGIN
+    INSERT INTO share_part (rowid, server, name) VALUES (new.key, '#' || new.server || '#', new.name_folded);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER share_part_update AFTER UPDATE OF name_folded ON share WHEN new.name_folded <> old.name_folded BEGIN
+    DELETE FROM share_part WHERE rowid = old.key;
+    INSERT INTO share_part (rowid, server, name) VALUES (new.key, '#' || new.server || '#', new.name_folded);
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER share_part_delete AFTER DELETE ON share BEGIN
+    DELETE FROM share_part WHERE rowid = old.key;
+END;
+-- +goose StatementEnd
+
 -- Lists of what was granted go by the name of the resource, from one resource to the
 -- next; lists of what is asked for by id, or by resource.
 DROP INDEX request_shared;
