@@ -46,6 +46,14 @@ func TestLegacyIncremental(t *testing.T) {
 			t.Fatalf("withdraw: got %s", res)
 		}
 		e.authorize(t, bob, e.oldTicket(t, setByID(mixed, "read")), rpt).expectLegacy(t, 201, "Mixed: read", "Public board: view")
+		if got := stored(t, e, id); len(got) != 0 {
+			t.Errorf("alice is asked again for what she withdrew: %v", got)
+		}
+	})
+	t.Run("a denied scope of a resource leaves what was there of it", func(t *testing.T) {
+		t.Parallel()
+		rpt := e.entitle(t, bob, setByID(mixed, "read")).expectLegacy(t, 200, "Mixed: read")
+		e.authorize(t, bob, e.oldTicket(t, setByID(mixed, "write")), rpt).expectLegacy(t, 201, "Mixed: read")
 	})
 	t.Run("RPTs of either age", func(t *testing.T) {
 		t.Parallel()

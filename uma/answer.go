@@ -56,6 +56,7 @@ type conditions struct {
 	ticket       bool
 	submit       bool // asking owners is allowed: a ticket, and no submit_request=false
 	upgrade      bool // an RPT was given
+	carried      bool // what was carried is as good as what is requested
 	allOrNothing bool // the realm grants all or nothing
 }
 
@@ -88,10 +89,10 @@ func answer(results []result, c conditions) verdict {
 func grants(results []result, c conditions) bool {
 	any := false
 	for _, r := range results {
+		any = any || r.requested && r.gotRequested() || c.carried && r.got()
 		if !r.requested {
 			continue
 		}
-		any = any || r.gotRequested()
 		switch { // what was found by a search stays partial
 		case c.upgrade && r.named && !r.gotRequested(),
 			c.upgrade && r.named && c.ticket && !r.all(),

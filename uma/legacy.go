@@ -35,7 +35,7 @@ type LegacyPermission struct {
 }
 
 // A LegacyRequest is what a TokenRequest asks for beside a ticket. The zero value
-// asks for nothing. What the RPT carries is asked for like the rest.
+// asks for nothing. What the RPT carries is as good as the rest.
 type LegacyRequest struct {
 	Everything  bool // all entitlements
 	Permissions []LegacyPermission

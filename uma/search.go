@@ -253,10 +253,10 @@ func (x *assessment) resolveEverything(ctx context.Context, view View) error {
 }
 
 // resolveCarried asks anew for what the RPT carries, after what is requested.
-// What is gone meanwhile is left out. With nothing else asked for, and in the
-// legacy API, what it carries is what is requested.
+// What is gone meanwhile is left out. With nothing else asked for, what it
+// carries is what is requested.
 func (x *assessment) resolveCarried(ctx context.Context, view View) error {
-	alone := x.ticket == nil && len(x.req.Permissions) == 0 || x.req.Legacy != nil
+	alone := x.ticket == nil && len(x.req.Permissions) == 0
 	var ids []ResourceID
 	var loose []Scope
 	for _, p := range x.rpt.Authorization.Permissions {

@@ -17,7 +17,7 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	requests := x.toSubmit()
 	maySubmit := x.ticket != nil && !x.req.NoSubmit
 	v := answer(x.results, conditions{
-		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil,
+		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil, carried: x.req.Legacy != nil,
 		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
 	})
 	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
