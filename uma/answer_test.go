@@ -64,6 +64,7 @@ func TestAnswer(t *testing.T) {
 		both   = "ticket rpt"
 		all    = "all_or_nothing"
 		allT   = "all_or_nothing ticket"
+		legacy = "legacy ticket"
 	)
 	tests := []struct {
 		name    string
@@ -134,6 +135,13 @@ func TestAnswer(t *testing.T) {
 		{"all or nothing: scope, type and all-entitlements requests stay partial", all, []line{{of: "found", asks: "view", gets: "view"}, {of: "found", asks: "view"}}, "granted"},
 		{"all or nothing: nothing of a search", all, []line{{of: "found", asks: "view"}}, "refused"},
 
+		// In the legacy API what was carried is as good as what is requested.
+		{"legacy: only what is carried", legacy, []line{{of: "ticket", asks: "view"}, {of: "carried", also: "view", gets: "view"}}, "granted"},
+		{"legacy: only the carried scope of what is requested", legacy, []line{{of: "ticket", asks: "edit", also: "view", gets: "view"}}, "granted"},
+		{"legacy: a carried one lost", legacy, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "carried", also: "view"}}, "granted"},
+		{"legacy: all lost", legacy, []line{{of: "ticket", asks: "view"}, {of: "carried", also: "view"}}, "refused"},
+		{"legacy: nothing asked, something carried", legacy, []line{{of: "carried", also: "view", gets: "view"}}, "granted"},
+
 		// A refusal with a ticket is need_info if any permission wants claims,
 		// else submitted if a request was stored or is pending, else denied.
 		{"denied", ticket, []line{{of: "ticket", asks: "view"}}, "refused"},
@@ -162,6 +170,7 @@ func TestAnswer(t *testing.T) {
 			c := conditions{
 				ticket:       strings.Contains(tc.request, "ticket"),
 				upgrade:      strings.Contains(tc.request, "rpt"),
+				carried:      strings.Contains(tc.request, "legacy"),
 				allOrNothing: strings.Contains(tc.request, "all_or_nothing"),
 			}
 			c.submit = c.ticket && !strings.Contains(tc.request, "submit_request=false")
