@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -312,8 +313,8 @@ func TestPingAMPolicyList(t *testing.T) {
 	}
 }
 
-// TestRaceForAPolicy: of many who create a policy only one does, and of many who
-// delete it too.
+// TestRaceForAPolicy: of many who create a policy only one does, of many who replace
+// the one they read too, and of many who delete it.
 func TestRaceForAPolicy(t *testing.T) {
 	t.Parallel()
 	p := startPing(t)
@@ -330,12 +331,21 @@ func TestRaceForAPolicy(t *testing.T) {
 		atOnce(one, one, one, one, one, one, one, one)
 		return statuses
 	}
+	writers := []string{"bob", "carol"}
 	for range rounds(10) {
 		created := race(func() *response {
 			return p.put(t, photos, aPolicy(photos, grantTo("bob", "view")), "If-None-Match", "*")
 		})
 		if created[201] != 1 || created[412] != 7 {
 			t.Errorf("create: got %v, want one 201 and seven 412", created)
+		}
+		rev, next := p.policy(t, photos).str("_rev"), atomic.Int32{}
+		replaced := race(func() *response {
+			n := int(next.Add(1))
+			return p.put(t, photos, aPolicy(photos, grantTo(writers[n%2], "view", "comment")), "If-Match", rev)
+		})
+		if replaced[200] != 1 || replaced[412] != 7 {
+			t.Errorf("replace: got %v, want one 200 and seven 412", replaced)
 		}
 		deleted := race(func() *response {
 			return p.call(t, "DELETE", pingAlice+"policies/"+photos, p.owner(t, "alice"), nil)

@@ -18,6 +18,10 @@ type ShareHow struct {
 	Only  bool // users that are not named lose what they had
 	New   bool // only if it is shared with nobody
 	There bool // only if it is shared with somebody
+
+	// Seen is the sharing that the owner looked at: only if it is still so. nil:
+	// whatever it is.
+	Seen *SharedResource
 }
 
 // maxUserScopes is how many users may be named at a time.
@@ -31,15 +35,31 @@ func (a *Authority) ShareWith(ctx context.Context, o *Owner, id string, grants [
 		return err
 	}
 	c.Rest, c.New, c.There = how.Only, how.New, how.There
+	if how.Seen != nil {
+		c.Seen = how.Seen.versions()
+	}
 	switch err := a.Store.ShareResource(ctx, c); {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict) && how.There:
 		return Refuse(NotFound, "Resource not found", err)
 	case errors.Is(err, ErrConflict):
 		return Refuse(Conflict, "The resource is shared already", err)
+	case errors.Is(err, ErrMoved):
+		return Refuse(Conflict, "What is shared has changed meanwhile", err)
 	case err != nil:
 		return storing("share resource", err)
 	}
 	return nil
+}
+
+// versions are those of all that is granted.
+func (r *SharedResource) versions() map[string]int64 {
+	versions := map[string]int64{}
+	for _, u := range r.Users {
+		for _, q := range u.Requests {
+			versions[q.ID] = q.Version
+		}
+	}
+	return versions
 }
 
 // shareChange checks what an owner says of a resource and finds out who the users

@@ -413,7 +413,7 @@ type Sharing interface {
 
 	// ShareResource does what the change says, all or nothing. ErrNotFound: the
 	// resource is gone, not the owner's, or no longer owner-managed, or one of the
-	// scopes is gone. ErrConflict: New or There does not hold.
+	// scopes is gone. ErrConflict: New or There does not hold. ErrMoved: Seen does not.
 	ShareResource(ctx context.Context, c *ShareChange) error
 
 	// CreateShare keeps a user-managed policy and fills in what it repeats of its
@@ -446,6 +446,7 @@ type ShareChange struct {
 	Rest     bool               // other users lose what they were granted
 	New      bool               // only if nobody was granted anything
 	There    bool               // only if somebody was
+	Seen     map[string]int64   // only if these granted requests, by id, are there in these versions and no others; nil: whatever
 	NewID    func() string
 	Now      time.Time
 }

@@ -79,19 +79,21 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 
 // share makes the policy what the grants say, if the conditions hold.
 func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource, grants []uma.UserScopes, only conditions) error {
-	id := string(before.ID)
-	if only.rev != "" && only.rev != revision(before) {
-		if len(before.Users) == 0 {
-			return noPolicy(id)
+	id, how := string(before.ID), uma.ShareHow{Only: true, New: only.absent, There: only.there}
+	exists := preconditionFailed("The policy exists already")
+	if only.rev != "" {
+		exists = preconditionFailed("The policy is no longer the one of If-Match")
+		if len(before.Users) > 0 && only.rev != revision(before) {
+			return exists
 		}
-		return preconditionFailed("The policy is no longer the one of If-Match")
+		how.Seen = before
 	}
-	err := f.Authority.ShareWith(x.Context(), o, id, grants, uma.ShareHow{Only: true, New: only.absent, There: only.there})
+	err := f.Authority.ShareWith(x.Context(), o, id, grants, how)
 	switch {
 	case refusedFor(err, uma.NotFound):
 		return noPolicy(id)
 	case refusedFor(err, uma.Conflict):
-		return preconditionFailed("The policy exists already")
+		return exists
 	}
 	return err
 }

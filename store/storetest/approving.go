@@ -215,12 +215,14 @@ var approvingTests = map[string]func(e *env){
 
 // seen are the granted requests for a resource, by id, with their versions.
 func (e *env) seen(r *uma.Resource) map[string]int64 {
-	view := e.view()
-	rows, err := view.RequestsFor(e.t.Context(), []uma.Key{r.Key}, uma.Granted, "")
-	e.must(err)
+	e.t.Helper()
 	versions := map[string]int64{}
-	for _, q := range rows {
-		versions[q.ID] = q.Version
-	}
+	e.reading(func(v uma.View) {
+		requests, err := v.RequestsFor(e.t.Context(), []uma.Key{r.Key}, uma.Granted, "")
+		e.must(err)
+		for _, q := range requests {
+			versions[q.ID] = q.Version
+		}
+	})
 	return versions
 }
