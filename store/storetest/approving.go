@@ -209,7 +209,10 @@ var approvingTests = map[string]func(e *env){
 		e.ask(r, "carol", "comment") // asked, not granted
 		e.must(share(grants{e.bob: {"view", "comment"}}, second))
 		e.wantErr("a share that came", share(grants{"dave": {"view"}}, second), uma.ErrMoved)
-		e.want("granted", e.granted(r), grants{e.bob: {"comment", "view"}})
+		third := e.seen(r)
+		e.must(share(grants{"carol": {"view", "comment"}}, third))
+		e.wantErr("as many shares, but others", share(grants{"dave": {"view"}}, third), uma.ErrMoved)
+		e.want("granted", e.granted(r), grants{"carol": {"comment", "view"}})
 	},
 }
 
