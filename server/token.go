@@ -15,7 +15,7 @@ const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
 // token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
 // Keycloak's parameters) and those of RFC 6749 that need no browser.
 func (s *server) token(x *wire.Exchange) error {
-	return s.grant(x, s.umaGrant)
+	return s.grant(x, s.umaGrant, show)
 }
 
 // strictToken serves it as UMA 2.0 has it. A claim token comes with its format,
@@ -26,17 +26,17 @@ func (s *server) strictToken(x *wire.Exchange) error {
 			return refuse("claim_token and claim_token_format must come together")
 		}
 		return s.strictGrant(x, form)
-	})
+	}, showStrictly)
 }
 
 // looseToken does so for clients that send no format: theirs are ID tokens.
 func (s *server) looseToken(x *wire.Exchange) error {
-	return s.grant(x, s.strictGrant)
+	return s.grant(x, s.strictGrant, showStrictly)
 }
 
 // jwtTicketToken does so for clients whose tickets are JWTs.
 func (s *server) jwtTicketToken(x *wire.Exchange) error {
-	err := s.grant(x, s.strictGrant)
+	err := s.grant(x, s.strictGrant, showStrictly)
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Ticket != "" {
 		jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket)
 		if failed != nil {
@@ -47,8 +47,21 @@ func (s *server) jwtTicketToken(x *wire.Exchange) error {
 	return err
 }
 
+// A shower is how a face shows the answer of the token endpoint.
+type shower func(*uma.TokenResponse) any
+
+func show(t *uma.TokenResponse) any { return t }
+
+// showStrictly leaves out of an RPT's what UMA 2.0 does not have.
+func showStrictly(t *uma.TokenResponse) any {
+	if t.RPT {
+		return uma2.ShowToken(t)
+	}
+	return t
+}
+
 // grant reads a token request and answers it. The UMA grant is the face's.
-func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form) error) error {
+func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form) error, show shower) error {
 	if err := x.RefuseForeign(s.authority.PublicURL); err != nil {
 		return err
 	}
@@ -87,22 +100,22 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, res)
+	return x.JSON(http.StatusOK, show(res))
 }
 
 // umaGrant is the grant with Keycloak's answers.
 func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
-	return s.trade(x, form, false, func(t *uma.TokenResponse) any { return t })
+	return s.trade(x, form, false, show)
 }
 
 // strictGrant is the grant with the answers of UMA 2.0.
 func (s *server) strictGrant(x *wire.Exchange, form wire.Form) error {
-	return s.trade(x, form, true, uma2.ShowToken)
+	return s.trade(x, form, true, showStrictly)
 }
 
 // trade trades a ticket, or named permissions, for an RPT. The Authority takes a
 // bearer token before credentials.
-func (s *server) trade(x *wire.Exchange, form wire.Form, strict bool, show func(*uma.TokenResponse) any) error {
+func (s *server) trade(x *wire.Exchange, form wire.Form, strict bool, show shower) error {
 	req, err := parseTokenRequest(form)
 	if err != nil {
 		return err

@@ -240,6 +240,19 @@ func TestUMA2Grant(t *testing.T) {
 		}
 	})
 
+	t.Run("G51_nor_has_a_refreshed_RPT", func(t *testing.T) {
+		t.Parallel()
+		own := e.newSignIn(t, "bob", "photoz-app", "")
+		if own.str("scope") == "" {
+			t.Errorf("sign in: got %s, want scope", own)
+		}
+		res := e.uma(t, bearer(own.str("access_token")), "ticket", e.strictTicket(t, alice, ask(open, "view")))
+		next := e.refresh(t, res.str("refresh_token"))
+		if got, want := members(next), []string{"access_token", "expires_in", "refresh_token", "token_type"}; next.status != 200 || !slices.Equal(got, want) {
+			t.Errorf("got %d with %q, want 200 with %q", next.status, got, want)
+		}
+	})
+
 	t.Run("G59_scopes_that_are_available_but_not_registered_add_nothing", func(t *testing.T) {
 		t.Parallel()
 		e.uma(t, bob, "ticket", e.strictTicket(t, alice, ask(open, "view")), "scope", "print").expectGranted(t, open+": view")

@@ -35,6 +35,31 @@ func TestUMA2Upgrade(t *testing.T) {
 		}
 	})
 
+	t.Run("G48_in_part_with_an_rpt_as_without", func(t *testing.T) {
+		t.Parallel()
+		both := e.register(t, alice, typed("open", "view", "print"))
+		old := obtain(app, first).str("access_token")
+		res := e.uma(t, app, "ticket", e.strictTicket(t, alice, ask(both, "view", "print")), "rpt", old)
+		res.expectGranted(t, both+": view", first+": view")
+	})
+
+	t.Run("G56_not_upgraded_when_a_scope_is_lost", func(t *testing.T) {
+		t.Parallel()
+		e := strictly(t)
+		alice := e.patOf(t, "alice", "photoz-api")
+		album, open := e.register(t, alice, scoped("view", "edit")), e.register(t, alice, typed("open", "view"))
+		share(t, e, "alice", album, "bob", "view")
+		edit := share(t, e, "alice", album, "bob", "edit")
+		app := e.as(t, "bob", "photoz-app")
+		old := e.uma(t, app, "ticket", e.strictTicket(t, alice, ask(album, "view", "edit"))).str("access_token")
+		e.do(t, request{method: "DELETE", url: requests + "/" + edit, as: alice})
+		res := e.uma(t, app, "ticket", e.strictTicket(t, alice, ask(open, "view")), "rpt", old)
+		res.expectGranted(t, open+": view", album+": view")
+		if res.object()["upgraded"] != nil || !active(t, e, old) {
+			t.Errorf("got %s, want it not upgraded, and the old RPT good for what is left of it", res)
+		}
+	})
+
 	t.Run("A-60_expired_and_withdrawn", func(t *testing.T) {
 		t.Parallel()
 		e := strictly(t)

@@ -102,6 +102,7 @@ type TokenResponse struct {
 	SessionState     string `json:"session_state,omitempty"`
 	Scope            string `json:"scope,omitempty"`
 	Upgraded         *bool  `json:"upgraded,omitempty"` // always in the answer to a UMA grant
+	RPT              bool   `json:"-"`                  // what the access token is
 }
 
 // Response modes of the UMA grant.

@@ -163,6 +163,20 @@ func (x *assessment) checkAvailable(resources map[ResourceID]*Resource) error {
 	return nil
 }
 
+// upgraded reports whether the new RPT stands in for the one that was given. A
+// strict one has all that the old one had, for that is good no more (§3.3.5.1).
+func (x *assessment) upgraded(now []Grant) bool {
+	former := x.rpt.Authorization.Permissions
+	if !x.req.Strict {
+		return upgraded(former, now)
+	}
+	return !slices.ContainsFunc(former, func(f GrantedPermission) bool {
+		return !slices.ContainsFunc(now, func(g Grant) bool {
+			return f.ID == g.Resource && len(within(f.Scopes, g.Scopes)) == len(f.Scopes) && (len(f.Scopes) > 0 || len(g.Scopes) == 0)
+		})
+	})
+}
+
 // mayCarry reports whether a permission on a resource may go into an RPT beside
 // what is requested: a strict one is for one owner (§1.3).
 func (x *assessment) mayCarry(r *Resource) bool {

@@ -129,7 +129,7 @@ func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *C
 	now := unix(a.Now())
 	res := &TokenResponse{
 		AccessToken: token, ExpiresIn: access.Expires - now, TokenType: "Bearer",
-		SessionState: access.SessionID, Scope: access.Scope,
+		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
 		if res.RefreshToken, err = a.Issuer.SignRefresh(s, refresh); err != nil {

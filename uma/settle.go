@@ -17,7 +17,7 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	requests := x.toSubmit()
 	maySubmit := x.ticket != nil && !x.req.NoSubmit
 	v := answer(x.results, conditions{
-		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil, carried: x.req.Legacy != nil,
+		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil && !x.req.Strict, carried: x.req.Legacy != nil,
 		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
 	})
 	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
@@ -265,7 +265,7 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if x.who.user != nil {
 		st.RPT.UserVersion = x.who.user.Version
 	}
-	up := x.rpt != nil && upgraded(x.rpt.Authorization.Permissions, grants)
+	up := x.rpt != nil && x.upgraded(grants)
 	if up && x.req.Strict {
 		st.Upgraded = x.rpt.ID
 	}
