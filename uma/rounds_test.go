@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -195,6 +196,37 @@ func TestMayPush(t *testing.T) {
 		x := &assessment{asking: tc.client, caller: tc.caller, req: &tc.req}
 		if got := x.mayPush(); got != tc.want {
 			t.Errorf("public %t, bearer %t, %+v: got %t, want %t", tc.client.Public, tc.caller.HasBearer, tc.req, got, tc.want)
+		}
+	}
+}
+
+// What an RPT carries into another: of the same owner alone, in a strict request.
+func TestCarriedStrictly(t *testing.T) {
+	t.Parallel()
+	for strict, want := range map[bool]string{false: "r-board r-bare r-album #view", true: "r-board r-bare"} {
+		w := newWorld(t)
+		w.tokens["the-rpt"] = &Claims{
+			ID: "j-rpt", Subject: "u-bob", Type: TypeBearer, AuthorizedParty: "photoz-web", SessionID: "s-bob", Audience: Audience{"photoz-api"}, Expires: w.unix() + 300,
+			Authorization: &Authorization{Permissions: []GrantedPermission{
+				{ID: "r-bare"}, {ID: "r-album", Scopes: scopesOf("view")}, {Scopes: scopesOf("view")},
+			}},
+		}
+		answer, err := w.bob(&TokenRequest{Strict: strict, RPT: "the-rpt", Ticket: w.ticket(Permission{Resource: "r-board"})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range w.signed[0].Authorization.Permissions {
+			if p.ID == "" {
+				p.ID = "#" + ResourceID(p.Scopes[0])
+			}
+			got = append(got, string(p.ID))
+		}
+		if strings.Join(got, " ") != want || *answer.Token.Upgraded == strict {
+			t.Errorf("strict %t: got %q and upgraded %t, want %q", strict, got, *answer.Token.Upgraded, want)
+		}
+		if upgraded := w.settlements[0].Upgraded; upgraded != "" {
+			t.Errorf("strict %t: got %q upgraded", strict, upgraded)
 		}
 	}
 }
