@@ -142,6 +142,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	spec, _ := parse(t, `
 realm: r
+profile: uma2
 enabled: false
 ticket_reuse: true
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
@@ -155,7 +156,7 @@ users:
   - {username: v, password: " spaces and \n all "}
 `)
 	r := spec.Realm
-	if r.Enabled || !r.TicketReuse || r.SigningAlg != "EdDSA" {
+	if r.Enabled || !r.TicketReuse || r.SigningAlg != "EdDSA" || r.Profile != uma.ProfileUMA2 {
 		t.Errorf("got realm %+v", r)
 	}
 	if want := (uma.Lifetimes{Access: time.Minute, RPT: 2 * time.Minute, Refresh: 3 * time.Minute, Session: 4 * time.Hour, Ticket: 5 * time.Second, PCT: 6 * time.Hour}); r.Lifetimes != want {

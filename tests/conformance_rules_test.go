@@ -125,7 +125,7 @@ var conformance = []struct {
 	{"Grant: refresh, revocation, trust", []rule{
 		{"G67", "3.6", "a refresh makes no assessment", holds, []string{"TestRefreshKeepsAnRPT", "uma.TestRefreshOfAnRPT"}, "nor does it narrow permissions, which it MAY"},
 		{"G68", "3.7", "revocation takes RPT, refresh token and PCT", holds, []string{"TestGrant/G68_revocation"}, "there are no PCTs yet"},
-		{"G69", "6.1", "a withdrawal promptly invalidates RPTs and refresh tokens", holds, []string{"TestWhatAnRPTRestsOn", "TestRaceWithAWithdrawal", "TestWithdrawalByRealmFile", "TestWithdrawalByPolicy"}, "of a new policy [the refresh alone](choices.md#a-new-policy-does-not-end-rpts-but-their-refresh)"},
+		{"G69", "6.1", "a withdrawal promptly invalidates RPTs and refresh tokens", holds, []string{"TestWhatAnRPTRestsOn", "TestWhatAnRPTOfAPolicyRestsOn", "TestRaceWithAWithdrawal", "TestWithdrawalByRealmFile", "TestWithdrawalByPolicy"}, "of a new policy [the refresh alone](choices.md#a-new-policy-does-not-end-rpts-but-their-refresh)"},
 		{"G70", "5.7", "no claims of untrusted clients, audience of claim tokens", holds, []string{"TestTokenEndpointErrors/public_client_that_pushes_claims", "uma.TestTokenRefusals", "TestUMA2Grant/G70_a_signed_token_of_a_public_client"}, "tokens of this realm; those of others come later"},
 		{"G71", "5.2", "users may be switched between redirect and token request", notYet, nil, interactive},
 		{"G72", "5.3", "RPTs with proof of possession are allowed", notYet, nil, "bearer tokens alone so far"},
