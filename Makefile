@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 # The race detector needs cgo, and a C compiler.
 RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
-REGO     := policies rego_test examples/photoz/policies tests/testdata/photoz/policies
+REGO     := policies rego_test examples/photoz/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build run demo test lint bench fuzz
 
