@@ -199,14 +199,14 @@ func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
 	return sign(pub.method, private, head, c)
 }
 
-// SignRefresh implements uma.Issuer.
-func (k *Keys) SignRefresh(s *uma.Snapshot, c *uma.Claims) (string, error) {
+// SignOwn implements uma.Issuer.
+func (k *Keys) SignOwn(s *uma.Snapshot, c *uma.Claims) (string, error) {
 	if c.Type != uma.TypeRefresh && c.Type != uma.TypeTicket {
-		return "", fmt.Errorf("sign a refresh token: typ %q", c.Type)
+		return "", fmt.Errorf("sign for this server: typ %q", c.Type)
 	}
 	key, err := k.refreshKey(s)
 	if err != nil {
-		return "", fmt.Errorf("sign a refresh token: %w", err)
+		return "", fmt.Errorf("sign for this server: %w", err)
 	}
 	return sign(jwt.SigningMethodHS256, key, refreshHeader, c)
 }

@@ -194,7 +194,7 @@ func TestRefresh(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "ES256")
 	c := &uma.Claims{ID: "j2", Issuer: issuer, Subject: "u1", Type: uma.TypeRefresh, AuthorizedParty: "a", SessionID: "s1", Handle: "h", Expires: 99}
-	raw, err := e.keys.SignRefresh(e.snap, c)
+	raw, err := e.keys.SignOwn(e.snap, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestRefresh(t *testing.T) {
 	}
 
 	bearer := rpt()
-	if _, err := e.keys.SignRefresh(e.snap, bearer); err == nil {
+	if _, err := e.keys.SignOwn(e.snap, bearer); err == nil {
 		t.Error("signed an access token with the refresh key")
 	}
 	if _, err := e.keys.Verify(e.snap, issuer, raw); err == nil {

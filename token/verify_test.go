@@ -233,7 +233,7 @@ func TestVerifyEmptyIssuer(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	e := newEnv(f, "EdDSA")
 	valid := e.sign(f, rpt())
-	refresh, err := e.keys.SignRefresh(e.snap, &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: 1})
+	refresh, err := e.keys.SignOwn(e.snap, &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: 1})
 	if err != nil {
 		f.Fatal(err)
 	}

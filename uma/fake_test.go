@@ -264,7 +264,7 @@ func (i fakeIssuer) Sign(_ *Snapshot, c *Claims) (string, error) {
 	return string(raw), err
 }
 
-func (i fakeIssuer) SignRefresh(s *Snapshot, c *Claims) (string, error) { return i.Sign(s, c) }
+func (i fakeIssuer) SignOwn(s *Snapshot, c *Claims) (string, error) { return i.Sign(s, c) }
 
 // A fakeView reads from memory. It counts how often it is open and fails the
 // read whose turn it is.

@@ -20,16 +20,19 @@ const (
 	UnknownResourceSetName Reason = "nonexistent_resource_set_name"
 )
 
-// How a LegacyPermission names its resource.
+// A LegacyBy says how a LegacyPermission names its resource.
+type LegacyBy byte
+
+// The ways.
 const (
-	NoResource byte = iota // scopes alone
+	NoResource LegacyBy = iota // scopes alone
 	ByID
 	ByName
 )
 
 // A LegacyPermission is an entry of an entitlement or a permission request.
 type LegacyPermission struct {
-	By       byte
+	By       LegacyBy
 	Resource string
 	Scopes   []Scope
 }
@@ -45,7 +48,7 @@ type LegacyRequest struct {
 // LegacyCaller checks the bearer token of a request, which may be an RPT of the
 // same API, and that it holds a realm role, if that is not empty.
 func (a *Authority) LegacyCaller(ctx context.Context, s *Snapshot, c *Caller, role string) error {
-	id, err := a.presented(ctx, s, c, TypeEntitlement)
+	id, err := a.presented(ctx, s, c, NoPAT, TypeEntitlement)
 	switch {
 	case err != nil:
 		return err
@@ -58,7 +61,7 @@ func (a *Authority) LegacyCaller(ctx context.Context, s *Snapshot, c *Caller, ro
 // LegacyPAT returns whom a PAT speaks for: a resource server's service account,
 // and nobody else.
 func (a *Authority) LegacyPAT(ctx context.Context, s *Snapshot, c *Caller) (*Protection, error) {
-	id, err := a.presented(ctx, s, c)
+	id, err := a.presented(ctx, s, c, NoPAT)
 	switch {
 	case err != nil:
 		return nil, err
@@ -128,16 +131,13 @@ func (a *Authority) idOfName(ctx context.Context, p *Protection, name string) (R
 }
 
 func fillLegacy(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
-	var ids []ResourceID
 	var alone []Scope
 	for _, perm := range perms {
 		if perm.Resource == "" {
 			alone = union(alone, perm.Scopes)
-		} else {
-			ids = append(ids, ResourceID(perm.Resource))
 		}
 	}
-	byID, err := view.ResourcesByID(ctx, p.server.Key, ids)
+	byID, err := view.ResourcesByID(ctx, p.server.Key, idsOf(perms))
 	if err != nil {
 		return fmt.Errorf("read resources: %w", err)
 	}
@@ -197,11 +197,8 @@ func (x *assessment) resolveLegacy(ctx context.Context, view View) error {
 		}
 		names = union(names, p.Scopes)
 	}
-	resources, err := x.byID(ctx, view, ids)
+	resources, err := x.lookUp(ctx, view, ids, names)
 	if err != nil {
-		return err
-	}
-	if err := x.learnScopes(ctx, view, names, resources); err != nil {
 		return err
 	}
 	counted := map[string]bool{}

@@ -22,22 +22,10 @@ func (o *Owner) Username() string { return o.user.Username }
 // the token of a service account, which owns nothing by itself, are good tokens
 // but not for this (RFC 6750 §3.1).
 func (a *Authority) Owner(ctx context.Context, s *Snapshot, c *Caller) (*Owner, error) {
-	if !c.HasBearer {
-		return nil, Refuse(InvalidToken, "", nil)
-	}
-	view, err := a.Store.View(ctx)
+	id, err := a.presented(ctx, s, c, InvalidToken)
 	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer view.Close()
-	id, err := a.bearer(ctx, view, s, c.Bearer)
-	switch {
-	case errors.Is(err, errInactive):
-		return nil, Refuse(InvalidToken, "", err)
-	case err != nil:
 		return nil, err
 	}
-	c.Client = id.client
 	switch {
 	case id.restricted():
 		return nil, Refuse(InsufficientScope, "The audience of the token does not hold account", nil)

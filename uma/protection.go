@@ -34,7 +34,7 @@ const (
 // PAT returns whom a protection API access token speaks for: a token issued to a
 // resource server's client, its service account's or a user's. An RPT is none.
 func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRule) (*Protection, error) {
-	id, err := a.presented(ctx, s, c)
+	id, err := a.presented(ctx, s, c, NoPAT)
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +52,11 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 	return &Protection{snap: s, server: id.client, id: id}, nil
 }
 
-// presented returns whom the bearer token of a call speaks for.
-func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, also ...string) (*identity, error) {
+// presented returns whom the bearer token of a call speaks for, and refuses one
+// that is missing or no good for the given reason.
+func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, otherwise Reason, also ...string) (*identity, error) {
 	if !c.HasBearer {
-		return nil, Refuse(NoPAT, "", nil)
+		return nil, Refuse(otherwise, "", nil)
 	}
 	view, err := a.Store.View(ctx)
 	if err != nil {
@@ -65,7 +66,7 @@ func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, also 
 	id, err := a.bearer(ctx, view, s, c.Bearer, also...)
 	switch {
 	case errors.Is(err, errInactive):
-		return nil, Refuse(NoPAT, "", err)
+		return nil, Refuse(otherwise, "", err)
 	case err != nil:
 		return nil, err
 	}

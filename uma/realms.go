@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -103,6 +104,10 @@ func (a *Authority) Reload(ctx context.Context) error {
 func (a *Authority) RealmURL(s *Snapshot) string {
 	return a.PublicURL + "/realms/" + s.Realm.Name
 }
+
+// RootURL is the base of endpoints that are not Keycloak's: what comes before the
+// /auth of its older paths.
+func (a *Authority) RootURL() string { return strings.TrimSuffix(a.PublicURL, "/auth") }
 
 // KeySet is the JWK Set that the realm publishes.
 func (a *Authority) KeySet(s *Snapshot) ([]byte, error) {

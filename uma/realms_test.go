@@ -162,5 +162,8 @@ func TestRealmURL(t *testing.T) {
 		if got := w.authority.RealmURL(w.snap); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+		if got := w.authority.RootURL(); got != "https://as.example" {
+			t.Errorf("%s: got root %s", base, got)
+		}
 	}
 }

@@ -145,6 +145,16 @@ func (x *assessment) learnScopes(ctx context.Context, view View, names []Scope, 
 	return nil
 }
 
+// lookUp reads resources by their ids, and which of the scopes, theirs included,
+// the resource server knows.
+func (x *assessment) lookUp(ctx context.Context, view View, ids []ResourceID, names []Scope) (map[ResourceID]*Resource, error) {
+	resources, err := x.byID(ctx, view, ids)
+	if err != nil {
+		return nil, err
+	}
+	return resources, x.learnScopes(ctx, view, names, resources)
+}
+
 // resolveTicket asks for what the ticket is for. One whose resource is gone, or
 // has lost all the scopes it was for, is unusable: empty is not all.
 func (x *assessment) resolveTicket(ctx context.Context, view View) error {
@@ -157,11 +167,8 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 			alone = union(alone, p.Scopes)
 		}
 	}
-	resources, err := x.byID(ctx, view, ids)
+	resources, err := x.lookUp(ctx, view, ids, alone)
 	if err != nil {
-		return err
-	}
-	if err := x.learnScopes(ctx, view, alone, resources); err != nil {
 		return err
 	}
 	extra := within(x.req.Scopes, x.asking.Scopes) // UMA Grant §3.3.4
@@ -271,11 +278,8 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		}
 		names = union(names, p.Scopes)
 	}
-	resources, err := x.byID(ctx, view, ids)
+	resources, err := x.lookUp(ctx, view, ids, names)
 	if err != nil {
-		return err
-	}
-	if err := x.learnScopes(ctx, view, names, resources); err != nil {
 		return err
 	}
 	for _, p := range x.req.Permissions {

@@ -230,3 +230,35 @@ func TestCarriedStrictly(t *testing.T) {
 		}
 	}
 }
+
+// An RPT of the legacy API names its resources otherwise, and is upgraded like any.
+func TestLegacyUpgradedStrictly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tokens["the-rpt"] = &Claims{
+		ID: "j-rpt", Subject: "u-bob", Type: TypeEntitlement, AuthorizedParty: "photoz-web", SessionID: "s-bob", Audience: Audience{"photoz-api"}, Expires: w.unix() + 300,
+		Authorization: &Authorization{Permissions: []GrantedPermission{{SetID: "r-bare"}}},
+	}
+	answer, err := w.bob(&TokenRequest{Strict: true, RPT: "the-rpt", Ticket: w.ticket(Permission{Resource: "r-board"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !*answer.Token.Upgraded || w.settlements[0].Upgraded != "j-rpt" {
+		t.Errorf("got upgraded %t and %q ended, want the old RPT ended", *answer.Token.Upgraded, w.settlements[0].Upgraded)
+	}
+}
+
+// A ticket that has to wait is good for longer by that, in JWT form too.
+func TestTicketJWTLivesLongerByItsInterval(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, interval := range []time.Duration{0, 5 * time.Second} {
+		if _, err := w.authority.TicketJWT(w.snap, "the-ticket", interval); err != nil {
+			t.Fatal(err)
+		}
+		got := w.signed[len(w.signed)-1]
+		if want := unix(w.now.Add(2*time.Minute + interval)); got.Expires != want || got.Handle != "the-ticket" {
+			t.Errorf("after %s: got expiry %d, want %d", interval, got.Expires, want)
+		}
+	}
+}

@@ -132,7 +132,7 @@ func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *C
 		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
-		if res.RefreshToken, err = a.Issuer.SignRefresh(s, refresh); err != nil {
+		if res.RefreshToken, err = a.Issuer.SignOwn(s, refresh); err != nil {
 			return nil, fmt.Errorf("sign refresh token: %w", err)
 		}
 		res.RefreshExpiresIn = refresh.Expires - now
@@ -346,19 +346,10 @@ func (a *Authority) endSession(ctx context.Context, s *Snapshot, id string) erro
 // UserInfo returns the claims of the user of an access token with the scope
 // openid (OpenID Connect Core §5.3).
 func (a *Authority) UserInfo(ctx context.Context, s *Snapshot, c *Caller) (map[string]any, error) {
-	view, err := a.Store.View(ctx)
+	id, err := a.presented(ctx, s, c, InvalidToken)
 	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer view.Close()
-	id, err := a.bearer(ctx, view, s, c.Bearer)
-	switch {
-	case errors.Is(err, errInactive):
-		return nil, Refuse(InvalidToken, "", err)
-	case err != nil:
 		return nil, err
 	}
-	c.Client = id.client
 	if id.user == nil || id.restricted() || !slices.Contains(strings.Fields(id.claims.Scope), "openid") {
 		return nil, Refuse(InsufficientScope, "Missing openid scope", nil)
 	}

@@ -120,17 +120,3 @@ func TestGrantedOnTheWire(t *testing.T) {
 		}
 	}
 }
-
-// canonical is JSON with its members in order.
-func canonical(t *testing.T, raw []byte) string {
-	t.Helper()
-	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatalf("%v in %s", err, raw)
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
-}

@@ -47,11 +47,7 @@ func (a *Authority) RequestStrictTicket(ctx context.Context, p *Protection, perm
 }
 
 func fillStrictly(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
-	var ids []ResourceID
-	for _, perm := range perms {
-		ids = append(ids, ResourceID(perm.Resource))
-	}
-	rows, err := view.ResourcesByID(ctx, p.server.Key, ids)
+	rows, err := view.ResourcesByID(ctx, p.server.Key, idsOf(perms))
 	if err != nil {
 		return fmt.Errorf("read resources: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A TicketPermission is an entry of a permission request (FedAuthz §4.1): scopes
@@ -67,12 +68,13 @@ func (p *Protection) checkCount(permissions int) error {
 }
 
 // TicketJWT returns a ticket in JWT form: a token around its value, for clients
-// that expect one.
-func (a *Authority) TicketJWT(s *Snapshot, ticket string) (string, error) {
+// that expect one. A ticket that is to be presented after an interval lives longer
+// by that.
+func (a *Authority) TicketJWT(s *Snapshot, ticket string, interval time.Duration) (string, error) {
 	now, url := a.Now(), a.RealmURL(s)
-	jwt, err := a.Issuer.SignRefresh(s, &Claims{
+	jwt, err := a.Issuer.SignOwn(s, &Claims{
 		ID: a.NewID(), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
-		IssuedAt: unix(now), Expires: unix(now.Add(s.Realm.Lifetimes.Ticket)),
+		IssuedAt: unix(now), Expires: unix(now.Add(interval + s.Realm.Lifetimes.Ticket)),
 	})
 	if err != nil {
 		return "", fmt.Errorf("sign ticket: %w", err)
@@ -92,12 +94,19 @@ func (a *Authority) ticketHash(s *Snapshot, ticket string) ([]byte, error) {
 	return Digest(claims.Handle), nil
 }
 
-func fillTicket(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
+// idsOf are what permissions call their resources, as if they were ids.
+func idsOf(perms []TicketPermission) []ResourceID {
 	var ids []ResourceID
 	for _, perm := range perms {
-		ids = append(ids, ResourceID(perm.Resource))
+		if perm.Resource != "" {
+			ids = append(ids, ResourceID(perm.Resource))
+		}
 	}
-	byID, err := view.ResourcesByID(ctx, p.server.Key, ids)
+	return ids
+}
+
+func fillTicket(ctx context.Context, p *Protection, view View, t *Ticket, perms []TicketPermission) error {
+	byID, err := view.ResourcesByID(ctx, p.server.Key, idsOf(perms))
 	if err != nil {
 		return fmt.Errorf("read resources: %w", err)
 	}

@@ -100,9 +100,9 @@ type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
 	Sign(s *Snapshot, c *Claims) (string, error)
 
-	// SignRefresh signs a refresh token or a ticket, which only this server reads
+	// SignOwn signs a refresh token or a ticket, which only this server reads
 	// (HS256).
-	SignRefresh(s *Snapshot, c *Claims) (string, error)
+	SignOwn(s *Snapshot, c *Claims) (string, error)
 
 	// NewKey makes a key pair for an algorithm, sealed, active and created now.
 	NewKey(alg string) (SigningKey, error)
