@@ -20,7 +20,7 @@ import (
 )
 
 // folders hold the policies of realms.
-var folders = []string{"../tests/testdata/photoz/policies", "../examples/photoz/policies"}
+var folders = []string{"../tests/testdata/photoz/policies", "../tests/testdata/uma2/policies", "../examples/photoz/policies"}
 
 var opts = ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
 
