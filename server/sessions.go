@@ -46,7 +46,7 @@ func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler
 		case err != nil:
 			return err
 		case query.Has("client_secret"):
-			return refuse("client_secret does not belong in a query")
+			return wire.Invalid("client_secret does not belong in a query")
 		}
 		return s.introspectFor(x, query, show)
 	}
@@ -110,7 +110,7 @@ func (s *server) logout(x *wire.Exchange) error {
 func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
 	hint := form.Get("id_token_hint")
 	if hint == "" {
-		return refuse("No refresh token and no id_token_hint")
+		return wire.Invalid("No refresh token and no id_token_hint")
 	}
 	if err := s.authority.LogoutByHint(x.Context(), x.Realm, hint); err != nil {
 		return err

@@ -23,7 +23,7 @@ func (s *server) token(x *wire.Exchange) error {
 func (s *server) strictToken(x *wire.Exchange) error {
 	return s.grant(x, func(x *wire.Exchange, form wire.Form) error {
 		if (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
-			return refuse("claim_token and claim_token_format must come together")
+			return wire.Invalid("claim_token and claim_token_format must come together")
 		}
 		return s.strictGrant(x, form)
 	}, showStrictly)
@@ -38,7 +38,7 @@ func (s *server) looseToken(x *wire.Exchange) error {
 func (s *server) jwtTicketToken(x *wire.Exchange) error {
 	err := s.grant(x, s.strictGrant, showStrictly)
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Ticket != "" {
-		jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket)
+		jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket, e.Interval)
 		if failed != nil {
 			return failed
 		}
@@ -77,7 +77,7 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 		return s.limitGuesses(x, func() error { return umaGrant(x, form) })
 	}
 	if len(form.All("permission")) > 1 {
-		return refuse("duplicated parameter: permission")
+		return wire.Invalid("duplicated parameter: permission")
 	}
 	var res *uma.TokenResponse
 	scope := form.Get("scope")
@@ -89,11 +89,11 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	case "refresh_token":
 		token := form.Get("refresh_token")
 		if token == "" {
-			return refuse("No refresh token")
+			return wire.Invalid("No refresh token")
 		}
 		res, err = s.authority.Refresh(x.Context(), x.Realm, &x.Caller, token, scope)
 	case "":
-		return refuse("Missing form parameter: grant_type")
+		return wire.Invalid("Missing form parameter: grant_type")
 	default:
 		return uma.Refuse(uma.UnsupportedGrantType, "", nil)
 	}
@@ -176,7 +176,7 @@ func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
 	case format == "uri":
 		req.ByURI = true
 	case format != "" && format != "id":
-		return refuse("permission_resource_format must be id or uri")
+		return wire.Invalid("permission_resource_format must be id or uri")
 	}
 	if req.MatchingURI, _, err = form.Bool("permission_resource_matching_uri"); err != nil {
 		return err
@@ -198,7 +198,7 @@ func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
 	case uma.ModeToken, uma.ModeDecision, uma.ModePermissions:
 		return nil
 	}
-	return refuse("Invalid response_mode")
+	return wire.Invalid("Invalid response_mode")
 }
 
 // parsePermissions reads the `permission` parameters: RESOURCE, RESOURCE#scope,scope
@@ -212,18 +212,14 @@ func parsePermissions(values []string) ([]uma.AskedPermission, error) {
 			var scope string
 			scope, scopes, some = strings.Cut(scopes, ",")
 			if scope = strings.TrimSpace(scope); scope == "" {
-				return nil, refuse("permission has an empty scope")
+				return nil, wire.Invalid("permission has an empty scope")
 			}
 			p.Scopes = append(p.Scopes, uma.Scope(scope))
 		}
 		if p.Resource == "" && p.Scopes == nil {
-			return nil, refuse("permission is empty")
+			return nil, wire.Invalid("permission is empty")
 		}
 		permissions = append(permissions, p)
 	}
 	return permissions, nil
-}
-
-func refuse(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

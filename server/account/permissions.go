@@ -91,30 +91,27 @@ func (f *Face) Share(x *wire.Exchange) error {
 func parsePermissions(body wire.Value) ([]uma.UserScopes, error) {
 	switch {
 	case body.Kind != wire.Array && body.Kind != wire.Absent:
-		return nil, invalid("the body must be an array of permissions")
+		return nil, wire.Invalid("the body must be an array of permissions")
 	case len(body.List) == 0:
 		return nil, uma.Refuse(uma.InvalidPermission, "", nil)
 	}
 	grants := make([]uma.UserScopes, len(body.List))
 	for i, e := range body.List {
 		if e.Kind != wire.Object {
-			return nil, invalid("each permission must be an object")
+			return nil, wire.Invalid("each permission must be an object")
 		}
 		var err error
 		if grants[i].User, err = e.String("username"); err != nil {
 			return nil, err
 		}
-		scopes, err := e.Strings("scopes")
-		switch {
-		case err != nil:
+		if grants[i].Scopes, err = e.Scopes("scopes"); err != nil {
 			return nil, err
-		case grants[i].User == "":
-			return nil, invalid("username is missing")
-		case scopes == nil: // which would take all back
-			return nil, invalid("scopes is missing")
 		}
-		for _, s := range scopes {
-			grants[i].Scopes = append(grants[i].Scopes, uma.Scope(s))
+		switch {
+		case grants[i].User == "":
+			return nil, wire.Invalid("username is missing")
+		case grants[i].Scopes == nil: // which would take all back
+			return nil, wire.Invalid("scopes is missing")
 		}
 	}
 	return grants, nil

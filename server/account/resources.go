@@ -170,7 +170,7 @@ func parsePage(x *wire.Exchange) (p page, err error) {
 		return p, err
 	}
 	if p.max > maxPage {
-		return p, invalid(fmt.Sprintf("max must be at most %d", maxPage))
+		return p, wire.Invalid(fmt.Sprintf("max must be at most %d", maxPage))
 	}
 	p.name, p.links = params.Get("name"), params.Has("first") && params.Has("max")
 	return p, nil
@@ -211,8 +211,4 @@ func (p page) link(x *wire.Exchange, list string, more bool) {
 	if len(links) > 0 {
 		x.Header()["Link"] = []string{strings.Join(links, ", ")}
 	}
-}
-
-func invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

@@ -62,12 +62,8 @@ func parsePermission(v wire.Value) (p uma.TicketPermission, err error) {
 	if p.Resource == "" && v.Member("resource_id").Kind != wire.Absent {
 		return p, uma.Refuse(uma.InvalidResourceID, "Resource id or name not provided.", nil)
 	}
-	scopes, err := v.Strings("resource_scopes")
-	if err != nil {
+	if p.Scopes, err = v.Scopes("resource_scopes"); err != nil {
 		return p, err
-	}
-	for _, s := range scopes {
-		p.Scopes = append(p.Scopes, uma.Scope(s))
 	}
 	p.Claims, err = v.Lists("claims")
 	return p, err

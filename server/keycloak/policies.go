@@ -156,34 +156,28 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 // for those of Keycloak's that would make a policy narrower.
 func parsePolicy(v wire.Value) (*uma.ShareInput, error) {
 	if v.Kind != wire.Object {
-		return nil, invalid("a policy must be a JSON object")
+		return nil, wire.Invalid("a policy must be a JSON object")
 	}
 	in := &uma.ShareInput{}
 	var kind, logic string
-	texts := []struct {
-		name  string
-		value *string
-	}{
-		{"id", &in.ID},
-		{"name", &in.Name},
-		{"description", &in.Description},
-		{"decisionStrategy", &in.Strategy},
-		{"type", &kind},
-		{"logic", &logic},
-	}
-	var err error
-	for _, t := range texts {
-		if *t.value, err = v.String(t.name); err != nil {
-			return nil, err
-		}
+	err := v.Texts(map[string]*string{
+		"id":               &in.ID,
+		"name":             &in.Name,
+		"description":      &in.Description,
+		"decisionStrategy": &in.Strategy,
+		"type":             &kind,
+		"logic":            &logic,
+	})
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case kind != "" && kind != policyType:
-		return nil, invalid("type must be " + policyType)
+		return nil, wire.Invalid("type must be " + policyType)
 	case logic != "" && logic != policyLogic:
-		return nil, invalid("logic must be " + policyLogic + ": whom a resource is not shared with needs no policy")
+		return nil, wire.Invalid("logic must be " + policyLogic + ": whom a resource is not shared with needs no policy")
 	case v.Member("condition").Kind != wire.Absent, len(v.Member("policies").List) > 0:
-		return nil, invalid("condition and policies are not supported: the realm's policies are written in Rego")
+		return nil, wire.Invalid("condition and policies are not supported: the realm's policies are written in Rego")
 	}
 	lists := []struct {
 		name  string
@@ -200,12 +194,6 @@ func parsePolicy(v wire.Value) (*uma.ShareInput, error) {
 			return nil, err
 		}
 	}
-	scopes, err := v.Strings("scopes")
-	if scopes != nil {
-		in.Scopes = []uma.Scope{} // empty is not absent
-	}
-	for _, s := range scopes {
-		in.Scopes = append(in.Scopes, uma.Scope(s))
-	}
+	in.Scopes, err = v.Scopes("scopes") // empty is not absent
 	return in, err
 }

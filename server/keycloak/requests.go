@@ -45,7 +45,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 		return err
 	}
 	if body.Kind != wire.Object {
-		return invalid("invalid_permission")
+		return wire.Invalid("invalid_permission")
 	}
 	in, err := parseRequest(body)
 	if err != nil {
@@ -74,12 +74,12 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 		return err
 	}
 	if in.ID == "" {
-		return invalid("invalid_ticket")
+		return wire.Invalid("invalid_ticket")
 	}
 	// Absent it would have to mean a withdrawal, which nobody should say by
 	// leaving something out.
 	if body.Member("granted").Kind == wire.Absent {
-		return invalid("granted is missing")
+		return wire.Invalid("granted is missing")
 	}
 	if err := f.Authority.UpdateRequest(x.Context(), pat, in); err != nil {
 		return err
@@ -159,22 +159,16 @@ func parseRequestQuery(params wire.Form) (*uma.RequestQuery, error) {
 
 func parseRequest(v wire.Value) (*uma.RequestInput, error) {
 	in := &uma.RequestInput{}
-	texts := []struct {
-		name  string
-		value *string
-	}{
-		{"id", &in.ID},
-		{"resource", &in.Resource},
-		{"requester", &in.Requester},
-		{"requesterName", &in.RequesterName},
-		{"scope", &in.Scope},
-		{"scopeName", &in.ScopeName},
-	}
-	var err error
-	for _, t := range texts {
-		if *t.value, err = v.String(t.name); err != nil {
-			return nil, err
-		}
+	err := v.Texts(map[string]*string{
+		"id":            &in.ID,
+		"resource":      &in.Resource,
+		"requester":     &in.Requester,
+		"requesterName": &in.RequesterName,
+		"scope":         &in.Scope,
+		"scopeName":     &in.ScopeName,
+	})
+	if err != nil {
+		return nil, err
 	}
 	in.Granted, _, err = v.Bool("granted")
 	return in, err

@@ -74,26 +74,20 @@ func represent(r *uma.Resource, scopes []scope) *resource {
 // Members that are unknown are ignored (UMA Grant §1.1).
 func parseResource(v wire.Value) (*uma.ResourceInput, error) {
 	if v.Kind != wire.Object {
-		return nil, invalid("a resource must be a JSON object")
+		return nil, wire.Invalid("a resource must be a JSON object")
 	}
 	in := &uma.ResourceInput{}
-	texts := []struct {
-		name  string
-		value *string
-	}{
-		{"name", &in.Name},
-		{"displayName", &in.DisplayName},
-		{"type", &in.Type},
-		{"icon_uri", &in.IconURI},
-	}
-	var err error
-	for _, t := range texts {
-		if *t.value, err = v.String(t.name); err != nil {
-			return nil, err
-		}
+	err := v.Texts(map[string]*string{
+		"name":        &in.Name,
+		"displayName": &in.DisplayName,
+		"type":        &in.Type,
+		"icon_uri":    &in.IconURI,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if in.Name == "" {
-		return nil, invalid("name is missing")
+		return nil, wire.Invalid("name is missing")
 	}
 	if in.URIs, err = parseURIs(v); err != nil {
 		return nil, err
@@ -125,7 +119,7 @@ func parseURIs(v wire.Value) ([]string, error) {
 		uris = append(uris, uri)
 	}
 	if slices.Contains(uris, "") {
-		return nil, invalid("uris must not hold an empty string")
+		return nil, wire.Invalid("uris must not hold an empty string")
 	}
 	return uris, nil
 }
@@ -139,7 +133,7 @@ func parseScopes(v wire.Value) ([]uma.Scope, error) {
 	}
 	list := v.Member(name)
 	if list.Kind != wire.Array && list.Kind != wire.Absent {
-		return nil, invalid(name + " must be an array")
+		return nil, wire.Invalid(name + " must be an array")
 	}
 	var scopes []uma.Scope
 	for _, e := range list.List {
@@ -147,10 +141,10 @@ func parseScopes(v wire.Value) ([]uma.Scope, error) {
 		if e.Kind == wire.Object {
 			var err error
 			if s, err = e.String("name"); err != nil || e.Member("name").Kind == wire.Absent {
-				return nil, invalid("each of " + name + " must have a name that is a string")
+				return nil, wire.Invalid("each of " + name + " must have a name that is a string")
 			}
 		} else if e.Kind != wire.String {
-			return nil, invalid("each of " + name + " must be a string, or an object with a name")
+			return nil, wire.Invalid("each of " + name + " must be a string, or an object with a name")
 		}
 		if !slices.Contains(scopes, uma.Scope(s)) {
 			scopes = append(scopes, uma.Scope(s))
@@ -175,5 +169,5 @@ func parseOwner(v wire.Value) (string, error) {
 			return v.Text, nil
 		}
 	}
-	return "", invalid("owner must be a string, or an object with an id or a name")
+	return "", wire.Invalid("owner must be a string, or an object with an id or a name")
 }

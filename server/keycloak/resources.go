@@ -61,7 +61,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 		return err
 	}
 	if id != "" && id != x.Param("id") {
-		return invalid("_id is not that of the path")
+		return wire.Invalid("_id is not that of the path")
 	}
 	if err := f.Authority.ReplaceResource(x.Context(), pat, x.Param("id"), in); err != nil {
 		return err
@@ -135,8 +135,4 @@ func parsePage(params wire.Form) (first, most int, err error) {
 	}
 	most, err = params.Int("max", -1, pageSize)
 	return max(first, 0), most, err
-}
-
-func invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

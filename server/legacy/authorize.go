@@ -100,9 +100,9 @@ func (f *Face) request(x *wire.Exchange, role, missing string) (wire.Value, erro
 	case err != nil:
 		return body, err
 	case body.Kind == wire.Absent:
-		return body, invalid(missing)
+		return body, wire.Invalid(missing)
 	case body.Kind != wire.Object:
-		return body, invalid("The body must be an object")
+		return body, wire.Invalid("The body must be an object")
 	}
 	return body, nil
 }
@@ -112,13 +112,9 @@ func resourceServer(x *wire.Exchange, unknown string) (string, error) {
 	client := x.Realm.Clients[x.Param("server")]
 	switch {
 	case client == nil || !client.Enabled:
-		return "", invalid(unknown)
+		return "", wire.Invalid(unknown)
 	case !client.ResourceServer:
 		return "", &wire.Refusal{Status: http.StatusForbidden, Code: "invalid_request", Description: "Client does not support permissions"}
 	}
 	return client.ID, nil
-}
-
-func invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

@@ -51,7 +51,7 @@ func typedBody(x *wire.Exchange) (wire.Value, error) {
 func onlyMembers(v wire.Value, names ...string) error {
 	for _, m := range v.Members {
 		if !slices.Contains(names, m.Name) {
-			return invalid("Unrecognized field [" + m.Name + "], not marked as ignorable")
+			return wire.Invalid("Unrecognized field [" + m.Name + "], not marked as ignorable")
 		}
 	}
 	return nil
@@ -70,7 +70,7 @@ func parseCommon(body wire.Value) (*uma.TokenRequest, error) {
 	}
 	metadata := body.Member("metadata")
 	if metadata.Kind != wire.Object && metadata.Kind != wire.Absent {
-		return nil, invalid("metadata must be an object")
+		return nil, wire.Invalid("metadata must be an object")
 	}
 	if err := onlyMembers(metadata, "include_resource_name", "limit"); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func parseCommon(body wire.Value) (*uma.TokenRequest, error) {
 func parseEntitlements(body wire.Value) ([]uma.LegacyPermission, error) {
 	list := body.Member("permissions")
 	if list.Kind != wire.Array && has(body, "permissions") {
-		return nil, invalid("permissions must be an array")
+		return nil, wire.Invalid("permissions must be an array")
 	}
 	permissions := make([]uma.LegacyPermission, len(list.List))
 	for i, e := range list.List {
@@ -109,7 +109,7 @@ func parseEntitlements(body wire.Value) ([]uma.LegacyPermission, error) {
 // parsePermission reads a permission. The id counts before the name.
 func parsePermission(v wire.Value) (p uma.LegacyPermission, err error) {
 	if v.Kind != wire.Object {
-		return p, invalid("A permission must be an object")
+		return p, wire.Invalid("A permission must be an object")
 	}
 	if err := onlyMembers(v, "resource_set_id", "resource_set_name", "scopes"); err != nil {
 		return p, err
@@ -128,12 +128,9 @@ func parsePermission(v wire.Value) (p uma.LegacyPermission, err error) {
 	case v.Member("resource_set_name").Kind == wire.String:
 		p.By, p.Resource = uma.ByName, name
 	}
-	scopes, err := v.Strings("scopes")
-	if err != nil || scopes == nil && has(v, "scopes") { // null is no list, and not all of them either
-		return p, invalid("scopes must be an array of strings")
-	}
-	for _, s := range scopes {
-		p.Scopes = append(p.Scopes, uma.Scope(s))
+	p.Scopes, err = v.Scopes("scopes")
+	if err != nil || p.Scopes == nil && has(v, "scopes") { // null is no list, and not all of them either
+		return p, wire.Invalid("scopes must be an array of strings")
 	}
 	return p, nil
 }

@@ -28,7 +28,7 @@ func (f *Face) RequestTickets(x *wire.Exchange) error {
 			return nil, err
 		}
 		if body.Kind != wire.Array || len(body.List) == 0 {
-			return nil, invalid("The body must be an array of permissions")
+			return nil, wire.Invalid("The body must be an array of permissions")
 		}
 		return body.List, nil
 	})

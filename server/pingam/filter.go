@@ -62,7 +62,7 @@ type policyFilter struct{ server, subject string }
 // parsePolicyFilter reads a _queryFilter: `true`, or comparisons by `eq` of
 // `resourceServer` and `permissions/subject`, joined by `and`.
 func parsePolicyFilter(text string) (f policyFilter, err error) {
-	bad := invalid(`_queryFilter must be true, or resourceServer eq "..." and permissions/subject eq "..."`)
+	bad := wire.Invalid(`_queryFilter must be true, or resourceServer eq "..." and permissions/subject eq "..."`)
 	rest := strings.TrimSpace(text)
 	if rest == "true" {
 		return f, nil

@@ -32,7 +32,7 @@ func Innermost(path string) string {
 }
 
 // URL is where one of the realm's endpoints of the face is: of "uma", "oauth2" or
-// "json". The base of Keycloak's older paths is no part of it.
+// "json".
 func URL(a *uma.Authority, s *uma.Snapshot, of string) string {
-	return strings.TrimSuffix(a.PublicURL, "/auth") + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
+	return a.RootURL() + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
 }

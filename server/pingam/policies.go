@@ -124,7 +124,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 		return err
 	}
 	if key := params.Get("_sortKeys"); key != "" && key != "name" && key != "+name" {
-		return invalid("_sortKeys may be name")
+		return wire.Invalid("_sortKeys may be name")
 	}
 	p, err := parsePage(params)
 	if err != nil {

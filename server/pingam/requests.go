@@ -39,11 +39,11 @@ func (f *Face) ListRequests(x *wire.Exchange) error {
 	case err != nil:
 		return err
 	case params.Get("_queryFilter") != "true":
-		return invalid("_queryFilter must be true")
+		return wire.Invalid("_queryFilter must be true")
 	case params.Has("_sortKeys"):
-		return invalid("_sortKeys is not supported here")
+		return wire.Invalid("_sortKeys is not supported here")
 	case p.offset != 0:
-		return invalid("_pagedResultsOffset is not supported here: use _pagedResultsCookie")
+		return wire.Invalid("_pagedResultsOffset is not supported here: use _pagedResultsCookie")
 	}
 	rows, err := f.Authority.PendingRequests(x.Context(), o, params.Get("_pagedResultsCookie"), p.size+1)
 	if err != nil {
@@ -116,7 +116,7 @@ func (f *Face) action(x *wire.Exchange, yes, no string) (o *uma.Owner, approve b
 		return o, false, nil, nil
 	case yes:
 	default:
-		return nil, false, nil, invalid("_action must be " + yes + " or " + no)
+		return nil, false, nil, wire.Invalid("_action must be " + yes + " or " + no)
 	}
 	// PingAM's documentation sends the body as curl does by itself, as a form. The
 	// bearer token, which no browser sends by itself, is what the answer hangs on.
@@ -136,27 +136,25 @@ func parseApproved(v wire.Value) ([]uma.Scope, error) {
 		return nil, nil
 	}
 	if v.Kind != wire.Object {
-		return nil, invalid("The body must be a JSON object")
+		return nil, wire.Invalid("The body must be a JSON object")
 	}
-	var scopes []uma.Scope
+	var approved []uma.Scope
 	for _, m := range v.Members {
 		if m.Name != "scopes" && m.Name != "permissions" {
 			continue
 		}
-		names, err := v.Strings(m.Name)
+		scopes, err := v.Scopes(m.Name)
 		switch {
 		case err != nil:
 			return nil, err
-		case len(names) == 0:
-			return nil, invalid(m.Name + " must not be empty")
-		case scopes != nil:
-			return nil, invalid("scopes and permissions exclude one another")
+		case len(scopes) == 0:
+			return nil, wire.Invalid(m.Name + " must not be empty")
+		case approved != nil:
+			return nil, wire.Invalid("scopes and permissions exclude one another")
 		}
-		for _, name := range names {
-			scopes = append(scopes, uma.Scope(name))
-		}
+		approved = scopes
 	}
-	return scopes, nil
+	return approved, nil
 }
 
 // noRequest is also said of one to somebody else.

@@ -110,11 +110,11 @@ func parseConditions(x *wire.Exchange) (c conditions, err error) {
 	match, none := x.RequestHeader("If-Match"), x.RequestHeader("If-None-Match")
 	switch {
 	case none != "" && none != "*":
-		return c, invalid("If-None-Match may be *")
+		return c, wire.Invalid("If-None-Match may be *")
 	case none != "" && match != "":
-		return c, invalid("If-Match and If-None-Match exclude one another")
+		return c, wire.Invalid("If-Match and If-None-Match exclude one another")
 	case strings.Contains(match, ","):
-		return c, invalid("If-Match may be * or the _rev of the policy")
+		return c, wire.Invalid("If-Match may be * or the _rev of the policy")
 	case match != "" && match != "*":
 		c.rev = strings.Trim(strings.TrimPrefix(match, "W/"), `"`)
 	}
@@ -126,26 +126,26 @@ func parseConditions(x *wire.Exchange) (c conditions, err error) {
 // narrow it are not supported: it must not be granted as if they were not there.
 func parsePolicy(v wire.Value, id string) ([]uma.UserScopes, error) {
 	if v.Kind != wire.Object {
-		return nil, invalid("Invalid UMA policy. It must be a JSON object.")
+		return nil, wire.Invalid("Invalid UMA policy. It must be a JSON object.")
 	}
 	switch said := v.Member("policyId"); {
 	case said.Kind == wire.Absent:
-		return nil, invalid("Invalid UMA policy. Missing required attribute, 'policyId'.")
+		return nil, wire.Invalid("Invalid UMA policy. Missing required attribute, 'policyId'.")
 	case said.Kind != wire.String:
-		return nil, invalid("Invalid UMA policy. Required attribute, 'policyId', must be a String.")
+		return nil, wire.Invalid("Invalid UMA policy. Required attribute, 'policyId', must be a String.")
 	case said.Text != id:
-		return nil, invalid("Policy ID does not match policy ID in the body.")
+		return nil, wire.Invalid("Policy ID does not match policy ID in the body.")
 	case v.Member("conditions").Kind != wire.Absent:
-		return nil, invalid("Conditions of UMA policies are not supported.")
+		return nil, wire.Invalid("Conditions of UMA policies are not supported.")
 	}
 	permissions := v.Member("permissions")
 	switch {
 	case permissions.Kind == wire.Absent:
-		return nil, invalid("Invalid UMA policy. Missing required attribute, 'permissions'.")
+		return nil, wire.Invalid("Invalid UMA policy. Missing required attribute, 'permissions'.")
 	case permissions.Kind != wire.Array:
-		return nil, invalid("Invalid UMA policy. Required attribute, 'permissions', must be an array.")
+		return nil, wire.Invalid("Invalid UMA policy. Required attribute, 'permissions', must be an array.")
 	case len(permissions.List) == 0:
-		return nil, invalid("Invalid UMA policy. It grants nothing: DELETE takes everything back.")
+		return nil, wire.Invalid("Invalid UMA policy. It grants nothing: DELETE takes everything back.")
 	}
 	grants := make([]uma.UserScopes, len(permissions.List))
 	for i, p := range permissions.List {
@@ -162,24 +162,20 @@ func parsePolicyPermission(v wire.Value) (g uma.UserScopes, err error) {
 	subject, scopes := v.Member("subject"), v.Member("scopes")
 	switch {
 	case v.Kind != wire.Object:
-		return g, invalid(what + "It must be a JSON object.")
+		return g, wire.Invalid(what + "It must be a JSON object.")
 	case subject.Kind == wire.Absent:
-		return g, invalid(what + "Missing required attribute, 'subject'.")
+		return g, wire.Invalid(what + "Missing required attribute, 'subject'.")
 	case subject.Kind != wire.String:
-		return g, invalid(what + "Required attribute, 'subject', must be a String.")
+		return g, wire.Invalid(what + "Required attribute, 'subject', must be a String.")
 	case strings.TrimSpace(subject.Text) == "":
-		return g, invalid("Subject cannot be a blank string")
+		return g, wire.Invalid("Subject cannot be a blank string")
 	case scopes.Kind == wire.Absent:
-		return g, invalid(what + "Missing required attribute, 'scopes'.")
+		return g, wire.Invalid(what + "Missing required attribute, 'scopes'.")
 	case v.Member("conditions").Kind != wire.Absent:
-		return g, invalid("Conditions of UMA policies are not supported.")
+		return g, wire.Invalid("Conditions of UMA policies are not supported.")
 	}
-	names, err := v.Strings("scopes")
-	if err != nil {
-		return g, invalid(what + "Required attribute, 'scopes', must be an array of Strings.")
-	}
-	for _, name := range names {
-		g.Scopes = append(g.Scopes, uma.Scope(name))
+	if g.Scopes, err = v.Scopes("scopes"); err != nil {
+		return g, wire.Invalid(what + "Required attribute, 'scopes', must be an array of Strings.")
 	}
 	g.User = subject.Text
 	return g, nil
@@ -192,7 +188,7 @@ func wholeOrScopes(r *uma.SharedResource, grants []uma.UserScopes) error {
 		switch {
 		case len(grants[i].Scopes) > 0:
 		case len(r.Scopes) > 0:
-			return invalid("Invalid UMA policy permission. Required attribute, 'scopes', must not be empty.")
+			return wire.Invalid("Invalid UMA policy permission. Required attribute, 'scopes', must not be empty.")
 		default:
 			grants[i].Scopes = []uma.Scope{uma.Everything}
 		}

@@ -65,7 +65,3 @@ func notFound(message string) error {
 func preconditionFailed(message string) error {
 	return &wire.Refusal{Status: http.StatusPreconditionFailed, Code: "precondition_failed", Description: message}
 }
-
-func invalid(message string) error {
-	return uma.Refuse(uma.InvalidRequest, message, nil)
-}

@@ -53,7 +53,7 @@ func ParsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
 		case err != nil:
 			return nil, err
 		case e.Member("resource_id").Kind == wire.Absent:
-			return nil, invalid("resource_id is missing")
+			return nil, wire.Invalid("resource_id is missing")
 		}
 		scopes, err := parseScopes(e)
 		if err != nil {

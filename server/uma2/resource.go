@@ -12,23 +12,17 @@ import (
 // resource server says whom it registers a resource for.
 func ParseResource(v wire.Value) (*uma.ResourceInput, error) {
 	if v.Kind != wire.Object {
-		return nil, invalid("a resource must be a JSON object")
+		return nil, wire.Invalid("a resource must be a JSON object")
 	}
 	in := &uma.ResourceInput{Strict: true}
-	texts := []struct {
-		name  string
-		value *string
-	}{
-		{"name", &in.Name},
-		{"type", &in.Type},
-		{"icon_uri", &in.IconURI},
-		{"owner", &in.Owner},
-	}
-	var err error
-	for _, t := range texts {
-		if *t.value, err = v.String(t.name); err != nil {
-			return nil, err
-		}
+	err := v.Texts(map[string]*string{
+		"name":     &in.Name,
+		"type":     &in.Type,
+		"icon_uri": &in.IconURI,
+		"owner":    &in.Owner,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if in.Scopes, err = parseScopes(v); err != nil {
 		return nil, err
@@ -39,18 +33,11 @@ func ParseResource(v wire.Value) (*uma.ResourceInput, error) {
 
 // parseScopes reads resource_scopes, which must be there and may be empty.
 func parseScopes(v wire.Value) ([]uma.Scope, error) {
-	names, err := v.Strings("resource_scopes")
-	switch {
-	case err != nil:
-		return nil, err
-	case names == nil:
-		return nil, invalid("resource_scopes is missing")
+	scopes, err := v.Scopes("resource_scopes")
+	if err == nil && scopes == nil {
+		err = wire.Invalid("resource_scopes is missing")
 	}
-	scopes := make([]uma.Scope, len(names))
-	for i, name := range names {
-		scopes[i] = uma.Scope(name)
-	}
-	return scopes, nil
+	return scopes, err
 }
 
 // parseTexts reads the description, and names and descriptions in other
@@ -104,11 +91,7 @@ func CheckID(v wire.Value, id string) error {
 	case err != nil:
 		return err
 	case said != "" && said != id:
-		return invalid("_id is not that of the path")
+		return wire.Invalid("_id is not that of the path")
 	}
 	return nil
-}
-
-func invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

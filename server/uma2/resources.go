@@ -19,7 +19,7 @@ func (f *Face) PAT(x *wire.Exchange) (*uma.Protection, error) {
 	case err != nil:
 		return nil, err
 	case x.Caller.HasBearer && query.Has("access_token"):
-		return nil, invalid("the access token comes in two ways")
+		return nil, wire.Invalid("the access token comes in two ways")
 	}
 	return f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
 }

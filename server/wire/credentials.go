@@ -15,7 +15,7 @@ func (x *Exchange) authorization(headers []string) error {
 		return nil
 	}
 	if len(headers) > 1 {
-		return invalid("more than one Authorization header")
+		return Invalid("more than one Authorization header")
 	}
 	scheme, rest, _ := strings.Cut(headers[0], " ")
 	switch {
@@ -41,7 +41,7 @@ func (x *Exchange) Credentials(form Form) error {
 			return uma.Refuse(uma.InvalidClient, "", nil)
 		}
 		if secret != "" || id != "" && id != name {
-			return invalid("the client authenticates in two ways")
+			return Invalid("the client authenticates in two ways")
 		}
 		id, secret = name, password
 	}

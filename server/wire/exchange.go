@@ -53,6 +53,10 @@ const (
 
 	// Anyone may read what is public, without credentials.
 	Anyone
+
+	// Registered are Owners, and while it is not known which client asks, pages of
+	// any client of the realm.
+	Registered
 )
 
 // NewExchange begins an exchange. From the request it takes what every endpoint
@@ -112,7 +116,7 @@ func (x *Exchange) Form(repeat ...string) (Form, error) {
 		return nil, err
 	}
 	if !x.HasType("application/x-www-form-urlencoded") {
-		return nil, invalid("the body must be application/x-www-form-urlencoded")
+		return nil, Invalid("the body must be application/x-www-form-urlencoded")
 	}
 	return ParseForm(body, repeat...)
 }
@@ -139,7 +143,7 @@ func (x *Exchange) readJSON() (Value, error) {
 		return Value{}, err
 	}
 	if !x.HasType("application/json") {
-		return Value{}, invalid("the body must be application/json")
+		return Value{}, Invalid("the body must be application/json")
 	}
 	return ParseJSON(body)
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"example.com/umpire/uma"
 )
 
 // Limits of a form, in characters and parameters. Keycloak has had the first
@@ -44,16 +42,16 @@ func ParseForm(text string, repeat ...string) (Form, error) {
 		}
 		if mayRepeat(f.name, repeat) {
 			if len(form) >= maxRepeat {
-				return nil, invalid("too many parameters")
+				return nil, Invalid("too many parameters")
 			}
 			form = append(form, f)
 			continue
 		}
 		if names++; names > maxNames {
-			return nil, invalid("too many parameters")
+			return nil, Invalid("too many parameters")
 		}
 		if form.Has(f.name) {
-			return nil, invalid("duplicated parameter: " + f.name)
+			return nil, Invalid("duplicated parameter: " + f.name)
 		}
 		form = append(form, f)
 	}
@@ -64,18 +62,18 @@ func parsePair(pair string) (field, error) {
 	name, value, _ := strings.Cut(pair, "=")
 	name, err := url.QueryUnescape(name)
 	if err != nil || !readable(name) || len(name) > maxValue {
-		return field{}, invalid("a parameter's name cannot be read")
+		return field{}, Invalid("a parameter's name cannot be read")
 	}
 	value, err = url.QueryUnescape(value)
 	if err != nil || !readable(value) {
-		return field{}, invalid(name + " cannot be read")
+		return field{}, Invalid(name + " cannot be read")
 	}
 	limit := maxValue
 	if holdsToken(name) {
 		limit = maxToken
 	}
 	if len(value) > limit && utf8.RuneCountInString(value) > limit {
-		return field{}, invalid(name + " is too long")
+		return field{}, Invalid(name + " is too long")
 	}
 	return field{name, value}, nil
 }
@@ -140,7 +138,7 @@ func (f Form) All(name string) []string {
 func (f Form) Filled(name string) (string, error) {
 	v := f.Get(name)
 	if v == "" && f.Has(name) {
-		return "", invalid(name + " is empty")
+		return "", Invalid(name + " is empty")
 	}
 	return v, nil
 }
@@ -156,7 +154,7 @@ func (f Form) Bool(name string) (value, present bool, err error) {
 	case !f.Has(name):
 		return false, false, nil
 	}
-	return false, true, invalid(name + " must be true or false")
+	return false, true, Invalid(name + " must be true or false")
 }
 
 // Int returns the value of a parameter that is a decimal number of at least
@@ -168,11 +166,7 @@ func (f Form) Int(name string, least, absent int) (int, error) {
 	v := f.Get(name)
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil || v[0] == '+' || int(n) < least {
-		return 0, invalid(name + " must be a number of at least " + strconv.Itoa(least))
+		return 0, Invalid(name + " must be a number of at least " + strconv.Itoa(least))
 	}
 	return int(n), nil
-}
-
-func invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
 }

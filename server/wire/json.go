@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/umpire/uma"
 )
 
 // Limits of a JSON body beside its size.
@@ -49,7 +51,7 @@ func ParseJSON(text string) (Value, error) {
 		return Value{}, nil
 	}
 	if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
-		return Value{}, invalid(cannotParse)
+		return Value{}, Invalid(cannotParse)
 	}
 	p := parser{text: text}
 	return p.value(0)
@@ -68,12 +70,12 @@ type parser struct {
 
 func (p *parser) value(depth int) (Value, error) {
 	if p.values++; p.values > maxValues {
-		return Value{}, invalid(cannotParse + ": too many values")
+		return Value{}, Invalid(cannotParse + ": too many values")
 	}
 	p.blank()
 	first := p.text[p.at]
 	if depth >= maxDepth && (first == '{' || first == '[') {
-		return Value{}, invalid(cannotParse + ": too deep")
+		return Value{}, Invalid(cannotParse + ": too deep")
 	}
 	switch first {
 	case '{':
@@ -117,7 +119,7 @@ func (p *parser) object(depth int) (Value, error) {
 			}
 		}
 		if names[name] || names == nil && v.has(name) {
-			return v, invalid(cannotParse + ": " + name + " is given twice")
+			return v, Invalid(cannotParse + ": " + name + " is given twice")
 		}
 		if names != nil {
 			names[name] = true
@@ -164,7 +166,7 @@ func (p *parser) string() (string, error) {
 	}
 	var s string
 	if err := json.Unmarshal([]byte(p.text[start:p.at]), &s); err != nil || !readable(s) {
-		return "", invalid(cannotParse)
+		return "", Invalid(cannotParse)
 	}
 	return s, nil
 }
@@ -209,7 +211,7 @@ func (v Value) String(name string) (string, error) {
 	case String:
 		return m.Text, nil
 	}
-	return "", invalid(name + " must be a string")
+	return "", Invalid(name + " must be a string")
 }
 
 // Bool returns a member that is true or false, and whether it is there.
@@ -220,7 +222,7 @@ func (v Value) Bool(name string) (value, present bool, err error) {
 	case Bool:
 		return m.True, true, nil
 	}
-	return false, true, invalid(name + " must be true or false")
+	return false, true, Invalid(name + " must be true or false")
 }
 
 // Int returns a member that is a whole number, 0 if it is absent.
@@ -231,9 +233,34 @@ func (v Value) Int(name string) (int, error) {
 	}
 	n, err := strconv.ParseInt(m.Text, 10, 32)
 	if m.Kind != Number || err != nil {
-		return 0, invalid(name + " must be a whole number")
+		return 0, Invalid(name + " must be a whole number")
 	}
 	return int(n), nil
+}
+
+// Texts reads the members that are named, as String does.
+func (v Value) Texts(into map[string]*string) (err error) {
+	for _, m := range v.Members {
+		if text := into[m.Name]; text != nil {
+			if *text, err = v.String(m.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Scopes is Strings of a member that lists scopes.
+func (v Value) Scopes(name string) ([]uma.Scope, error) {
+	names, err := v.Strings(name)
+	if names == nil {
+		return nil, err
+	}
+	scopes := make([]uma.Scope, len(names))
+	for i, s := range names {
+		scopes[i] = uma.Scope(s)
+	}
+	return scopes, nil
 }
 
 // Strings returns a member that is an array of strings, nil if it is absent.
@@ -245,12 +272,12 @@ func (v Value) Strings(name string) ([]string, error) {
 	list := make([]string, 0, len(m.List))
 	for _, e := range m.List {
 		if e.Kind != String {
-			return nil, invalid(name + " must be an array of strings")
+			return nil, Invalid(name + " must be an array of strings")
 		}
 		list = append(list, e.Text)
 	}
 	if m.Kind != Array {
-		return nil, invalid(name + " must be an array of strings")
+		return nil, Invalid(name + " must be an array of strings")
 	}
 	return list, nil
 }
@@ -264,7 +291,7 @@ func (v Value) Lists(name string) (map[string][]string, error) {
 		return nil, nil
 	case Object:
 	default:
-		return nil, invalid(name + " must be an object")
+		return nil, Invalid(name + " must be an object")
 	}
 	lists := make(map[string][]string, len(m.Members))
 	for _, e := range m.Members {
@@ -272,7 +299,7 @@ func (v Value) Lists(name string) (map[string][]string, error) {
 		if e.Value.Kind != String {
 			var err error
 			if list, err = m.Strings(e.Name); err != nil || list == nil {
-				return nil, invalid("the values in " + name + " must be strings or arrays of strings")
+				return nil, Invalid("the values in " + name + " must be strings or arrays of strings")
 			}
 		}
 		lists[e.Name] = list

@@ -43,6 +43,11 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.cause }
 
+// Invalid refuses a request that is malformed.
+func Invalid(description string) error {
+	return uma.Refuse(uma.InvalidRequest, description, nil)
+}
+
 // A Dialect is how a face says refusals.
 type Dialect struct {
 	// Words turn an error of the Authority into what the face says of it.
