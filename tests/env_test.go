@@ -54,6 +54,9 @@ type options struct {
 	// these tests would go into making them.
 	Verbatim bool
 
+	// PublicPath is that of the server's public URL, such as /auth.
+	PublicPath string
+
 	// Clock is the server's. It stands still unless a test moves it.
 	Clock *clock
 

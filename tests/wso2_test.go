@@ -120,20 +120,21 @@ func TestWSO2Permission(t *testing.T) {
 	t.Parallel()
 	e := startWSO2(t)
 	const photo = "238157ba-06f4-4730-8492-86e35f5b2b7d"
+	const noArray = "The body must be an array of permissions"
 	for name, tc := range map[string]struct {
-		body any
-		code string
+		body       any
+		code, says string
 	}{
-		"an object":             {ask(photo, "view"), "invalid_request"},
-		"an empty array":        {[]any{}, "invalid_request"},
-		"an array of strings":   {[]any{photo}, "invalid_request"},
-		"null":                  {nil, "invalid_request"},
-		"no resource_id":        {[]any{scoped("view")}, "invalid_request"},
-		"no resource_scopes":    {[]any{object{"resource_id": photo}}, "invalid_request"},
-		"a name":                {[]any{ask("Photo", "view")}, "invalid_resource_id"},
-		"an empty resource_id":  {[]any{ask("", "view")}, "invalid_resource_id"},
-		"a scope of another":    {[]any{ask(photo, "layout")}, "invalid_resource_scope"},
-		"a resource of another": {[]any{ask("bobs", "view")}, "invalid_resource_id"},
+		"an object":             {ask(photo, "view"), "invalid_request", noArray},
+		"an empty array":        {[]any{}, "invalid_request", noArray},
+		"an array of strings":   {[]any{photo}, "invalid_request", noArray},
+		"null":                  {nil, "invalid_request", noArray},
+		"no resource_id":        {[]any{scoped("view")}, "invalid_request", "resource_id is missing"},
+		"no resource_scopes":    {[]any{object{"resource_id": photo}}, "invalid_request", ""},
+		"a name":                {[]any{ask("Photo", "view")}, "invalid_resource_id", ""},
+		"an empty resource_id":  {[]any{ask("", "view")}, "invalid_resource_id", ""},
+		"a scope of another":    {[]any{ask(photo, "layout")}, "invalid_resource_scope", ""},
+		"a resource of another": {[]any{ask("bobs", "view")}, "invalid_resource_id", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +143,7 @@ func TestWSO2Permission(t *testing.T) {
 				r.body, r.headers = "null", map[string]string{"Content-Type": "application/json"}
 			}
 			res := e.do(t, r)
-			res.expect(t, 400, tc.code, "")
+			res.expect(t, 400, tc.code, tc.says)
 			wellFormed(t, res)
 		})
 	}
@@ -156,6 +157,21 @@ func TestWSO2Permission(t *testing.T) {
 		res = e.wso2(t, "POST", wso2Permission, rs, []any{ask("bobs", "view"), ask(photo, "view")})
 		res.expect(t, 400, "invalid_resource_id", "Permission request failed with bad resource ID.")
 	})
+}
+
+// TestWSO2Location: what is registered is where the answer says, though other
+// endpoints of the server lie below /auth.
+func TestWSO2Location(t *testing.T) {
+	t.Parallel()
+	e := start(t, withRealm(wso2Realm, map[string]string{}), func(o *options) { o.PublicPath = "/auth" })
+	bob := e.patOf(t, "bob", "photoz-api")
+	at := e.wso2(t, "POST", wso2Resources, bob, scoped("view")).header.Get("Location")
+	if !strings.HasPrefix(at, e.URL+"/t/carbon.super"+wso2Resources+"/") {
+		t.Errorf("got Location %q, want it without /auth", at)
+	}
+	if got := e.get(t, at, bob); got.status != 200 {
+		t.Errorf("%s: got %s", at, got)
+	}
 }
 
 // TestWSO2Registration is the resource registration endpoint (uma2.md §4.1).

@@ -19,7 +19,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 		return err
 	}
 	if body.Kind != wire.Array {
-		return uma.Refuse(uma.InvalidPermissionRequest, "The body must be an array of permissions", nil)
+		return uma.Refuse(uma.InvalidPermissionRequest, "", nil)
 	}
 	permissions, err := uma2.ParsePermissions(body)
 	if err != nil {

@@ -26,7 +26,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Header().Set("Location", f.Authority.PublicURL+"/t/"+url.PathEscape(x.Realm.Realm.Name)+RegistrationPath+"/"+string(r.ID))
+	x.Header().Set("Location", f.Authority.RootURL()+"/t/"+url.PathEscape(x.Realm.Realm.Name)+RegistrationPath+"/"+string(r.ID))
 	return x.JSON(http.StatusCreated, identified{r.ID})
 }
 

@@ -19,8 +19,11 @@ var RegistrationDialect = wire.Dialect{Words: registrationWords, Body: showError
 
 func permissionWords(e *uma.Error) wire.Refusal {
 	r := uma2.Words(e)
-	if e.Reason == uma.InvalidScope {
+	switch e.Reason {
+	case uma.InvalidScope:
 		r.Code = "invalid_resource_scope"
+	case uma.InvalidPermissionRequest: // one that is no array is none here
+		r.Description = "The body must be an array of permissions"
 	}
 	return r
 }
