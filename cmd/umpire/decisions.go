@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -52,11 +51,6 @@ func decisionsCommand(e *env) *cobra.Command {
 type decisionFlags struct {
 	realm, subject, client, resource, outcome, since, until string
 	limit                                                   int
-}
-
-// openRecords opens the database for reading alone.
-func (e *env) openRecords(ctx context.Context) (*sqlite.Store, error) {
-	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 }
 
 // outcomes are those that a record can have.
@@ -128,7 +122,7 @@ func (e *env) listDecisions(ctx context.Context, flags decisionFlags) (err error
 	if err != nil {
 		return err
 	}
-	db, err := e.openRecords(ctx)
+	db, err := e.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,7 +153,7 @@ func (e *env) showDecision(ctx context.Context, id string, sources bool) (err er
 	if _, err := e.asJSON(); err != nil { // a record is JSON in either case
 		return err
 	}
-	db, err := e.openRecords(ctx)
+	db, err := e.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (e *env) printKeys(rows []keyRow) error {
 }
 
 func (e *env) listKeys(ctx context.Context, realm string) (err error) {
-	store, err := e.openRecords(ctx)
+	store, err := e.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}

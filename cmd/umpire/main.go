@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/umpire/node"
+	"example.com/umpire/store/sqlite"
 )
 
 // version is set when a release is built.
@@ -153,6 +154,11 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 		return nil, err
 	}
 	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Log: log, Now: e.now, Version: version})
+}
+
+// openReadOnly opens the database for a command that only reads.
+func (e *env) openReadOnly(ctx context.Context) (*sqlite.Store, error) {
+	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 }
 
 // outputFlag adds --output to a command that prints something for programs too.

@@ -30,52 +30,60 @@ func printRows(w io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// A listing prints a long list a page at a time, as it is read: for programs one
-// JSON array, for people a table, whose columns are as wide as each page needs.
+// A listing prints a long list as it is read: for programs one JSON array, for
+// people a table, whose columns are as wide as each of its pages needs.
 type listing struct {
 	w        io.Writer
 	program  bool
 	headings []string
 	began    bool
+	rows     [][]string // of the table, yet to be printed
 }
 
-// page prints rows: as values for programs, as cells for people.
-func (l *listing) page(values []any, cells [][]string) error {
-	if len(values) == 0 {
+// tablePage is how many rows of a table are aligned with one another.
+const tablePage = 200
+
+// add prints one row: the value for programs, the cells for people.
+func (l *listing) add(value any, cells []string) error {
+	if l.program {
+		return l.element(value)
+	}
+	l.rows = append(l.rows, cells)
+	if len(l.rows) < tablePage {
 		return nil
 	}
-	if l.program {
-		return l.elements(values)
-	}
-	if !l.began {
-		cells = append([][]string{l.headings}, cells...)
-	}
-	l.began = true
-	return printRows(l.w, cells)
+	return l.flush()
 }
 
-func (l *listing) elements(values []any) error {
-	var b bytes.Buffer
-	for _, v := range values {
-		between := ",\n  "
-		if !l.began {
-			between = "[\n  "
-		}
-		l.began = true
-		b.WriteString(between)
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("  ", "  ")
-		if err := enc.Encode(v); err != nil {
-			return err
-		}
-		b.Truncate(b.Len() - 1) // the encoder's new line
+func (l *listing) flush() error {
+	rows := l.rows
+	if !l.began {
+		rows = append([][]string{l.headings}, rows...)
 	}
+	l.began, l.rows = true, l.rows[:0]
+	return printRows(l.w, rows)
+}
+
+func (l *listing) element(v any) error {
+	var b bytes.Buffer
+	b.WriteString(",\n  ")
+	if !l.began {
+		b.Reset()
+		b.WriteString("[\n  ")
+	}
+	l.began = true
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("  ", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	b.Truncate(b.Len() - 1) // the encoder's new line
 	_, err := b.WriteTo(l.w)
 	return err
 }
 
-// end prints what is missing when there are no more rows.
+// end prints what is left when there are no more rows.
 func (l *listing) end() error {
 	switch {
 	case l.program && l.began:
@@ -83,8 +91,8 @@ func (l *listing) end() error {
 		return err
 	case l.program:
 		return printJSON(l.w, []any{})
-	case !l.began:
-		return printTable(l.w, l.headings, nil)
+	case l.began && len(l.rows) == 0:
+		return nil
 	}
-	return nil
+	return l.flush()
 }

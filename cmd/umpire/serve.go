@@ -105,7 +105,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
 	if f.failedTickets == 0 || f.tickets == 0 {
-		return cfg, closeLog, fmt.Errorf("%w: --failed-tickets and --ticket-rate: 0 is no limit and no refusal: use -1 for any number", errUsage)
+		return cfg, closeLog, fmt.Errorf("%w: --failed-tickets and --ticket-rate must be positive, or -1 for any number", errUsage)
 	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,

@@ -104,7 +104,7 @@ func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
 	if flags.realm == "" {
 		return fmt.Errorf("%w: --realm is missing", errUsage)
 	}
-	db, err := e.openRecords(ctx)
+	db, err := e.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,86 +167,83 @@ func (l *shareLister) servers() []*uma.Client {
 	return servers
 }
 
+// A sharePageOf reads the shares of one kind that follow an id.
+type sharePageOf func(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error)
+
+// list prints what was shared at a resource server, a page after the other, each
+// read in a view of its own.
 func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
-	if err := l.requests(ctx, server); err != nil {
-		return err
-	}
-	return l.policies(ctx, server)
-}
-
-// requests prints the granted requests of a resource server.
-func (l *shareLister) requests(ctx context.Context, server *uma.Client) error {
-	granted := true
-	f := uma.RequestFilter{Owner: l.of.Owner, Requester: l.of.User, Resource: l.of.Resource, Granted: &granted}
-	for {
-		var rows []*shareRow
-		err := l.page(ctx, func(view uma.View) error {
-			found, err := view.FindRequests(ctx, server.Key, f, 0, sharePage)
+	for _, read := range []sharePageOf{l.requests, l.policies} {
+		for after := ""; ; {
+			rows, err := l.read(ctx, read, server, after)
 			if err != nil {
 				return err
 			}
-			for _, q := range found {
-				at := q.Decided.UTC()
-				r := &shareRow{
-					Kind: uma.ByRequest, ID: q.ID, Server: server.ID, Resource: q.ResourceID, ResourceName: q.ResourceName,
-					Owner: q.Owner, Scopes: []uma.Scope{}, Users: []string{q.Requester}, Granted: &at,
+			for _, r := range rows {
+				if err := l.print.add(r, r.cells()); err != nil {
+					return err
 				}
-				if q.Scope != "" {
-					r.Scopes = []uma.Scope{q.Scope}
-				}
-				rows = append(rows, r)
 			}
-			return l.name(ctx, view, rows)
-		})
-		if err != nil {
-			return err
+			if len(rows) < sharePage {
+				break
+			}
+			after = rows[len(rows)-1].ID
 		}
-		if err := l.out(rows); err != nil || len(rows) < sharePage {
-			return err
-		}
-		f.After = rows[len(rows)-1].ID
 	}
+	return nil
 }
 
-// policies prints the user-managed policies of a resource server.
-func (l *shareLister) policies(ctx context.Context, server *uma.Client) error {
-	for after := ""; ; {
-		var rows []*shareRow
-		err := l.page(ctx, func(view uma.View) error {
-			found, err := view.SharesAfter(ctx, server.Key, l.of, after, sharePage)
-			if err != nil {
-				return err
-			}
-			for _, s := range found {
-				rows = append(rows, &shareRow{
-					Kind: uma.ByPolicy, ID: s.ID, Name: s.Name, Server: server.ID, Resource: s.ResourceID, Owner: s.Owner,
-					Scopes: append([]uma.Scope{}, s.Scopes...), Users: s.Users, Roles: s.Roles, Groups: s.Groups, Clients: s.Clients,
-					Strategy: s.Strategy,
-				})
-			}
-			if err := l.nameResources(ctx, view, server.Key, rows); err != nil {
-				return err
-			}
-			return l.name(ctx, view, rows)
-		})
-		if err != nil {
-			return err
-		}
-		if err := l.out(rows); err != nil || len(rows) < sharePage {
-			return err
-		}
-		after = rows[len(rows)-1].ID
-	}
-}
-
-// page reads in a view of its own.
-func (l *shareLister) page(ctx context.Context, read func(uma.View) error) error {
+func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Client, after string) ([]*shareRow, error) {
 	view, err := l.db.View(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer view.Close()
-	return read(view)
+	rows, err := page(ctx, view, server, after)
+	if err != nil {
+		return nil, err
+	}
+	return rows, l.name(ctx, view, rows)
+}
+
+// requests reads granted requests.
+func (l *shareLister) requests(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error) {
+	granted := true
+	found, err := view.FindRequests(ctx, server.Key, uma.RequestFilter{
+		Owner: l.of.Owner, Requester: l.of.User, Resource: l.of.Resource, Granted: &granted, After: after,
+	}, 0, sharePage)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]*shareRow, len(found))
+	for i, q := range found {
+		at := q.Decided.UTC()
+		rows[i] = &shareRow{
+			Kind: uma.ByRequest, ID: q.ID, Server: server.ID, Resource: q.ResourceID, ResourceName: q.ResourceName,
+			Owner: q.Owner, Scopes: []uma.Scope{}, Users: []string{q.Requester}, Granted: &at,
+		}
+		if q.Scope != "" {
+			rows[i].Scopes = []uma.Scope{q.Scope}
+		}
+	}
+	return rows, nil
+}
+
+// policies reads user-managed policies.
+func (l *shareLister) policies(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error) {
+	found, err := view.SharesAfter(ctx, server.Key, l.of, after, sharePage)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]*shareRow, len(found))
+	for i, s := range found {
+		rows[i] = &shareRow{
+			Kind: uma.ByPolicy, ID: s.ID, Name: s.Name, Server: server.ID, Resource: s.ResourceID, Owner: s.Owner,
+			Scopes: append([]uma.Scope{}, s.Scopes...), Users: s.Users, Roles: s.Roles, Groups: s.Groups, Clients: s.Clients,
+			Strategy: s.Strategy,
+		}
+	}
+	return rows, l.nameResources(ctx, view, server.Key, rows)
 }
 
 // name puts names in the place of the ids of owners and users.
@@ -296,12 +293,4 @@ func (l *shareLister) nameResources(ctx context.Context, view uma.View, server u
 		r.ResourceName = names[r.Resource]
 	}
 	return nil
-}
-
-func (l *shareLister) out(rows []*shareRow) error {
-	values, cells := make([]any, len(rows)), make([][]string, len(rows))
-	for i, r := range rows {
-		values[i], cells[i] = r, r.cells()
-	}
-	return l.print.page(values, cells)
 }
