@@ -89,10 +89,10 @@ func (s *server) endpoints() []endpoint {
 		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": own.Requests}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/user", methods: m{"GET": own.User}, speaks: &account.Dialect},
 
-		{path: "/authz/authorize", methods: m{"POST": s.limitAuthorize(old.Authorize)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect},
-		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, strict: m{"GET": notHere, "POST": notHere}, speaks: &legacy.Dialect, acts: true},
-		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, slash: true},
-		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, readers: wire.Anyone},
+		{path: "/authz/authorize", methods: m{"POST": s.limitAuthorize(old.Authorize)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered},
+		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, strict: m{"GET": notHere, "POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered, acts: true},
+		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered, slash: true},
+		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, speaks: &legacy.Dialect, readers: wire.Anyone},
 
 		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
 		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
@@ -164,7 +164,9 @@ func dialectOf(path string) *wire.Dialect {
 		return &pingam.Dialect
 	case strings.Contains(path, "/api/identity/oauth2/uma/resourceregistration/"):
 		return &wso2.RegistrationDialect
-	case strings.Contains(path, "/authz/authorize"), strings.Contains(path, "/authz/entitlement/"):
+	case strings.HasSuffix(path, "/authz/authorize"), strings.Contains(path, "/authz/entitlement/"),
+		strings.HasSuffix(strings.TrimSuffix(path, "/"), "/authz/protection/permissions"),
+		strings.HasSuffix(path, "/.well-known/uma-configuration"):
 		return &legacy.Dialect
 	}
 	return &keycloak.Dialect

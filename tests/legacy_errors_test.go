@@ -66,6 +66,16 @@ func legacyRows(t *testing.T, e *env) []legacyRow {
 		{"permissions", "bad JSON", perms("[{"), 400, "invalid_request", "Cannot parse the JSON"},
 		{"permissions", "an array of strings", perms(`["x"]`), 400, "invalid_request", "A permission must be an object"},
 		{"permissions", "wrong content type", with(perms("[]"), "Content-Type", "text/plain"), 415, "", ""},
+		{"permissions", "wrong method", request{method: "GET", url: permissionsPath, as: rs}, 405, "", ""},
+		{"permissions", "wrong method, with a slash", request{method: "PUT", url: permissionsPath + "/", as: rs}, 405, "", ""},
+		{"permissions", "Accept that does not fit", with(perms("["+byID+"]"), "Accept", "text/html"), 406, "", ""},
+		{"permissions", "unknown realm", post(e.URL+"/realms/ghost"+permissionsPath, rs, "["+byID+"]"), 404, "", ""},
+		{"permissions", "wrong method in an unknown realm", request{method: "GET", url: e.URL + "/realms/ghost" + permissionsPath}, 404, "", ""},
+		{"permission", "Accept that does not fit", with(perm(rs, byID), "Accept", "text/html"), 406, "", ""},
+		{"permission", "wrong method, as today", request{method: "GET", url: permission, as: rs}, 405, "unsupported_method_type", "HTTP 405 Method Not Allowed"},
+		{"permission", "unknown realm, as today", post(e.URL+"/realms/ghost"+permission, rs, byID), 404, "Realm does not exist", ""},
+		{"uma-configuration", "wrong method", request{method: "POST", url: "/.well-known/uma-configuration", form: pairs{}}, 405, "", ""},
+		{"uma-configuration", "unknown realm", request{method: "GET", url: e.URL + "/realms/ghost/.well-known/uma-configuration"}, 404, "", ""},
 
 		{"authorize", "no ticket", auth(`{}`), 403, "invalid_ticket", "Ticket verification failed"},
 		{"authorize", "null for a ticket", auth(`{"ticket":null}`), 403, "invalid_ticket", "Ticket verification failed"},
@@ -115,6 +125,7 @@ func legacyRows(t *testing.T, e *env) []legacyRow {
 		{"entitlement", "wrong content type", with(ent("{}"), "Content-Type", "application/xml"), 415, "", ""},
 		{"entitlement", "Accept that does not fit", with(request{method: "GET", url: entitlementPath, as: bob}, "Accept", "text/html"), 406, "", ""},
 		{"entitlement", "wrong method", request{method: "DELETE", url: entitlementPath, as: bob}, 405, "", ""},
+		{"entitlement", "unknown realm", request{method: "GET", url: e.URL + "/realms/ghost" + entitlementPath, as: bob}, 404, "", ""},
 	}
 	// An rpt that is no good, at both endpoints.
 	for what, rpt := range map[string]string{

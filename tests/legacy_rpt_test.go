@@ -220,7 +220,7 @@ func TestAttackLegacyAccessToken(t *testing.T) {
 	t.Run("the RPT is no bearer token of the token endpoint", func(t *testing.T) {
 		t.Parallel()
 		e.uma(t, bearer(rpt), "permission", "Public board#view").expect(t, 401, "invalid_grant", "Invalid bearer token")
-		e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Public board#view", "subject_token", rpt)
+		e.uma(t, basic("photoz-app"), "permission", "Public board#view", "subject_token", rpt).expect(t, 400, "unauthorized_client", "Invalid identity")
 	})
 	t.Run("a new one expires early when the RPT does", func(t *testing.T) {
 		t.Parallel()
@@ -341,6 +341,28 @@ func TestAttackLegacyTickets(t *testing.T) {
 				res = ask(request{method: "POST", url: path, as: bob, body: body}, "http://evil.example")
 				if res.header.Get("Access-Control-Allow-Origin") != "" {
 					t.Errorf("%s: a foreign page may read %s", path, res)
+				}
+			}
+		}
+	})
+	t.Run("A-127_errors_that_come_before_the_client_is_known", func(t *testing.T) {
+		t.Parallel()
+		const page, others, foreign = "http://localhost:3000", "http://other.example", "http://evil.example"
+		e := start(t, photozWith(t, nil, "clients:", "clients:\n  - {id: other-web, public: true, web_origins: [\""+others+"\"]}"))
+		old := e.as(t, "bob", "photoz-web")
+		e.Clock.Advance(6 * time.Minute)
+		good := e.as(t, "bob", "photoz-web")
+		for _, path := range []string{authorizePath, entitlementPath, permissionsPath, permissionsPath + "/"} {
+			for origin, reads := range map[string]struct{ unknown, known bool }{page: {true, true}, others: {true, false}, foreign: {}, "null": {}, "": {}} {
+				for as, want := range map[credentials]bool{{}: reads.unknown, bearer("garbage"): reads.unknown, old: reads.unknown, basic("photoz-app"): reads.unknown, good: reads.known} {
+					res := e.do(t, request{method: "POST", url: path, as: as, body: "{", headers: map[string]string{"Origin": origin, "Content-Type": "application/json"}})
+					allowed := res.header.Get("Access-Control-Allow-Origin")
+					if res.status < 400 || allowed != map[bool]string{true: origin}[want] || res.header.Get("Vary") != "Origin" {
+						t.Errorf("%s from %q: got %s with Allow-Origin %q, want it to be read: %t", path, origin, res, allowed, want)
+					}
+					if got := res.header.Get("Access-Control-Allow-Credentials"); (got == "true") != want {
+						t.Errorf("%s from %q: got Allow-Credentials %q", path, origin, got)
+					}
 				}
 			}
 		}

@@ -15,7 +15,7 @@ func (x *Exchange) allowReaders(h http.Header) {
 		return
 	}
 	h["Vary"] = []string{"Origin"}
-	if x.origin == "" || x.Caller.Client == nil || !slices.Contains(x.Caller.Client.WebOrigins, x.origin) {
+	if !x.mayRead() {
 		return
 	}
 	h["Access-Control-Allow-Origin"] = []string{x.origin}
@@ -26,12 +26,20 @@ func (x *Exchange) allowReaders(h http.Header) {
 	}
 }
 
+// mayRead reports whether the answer is for the page that asks.
+func (x *Exchange) mayRead() bool {
+	if client := x.Caller.Client; client != nil {
+		return x.origin != "" && slices.Contains(client.WebOrigins, x.origin)
+	}
+	return x.readers == Registered && x.registered()
+}
+
 // Preflight answers an OPTIONS request (Fetch §3.2.2). It comes without
 // credentials, so that any origin known to the realm may ask.
 func (x *Exchange) Preflight(methods []string) error {
 	h := x.Header()
 	h["Allow"] = []string{strings.Join(methods, ", ")}
-	if x.readers == Owners {
+	if x.readers != Anyone {
 		h["Vary"] = []string{"Origin"}
 		if !x.registered() {
 			return x.Empty(http.StatusNoContent)
