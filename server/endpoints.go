@@ -49,7 +49,7 @@ func (s *server) endpoints() []endpoint {
 	u := &uma2.Face{Authority: s.authority}
 	own := &account.Face{Authority: s.authority}
 	old := &legacy.Face{Authority: s.authority}
-	ping := &pingam.Face{Authority: s.authority}
+	ping := &pingam.Face{Face: *u}
 	wso := &wso2.Face{Face: *u}
 	type m = map[string]wire.Handler
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
@@ -100,8 +100,8 @@ func (s *server) endpoints() []endpoint {
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.looseToken}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
-		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": u.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
-		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": u.ReadResource, "PUT": u.ReplaceResource, "DELETE": u.DeleteResource}, speaks: &pingam.Dialect, slash: true},
+		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": ping.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
+		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": ping.ReadResource, "PUT": ping.ReplaceResource, "DELETE": ping.DeleteResource}, speaks: &pingam.Dialect, slash: true},
 		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(ping.RequestTicket)}, speaks: &pingam.Dialect, slash: true},
 		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": s.pingConfiguration}, speaks: &pingam.Dialect, readers: wire.Anyone},
 		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.jwtTicketToken}, speaks: &pingam.Dialect},

@@ -2,9 +2,9 @@
 // pending requests of owners under /json.
 package pingam
 
-import "example.com/umpire/uma"
+import "example.com/umpire/server/uma2"
 
-// Face serves it.
+// Face serves it. What it does not do itself is as in the specifications.
 type Face struct {
-	Authority *uma.Authority
+	uma2.Face
 }

@@ -5,25 +5,12 @@ import (
 
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
 )
 
 // RequestTicket serves POST /permission_request: as FedAuthz §4 has it, with a
 // ticket in the form of a JWT.
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
-	if err != nil {
-		return err
-	}
-	body, err := x.Body()
-	if err != nil {
-		return err
-	}
-	permissions, err := uma2.ParsePermissions(body)
-	if err != nil {
-		return err
-	}
-	ticket, err := f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
+	ticket, err := f.AskTicket(x, uma2.ParsePermissions)
 	if err != nil {
 		return err
 	}

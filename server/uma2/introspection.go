@@ -5,21 +5,33 @@ import "example.com/umpire/uma"
 // An rpt is what introspection answers of an RPT (FedAuthz §5.1.1): what it
 // permits and nothing about the requesting party.
 type rpt struct {
-	Active      bool                     `json:"active"`
-	Expires     int64                    `json:"exp"`
-	IssuedAt    int64                    `json:"iat"`
-	Issuer      string                   `json:"iss"`
-	Audience    uma.Audience             `json:"aud"`
-	ID          string                   `json:"jti"`
-	ClientID    string                   `json:"client_id"`
-	TokenType   string                   `json:"token_type"`
-	Permissions []introspectedPermission `json:"permissions"`
+	Active      bool         `json:"active"`
+	Expires     int64        `json:"exp"`
+	IssuedAt    int64        `json:"iat"`
+	Issuer      string       `json:"iss"`
+	Audience    uma.Audience `json:"aud"`
+	ID          string       `json:"jti"`
+	ClientID    string       `json:"client_id"`
+	TokenType   string       `json:"token_type"`
+	Permissions []Permission `json:"permissions"`
 }
 
-type introspectedPermission struct {
+// A Permission is one of an RPT. Not every face says when it expires.
+type Permission struct {
 	ResourceID uma.ResourceID `json:"resource_id"`
 	Scopes     []uma.Scope    `json:"resource_scopes"`
-	Expires    int64          `json:"exp"`
+	Expires    int64          `json:"exp,omitempty"`
+}
+
+// ShowPermissions is the list of them, which all expire at once.
+func ShowPermissions(granted []uma.Grant, expires int64) []Permission {
+	shown := []Permission{}
+	for _, g := range granted {
+		if g.Resource != "" { // but for Keycloak's scopes without a resource: resource_id is required
+			shown = append(shown, Permission{g.Resource, scopesOf(g.Scopes), expires})
+		}
+	}
+	return shown
 }
 
 // A plain is what it answers of any other token (RFC 7662 §2.2).
@@ -43,17 +55,10 @@ func ShowIntrospection(i *uma.Introspection) any {
 		return ShowPlain(i)
 	}
 	c := i.Claims
-	out := rpt{
+	return rpt{
 		Active: true, Expires: c.Expires, IssuedAt: c.IssuedAt, Issuer: c.Issuer, Audience: c.Audience, ID: c.ID,
-		ClientID: c.AuthorizedParty, TokenType: c.Type, Permissions: []introspectedPermission{},
+		ClientID: c.AuthorizedParty, TokenType: c.Type, Permissions: ShowPermissions(i.Permissions, c.Expires),
 	}
-	for _, g := range i.Permissions {
-		if g.Resource == "" {
-			continue // Keycloak's scopes without a resource: resource_id is required
-		}
-		out.Permissions = append(out.Permissions, introspectedPermission{g.Resource, scopesOf(g.Scopes), c.Expires})
-	}
-	return out
 }
 
 // ShowPlain is the answer about a token that is no RPT, or is no good.

@@ -14,23 +14,28 @@ type Ticket struct {
 
 // RequestTicket serves POST /permission (FedAuthz §4.1).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
-	body, err := x.Body()
-	if err != nil {
-		return err
-	}
-	permissions, err := ParsePermissions(body)
-	if err != nil {
-		return err
-	}
-	ticket, err := f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
+	ticket, err := f.AskTicket(x, ParsePermissions)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusCreated, Ticket{ticket})
+}
+
+// AskTicket makes a ticket for the permissions of the body, as a face reads them.
+func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]uma.TicketPermission, error)) (string, error) {
+	pat, err := f.PAT(x)
+	if err != nil {
+		return "", err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return "", err
+	}
+	permissions, err := parse(body)
+	if err != nil {
+		return "", err
+	}
+	return f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
 }
 
 // ParsePermissions reads a permission, or an array of them. The scopes of one may

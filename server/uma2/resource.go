@@ -85,8 +85,8 @@ func scopesOf(scopes []uma.Scope) []uma.Scope {
 	return append([]uma.Scope{}, scopes...)
 }
 
-// CheckID refuses a description that says it is another's than the path says.
-func CheckID(v wire.Value, id string) error {
+// checkID refuses a description that says it is another's than the path says.
+func checkID(v wire.Value, id string) error {
 	switch said, err := v.String("_id"); {
 	case err != nil:
 		return err

@@ -24,9 +24,9 @@ func (f *Face) PAT(x *wire.Exchange) (*uma.Protection, error) {
 	return f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
 }
 
-// Unconditional refuses a condition on what the resource is like. Resources have
+// unconditional refuses a condition on what the resource is like. Resources have
 // no entity tags, so that none that a client names is right (RFC 9110 §13.1.1).
-func Unconditional(x *wire.Exchange) error {
+func unconditional(x *wire.Exchange) error {
 	if match := x.RequestHeader("If-Match"); match != "" && match != "*" {
 		return &wire.Refusal{
 			Status: http.StatusPreconditionFailed, Code: "precondition_failed", Description: "Resources have no entity tags",
@@ -37,15 +37,12 @@ func Unconditional(x *wire.Exchange) error {
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
-	body, err := x.Body()
-	if err != nil {
-		return err
-	}
-	in, err := ParseResource(body)
+	return f.Create(x, f.Authority.RealmURL(x.Realm)+"/authz/protection/resource_set")
+}
+
+// Create registers a resource, whose address is below that of the list.
+func (f *Face) Create(x *wire.Exchange, list string) error {
+	pat, in, err := f.described(x, "")
 	if err != nil {
 		return err
 	}
@@ -53,8 +50,26 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Header().Set("Location", f.Authority.RealmURL(x.Realm)+"/authz/protection/resource_set/"+string(r.ID))
+	x.Header().Set("Location", list+"/"+string(r.ID))
 	return x.JSON(http.StatusCreated, identified{r.ID})
+}
+
+// described reads who asks and how it describes a resource: a new one, or that of
+// the id.
+func (f *Face) described(x *wire.Exchange, id string) (*uma.Protection, *uma.ResourceInput, error) {
+	pat, err := f.PAT(x)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := ParseResource(body)
+	if err == nil && id != "" {
+		err = checkID(body, id)
+	}
+	return pat, in, err
 }
 
 // ReadResource serves GET /resource_set/{id} (FedAuthz §3.2.2).
@@ -71,30 +86,22 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 }
 
 // ReplaceResource serves PUT /resource_set/{id} (FedAuthz §3.2.3).
-func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
-	body, err := x.Body()
-	if err != nil {
-		return err
-	}
-	in, err := ParseResource(body)
-	if err != nil {
-		return err
-	}
+func (f *Face) ReplaceResource(x *wire.Exchange) error { return f.Replace(x, http.StatusOK) }
+
+// Replace replaces the resource that the path names. The status is the face's.
+func (f *Face) Replace(x *wire.Exchange, status int) error {
 	id := x.Param("id")
-	if err := CheckID(body, id); err != nil {
+	pat, in, err := f.described(x, id)
+	if err != nil {
 		return err
 	}
-	if err := Unconditional(x); err != nil {
+	if err := unconditional(x); err != nil {
 		return err
 	}
 	if err := f.Authority.ReplaceResource(x.Context(), pat, id, in); err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, identified{uma.ResourceID(id)})
+	return x.JSON(status, identified{uma.ResourceID(id)})
 }
 
 // DeleteResource serves DELETE /resource_set/{id} (FedAuthz §3.2.4).
@@ -103,7 +110,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := Unconditional(x); err != nil {
+	if err := unconditional(x); err != nil {
 		return err
 	}
 	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {

@@ -1,25 +1,23 @@
 package wso2
 
-import "example.com/umpire/uma"
+import (
+	"example.com/umpire/server/uma2"
+	"example.com/umpire/uma"
+)
 
 // An introspected is what introspection answers of an active token: of an RPT with
 // its permissions, of any other with its scope (FedAuthz §5.1.1, RFC 7662 §2.2).
 type introspected struct {
-	UserType    string                   `json:"aut"` // whose token it is
-	NotBefore   int64                    `json:"nbf"`
-	Permissions []introspectedPermission `json:"permissions,omitempty"`
-	Scope       string                   `json:"scope,omitempty"`
-	Active      bool                     `json:"active"`
-	TokenType   string                   `json:"token_type"`
-	Expires     int64                    `json:"exp"`
-	IssuedAt    int64                    `json:"iat"`
-	ClientID    string                   `json:"client_id"`
-	Username    string                   `json:"username"`
-}
-
-type introspectedPermission struct {
-	Scopes     []uma.Scope    `json:"resource_scopes"`
-	ResourceID uma.ResourceID `json:"resource_id"`
+	UserType    string            `json:"aut"` // whose token it is
+	NotBefore   int64             `json:"nbf"`
+	Permissions []uma2.Permission `json:"permissions,omitempty"`
+	Scope       string            `json:"scope,omitempty"`
+	Active      bool              `json:"active"`
+	TokenType   string            `json:"token_type"`
+	Expires     int64             `json:"exp"`
+	IssuedAt    int64             `json:"iat"`
+	ClientID    string            `json:"client_id"`
+	Username    string            `json:"username"`
 }
 
 // ShowIntrospection is the answer to introspection. Users are called with their
@@ -40,11 +38,6 @@ func ShowIntrospection(i *uma.Introspection) any {
 		out.Scope = c.Scope
 		return out
 	}
-	for _, g := range i.Permissions {
-		if g.Resource == "" {
-			continue // Keycloak's scopes without a resource: resource_id is required
-		}
-		out.Permissions = append(out.Permissions, introspectedPermission{append([]uma.Scope{}, g.Scopes...), g.Resource})
-	}
+	out.Permissions = uma2.ShowPermissions(i.Permissions, 0)
 	return out
 }

@@ -8,26 +8,19 @@ import (
 	"example.com/umpire/uma"
 )
 
-// RequestTicket serves POST …/permission: of an array, and nothing else.
+// RequestTicket serves POST …/permission.
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
-	body, err := x.Body()
-	if err != nil {
-		return err
-	}
-	if body.Kind != wire.Array {
-		return uma.Refuse(uma.InvalidPermissionRequest, "", nil)
-	}
-	permissions, err := uma2.ParsePermissions(body)
-	if err != nil {
-		return err
-	}
-	ticket, err := f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
+	ticket, err := f.AskTicket(x, parsePermissions)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusCreated, uma2.Ticket{Ticket: ticket})
+}
+
+// parsePermissions reads an array, and nothing else.
+func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+	if v.Kind != wire.Array {
+		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+	}
+	return uma2.ParsePermissions(v)
 }
