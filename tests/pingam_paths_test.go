@@ -172,6 +172,20 @@ func TestPingAMResources(t *testing.T) {
 	if res := p.call(t, "PUT", pingSets+"/"+id, alice, album); res.status != 200 || res.str("_id") != id {
 		t.Errorf("replace: got %s", res)
 	}
+	// A condition on what the resource is like cannot hold: there are no entity tags.
+	album["resource_scopes"] = []string{"view", "print"}
+	for _, match := range []string{`"1"`, "1", `W/"1"`} {
+		for method, body := range map[string]any{"PUT": album, "DELETE": nil} {
+			res := p.do(t, request{method: method, url: p.URL + pingSets + "/" + id, as: alice, json: body, headers: map[string]string{"If-Match": match}})
+			res.expect(t, 412, "precondition_failed", "Resources have no entity tags")
+		}
+	}
+	if got := p.call(t, "GET", pingSets+"/"+id, alice, nil); got.status != 200 || len(asList(got.object()["resource_scopes"])) != 1 {
+		t.Errorf("got %s, want it as it was", got)
+	}
+	if res := p.do(t, request{method: "PUT", url: p.URL + pingSets + "/" + id, as: alice, json: album, headers: map[string]string{"If-Match": "*"}}); res.status != 200 {
+		t.Errorf("If-Match: *: got %s", res)
+	}
 	list := p.call(t, "GET", pingSets, alice, nil)
 	if got := asList(list.json); list.status != 200 || len(got) != 4 {
 		t.Errorf("got %s, want the ids of alice's four here", list)
