@@ -11,11 +11,17 @@ import (
 	"example.com/umpire/uma"
 )
 
+// What the limits are where nothing is said.
+const (
+	DefaultFailedTickets = 600
+	DefaultTickets       = 10_000
+)
+
 // Limits are what one caller may do before it is told to wait. 0 is the default,
 // less than 0 no limit.
 type Limits struct {
-	FailedTickets int // unusable tickets presented by a client from one address, a minute; 600
-	Tickets       int // permission tickets made with one PAT, a second; 10,000
+	FailedTickets int // unusable tickets presented by a client from one address, a minute
+	Tickets       int // permission tickets made with one PAT, a second
 }
 
 // maxCallers is how many callers a limiter tells apart. Those beyond wait with

@@ -39,8 +39,9 @@ type Config struct {
 type server struct {
 	Config
 	authority *uma.Authority
-	guessed   *limiter // by who presents unusable tickets
-	minted    *limiter // by PAT
+	guessed   *limiter                 // by who presents unusable tickets
+	minted    *limiter                 // by PAT
+	dialects  map[string]*wire.Dialect // by the path of a route
 }
 
 // New returns the handler of the public listener.
@@ -56,8 +57,9 @@ func New(cfg Config) http.Handler {
 	}
 	s := &server{
 		Config: cfg, authority: cfg.Authority,
-		guessed: newLimiter(cfg.Limits.FailedTickets, 600, time.Minute, cfg.Authority.Now),
-		minted:  newLimiter(cfg.Limits.Tickets, 10_000, time.Second, cfg.Authority.Now),
+		guessed:  newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Authority.Now),
+		minted:   newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Authority.Now),
+		dialects: map[string]*wire.Dialect{},
 	}
 	e := echo.New()
 	e.Pre(innermost)
@@ -65,6 +67,7 @@ func New(cfg Config) http.Handler {
 	for _, ep := range s.endpoints() {
 		for _, path := range ep.paths() {
 			s.mount(e, path, ep)
+			s.dialects[path] = ep.dialect(nil)
 		}
 	}
 	return e
@@ -132,7 +135,11 @@ var nothingHere = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", 
 // unrouted answers requests that no route is for: other paths and methods.
 func (s *server) unrouted(_ error, c echo.Context) {
 	began := s.authority.Now()
-	x, opened := s.open(c, dialectOf(c.Request().URL.Path), wire.Owners)
+	dialect := s.dialects[c.Path()] // of the path with another method
+	if dialect == nil {
+		dialect = dialectOf(c.Request().URL.Path)
+	}
+	x, opened := s.open(c, dialect, wire.Owners)
 	var err error = nothingHere
 	if c.Response().Header().Get("Allow") != "" {
 		err = &wire.Refusal{
@@ -140,7 +147,7 @@ func (s *server) unrouted(_ error, c echo.Context) {
 			Description: "HTTP 405 Method Not Allowed",
 		}
 	}
-	// A realm that is not there is said to be so whatever is asked of it.
+	// A realm that is not there is said to be so whatever is asked below /realms.
 	if name, ok := realmOf(c.Request().URL.Path); ok {
 		if _, missing := s.authority.Realm(x.Context(), name); missing != nil {
 			err = missing

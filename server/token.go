@@ -12,56 +12,43 @@ import (
 
 const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
 
-// token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
-// Keycloak's parameters) and those of RFC 6749 that need no browser.
-func (s *server) token(x *wire.Exchange) error {
-	return s.grant(x, s.umaGrant, show)
+// A style is how a face has the UMA grant; the zero one is Keycloak's.
+type style struct {
+	strict bool // as UMA 2.0 has it
+
+	// A claim token comes with its format, and that with a token (UMA Grant §3.3.1).
+	// Clients of other vendors send no format: theirs are ID tokens.
+	format bool
+
+	jwt bool // tickets are JWTs
 }
 
-// strictToken serves it as UMA 2.0 has it. A claim token comes with its format,
-// and that with a token (§3.3.1).
-func (s *server) strictToken(x *wire.Exchange) error {
-	return s.grant(x, func(x *wire.Exchange, form wire.Form) error {
-		if (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
-			return wire.Invalid("claim_token and claim_token_format must come together")
-		}
-		return s.strictGrant(x, form)
-	}, showStrictly)
-}
-
-// looseToken does so for clients that send no format: theirs are ID tokens.
-func (s *server) looseToken(x *wire.Exchange) error {
-	return s.grant(x, s.strictGrant, showStrictly)
-}
-
-// jwtTicketToken does so for clients whose tickets are JWTs.
-func (s *server) jwtTicketToken(x *wire.Exchange) error {
-	err := s.grant(x, s.strictGrant, showStrictly)
-	if e, ok := errors.AsType[*uma.Error](err); ok && e.Ticket != "" {
-		jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket, e.Interval)
-		if failed != nil {
-			return failed
-		}
-		e.Ticket = jwt
-	}
-	return err
-}
-
-// A shower is how a face shows the answer of the token endpoint.
-type shower func(*uma.TokenResponse) any
-
-func show(t *uma.TokenResponse) any { return t }
-
-// showStrictly leaves out of an RPT's what UMA 2.0 does not have.
-func showStrictly(t *uma.TokenResponse) any {
-	if t.RPT {
+// show leaves out of the answer with an RPT what UMA 2.0 does not have.
+func (st style) show(t *uma.TokenResponse) any {
+	if st.strict && t.RPT {
 		return uma2.ShowToken(t)
 	}
 	return t
 }
 
-// grant reads a token request and answers it. The UMA grant is the face's.
-func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form) error, show shower) error {
+// token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
+// Keycloak's parameters) and those of RFC 6749 that need no browser.
+func (s *server) token(st style) wire.Handler {
+	return func(x *wire.Exchange) error {
+		err := s.grant(x, st)
+		if e, ok := errors.AsType[*uma.Error](err); ok && st.jwt && e.Ticket != "" {
+			jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket, e.Interval)
+			if failed != nil {
+				return failed
+			}
+			e.Ticket = jwt
+		}
+		return err
+	}
+}
+
+// grant reads a token request and answers it.
+func (s *server) grant(x *wire.Exchange, st style) error {
 	if err := x.RefuseForeign(s.authority.PublicURL); err != nil {
 		return err
 	}
@@ -74,7 +61,7 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	}
 	grant := form.Get("grant_type")
 	if grant == umaTicket {
-		return s.limitGuesses(x, func() error { return umaGrant(x, form) })
+		return s.limitGuesses(x, func() error { return s.trade(x, form, st) })
 	}
 	if len(form.All("permission")) > 1 {
 		return wire.Invalid("duplicated parameter: permission")
@@ -100,27 +87,20 @@ func (s *server) grant(x *wire.Exchange, umaGrant func(*wire.Exchange, wire.Form
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, show(res))
-}
-
-// umaGrant is the grant with Keycloak's answers.
-func (s *server) umaGrant(x *wire.Exchange, form wire.Form) error {
-	return s.trade(x, form, false, show)
-}
-
-// strictGrant is the grant with the answers of UMA 2.0.
-func (s *server) strictGrant(x *wire.Exchange, form wire.Form) error {
-	return s.trade(x, form, true, showStrictly)
+	return x.JSON(http.StatusOK, st.show(res))
 }
 
 // trade trades a ticket, or named permissions, for an RPT. The Authority takes a
 // bearer token before credentials.
-func (s *server) trade(x *wire.Exchange, form wire.Form, strict bool, show shower) error {
+func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
+	if st.format && (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
+		return wire.Invalid("claim_token and claim_token_format must come together")
+	}
 	req, err := parseTokenRequest(form)
 	if err != nil {
 		return err
 	}
-	req.Strict = strict
+	req.Strict = st.strict
 	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
 	if err != nil {
 		return err
@@ -131,7 +111,7 @@ func (s *server) trade(x *wire.Exchange, form wire.Form, strict bool, show showe
 	case uma.ModePermissions:
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
-	return x.JSON(http.StatusOK, show(answer.Token))
+	return x.JSON(http.StatusOK, st.show(answer.Token))
 }
 
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what
