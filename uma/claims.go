@@ -58,6 +58,8 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 	switch {
 	case err != nil:
 		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
+	case claims.Type != TypeID && (x.req.Strict || claims.Type != TypeBearer || claims.Authorization != nil):
+		return nil, badClaim(UnusableIdentity, "Invalid identity", nil) // an RPT says what may be done, not who asks
 	case claims.AuthorizedParty != x.asking.ID:
 		return nil, badClaim(UnusableClaims, "Token issued to a different client", nil)
 	case claims.Expires <= unix(x.now):

@@ -13,6 +13,7 @@ var (
 	ErrMoved    = errors.New("changed meanwhile")
 	ErrBusy     = errors.New("too many writes are waiting")
 	ErrPrune    = errors.New("needs --prune")
+	ErrVague    = errors.New("too many names to look through")
 )
 
 // A Reason is why a request is refused. Faces turn it into the status and the

@@ -252,6 +252,12 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	case err != nil:
 		return err
 	}
+	switch _, err := view.RPT(ctx, x.snap.Realm.Key, claims.ID); {
+	case errors.Is(err, ErrNotFound): // ended by an upgrade, or by a replay of its ticket
+		return bad(err)
+	case err != nil:
+		return fmt.Errorf("read rpt: %w", err)
+	}
 	x.rpt = claims
 	return nil
 }

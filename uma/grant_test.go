@@ -658,6 +658,7 @@ func TestCarriedRPT(t *testing.T) {
 		{"without permissions", func(_ *world, c *Claims) { c.Authorization = nil }, "r-bare", UnusableRPT, ""},
 		{"an ID token", func(_ *world, c *Claims) { c.Type = TypeID }, "r-bare", UnusableRPT, ""},
 		{"revoked", func(w *world, c *Claims) { w.view.revoked = c.ID }, "r-bare", UnusableRPT, ""},
+		{"ended by what replaced it", func(w *world, c *Claims) { delete(w.view.rpts, c.ID) }, "r-bare", UnusableRPT, ""},
 		{"of another session that has ended", func(w *world, c *Claims) {
 			w.view.sessions["s-old"] = &Session{ID: "s-old", User: "u-bob", Ended: true, Expires: w.now.Add(time.Hour)}
 			c.SessionID = "s-old"
@@ -675,7 +676,7 @@ func TestCarriedRPT(t *testing.T) {
 				ID: "j-rpt", Subject: "u-bob", Type: TypeBearer, AuthorizedParty: "photoz-web", SessionID: "s-bob", Audience: Audience{"photoz-api"}, Expires: w.unix() + 300,
 				Authorization: &Authorization{Permissions: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}},
 			}
-			w.tokens["the-rpt"] = c
+			w.tokens["the-rpt"], w.view.rpts[c.ID] = c, &RPT{JTI: c.ID}
 			if tc.edit != nil {
 				tc.edit(w, c)
 			}

@@ -294,14 +294,14 @@ func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Res
 // The one that the documentation shows is the caller's own. This is a new one,
 // good for the resource server alone and no longer than the RPT: what it is shown
 // it must not be able to use elsewhere.
-func (x *assessment) asLegacy(ctx context.Context, rpt *Claims) error {
+func (x *assessment) asLegacy(ctx context.Context, rpt *Claims, jti string) error {
 	done, err := x.turn(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	access := *rpt
-	access.ID, access.Authorization = x.NewID(), nil
+	access.ID, access.Authorization = jti, nil
 	if rpt.AccessToken, err = x.Issuer.Sign(x.snap, &access); err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}

@@ -251,7 +251,8 @@ func TestPendingRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range page {
-				got = append(got, fmt.Sprintf("%s %s %v %d", p.ID, p.User.ID, p.Scopes, w.now.Sub(p.When)/time.Minute))
+				first, _, _ := strings.Cut(p.ID, ".")
+				got = append(got, fmt.Sprintf("%s %s %v %d", first, p.User.ID, p.Scopes, w.now.Sub(p.When)/time.Minute))
 			}
 			if len(page) < size {
 				break
@@ -286,7 +287,8 @@ func TestAnswerRequest(t *testing.T) {
 		states  string
 	}{
 		"approve":                   {"alice", "a", true, nil, "", "a granted, b granted, c pending"},
-		"by another of its ids":     {"alice", "b", true, nil, "", "a granted, b granted, c pending"},
+		"by another of its ids":     {"alice", "b", true, nil, Conflict, "a pending, b pending, c pending"},
+		"by the first id alone":     {"alice", "-", true, nil, NotFound, "a pending, b pending, c pending"},
 		"deny":                      {"alice", "a", false, nil, "", "a denied, b denied, c pending"},
 		"approve in part":           {"alice", "a", true, scopesOf("view"), "", "a granted, b denied, c pending"},
 		"approve nothing":           {"alice", "a", true, []Scope{}, InvalidScope, "a pending, b pending, c pending"},
@@ -296,16 +298,40 @@ func TestAnswerRequest(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.asks("a u-bob view", "b u-bob comment", "c u-carol view")
-		err := w.authority.AnswerRequest(t.Context(), w.owner(tc.who), tc.id, tc.approve, tc.scopes)
+		id := strings.Replace(tc.id, "-", "a", 1)
+		switch tc.id {
+		case "a":
+			id = idOfAll([]Request{{ID: "b"}, {ID: "a"}})
+		case "b":
+			id = "b" + idOfAll([]Request{{ID: "a"}, {ID: "b"}})[1:]
+		}
+		err := w.authority.AnswerRequest(t.Context(), w.owner(tc.who), id, tc.approve, tc.scopes)
 		if reason(err) != tc.reason || (err == nil) != (tc.reason == "") || w.states() != tc.states {
 			t.Errorf("%s: got %v and %s, want %s and %s", name, err, w.states(), tc.reason, tc.states)
 		}
 		if err != nil {
 			continue
 		}
-		if err := w.authority.AnswerRequest(t.Context(), w.owner(tc.who), tc.id, !tc.approve, nil); reason(err) != Conflict || w.states() != tc.states {
+		if err := w.authority.AnswerRequest(t.Context(), w.owner(tc.who), id, !tc.approve, nil); reason(err) != Conflict || w.states() != tc.states {
 			t.Errorf("%s: answered again: got %v and %s, want a conflict", name, err, w.states())
 		}
+	}
+}
+
+// An answer is to what the owner has seen: what is asked besides since then is not
+// approved unseen.
+func TestAnswerWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.asks("a u-bob view")
+	seen, err := w.authority.PendingRequests(t.Context(), w.owner("alice"), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.asks("a u-bob view", "b u-bob delete")
+	err = w.authority.AnswerRequest(t.Context(), w.owner("alice"), seen[0].ID, true, nil)
+	if reason(err) != Conflict || w.states() != "a pending, b pending" {
+		t.Errorf("got %v and %s, want a conflict", err, w.states())
 	}
 }
 

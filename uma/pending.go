@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,9 +11,10 @@ import (
 )
 
 // A PendingRequest is what one user asks of one resource: the pending requests of
-// the two together. Any of their ids stands for it.
+// the two together. Its id says which they are: an answer is to what its owner has
+// seen.
 type PendingRequest struct {
-	ID       string
+	ID       string // id of the first of them, a dot, and a digest of all
 	Resource *Resource
 	User     *User // who asks; with an id alone when it is gone
 	Scopes   []Scope
@@ -79,9 +81,8 @@ func (o *Owner) pending(ctx context.Context, view View, page []Request) ([]Pendi
 		}
 		p := PendingRequest{Resource: resources[requests[0].Resource], User: users[requests[0].Requester], requests: requests[:n]}
 		p.Scopes = (&SharedUser{Requests: p.requests}).Scopes()
-		p.ID, p.When = p.requests[0].ID, p.requests[0].Created
+		p.ID, p.When = idOfAll(p.requests), p.requests[0].Created
 		for _, q := range p.requests[1:] {
-			p.ID = min(p.ID, q.ID)
 			if q.Created.Before(p.When) {
 				p.When = q.Created
 			}
@@ -91,6 +92,16 @@ func (o *Owner) pending(ctx context.Context, view View, page []Request) ([]Pendi
 	}
 	slices.SortFunc(out, func(a, b PendingRequest) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
+}
+
+// idOfAll says which requests belong together.
+func idOfAll(requests []Request) string {
+	ids := make([]string, len(requests))
+	for i, q := range requests {
+		ids[i] = q.ID
+	}
+	slices.Sort(ids)
+	return ids[0] + "." + hex.EncodeToString(Digest(strings.Join(ids, " "))[:8])
 }
 
 // resourcesOf reads the resources that requests are for.
@@ -114,17 +125,18 @@ func (o *Owner) resourcesOf(ctx context.Context, view View, requests []Request) 
 	return found, nil
 }
 
-// PendingRequest returns one by any of its ids. One that was answered meanwhile is
-// a conflict; one to another owner is not found.
+// PendingRequest returns one by its id. One that was answered meanwhile, or that
+// has changed since, is a conflict; one to another owner is not found.
 func (a *Authority) PendingRequest(ctx context.Context, o *Owner, id string) (*PendingRequest, error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	q, err := view.RealmRequest(ctx, o.snap.Realm.Key, id)
+	first, _, whole := strings.Cut(id, ".")
+	q, err := view.RealmRequest(ctx, o.snap.Realm.Key, first)
 	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && q.Owner != o.user.ID:
+	case errors.Is(err, ErrNotFound) || err == nil && (q.Owner != o.user.ID || !whole):
 		return nil, Refuse(NotFound, "Request not found", err)
 	case err != nil:
 		return nil, fmt.Errorf("read request: %w", err)
@@ -135,9 +147,10 @@ func (a *Authority) PendingRequest(ctx context.Context, o *Owner, id string) (*P
 	if err != nil {
 		return nil, err
 	}
-	p := &found[0]
-	p.ID = id
-	return p, nil
+	if found[0].ID != id {
+		return nil, Refuse(Conflict, "What is asked for has changed: read the request again", nil)
+	}
+	return &found[0], nil
 }
 
 // AnswerRequest approves or denies a pending request. With scopes it approves those

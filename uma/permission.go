@@ -135,6 +135,9 @@ type Party struct {
 // rests on, so that a withdrawal shows wherever the token is seen again.
 type RPT struct {
 	JTI         string
+	Family      string // jti of the RPT that it is a refreshed copy of; empty for the first of them
+	Within      string // jti of the access token in it; empty for none
+	Ticket      []byte // hash of the ticket that it was traded for; nil without one
 	SessionID   string // empty for a service account
 	Subject     string
 	Client      string // azp

@@ -211,6 +211,7 @@ func TestCarriedStrictly(t *testing.T) {
 				{ID: "r-bare"}, {ID: "r-album", Scopes: scopesOf("view")}, {Scopes: scopesOf("view")},
 			}},
 		}
+		w.view.rpts["j-rpt"] = &RPT{JTI: "j-rpt"}
 		answer, err := w.bob(&TokenRequest{Strict: strict, RPT: "the-rpt", Ticket: w.ticket(Permission{Resource: "r-board"})})
 		if err != nil {
 			t.Fatal(err)
@@ -239,6 +240,7 @@ func TestLegacyUpgradedStrictly(t *testing.T) {
 		ID: "j-rpt", Subject: "u-bob", Type: TypeEntitlement, AuthorizedParty: "photoz-web", SessionID: "s-bob", Audience: Audience{"photoz-api"}, Expires: w.unix() + 300,
 		Authorization: &Authorization{Permissions: []GrantedPermission{{SetID: "r-bare"}}},
 	}
+	w.view.rpts["j-rpt"] = &RPT{JTI: "j-rpt"}
 	answer, err := w.bob(&TokenRequest{Strict: true, RPT: "the-rpt", Ticket: w.ticket(Permission{Resource: "r-board"})})
 	if err != nil {
 		t.Fatal(err)

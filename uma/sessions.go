@@ -199,6 +199,7 @@ func renew(s *Snapshot, old *RPT, access *Claims, refresh *RefreshToken) *RPT {
 	row := *old
 	access.Audience = Audience{s.ByKey[old.Server].ID}
 	access.Authorization = &Authorization{Permissions: granted(old.Permissions)}
+	row.Family = firstOf(old.Family, old.JTI)
 	row.JTI, row.Expires, row.Keep = access.ID, fromUnix(access.Expires), refresh.Expires
 	refresh.RPT = row.JTI
 	return &row

@@ -103,15 +103,17 @@ func (x *assessment) requiredClaims() []RequiredClaim {
 // commit settles. The loser of a race for the ticket leaves one record of its
 // own, and grants nothing.
 func (x *assessment) commit(ctx context.Context, st *Settlement) error {
-	if len(st.Records) == 0 {
-		return nil // nothing was found to decide, so there is no ticket either
+	if len(st.Records) == 0 && st.Ticket == nil {
+		return nil // nothing was found to decide
 	}
 	err := x.keep(ctx, st)
 	if !errors.Is(err, ErrSpent) {
 		return err
 	}
-	if err := x.recordLost(ctx, "ticket_spent"); err != nil {
-		return err
+	if len(x.events) > 0 { // none: a legacy ticket for nothing
+		if err := x.recordLost(ctx, "ticket_spent"); err != nil {
+			return err
+		}
 	}
 	return x.replayed(ctx, ErrSpent)
 }
@@ -265,6 +267,12 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if x.who.user != nil {
 		st.RPT.UserVersion = x.who.user.Version
 	}
+	if x.ticket != nil {
+		st.RPT.Ticket = x.ticket.Hash
+	}
+	if x.req.Legacy != nil {
+		st.RPT.Within = x.NewID()
+	}
 	up := x.rpt != nil && x.upgraded(grants)
 	if up && x.req.Strict {
 		st.Upgraded = x.rpt.ID
@@ -284,7 +292,7 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	}
 	ctx = context.WithoutCancel(ctx)
 	if x.req.Legacy != nil {
-		if err := x.asLegacy(ctx, claims); err != nil {
+		if err := x.asLegacy(ctx, claims, st.RPT.Within); err != nil {
 			return nil, err
 		}
 	}

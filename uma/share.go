@@ -74,8 +74,8 @@ func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants
 	switch {
 	case err != nil:
 		return nil, err
-	case !r.OwnerManaged:
-		return nil, Refuse(InvalidPermission, "The resource is not managed by its owner", nil)
+	case !r.OwnerManaged && slices.ContainsFunc(grants, func(g UserScopes) bool { return len(g.Scopes) > 0 }):
+		return nil, Refuse(InvalidPermission, "The resource is not managed by its owner", nil) // who may still take back
 	case len(grants) > maxUserScopes:
 		return nil, Refuse(InvalidPermission, fmt.Sprintf("At most %d users can be named at a time", maxUserScopes), nil)
 	}

@@ -224,6 +224,9 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 	}
 	out := &Introspection{Active: true, Claims: claims, Username: id.username(), Realm: s.Realm.Name}
 	if claims.Authorization == nil {
+		if owner != "" && claims.Subject != owner {
+			return inactive, nil // a user's PAT is about what that user owns
+		}
 		return out, nil
 	}
 	left, err := a.standing(ctx, view, s, claims, owner)

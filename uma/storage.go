@@ -468,8 +468,9 @@ type Sessions interface {
 	// Revoke makes a token inactive. The row is kept until the token expires.
 	Revoke(ctx context.Context, realm Key, jti string, expires time.Time) error
 
-	// DropRPT removes the row of an RPT, so that neither the token nor its refresh
-	// token is good for anything. Unknown: no error.
+	// DropRPT removes the row of an RPT, and those of its refreshed copies, so that
+	// neither the tokens nor their refresh tokens are good for anything, and revokes
+	// the access token in it. Unknown: no error.
 	DropRPT(ctx context.Context, realm Key, jti string) error
 }
 

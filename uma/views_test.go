@@ -188,7 +188,7 @@ var readers = map[string]func(*world, context.Context) error{
 		return err
 	},
 	"answer a request": func(w *world, ctx context.Context) error {
-		return w.authority.AnswerRequest(ctx, w.owner("alice"), "q", true, nil)
+		return w.authority.AnswerRequest(ctx, w.owner("alice"), idOfAll([]Request{{ID: "q"}}), true, nil)
 	},
 	"answer all": func(w *world, ctx context.Context) error {
 		_, err := w.authority.AnswerAll(ctx, w.owner("alice"), true, nil)

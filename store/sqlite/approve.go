@@ -80,13 +80,16 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 // sharable returns the resource of a change. uma.ErrNotFound: it, or one of the scopes,
 // cannot be shared by who wants to.
 func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
-	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ? AND r.owner = ? AND r.owner_managed
+	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ? AND r.owner = ?
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND c.realm = ?)`,
 		int64(c.Resource), c.Owner, int64(c.Realm))
 	if err != nil {
 		return nil, err
 	}
 	for _, granted := range c.Grants {
+		if len(granted) > 0 && !r.OwnerManaged {
+			return nil, uma.ErrNotFound // what was granted can be taken back all the same
+		}
 		for _, scope := range granted {
 			whole := scope == uma.Everything && len(r.Scopes) == 0
 			if !whole && !slices.Contains(r.Scopes, scope) {

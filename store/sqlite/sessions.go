@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,7 +58,13 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 		if err := saveRefreshToken(tx, realm, next); err != nil || rpt == nil {
 			return err
 		}
-		return saveRPT(tx, realm, rpt)
+		if err := saveRPT(tx, realm, rpt); err != nil || rpt.Ticket == nil {
+			return err
+		}
+		// What the ticket was spent on lives longer now.
+		_, err = tx.exec(`UPDATE spent_ticket SET expires = max(expires, ?) WHERE realm = ? AND hash = ?`,
+			millis(rpt.Keep), int64(realm), rpt.Ticket)
+		return writing("spent ticket", err)
 	})
 	if err == nil && reused {
 		return uma.ErrSpent // after the end of the session has reached the disk
@@ -103,8 +110,22 @@ func (s *Store) DropRPT(ctx context.Context, realm uma.Key, jti string) error {
 }
 
 func dropRPT(tx *conn, realm uma.Key, jti string) error {
-	_, err := tx.exec(`DELETE FROM rpt WHERE realm = ? AND jti = ?`, int64(realm), jti)
-	return writing("RPT", err)
+	first := jti
+	err := tx.row(`SELECT family FROM rpt WHERE realm = ? AND jti = ? AND family <> ''`, []any{int64(realm), jti}, &first)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
+		return reading("RPT", err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO revocation (realm, jti, expires) SELECT realm, within, expires FROM rpt
+			WHERE realm = ? AND jti = ? AND within <> '' ON CONFLICT DO NOTHING`,
+		`DELETE FROM rpt WHERE realm = ? AND jti = ?`,
+		`DELETE FROM rpt WHERE +realm = ? AND family = ? AND family <> ''`,
+	} {
+		if _, err := tx.exec(statement, int64(realm), first); err != nil {
+			return writing("RPT", err)
+		}
+	}
+	return nil
 }
 
 func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
@@ -113,9 +134,9 @@ func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
 		return writing("RPT", err)
 	}
 	_, err = tx.exec(`INSERT INTO rpt
-		(realm, jti, session, subject, client, server, permissions, revision, generation, user_version, expires, keep)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		int64(realm), r.JTI, r.SessionID, r.Subject, r.Client, int64(r.Server), permissions, r.Revision,
+		(realm, jti, family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(realm), r.JTI, r.Family, r.Within, r.Ticket, r.SessionID, r.Subject, r.Client, int64(r.Server), permissions, r.Revision,
 		r.Generation, r.UserVersion, millis(r.Expires), millis(r.Keep))
 	return writing("RPT", err)
 }

@@ -108,3 +108,36 @@ func TestSweepInBatches(t *testing.T) {
 		t.Errorf("got %d removed and error %v, want %d", removed, err, many)
 	}
 }
+
+// What a ticket was spent on is known as long as the RPT or a refreshed copy of it.
+func TestSweepKeepsWhatATicketWasSpentOn(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	realm := smallRealm(t, s).Realm.Key
+	ctx, ticket, soon, late := t.Context(), uma.Digest("ticket"), at.Add(time.Minute), at.Add(time.Hour)
+	first := &uma.RPT{JTI: "first", Ticket: ticket, Expires: soon, Keep: soon}
+	second := &uma.RPT{JTI: "second", Family: "first", Ticket: ticket, Expires: late, Keep: late}
+	session := &uma.Session{ID: "s", Expires: late}
+	for _, err := range []error{
+		s.SaveTicket(ctx, realm, &uma.Ticket{Hash: ticket, Expires: soon}),
+		s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, Ticket: ticket, Presenter: "web", RPT: first}),
+		s.StartSession(ctx, realm, session, &uma.RefreshToken{Hash: uma.Digest("handle"), SessionID: "s", Expires: late}),
+		s.Rotate(ctx, realm, uma.Digest("handle"), &uma.RefreshToken{Hash: uma.Digest("next"), SessionID: "s", Expires: late}, second, at),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Sweep(ctx, soon); err != nil { // the first is over
+		t.Fatal(err)
+	}
+	view, err := s.View(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	spent, err := view.SpentTicket(ctx, realm, ticket)
+	if err != nil || spent.RPT != "first" || spent.Client != "web" {
+		t.Errorf("got %+v, %v, want what it was spent on", spent, err)
+	}
+}

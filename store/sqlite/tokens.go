@@ -77,9 +77,9 @@ func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, er
 		return nil, err
 	}
 	r := &uma.RPT{JTI: jti}
-	err = c.row(`SELECT session, subject, client, server, permissions, revision, generation, user_version, expires, keep
+	err = c.row(`SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep
 		FROM rpt WHERE realm = ? AND jti = ?`, []any{int64(realm), jti},
-		&r.SessionID, &r.Subject, &r.Client, (*integer)(&r.Server), document{&r.Permissions}, &r.Revision,
+		&r.Family, &r.Within, &r.Ticket, &r.SessionID, &r.Subject, &r.Client, (*integer)(&r.Server), document{&r.Permissions}, &r.Revision,
 		(*integer)(&r.Generation), (*integer)(&r.UserVersion), (*moment)(&r.Expires), (*moment)(&r.Keep))
 	if err != nil {
 		return nil, reading("RPT", err)

@@ -119,7 +119,7 @@ func (e *env) state(jti, session string) (revoked bool, s *uma.Session) {
 
 func (e *env) rpt(jti string) *uma.RPT {
 	return &uma.RPT{
-		JTI: jti, SessionID: "s", Subject: e.bob, Client: "web", Server: e.api,
+		JTI: jti, Family: "family of " + jti, Within: "in " + jti, Ticket: uma.Digest("ticket of " + jti), SessionID: "s", Subject: e.bob, Client: "web", Server: e.api,
 		Permissions: []uma.Grant{{
 			Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"a": {"b"}}, Version: 3,
 			Shares: []uma.GrantShare{{ID: "q", Version: 2, Scopes: []uma.Scope{"view"}}}, Inherited: []uma.Scope{"view"}, TTL: 60,
@@ -241,6 +241,25 @@ var sessionTests = map[string]func(e *env){
 		}
 		e.want("another", e.getRPT(e.realm, "other") != nil, true)
 		e.want("in another realm", e.getRPT(e.otherRealm, "jti") != nil, true)
+	},
+
+	"an_rpt_is_dropped_with_its_refreshed_copies_and_the_token_within": func(e *env) {
+		ctx := e.t.Context()
+		for _, dropped := range []string{"first", "copy"} {
+			first, copied, other := e.rpt("first"), e.rpt("copy"), e.rpt("other")
+			first.Family, copied.Family, other.Family, other.Within = "", "first", "", ""
+			first.Within = "within " + dropped
+			for _, r := range []*uma.RPT{first, copied, other} {
+				e.must(e.s.DropRPT(ctx, e.realm, r.JTI))
+				e.must(e.s.Commit(ctx, &uma.Settlement{Realm: e.realm, Now: now, RPT: r}))
+			}
+			e.must(e.s.DropRPT(ctx, e.realm, dropped))
+			e.want("the first", e.getRPT(e.realm, "first") == nil, true)
+			e.want("its copy", e.getRPT(e.realm, "copy") == nil, true)
+			e.want("another", e.getRPT(e.realm, "other") != nil, true)
+			revoked, _ := e.state(first.Within, "")
+			e.want("the token within", revoked, true)
+		}
 	},
 
 	"ends_in_its_realm_and_quietly": func(e *env) {

@@ -2,6 +2,10 @@
 
 -- +goose Up
 ALTER TABLE resource ADD COLUMN texts TEXT NOT NULL DEFAULT ''; -- empty for none
+ALTER TABLE rpt ADD COLUMN family TEXT NOT NULL DEFAULT ''; -- jti of the first, of a refreshed copy
+ALTER TABLE rpt ADD COLUMN within TEXT NOT NULL DEFAULT ''; -- jti of the access token in it
+ALTER TABLE rpt ADD COLUMN ticket BLOB;
+CREATE INDEX rpt_family ON rpt (family) WHERE family <> '';
 ALTER TABLE ticket ADD COLUMN interval INTEGER NOT NULL DEFAULT 0; -- milliseconds
 
 -- User-managed policies. A granted request is a share too, of one scope for one user.
@@ -71,6 +75,17 @@ CREATE INDEX request_between ON request (server, owner, requester, resource_name
 CREATE INDEX request_asked ON request (owner, id) WHERE state = 'pending';
 CREATE INDEX request_asking ON request (requester, id) WHERE state = 'pending';
 CREATE INDEX request_pending ON request (resource, requester, scope) WHERE state = 'pending';
+
+-- Lists of requests and their counts: whatever they go by, each state is a range in the
+-- order of ids, so that what is left out is not read.
+DROP INDEX request_owner;
+DROP INDEX request_requester;
+DROP INDEX request_resource;
+CREATE INDEX request_state ON request (server, state, id);
+CREATE INDEX request_owner ON request (server, owner, state, id);
+CREATE INDEX request_requester ON request (server, requester, state, id);
+CREATE INDEX request_pair ON request (server, owner, requester, state, id);
+CREATE INDEX request_resource ON request (resource, state, id);
 
 CREATE INDEX client_server ON client (realm) WHERE json_extract(details, '$.resource_server');
 CREATE INDEX user_email ON user (realm, lower(json_extract(claims, '$.email')));
