@@ -369,3 +369,26 @@ func TestPingAMQueryStaysOut(t *testing.T) {
 		t.Error("the log has no line of the introspection")
 	}
 }
+
+// TestAttackPingAMTokenInTwoWays: whoever reads one of two tokens and checks the
+// other is fooled (RFC 6750 §2).
+func TestAttackPingAMTokenInTwoWays(t *testing.T) {
+	t.Parallel()
+	p := startPing(t)
+	pat := p.pat(t, "alice")
+	for _, r := range []struct {
+		method, path string
+		body         any
+	}{
+		{"POST", pingSets, specified("Twice", []string{"view"})},
+		{"GET", pingSets, nil},
+		{"GET", pingSets + "/" + photos, nil},
+		{"PUT", pingSets + "/" + photos, specified("Twice", []string{"view"})},
+		{"DELETE", pingSets + "/" + photos, nil},
+		{"POST", pingTicket, several(photos, []string{"view"})},
+	} {
+		p.call(t, r.method, r.path+"?access_token="+pat.bearer, pat, r.body).
+			expect(t, 400, "invalid_request", "the access token comes in two ways")
+		p.call(t, r.method, r.path+"?access_token="+pat.bearer, credentials{}, r.body).expect(t, 401, "invalid_token", "")
+	}
+}
