@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A face is how clients of one kind do what all do. It is translation only: the
@@ -18,13 +17,15 @@ type face struct {
 
 	resource   func(name string, scopes []string) any // what is registered; of alice
 	permission func(resource string, scopes []string) any
-	grant      func(ticket string) request // presents a ticket
-	rpt        string                      // the member that has the RPT
-	granted    int                         // the status that comes with it
-	shown      string                      // the member of an introspected permission that has the resource
+	grant      func(ticket, rpt string) request     // presents a ticket; an RPT goes with it if it is not empty
+	named      func(resource, scope string) request // asks without a ticket
+	rpt        string                               // the member that has the RPT
+	granted    int                                  // the status that comes with it
+	shown      string                               // the member of an introspected permission that has the resource
+	strict     bool                                 // UMA 2.0 to the letter
 }
 
-type facePaths struct{ resources, permission, token, introspect string }
+type facePaths struct{ resources, permission, token, named, introspect string }
 
 // An outcome is what a face has words for.
 type outcome string
@@ -39,6 +40,14 @@ const (
 	badPAT          outcome = "a PAT that is none"
 	notAPAT         outcome = "a token that is no PAT"
 	gone            outcome = "a resource that is not there"
+	rptForPAT       outcome = "an RPT for a PAT"
+	nothingAsked    outcome = "a permission request for nothing"
+	unnamed         outcome = "denied without a ticket"
+	badBearer       outcome = "a bearer token that is none, at the token endpoint"
+	badRPT          outcome = "an rpt that is none"
+	badRefresh      outcome = "a refresh token of what was withdrawn"
+	notMyResource   outcome = "a policy for what another owns"
+	notMyRequest    outcome = "another's request to answer"
 )
 
 // elsewhere is a resource of another resource server.
@@ -57,6 +66,9 @@ func strictWords(differ map[outcome]said) map[outcome]said {
 		unusableTicket: {400, "invalid_grant"}, denied: {403, "request_denied"}, submittedTo: {403, "request_submitted"},
 		unknownResource: {400, "invalid_resource_id"}, unknownScope: {400, "invalid_scope"},
 		noPAT: {401, "invalid_token"}, badPAT: {401, "invalid_token"}, notAPAT: {403, "insufficient_scope"}, gone: {404, "not_found"},
+		rptForPAT: {403, "insufficient_scope"}, nothingAsked: {400, "invalid_request"}, unnamed: {403, "request_denied"},
+		badBearer: {401, "invalid_token"}, badRPT: {200, ""}, badRefresh: {400, "invalid_grant"},
+		notMyResource: {400, "invalid_request"}, notMyRequest: {403, "not_authorised"},
 	}
 	for o, s := range differ {
 		words[o] = s
@@ -80,16 +92,24 @@ func one(resource string, scopes []string) any {
 
 func several(resource string, scopes []string) any { return []any{one(resource, scopes)} }
 
-func ticketGrant(ticket string) request {
-	return request{method: "POST", form: form("grant_type", umaGrant, "ticket", ticket)}
+func ticketGrant(ticket, rpt string) request {
+	p := form("grant_type", umaGrant, "ticket", ticket)
+	if rpt != "" {
+		p = append(p, [2]string{"rpt", rpt})
+	}
+	return request{method: "POST", form: p}
+}
+
+func namedGrant(resource, scope string) request {
+	return request{method: "POST", form: form("grant_type", umaGrant, "audience", "photoz-api", "permission", resource+"#"+scope)}
 }
 
 var faces = []face{
 	{
-		name: "keycloak", rpt: "access_token", granted: 200, shown: "rsid", grant: ticketGrant, permission: several,
+		name: "keycloak", rpt: "access_token", granted: 200, shown: "rsid", grant: ticketGrant, named: namedGrant, permission: several,
 		paths: func(realm string) facePaths {
 			base := "/realms/" + realm
-			return facePaths{base + resourceSet, base + permission, base + tokenPath, base + introspect}
+			return facePaths{base + resourceSet, base + permission, base + tokenPath, base + tokenPath, base + introspect}
 		},
 		pat: func(t *testing.T, e *env) credentials { t.Helper(); return e.as(t, "alice", "photoz-api") },
 		resource: func(name string, scopes []string) any {
@@ -99,36 +119,38 @@ var faces = []face{
 			unusableTicket: {403, "invalid_ticket"}, denied: {403, "access_denied"}, submittedTo: {403, "access_denied"},
 			unknownResource: {400, "invalid_resource_id"}, unknownScope: {400, "invalid_scope"},
 			noPAT: {403, "invalid_bearer_token"}, badPAT: {403, "invalid_bearer_token"}, notAPAT: {403, "invalid_clientId"},
-			gone: {404, "HTTP 404 Not Found"},
+			gone: {404, "HTTP 404 Not Found"}, rptForPAT: {403, "invalid_bearer_token"}, nothingAsked: {400, "invalid_permission_request"}, unnamed: {403, "access_denied"},
+			badBearer: {401, "invalid_grant"}, badRPT: {403, "invalid_rpt"}, badRefresh: {400, "invalid_grant"},
+			notMyResource: {400, "invalid_request"}, notMyRequest: {403, "not_authorised"},
 		},
 	},
 	{
-		name: "uma2", profile: "uma2", rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, permission: one,
+		name: "uma2", profile: "uma2", rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, named: namedGrant, permission: one, strict: true,
 		paths: func(realm string) facePaths {
 			base := "/realms/" + realm
-			return facePaths{base + resourceSet, base + permission, base + tokenPath, base + introspect}
+			return facePaths{base + resourceSet, base + permission, base + tokenPath, base + tokenPath, base + introspect}
 		},
-		pat: strictPAT, resource: specified, words: strictWords(nil),
+		pat: strictPAT, resource: specified, words: strictWords(map[outcome]said{notMyRequest: {403, "access_denied"}}),
 	},
 	{
-		name: "wso2", rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, permission: several,
+		name: "wso2", strict: true, rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, named: namedGrant, permission: several,
 		paths: func(realm string) facePaths {
 			base, api := "/t/"+realm, "/api/identity/oauth2/uma"
 			return facePaths{
 				base + api + "/resourceregistration/v1.0/resource", base + api + "/permission/v1.0/permission",
-				base + "/oauth2/token", base + "/oauth2/introspect",
+				base + "/oauth2/token", base + "/oauth2/token", base + "/oauth2/introspect",
 			}
 		},
 		pat: strictPAT, resource: specified,
 		words: strictWords(map[outcome]said{unknownScope: {400, "invalid_resource_scope"}}),
 	},
 	{
-		name: "pingam", rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, permission: several,
+		name: "pingam", strict: true, rpt: "access_token", granted: 200, shown: "resource_id", grant: ticketGrant, named: namedGrant, permission: several,
 		paths: func(realm string) facePaths {
 			path := "/realms/root/realms/" + realm
 			return facePaths{
 				"/am/uma" + path + "/resource_set", "/am/uma" + path + "/permission_request",
-				"/am/oauth2" + path + "/access_token", "/am/oauth2" + path + "/introspect",
+				"/am/oauth2" + path + "/access_token", "/am/oauth2" + path + "/access_token", "/am/oauth2" + path + "/introspect",
 			}
 		},
 		pat: strictPAT, resource: specified, words: strictWords(nil),
@@ -137,7 +159,7 @@ var faces = []face{
 		name: "legacy", rpt: "rpt", granted: 201, shown: "rsid",
 		paths: func(realm string) facePaths {
 			base := "/realms/" + realm
-			return facePaths{base + resourceSet, base + permission, base + "/authz/authorize", base + introspect}
+			return facePaths{base + resourceSet, base + permission, base + authorizePath, base + entitlementPath, base + introspect}
 		},
 		pat: func(t *testing.T, e *env) credentials { t.Helper(); return e.service(t, "photoz-api") },
 		resource: func(name string, scopes []string) any {
@@ -146,14 +168,23 @@ var faces = []face{
 		permission: func(resource string, scopes []string) any {
 			return map[string]any{"resource_set_id": resource, "scopes": scopes}
 		},
-		grant: func(ticket string) request {
-			return request{method: "POST", json: map[string]string{"ticket": ticket}}
+		grant: func(ticket, rpt string) request {
+			body := object{"ticket": ticket}
+			if rpt != "" {
+				body["rpt"] = rpt
+			}
+			return request{method: "POST", json: body}
+		},
+		named: func(resource, scope string) request {
+			return request{method: "POST", json: object{"permissions": []object{setByID(resource, scope)}}}
 		},
 		words: map[outcome]said{
 			unusableTicket: {403, "invalid_ticket"}, denied: {403, "not_authorized"}, submittedTo: {403, "not_authorized"},
 			unknownResource: {400, "nonexistent_resource_set_id"}, unknownScope: {201, ""}, // the scope is left out
 			noPAT: {403, "invalid_bearer_token"}, badPAT: {403, "invalid_bearer_token"}, notAPAT: {400, "invalid_clientId"},
-			gone: {404, "HTTP 404 Not Found"},
+			gone: {404, "HTTP 404 Not Found"}, rptForPAT: {403, "invalid_bearer_token"}, nothingAsked: {400, "invalid_permission_request"}, unnamed: {403, "not_authorized"},
+			badBearer: {403, "invalid_bearer_token"}, badRPT: {403, "invalid_rpt"},
+			notMyResource: {400, "invalid_request"}, notMyRequest: {403, "not_authorised"},
 		},
 	},
 }
@@ -192,8 +223,13 @@ func (c *faceClient) askTicket(t *testing.T, resource string, scopes ...string) 
 // present trades a ticket, as a user through photoz-web.
 func (c *faceClient) present(t *testing.T, user, ticket string) *response {
 	t.Helper()
-	r := c.face.grant(ticket)
-	r.url, r.as = c.URL+c.at.token, c.as(t, user, "photoz-web")
+	return c.presentAs(t, c.as(t, user, "photoz-web"), ticket, "")
+}
+
+func (c *faceClient) presentAs(t *testing.T, as credentials, ticket, rpt string) *response {
+	t.Helper()
+	r := c.face.grant(ticket, rpt)
+	r.url, r.as = c.URL+c.at.token, as
 	return c.do(t, r)
 }
 
@@ -201,10 +237,26 @@ func (c *faceClient) present(t *testing.T, user, ticket string) *response {
 func (c *faceClient) hold(t *testing.T, user, resource string, scopes ...string) string {
 	t.Helper()
 	res := c.present(t, user, c.askTicket(t, resource, scopes...))
+	return c.rptOf(t, res)
+}
+
+// rptOf is the RPT that an answer must have.
+func (c *faceClient) rptOf(t *testing.T, res *response) string {
+	t.Helper()
 	if res.status != c.granted || res.str(c.rpt) == "" {
 		t.Fatalf("got %s, want an RPT with %d", res, c.granted)
 	}
 	return res.str(c.rpt)
+}
+
+// asking is what asks alice for a resource, as her account shows it.
+func (c *faceClient) asking(t *testing.T, resource string) []any {
+	t.Helper()
+	res := c.get(t, "/account/resources/"+resource+"/permissions/requests", c.as(t, "alice", "photoz-web"))
+	if res.status != 200 {
+		t.Fatalf("who asks: got %s", res)
+	}
+	return asList(res.json)
 }
 
 // stands are the resources that introspection shows of an RPT; nil when it is not
@@ -257,136 +309,6 @@ func (c *faceClient) says(t *testing.T, what outcome, res *response) {
 	}
 }
 
-// faceCases are what all faces do alike.
-var faceCases = []struct {
-	name string
-	run  func(t *testing.T, c *faceClient)
-}{
-	{"the owner is granted what she asks for", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Own", "view", "print")
-		rpt := c.hold(t, "alice", album, "view")
-		if got := c.stands(t, rpt); !slices.Equal(got, []string{album}) {
-			t.Errorf("introspection shows %q, want %q", got, album)
-		}
-	}},
-	{"somebody else is refused and the owner is asked", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Asked for", "view")
-		c.says(t, submittedTo, c.present(t, "bob", c.askTicket(t, album, "view")))
-		res := c.get(t, "/account/resources/"+album+"/permissions/requests", c.as(t, "alice", "photoz-web"))
-		if asking, _ := res.json.([]any); res.status != 200 || len(asking) != 1 {
-			t.Errorf("the owner sees %s, want one who asks", res)
-		}
-	}},
-	{"whom the owner refused is denied", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Refused", "view")
-		c.says(t, submittedTo, c.present(t, "bob", c.askTicket(t, album, "view")))
-		c.share(t, album, "bob")
-		c.says(t, denied, c.present(t, "bob", c.askTicket(t, album, "view")))
-	}},
-	{"a share grants until it is withdrawn", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Shared", "view", "print")
-		c.share(t, album, "bob", "view")
-		rpt := c.hold(t, "bob", album, "view")
-		if got := c.stands(t, rpt); !slices.Equal(got, []string{album}) {
-			t.Errorf("introspection shows %q, want %q", got, album)
-		}
-		c.share(t, album, "bob")
-		if got := c.stands(t, rpt); got != nil {
-			t.Errorf("after the withdrawal introspection shows %q", got)
-		}
-	}},
-	{"a ticket is used once", func(t *testing.T, c *faceClient) {
-		ticket := c.askTicket(t, c.register(t, "Once", "view"), "view")
-		if res := c.present(t, "alice", ticket); res.status != c.granted {
-			t.Fatalf("got %s", res)
-		}
-		c.says(t, unusableTicket, c.present(t, "alice", ticket))
-		c.says(t, unusableTicket, c.present(t, "erin", ticket))
-	}},
-	{"all unusable tickets look alike", func(t *testing.T, c *faceClient) {
-		foreign := &faceClient{c.face, c.env.in("other"), c.paths("other")}
-		for name, ticket := range map[string]string{
-			"garbage": "garbage", "a JWT of nobody": "eyJhbGciOiJub25lIn0.e30.", "long": strings.Repeat("x", 3000),
-			"an access token":  c.token(t, "alice", "photoz-web"),
-			"of another realm": foreign.askTicket(t, foreign.register(t, "Elsewhere", "view"), "view"),
-		} {
-			t.Log(name)
-			c.says(t, unusableTicket, c.present(t, "alice", ticket))
-		}
-	}},
-	{"a ticket expires", func(t *testing.T, c *faceClient) {
-		late := newFaceClient(t, c.face)
-		ticket := late.askTicket(t, late.register(t, "Late", "view"), "view")
-		late.Clock.Advance(120 * time.Second)
-		late.says(t, unusableTicket, late.present(t, "alice", ticket))
-	}},
-	{"what is deleted is gone everywhere", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Deleted", "view")
-		rpt, ticket := c.hold(t, "alice", album, "view"), c.askTicket(t, album, "view")
-		if res := c.call(t, "DELETE", c.at.resources+"/"+album, c.pat(t, c.env), nil); res.status != 204 {
-			t.Fatalf("delete: got %s", res)
-		}
-		c.says(t, gone, c.call(t, "GET", c.at.resources+"/"+album, c.pat(t, c.env), nil))
-		c.says(t, unusableTicket, c.present(t, "alice", ticket))
-		if got := c.stands(t, rpt); got != nil {
-			t.Errorf("introspection shows %q", got)
-		}
-		again := c.register(t, "Deleted", "view")
-		if again == album {
-			t.Error("the id of what is gone is used again")
-		}
-	}},
-	{"an unknown resource and an unknown scope make no ticket", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Known", "view")
-		ask := func(resource string, scopes ...string) *response {
-			return c.call(t, "POST", c.at.permission, c.pat(t, c.env), c.permission(resource, scopes))
-		}
-		c.says(t, unknownResource, ask("no-such-id", "view"))
-		c.says(t, unknownResource, ask(elsewhere, "view"))
-		for _, scope := range []string{"fly", "View", "vie", "view "} {
-			c.says(t, unknownScope, ask(album, scope))
-		}
-	}},
-	{"a resource of another resource server is not there", func(t *testing.T, c *faceClient) {
-		c.says(t, gone, c.call(t, "GET", c.at.resources+"/"+elsewhere, c.pat(t, c.env), nil))
-		c.says(t, gone, c.call(t, "GET", c.at.resources+"/no-such-id", c.pat(t, c.env), nil))
-	}},
-	{"only a PAT makes tickets", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Protected", "view")
-		for what, as := range map[outcome]credentials{
-			noPAT: {}, badPAT: bearer("garbage"), notAPAT: c.as(t, "bob", "photoz-web"),
-		} {
-			c.says(t, what, c.call(t, "POST", c.at.permission, as, c.permission(album, []string{"view"})))
-		}
-	}},
-	{"an RPT is no PAT", func(t *testing.T, c *faceClient) {
-		album := c.register(t, "Held", "view")
-		res := c.call(t, "POST", c.at.permission, bearer(c.hold(t, "alice", album, "view")), c.permission(album, []string{"view"}))
-		if res.status != 401 && res.status != 403 && res.status != 400 {
-			t.Errorf("got %s, want a refusal", res)
-		}
-	}},
-	{"fifty present one ticket at once", func(t *testing.T, c *faceClient) {
-		ticket := c.askTicket(t, c.register(t, "Raced", "view"), "view")
-		c.token(t, "alice", "photoz-web")
-		answers := make(chan int, 50)
-		for range 50 {
-			go func() { answers <- c.present(t, "alice", ticket).status }()
-		}
-		granted := 0
-		for range 50 {
-			if status := <-answers; status == c.granted {
-				granted++
-			} else if status != c.words[unusableTicket].status {
-				t.Errorf("got %d", status)
-			}
-		}
-		if granted != 1 {
-			t.Errorf("%d were granted, want one", granted)
-		}
-	}},
-}
-
 func newFaceClient(t *testing.T, f face) *faceClient {
 	t.Helper()
 	realm := strings.Replace(photozRealm(t), "{name: Other thing", "{id: "+elsewhere+", name: Other thing", 1)
@@ -407,7 +329,11 @@ func TestFaces(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			c := newFaceClient(t, f)
-			for _, tc := range faceCases {
+			cases := slices.Concat(faceCases, faceAttacks)
+			if f.strict {
+				cases = append(cases, strictCases...)
+			}
+			for _, tc := range cases {
 				t.Run(tc.name, func(t *testing.T) {
 					t.Parallel()
 					tc.run(t, c)
