@@ -63,8 +63,7 @@ var intended = []string{
 	"FROM signing_key WHERE realm = ? AND (active OR expires > ?) ORDER BY",
 	"FROM decision ORDER BY seq DESC LIMIT ?",
 	"FROM decision WHERE +time < ? ORDER BY seq DESC LIMIT ?",
-	"FROM request q WHERE q.server = ? AND q.state <> 'denied' ORDER BY",
-	"FROM request q WHERE q.server = ? AND q.state <> 'denied' AND (+q.",
+	"AND q.requester = ? AND +q.state = ?", // what one user has of one resource is sorted
 	"FROM request WHERE server = ? LIMIT 1",
 	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
@@ -75,9 +74,9 @@ var (
 	walk = regexp.MustCompile(`^SCAN|USE TEMP B-TREE|AUTOMATIC`)
 
 	// Not what is meant: json_each and the index for parts find rows by means of
-	// their own, and the rows that a subquery or a step of a walk (w) has found are
-	// counted.
-	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$)`)
+	// their own, and the rows that a subquery or a step of a walk (w) has found, or the
+	// keys of a page (k), are counted.
+	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$|k$|walk$)`)
 
 	// A realm or a resource server alone is no key: all of its rows would be read.
 	// Of clients, users, scopes and shapes they are.

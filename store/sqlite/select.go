@@ -75,14 +75,15 @@ func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, limit int) ([]*um
 	return resourcesAt(c, places)
 }
 
-// A place is where a resource stands in the order of lists: by name, then id.
+// A place is where a resource stands in the order of lists: by name, then id, and in
+// those of several resource servers by these.
 type place struct {
-	name, id string
-	resource uma.Key
+	name, id         string
+	server, resource uma.Key
 }
 
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.name, q.name), cmp.Compare(p.id, q.id))
+	return cmp.Or(cmp.Compare(p.name, q.name), cmp.Compare(p.id, q.id), cmp.Compare(p.server, q.server))
 }
 
 // placesByScope returns the first places after one of the resources that have any
@@ -109,14 +110,17 @@ func scanPlace(scan func(dest ...any) error) (place, error) {
 	return p, scan(&p.name, &p.id, (*integer)(&p.resource))
 }
 
+// resourcesAt reads the resources of these places, in their order: json_each has it,
+// and CROSS JOIN keeps it. uma.ErrNotFound: one of them is gone.
 func resourcesAt(c *conn, places []place) ([]*uma.Resource, error) {
-	found := make([]*uma.Resource, 0, len(places))
-	for _, p := range places {
-		r, err := resourceRow(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ?`, int64(p.resource))
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, r)
+	keys := make([]uma.Key, len(places))
+	for i := range places {
+		keys[i] = places[i].resource
 	}
-	return found, nil
+	found, err := list(c, `SELECT`+resourceColumns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`,
+		[]any{keysText(keys)}, scanResource)
+	if err == nil && len(found) < len(places) {
+		err = uma.ErrNotFound
+	}
+	return found, err
 }

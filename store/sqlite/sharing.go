@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -116,92 +115,4 @@ func requestRow(c *conn, query string, args ...any) (*uma.Request, error) {
 		return nil, reading("request", err)
 	}
 	return q, nil
-}
-
-// FindRequests implements uma.Shares.
-func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	from, args := filterRequests(requestColumns, server, f)
-	found, err := list(c, from+` ORDER BY 2 LIMIT ? + 0 OFFSET ?`, append(args, max, first), scanRequest)
-	return found, reading("requests", err)
-}
-
-// CountRequests implements uma.Shares.
-func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestFilter) (int, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return 0, err
-	}
-	from, args := filterRequests(` q.key, q.id `, server, f)
-	var n int64
-	err = c.row(`SELECT count(*) FROM (`+from+` ORDER BY 2)`, args, (*integer)(&n))
-	return int(n), reading("number of requests", err)
-}
-
-// filterRequests returns a query for the requests that f describes. The first of
-// its keys that is given chooses the index, and keeps the order by id; those after
-// it are compared row by row, which the + says.
-func filterRequests(columns string, server uma.Key, f uma.RequestFilter) (string, []any) {
-	if f.Party != "" {
-		return filterParty(columns, server, f)
-	}
-	var where strings.Builder
-	where.WriteString(` WHERE q.server = ? AND q.state <> 'denied'`)
-	args := []any{int64(server)}
-	keyed := false
-	add := func(column, value string) {
-		if value == "" {
-			return
-		}
-		where.WriteString(` AND `)
-		if keyed {
-			where.WriteString(`+`)
-		}
-		where.WriteString(column + ` = ?`)
-		args = append(args, value)
-		keyed = true
-	}
-	add(`q.resource_id`, string(f.Resource))
-	add(`q.owner`, f.Owner)
-	add(`q.requester`, f.Requester)
-	if f.After != "" {
-		where.WriteString(` AND q.id > ?`)
-		args = append(args, f.After)
-	}
-	if f.ScopeID != "" {
-		where.WriteString(` AND (+q.scope = ? OR +q.scope_id = ?)`)
-		args = append(args, f.ScopeID, f.ScopeID)
-	}
-	if f.Granted != nil {
-		where.WriteString(` AND (+q.state = 'granted') = ?`)
-		args = append(args, *f.Granted)
-	}
-	return `SELECT` + columns + `FROM request q` + where.String(), args
-}
-
-// filterParty unites what a party asked for and what it was asked for: two ranges
-// in the order of ids, which are merged.
-func filterParty(columns string, server uma.Key, f uma.RequestFilter) (string, []any) {
-	party := f.Party
-	f.Party = ""
-	owned, asked := f, f
-	var queries []string
-	var args []any
-	if f.Owner == "" || f.Owner == party {
-		owned.Owner = party
-		query, more := filterRequests(columns, server, owned)
-		queries, args = append(queries, query), append(args, more...)
-	}
-	if f.Requester == "" || f.Requester == party {
-		asked.Requester = party
-		query, more := filterRequests(columns, server, asked)
-		queries, args = append(queries, query), append(args, more...)
-	}
-	if len(queries) == 0 {
-		return `SELECT` + columns + `FROM request q WHERE q.key = -1`, nil
-	}
-	return strings.Join(queries, ` UNION `), args
 }

@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// FindRequests implements uma.Shares. What the page skips is skipped in an index.
+func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, args := requestKeys(server, f)
+	found, err := list(c, `SELECT`+requestColumns+`FROM (`+keys+` ORDER BY 2 LIMIT ? + 0 OFFSET ?) k
+		CROSS JOIN request q ON q.key = k.key`, append(args, max, first), scanRequest)
+	return found, reading("requests", err)
+}
+
+// CountRequests implements uma.Shares. It counts entries of the indexes, all that there
+// are, and reads no rows unless there is a scope to compare. What both sides of a party
+// have is what it asked of itself.
+func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestFilter) (int, error) {
+	c, err := v.reader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	of := sides(f)
+	total := 0
+	for _, side := range of {
+		n, err := countRequests(c, server, &side)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	if len(of) == 2 {
+		f.Owner, f.Requester = f.Party, f.Party
+		n, err := countRequests(c, server, &f)
+		return total - n, err
+	}
+	return total, nil
+}
+
+func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error) {
+	total := 0
+	for _, state := range states(side) {
+		keys, args := requestRange(server, side, state)
+		var n int64
+		if err := c.row(`SELECT count(*) FROM (`+keys+`)`, args, (*integer)(&n)); err != nil {
+			return 0, reading("number of requests", err)
+		}
+		total += int(n)
+	}
+	return total, nil
+}
+
+// requestKeys returns a query for the keys and ids of the requests that f describes:
+// a range of an index for each side of a party and each state, in the order of ids,
+// which are merged.
+func requestKeys(server uma.Key, f uma.RequestFilter) (string, []any) {
+	var ranges []string
+	var args []any
+	for _, side := range sides(f) {
+		for _, state := range states(&side) {
+			query, more := requestRange(server, &side, state)
+			ranges, args = append(ranges, query), append(args, more...)
+		}
+	}
+	if len(ranges) == 0 {
+		return `SELECT q.key, q.id FROM request q WHERE q.key = -1`, nil
+	}
+	return strings.Join(ranges, ` UNION `), args
+}
+
+// states are those that a filter leaves: never denied.
+func states(f *uma.RequestFilter) []string {
+	switch {
+	case f.Granted == nil:
+		return []string{uma.Pending, uma.Granted}
+	case *f.Granted:
+		return []string{uma.Granted}
+	}
+	return []string{uma.Pending}
+}
+
+// sides are what a filter by party stands for: what the party is asked for, and what
+// it asks for itself.
+func sides(f uma.RequestFilter) []uma.RequestFilter {
+	if f.Party == "" {
+		return []uma.RequestFilter{f}
+	}
+	var out []uma.RequestFilter
+	if f.Owner == "" || f.Owner == f.Party {
+		owned := f
+		owned.Owner = f.Party
+		out = append(out, owned)
+	}
+	if f.Requester == "" || f.Requester == f.Party {
+		asked := f
+		asked.Requester = f.Party
+		out = append(out, asked)
+	}
+	return out
+}
+
+// requestRange returns a query for the requests of one side in one state. There is an
+// index for each of what it may go by. What one user has of one resource is a few
+// rows, whatever their state. A scope is compared row by row, which the + says.
+func requestRange(server uma.Key, f *uma.RequestFilter, state string) (string, []any) {
+	from, where, args := `request q`, `q.server = ?`, []any{int64(server)}
+	add := func(condition string, value string) {
+		if value != "" {
+			where, args = where+` AND `+condition, append(args, value)
+		}
+	}
+	if f.Resource != "" {
+		from, where = `resource r CROSS JOIN request q ON q.resource = r.key`, `r.server = ?`
+		add(`r.id = ?`, string(f.Resource))
+		add(`r.owner = ?`, f.Owner)
+	} else {
+		add(`q.owner = ?`, f.Owner)
+	}
+	add(`q.requester = ?`, f.Requester)
+	if f.Resource != "" && f.Requester != "" {
+		add(`+q.state = ?`, state)
+	} else {
+		add(`q.state = ?`, state)
+	}
+	add(`q.id > ?`, f.After)
+	if f.ScopeID != "" {
+		where, args = where+` AND (+q.scope = ? OR +q.scope_id = ?)`, append(args, f.ScopeID, f.ScopeID)
+	}
+	return `SELECT q.key, q.id FROM ` + from + ` WHERE ` + where, args
+}
