@@ -130,10 +130,12 @@ func TestStoryPingAM(t *testing.T) {
 		if seen := c.check(t, pat, res.str("access_token")); string(seen.raw) != `{"active":false}` {
 			t.Errorf("after the withdrawal: got %s", seen)
 		}
-		again := c.do(t, request{method: "POST", url: c.endpoint(t, "token_endpoint"), as: basic("photoz-app"), form: form("grant_type", "refresh_token", "refresh_token", res.str("refresh_token"))})
-		if res.str("refresh_token") != "" {
-			again.expect(t, 400, "invalid_grant", "")
+		refresh := res.str("refresh_token")
+		if refresh == "" {
+			t.Fatalf("got %s, want a refresh token", res)
 		}
+		c.do(t, request{method: "POST", url: c.endpoint(t, "token_endpoint"), as: basic("photoz-app"), form: form("grant_type", "refresh_token", "refresh_token", refresh)}).
+			expect(t, 400, "invalid_grant", "")
 	}
 	c.Clock.Advance(time.Second)
 	c.present(t, c.ask(t, pat, id), bob).expect(t, 403, "request_submitted", "")
