@@ -390,3 +390,48 @@ func TestAnswerAll(t *testing.T) {
 		t.Errorf("of who owns nothing: got %d %v", n, err)
 	}
 }
+
+// A part of a name that too many names would have to be looked through for is the
+// caller's business, and no list.
+func TestListsOfTooManyNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice := w.owner("alice")
+	w.authority.Store = &vagueStore{Store: w.authority.Store}
+	for what, list := range map[string]func() (int, error){
+		"owned": func() (int, error) {
+			rows, err := w.authority.OwnedResources(t.Context(), alice, "y", 0, 10)
+			return len(rows), err
+		},
+		"shared with others": func() (int, error) {
+			rows, err := w.authority.SharedWithOthers(t.Context(), alice, &SharingQuery{Name: "y", Max: 10})
+			return len(rows), err
+		},
+		"shared with me": func() (int, error) {
+			rows, err := w.authority.SharedWithMe(t.Context(), alice, "y", 0, 10)
+			return len(rows), err
+		},
+	} {
+		if n, err := list(); n > 0 || reason(err) != InvalidRequest {
+			t.Errorf("%s: got %d resources and error %v, want %s", what, n, err, InvalidRequest)
+		}
+	}
+}
+
+// A vagueStore has too many names to look through.
+type vagueStore struct{ Store }
+
+func (s *vagueStore) View(ctx context.Context) (View, error) {
+	v, err := s.Store.View(ctx)
+	return &vagueView{v}, err
+}
+
+type vagueView struct{ View }
+
+func (v *vagueView) OwnedResources(context.Context, Key, string, string, int, int) ([]*Resource, error) {
+	return nil, ErrVague
+}
+
+func (v *vagueView) SharedResources(context.Context, Key, SharedFilter, int, int) ([]*Resource, error) {
+	return nil, ErrVague
+}

@@ -229,10 +229,11 @@ type Shares interface {
 	Request(ctx context.Context, server Key, id string) (*Request, error)
 
 	// FindRequests returns a page of requests by id, denied ones left out.
-	// max < 0 is no limit.
+	// max < 0 is no limit. What f leaves out is not read, unless by a scope.
 	FindRequests(ctx context.Context, server Key, f RequestFilter, first, max int) ([]Request, error)
 
-	// CountRequests counts what FindRequests would return without a page.
+	// CountRequests counts what FindRequests would return without a page: entries
+	// of an index, all that there are.
 	CountRequests(ctx context.Context, server Key, f RequestFilter) (int, error)
 
 	// Share returns a user-managed policy by its id, or ErrNotFound.
@@ -270,14 +271,15 @@ type Accounts interface {
 	// OwnedResource returns a resource of that owner by its id, or ErrNotFound.
 	OwnedResource(ctx context.Context, realm Key, owner string, id ResourceID) (*Resource, error)
 
-	// OwnedResources returns a page of them, by name then id; with a name those
-	// that have it as a part, without case. A part that very many names of the
-	// store have, or a very short one, is sought among some 10,000 names.
+	// OwnedResources returns a page of them, by name, and those of one name by
+	// resource server; with a name those that have it as a part, without case.
+	// ErrVague: the part is very short, or in very many names of the store, and the
+	// page is not full after the thousands of the owner's names that were looked at.
 	OwnedResources(ctx context.Context, realm Key, owner, name string, first, max int) ([]*Resource, error)
 
 	// SharedResources returns a page of the resources that f describes for which
-	// there are granted requests, by name then id. A part of a name is sought as
-	// in OwnedResources.
+	// there are granted requests, by name. A part of a name is sought as in
+	// OwnedResources.
 	SharedResources(ctx context.Context, realm Key, f SharedFilter, first, max int) ([]*Resource, error)
 
 	// RequestsFor returns the requests in a state for any of these resources, by
