@@ -11,9 +11,11 @@ import (
 
 // The attacks of uma2.md §6 that the endpoints of this server can meet, by their
 // numbers there. On the keycloak face the effect counts: nothing is granted,
-// spent or leaked that should not be. The words are those of design §7. What is
-// not here needs endpoints that are not served: interaction,
-// user-managed policies, entity tags, DPoP.
+// spent or leaked that should not be. The words are those of design §7. Those that
+// every face meets alike are in TestFaces (A-39, A-60 and what follows, A-95, A-96;
+// A-41 also in TestUMAPolicyIsAnothersBusiness). What is nowhere needs what is not
+// served: interaction (A-5, A-15, A-85 and what follows), PCTs,
+// DPoP, on this face entity tags.
 
 // boardTicket is a ticket that bob is granted, and grants it when asked to.
 func boardTicket(t *testing.T, e *env) string {
