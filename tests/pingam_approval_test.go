@@ -24,7 +24,7 @@ func TestAttackPingAMApproval(t *testing.T) {
 			for _, call := range []struct{ method, query string }{{"GET", ""}, {"POST", "?_action=approve"}, {"POST", "?_action=deny"}} {
 				own := pingUser + user + "/uma/pendingrequests/"
 				foreign := p.call(t, call.method, own+id+call.query, as, nil)
-				unknown := p.call(t, call.method, own+newUUID()+call.query, as, nil)
+				unknown := p.call(t, call.method, own+newUUID()+".0123456789abcdef"+call.query, as, nil)
 				foreign.expectCREST(t, 404, "Pending request, "+id+", not found")
 				if len(foreign.raw) != len(unknown.raw) || foreign.status != unknown.status {
 					t.Errorf("%s %s as %s: got %s for one of another, %s for one of nobody", call.method, call.query, user, foreign, unknown)
@@ -139,13 +139,26 @@ func TestAttackPingAMApproval(t *testing.T) {
 		}
 	})
 
+	t.Run("A-95_what_was_asked_since_is_not_approved_unseen", func(t *testing.T) {
+		t.Parallel()
+		p := startPing(t)
+		p.asks(t, "bob", photos, "view")
+		seen := p.onlyPending(t)
+		p.asks(t, "bob", photos, "view", "comment")
+		p.answer(t, p.owner(t, "alice"), seen, "approve", "").expectCREST(t, 409, "What is asked for has changed: read the request again")
+		p.policy(t, photos).expectCREST(t, 404, "")
+		if res := p.answer(t, p.owner(t, "alice"), p.onlyPending(t), "approve", ""); res.status != 200 {
+			t.Errorf("got %s", res)
+		}
+	})
+
 	t.Run("A-96_spam", func(t *testing.T) {
 		t.Parallel()
 		p := startPing(t)
 		for range 20 {
 			p.asks(t, "bob", photos, "view")
 		}
-		id := p.onlyPending(t)
+		p.onlyPending(t)
 		for range 5 {
 			res := p.asks(t, "bob", photos, "view", "comment")
 			if !strings.HasPrefix(res.str("ticket"), "eyJ") {
@@ -156,10 +169,7 @@ func TestAttackPingAMApproval(t *testing.T) {
 		if len(pingIDs(res)) != 1 || !sameScopes(asList(asObject(asList(res.object()["result"])[0])["permissions"]), []any{"view", "comment"}) {
 			t.Errorf("got %s, want one request with both scopes", res)
 		}
-		// The id the owner was shown goes on to stand for it.
-		if res := p.answer(t, p.owner(t, "alice"), id, "approve", `{"scopes":["view"]}`); res.status != 200 {
-			t.Errorf("got %s", res)
-		}
+		p.answer(t, p.owner(t, "alice"), p.onlyPending(t), "approve", `{"scopes":["view"]}`)
 		p.asks(t, "carol", photos, "view")
 		if res := p.pendingOf(t, "alice"); len(pingIDs(res)) != 1 {
 			t.Errorf("got %s, want carol's alone", res)

@@ -1,0 +1,159 @@
+package tests
+
+import (
+	"testing"
+)
+
+// What ends an RPT ends everything that came of it, and what has ended is good for
+// nothing.
+
+// TestEndedWithItsCopies: a replay by another client ends the refreshed copies of
+// an RPT too (UMA Grant §5.5), and the access token in one of the legacy API.
+func TestEndedWithItsCopies(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	replay := func(t *testing.T, ticket string) {
+		t.Helper()
+		unusable(t, e.uma(t, e.as(t, "bob", "photoz-web"), "ticket", ticket))
+	}
+
+	t.Run("refreshed", func(t *testing.T) {
+		t.Parallel()
+		ticket := boardTicket(t, e)
+		own := e.newSignIn(t, "bob", "photoz-app", "")
+		first := e.uma(t, bearer(own.str("access_token")), "ticket", ticket)
+		second := e.refresh(t, first.str("refresh_token"))
+		third := e.refresh(t, second.str("refresh_token"))
+		for _, res := range []*response{first, second, third} {
+			if !active(t, e, res.str("access_token")) {
+				t.Fatalf("got %s, want an RPT", res)
+			}
+		}
+		replay(t, ticket)
+		for i, res := range []*response{first, second, third} {
+			if active(t, e, res.str("access_token")) {
+				t.Errorf("RPT %d of the line is active after the replay", i+1)
+			}
+		}
+		e.refresh(t, third.str("refresh_token")).expect(t, 400, "invalid_grant", "")
+	})
+
+	t.Run("the access token within", func(t *testing.T) {
+		t.Parallel()
+		ticket := e.oldTicket(t, setByName("Public board", "view"))
+		rpt := e.authorize(t, e.as(t, "bob", "photoz-app"), ticket, "").expectLegacy(t, 201, "Public board: view")
+		within, _ := payload(t, rpt)["accessToken"].(string)
+		if !active(t, e, within) {
+			t.Fatal("the access token is not active")
+		}
+		replay(t, ticket)
+		if active(t, e, within) {
+			t.Error("the access token is active after the replay")
+		}
+	})
+}
+
+// TestEndedCarriesNothing: an RPT that has ended is no `rpt` to go on with.
+func TestEndedCarriesNothing(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ticket, app := boardTicket(t, e), e.as(t, "bob", "photoz-app")
+	rpt := e.uma(t, app, "ticket", ticket).str("access_token")
+	e.uma(t, app, "ticket", boardTicket(t, e), "rpt", rpt).expectGranted(t, "Public board: view")
+	unusable(t, e.uma(t, e.as(t, "bob", "photoz-web"), "ticket", ticket))
+	e.uma(t, app, "ticket", boardTicket(t, e), "rpt", rpt).expect(t, 403, "invalid_rpt", "RPT signature is invalid")
+	e.uma(t, app, "permission", "Mixed#read", "rpt", rpt).expect(t, 403, "invalid_rpt", "RPT signature is invalid")
+	e.authorize(t, app, e.oldTicket(t, setByName("Public board", "view")), rpt).expect(t, 403, "invalid_rpt", "RPT signature is invalid")
+}
+
+// TestWithdrawWhatIsNoLongerOwnerManaged: an owner may take back what was granted,
+// though nothing more can be.
+func TestWithdrawWhatIsNoLongerOwnerManaged(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	rs, alice := e.service(t, "photoz-api"), e.as(t, "alice", "photoz-web")
+	album := map[string]any{"name": "Lent", "owner": "alice", "scopes": []string{"view"}, "ownerManagedAccess": true}
+	id := e.create(t, album)
+	manage := func(on bool) {
+		album["ownerManagedAccess"] = on
+		if res := e.send(t, "PUT", resourceSet+"/"+id, rs, album); res.status != 204 {
+			t.Fatalf("got %s", res)
+		}
+	}
+	grant := func(scopes ...string) *response {
+		return e.send(t, "PUT", "/account/resources/"+id+"/permissions", alice, []any{map[string]any{"username": "bob", "scopes": append([]string{}, scopes...)}})
+	}
+	if res := grant("view"); res.status != 204 {
+		t.Fatalf("got %s", res)
+	}
+	rpt := e.hold(t, id+"#view").rpt
+	manage(false)
+	if res := grant("view"); res.status != 400 {
+		t.Errorf("to share: got %s, want 400", res)
+	}
+	if res := grant(); res.status != 204 {
+		t.Errorf("to take back: got %s, want 204", res)
+	}
+	manage(true)
+	e.expectStanding(t, rpt)
+}
+
+// TestTicketForNothingIsSpent: a legacy ticket whose scopes are not there is used
+// once, like any.
+func TestTicketForNothingIsSpent(t *testing.T) {
+	t.Parallel()
+	e := startLegacy(t)
+	ticket, bob := e.oldTicket(t, setByName("Public board", "nope")), e.as(t, "bob", "photoz-web")
+	e.authorize(t, bob, ticket, "").expect(t, 403, "not_authorized", "")
+	e.authorize(t, bob, ticket, "").expect(t, 403, "invalid_ticket", "")
+}
+
+// TestWhatIsNoIdentity: a token that says what may be done does not say who asks
+// (A-77); in a realm with the profile uma2 only an ID token does.
+func TestWhatIsNoIdentity(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	app := basic("photoz-app")
+	ask := func(token string) *response {
+		return e.uma(t, app, "permission", "Public board#view", "claim_token", token, "claim_token_format", claimsID)
+	}
+	ask(e.idToken(t, "bob", "photoz-app")).expectGranted(t, "Public board: view")
+	ask(e.token(t, "bob", "photoz-app")).expectGranted(t, "Public board: view")
+	ask(e.hold(t, "Public board#view").rpt).expect(t, 400, "unauthorized_client", "Invalid identity")
+	ask(e.get(t, entitlementPath, e.as(t, "bob", "photoz-app")).str("rpt")).expect(t, 400, "unauthorized_client", "Invalid identity")
+
+	strict := strictly(t)
+	alice := strict.patOf(t, "alice", "photoz-api")
+	id := strict.register(t, alice, typed("open", "view"))
+	present := func(token string) *response {
+		return strict.uma(t, app, "ticket", strict.strictTicket(t, alice, any(object{"resource_id": id, "resource_scopes": []string{"view"}})), "claim_token", token, "claim_token_format", claimsID)
+	}
+	present(strict.idToken(t, "bob", "photoz-app")).expectGranted(t, id+": view")
+	present(strict.token(t, "bob", "photoz-app")).expect(t, 403, "need_info", "")
+}
+
+// TestPATOfAUserIntrospectsItsOwn: the PAT of a user tells nothing of other users'
+// tokens (FedAuthz §5).
+func TestPATOfAUserIntrospectsItsOwn(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	look := func(pat credentials, token string) any {
+		res := e.do(t, request{method: "POST", url: e.URL + "/t/photoz/oauth2/introspect", as: pat, form: form("token", token)})
+		if res.status != 200 {
+			t.Fatalf("got %s", res)
+		}
+		return res.object()["active"]
+	}
+	bobs, alices := e.token(t, "bob", "photoz-api"), e.token(t, "alice", "photoz-api")
+	alice := strictPAT(t, e)
+	if got := look(alice, alices); got != true {
+		t.Errorf("her own: got active %v", got)
+	}
+	if got := look(alice, bobs); got != false {
+		t.Errorf("bob's: got active %v", got)
+	}
+	rs := bearer(e.signIn(t, "", "photoz-api", "uma_protection").access)
+	if got := look(rs, bobs); got != true {
+		t.Errorf("by the resource server itself: got active %v", got)
+	}
+}
