@@ -15,7 +15,7 @@ const maxWalk = 5_000
 // A userList is a list of resources by name that has something to do with a user, at
 // the resource servers of realm ?1: ?2 owns them, ?3 was granted something of them,
 // and ?4 is the resource server, unless it is 0. Those of one name are in the order of
-// ids, then of resource servers.
+// ids, unless one owner has them, then of resource servers.
 type userList struct {
 	walk string // in the order of the list
 	hits string // among resources that were found
@@ -25,53 +25,53 @@ var (
 	owned = userList{
 		walk: walkOfOwner(`SELECT o.name FROM resource o WHERE o.server = w.server AND o.owner = ?2
 			AND o.name > w.name ORDER BY o.name LIMIT 1`),
-		hits: hitsWhere(`r.name, '', r.server, r.key`, `r.owner = ?2`),
+		hits: hitsWhere(`''`, `r.owner = ?2`),
 	}
 	sharedBy = userList{
 		walk: walkOfOwner(`SELECT q.resource_name FROM ` + granted + ` AND q.server = w.server AND q.owner = ?2
 			AND q.resource_name > w.name ORDER BY q.resource_name LIMIT 1`),
-		hits: hitsWhere(`r.name, '', r.server, r.key`, hasGranted+` AND q.owner = ?2)`),
+		hits: hitsWhere(`''`, hasGranted+` AND q.owner = ?2)`),
 	}
 	between = userList{
 		walk: walkOfOwner(`SELECT q.resource_name FROM ` + granted + ` AND q.server = w.server AND q.owner = ?2
 			AND q.requester = ?3 AND q.resource_name > w.name ORDER BY q.resource_name LIMIT 1`),
-		hits: hitsWhere(`r.name, '', r.server, r.key`, hasGranted+` AND q.owner = ?2 AND q.requester = ?3)`),
+		hits: hitsWhere(`''`, hasGranted+` AND q.owner = ?2 AND q.requester = ?3)`),
 	}
 	sharedWith = userList{
-		walk: walkOver(`n.resource_name, n.resource_id FROM walk w JOIN request n ON n.key = (SELECT q.key FROM `+granted+`
-			AND q.server = w.server AND q.requester = ?3 AND (q.resource_name, q.resource_id) > (+w.name, +w.id)
-			ORDER BY q.resource_name, q.resource_id LIMIT 1)`, `r.id = w.id`),
-		hits: hitsWhere(`r.name, r.id, r.server, r.key`, hasGranted+` AND q.requester = ?3)`),
+		walk: walkOver(`(SELECT q.resource_name`+nextGranted+`), (SELECT q.resource_id`+nextGranted+`)`, `r.id = w.id`),
+		hits: hitsWhere(`r.id`, hasGranted+` AND q.requester = ?3)`),
 	}
 )
 
 const (
 	granted    = `request q WHERE q.state = 'granted'`
 	hasGranted = `EXISTS (SELECT 1 FROM ` + granted + ` AND q.server = r.server AND q.resource_name = r.name AND q.resource_id = r.id`
+
+	nextGranted = ` FROM ` + granted + ` AND q.server = w.server AND q.requester = ?3
+		AND (q.resource_name, q.resource_id) > (+w.name, +w.id) ORDER BY q.resource_name, q.resource_id LIMIT 1`
 )
 
-// walkOver returns the statement of a walk, whose steps lead from one resource to the
-// next at the same resource server, over all that an index has of the first. The
-// steps at several resource servers come in order, since SQLite takes the least row
-// of those that are yet to be stepped from. What the page skips is stepped over in
-// the index alone.
+// walkOver returns the statement of a walk, whose steps lead from one name and id to the
+// next at the same resource server, over all that an index has of the first: after the
+// last they are NULL. The steps at several resource servers come in order, since SQLite
+// takes the least row of those that are yet to be stepped from. What a page skips is
+// stepped over in the index alone.
 func walkOver(next, found string) string {
 	return `WITH RECURSIVE walk (server, name, id) AS (
 		SELECT c.key, '', '' FROM client c WHERE ` + realmServers + ` AND (?4 = 0 OR c.key = ?4)
-		UNION ALL SELECT w.server, ` + next + ` ORDER BY 2, 3, 1)
+		UNION ALL SELECT w.server, ` + next + ` FROM walk w WHERE w.name IS NOT NULL ORDER BY 2, 3, 1)
 	SELECT w.name, w.id, w.server, r.key
 	FROM (SELECT server, name, id FROM walk WHERE name > '' LIMIT ?5 + 0 OFFSET ?6) w
 	CROSS JOIN resource r ON r.server = w.server AND ` + found
 }
 
-// walkOfOwner is walkOver for resources of one owner, which their names tell apart. The
-// name after the last is NULL.
+// walkOfOwner is walkOver for resources of one owner, which their names tell apart.
 func walkOfOwner(next string) string {
-	return walkOver(`(`+next+`), '' FROM walk w WHERE w.name IS NOT NULL`, `r.owner = ?2 AND r.name = w.name`)
+	return walkOver(`(`+next+`), ''`, `r.owner = ?2 AND r.name = w.name`)
 }
 
-func hitsWhere(columns, condition string) string {
-	return `SELECT ` + columns + ` FROM resource r WHERE r.key IN (SELECT value FROM json_each(?5)) AND ` + condition + `
+func hitsWhere(id, condition string) string {
+	return `SELECT r.name, ` + id + `, r.server, r.key FROM resource r WHERE r.key IN (SELECT value FROM json_each(?5)) AND ` + condition + `
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND ` + realmServers + ` AND (?4 = 0 OR c.key = ?4))`
 }
 
@@ -109,8 +109,8 @@ func placesOf(c *conn, of *userList, args []any, part string, first, max int) ([
 // errEnough ends a walk whose page is full.
 var errEnough = errors.New("the page is full")
 
-// placesNamed walks until the page is full. A page that is not can be told from one
-// that was cut: the walk is at its end, or the error is uma.ErrVague.
+// placesNamed walks until the page is full, or to the end. Where it would look at more
+// names in vain it returns uma.ErrVague: what it has by then is not the page.
 func placesNamed(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {
 	var found []place
 	inVain := 0

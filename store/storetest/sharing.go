@@ -221,22 +221,31 @@ var shareTests = map[string]func(e *env){
 			f    uma.RequestFilter
 			want []string
 		}{
-			"all":                 {uma.RequestFilter{}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
-			"resource":            {uma.RequestFilter{Resource: a.ID}, []string{pending.ID, granted.ID}},
-			"scope by name":       {uma.RequestFilter{ScopeID: "view"}, []string{pending.ID, asked.ID, third.ID, both.ID}},
-			"scope by id":         {uma.RequestFilter{ScopeID: e.scope("view").ID}, []string{pending.ID, asked.ID, third.ID, both.ID}},
-			"unknown scope":       {uma.RequestFilter{ScopeID: "unknown"}, nil},
-			"owner":               {uma.RequestFilter{Owner: e.alice}, []string{pending.ID, granted.ID}},
-			"requester":           {uma.RequestFilter{Requester: e.bob}, []string{pending.ID, granted.ID, both.ID}},
-			"owner and requester": {uma.RequestFilter{Owner: e.bob, Requester: e.alice}, []string{asked.ID}},
-			"party":               {uma.RequestFilter{Party: e.alice}, []string{pending.ID, granted.ID, asked.ID}},
-			"party that is both":  {uma.RequestFilter{Party: e.bob}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
-			"party and owner":     {uma.RequestFilter{Party: e.alice, Owner: e.bob}, []string{asked.ID}},
-			"party and itself":    {uma.RequestFilter{Party: e.alice, Owner: e.alice}, []string{pending.ID, granted.ID}},
-			"party of neither":    {uma.RequestFilter{Party: e.alice, Owner: e.bob, Requester: "carol"}, nil},
-			"granted":             {uma.RequestFilter{Granted: &yes}, []string{granted.ID, asked.ID, third.ID, both.ID}},
-			"not granted":         {uma.RequestFilter{Granted: &no}, []string{pending.ID}},
-			"many":                {uma.RequestFilter{Party: e.alice, Resource: a.ID, ScopeID: "view", Granted: &no}, []string{pending.ID}},
+			"all":                  {uma.RequestFilter{}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
+			"resource":             {uma.RequestFilter{Resource: a.ID}, []string{pending.ID, granted.ID}},
+			"scope by name":        {uma.RequestFilter{ScopeID: "view"}, []string{pending.ID, asked.ID, third.ID, both.ID}},
+			"scope by id":          {uma.RequestFilter{ScopeID: e.scope("view").ID}, []string{pending.ID, asked.ID, third.ID, both.ID}},
+			"unknown scope":        {uma.RequestFilter{ScopeID: "unknown"}, nil},
+			"owner":                {uma.RequestFilter{Owner: e.alice}, []string{pending.ID, granted.ID}},
+			"requester":            {uma.RequestFilter{Requester: e.bob}, []string{pending.ID, granted.ID, both.ID}},
+			"resource, not owner":  {uma.RequestFilter{Resource: a.ID, Owner: e.bob}, nil},
+			"resource, requester":  {uma.RequestFilter{Resource: a.ID, Requester: e.bob}, []string{pending.ID, granted.ID}},
+			"what one was granted": {uma.RequestFilter{Resource: a.ID, Requester: e.bob, Granted: &yes}, []string{granted.ID}},
+			"pending of owner":     {uma.RequestFilter{Owner: e.alice, Granted: &no}, []string{pending.ID}},
+			"granted of owner":     {uma.RequestFilter{Owner: e.alice, Granted: &yes}, []string{granted.ID}},
+			"granted to requester": {uma.RequestFilter{Requester: e.bob, Granted: &yes}, []string{granted.ID, both.ID}},
+			"granted of party":     {uma.RequestFilter{Party: e.bob, Granted: &yes}, []string{granted.ID, asked.ID, third.ID, both.ID}},
+			"pending of party":     {uma.RequestFilter{Party: e.bob, Granted: &no}, []string{pending.ID}},
+			"denied":               {uma.RequestFilter{Requester: "carol", Resource: a.ID}, nil},
+			"owner and requester":  {uma.RequestFilter{Owner: e.bob, Requester: e.alice}, []string{asked.ID}},
+			"party":                {uma.RequestFilter{Party: e.alice}, []string{pending.ID, granted.ID, asked.ID}},
+			"party that is both":   {uma.RequestFilter{Party: e.bob}, []string{pending.ID, granted.ID, asked.ID, third.ID, both.ID}},
+			"party and owner":      {uma.RequestFilter{Party: e.alice, Owner: e.bob}, []string{asked.ID}},
+			"party and itself":     {uma.RequestFilter{Party: e.alice, Owner: e.alice}, []string{pending.ID, granted.ID}},
+			"party of neither":     {uma.RequestFilter{Party: e.alice, Owner: e.bob, Requester: "carol"}, nil},
+			"granted":              {uma.RequestFilter{Granted: &yes}, []string{granted.ID, asked.ID, third.ID, both.ID}},
+			"not granted":          {uma.RequestFilter{Granted: &no}, []string{pending.ID}},
+			"many":                 {uma.RequestFilter{Party: e.alice, Resource: a.ID, ScopeID: "view", Granted: &no}, []string{pending.ID}},
 		} {
 			slices.Sort(tc.want)
 			got, count := e.findRequests(e.api, tc.f, 0, -1)
@@ -245,6 +254,12 @@ var shareTests = map[string]func(e *env){
 			}
 			if got, count := e.findRequests(e.second, tc.f, 0, -1); len(got) > 0 || count > 0 {
 				e.t.Errorf("%s: got %v at another server", what, got)
+			}
+			for i, id := range tc.want {
+				tc.f.After = id
+				if got, _ := e.findRequests(e.api, tc.f, 0, 1); !slices.Equal(got, tc.want[i+1:min(i+2, len(tc.want))]) {
+					e.t.Errorf("%s: got %v after %s, want the next of %v", what, got, id, tc.want)
+				}
 			}
 		}
 	},
