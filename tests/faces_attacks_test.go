@@ -67,6 +67,9 @@ var faceAttacks = []faceCase{
 		c.says(t, notMyResource, c.send(t, "POST", path+"/"+album, mallory, policy))
 		c.says(t, submittedTo, c.present(t, "bob", c.askTicket(t, album, "view")))
 
+		policy["resources"] = []string{album, elsewhere}
+		c.says(t, notMyResource, c.send(t, "POST", path+"/"+album, alice, policy))
+		delete(policy, "resources")
 		mine := c.send(t, "POST", path+"/"+album, alice, policy)
 		if mine.status != 201 && mine.status != 200 {
 			t.Fatalf("the owner's own: got %s", mine)
