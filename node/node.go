@@ -55,6 +55,12 @@ type Config struct {
 // Limits are what one caller may do before it is told to wait.
 type Limits = server.Limits
 
+// The limits of a server that says nothing else.
+const (
+	DefaultFailedTickets = server.DefaultFailedTickets
+	DefaultTickets       = server.DefaultTickets
+)
+
 // A Node is a server, running or not.
 type Node struct {
 	Config

@@ -53,6 +53,9 @@ func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler
 }
 
 func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*uma.Introspection) any) error {
+	if err := x.OneToken(); err != nil {
+		return err
+	}
 	introspect := s.authority.IntrospectForPAT
 	if !x.Caller.HasBearer {
 		if err := x.Credentials(form); err != nil {

@@ -152,6 +152,10 @@ func TestPATOfAUserIntrospectsItsOwn(t *testing.T) {
 	if got := look(alice, bobs); got != false {
 		t.Errorf("bob's: got active %v", got)
 	}
+	for _, path := range []string{"/t/photoz/oauth2/introspect", "/am/oauth2/realms/root/realms/photoz/introspect"} {
+		e.do(t, request{method: "POST", url: e.URL + path + "?access_token=" + bobs, as: alice, form: form("token", alices)}).
+			expect(t, 400, "invalid_request", "the access token comes in two ways")
+	}
 	rs := bearer(e.signIn(t, "", "photoz-api", "uma_protection").access)
 	if got := look(rs, bobs); got != true {
 		t.Errorf("by the resource server itself: got active %v", got)

@@ -195,7 +195,9 @@ func TestPingAMPolicyErrors(t *testing.T) {
 	good := aPolicy(photos, grantTo("bob", "view"))
 	p.put(t, photos, good, "If-None-Match", `"x"`).expectCREST(t, 400, "If-None-Match may be *")
 	p.put(t, photos, good, "If-None-Match", "*", "If-Match", "*").expectCREST(t, 400, "If-Match and If-None-Match exclude one another")
-	p.put(t, photos, good, "If-Match", `"a", "b"`).expectCREST(t, 400, "If-Match may be * or the _rev of the policy")
+	for _, match := range []string{`"a", "b"`, `""`, `W/""`, `"`} { // an empty one is not any
+		p.put(t, photos, good, "If-Match", match).expectCREST(t, 400, "If-Match may be * or the _rev of the policy")
+	}
 	p.put(t, photos, good, "Content-Type", "text/plain").expectCREST(t, 400, "the body must be application/json")
 	p.put(t, "fixed", aPolicy("fixed", grantTo("bob", "view"))).expectCREST(t, 400, "The resource is not managed by its owner")
 	res := p.do(t, request{

@@ -53,8 +53,8 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
 	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
-	fl.IntVar(&f.failedTickets, "failed-tickets", 600, "unusable tickets that a client may present from one address in a minute; -1 for any number")
-	fl.IntVar(&f.tickets, "ticket-rate", 10_000, "permission tickets that are made with one PAT in a second; -1 for any number")
+	fl.IntVar(&f.failedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets that a client may present from one address in a minute; -1 for any number")
+	fl.IntVar(&f.tickets, "ticket-rate", node.DefaultTickets, "permission tickets that are made with one PAT in a second; -1 for any number")
 	return cmd
 }
 

@@ -80,11 +80,11 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 // share makes the policy what the grants say, if the conditions hold.
 func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource, grants []uma.UserScopes, only conditions) error {
 	id, how := string(before.ID), uma.ShareHow{Only: true, New: only.absent, There: only.there}
-	exists := preconditionFailed("The policy exists already")
+	failed := preconditionFailed("The policy exists already")
 	if only.rev != "" {
-		exists = preconditionFailed("The policy is no longer the one of If-Match")
+		failed = preconditionFailed("The policy is no longer the one of If-Match")
 		if len(before.Users) > 0 && only.rev != revision(before) {
-			return exists
+			return failed
 		}
 		how.Seen = before
 	}
@@ -93,7 +93,7 @@ func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource,
 	case refusedFor(err, uma.NotFound):
 		return noPolicy(id)
 	case refusedFor(err, uma.Conflict):
-		return exists
+		return failed
 	}
 	return err
 }
@@ -116,7 +116,9 @@ func parseConditions(x *wire.Exchange) (c conditions, err error) {
 	case strings.Contains(match, ","):
 		return c, wire.Invalid("If-Match may be * or the _rev of the policy")
 	case match != "" && match != "*":
-		c.rev = strings.Trim(strings.TrimPrefix(match, "W/"), `"`)
+		if c.rev = strings.Trim(strings.TrimPrefix(match, "W/"), `"`); c.rev == "" { // which would be any
+			return c, wire.Invalid("If-Match may be * or the _rev of the policy")
+		}
 	}
 	c.absent, c.there = none != "", match != ""
 	return c, nil

@@ -14,12 +14,8 @@ type identified struct {
 
 // PAT is whom the PAT speaks for. It comes in one way (RFC 6750 §2).
 func (f *Face) PAT(x *wire.Exchange) (*uma.Protection, error) {
-	query, err := x.Query()
-	switch {
-	case err != nil:
+	if err := x.OneToken(); err != nil {
 		return nil, err
-	case x.Caller.HasBearer && query.Has("access_token"):
-		return nil, wire.Invalid("the access token comes in two ways")
 	}
 	return f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
 }

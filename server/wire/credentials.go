@@ -69,3 +69,16 @@ func percentDecoded(s string) string {
 	}
 	return s
 }
+
+// OneToken refuses an access token that comes in two ways (RFC 6750 §2): one of
+// them may be somebody else's. One in the query alone is not looked at.
+func (x *Exchange) OneToken() error {
+	query, err := x.Query()
+	switch {
+	case err != nil:
+		return err
+	case x.Caller.HasBearer && query.Has("access_token"):
+		return Invalid("the access token comes in two ways")
+	}
+	return nil
+}

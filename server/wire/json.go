@@ -165,10 +165,18 @@ func (p *parser) string() (string, error) {
 		return p.text[start+1 : p.at-1], nil
 	}
 	var s string
-	if err := json.Unmarshal([]byte(p.text[start:p.at]), &s); err != nil || !readable(s) {
+	raw := p.text[start:p.at]
+	if err := json.Unmarshal([]byte(raw), &s); err != nil || !readable(s) || replaced(raw, s) {
 		return "", Invalid(cannotParse)
 	}
 	return s, nil
+}
+
+// replaced reports whether encoding/json put U+FFFD in the place of half a
+// surrogate pair: two names that differ would become one.
+func replaced(raw, s string) bool {
+	const replacement = "\uFFFD"
+	return strings.Count(s, replacement) > strings.Count(raw, replacement)+strings.Count(strings.ToLower(raw), `\ufffd`)
 }
 
 func (p *parser) blank() {

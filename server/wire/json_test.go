@@ -19,6 +19,8 @@ func TestParseJSONRefuses(t *testing.T) {
 		{"single quotes", `{'a':1}`, cannot},
 		{"no UTF-8", "{\"a\":\"\xff\"}", cannot},
 		{"NUL in a string", `{"a":"\u0000"}`, cannot},
+		{"half a surrogate pair", `{"a":"\ud800"}`, cannot},
+		{"half a pair beside a replacement character", `{"a":"\ufffd\udfff"}`, cannot},
 		{"duplicate name", `{"a":1,"b":2,"a":3}`, cannot + ": a is given twice"},
 		{"duplicate name, escaped", `{"a":1,"\u0061":3}`, cannot + ": a is given twice"},
 		{"duplicate name far down", `{"a":{"b":[{"c":1,"c":2}]}}`, cannot + ": c is given twice"},
@@ -38,6 +40,11 @@ func TestParseJSONRefuses(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+	for _, good := range []string{`"\ud83d\ude00"`, `"\uFFFD�"`} { // a whole pair, and what is a replacement character
+		if _, err := wire.ParseJSON(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
 	}
 	if _, err := wire.ParseJSON(deep(32)); err != nil {
 		t.Errorf("a depth of 32: %v", err)
