@@ -14,8 +14,7 @@ import (
 	"example.com/umpire/server/wire"
 )
 
-// open begins an exchange and says where the request comes from. The words are
-// Keycloak's: a realm of another profile will have others on these same paths.
+// open begins an exchange and says where the request comes from.
 func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Readers) (*wire.Exchange, error) {
 	x, err := wire.NewExchange(c, dialect, readers)
 	r := c.Request()

@@ -81,7 +81,7 @@ func tooMany(what string, wait time.Duration) error {
 	}
 }
 
-// limitTickets bounds how many tickets are made with one PAT (uma2.md A-14):
+// limitTickets bounds how many tickets are made with one PAT:
 // together with their lifetime that bounds how many there are.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
@@ -97,8 +97,8 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	}
 }
 
-// limitGuesses bounds how often a client may present tickets that are no good
-// (uma2.md A-6), from one address: others of a public client's users go on.
+// limitGuesses bounds how often a client may present tickets that are no good,
+// from one address: others of a public client's users go on.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	c := &x.Caller
 	caller := sha256.Sum256([]byte(x.Realm.Realm.Name + "\x00" + c.ClientID + "\x00" + c.Bearer + "\x00" + c.IP))

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Keycloak's Authorization API before version 4 (keycloak-legacy.md): the same
+// Keycloak's Authorization API before version 4: the same
 // assessment as at the token endpoint, asked for and answered in other shapes.
 
 // TypeEntitlement is the `typ` claim of its RPTs.

@@ -95,7 +95,7 @@ type Request struct {
 // The kinds of shares.
 const (
 	ByRequest = "request" // a granted Request
-	ByPolicy  = "policy"  // a user-managed policy (keycloak.md §3.4)
+	ByPolicy  = "policy"  // a user-managed policy, as Keycloak has them
 )
 
 // A Share is what an owner granted of a resource, and to whom. A granted Request

@@ -23,7 +23,7 @@ const (
 	maxNamed  = 16 << 10 // bytes of whom one names
 )
 
-// A ShareInput is a user-managed policy (keycloak.md §3.4), parsed but not yet
+// A ShareInput is a user-managed policy of Keycloak, parsed but not yet
 // believed.
 type ShareInput struct {
 	ID, Name, Description string

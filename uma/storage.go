@@ -503,7 +503,7 @@ type Settlement struct {
 	Reusable  bool      // the ticket stays (it must still be there)
 	RestsOn   *Rests    // nil: nothing is granted
 	Records   []Record  // of every decision made
-	Successor *Ticket   // for need_info
+	Successor *Ticket   // for need_info, and for request_submitted of a strict request
 	Requests  []Request // to submit: existing ones stay as they are
 	RPT       *RPT
 	Upgraded  string // jti of the RPT that the new one stands in for: see DropRPT

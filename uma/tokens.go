@@ -17,8 +17,8 @@ const (
 	TypeTicket  = "Ticket"  // permission tickets in JWT form
 )
 
-// Claims are those of a token that this server signs. See clients.md §1 for
-// which client reads what.
+// Claims are those of a token that this server signs: those of RFC 9068 and OpenID
+// Connect, and what Keycloak's clients read beside them.
 type Claims struct {
 	ID              string             `json:"jti"`
 	Issuer          string             `json:"iss"`

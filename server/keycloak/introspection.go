@@ -16,7 +16,7 @@ type introspectedPermission struct {
 	ID             uma.ResourceID `json:"rsid"`
 }
 
-// ShowIntrospection is what introspection answers (keycloak.md §4). With the hint
+// ShowIntrospection is what introspection answers. With the hint
 // requesting_party_token it is about the permissions of an RPT, else about the
 // token.
 func ShowIntrospection(i *uma.Introspection, hint string) (any, error) {

@@ -203,7 +203,7 @@ func TestParseQueries(t *testing.T) {
 }
 
 // TestRepresentations holds the JSON against what was recorded, byte by byte:
-// strict clients refuse a member that they do not know (clients.md, 20).
+// strict clients refuse a member that they do not know.
 func TestRepresentations(t *testing.T) {
 	t.Parallel()
 	full := &uma.Resource{

@@ -7,7 +7,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// RequestTicket serves POST /permission (keycloak.md §3.2; FedAuthz §4).
+// RequestTicket serves POST /permission (FedAuthz §4).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
 	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
 	if err != nil {

@@ -51,7 +51,7 @@ func policyError(err error) error {
 	return err
 }
 
-// CreatePolicy serves POST /uma-policy/{resourceId} (keycloak.md §3.4).
+// CreatePolicy serves POST /uma-policy/{resourceId}.
 func (f *Face) CreatePolicy(x *wire.Exchange) error {
 	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // A request is the representation of a permission request, which Keycloak calls
-// a permission ticket: ids, and names when they are asked for (clients.md §4).
+// a permission ticket: ids, and names when they are asked for.
 type request struct {
 	ID            string         `json:"id"`
 	Owner         string         `json:"owner"`
@@ -34,7 +34,7 @@ func showRequest(v *uma.RequestView, names bool) request {
 	return r
 }
 
-// CreateRequest serves POST /permission/ticket (keycloak.md §3.3).
+// CreateRequest serves POST /permission/ticket.
 func (f *Face) CreateRequest(x *wire.Exchange) error {
 	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {

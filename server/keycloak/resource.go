@@ -8,7 +8,7 @@ import (
 )
 
 // A resource is the representation of one. It has no members but those that
-// strict clients know (clients.md §4).
+// strict clients know.
 type resource struct {
 	ID             uma.ResourceID `json:"_id"`
 	Name           string         `json:"name"`
@@ -70,7 +70,7 @@ func represent(r *uma.Resource, scopes []scope) *resource {
 	}
 }
 
-// parseResource reads a representation in either spelling (clients.md, 18).
+// parseResource reads a representation in either spelling.
 // Members that are unknown are ignored (UMA Grant §1.1).
 func parseResource(v wire.Value) (*uma.ResourceInput, error) {
 	if v.Kind != wire.Object {

@@ -7,7 +7,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// CreateResource serves POST /resource_set (keycloak.md §3.1).
+// CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
 	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
 	if err != nil {

@@ -15,8 +15,8 @@ type phrase struct {
 	description string
 }
 
-// phrases has every reason (design §7; keycloak.md §1.5, §3; what was recorded
-// where they differ).
+// phrases has every reason of errors.go (design §7; what was recorded of a Keycloak,
+// tests/testdata/keycloak-answers.jsonl). Those of the legacy API are said there.
 var phrases = map[uma.Reason]phrase{
 	// The token endpoint.
 	uma.InvalidRequest:       {http.StatusBadRequest, "invalid_request", ""},

@@ -8,7 +8,7 @@ import (
 )
 
 // A configuration is the discovery document of UMA 1.0 as Keycloak had it
-// (keycloak.md §8). Like the others it names only what is served: there is no
+// Like the others it names only what is served: there is no
 // authorization endpoint.
 type configuration struct {
 	Version       string   `json:"version"`

@@ -1,6 +1,5 @@
 // Package legacy is the face of Keycloak's Authorization API before version 4:
-// /authz/authorize, /authz/entitlement and the permission endpoints of that time
-// (keycloak-legacy.md, keycloak.md §8).
+// /authz/authorize, /authz/entitlement and the permission endpoints of that time.
 package legacy
 
 import "example.com/umpire/uma"

@@ -14,7 +14,7 @@ type rpt struct {
 	Issuer      string            `json:"iss"`
 }
 
-// ShowIntrospection is the answer to introspection (uma2.md §4.2).
+// ShowIntrospection is the answer to introspection, as PingAM documents it.
 func ShowIntrospection(i *uma.Introspection) any {
 	if !i.Active || i.Permissions == nil {
 		return uma2.ShowPlain(i)

@@ -90,7 +90,7 @@ func refusedFor(err error, reason uma.Reason) bool {
 	return ok && e.Reason == reason
 }
 
-// ReadPolicy serves GET /policies/{id} (uma2.md §4.2).
+// ReadPolicy serves GET /policies/{id}.
 func (f *Face) ReadPolicy(x *wire.Exchange) error {
 	o, err := f.owner(x)
 	if err != nil {

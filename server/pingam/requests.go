@@ -24,7 +24,7 @@ func showPending(p *uma.PendingRequest) pending {
 	return pending{p.ID, p.User.Username, p.Resource.Name, p.When.UnixMilli(), scopes}
 }
 
-// ListRequests serves GET /pendingrequests?_queryFilter=true (uma2.md §4.2).
+// ListRequests serves GET /pendingrequests?_queryFilter=true.
 func (f *Face) ListRequests(x *wire.Exchange) error {
 	o, err := f.owner(x)
 	if err != nil {

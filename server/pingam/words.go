@@ -14,7 +14,7 @@ var Dialect = wire.Dialect{Words: words}
 // JSONDialect is that of the /json endpoints.
 var JSONDialect = wire.Dialect{Words: jsonWords, Body: showError}
 
-// words are those of the specifications with PingAM's descriptions (uma2.md §4.2).
+// words are those of the specifications with PingAM's descriptions.
 func words(e *uma.Error) wire.Refusal {
 	r := uma2.Words(e)
 	switch e.Reason {

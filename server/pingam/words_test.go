@@ -10,7 +10,7 @@ import (
 )
 
 // TestWords: PingAM's descriptions where it has some, the codes of the
-// specifications (uma2.md §4.2).
+// specifications.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

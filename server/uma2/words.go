@@ -19,7 +19,7 @@ type phrase struct {
 	description string
 }
 
-// phrases has every reason.
+// phrases has every reason of errors.go; those of the legacy API are said there.
 var phrases = map[uma.Reason]phrase{
 	// The token endpoint.
 	uma.InvalidRequest:       {http.StatusBadRequest, "invalid_request", ""},

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// allowReaders lets web pages read the answer (clients.md, 34): anyone what is
+// allowReaders lets web pages read the answer: anyone what is
 // public, else those of the client that asked, by name and with credentials.
 // Errors too: a page must be able to read why.
 func (x *Exchange) allowReaders(h http.Header) {

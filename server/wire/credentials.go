@@ -50,7 +50,7 @@ func (x *Exchange) Credentials(form Form) error {
 }
 
 // basicCredentials decodes what follows `Basic`. Some clients percent-encode
-// both halves, as RFC 6749 §2.3.1 says, others send them raw (clients.md, 7):
+// both halves, as RFC 6749 §2.3.1 says, others send them raw:
 // what decodes is decoded, but a plus stays a plus, as secrets have it more
 // often than blanks.
 func basicCredentials(encoded string) (id, secret string, ok bool) {

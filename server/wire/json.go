@@ -30,7 +30,7 @@ const (
 
 // A Value is a JSON value, read more strictly than encoding/json does: names
 // differ by case, no name comes twice in an object, nothing follows the value,
-// and neither depth nor number of values is without limit (uma2.md §6.1).
+// and neither depth nor number of values is without limit.
 type Value struct {
 	Kind    Kind
 	Text    string // of a String, or of a Number as it is written

@@ -1,4 +1,4 @@
-// Package wso2 is the face of WSO2 Identity Server's UMA endpoints (uma2.md §4.1):
+// Package wso2 is the face of WSO2 Identity Server's UMA endpoints:
 // resource registration and permission tickets as Federated Authorization has
 // them, with WSO2's statuses and words.
 package wso2
