@@ -122,9 +122,9 @@ func listing(err error) error {
 	return fmt.Errorf("read resources: %w", err)
 }
 
-// A SharingQuery is a search among what an owner shared. Empty members do not
+// A GrantedQuery is a search among what an owner shared. Empty members do not
 // narrow.
-type SharingQuery struct {
+type GrantedQuery struct {
 	Name       string // a part of a resource's
 	Server     string // client_id of the resource server
 	User       string // username
@@ -133,8 +133,8 @@ type SharingQuery struct {
 
 // SharedWithOthers returns a page of the resources that the owner shared, by
 // name, with whom.
-func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *SharingQuery) ([]SharedResource, error) {
-	f := SharedFilter{Owner: o.user.ID, Name: q.Name}
+func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *GrantedQuery) ([]SharedResource, error) {
+	f := GrantedFilter{Owner: o.user.ID, Name: q.Name}
 	if q.Server != "" {
 		c := o.snap.Clients[q.Server]
 		if c == nil {
@@ -168,12 +168,12 @@ func (a *Authority) SharedWithMe(ctx context.Context, o *Owner, name string, fir
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	return o.shared(ctx, view, SharedFilter{Requester: o.user.ID, Name: name}, first, max)
+	return o.shared(ctx, view, GrantedFilter{Requester: o.user.ID, Name: name}, first, max)
 }
 
 // shared reads a page of what a filter describes, then what was granted of it,
 // then to whom, or by whom.
-func (o *Owner) shared(ctx context.Context, view View, f SharedFilter, first, max int) ([]SharedResource, error) {
+func (o *Owner) shared(ctx context.Context, view View, f GrantedFilter, first, max int) ([]SharedResource, error) {
 	rows, err := view.SharedResources(ctx, o.snap.Realm.Key, f, first, max)
 	if err != nil {
 		return nil, listing(err)

@@ -51,7 +51,7 @@ func (v *fakeView) OwnedResources(_ context.Context, _ Key, owner, _ string, _, 
 	return v.owned(owner), v.read("OwnedResources")
 }
 
-func (v *fakeView) SharedResources(_ context.Context, _ Key, f SharedFilter, _, _ int) ([]*Resource, error) {
+func (v *fakeView) SharedResources(_ context.Context, _ Key, f GrantedFilter, _, _ int) ([]*Resource, error) {
 	var found []*Resource
 	for _, r := range v.resources {
 		if r.OwnerManaged && (f.Owner == "" || r.Owner == f.Owner) {
@@ -89,12 +89,18 @@ func (v *fakeView) RealmRequest(_ context.Context, _ Key, id string) (*Request, 
 	return row(v.read("RealmRequest"), found)
 }
 
-func (v *fakeView) PendingRequests(_ context.Context, _ Key, f SharedFilter, after string, most int) ([]Request, error) {
-	found := v.where(func(q *Request) bool {
-		return q.State == Pending && q.ID > after && (f.Owner == "" || q.Owner == f.Owner) && (f.Requester == "" || q.Requester == f.Requester)
-	})
+func (v *fakeView) PendingOf(_ context.Context, _ Key, owner, after string, most int) ([]Request, error) {
+	return v.pendingPage(func(q *Request) bool { return q.Owner == owner }, after, most), v.read("PendingOf")
+}
+
+func (v *fakeView) PendingBy(_ context.Context, _ Key, requester, after string, most int) ([]Request, error) {
+	return v.pendingPage(func(q *Request) bool { return q.Requester == requester }, after, most), v.read("PendingBy")
+}
+
+func (v *fakeView) pendingPage(of func(*Request) bool, after string, most int) []Request {
+	found := v.where(func(q *Request) bool { return q.State == Pending && q.ID > after && of(q) })
 	slices.SortFunc(found, func(a, b Request) int { return strings.Compare(a.ID, b.ID) })
-	return found[:min(most, len(found))], v.read("PendingRequests")
+	return found[:min(most, len(found))]
 }
 
 func (v *fakeView) PendingBeside(_ context.Context, keys []Key) ([]Request, error) {
@@ -404,7 +410,7 @@ func TestListsOfTooManyNames(t *testing.T) {
 			return len(rows), err
 		},
 		"shared with others": func() (int, error) {
-			rows, err := w.authority.SharedWithOthers(t.Context(), alice, &SharingQuery{Name: "y", Max: 10})
+			rows, err := w.authority.SharedWithOthers(t.Context(), alice, &GrantedQuery{Name: "y", Max: 10})
 			return len(rows), err
 		},
 		"shared with me": func() (int, error) {
@@ -432,6 +438,6 @@ func (v *vagueView) OwnedResources(context.Context, Key, string, string, int, in
 	return nil, ErrVague
 }
 
-func (v *vagueView) SharedResources(context.Context, Key, SharedFilter, int, int) ([]*Resource, error) {
+func (v *vagueView) SharedResources(context.Context, Key, GrantedFilter, int, int) ([]*Resource, error) {
 	return nil, ErrVague
 }

@@ -33,7 +33,7 @@ func (a *Authority) PendingRequests(ctx context.Context, o *Owner, after string,
 	defer view.Close()
 	var out []PendingRequest
 	for len(out) < max {
-		page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Owner: o.user.ID}, after, max)
+		page, err := view.PendingOf(ctx, o.snap.Realm.Key, o.user.ID, after, max)
 		if err != nil {
 			return nil, fmt.Errorf("read pending requests: %w", err)
 		}
@@ -221,7 +221,7 @@ func (a *Authority) pendingAfter(ctx context.Context, o *Owner, after string) ([
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Owner: o.user.ID}, after, requestPage)
+	page, err := view.PendingOf(ctx, o.snap.Realm.Key, o.user.ID, after, requestPage)
 	if err != nil {
 		return nil, fmt.Errorf("read pending requests: %w", err)
 	}
@@ -255,7 +255,7 @@ func (a *Authority) requestsBy(ctx context.Context, o *Owner, after string) ([]S
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	page, err := view.PendingRequests(ctx, o.snap.Realm.Key, SharedFilter{Requester: o.user.ID}, after, requestPage)
+	page, err := view.PendingBy(ctx, o.snap.Realm.Key, o.user.ID, after, requestPage)
 	if err != nil {
 		return nil, fmt.Errorf("read pending requests: %w", err)
 	}

@@ -34,7 +34,7 @@ func (a *Authority) ShareWith(ctx context.Context, o *Owner, id string, grants [
 	if err != nil {
 		return err
 	}
-	c.Rest, c.New, c.There = how.Only, how.New, how.There
+	c.Only, c.New, c.There = how.Only, how.New, how.There
 	if how.Seen != nil {
 		c.Seen = how.Seen.versions()
 	}

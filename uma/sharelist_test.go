@@ -20,7 +20,7 @@ func TestFindShares(t *testing.T) {
 	} {
 		w.view.reads = nil
 		seen := map[string]bool{}
-		err := w.authority.FindShares(t.Context(), w.alice(), &ShareFilter{}, tc.first, tc.most, func(v *ShareView) error {
+		err := w.authority.FindShares(t.Context(), w.alice(), &UserPolicyFilter{}, tc.first, tc.most, func(v *ShareView) error {
 			seen[v.Name] = true
 			if !slices.Equal(v.Usernames, []string{"bob"}) {
 				t.Errorf("got users %q", v.Usernames)
@@ -44,20 +44,20 @@ func TestShareFilter(t *testing.T) {
 	t.Parallel()
 	w, _ := newShareWorld(t)
 	tests := []struct {
-		query ShareQuery
-		want  ShareFilter
+		query UserPolicyQuery
+		want  UserPolicyFilter
 		found bool
 	}{
-		{ShareQuery{}, ShareFilter{}, true},
-		{ShareQuery{Name: "x", Resource: "r-album", Scope: "view"}, ShareFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
-		{ShareQuery{Resource: "Album"}, ShareFilter{Resource: "r-album"}, true},
-		{ShareQuery{Resource: "r-board"}, ShareFilter{}, false},
-		{ShareQuery{Resource: "Board"}, ShareFilter{}, false},
-		{ShareQuery{Resource: "ghost"}, ShareFilter{}, false},
-		{ShareQuery{Scope: "fly"}, ShareFilter{}, false},
+		{UserPolicyQuery{}, UserPolicyFilter{}, true},
+		{UserPolicyQuery{Name: "x", Resource: "r-album", Scope: "view"}, UserPolicyFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
+		{UserPolicyQuery{Resource: "Album"}, UserPolicyFilter{Resource: "r-album"}, true},
+		{UserPolicyQuery{Resource: "r-board"}, UserPolicyFilter{}, false},
+		{UserPolicyQuery{Resource: "Board"}, UserPolicyFilter{}, false},
+		{UserPolicyQuery{Resource: "ghost"}, UserPolicyFilter{}, false},
+		{UserPolicyQuery{Scope: "fly"}, UserPolicyFilter{}, false},
 	}
 	for _, tc := range tests {
-		f, err := w.authority.ShareFilter(t.Context(), w.alice(), &tc.query)
+		f, err := w.authority.UserPolicyFilter(t.Context(), w.alice(), &tc.query)
 		if tc.found && (err != nil || *f != tc.want) || !tc.found && reason(err) != NotFound {
 			t.Errorf("%+v: got %+v, %v, want %+v, found %t", tc.query, f, err, tc.want, tc.found)
 		}

@@ -2,14 +2,13 @@ package uma
 
 import (
 	"context"
-	"io"
 	"time"
 )
 
 // Store is all that must outlive a request. The interfaces below are its roles;
 // store/storetest holds every promise made here as a test.
 //
-// Reads that belong together share a View. Each writing method is one entry of
+// Reads that belong together share a View (view.go). Each writing method is one entry of
 // the writer's batch: it happens whole or not at all, it has reached the disk
 // when the method returns nil, and it returns ErrBusy without effect when the
 // queue is full. Times are kept to the millisecond, in UTC. Names and ids differ by
@@ -25,16 +24,6 @@ type Store interface {
 
 	// View returns a consistent reading of the store, as of now.
 	View(ctx context.Context) (View, error)
-}
-
-// A View is one consistent reading of the store, for one goroutine. Close it.
-type View interface {
-	io.Closer
-	Users
-	Resources
-	Shares
-	Accounts
-	Tokens
 }
 
 // Realms keeps the configuration: realms, clients, users, keys.
@@ -119,253 +108,6 @@ type RealmReport struct {
 	Drifted                                      []string // file rows changed over an API since, now reset
 }
 
-// Users reads local users.
-type Users interface {
-	// User returns the user with the given subject id, or ErrNotFound.
-	User(ctx context.Context, realm Key, id string) (*User, error)
-
-	// UserByName is the same by username, without case.
-	UserByName(ctx context.Context, realm Key, username string) (*User, error)
-
-	// UserByEmail returns the only user with that claim `email`, without case (of
-	// ASCII), or ErrNotFound: also when two have it.
-	UserByEmail(ctx context.Context, realm Key, email string) (*User, error)
-
-	// UsersByID returns the users with these ids, without passwords; ids of no
-	// user are left out.
-	UsersByID(ctx context.Context, realm Key, ids []string) (map[string]*User, error)
-
-	// Usernames returns the names of the users with these ids; ids of no user
-	// are left out.
-	Usernames(ctx context.Context, realm Key, ids []string) (map[string]string, error)
-}
-
-// Resources reads what resource servers registered. All methods stay inside
-// one resource server: what another registered is not found.
-type Resources interface {
-	// Resource returns one by its id, or ErrNotFound.
-	Resource(ctx context.Context, server Key, id ResourceID) (*Resource, error)
-
-	// ResourcesByID returns those that exist, in no order.
-	ResourcesByID(ctx context.Context, server Key, ids []ResourceID) ([]*Resource, error)
-
-	// ResourceByName returns the one of that name and owner, or ErrNotFound.
-	ResourceByName(ctx context.Context, server Key, owner, name string) (*Resource, error)
-
-	// Select returns at most limit resources that q describes, by name then id.
-	Select(ctx context.Context, server Key, q Selection, limit int) ([]*Resource, error)
-
-	// KnownScopes returns those of names that the resource server knows.
-	KnownScopes(ctx context.Context, server Key, names []Scope) ([]ScopeRow, error)
-
-	// TypeScopes returns those of names that some resource of that type, owned
-	// by the resource server itself, has.
-	TypeScopes(ctx context.Context, server Key, typ string, names []Scope) ([]Scope, error)
-
-	// URIShapes returns the distinct template shapes (see URIKey) of the URIs of
-	// resources that the resource server owns itself.
-	URIShapes(ctx context.Context, server Key) ([]string, error)
-
-	// URICandidates returns the URIs, of resources owned by the resource server
-	// itself, whose URIKey is among keys.
-	URICandidates(ctx context.Context, server Key, keys []string) ([]URICandidate, error)
-
-	// Scope returns the scope that the resource server knows by that id or name,
-	// or ErrNotFound.
-	Scope(ctx context.Context, server Key, idOrName string) (ScopeRow, error)
-}
-
-// A URICandidate is a registered URI and its resource.
-type URICandidate struct {
-	URI      string
-	Resource ResourceID
-}
-
-// A Selection names a set of resources by one of the keys that requests may
-// name. Exactly one of the groups of fields is used.
-type Selection struct {
-	// Owner, and with Type only those of that type.
-	Owner string
-
-	// NotOwner: those of Type whose owner is another.
-	NotOwner string
-
-	// Type alone: those of that type, whoever owns them.
-	Type string
-
-	// AnyScope: those that have at least one of these.
-	AnyScope []Scope
-
-	// URI: those that have a URI with this FoldURI.
-	URI string
-}
-
-// A ResourceFilter is what a listing is narrowed to; empty fields do not narrow.
-type ResourceFilter struct {
-	ID        ResourceID
-	Name      string // without case, a part, unless ExactName
-	ExactName bool
-	URI       string // FoldURI of it
-	Owner     string // subject id
-	Type      string // without case, a part
-	Scope     string // a part of a scope's name
-}
-
-// Shares reads what owners shared and were asked for.
-type Shares interface {
-	// Between returns what there is between a party and resources: the shares of
-	// them with its id, roles, groups or client, granted requests among them (kind
-	// "request"), and its own requests that are pending, or were denied after since.
-	// A UNANIMOUS policy may be left out when the party is in one of its lists and
-	// not in another; one that is found may yet not be for the party.
-	Between(ctx context.Context, p *Party, resources []Key, since time.Time) ([]Share, []Request, error)
-
-	// SharedWith returns at most limit granted requests of one party at one
-	// resource server, by resource name; with a name only those for resources
-	// of that name.
-	SharedWith(ctx context.Context, server Key, requester, name string, limit int) ([]Request, error)
-
-	// Request returns one by its id, or ErrNotFound.
-	Request(ctx context.Context, server Key, id string) (*Request, error)
-
-	// FindRequests returns a page of requests by id, denied ones left out.
-	// max < 0 is no limit. What f leaves out is not read, unless by a scope.
-	FindRequests(ctx context.Context, server Key, f RequestFilter, first, max int) ([]Request, error)
-
-	// CountRequests counts what FindRequests would return without a page: entries
-	// of an index, all that there are.
-	CountRequests(ctx context.Context, server Key, f RequestFilter) (int, error)
-
-	// Share returns a user-managed policy by its id, or ErrNotFound.
-	Share(ctx context.Context, server Key, id string) (*Share, error)
-
-	// FindShares returns a page of the user-managed policies of an owner, by name.
-	// max < 0 is no limit.
-	FindShares(ctx context.Context, server Key, owner string, f ShareFilter, first, max int) ([]*Share, error)
-
-	// SharesAfter returns at most max user-managed policies of a resource server, by
-	// id, those that follow `after`: whoever owns them, unless p says more.
-	SharesAfter(ctx context.Context, server Key, p SharesOf, after string, max int) ([]*Share, error)
-}
-
-// A SharesOf says which user-managed policies are looked at; empty fields do not
-// narrow.
-type SharesOf struct {
-	Owner    string // subject id
-	User     string // subject id: one of its users
-	Resource ResourceID
-}
-
-// A ShareFilter is what a listing of user-managed policies is narrowed to; empty
-// fields do not narrow.
-type ShareFilter struct {
-	Name     string // without case, a part
-	Resource ResourceID
-	Scope    Scope  // one of its scopes
-	After    string // name: only those that follow it
-}
-
-// Accounts reads what a user owns, shares and asked for, at all resource servers
-// of a realm together.
-type Accounts interface {
-	// OwnedResource returns a resource of that owner by its id, or ErrNotFound.
-	OwnedResource(ctx context.Context, realm Key, owner string, id ResourceID) (*Resource, error)
-
-	// OwnedResources returns a page of them, by name, and those of one name by
-	// resource server; with a name those that have it as a part, without case.
-	// ErrVague: the part is very short, or in very many names of the store, and the
-	// page is not full after the thousands of the owner's names that were looked at.
-	OwnedResources(ctx context.Context, realm Key, owner, name string, first, max int) ([]*Resource, error)
-
-	// SharedResources returns a page of the resources that f describes for which
-	// there are granted requests, by name. A part of a name is sought as in
-	// OwnedResources.
-	SharedResources(ctx context.Context, realm Key, f SharedFilter, first, max int) ([]*Resource, error)
-
-	// RequestsFor returns the requests in a state for any of these resources, by
-	// resource, requester and scope; with a requester only its own.
-	RequestsFor(ctx context.Context, resources []Key, state, requester string) ([]Request, error)
-
-	// RealmRequest returns a request by its id, whatever its state, or ErrNotFound.
-	RealmRequest(ctx context.Context, realm Key, id string) (*Request, error)
-
-	// PendingRequests returns at most max of the pending requests of f.Owner, or else
-	// of f.Requester, by id, those that follow `after`. It cannot narrow them further
-	// and returns an error if f does.
-	PendingRequests(ctx context.Context, realm Key, f SharedFilter, after string, max int) ([]Request, error)
-
-	// PendingBeside returns the pending requests that are for the resource and by
-	// the requester of one of these, by resource, requester and scope.
-	PendingBeside(ctx context.Context, requests []Key) ([]Request, error)
-}
-
-// A SharedFilter says whose sharing is looked at: that of an owner, with a
-// requester, or what is between the two. One of them is given.
-type SharedFilter struct {
-	Owner     string
-	Requester string
-	Server    Key    // 0: all of the realm
-	Name      string // of the resource, without case, a part
-}
-
-// A RequestFilter is what a listing of requests is narrowed to; empty fields do
-// not narrow.
-type RequestFilter struct {
-	Resource  ResourceID
-	ScopeID   string // id or name
-	Owner     string
-	Requester string
-	Party     string // owner or requester: all that a user may see
-	Granted   *bool
-	After     string // id: only those that follow it
-}
-
-// Tokens reads what tokens and tickets stand on.
-type Tokens interface {
-	// Ticket returns a ticket that is neither spent nor expired, or ErrNotFound.
-	Ticket(ctx context.Context, realm Key, hash []byte, now time.Time) (*Ticket, error)
-
-	// TokenState returns what a token stands on besides its signature.
-	// ErrNotFound: its session is unknown.
-	TokenState(ctx context.Context, realm Key, jti, session string) (*TokenState, error)
-
-	// RPT returns the row of an RPT, or ErrNotFound.
-	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
-
-	// Standing returns, of the resources and shares that grants rest on, those
-	// that are still there with their present version and scopes. A share of a
-	// resource that is no longer owner-managed is not there.
-	Standing(ctx context.Context, server Key, grants []Grant) (*Standing, error)
-
-	// SpentTicket returns what a ticket was spent on, or ErrNotFound. It is known
-	// as long as the RPT it was traded for.
-	SpentTicket(ctx context.Context, realm Key, hash []byte) (*SpentTicket, error)
-
-	// RefreshToken returns a refresh token that has not expired, spent or not,
-	// or ErrNotFound.
-	RefreshToken(ctx context.Context, realm Key, hash []byte, now time.Time) (t *RefreshToken, spent bool, err error)
-}
-
-// TokenState is what a token stands on.
-type TokenState struct {
-	Revoked bool
-	Session *Session // nil for a token without one
-	User    *User    // of the session, without password and origin; nil if it is gone
-}
-
-// A SpentTicket is what is remembered of a ticket that was traded for an RPT.
-type SpentTicket struct {
-	Client string // client_id that presented it
-	RPT    string // jti
-}
-
-// Standing is what is left of what grants rest on.
-type Standing struct {
-	Resources map[ResourceID]*Resource
-	Shares    map[string]*Share // by id
-	Scopes    map[Scope]bool    // known to the resource server, of those granted without a resource or inherited
-}
-
 // Registrar lists and changes resources.
 type Registrar interface {
 	// FindResources calls each with a page of the resources that match f, by
@@ -445,7 +187,7 @@ type ShareChange struct {
 	Resource Key
 	Owner    string
 	Grants   map[string][]Scope // by subject id; Everything: a resource without scopes
-	Rest     bool               // other users lose what they were granted
+	Only     bool               // other users lose what they were granted
 	New      bool               // only if nobody was granted anything
 	There    bool               // only if somebody was
 	Seen     map[string]int64   // only if these granted requests, by id, are there in these versions and no others; nil: whatever
@@ -479,7 +221,7 @@ type Sessions interface {
 // Committer settles token requests.
 type Committer interface {
 	// Commit does all of a settlement or nothing. The ticket comes first:
-	// ErrSpent when it was used or has expired. Then, with RestsOn, what the
+	// ErrSpent when it was used or has expired. Then, with OnlysOn, what the
 	// grant rests on: a *MovedError when something of it changed.
 	Commit(ctx context.Context, s *Settlement) error
 }

@@ -143,11 +143,11 @@ var readers = map[string]func(*world, context.Context) error{
 	},
 	"delete a policy": func(w *world, ctx context.Context) error { return w.authority.DeleteShare(ctx, w.alice(), "p") },
 	"search policies": func(w *world, ctx context.Context) error {
-		_, err := w.authority.ShareFilter(ctx, w.alice(), &ShareQuery{Resource: "Album", Scope: "view"})
+		_, err := w.authority.UserPolicyFilter(ctx, w.alice(), &UserPolicyQuery{Resource: "Album", Scope: "view"})
 		return err
 	},
 	"find policies": func(w *world, ctx context.Context) error {
-		return w.authority.FindShares(ctx, w.alice(), &ShareFilter{}, 0, -1, func(*ShareView) error { return nil })
+		return w.authority.FindShares(ctx, w.alice(), &UserPolicyFilter{}, 0, -1, func(*ShareView) error { return nil })
 	},
 	"owner": func(w *world, ctx context.Context) error {
 		_, err := w.authority.Owner(ctx, w.snap, &Caller{Bearer: "access.of.bob", HasBearer: true})
@@ -162,7 +162,7 @@ var readers = map[string]func(*world, context.Context) error{
 		return err
 	},
 	"shared with others": func(w *world, ctx context.Context) error {
-		_, err := w.authority.SharedWithOthers(ctx, w.owner("alice"), &SharingQuery{User: "bob", Server: "photoz-api", Max: 10})
+		_, err := w.authority.SharedWithOthers(ctx, w.owner("alice"), &GrantedQuery{User: "bob", Server: "photoz-api", Max: 10})
 		return err
 	},
 	"shared with me": func(w *world, ctx context.Context) error {

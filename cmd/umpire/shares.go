@@ -89,7 +89,7 @@ func (r *shareRow) cells() []string {
 type shareLister struct {
 	db    *sqlite.Store
 	realm *uma.Snapshot
-	of    uma.SharesOf
+	of    uma.UserPoliciesOf
 	print *listing
 }
 
@@ -109,7 +109,7 @@ func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	l := &shareLister{db: db, of: uma.SharesOf{Resource: uma.ResourceID(flags.resource)}, print: &listing{
+	l := &shareLister{db: db, of: uma.UserPoliciesOf{Resource: uma.ResourceID(flags.resource)}, print: &listing{
 		w: e.stdout, program: program, headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
 	}}
 	if l.realm, err = db.Snapshot(ctx, flags.realm, e.now()); err != nil {

@@ -117,7 +117,7 @@ func (f *Face) SharedWithOthers(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	q := &uma.SharingQuery{Name: p.name, First: p.first, Max: p.max + 1}
+	q := &uma.GrantedQuery{Name: p.name, First: p.first, Max: p.max + 1}
 	rows, err := f.Authority.SharedWithOthers(x.Context(), owner, q)
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	filter, err := f.Authority.ShareFilter(x.Context(), pat, &uma.ShareQuery{
+	filter, err := f.Authority.UserPolicyFilter(x.Context(), pat, &uma.UserPolicyQuery{
 		Name: params.Get("name"), Resource: params.Get("resource"), Scope: params.Get("scope"),
 	})
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.NotFound {

@@ -130,7 +130,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	shared, err := f.Authority.SharedWithOthers(x.Context(), o, &uma.SharingQuery{
+	shared, err := f.Authority.SharedWithOthers(x.Context(), o, &uma.GrantedQuery{
 		Server: filter.server, User: filter.subject, First: p.offset, Max: p.size + 1,
 	})
 	if err != nil {

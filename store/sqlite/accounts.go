@@ -42,12 +42,12 @@ func (v *view) OwnedResources(ctx context.Context, realm uma.Key, owner, name st
 	if err != nil {
 		return nil, err
 	}
-	found, err := pageOf(c, &owned, realm, uma.SharedFilter{Owner: owner, Name: name}, first, max)
+	found, err := pageOf(c, &owned, realm, uma.GrantedFilter{Owner: owner, Name: name}, first, max)
 	return found, reading("owned resources", err)
 }
 
 // SharedResources implements uma.Accounts.
-func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.SharedFilter, first, max int) ([]*uma.Resource, error) {
+func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.GrantedFilter, first, max int) ([]*uma.Resource, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err
@@ -85,29 +85,25 @@ func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requ
 	return found, reading("requests for resources", err)
 }
 
-// PendingRequests implements uma.Accounts.
-func (v *view) PendingRequests(ctx context.Context, realm uma.Key, f uma.SharedFilter, after string, max int) ([]uma.Request, error) {
+// PendingOf implements uma.Accounts.
+func (v *view) PendingOf(ctx context.Context, realm uma.Key, owner, after string, max int) ([]uma.Request, error) {
+	return v.pending(ctx, `q.owner`, owner, realm, after, max)
+}
+
+// PendingBy implements uma.Accounts.
+func (v *view) PendingBy(ctx context.Context, realm uma.Key, requester, after string, max int) ([]uma.Request, error) {
+	return v.pending(ctx, `q.requester`, requester, realm, after, max)
+}
+
+// pending reads a page of what one user is asked for, or asks for. Ids of users are
+// those of one realm; that it is this one is only made sure of.
+func (v *view) pending(ctx context.Context, column, user string, realm uma.Key, after string, max int) ([]uma.Request, error) {
 	c, err := v.reader(ctx)
 	if err != nil || max <= 0 {
 		return nil, err
 	}
-	var query, user string
-	switch f {
-	case uma.SharedFilter{Owner: f.Owner}:
-		query, user = pendingOf(`q.owner`), f.Owner
-	case uma.SharedFilter{Requester: f.Requester}:
-		query, user = pendingOf(`q.requester`), f.Requester
-	}
-	if user == "" {
-		return nil, reading("pending requests", errors.New("they are those of one user"))
-	}
-	found, err := list(c, query, []any{user, after, int64(realm), max}, scanRequest)
+	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE `+column+` = ? AND q.state = 'pending' AND q.id > ?
+		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?) ORDER BY q.id LIMIT ? + 0`,
+		[]any{user, after, int64(realm), max}, scanRequest)
 	return found, reading("pending requests", err)
-}
-
-// pendingOf returns the statement for a page of what one user is asked for, or asks
-// for. Ids of users are those of one realm; that it is this one is only made sure of.
-func pendingOf(user string) string {
-	return `SELECT` + requestColumns + `FROM request q WHERE ` + user + ` = ? AND q.state = 'pending' AND q.id > ?
-		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?) ORDER BY q.id LIMIT ? + 0`
 }

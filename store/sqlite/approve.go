@@ -67,7 +67,7 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 				return err
 			}
 		}
-		if !c.Rest {
+		if !c.Only {
 			return nil
 		}
 		_, err = tx.exec(`DELETE FROM request WHERE resource = ? AND state = 'granted'

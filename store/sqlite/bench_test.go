@@ -163,7 +163,7 @@ func BenchmarkRead(b *testing.B) {
 		"policies": func() error { _, _, err := v.Between(ctx, party, keys[999:], at); return err },
 		"owned":    func() error { _, err := v.OwnedResources(ctx, realm, "user-0001", "", 0, 20); return err },
 		"shared": func() error {
-			_, err := v.SharedResources(ctx, realm, uma.SharedFilter{Requester: "user-0001"}, 0, 20)
+			_, err := v.SharedResources(ctx, realm, uma.GrantedFilter{Requester: "user-0001"}, 0, 20)
 			return err
 		},
 		"scopes": func() error { _, err := v.KnownScopes(ctx, server, []uma.Scope{"view"}); return err },

@@ -161,7 +161,7 @@ func writeMany(t *testing.T, s *Store, snapshot *uma.Snapshot) {
 				Grants: map[string][]uma.Scope{"carol": {"view"}, "user-1": nil}, NewID: newID, Now: at})
 		}},
 		{"take from the rest", requesters + 3, func(ctx context.Context) error {
-			return s.ShareResource(ctx, &uma.ShareChange{Realm: realm, Resource: 5001, Owner: "alice-id", Rest: true,
+			return s.ShareResource(ctx, &uma.ShareChange{Realm: realm, Resource: 5001, Owner: "alice-id", Only: true,
 				Grants: map[string][]uma.Scope{"user-0": {"view", "delete"}}, NewID: newID, Now: at})
 		}},
 		{"make a policy", 9, func(ctx context.Context) error { return s.CreateShare(ctx, policy) }},

@@ -362,7 +362,7 @@ func TestMigrationKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	for what, f := range map[string]uma.SharedFilter{"by alice": {Owner: "alice"}, "with bob": {Requester: "bob"}} {
+	for what, f := range map[string]uma.GrantedFilter{"by alice": {Owner: "alice"}, "with bob": {Requester: "bob"}} {
 		shared, err := v.SharedResources(t.Context(), 1, f, 0, 10)
 		if err != nil || len(shared) != 1 || shared[0].Version != 7 || shared[0].Texts != nil {
 			t.Errorf("shared %s: got %+v and error %v", what, shared, err)

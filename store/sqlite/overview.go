@@ -28,7 +28,7 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 
 // SharesAfter implements uma.Shares: for an overview, it walks the policies of the
 // resource server in the order of their ids and compares them row by row.
-func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.SharesOf, after string, max int) ([]*uma.Share, error) {
+func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.UserPoliciesOf, after string, max int) ([]*uma.Share, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err

@@ -116,15 +116,15 @@ func (m *meter) readMany(realm, server uma.Key) {
 	m.want("granted for a page", len(found), 20*requesters, err)
 	found, err = v.RequestsFor(ctx, page[:20], uma.Pending, "user-0")
 	m.want("pending for a page", len(found), 20, err)
-	for _, f := range []uma.SharedFilter{{Owner: "alice-id"}, {Requester: "user-0"}} {
-		found, err = v.PendingRequests(ctx, realm, f, fmt.Sprintf("q%05d", middle), 20)
-		m.want("pending", len(found), 20, err)
-	}
+	found, err = v.PendingOf(ctx, realm, "alice-id", fmt.Sprintf("q%05d", middle), 20)
+	m.want("pending of an owner", len(found), 20, err)
+	found, err = v.PendingBy(ctx, realm, "user-0", fmt.Sprintf("q%05d", middle), 20)
+	m.want("pending by a requester", len(found), 20, err)
 	one, err := v.OwnedResource(ctx, realm, "alice-id", "r00200")
 	m.want("owned", int(one.Key), 200, err)
 	q, err := v.RealmRequest(ctx, realm, "q00200-3")
 	m.want("request", int(q.Resource), 200, err)
-	for what, f := range map[string]uma.ShareFilter{"all": {}, "after": {After: "For Album 00200"}, "of one": {Resource: "r00200"},
+	for what, f := range map[string]uma.UserPolicyFilter{"all": {}, "after": {After: "For Album 00200"}, "of one": {Resource: "r00200"},
 		"by a name": {Name: "album 00007"}, "by a part": {Name: "album", After: "For Album 00200"}} {
 		policies, err := v.FindShares(ctx, server, "alice-id", f, 0, 20)
 		m.want("policies "+what, len(policies), map[bool]int{true: 1, false: 20}[f.Resource != "" || f.Name == "album 00007"], err)
@@ -132,8 +132,8 @@ func (m *meter) readMany(realm, server uma.Key) {
 }
 
 // sharings are the kinds of lists of what is shared.
-func sharings(server uma.Key) map[string]uma.SharedFilter {
-	return map[string]uma.SharedFilter{
+func sharings(server uma.Key) map[string]uma.GrantedFilter {
+	return map[string]uma.GrantedFilter{
 		"by":      {Owner: "alice-id"},
 		"with":    {Requester: "user-3"},
 		"between": {Owner: "alice-id", Requester: "user-3"},

@@ -53,7 +53,7 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 // FindShares implements uma.Shares. The order of names is that of an index, of all
 // policies of an owner or of those for one resource; the rest is compared row by row.
 // A part of a name is sought in the index for parts, unless very many have it.
-func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.ShareFilter, first, max int) ([]*uma.Share, error) {
+func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 }
 
 // restOfShares returns the conditions that are compared row by row.
-func restOfShares(f uma.ShareFilter) (string, []any) {
+func restOfShares(f uma.UserPolicyFilter) (string, []any) {
 	var rest string
 	var args []any
 	if f.Name != "" {
@@ -101,7 +101,7 @@ func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
 }
 
 // sharesAmong returns a page of those among some policies that f describes.
-func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.ShareFilter, first, max int) ([]*uma.Share, error) {
+func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
 	rest, more := restOfShares(f)
 	args := []any{keysText(keys), int64(server), owner, f.After}
 	found, err := list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))

@@ -77,7 +77,7 @@ func hitsWhere(id, condition string) string {
 
 // pageOf returns a page of a list. A part of a name is sought in the index for parts;
 // one that is too short for it, or in too many names, by a walk.
-func pageOf(c *conn, of *userList, realm uma.Key, f uma.SharedFilter, first, max int) ([]*uma.Resource, error) {
+func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, first, max int) ([]*uma.Resource, error) {
 	args := []any{int64(realm), f.Owner, f.Requester, int64(f.Server)}
 	places, err := placesOf(c, of, args, fold(f.Name), first, max)
 	if err != nil {

@@ -258,7 +258,7 @@ var applyTests = map[string]func(e *env){
 		e.want("owner of the request", e.getRequest(q.ID).Owner, e.bob)
 		e.want("owner of the policy", e.getPolicy(p.ID).Owner, e.bob)
 		wantSet(e, "names", policyNames(e.policies(e.bob)), "p", "Taken", "Taken "+taken.ID)
-		e.want("found by the new name", len(e.findPolicies(e.bob, uma.ShareFilter{Name: "taken " + taken.ID}, 0, -1)), 1)
+		e.want("found by the new name", len(e.findPolicies(e.bob, uma.UserPolicyFilter{Name: "taken " + taken.ID}, 0, -1)), 1)
 		wantSet(e, "shares", e.sharesFor(&uma.Party{ID: "carol"}, r), q.ID, p.ID, taken.ID)
 	},
 

@@ -131,7 +131,7 @@ var approvingTests = map[string]func(e *env){
 		e.share(other, "carol", "view")
 		pending := e.ask(r, "dave", "view")
 		c := e.sharing(r, grants{e.bob: {"view"}})
-		c.Rest = true
+		c.Only = true
 		e.must(e.s.ShareResource(e.t.Context(), c))
 		e.want("granted", e.granted(r), grants{e.bob: {"view"}})
 		e.want("of another resource", e.granted(other), grants{"carol": {"view"}})
@@ -166,7 +166,7 @@ var approvingTests = map[string]func(e *env){
 			"everything of one with": func(c *uma.ShareChange) { c.Grants["dave"] = []uma.Scope{uma.Everything} },
 
 			"a scope of one without":    func(c *uma.ShareChange) { c.Resource = whole.Key },
-			"unknown scope, to be sure": func(c *uma.ShareChange) { c.Grants = grants{e.bob: {"view", "delete"}}; c.Rest = true },
+			"unknown scope, to be sure": func(c *uma.ShareChange) { c.Grants = grants{e.bob: {"view", "delete"}}; c.Only = true },
 		} {
 			c := e.sharing(r, grants{e.bob: {"view"}})
 			change(c)
@@ -197,7 +197,7 @@ var approvingTests = map[string]func(e *env){
 		e.share(e.create(e.resource("Other", "view")), "dave", "view")
 		share := func(g grants, seen map[string]int64) error {
 			c := e.sharing(r, g)
-			c.Rest, c.Seen = true, seen
+			c.Only, c.Seen = true, seen
 			return e.s.ShareResource(e.t.Context(), c)
 		}
 		e.must(share(grants{e.bob: {"view"}, "carol": {"view"}}, map[string]int64{}))

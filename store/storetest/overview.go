@@ -28,20 +28,20 @@ var overviewTests = map[string]func(e *env){
 		e.policy(e.create(far), "w", e.bob)
 		e.share(a, e.bob, "view") // no policy
 		for what, tc := range map[string]struct {
-			of    uma.SharesOf
+			of    uma.UserPoliciesOf
 			after string
 			max   int
 			want  []string
 		}{
-			"all":              {uma.SharesOf{}, "", 10, []string{first, second, third}},
-			"a page":           {uma.SharesOf{}, "", 2, []string{first, second}},
-			"the next page":    {uma.SharesOf{}, second, 2, []string{third}},
-			"of an owner":      {uma.SharesOf{Owner: e.alice}, "", 10, []string{first, second}},
-			"for a user":       {uma.SharesOf{User: e.bob}, "", 10, []string{first, second}},
-			"for a second":     {uma.SharesOf{User: "carol"}, "", 10, []string{second}},
-			"of a resource":    {uma.SharesOf{Resource: b.ID}, "", 10, []string{third}},
-			"of all of these":  {uma.SharesOf{Owner: e.alice, User: "carol", Resource: a.ID}, "", 10, []string{second}},
-			"of none of these": {uma.SharesOf{Owner: e.bob, Resource: a.ID}, "", 10, nil},
+			"all":              {uma.UserPoliciesOf{}, "", 10, []string{first, second, third}},
+			"a page":           {uma.UserPoliciesOf{}, "", 2, []string{first, second}},
+			"the next page":    {uma.UserPoliciesOf{}, second, 2, []string{third}},
+			"of an owner":      {uma.UserPoliciesOf{Owner: e.alice}, "", 10, []string{first, second}},
+			"for a user":       {uma.UserPoliciesOf{User: e.bob}, "", 10, []string{first, second}},
+			"for a second":     {uma.UserPoliciesOf{User: "carol"}, "", 10, []string{second}},
+			"of a resource":    {uma.UserPoliciesOf{Resource: b.ID}, "", 10, []string{third}},
+			"of all of these":  {uma.UserPoliciesOf{Owner: e.alice, User: "carol", Resource: a.ID}, "", 10, []string{second}},
+			"of none of these": {uma.UserPoliciesOf{Owner: e.bob, Resource: a.ID}, "", 10, nil},
 		} {
 			var got []string
 			e.reading(func(v uma.View) {

@@ -41,10 +41,10 @@ func (e *env) getPolicy(id string) (s *uma.Share) {
 
 // policies are all that an owner has at api.
 func (e *env) policies(owner string) []*uma.Share {
-	return e.findPolicies(owner, uma.ShareFilter{}, 0, -1)
+	return e.findPolicies(owner, uma.UserPolicyFilter{}, 0, -1)
 }
 
-func (e *env) findPolicies(owner string, f uma.ShareFilter, first, max int) (found []*uma.Share) {
+func (e *env) findPolicies(owner string, f uma.UserPolicyFilter, first, max int) (found []*uma.Share) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
 		var err error
@@ -102,7 +102,7 @@ var policyTests = map[string]func(e *env){
 			e.reading(func(v uma.View) {
 				_, err := v.Share(e.t.Context(), server, s.ID)
 				e.wantErr(what+": read", err, uma.ErrNotFound)
-				for _, f := range []uma.ShareFilter{{}, {Resource: r.ID}} {
+				for _, f := range []uma.UserPolicyFilter{{}, {Resource: r.ID}} {
 					found, err := v.FindShares(e.t.Context(), server, e.alice, f, 0, -1)
 					e.must(err)
 					e.want(what+": found", len(found), 0)
@@ -261,22 +261,22 @@ var policyTests = map[string]func(e *env){
 		theirs.Owner = e.bob
 		e.sharePolicy(e.create(theirs), "Friends", e.alice)
 		for what, tc := range map[string]struct {
-			f    uma.ShareFilter
+			f    uma.UserPolicyFilter
 			want []string
 		}{
-			"all":               {uma.ShareFilter{}, []string{"Friends", "familÿ", "work"}},
-			"name":              {uma.ShareFilter{Name: "friends"}, []string{"Friends"}},
-			"a part":            {uma.ShareFilter{Name: "F"}, []string{"Friends", "familÿ"}},
-			"a part of no name": {uma.ShareFilter{Name: "%"}, []string{}},
-			"another letter":    {uma.ShareFilter{Name: "LŸ"}, []string{"familÿ"}},
-			"a longer part":     {uma.ShareFilter{Name: "MILŸ"}, []string{"familÿ"}},
-			"part and scope":    {uma.ShareFilter{Name: "ork", Scope: "view"}, []string{"work"}},
-			"resource":          {uma.ShareFilter{Resource: a.ID}, []string{"Friends", "work"}},
-			"another's":         {uma.ShareFilter{Resource: theirs.ID}, []string{}},
-			"unknown resource":  {uma.ShareFilter{Resource: "unknown"}, []string{}},
-			"scope":             {uma.ShareFilter{Scope: "delete"}, []string{"work"}},
-			"a part of a scope": {uma.ShareFilter{Scope: "del"}, []string{}},
-			"many":              {uma.ShareFilter{Name: "r", Resource: a.ID, Scope: "view"}, []string{"Friends", "work"}},
+			"all":               {uma.UserPolicyFilter{}, []string{"Friends", "familÿ", "work"}},
+			"name":              {uma.UserPolicyFilter{Name: "friends"}, []string{"Friends"}},
+			"a part":            {uma.UserPolicyFilter{Name: "F"}, []string{"Friends", "familÿ"}},
+			"a part of no name": {uma.UserPolicyFilter{Name: "%"}, []string{}},
+			"another letter":    {uma.UserPolicyFilter{Name: "LŸ"}, []string{"familÿ"}},
+			"a longer part":     {uma.UserPolicyFilter{Name: "MILŸ"}, []string{"familÿ"}},
+			"part and scope":    {uma.UserPolicyFilter{Name: "ork", Scope: "view"}, []string{"work"}},
+			"resource":          {uma.UserPolicyFilter{Resource: a.ID}, []string{"Friends", "work"}},
+			"another's":         {uma.UserPolicyFilter{Resource: theirs.ID}, []string{}},
+			"unknown resource":  {uma.UserPolicyFilter{Resource: "unknown"}, []string{}},
+			"scope":             {uma.UserPolicyFilter{Scope: "delete"}, []string{"work"}},
+			"a part of a scope": {uma.UserPolicyFilter{Scope: "del"}, []string{}},
+			"many":              {uma.UserPolicyFilter{Name: "r", Resource: a.ID, Scope: "view"}, []string{"Friends", "work"}},
 		} {
 			pages(e, what, tc.want, func(first, max int) []string {
 				return policyNames(e.findPolicies(e.alice, tc.f, first, max))

@@ -21,7 +21,7 @@ func (v *fakeView) Share(_ context.Context, server Key, id string) (*Share, erro
 	return row(v.read("Share"), found)
 }
 
-func (v *fakeView) FindShares(_ context.Context, _ Key, owner string, f ShareFilter, first, most int) ([]*Share, error) {
+func (v *fakeView) FindShares(_ context.Context, _ Key, owner string, f UserPolicyFilter, first, most int) ([]*Share, error) {
 	var found []*Share
 	for i := range v.shares {
 		if s := &v.shares[i]; s.Kind == ByPolicy && s.Owner == owner && s.Name > f.After {

@@ -6,23 +6,23 @@ import (
 	"fmt"
 )
 
-// A ShareQuery is a search among the caller's policies. Empty members do not
+// A UserPolicyQuery is a search among the caller's policies. Empty members do not
 // narrow.
-type ShareQuery struct {
+type UserPolicyQuery struct {
 	Name     string // a part, without case
 	Resource string // id or name
 	Scope    string // id or name
 }
 
-// ShareFilter turns a search into what FindShares narrows by. NotFound: it names a
+// UserPolicyFilter turns a search into what FindShares narrows by. NotFound: it names a
 // resource that the caller does not own, or a scope that nobody knows.
-func (a *Authority) ShareFilter(ctx context.Context, p *Protection, q *ShareQuery) (*ShareFilter, error) {
+func (a *Authority) UserPolicyFilter(ctx context.Context, p *Protection, q *UserPolicyQuery) (*UserPolicyFilter, error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	f := &ShareFilter{Name: q.Name}
+	f := &UserPolicyFilter{Name: q.Name}
 	if q.Resource != "" {
 		r, err := p.ownResource(ctx, view, q.Resource)
 		if err != nil {
@@ -60,7 +60,7 @@ func (p *Protection) ownResource(ctx context.Context, view View, idOrName string
 }
 
 // FindShares calls each for the caller's policies that match, by name.
-func (a *Authority) FindShares(ctx context.Context, p *Protection, f *ShareFilter, first, most int, each func(*ShareView) error) error {
+func (a *Authority) FindShares(ctx context.Context, p *Protection, f *UserPolicyFilter, first, most int, each func(*ShareView) error) error {
 	return inPages(first, most, func(last *ShareView, first, n int) ([]ShareView, error) {
 		view, err := a.Store.View(ctx)
 		if err != nil {

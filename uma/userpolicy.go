@@ -130,7 +130,7 @@ func (a *Authority) newShare(ctx context.Context, p *Protection, resource string
 	if err != nil {
 		return nil, err
 	}
-	last, err := view.FindShares(ctx, p.server.Key, r.Owner, ShareFilter{Resource: r.ID}, maxShares-1, 1)
+	last, err := view.FindShares(ctx, p.server.Key, r.Owner, UserPolicyFilter{Resource: r.ID}, maxShares-1, 1)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("count shares: %w", err)
