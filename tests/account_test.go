@@ -97,7 +97,7 @@ func expectJSON(t testing.TB, res *response, want string) {
 	}
 }
 
-// TestAccountResources: what a user owns, at all resource servers (keycloak.md §7).
+// TestAccountResources: what a user owns, at all resource servers.
 func TestAccountResources(t *testing.T) {
 	t.Parallel()
 	e := start(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestAttackGrant is §6.4.
+// TestAttackGrant is those on the token endpoint.
 func TestAttackGrant(t *testing.T) {
 	t.Parallel()
 	e := start(t, photozWith(t, nil,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestAttackIntrospection is §6.8.
+// TestAttackIntrospection is those on introspection, revocation and discovery.
 func TestAttackIntrospection(t *testing.T) {
 	t.Parallel()
 	e := start(t)

@@ -52,7 +52,7 @@ func untouched(t *testing.T, e *env, id string) func() {
 	}
 }
 
-// TestAttackProtection is §6.3.
+// TestAttackProtection is those on the protection API.
 func TestAttackProtection(t *testing.T) {
 	t.Parallel()
 	e := start(t, func(o *options) {

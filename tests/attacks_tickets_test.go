@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// The attacks of uma2.md §6 that the endpoints of this server can meet, by their
-// numbers there. On the keycloak face the effect counts: nothing is granted,
+// The attacks that the endpoints of this server can meet, numbered. On the keycloak face the effect counts: nothing is granted,
 // spent or leaked that should not be. The words are those of design §7. Those that
 // every face meets alike are in TestFaces (A-39, A-60 and what follows, A-95, A-96;
 // A-41 also in TestUMAPolicyIsAnothersBusiness). What is nowhere needs what is not
@@ -39,7 +38,7 @@ func refused(t *testing.T, what string, res *response) {
 	}
 }
 
-// TestAttackTickets is §6.2.
+// TestAttackTickets is those on permission tickets.
 func TestAttackTickets(t *testing.T) {
 	t.Parallel()
 	guardrail := map[string]string{"guardrails.rego": `package uma.guardrails

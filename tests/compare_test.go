@@ -29,7 +29,7 @@ type comparer struct {
 	anyOrder bool // of permissions
 }
 
-// What the strict client allows in representations (clients.md §4).
+// What the strict client allows in representations.
 var (
 	resourceMembers = []string{
 		"_id", "name", "type", "owner", "ownerManagedAccess", "displayName", "attributes", "uris", "icon_uri",

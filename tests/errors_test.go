@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestGrantErrors holds each row of keycloak.md §1.5 that design §7 leaves as it
+// TestGrantErrors holds each of Keycloak's refusals that design §7 leaves as it
 // is.
 func TestGrantErrors(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// faceAttacks are those of uma2.md §6 that every face can meet, by their numbers
+// faceAttacks are those that every face can meet, by their numbers
 // there. The faces' own are in their own files.
 var faceAttacks = []faceCase{
 	{"A-2 another client's replay ends the RPT", func(t *testing.T, c *faceClient) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestFilters holds each filter of keycloak.md §3.1 on the list of resources.
+// TestFilters holds each of Keycloak's filters on the list of resources.
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -206,7 +206,7 @@ func TestListsArePaged(t *testing.T) {
 	}
 }
 
-// TestMatchURI holds each worked look-up of keycloak.md §5.8, through the list of
+// TestMatchURI holds look-ups worked out by Keycloak's rules, through the list of
 // resources and through permissions by URI.
 func TestMatchURI(t *testing.T) {
 	t.Parallel()
@@ -282,8 +282,7 @@ func resolveRealmWithout(names ...string) string {
 	return b.String()
 }
 
-// TestRegisterURI holds the checks of URIs when they are registered
-// (keycloak.md §0b).
+// TestRegisterURI holds the checks of URIs when they are registered.
 func TestRegisterURI(t *testing.T) {
 	t.Parallel()
 	e := start(t)

@@ -8,8 +8,7 @@ import (
 )
 
 // A legacyRow is a row of the table of errors that were measured
-// (keycloak-legacy.md), with the status that its last section has where that
-// differs. An empty code is an empty body.
+// on Keycloak 3.4.3, with the status that Umpire has where that differs. An empty code is an empty body.
 type legacyRow struct {
 	where, name       string
 	request           request

@@ -234,7 +234,7 @@ func TestAttackLegacyAccessToken(t *testing.T) {
 	})
 }
 
-// TestAttackLegacyTickets is §6.2 and §6.5 at the old endpoint.
+// TestAttackLegacyTickets is those on tickets and upgrades at the old endpoint.
 func TestAttackLegacyTickets(t *testing.T) {
 	t.Parallel()
 	e := startLegacy(t)

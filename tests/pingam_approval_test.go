@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestAttackPingAMApproval is the owner's part of §6.7.
+// TestAttackPingAMApproval is those on the owner's approval.
 func TestAttackPingAMApproval(t *testing.T) {
 	t.Parallel()
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestAttackPingAM is §6.3 on PingAM's paths, but for who may call.
+// TestAttackPingAM is those on the protection API on PingAM's paths, but for who may call.
 func TestAttackPingAM(t *testing.T) {
 	t.Parallel()
 	p := startPing(t)

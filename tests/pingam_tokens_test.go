@@ -55,7 +55,7 @@ func (p ping) steady(t *testing.T) func() {
 	}
 }
 
-// TestAttackPingAMTokens is §6.3, who may call at all, on PingAM's paths.
+// TestAttackPingAMTokens is who may call the protection API at all, on PingAM's paths.
 func TestAttackPingAMTokens(t *testing.T) {
 	t.Parallel()
 	p := startPing(t, func(o *options) {

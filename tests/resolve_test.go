@@ -117,7 +117,7 @@ func (tc *resolution) run(t *testing.T, e *env, ids map[string]string) {
 	res.expectGranted(t, want...)
 }
 
-// TestResolve holds each rule of keycloak.md §1.6: what the `permission`
+// TestResolve holds each of Keycloak's rules: what the `permission`
 // parameters of a request stand for.
 func TestResolve(t *testing.T) {
 	t.Parallel()
@@ -280,7 +280,7 @@ func TestResolveEverything(t *testing.T) {
 	})
 }
 
-// TestMerge holds each rule of keycloak.md §1.7: what becomes of the permissions
+// TestMerge holds each of Keycloak's rules: what becomes of the permissions
 // of an earlier RPT. Where design §4 says more, it holds that.
 func TestMerge(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ func strictCalls(id string) []request {
 	}
 }
 
-// TestUMA2Attacks is §6.3 of uma2.md in a realm with the profile uma2. What is
+// TestUMA2Attacks is the attacks on the protection API in a realm with the profile uma2. What is
 // not here is alike on all faces and in TestFaces, or in
 // TestUMA2Registration and TestUMA2Permission under the number of its rule.
 func TestUMA2Attacks(t *testing.T) {

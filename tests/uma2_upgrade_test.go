@@ -7,7 +7,7 @@ import (
 )
 
 // TestUMA2Upgrade is UMA Grant §3.3.5.1 in a realm with the profile uma2, with
-// the attacks of uma2.md §6.5 that need no PCT.
+// the attacks on upgrades that need no PCT.
 func TestUMA2Upgrade(t *testing.T) {
 	t.Parallel()
 	e := strictly(t)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestUMAPolicyErrors is every refusal of keycloak.md §3.4, and those where
+// TestUMAPolicyErrors is every refusal of Keycloak's, and those where
 // Keycloak answers 500.
 func TestUMAPolicyErrors(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,7 @@ func TestUMAPolicyForWhom(t *testing.T) {
 
 // TestUMAPolicyReach: what a policy shares is found by id, URI, type and scope, and
 // through tickets; not by the name of what is another's, nor among all entitlements
-// (keycloak.md §3.4, §1.6).
+// (as in Keycloak).
 func TestUMAPolicyReach(t *testing.T) {
 	t.Parallel()
 	e := start(t)

@@ -32,7 +32,7 @@ func (r *response) expectCode(t testing.TB, status int, code string) {
 	}
 }
 
-// TestWSO2Attacks is §6.3 of uma2.md on this face. What is not here is alike on
+// TestWSO2Attacks is the attacks on the protection API, on this face. What is not here is alike on
 // all faces and in TestFaces, or in TestWSO2Registration and
 // TestWSO2Permission.
 func TestWSO2Attacks(t *testing.T) {

@@ -174,7 +174,7 @@ func TestWSO2Location(t *testing.T) {
 	}
 }
 
-// TestWSO2Registration is the resource registration endpoint (uma2.md §4.1).
+// TestWSO2Registration is the resource registration endpoint.
 func TestWSO2Registration(t *testing.T) {
 	t.Parallel()
 	e := startWSO2(t)
