@@ -269,6 +269,7 @@ func (i fakeIssuer) SignOwn(s *Snapshot, c *Claims) (string, error) { return i.S
 // A fakeView reads from memory. It counts how often it is open and fails the
 // read whose turn it is.
 type fakeView struct {
+	shared int // rows that SharedWith returned
 	View
 	w         *world
 	users     map[string]*User
@@ -440,13 +441,14 @@ func (v *fakeView) Between(context.Context, *Party, []Key, time.Time) ([]Share, 
 	return slices.Clone(v.shares), nil, v.read("Between")
 }
 
-func (v *fakeView) SharedWith(_ context.Context, _ Key, requester, name string, _ int) ([]Request, error) {
+func (v *fakeView) SharedWith(_ context.Context, _ Key, requester, name string, limit int) ([]Request, error) {
 	var out []Request
 	for _, q := range v.requests {
-		if q.State == Granted && q.Requester == requester && (name == "" || q.ResourceName == name) {
+		if len(out) < limit && q.State == Granted && q.Requester == requester && (name == "" || q.ResourceName == name) {
 			out = append(out, q)
 		}
 	}
+	v.shared += len(out)
 	return out, v.read("SharedWith")
 }
 

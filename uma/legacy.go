@@ -267,15 +267,9 @@ func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Res
 	if name == "" {
 		return found, nil // an empty name is that of nothing, not of all that was shared
 	}
-	shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, sharedAtMost)
+	_, ids, err := x.sharedWith(ctx, view, name)
 	if err != nil {
-		return nil, fmt.Errorf("read what was shared: %w", err)
-	}
-	var ids []ResourceID
-	for _, q := range shared {
-		if !slices.Contains(ids, q.ResourceID) && len(ids) < x.most() {
-			ids = append(ids, q.ResourceID)
-		}
+		return nil, err
 	}
 	rows, err := x.byID(ctx, view, ids)
 	if err != nil {

@@ -352,3 +352,32 @@ func TestResolvingReadsDoNotGrow(t *testing.T) {
 		})
 	}
 }
+
+// What was shared is read as far as a request may ask for it, not all of it.
+func TestSharedIsReadAsFarAsAskedFor(t *testing.T) {
+	t.Parallel()
+	for limit, most := range map[int]int{5: 100, 0: 2100} {
+		w := newWorld(t)
+		for i := range 3000 {
+			r := &Resource{
+				Key: Key(1000 + i), ID: ResourceID(fmt.Sprintf("r-%04d", i)), Server: 10, Owner: "u-alice", Name: "Photo", Scopes: scopesOf("view print"), OwnerManaged: true,
+			}
+			w.view.resources = append(w.view.resources, r)
+			for _, scope := range r.Scopes {
+				w.view.requests = append(w.view.requests, Request{
+					Server: 10, Resource: r.Key, ResourceID: r.ID, ResourceName: r.Name, Owner: r.Owner, Requester: "u-bob", Scope: scope, State: Granted,
+				})
+			}
+		}
+		answer, err := w.bob(&TokenRequest{Limit: limit, Mode: ModePermissions})
+		switch {
+		case limit == 0 && reason(err) != InvalidRequest: // more than policy.max_permissions
+			t.Errorf("got %v, want a refusal", err)
+		case limit > 0 && (err != nil || len(answer.Permissions) != limit):
+			t.Errorf("got %v, %v, want %d permissions", answer, err, limit)
+		}
+		if w.view.shared > most {
+			t.Errorf("limit %d: %d rows were read, want at most %d", limit, w.view.shared, most)
+		}
+	}
+}

@@ -131,18 +131,9 @@ func (x *assessment) resolveName(ctx context.Context, view View, name string, sc
 // wantShared asks for what was shared with the party by requests that an owner
 // granted: all of it, or only what has a given name.
 func (x *assessment) wantShared(ctx context.Context, view View, name string, scopes []Scope) error {
-	shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, sharedAtMost)
+	shared, ids, err := x.sharedWith(ctx, view, name)
 	if err != nil {
-		return fmt.Errorf("read what was shared: %w", err)
-	}
-	var ids []ResourceID
-	for _, q := range shared {
-		if !slices.Contains(ids, q.ResourceID) {
-			ids = append(ids, q.ResourceID)
-		}
-	}
-	if len(ids) > x.most() {
-		ids = ids[:x.most()]
+		return err
 	}
 	resources, err := x.byID(ctx, view, ids)
 	if err != nil {
@@ -163,6 +154,30 @@ func (x *assessment) wantShared(ctx context.Context, view View, name string, sco
 		x.add(w)
 	}
 	return nil
+}
+
+// sharedWith reads what was shared with the party by granted requests, and of which
+// resources: of no more than a request may ask for, however many there are. The
+// requests for a resource follow one another.
+func (x *assessment) sharedWith(ctx context.Context, view View, name string) ([]Request, []ResourceID, error) {
+	for limit := min(2*x.most(), sharedAtMost); ; limit = min(4*limit, sharedAtMost) {
+		shared, err := view.SharedWith(ctx, x.server.Key, x.who.subject, name, limit)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read what was shared: %w", err)
+		}
+		var ids []ResourceID
+		for _, q := range shared {
+			if len(ids) == 0 || ids[len(ids)-1] != q.ResourceID {
+				ids = append(ids, q.ResourceID)
+			}
+		}
+		if len(ids) > x.most() {
+			return shared, ids[:x.most()], nil
+		}
+		if len(shared) < limit || limit == sharedAtMost {
+			return shared, ids, nil
+		}
+	}
 }
 
 // sharedAtMost bounds the scopes that are read of what was shared with a party.

@@ -148,7 +148,7 @@ func dial(addr string) (*conn, error) {
 
 // send writes a request and reads the answer; any other status is an error.
 func (c *conn) send(method, path, headers, body string, status int) ([]byte, error) {
-	req := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: bench\r\n%sContent-Length: %d\r\n\r\n%s", method, path, headers, len(body), body)
+	req := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n%s", method, path, c.RemoteAddr(), headers, len(body), body)
 	if _, err := c.Write(req); err != nil {
 		return nil, err
 	}

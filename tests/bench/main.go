@@ -4,6 +4,7 @@
 //
 //	make bench
 //	go run ./tests/bench -resources 1000 -seconds 2
+//	go run ./tests/bench -keycloak 127.0.0.1:8180
 package main
 
 import (
@@ -20,12 +21,14 @@ import (
 
 // A setting is what one run measures.
 type setting struct {
-	umpire  string        // path of the binary
-	opa     string        // path of the binary; built if empty
-	sizes   []int         // resources of the resource server
-	callers []int         // connections that wait for their answers
-	shared  []int         // resources that one owner shares, ten shares each
-	each    time.Duration // of one measurement
+	umpire  string // path of the binary
+	opa     string // path of the binary; built if empty
+	sizes   []int  // resources of the resource server
+	callers []int  // connections that wait for their answers
+	shared  []int  // resources that one owner shares, ten shares each
+
+	keycloak string        // address of one with the photoz realm; empty for none
+	each     time.Duration // of one measurement
 }
 
 func main() {
@@ -33,6 +36,7 @@ func main() {
 	sizes := flag.String("resources", "1000,1000000", "how many resources, in turn")
 	callers := flag.String("callers", "16,64", "how many callers, in turn")
 	shared := flag.String("shared", "10,10000", "how many resources of one owner are shared, ten shares each, in turn")
+	flag.StringVar(&s.keycloak, "keycloak", "", "`address` of a running Keycloak with the realm of tests/testdata/photoz, to be measured beside")
 	flag.StringVar(&s.umpire, "umpire", "bin/umpire", "the built server")
 	flag.StringVar(&s.opa, "opa", "", "a built opa; one is built from go.mod when empty")
 	seconds := flag.Float64("seconds", 5, "how long each measurement takes")
@@ -110,10 +114,18 @@ func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, 
 		}
 		defer u.stop() //nolint:errcheck // its end is not what is measured
 	}
+	beside := servers
+	if s.keycloak != "" {
+		k, err := aKeycloak(ctx, s.keycloak)
+		if err != nil {
+			return nil, fmt.Errorf("keycloak: %w", err)
+		}
+		beside = append([]*umpire{k}, servers...)
+	}
 	for _, callers := range s.callers {
 		if alg == "RS256" { // signing has no part in decisions
 			contenders := []contender{{"opa run --server", opa.addr, opa.ask}}
-			for _, u := range servers {
+			for _, u := range beside {
 				contenders = append(contenders, contender{u.name(), u.addr, u.decision()})
 			}
 			if err := report(ctx, s, fmt.Sprintf("decisions, %d callers", callers), callers, contenders); err != nil {
@@ -121,7 +133,7 @@ func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, 
 			}
 		}
 		var contenders []contender
-		for _, u := range servers {
+		for _, u := range beside {
 			contenders = append(contenders, contender{u.name(), u.addr, u.roundTrip()})
 		}
 		if err := report(ctx, s, fmt.Sprintf("ticket to RPT (two requests), %s, %d callers", alg, callers), callers, contenders); err != nil {

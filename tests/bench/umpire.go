@@ -34,13 +34,17 @@ type umpire struct {
 	*process
 	binary, dir     string
 	n               int
-	shared          bool // alice owns the resources and shares them
+	shared          bool   // alice owns the resources and shares them
+	other           string // what it is called when it is none: a Keycloak over the photoz realm
 	ids             []uma.ResourceID
 	addr            string
 	bob, alice, pat string // access tokens
 }
 
 func (u *umpire) name() string {
+	if u.other != "" {
+		return u.other
+	}
 	if u.shared {
 		return fmt.Sprintf("umpire, %d shares", u.n*len(sharedWith)*len(sharedScopes))
 	}
@@ -155,6 +159,11 @@ func (u *umpire) start(ctx context.Context, alg string) error {
 			return err
 		}
 	}
+	return u.signIn()
+}
+
+// signIn obtains the tokens that the scripts use.
+func (u *umpire) signIn() (err error) {
 	for name, token := range map[string]*string{"bob": &u.bob, "alice": &u.alice} {
 		if *token, err = u.token("grant_type=password&client_id=photoz-web&username=" + name + "&password=" + name); err != nil {
 			return err
