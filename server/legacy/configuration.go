@@ -7,9 +7,9 @@ import (
 	"example.com/umpire/server/wire"
 )
 
-// A configuration is the discovery document of UMA 1.0 as Keycloak had it
-// Like the others it names only what is served: there is no
-// authorization endpoint.
+// A configuration is the discovery document of UMA 1.0 as Keycloak had it.
+// Like the others it names only what is served: there is no authorization
+// endpoint.
 type configuration struct {
 	Version       string   `json:"version"`
 	Issuer        string   `json:"issuer"`
