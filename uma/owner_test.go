@@ -13,9 +13,15 @@ import (
 
 // A world's view reads accounts from its resources and requests.
 
-func (v *fakeView) UserByEmail(_ context.Context, _ Key, email string) (*User, error) {
-	name, _, _ := strings.Cut(email, "@")
-	return row(v.read("UserByEmail"), v.users["u-"+name])
+func (v *fakeView) UsersNamed(_ context.Context, _ Key, namesOrEmails []string) (map[string]*User, error) {
+	found := map[string]*User{}
+	for _, called := range namesOrEmails {
+		name, _, _ := strings.Cut(strings.ToLower(called), "@")
+		if u := v.users["u-"+name]; u != nil {
+			found[called] = u
+		}
+	}
+	return found, v.read("UsersNamed")
 }
 
 func (v *fakeView) UsersByID(_ context.Context, _ Key, ids []string) (map[string]*User, error) {
@@ -440,4 +446,30 @@ func (v *vagueView) OwnedResources(context.Context, Key, string, string, int, in
 
 func (v *vagueView) SharedResources(context.Context, Key, GrantedFilter, int, int) ([]*Resource, error) {
 	return nil, ErrVague
+}
+
+// However many users are named, they are read together.
+func TestUsersAreReadTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var grants []UserScopes
+	var names []string
+	for i := range 50 {
+		name := fmt.Sprint("user", i)
+		w.view.users["u-"+name] = &User{ID: "u-" + name, Username: name, Enabled: true}
+		names, grants = append(names, name), append(grants, UserScopes{User: name, Scopes: scopesOf("view")})
+	}
+	w.authority.Store = &sharer{fakeStore: fakeStore{w: w}}
+	if err := w.authority.ShareWith(t.Context(), w.owner("alice"), "r-album", grants, ShareHow{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.view.reads) > 3 {
+		t.Errorf("to share with 50 users took the reads %q", w.view.reads)
+	}
+	p := &Protection{snap: w.snap, server: w.api, id: &identity{subject: "u-alice"}}
+	w.view.reads, w.view.open = nil, 1
+	ids, err := p.usersNamed(t.Context(), w.view, names)
+	if err != nil || len(ids) != len(names) || len(w.view.reads) > 2 {
+		t.Errorf("to name 50 users in a policy: got %d, %v after the reads %q", len(ids), err, w.view.reads)
+	}
 }

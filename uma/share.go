@@ -83,15 +83,23 @@ func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants
 		Realm: o.snap.Realm.Key, Resource: r.Key, Owner: o.user.ID, Grants: make(map[string][]Scope, len(grants)),
 		NewID: a.NewID, Now: a.Now(),
 	}
+	names := make([]string, len(grants))
+	for i, g := range grants {
+		names[i] = g.User
+	}
+	users, err := view.UsersNamed(ctx, o.snap.Realm.Key, names)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
 	for _, g := range grants {
 		if err := r.checkScopes(g.Scopes); err != nil {
 			return nil, err
 		}
-		u, err := o.findUser(ctx, view, g.User)
-		if err != nil {
-			return nil, err
-		}
-		if u.ID == o.user.ID {
+		u := users[g.User]
+		switch {
+		case u == nil:
+			return nil, Refuse(UnknownUser, "", nil)
+		case u.ID == o.user.ID:
 			return nil, Refuse(InvalidPermission, "A resource cannot be shared with its owner", nil)
 		}
 		if _, twice := c.Grants[u.ID]; twice {
@@ -122,22 +130,12 @@ func (a *Authority) FindUser(ctx context.Context, o *Owner, nameOrEmail string) 
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	defer view.Close()
-	return o.findUser(ctx, view, nameOrEmail)
-}
-
-func (o *Owner) findUser(ctx context.Context, view View, nameOrEmail string) (*User, error) {
-	if nameOrEmail == "" {
-		return nil, Refuse(UnknownUser, "", nil)
-	}
-	u, err := view.UserByName(ctx, o.snap.Realm.Key, nameOrEmail)
-	if errors.Is(err, ErrNotFound) {
-		u, err = view.UserByEmail(ctx, o.snap.Realm.Key, nameOrEmail)
-	}
+	users, err := view.UsersNamed(ctx, o.snap.Realm.Key, []string{nameOrEmail})
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil, Refuse(UnknownUser, "", err)
 	case err != nil:
 		return nil, fmt.Errorf("read user: %w", err)
+	case users[nameOrEmail] == nil:
+		return nil, Refuse(UnknownUser, "", nil)
 	}
-	return u, nil
+	return users[nameOrEmail], nil
 }

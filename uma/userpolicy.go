@@ -225,18 +225,30 @@ func (p *Protection) checkClients(s *Share) error {
 	return nil
 }
 
-// usersNamed returns the subject ids of users.
+// usersNamed returns the subject ids of users, who are named by those or by
+// username.
 func (p *Protection) usersNamed(ctx context.Context, view View, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	byID, err := view.UsersByID(ctx, p.snap.Realm.Key, names)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	byName, err := view.UsersNamed(ctx, p.snap.Realm.Key, names)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
 	var ids []string
 	for _, name := range names {
-		id, err := p.userOf(ctx, view, name)
-		switch {
-		case err != nil:
-			return nil, err
-		case id == "":
+		u := byID[name]
+		if u == nil {
+			u = byName[name]
+		}
+		if u == nil || u.ID != name && !strings.EqualFold(u.Username, name) { // an e-mail address is no name here
 			return nil, Refuse(InvalidRequest, "User ["+name+"] does not exist", nil)
 		}
-		ids = append(ids, id)
+		ids = append(ids, u.ID)
 	}
 	return union(nil, ids), nil
 }

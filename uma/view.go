@@ -24,9 +24,10 @@ type Users interface {
 	// UserByName is the same by username, without case.
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
 
-	// UserByEmail returns the only user with that claim `email`, without case (of
-	// ASCII), or ErrNotFound: also when two have it.
-	UserByEmail(ctx context.Context, realm Key, email string) (*User, error)
+	// UsersNamed returns users by what they are called here: their name, without
+	// case, or else the claim `email`, without case (of ASCII), if it is that of one
+	// user alone. They come without passwords; who is nobody is left out.
+	UsersNamed(ctx context.Context, realm Key, namesOrEmails []string) (map[string]*User, error)
 
 	// UsersByID returns the users with these ids, without passwords; ids of no
 	// user are left out.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -56,25 +57,63 @@ func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 	return u, nil
 }
 
-// UserByEmail implements uma.Users.
-func (v *view) UserByEmail(ctx context.Context, realm uma.Key, email string) (*uma.User, error) {
+// UsersNamed implements uma.Users.
+func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []string) (map[string]*uma.User, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := list(c, `SELECT`+userColumns+`FROM user u
-		WHERE u.realm = ? AND lower(json_extract(u.claims, '$.email')) = lower(?) LIMIT 2`,
-		[]any{int64(realm), email}, func(scan func(dest ...any) error) (*uma.User, error) {
-			u := &uma.User{}
-			return u, scan(scanUser(u)...)
-		})
-	if err == nil && (len(found) != 1 || email == "") {
-		err = uma.ErrNotFound
+	found := map[string]*uma.User{}
+	folded := make([]string, len(namesOrEmails))
+	for i, name := range namesOrEmails {
+		folded[i] = fold(name)
 	}
+	byName, err := usersBy(c, `u.folded`, realm, folded)
 	if err != nil {
-		return nil, reading("user", err)
+		return nil, reading("users by name", err)
 	}
-	return found[0], nil
+	var emails []string
+	for i, name := range namesOrEmails {
+		if list := byName[folded[i]]; len(list) > 0 {
+			found[name] = list[0]
+		} else if name != "" {
+			emails = append(emails, lowerASCII(name))
+		}
+	}
+	byEmail, err := usersBy(c, `lower(json_extract(u.claims, '$.email'))`, realm, emails)
+	for _, name := range namesOrEmails {
+		if list := byEmail[lowerASCII(name)]; found[name] == nil && len(list) == 1 {
+			found[name] = list[0]
+		}
+	}
+	return found, reading("users by e-mail", err)
+}
+
+// usersBy reads users by what an index has of them.
+func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string][]*uma.User, error) {
+	found := map[string][]*uma.User{}
+	if len(values) == 0 {
+		return found, nil
+	}
+	err := c.rows(`SELECT `+column+`,`+partyColumns+`FROM user u
+		WHERE u.realm = ? AND `+column+` IN (SELECT value FROM json_each(?))`,
+		[]any{int64(realm), listText(values)}, func(scan func(dest ...any) error) error {
+			u, value := &uma.User{}, ""
+			err := scan(append([]any{&value}, scanParty(u)...)...)
+			found[value] = append(found[value], u)
+			return err
+		})
+	return found, err
+}
+
+// lowerASCII is what lower of SQLite makes of a text.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // UsersByID implements uma.Users.

@@ -113,7 +113,7 @@ var userTests = map[string]func(e *env){
 		})
 	},
 
-	"by_email": func(e *env) {
+	"by_what_they_are_called": func(e *env) {
 		c := e.realmFile("photoz")
 		mail := func(name string, email any) string {
 			u := &uma.User{ID: e.newID(), Username: name, Password: "hash", Claims: map[string]any{"email": email}}
@@ -122,27 +122,33 @@ var userTests = map[string]func(e *env){
 		}
 		zoe := mail("zoe", "Zoe@example.com")
 		mail("twin", "twin@example.com")
-		mail("other twin", "TWIN@example.com")
+		twin := mail("other twin", "TWIN@example.com")
 		mail("nobody", "")
+		named := mail("zoe@example.org", "somebody@example.org")
+		mail("pretender", "zoe@example.org")
 		e.apply(c)
-		find := func(realm uma.Key, email string) (id string) {
-			e.reading(func(v uma.View) {
-				u, err := v.UserByEmail(e.t.Context(), realm, email)
-				if err != nil {
-					e.wantErr(email, err, uma.ErrNotFound)
-					return
-				}
-				e.want("the user", u, e.user(realm, u.Username))
-				id = u.ID
+		e.reading(func(v uma.View) {
+			ask := []string{
+				"Zoe@example.com", "zoe@EXAMPLE.com", "twin@example.com", "", "ZOE", "unknown@example.com", "Zoe@Example.org", "other twin",
+			}
+			got, err := v.UsersNamed(e.t.Context(), e.realm, ask)
+			e.must(err)
+			ids := map[string]string{}
+			for name, u := range got {
+				ids[name] = u.ID
+				e.want("password of "+name, u.Password, "")
+			}
+			// A name goes before an e-mail address; an address of two is nobody's.
+			e.want("users", ids, map[string]string{
+				"Zoe@example.com": zoe, "zoe@EXAMPLE.com": zoe, "ZOE": zoe, "Zoe@Example.org": named, "other twin": twin,
 			})
-			return id
-		}
-		for email, want := range map[string]string{
-			"Zoe@example.com": zoe, "zoe@EXAMPLE.com": zoe, "twin@example.com": "", "": "", "zoe": "", "unknown@example.com": "",
-		} {
-			e.want("user of "+email, find(e.realm, email), want)
-		}
-		e.want("in another realm", find(e.otherRealm, "zoe@example.com"), "")
+			elsewhere, err := v.UsersNamed(e.t.Context(), e.otherRealm, []string{"zoe@example.com", "zoe"})
+			e.must(err)
+			e.want("number in another realm", len(elsewhere), 0)
+			nobody, err := v.UsersNamed(e.t.Context(), e.realm, nil)
+			e.must(err)
+			e.want("number of nobody", len(nobody), 0)
+		})
 	},
 
 	"by_ids_without_passwords": func(e *env) {
