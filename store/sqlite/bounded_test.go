@@ -55,7 +55,11 @@ func manyShares(t *testing.T, resources int) (path string, snapshot *uma.Snapsho
 			`UPDATE counter SET value = 1000000 WHERE name = 'version'`,
 		} {
 			args := []any{resources, int64(server), requesters}
-			if _, err := tx.conn.ExecContext(t.Context(), statement, args...); err != nil {
+			stmt, err := tx.db.Prepare(statement)
+			if err == nil {
+				_, err = tx.exec(statement, args[:stmt.BindParamCount()]...)
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
 			}
 		}

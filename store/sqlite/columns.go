@@ -6,39 +6,109 @@ import (
 	"strings"
 	"time"
 
+	"zombiezen.com/go/sqlite"
+
 	"example.com/umpire/uma"
 )
 
-// The types below read columns without reflection. Pointers to fields of package
-// uma are converted to them: (*integer)(&r.Key).
+// bind gives a parameter of a statement its value.
+func bind(s *sqlite.Stmt, i int, value any) error {
+	switch v := value.(type) {
+	case string:
+		s.BindText(i, v)
+	case int64:
+		s.BindInt64(i, v)
+	case int:
+		s.BindInt64(i, int64(v))
+	case bool:
+		s.BindBool(i, v)
+	case []byte:
+		if v == nil {
+			s.BindNull(i)
+			break
+		}
+		s.BindBytes(i, v)
+	case nil:
+		s.BindNull(i)
+	default:
+		return fmt.Errorf("parameter %d is a %T", i, value)
+	}
+	return nil
+}
+
+// A column reads a column of the row that a statement is at. Pointers to fields of
+// package uma are converted to one of the types below: (*integer)(&r.Key).
+type column interface {
+	read(s *sqlite.Stmt, i int) error
+}
+
+// scan reads the columns of a row. What is no column is a pointer to a basic type.
+func scan(s *sqlite.Stmt, dest []any) error {
+	for i, d := range dest {
+		if err := scanOne(s, i, d); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func scanOne(s *sqlite.Stmt, i int, dest any) (err error) {
+	switch d := dest.(type) {
+	case column:
+		return d.read(s, i)
+	case *string:
+		*d, err = text(s, i)
+	case *int64:
+		*d, err = number(s, i)
+	case *bool:
+		var n int64
+		n, err = number(s, i)
+		*d = n != 0
+	case *[]byte:
+		*d = nil
+		if s.ColumnType(i) != sqlite.TypeNull {
+			*d = make([]byte, s.ColumnLen(i))
+			s.ColumnBytes(i, *d)
+		}
+	default:
+		err = fmt.Errorf("cannot be read into a %T", dest)
+	}
+	return err
+}
+
+func text(s *sqlite.Stmt, i int) (string, error) {
+	if t := s.ColumnType(i); t != sqlite.TypeText {
+		return "", fmt.Errorf("holds %v, not text", t)
+	}
+	return s.ColumnText(i), nil
+}
+
+func number(s *sqlite.Stmt, i int) (int64, error) {
+	if t := s.ColumnType(i); t != sqlite.TypeInteger {
+		return 0, fmt.Errorf("holds %v, not an integer", t)
+	}
+	return s.ColumnInt64(i), nil
+}
 
 // An integer is a key, a version or a count.
 type integer int64
 
-// Scan implements sql.Scanner.
-func (i *integer) Scan(src any) error {
-	v, ok := src.(int64)
-	if !ok {
-		return fmt.Errorf("column holds %T, not an integer", src)
-	}
-	*i = integer(v)
-	return nil
+func (n *integer) read(s *sqlite.Stmt, i int) error {
+	v, err := number(s, i)
+	*n = integer(v)
+	return err
 }
 
 // A moment is a time, kept as unix milliseconds; 0 is the zero time.
 type moment time.Time
 
-// Scan implements sql.Scanner.
-func (m *moment) Scan(src any) error {
-	v, ok := src.(int64)
-	if !ok {
-		return fmt.Errorf("column holds %T, not a time", src)
-	}
+func (m *moment) read(s *sqlite.Stmt, i int) error {
+	v, err := number(s, i)
 	*m = moment{}
 	if v != 0 {
 		*m = moment(time.UnixMilli(v).UTC())
 	}
-	return nil
+	return err
 }
 
 func millis(t time.Time) int64 {
@@ -51,22 +121,17 @@ func millis(t time.Time) int64 {
 // A texture is a named string type.
 type texture string
 
-// Scan implements sql.Scanner.
-func (t *texture) Scan(src any) error {
-	s, ok := src.(string)
-	if !ok {
-		return fmt.Errorf("column holds %T, not text", src)
-	}
-	*t = texture(s)
-	return nil
+func (t *texture) read(s *sqlite.Stmt, i int) error {
+	v, err := text(s, i)
+	*t = texture(v)
+	return err
 }
 
 // names is a list of strings, kept as a JSON array.
 type names []string
 
-// Scan implements sql.Scanner.
-func (n *names) Scan(src any) error {
-	list, err := readList[string](src)
+func (n *names) read(s *sqlite.Stmt, i int) error {
+	list, err := readList[string](s, i)
 	*n = list
 	return err
 }
@@ -74,22 +139,18 @@ func (n *names) Scan(src any) error {
 // scopes is a list of scopes, kept as a JSON array.
 type scopes []uma.Scope
 
-// Scan implements sql.Scanner.
-func (n *scopes) Scan(src any) error {
-	list, err := readList[uma.Scope](src)
+func (n *scopes) read(s *sqlite.Stmt, i int) error {
+	list, err := readList[uma.Scope](s, i)
 	*n = list
 	return err
 }
 
 // readList reads a JSON array of strings. Where nothing in it is escaped, cutting
 // is enough, and takes a tenth of the time.
-func readList[T ~string](src any) ([]T, error) {
-	s, ok := src.(string)
-	if !ok {
-		return nil, fmt.Errorf("column holds %T, not a list", src)
-	}
-	if s == "[]" {
-		return nil, nil
+func readList[T ~string](stmt *sqlite.Stmt, i int) ([]T, error) {
+	s, err := text(stmt, i)
+	if err != nil || s == "[]" {
+		return nil, err
 	}
 	if len(s) < 4 || strings.Contains(s, `\`) {
 		var list []T
@@ -134,16 +195,12 @@ func keysText(keys []uma.Key) string {
 // A document is a value of any type, kept as JSON.
 type document struct{ v any }
 
-// Scan implements sql.Scanner.
-func (d document) Scan(src any) error {
-	s, ok := src.(string)
-	if !ok {
-		return fmt.Errorf("column holds %T, not a document", src)
+func (d document) read(s *sqlite.Stmt, i int) error {
+	v, err := text(s, i)
+	if err != nil || v == "" || v == "{}" || v == "null" {
+		return err
 	}
-	if s == "" || s == "{}" || s == "null" {
-		return nil
-	}
-	return json.Unmarshal([]byte(s), d.v)
+	return json.Unmarshal([]byte(v), d.v)
 }
 
 // documentText is the JSON of a value; of an empty map {}.

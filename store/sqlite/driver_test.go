@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -68,12 +69,19 @@ func TestPragmas(t *testing.T) {
 	reader := map[string]string{"journal_mode": "wal", "busy_timeout": "5000", "query_only": "1"}
 	check := func(what string, c *conn, want map[string]string) {
 		for pragma, value := range want {
-			var got string
-			if err := c.row(`PRAGMA `+pragma, nil, &got); err != nil {
-				t.Fatal(err)
+			stmt, err := c.db.Prepare(`PRAGMA ` + pragma)
+			if err == nil {
+				_, err = stmt.Step()
 			}
-			if got != value {
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if got := stmt.ColumnText(0); got != value {
 				t.Errorf("%s: got %s %s, want %s", what, pragma, got, value)
+			}
+			if err := stmt.Reset(); err != nil {
+				t.Error(err)
 			}
 		}
 	}
@@ -89,12 +97,8 @@ func TestPragmas(t *testing.T) {
 
 func TestNothingButDurableIsOpened(t *testing.T) {
 	t.Parallel()
-	db, err := sql.Open("sqlite", fileURI(filepath.Join(t.TempDir(), "umpire.db"))+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	c, err := newConn(t.Context(), db)
+	c, err := openConn(filepath.Join(t.TempDir(), "umpire.db"), sqlite.OpenReadWrite|sqlite.OpenCreate,
+		`journal_mode = WAL`, `synchronous = NORMAL`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +331,7 @@ func TestRulesOfRecords(t *testing.T) {
 func TestMigrationKeepsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "umpire.db")
-	db, err := sql.Open("sqlite", writerDSN(path))
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,33 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 
 	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver that migrations run on
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// prepareSchema brings the schema up to date, or, of a store that is only to be
+// read, sees that it is.
+func prepareSchema(ctx context.Context, cfg Config) (err error) {
+	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath()}
+	uri.RawQuery = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
+	if cfg.ReadOnly {
+		uri.RawQuery = "mode=ro&_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if cfg.ReadOnly {
+		return checkSchema(ctx, db)
+	}
+	return migrate(ctx, db)
+}
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -107,18 +106,17 @@ func checkPlans(t *testing.T, queries []string) {
 // plan returns the steps that SQLite would take.
 func plan(t *testing.T, s *Store, query string) (steps []string) {
 	t.Helper()
-	rows, err := s.readDB.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, make([]any, 32)...)
+	err := s.read(t.Context(), func(c *conn) error {
+		stmt, err := c.db.Prepare("EXPLAIN QUERY PLAN " + query) // all its parameters NULL
+		for more := err == nil; more; {
+			if more, err = stmt.Step(); more {
+				steps = append(steps, stmt.ColumnText(3))
+			}
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatalf("explain %s: %v", query, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, parent, unused int
-		var detail string
-		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-			t.Fatal(err)
-		}
-		steps = append(steps, detail)
 	}
 	return steps
 }

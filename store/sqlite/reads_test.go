@@ -3,9 +3,12 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
-	"modernc.org/sqlite"
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -62,18 +65,16 @@ func (m *meter) want(what string, got, want int, err error) {
 // looked is the number of pages since it was last asked.
 func (m *meter) looked() (pages int) {
 	m.t.Helper()
-	err := m.c.conn.Raw(func(c any) error {
-		for _, counter := range []sqlite.DBStatusOp{sqlite.DBStatusCacheHit, sqlite.DBStatusCacheMiss} {
-			n, _, err := c.(sqlite.DBStatus).Status(counter, true)
-			if err != nil {
-				return err
-			}
-			pages += n
+	// The library offers no sqlite3_db_status: its handles are looked up.
+	db := reflect.ValueOf(m.c.db).Elem()
+	tls, handle := (*libc.TLS)(db.FieldByName("tls").UnsafePointer()), uintptr(db.FieldByName("conn").Uint())
+	counts := libc.Xmalloc(tls, 8)
+	defer libc.Xfree(tls, counts)
+	for _, counter := range []int32{lib.SQLITE_DBSTATUS_CACHE_HIT, lib.SQLITE_DBSTATUS_CACHE_MISS} {
+		if code := lib.Xsqlite3_db_status(tls, handle, counter, counts, counts+4, 1); code != lib.SQLITE_OK {
+			m.t.Fatalf("status %d: %v", counter, sqlite.ResultCode(code))
 		}
-		return nil
-	})
-	if err != nil {
-		m.t.Fatal(err)
+		pages += int(libc.AtomicLoadNInt32(counts, 0))
 	}
 	return pages
 }

@@ -2,12 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -38,7 +38,6 @@ type Config struct {
 
 // A Store is an uma.Store in one SQLite file. It is safe for concurrent use.
 type Store struct {
-	readDB  *sql.DB
 	readers chan *conn
 	closed  chan struct{}
 	close   sync.Once
@@ -68,22 +67,19 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	if cfg.Path == "" {
 		return errors.New("no path")
 	}
-	var err error
-	if !cfg.ReadOnly {
-		if s.writer, err = openWriter(ctx, cfg); err != nil {
-			return err
-		}
-	}
-	if s.readDB, err = sql.Open("sqlite", readerDSN(cfg)); err != nil {
+	if err := prepareSchema(ctx, cfg); err != nil {
 		return err
 	}
-	if cfg.ReadOnly {
-		if err := checkSchema(ctx, s.readDB); err != nil {
+	var err error
+	flags := sqlite.OpenReadOnly
+	if !cfg.ReadOnly {
+		if s.writer, err = openWriter(cfg); err != nil {
 			return err
 		}
+		flags = sqlite.OpenReadWrite // the file lives as long as the writer; a reader recovers it, too
 	}
 	for range readers {
-		c, err := newConn(ctx, s.readDB)
+		c, err := openConn(cfg.Path, flags, busyTimeout, `query_only = ON`)
 		if err != nil {
 			return err
 		}
@@ -92,31 +88,11 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// The pragmas are part of the data source names, so that they hold for every
-// connection; busy_timeout comes first, since the others may have to wait.
-const (
-	timeoutPragma = "_pragma=busy_timeout(5000)"
-	writerPragmas = "?" + timeoutPragma +
-		"&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(ON)"
-	readerPragmas   = "?" + timeoutPragma + "&_pragma=query_only(ON)"
-	readOnlyPragmas = "?mode=ro&" + timeoutPragma + "&_pragma=query_only(ON)"
-)
+// busyTimeout comes first of a connection's pragmas, since the others may have to wait.
+const busyTimeout = `busy_timeout = 5000`
 
-func writerDSN(path string) string { return fileURI(path) + writerPragmas }
-
-func readerDSN(cfg Config) string {
-	if cfg.ReadOnly {
-		return fileURI(cfg.Path) + readOnlyPragmas
-	}
-	return fileURI(cfg.Path) + readerPragmas
-}
-
-// fileURI is the path with all that means something in a URI escaped.
-func fileURI(path string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath()
-}
+// writerPragmas are those of the connection that writes.
+var writerPragmas = []string{busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`}
 
 // Close waits for the writes that are queued and releases the file. Views that
 // are still open keep their connection until they are closed.
@@ -129,9 +105,6 @@ func (s *Store) Close() error {
 		}
 		for len(s.readers) > 0 {
 			errs = append(errs, (<-s.readers).close())
-		}
-		if s.readDB != nil {
-			errs = append(errs, s.readDB.Close())
 		}
 	})
 	return errors.Join(errs...)

@@ -82,7 +82,7 @@ func refusalsOf(r *uma.Realm, now time.Time) change {
 func (s *Store) sweep(ctx context.Context, step change) (int, error) {
 	removed := 0
 	for {
-		var n int64
+		var n int
 		err := s.write(ctx, func(tx *conn) error {
 			var err error
 			n, err = tx.exec(step.query, step.args...)
@@ -91,7 +91,7 @@ func (s *Store) sweep(ctx context.Context, step change) (int, error) {
 		if err != nil {
 			return removed, err
 		}
-		removed += int(n)
+		removed += n
 		if n < sweepBatch {
 			return removed, nil
 		}

@@ -2,14 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -27,7 +26,6 @@ const (
 // together: an fsync costs the same for one entry and for many, and no entry
 // waits for others to come.
 type writer struct {
-	db      *sql.DB
 	conn    *conn
 	queue   chan *entry
 	done    chan struct{}
@@ -50,27 +48,20 @@ type entry struct {
 	err    error // of run
 }
 
-func openWriter(ctx context.Context, cfg Config) (*writer, error) {
-	db, err := sql.Open("sqlite", writerDSN(cfg.Path))
+func openWriter(cfg Config) (*writer, error) {
+	c, err := openConn(cfg.Path, sqlite.OpenReadWrite|sqlite.OpenCreate, writerPragmas...)
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
+	if err := checkDurable(c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	w := &writer{
-		db:      db,
+		conn:    c,
 		queue:   make(chan *entry, cfg.QueueLength),
 		done:    make(chan struct{}),
 		observe: cfg.Observe,
 		now:     cfg.Now,
-	}
-	if err := migrate(ctx, db); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if w.conn, err = newConn(ctx, db); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if err := checkDurable(w.conn); err != nil {
-		return nil, errors.Join(err, w.conn.close(), db.Close())
 	}
 	go w.loop()
 	return w, nil
@@ -127,7 +118,7 @@ func (w *writer) close() error {
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.done
-	return errors.Join(w.conn.close(), w.db.Close())
+	return w.conn.close()
 }
 
 func (w *writer) loop() {
@@ -281,11 +272,8 @@ func (w *writer) withSavepoint(e *entry) error {
 // have SQLite roll back by itself, and each statement that followed would be one
 // of its own.
 func (w *writer) stillOpen(cause error) error {
-	if _, ok := errors.AsType[*sqlite.Error](cause); !ok {
+	if !w.conn.db.AutocommitEnabled() {
 		return nil
-	}
-	if _, err := w.conn.exec(`BEGIN`); err != nil {
-		return nil // there is one already
 	}
 	return fmt.Errorf("the transaction was given up: %w", cause)
 }

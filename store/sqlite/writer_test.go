@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -171,7 +172,7 @@ func TestBatchFailsAsOne(t *testing.T) {
 		queued(t, s, saving("first")),
 		queued(t, s, func(tx *conn) error {
 			// As SQLite does by itself when the disk is full.
-			_, err := tx.conn.ExecContext(context.Background(), `ROLLBACK`)
+			_, err := tx.exec(`ROLLBACK`)
 			_, failure := tx.exec(`INSERT INTO no_such_table VALUES (1)`)
 			return errors.Join(err, failure)
 		}),
@@ -238,19 +239,14 @@ func TestBatchesAreBounded(t *testing.T) {
 func TestAnotherProcessWrites(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
-	other, err := sql.Open("sqlite", fileURI(pathOf(t, s)))
+	other, err := openConn(pathOf(t, s), sqlite.OpenReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
-	lock, err := other.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
+	defer other.close()
 	begin := func(statement string) {
 		t.Helper()
-		if _, err := lock.ExecContext(t.Context(), statement); err != nil {
+		if _, err := other.exec(statement); err != nil {
 			t.Fatal(err)
 		}
 	}
