@@ -1,9 +1,8 @@
 package server
 
 import (
+	"net/http"
 	"strings"
-
-	"github.com/labstack/echo/v4"
 
 	"example.com/umpire/server/account"
 	"example.com/umpire/server/keycloak"
@@ -175,12 +174,11 @@ func notHere(*wire.Exchange) error { return nothingHere }
 
 // innermost leaves of PingAM's nested realms, /realms/root/realms/a/realms/b, the
 // last: that is the realm here.
-func innermost(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		u := c.Request().URL
-		if strings.Contains(u.Path, "/realms/root/realms/") {
+func innermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u := r.URL; strings.Contains(u.Path, "/realms/root/realms/") {
 			u.Path, u.RawPath = pingam.Innermost(u.Path), pingam.Innermost(u.RawPath)
 		}
-		return next(c)
-	}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
@@ -40,7 +41,7 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	}
 	s.Metrics.request(route, x.Method(), status, took)
 
-	s.log(c.Request().Context(), x, status, err, cut,
+	s.log(x.Context(), x, status, err, cut,
 		slog.String("request_id", x.Caller.RequestID), slog.String("method", x.Method()), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took), slog.String("ip", x.Caller.IP))
 	if cut {
@@ -78,12 +79,8 @@ func requestID(sent string) string {
 		return sent
 	}
 	var b [16]byte
-	for i, n := 0, rand.Uint64(); i < len(b); i, n = i+1, n>>8 {
-		if i == 8 {
-			n = rand.Uint64()
-		}
-		b[i] = byte(n)
-	}
+	binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
 	return hex.EncodeToString(b[:])
 }
 
@@ -94,6 +91,9 @@ func notOfID(r rune) bool {
 // traceID returns the trace id of a traceparent header (W3C Trace Context
 // §3.2), or "".
 func traceID(parent string) string {
+	if parent == "" {
+		return ""
+	}
 	parts := strings.Split(parent, "-")
 	if len(parts) < 4 || len(parts[0]) != 2 || len(parts[1]) != 32 || strings.Trim(parts[1], "0") == "" {
 		return ""

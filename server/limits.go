@@ -1,8 +1,8 @@
 package server
 
 import (
-	"crypto/sha256"
 	"errors"
+	"hash/maphash"
 	"net/http"
 	"sync"
 	"time"
@@ -33,43 +33,58 @@ type limiter struct {
 	most   int
 	window time.Duration
 	now    func() time.Time
+	seed   maphash.Seed
 
 	mu     sync.Mutex
 	ends   time.Time
-	counts map[[sha256.Size]byte]int
+	counts map[caller]int
+}
+
+// A caller is a hash of what tells it from others, under a seed of the limiter's:
+// nobody can choose to be taken for somebody else.
+type caller uint64
+
+func (l *limiter) caller(marks ...string) caller {
+	var h maphash.Hash
+	h.SetSeed(l.seed)
+	for _, mark := range marks {
+		h.WriteString(mark) // never fails, like WriteByte
+		h.WriteByte(0)
+	}
+	return caller(h.Sum64())
 }
 
 func newLimiter(most, otherwise int, window time.Duration, now func() time.Time) *limiter {
 	if most == 0 {
 		most = otherwise
 	}
-	return &limiter{most: most, window: window, now: now}
+	return &limiter{most: most, window: window, now: now, seed: maphash.MakeSeed()}
 }
 
 // wait is how long a caller must wait; 0 if it may go on.
-func (l *limiter) wait(caller [sha256.Size]byte) time.Duration {
+func (l *limiter) wait(c caller) time.Duration {
 	if l.most < 0 {
 		return 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := l.now(); l.counts[caller] >= l.most && now.Before(l.ends) {
+	if now := l.now(); l.counts[c] >= l.most && now.Before(l.ends) {
 		return l.ends.Sub(now)
 	}
 	return 0
 }
 
-func (l *limiter) count(caller [sha256.Size]byte) {
+func (l *limiter) count(c caller) {
 	if l.most < 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := l.now(); !now.Before(l.ends) {
-		l.ends, l.counts = now.Add(l.window), map[[sha256.Size]byte]int{}
+		l.ends, l.counts = now.Add(l.window), map[caller]int{}
 	}
-	if _, known := l.counts[caller]; known || len(l.counts) < maxCallers {
-		l.counts[caller]++
+	if _, known := l.counts[c]; known || len(l.counts) < maxCallers {
+		l.counts[c]++
 	}
 }
 
@@ -85,7 +100,7 @@ func tooMany(what string, wait time.Duration) error {
 // together with their lifetime that bounds how many there are.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
-		caller := sha256.Sum256([]byte(x.Caller.Bearer))
+		caller := s.minted.caller(x.Caller.Bearer)
 		if wait := s.minted.wait(caller); wait > 0 {
 			return tooMany("Too many permission tickets were asked for with this token", wait)
 		}
@@ -101,7 +116,7 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 // from one address: others of a public client's users go on.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	c := &x.Caller
-	caller := sha256.Sum256([]byte(x.Realm.Realm.Name + "\x00" + c.ClientID + "\x00" + c.Bearer + "\x00" + c.IP))
+	caller := s.guessed.caller(x.Realm.Realm.Name, c.ClientID, c.Bearer, c.IP)
 	if wait := s.guessed.wait(caller); wait > 0 {
 		return tooMany("Too many unusable tickets were presented", wait)
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -62,7 +61,6 @@ func New(cfg Config) http.Handler {
 		dialects: map[string]*wire.Dialect{},
 	}
 	e := echo.New()
-	e.Pre(innermost)
 	e.HTTPErrorHandler = s.unrouted
 	for _, ep := range s.endpoints() {
 		for _, path := range ep.paths() {
@@ -70,7 +68,7 @@ func New(cfg Config) http.Handler {
 			s.dialects[path] = ep.dialect(nil)
 		}
 	}
-	return e
+	return innermost(e)
 }
 
 // mount routes the endpoint's methods, HEAD where GET only reads, and preflights.
@@ -99,9 +97,8 @@ func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited 
 		began := s.authority.Now()
 		x, err := s.open(c, ep.dialect(nil), ep.readers)
 		if !unlimited {
-			ctx, cancel := context.WithTimeout(x.Context(), s.Timeout)
+			cancel := x.Within(s.Timeout)
 			defer cancel()
-			c.SetRequest(c.Request().WithContext(ctx))
 		}
 		realm := s.DefaultRealm
 		if inRealm {

@@ -107,11 +107,16 @@ func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
 	}
 	switch req.Mode {
 	case uma.ModeDecision:
-		return x.JSON(http.StatusOK, map[string]bool{"result": true})
+		return x.JSON(http.StatusOK, decisionBody{Result: true})
 	case uma.ModePermissions:
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
 	return x.JSON(http.StatusOK, st.show(answer.Token))
+}
+
+// A decisionBody answers response_mode=decision.
+type decisionBody struct {
+	Result bool `json:"result"`
 }
 
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what

@@ -11,10 +11,10 @@ import (
 // Errors too: a page must be able to read why.
 func (x *Exchange) allowReaders(h http.Header) {
 	if x.readers == Anyone {
-		h["Access-Control-Allow-Origin"] = []string{"*"}
+		h["Access-Control-Allow-Origin"] = anybody
 		return
 	}
-	h["Vary"] = []string{"Origin"}
+	h["Vary"] = byOrigin
 	if !x.mayRead() {
 		return
 	}
@@ -40,7 +40,7 @@ func (x *Exchange) Preflight(methods []string) error {
 	h := x.Header()
 	h["Allow"] = []string{strings.Join(methods, ", ")}
 	if x.readers != Anyone {
-		h["Vary"] = []string{"Origin"}
+		h["Vary"] = byOrigin
 		if !x.registered() {
 			return x.Empty(http.StatusNoContent)
 		}

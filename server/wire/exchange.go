@@ -33,6 +33,7 @@ type Exchange struct {
 	Realm  *uma.Snapshot // nil where an endpoint belongs to none
 	Caller uma.Caller
 
+	ctx        context.Context
 	echo       echo.Context
 	dialect    *Dialect
 	readers    Readers
@@ -63,7 +64,7 @@ const (
 // needs; the error, if there is one, is for Fail.
 func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, error) {
 	r := c.Request()
-	x := &Exchange{echo: c, dialect: dialect, readers: readers, origin: r.Header.Get("Origin")}
+	x := &Exchange{ctx: r.Context(), echo: c, dialect: dialect, readers: readers, origin: r.Header.Get("Origin")}
 	x.Caller.UserAgent = r.UserAgent()
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return x, &Refusal{
@@ -78,7 +79,15 @@ func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, 
 func (x *Exchange) Speak(d *Dialect) { x.dialect = d }
 
 // Context ends when the client is gone or the request takes too long.
-func (x *Exchange) Context() context.Context { return x.echo.Request().Context() }
+func (x *Exchange) Context() context.Context { return x.ctx }
+
+// Within has the exchange take no longer than that. The function it returns is to
+// be called when it is over.
+func (x *Exchange) Within(d time.Duration) context.CancelFunc {
+	var cancel context.CancelFunc
+	x.ctx, cancel = context.WithTimeout(x.ctx, d)
+	return cancel
+}
 
 // Header is that of the answer.
 func (x *Exchange) Header() http.Header { return x.echo.Response().Header() }
@@ -210,12 +219,17 @@ func (x *Exchange) JSON(status int, v any) error {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	b.Truncate(b.Len() - 1) // the encoder's new line
-	return x.Bytes(status, "application/json", b.Bytes())
+	x.Header()["Content-Type"] = jsonType
+	return x.write(status, b.Bytes())
 }
 
 // Bytes answers with a body of some type.
 func (x *Exchange) Bytes(status int, mediaType string, body []byte) error {
 	x.Header()["Content-Type"] = []string{mediaType}
+	return x.write(status, body)
+}
+
+func (x *Exchange) write(status int, body []byte) error {
 	x.begin(status)
 	if _, err := x.echo.Response().Write(body); err != nil {
 		return fmt.Errorf("write answer: %w", err)
@@ -234,6 +248,10 @@ var (
 	noStore = []string{"no-store"}
 	noCache = []string{"no-cache"}
 	noSniff = []string{"nosniff"}
+
+	jsonType = []string{"application/json"}
+	byOrigin = []string{"Origin"}
+	anybody  = []string{"*"}
 )
 
 // begin writes the head of the answer. Every header must be set by then.
@@ -262,7 +280,7 @@ func (x *Exchange) Array(rows func(add func(any) error) error) error {
 	defer keep(b)
 	b.Reset()
 	b.WriteByte('[')
-	x.Header()["Content-Type"] = []string{"application/json"}
+	x.Header()["Content-Type"] = jsonType
 	enc := json.NewEncoder(b)
 	first := true
 	err := rows(func(v any) error {
@@ -286,7 +304,7 @@ func (x *Exchange) Array(rows func(add func(any) error) error) error {
 	if !x.Answered() {
 		x.begin(http.StatusOK)
 	}
-	return x.write(b)
+	return x.send(b)
 }
 
 func (x *Exchange) flush(b *bytes.Buffer) error {
@@ -296,10 +314,10 @@ func (x *Exchange) flush(b *bytes.Buffer) error {
 	// A long list outlives the time that the server gives an ordinary answer. A
 	// writer that knows no deadlines, as in tests, has none to extend.
 	_ = http.NewResponseController(x.echo.Response().Writer).SetWriteDeadline(time.Now().Add(chunkTime))
-	return x.write(b)
+	return x.send(b)
 }
 
-func (x *Exchange) write(b *bytes.Buffer) error {
+func (x *Exchange) send(b *bytes.Buffer) error {
 	if _, err := io.Copy(x.echo.Response(), b); err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}

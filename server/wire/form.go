@@ -28,7 +28,7 @@ type field struct{ name, value string }
 // It is not url.ParseQuery: that drops what it cannot read, and refuses the raw
 // semicolons of clients that do not encode their bodies.
 func ParseForm(text string, repeat ...string) (Form, error) {
-	var form Form
+	form := make(Form, 0, 8)
 	names := 0
 	for text != "" {
 		var pair string

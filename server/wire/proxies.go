@@ -14,7 +14,10 @@ func ClientIP(remote string, forwarded []string, trusted []netip.Prefix) string 
 		return ""
 	}
 	ip := peer.Addr().Unmap()
-	hops := strings.Split(strings.Join(forwarded, ","), ",")
+	var hops []string
+	if trusts(trusted, ip) {
+		hops = strings.Split(strings.Join(forwarded, ","), ",")
+	}
 	for i := len(hops) - 1; i >= 0 && trusts(trusted, ip); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
