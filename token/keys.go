@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -27,7 +28,8 @@ type Keys struct {
 	now     func() time.Time
 
 	private  *cache[string, crypto.Signer] // by kid
-	publics  *cache[publicID, *publicKey]
+	publics  *cache[string, *publicKey]    // by kid
+	own      *cache[string, []byte]        // by realm: see refreshKey
 	verified *cache[verifiedID, *uma.Claims]
 }
 
@@ -47,7 +49,8 @@ func NewKeys(v *Vault, secret []byte, now func() time.Time) (*Keys, error) {
 	return &Keys{
 		vault: v, refresh: refresh, now: now,
 		private:  newCache[string, crypto.Signer](1000),
-		publics:  newCache[publicID, *publicKey](1000),
+		publics:  newCache[string, *publicKey](1000),
+		own:      newCache[string, []byte](1000),
 		verified: newCache[verifiedID, *uma.Claims](maxVerified),
 	}, nil
 }
@@ -127,6 +130,8 @@ func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
 
 // A publicKey is a published key, parsed once.
 type publicKey struct {
+	alg    string
+	der    []byte // as the store has it
 	key    crypto.PublicKey
 	method jwt.SigningMethod
 	jwk    jwk
@@ -135,11 +140,8 @@ type publicKey struct {
 	headers map[string]string
 }
 
-type publicID struct{ kid, alg, der string }
-
 func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
-	id := publicID{key.KID, key.Alg, string(key.Public)}
-	if p, ok := k.publics.get(id); ok {
+	if p, ok := k.publics.get(key.KID); ok && p.alg == key.Alg && bytes.Equal(p.der, key.Public) {
 		return p, nil
 	}
 	parsed, err := x509.ParsePKIXPublicKey(key.Public)
@@ -154,7 +156,8 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	if j.KID != key.KID { // a kid names one key for ever: caches rely on it
 		return nil, fmt.Errorf("read the public key %s: it is not the one of this kid", key.KID)
 	}
-	return k.publics.add(id, &publicKey{
+	return k.publics.add(key.KID, &publicKey{
+		alg: key.Alg, der: key.Public,
 		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
 		headers: map[string]string{
 			uma.TypeBearer:      header(key.Alg, key.KID, "at+jwt"), // RFC 9068 §2.1, for access tokens and RPTs
@@ -216,7 +219,14 @@ func (k *Keys) refreshKey(s *uma.Snapshot) ([]byte, error) {
 	if s.Realm.Name == "" {
 		return nil, errors.New("a realm without a name")
 	}
-	return derive(k.refresh, "realm "+s.Realm.Name)
+	if key, ok := k.own.get(s.Realm.Name); ok {
+		return key, nil
+	}
+	key, err := derive(k.refresh, "realm "+s.Realm.Name)
+	if err != nil {
+		return nil, err
+	}
+	return k.own.add(s.Realm.Name, key), nil
 }
 
 func sign(m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {
