@@ -22,7 +22,7 @@ type Authority struct {
 	PublicURL string
 
 	Now   func() time.Time
-	NewID func() string                                      // a fresh UUID at each call
+	NewID func() string                                      // a fresh UUID at each call, for what clients know by its id
 	Log   func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
 
 	// Labels go into every decision record: which server decided.
@@ -155,13 +155,19 @@ type TokenAnswer struct {
 	Permissions []GrantedPermission
 }
 
-// turn waits for a place among those who compute. The function it returns gives
-// the place back.
-func (a *Authority) turn(ctx context.Context) (done func(), err error) {
+// takeTurn waits for a place among those who compute; endTurn gives it back.
+func (a *Authority) takeTurn(ctx context.Context) error {
 	select {
 	case a.turns <- struct{}{}:
-		return func() { <-a.turns }, nil
+		return nil
+	default:
+	}
+	select {
+	case a.turns <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
+
+func (a *Authority) endTurn() { <-a.turns }

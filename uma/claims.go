@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -76,7 +75,7 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 // win, and those of a claim token. What a client says is never among the
 // verified ones, and no raw token goes any further than this.
 func (x *assessment) whatIsClaimed(ctx context.Context, view View) error {
-	x.pushed, x.verified = map[string][]string{}, map[string]any{}
+	x.pushed = map[string][]string{}
 	if err := x.readClaimToken(ctx, view); err != nil {
 		return err
 	}
@@ -133,7 +132,7 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 			return err
 		default:
 			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
-			maps.Copy(x.verified, seen.Claims)
+			x.verified = seen.Claims
 		}
 	}
 	if x.req.Strict && x.ticket != nil && !seen.Verified {

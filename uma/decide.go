@@ -3,6 +3,7 @@ package uma
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,17 +26,16 @@ func (x *assessment) decide(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, deadlines*x.snap.Realm.Policy.Timeout)
 	defer cancel()
 	x.results = make([]result, len(x.wanted))
-	x.events = make([]*Event, len(x.wanted))
-	batch := x.NewID()
+	x.events = make([]Event, len(x.wanted))
+	batch := newSerial(x.now)
+	path := strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/")
 	common := x.commonInput()
 	one := func(i int) {
-		in := x.input(common, x.wanted[i])
-		ev := &Event{
-			ID: x.NewID(), Batch: batch, Input: in, Labels: x.Labels, Timestamp: x.now,
-			Path: strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/"),
+		w, ev := x.wanted[i], &x.events[i]
+		*ev = Event{
+			ID: newSerial(x.now), Batch: batch, Path: path, Input: x.input(common, w), Labels: x.Labels, Timestamp: x.now,
 		}
-		x.results[i] = x.evaluate(ctx, ev, x.wanted[i])
-		x.events[i] = ev
+		x.results[i] = x.evaluate(ctx, ev, w)
 	}
 	if len(x.wanted) <= atOnce {
 		for i := range x.wanted {
@@ -73,12 +73,11 @@ func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) (res re
 			res = result{wanted: w, failed: fmt.Errorf("panic in the policy engine: %v", p)}
 		}
 	}()
-	done, err := x.turn(ctx)
-	if err != nil {
+	if err := x.takeTurn(ctx); err != nil {
 		ev.Error = "no time left to evaluate the policy"
 		return result{wanted: w, failed: err}
 	}
-	defer done()
+	defer x.endTurn()
 	res = result{wanted: w}
 	eval, err := x.policy.Decide(ctx, ev.Input)
 	ev.Eval = eval
@@ -168,7 +167,7 @@ func (x *assessment) commonInput() *Input {
 		ResourceServer: x.server.ID,
 		Context: InputContext{
 			Time: x.now.UTC().Format(time.RFC3339Nano), IP: x.caller.IP, UserAgent: x.caller.UserAgent,
-			RequestID: x.caller.RequestID, TraceID: x.caller.TraceID, Properties: map[string]any{},
+			RequestID: x.caller.RequestID, TraceID: x.caller.TraceID,
 		},
 		Now: x.now,
 	}
@@ -176,8 +175,9 @@ func (x *assessment) commonInput() *Input {
 		in.Subject.Type = "service"
 	}
 	if x.ticket != nil {
+		id := sha256.Sum256(x.ticket.Hash)
 		in.Ticket = &InputTicket{
-			ID:       fmt.Sprintf("sha256:%x", sha256.Sum256(x.ticket.Hash)),
+			ID:       "sha256:" + hex.EncodeToString(id[:]),
 			IssuedAt: x.ticket.Issued.UTC().Format(time.RFC3339), Round: x.ticket.Round,
 		}
 	}
@@ -252,8 +252,8 @@ func (r *result) outcome() string {
 // a stub: a decision is never without a record.
 func (x *assessment) records(ctx context.Context) []Record {
 	out := make([]Record, len(x.events))
-	for i, ev := range x.events {
-		out[i] = x.record(ctx, ev, x.results[i].outcome())
+	for i := range x.events {
+		out[i] = x.record(ctx, &x.events[i], x.results[i].outcome())
 	}
 	return out
 }

@@ -22,8 +22,8 @@ func (a *Authority) Token(ctx context.Context, s *Snapshot, c *Caller, req *Toke
 	for attempt := range attempts {
 		x := &assessment{Authority: a, snap: s, caller: c, req: req, now: a.Now()}
 		answer, err := x.assess(ctx)
-		moved := &MovedError{}
-		if !errors.As(err, &moved) {
+		moved, ok := errors.AsType[*MovedError](err)
+		if !ok {
 			return answer, err
 		}
 		if attempt == attempts-1 {
@@ -71,7 +71,7 @@ type assessment struct {
 	requests []Request
 	policy   Evaluator
 	results  []result // 5: the decisions, and their events on the way into the record
-	events   []*Event
+	events   []Event
 }
 
 // assess is one attempt: who is asking, what is asked, what is claimed and which

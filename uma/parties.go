@@ -61,7 +61,8 @@ func (i *identity) attributes() map[string]any {
 // party is who shares may be for.
 func (i *identity) party(client string) *Party {
 	roles, clientRoles, groups := i.roles()
-	p := &Party{ID: i.subject, Roles: slices.Clone(roles), Groups: groups, Client: client}
+	p := &Party{ID: i.subject, Roles: make([]string, 0, len(roles)+8), Groups: groups, Client: client}
+	p.Roles = append(p.Roles, roles...)
 	for c, names := range clientRoles {
 		for _, name := range names {
 			p.Roles = append(p.Roles, c+"/"+name)
@@ -184,7 +185,7 @@ func (a *Authority) accessClaims(s *Snapshot, i *identity, scope string, lifetim
 	now := a.Now()
 	roles, clientRoles, groups := i.roles()
 	c := &Claims{
-		ID: a.NewID(), Issuer: a.RealmURL(s), Subject: i.subject, Type: TypeBearer,
+		ID: newSerial(now), Issuer: a.RealmURL(s), Subject: i.subject, Type: TypeBearer,
 		AuthorizedParty: i.client.ID, ClientID: i.client.ID, ACR: "1", Scope: scope,
 		Groups: groups, Username: i.username(), AllowedOrigins: i.client.WebOrigins,
 		IssuedAt: unix(now), Expires: unix(now.Add(lifetime)),

@@ -111,14 +111,25 @@ func union[T comparable](a, b []T) []T {
 
 // without is a less what is in b.
 func without(a, b []Scope) []Scope {
-	return slices.DeleteFunc(slices.Clone(a), func(s Scope) bool { return slices.Contains(b, s) })
-}
-
-// within is what a and b have in common, in the order of a.
-func within(a, b []Scope) []Scope {
 	var out []Scope
 	for _, s := range a {
-		if slices.Contains(b, s) && !slices.Contains(out, s) {
+		if !slices.Contains(b, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// within is what a and b have in common, in the order of a. Most often that is all
+// of a, which is not copied.
+func within(a, b []Scope) []Scope {
+	var out []Scope
+	for i, s := range a {
+		switch {
+		case !slices.Contains(b, s) || slices.Contains(a[:i], s):
+		case len(out) == i:
+			out = slices.Clip(a[:i+1])
+		default:
 			out = append(out, s)
 		}
 	}
@@ -271,7 +282,7 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		return x.tooMany() // each costs a look-up, found or not
 	}
 	var ids []ResourceID
-	names := slices.Clone(x.req.Scopes)
+	names := x.req.Scopes
 	for _, p := range x.req.Permissions {
 		if p.Resource != "" && !x.req.ByURI {
 			ids = append(ids, ResourceID(p.Resource))

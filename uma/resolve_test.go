@@ -381,3 +381,26 @@ func TestSharedIsReadAsFarAsAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// What is within shares its memory with what it was taken of, and what is added to
+// it must not end up there.
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ a, b, want string }{
+		{"view post print", "post view", "view post"},
+		{"view post print", "print view", "view print"},
+		{"view view post", "post view", "view post"},
+		{"view post", "", ""},
+		{"", "view", ""},
+	} {
+		a, want := scopesOf(tc.a), scopesOf(tc.want)
+		got := within(a, scopesOf(tc.b))
+		if !slices.Equal(got, want) {
+			t.Errorf("%q within %q: got %q, want %q", tc.a, tc.b, got, want)
+		}
+		_ = append(got, "added")
+		if !slices.Equal(a, scopesOf(tc.a)) {
+			t.Errorf("%q within %q: the former is %q now", tc.a, tc.b, a)
+		}
+	}
+}

@@ -106,39 +106,38 @@ func (a *Authority) newRefresh(s *Snapshot, i *identity, scope string) (row *Ref
 }
 
 func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, handle string) *Claims {
-	url := a.RealmURL(s)
+	now, url := a.Now(), a.RealmURL(s)
 	return &Claims{
-		ID: a.NewID(), Issuer: url, Audience: Audience{url}, Subject: i.subject, Type: TypeRefresh,
+		ID: newSerial(now), Issuer: url, Audience: Audience{url}, Subject: i.subject, Type: TypeRefresh,
 		AuthorizedParty: row.Client, SessionID: row.SessionID, Scope: row.Scope, Handle: handle,
-		IssuedAt: unix(a.Now()), Expires: unix(row.Expires),
+		IssuedAt: unix(now), Expires: unix(row.Expires),
 	}
 }
 
 // respond signs an access token, its refresh token if there is one, and an ID
 // token if the scope has openid.
 func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
-	done, err := a.turn(ctx)
-	if err != nil {
+	if err := a.takeTurn(ctx); err != nil {
 		return nil, err
 	}
-	defer done()
+	defer a.endTurn()
 	token, err := a.Issuer.Sign(s, access)
 	if err != nil {
 		return nil, fmt.Errorf("sign access token: %w", err)
 	}
-	now := unix(a.Now())
+	now := a.Now()
 	res := &TokenResponse{
-		AccessToken: token, ExpiresIn: access.Expires - now, TokenType: "Bearer",
+		AccessToken: token, ExpiresIn: access.Expires - unix(now), TokenType: "Bearer",
 		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
 		if res.RefreshToken, err = a.Issuer.SignOwn(s, refresh); err != nil {
 			return nil, fmt.Errorf("sign refresh token: %w", err)
 		}
-		res.RefreshExpiresIn = refresh.Expires - now
+		res.RefreshExpiresIn = refresh.Expires - unix(now)
 	}
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
-		if res.IDToken, err = a.Issuer.Sign(s, idClaims(a.NewID(), access)); err != nil {
+		if res.IDToken, err = a.Issuer.Sign(s, idClaims(newSerial(now), access)); err != nil {
 			return nil, fmt.Errorf("sign id token: %w", err)
 		}
 	}

@@ -120,7 +120,7 @@ func (x *assessment) commit(ctx context.Context, st *Settlement) error {
 
 // recordLost keeps one record of decisions that came to nothing.
 func (x *assessment) recordLost(ctx context.Context, why string) error {
-	ev := *x.events[0]
+	ev := x.events[0]
 	ev.Error, ev.Output = why, nil
 	return x.keep(ctx, &Settlement{
 		Realm: x.snap.Realm.Key, Now: x.now, Records: []Record{x.record(ctx, &ev, outcomeError)},
@@ -226,10 +226,7 @@ func (x *assessment) grantClaims(r *result) map[string][]string {
 
 // rests are the rows that the grant rests on.
 func (x *assessment) rests() *Rests {
-	out := &Rests{
-		Generation: x.snap.Realm.Generation,
-		Resources:  map[Key]int64{}, Shares: map[Key]int64{}, Policies: map[Key]int64{},
-	}
+	out := &Rests{Generation: x.snap.Realm.Generation, Resources: map[Key]int64{}}
 	if x.who.user != nil {
 		out.User, out.UserVersion = x.who.subject, x.who.user.Version
 	}
@@ -240,11 +237,14 @@ func (x *assessment) rests() *Rests {
 		}
 		out.Resources[r.resource.Key] = r.resource.Version
 		for _, s := range r.rests {
+			rows := &out.Shares
 			if s.Kind == ByPolicy {
-				out.Policies[s.Key] = s.Version
-			} else {
-				out.Shares[s.Key] = s.Version
+				rows = &out.Policies
 			}
+			if *rows == nil {
+				*rows = map[Key]int64{}
+			}
+			(*rows)[s.Key] = s.Version
 		}
 	}
 	return out
@@ -271,7 +271,7 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 		st.RPT.Ticket = x.ticket.Hash
 	}
 	if x.req.Legacy != nil {
-		st.RPT.Within = x.NewID()
+		st.RPT.Within = newSerial(x.now)
 	}
 	up := x.rpt != nil && x.upgraded(grants)
 	if up && x.req.Strict {
