@@ -52,6 +52,9 @@ func (n *Node) writeNew(ctx context.Context, w io.Writer, after int64) (int64, e
 			return after, fmt.Errorf("write: %w", err)
 		}
 		after = records[len(records)-1].Seq
+		if len(records) < page {
+			return after, nil
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -11,6 +13,39 @@ import (
 // The encodings of an event.
 const plainEvent = 0
 
+// recent are the last records that were committed, so that the decision log need
+// not read back what was just written. The zero value is empty.
+type recent struct {
+	mu   sync.Mutex
+	ring [256]uma.Record // by seq; one more would take the place of the oldest
+}
+
+func (r *recent) add(records []uma.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range records {
+		record.Time = time.UnixMilli(millis(record.Time)).UTC() // as it is stored
+		r.ring[record.Seq%int64(len(r.ring))] = record
+	}
+}
+
+// after returns the records that follow seq: none if the first is not here, however
+// many were committed.
+func (r *recent) after(seq int64, limit int) (found []uma.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range min(limit, len(r.ring)) {
+		seq++
+		record := &r.ring[seq%int64(len(r.ring))]
+		if record.Seq != seq {
+			break
+		}
+		found = append(found, *record)
+	}
+	return found
+}
+
+// saveRecord adds a record and gives it its Seq.
 func saveRecord(tx *conn, r *uma.Record) error {
 	_, err := tx.exec(`INSERT INTO decision
 		(id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
@@ -20,8 +55,9 @@ func saveRecord(tx *conn, r *uma.Record) error {
 	if err != nil {
 		return writing("decision record", err)
 	}
+	r.Seq = tx.db.LastInsertRowID()
 	for _, rule := range r.Rules {
-		_, err := tx.exec(`INSERT INTO decision_rule (rule, seq) VALUES (?, last_insert_rowid()) ON CONFLICT DO NOTHING`, rule)
+		_, err := tx.exec(`INSERT INTO decision_rule (rule, seq) VALUES (?, ?) ON CONFLICT DO NOTHING`, rule, r.Seq)
 		if err != nil {
 			return writing("rules of a decision record", err)
 		}
@@ -117,6 +153,9 @@ func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
 
 // DecisionsAfter implements uma.Decisions.
 func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma.Record, error) {
+	if found := s.recent.after(seq, limit); len(found) > 0 {
+		return found, nil
+	}
 	var found []uma.Record
 	err := s.read(ctx, func(c *conn) error {
 		var err error

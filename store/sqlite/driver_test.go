@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -324,6 +325,46 @@ func TestRulesOfRecords(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The last records come from memory and the others from the file, and nobody can
+// tell which; what was undone comes from neither.
+func TestRecentRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	for i := range len(s.recent.ring) + 50 {
+		st := &uma.Settlement{Now: at, Records: []uma.Record{{ID: fmt.Sprint("d", i), Time: at, Event: []byte("{}")}}}
+		if i == 20 {
+			undone := &uma.Settlement{Now: at, Successor: ticket("once"), Records: []uma.Record{{ID: "undone", Event: []byte("{}")}}}
+			if err := errors.Join(s.SaveTicket(t.Context(), 0, ticket("once")), s.Commit(t.Context(), undone)); err == nil {
+				t.Fatal("the same ticket was stored twice")
+			}
+		}
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := Open(t.Context(), Config{Path: pathOf(t, s), ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, after := range []int64{0, 49, 50, 51, 100, 305, 306} {
+		got, err1 := s.DecisionsAfter(t.Context(), after, 10)
+		want, err2 := other.DecisionsAfter(t.Context(), after, 10)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if len(want) != int(min(10, 306-after)) {
+			t.Errorf("after %d: the file has %d", after, len(want))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("after %d: got and want\n%+v\n%+v", after, got, want)
+		}
+		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < 306) {
+			t.Errorf("after %d: kept is %v", after, kept)
+		}
 	}
 }
 

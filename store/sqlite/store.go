@@ -43,6 +43,7 @@ type Store struct {
 	close   sync.Once
 
 	writer *writer // nil when read only
+	recent recent
 }
 
 var _ uma.Store = (*Store)(nil)

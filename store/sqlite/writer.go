@@ -43,7 +43,8 @@ type entry struct {
 	// run writes. It may be called a second time, after all that it wrote was
 	// undone, unless it is alone.
 	run    func(tx *conn) error
-	alone  bool // shares its batch with no other
+	done   func() // called once it is committed, in the order of commits; may be nil
+	alone  bool   // shares its batch with no other
 	result chan error
 	err    error // of run
 }
@@ -135,6 +136,9 @@ func (w *writer) loop() {
 		for _, e := range batch {
 			if e.err == nil {
 				e.err = err
+			}
+			if e.err == nil && e.done != nil {
+				e.done()
 			}
 			e.result <- e.err
 		}
