@@ -89,9 +89,7 @@ func TestPragmas(t *testing.T) {
 	if err := s.write(t.Context(), func(tx *conn) error { check("writer", tx, writer); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	for i := range readers {
-		c := <-s.readers
-		defer func() { s.readers <- c }()
+	for i, c := range s.readers.conns {
 		check(fmt.Sprint("reader ", i), c, reader)
 	}
 }

@@ -21,12 +21,10 @@ type statements struct {
 func (s *statements) collect(store *Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for range readers {
-		c := <-store.readers
+	for _, c := range store.readers.conns {
 		for query := range c.stmts {
 			s.all[query] = true
 		}
-		store.readers <- c
 	}
 	for query := range store.writer.conn.stmts {
 		s.all[query] = true

@@ -38,7 +38,7 @@ type Config struct {
 
 // A Store is an uma.Store in one SQLite file. It is safe for concurrent use.
 type Store struct {
-	readers chan *conn
+	readers *pool
 	closed  chan struct{}
 	close   sync.Once
 
@@ -50,7 +50,7 @@ var _ uma.Store = (*Store)(nil)
 
 // Open opens the store, and brings its schema up to date.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s := &Store{readers: make(chan *conn, readers), closed: make(chan struct{})}
+	s := &Store{readers: &pool{free: make(chan struct{}, readers)}, closed: make(chan struct{})}
 	if cfg.QueueLength == 0 {
 		cfg.QueueLength = 1024
 	}
@@ -84,7 +84,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return err
 		}
-		s.readers <- c
+		s.readers.put(c)
 	}
 	return nil
 }
@@ -104,9 +104,7 @@ func (s *Store) Close() error {
 		if s.writer != nil {
 			errs = append(errs, s.writer.close())
 		}
-		for len(s.readers) > 0 {
-			errs = append(errs, (<-s.readers).close())
-		}
+		errs = append(errs, s.readers.drain())
 	})
 	return errors.Join(errs...)
 }
@@ -131,9 +129,10 @@ func (s *Store) reader(ctx context.Context) (*conn, error) {
 	default:
 	}
 	select {
-	case c := <-s.readers:
+	case <-s.readers.free:
+		c := s.readers.get()
 		if _, err := c.exec(`BEGIN`); err != nil {
-			s.readers <- c
+			s.readers.put(c)
 			return nil, fmt.Errorf("begin to read: %w", err)
 		}
 		return c, nil
@@ -147,17 +146,50 @@ func (s *Store) reader(ctx context.Context) (*conn, error) {
 // release ends the read transaction and gives the connection back.
 func (s *Store) release(c *conn) error {
 	_, err := c.exec(`ROLLBACK`)
-	s.readers <- c
+	s.readers.put(c)
 	select {
 	case <-s.closed:
-		select {
-		case c := <-s.readers:
-			return errors.Join(err, c.close())
-		default:
-		}
+		return errors.Join(err, s.readers.drain())
 	default:
+		return err
 	}
-	return err
+}
+
+// A pool lends the connections that read, the one used last first: what it has
+// read is still in its cache if nothing was committed since.
+type pool struct {
+	free  chan struct{} // one for each connection that is here
+	mu    sync.Mutex
+	conns []*conn
+}
+
+// get takes a connection, for who has received from free.
+func (p *pool) get() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.conns[len(p.conns)-1]
+	p.conns = p.conns[:len(p.conns)-1]
+	return c
+}
+
+func (p *pool) put(c *conn) {
+	p.mu.Lock()
+	p.conns = append(p.conns, c)
+	p.mu.Unlock()
+	p.free <- struct{}{}
+}
+
+// drain closes the connections that are here.
+func (p *pool) drain() error {
+	var errs []error
+	for {
+		select {
+		case <-p.free:
+			errs = append(errs, p.get().close())
+		default:
+			return errors.Join(errs...)
+		}
+	}
 }
 
 // read calls f with a connection that reads.
