@@ -234,3 +234,51 @@ test_reasons_of_denials_in_question if {
 	delete.granted == set()
 	delete.reasons == {"nobody deletes"}
 }
+
+# That a team grants all that is asked hides neither the owner nor a share: the record names both, and the RPT ends with
+# the share.
+test_a_team_that_grants_all[name] if {
+	managed_by_owner := {"op": "replace", "path": "/resource/owner_managed", "value": true}
+	some name, c in {
+		"alone": {"patch": [], "reasons": {"because"}, "rests_on": set()},
+		"beside a share": {
+			"patch": [managed_by_owner, {"op": "replace", "path": "/shares", "value": [share({"users": ["u-bob"]})]}],
+			"reasons": {"because", "shared by the owner: s"}, "rests_on": {"s"},
+		},
+		"beside a share with somebody else": {
+			"patch": [managed_by_owner, {"op": "replace", "path": "/shares", "value": [share({"users": ["u-eve"]})]}],
+			"reasons": {"because"}, "rests_on": set(),
+		},
+		"to the owner": {
+			"patch": [{"op": "replace", "path": "/subject/id", "value": "u-alice"}],
+			"reasons": {"because", "the owner"}, "rests_on": set(),
+		},
+	}
+	every grant in [{"view", "delete"}, {"view", "delete", "admin"}, {"*"}] {
+		decided({"grant": grant, "reasons": {"because"}, "obligations": {{"id": "log"}}, "rpt": {"ttl": 60}}, c.patch) == {
+			"granted": {"view", "delete"}, "need_info": set(), "submit": set(), "reasons": c.reasons,
+			"obligations": {{"id": "log"}}, "rests_on": c.rests_on, "rpt": {"ttl": 60},
+		}
+	}
+}
+
+# A guardrail about `delete` takes nothing from who asks for `view`, and everything from who asks for `delete`.
+test_guardrails_about_something_else[name] if {
+	some name, c in {
+		"denied": {"deny": {{"scope": "delete", "reason": "never"}}, "wanted": set(), "reasons": {"never"}, "need_info": set()},
+		"wanted": {"deny": set(), "wanted": {{"name": "mfa", "scopes": ["delete"]}}, "reasons": set(), "need_info": {{"name": "mfa", "scopes": ["delete"]}}},
+		"both": {"deny": {{"scope": "delete", "reason": "never"}}, "wanted": {{"name": "mfa", "scopes": ["delete"]}}, "reasons": {"never"}, "need_info": set()},
+	}
+	view := decided({"grant": {"*"}}, [{"op": "replace", "path": "/scopes", "value": ["view"]}])
+		with data.uma.guardrails.deny as c.deny
+		with data.uma.guardrails.need_info as c.wanted
+	view.granted == {"view"}
+	view.reasons == set()
+	view.need_info == set()
+	delete := decided({"grant": {"*"}}, [{"op": "replace", "path": "/scopes", "value": ["delete"]}])
+		with data.uma.guardrails.deny as c.deny
+		with data.uma.guardrails.need_info as c.wanted
+	delete.granted == set()
+	delete.reasons == c.reasons
+	delete.need_info == c.need_info
+}
