@@ -89,8 +89,26 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		}
 		p.mask = &mask
 	}
-	p.labels = p.compiler.GetAnnotationSet().HasLabels()
+	if p.labels = p.compiler.GetAnnotationSet().HasLabels(); p.labels {
+		mergeLabels(p.compiler)
+	}
 	return p, nil
+}
+
+// mergeLabels gives each rule the labels of its whole chain of annotations. Left
+// to itself OPA goes through the chain of every rule that held, in each
+// evaluation, a tenth of its time; but a rule that the compiler's set does not
+// know has the labels that it carries.
+func mergeLabels(c *ast.Compiler) {
+	set := c.GetAnnotationSet()
+	for _, module := range c.Modules {
+		ast.WalkRules(module, func(rule *ast.Rule) bool {
+			labels, _ := set.MergedLabels(rule)
+			rule.Annotations = []*ast.Annotations{{Labels: labels}}
+			return false
+		})
+	}
+	*set = ast.AnnotationSet{}
 }
 
 // Parts are what a realm's policy is compiled of.

@@ -272,3 +272,62 @@ func TestRuleLabels(t *testing.T) {
 		}
 	}
 }
+
+// Labels come from every level of annotations, the innermost first; equal ones
+// count once, however many rules and solutions have them.
+func TestRuleLabelsOfAllLevels(t *testing.T) {
+	t.Parallel()
+	_, evaluator := newEngine(t, map[string]string{
+		"a.rego": `# METADATA
+# scope: subpackages
+# labels: {org: x, team: sub, rule: sub}
+package uma.policies.a
+
+# METADATA
+# labels: {rule: of-each-scope}
+grant contains s if some s in input.scopes
+
+# METADATA
+# scope: document
+# labels: {team: document}
+# METADATA
+# labels: {rule: first}
+reasons contains "first" if alternative
+
+# METADATA
+# labels: {rule: first}
+reasons contains "another, by the same labels" if twice("x") == "xx"
+
+# METADATA
+# labels: {rule: does-not-hold}
+alternative if input.nothing
+
+else := true
+
+# METADATA
+# labels: {rule: function}
+twice(s) := concat("", [s, s])
+`,
+		"below.rego": `# METADATA
+# scope: package
+# labels: {team: below}
+package uma.policies.a.below
+
+holds := true
+`,
+	})
+	got, err := evaluator.Decide(t.Context(), input(of("a", "view", "delete")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []map[string]any{
+		{"org": "x", "team": "sub", "rule": "sub"}, // the else of a rule that does not hold
+		{"org": "x", "team": "below", "rule": "sub"},
+		{"org": "x", "team": "sub", "rule": "of-each-scope"},
+		{"org": "x", "team": "document", "rule": "first"},
+		{"org": "x", "team": "sub", "rule": "function"},
+	}
+	if !reflect.DeepEqual(got.RuleLabels, want) {
+		t.Errorf("got %v, want %v", got.RuleLabels, want)
+	}
+}

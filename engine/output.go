@@ -46,10 +46,16 @@ func decodeOutput(v ast.Value) (uma.Output, error) {
 	if err != nil {
 		return uma.Output{}, err
 	}
-	if err := require(doc, "granted", "need_info", "submit", "reasons", "obligations", "rpt"); err != nil {
+	if err := require(doc, required...); err != nil {
 		return uma.Output{}, err
 	}
 	return out, nil
+}
+
+// required are the members that every decision has.
+var required = []*ast.Term{
+	ast.StringTerm("granted"), ast.StringTerm("need_info"), ast.StringTerm("submit"),
+	ast.StringTerm("reasons"), ast.StringTerm("obligations"), ast.StringTerm("rpt"),
 }
 
 var (
@@ -90,7 +96,7 @@ func need(v ast.Value) (n uma.Need, err error) {
 	if err != nil {
 		return n, err
 	}
-	return n, require(doc, "name")
+	return n, require(doc, keys.name)
 }
 
 func obligation(v ast.Value) (o uma.Obligation, err error) {
@@ -114,7 +120,7 @@ func obligation(v ast.Value) (o uma.Obligation, err error) {
 	if err != nil {
 		return o, err
 	}
-	return o, require(doc, "id")
+	return o, require(doc, keys.id)
 }
 
 func properties(v ast.Value) (map[string]any, error) {
@@ -207,10 +213,10 @@ func members(doc ast.Object, read func(name string, v ast.Value) error) error {
 	})
 }
 
-func require(doc ast.Object, names ...string) error {
+func require(doc ast.Object, names ...*ast.Term) error {
 	for _, name := range names {
-		if doc.Get(ast.InternedTerm(name)) == nil {
-			return fmt.Errorf("%s: missing", name)
+		if doc.Get(name) == nil {
+			return fmt.Errorf("%s: missing", string(name.Value.(ast.String)))
 		}
 	}
 	return nil
@@ -220,6 +226,9 @@ func listOf[T any](v ast.Value, read func(ast.Value) (T, error)) ([]T, error) {
 	var array *ast.Array
 	switch v := v.(type) {
 	case ast.Set:
+		if v.Len() == 0 { // as most are
+			return []T{}, nil
+		}
 		array = v.Sorted()
 	case *ast.Array:
 		array = v
