@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -85,7 +84,7 @@ func (w *writer) marshal(name string, v any) {
 func (w *writer) lists(name string, m map[string][]string) {
 	w.name(name)
 	w.open()
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	for _, k := range sortedKeys(m) {
 		w.string(k)
 		w.buf = append(w.buf, ':')
 		writeElems(w, m[k])
@@ -93,6 +92,16 @@ func (w *writer) lists(name string, m map[string][]string) {
 	}
 	w.close()
 	w.next()
+}
+
+// sortedKeys is slices.Sorted of maps.Keys in one allocation.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // string writes a JSON string; encoding/json is asked only where something must
@@ -334,7 +343,7 @@ func (w *writer) obligation(o *uma.Obligation) {
 func (w *writer) labels(labels map[string]string) {
 	w.name("labels")
 	w.open()
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
+	for _, name := range sortedKeys(labels) {
 		w.string(name)
 		w.buf = append(w.buf, ':')
 		w.string(labels[name])
