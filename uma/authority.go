@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -32,11 +31,7 @@ type Authority struct {
 	Decided func(realm, outcome string, evaluation time.Duration)
 
 	snapshots atomic.Pointer[snapshots]
-
-	// turns bounds how many evaluations and signatures go on at the same time.
-	// More than there are threads would take processors from one another, and the
-	// deadlines of evaluations pass while they wait.
-	turns chan struct{}
+	turns     *turns
 }
 
 // Validate reports everything that a lacks to serve, so that the program can say
@@ -57,7 +52,7 @@ func (a *Authority) Validate() error {
 		{"NewID", a.NewID != nil},
 		{"Log", a.Log != nil},
 	}
-	a.turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+	a.turns = newTurns()
 	var errs []error
 	for _, p := range parts {
 		if !p.ok {
@@ -154,20 +149,3 @@ type TokenAnswer struct {
 	Token       *TokenResponse
 	Permissions []GrantedPermission
 }
-
-// takeTurn waits for a place among those who compute; endTurn gives it back.
-func (a *Authority) takeTurn(ctx context.Context) error {
-	select {
-	case a.turns <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case a.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (a *Authority) endTurn() { <-a.turns }

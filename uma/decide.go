@@ -64,20 +64,28 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate asks for one permission and fills its event. A panic is the policy's
-// failure like others: it may be in a goroutine that nobody else looks after.
+// evaluate asks for one permission, when its turn comes.
 func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) (res result) {
+	err := x.turns.take(ctx, func() error {
+		res = x.ask(ctx, ev, w)
+		return nil
+	})
+	if err != nil {
+		ev.Error = "no time left to evaluate the policy"
+		return result{wanted: w, failed: err}
+	}
+	return res
+}
+
+// ask asks for one permission and fills its event. A panic is the policy's failure
+// like others.
+func (x *assessment) ask(ctx context.Context, ev *Event, w *wanted) (res result) {
 	defer func() {
 		if p := recover(); p != nil {
 			ev.Error = "panic in the policy engine"
 			res = result{wanted: w, failed: fmt.Errorf("panic in the policy engine: %v", p)}
 		}
 	}()
-	if err := x.takeTurn(ctx); err != nil {
-		ev.Error = "no time left to evaluate the policy"
-		return result{wanted: w, failed: err}
-	}
-	defer x.endTurn()
 	res = result{wanted: w}
 	eval, err := x.policy.Decide(ctx, ev.Input)
 	ev.Eval = eval

@@ -289,14 +289,13 @@ func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Res
 // good for the resource server alone and no longer than the RPT: what it is shown
 // it must not be able to use elsewhere.
 func (x *assessment) asLegacy(ctx context.Context, rpt *Claims, jti string) error {
-	if err := x.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer x.endTurn()
 	access := *rpt
 	access.ID, access.Authorization = jti, nil
-	var err error
-	if rpt.AccessToken, err = x.Issuer.Sign(x.snap, &access); err != nil {
+	err := x.turns.take(ctx, func() (err error) {
+		rpt.AccessToken, err = x.Issuer.Sign(x.snap, &access)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}
 	rpt.Type, rpt.NotBefore = TypeEntitlement, new(int64)

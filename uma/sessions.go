@@ -114,13 +114,18 @@ func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, h
 	}
 }
 
-// respond signs an access token, its refresh token if there is one, and an ID
-// token if the scope has openid.
-func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
-	if err := a.takeTurn(ctx); err != nil {
-		return nil, err
-	}
-	defer a.endTurn()
+// respond signs what is answered, when its turn comes.
+func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (res *TokenResponse, err error) {
+	err = a.turns.take(ctx, func() (err error) {
+		res, err = a.sign(s, access, refresh)
+		return err
+	})
+	return res, err
+}
+
+// sign signs an access token, its refresh token if there is one, and an ID token
+// if the scope has openid.
+func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
 	token, err := a.Issuer.Sign(s, access)
 	if err != nil {
 		return nil, fmt.Errorf("sign access token: %w", err)
