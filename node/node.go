@@ -121,7 +121,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.Authority = &uma.Authority{
 		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher,
-		PublicURL: cmp.Or(n.PublicURL, "http://localhost"), Now: n.Now, NewID: uuid.NewString,
+		PublicURL: cmp.Or(n.PublicURL, "http://localhost"), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
 		Decided: n.metrics.Decided,
@@ -192,3 +192,5 @@ func (n *Node) ready(ctx context.Context) error {
 	}
 	return n.policies.missing()
 }
+
+func newSerial() string { return uuid.Must(uuid.NewV7()).String() }

@@ -158,8 +158,9 @@ func start(t *testing.T, store fakeStore) *env {
 	a := &uma.Authority{
 		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
-		NewID: func() string { return fmt.Sprint("id-", n.Add(1)) },
-		Log:   func(ctx context.Context, msg string, args ...any) { log.ErrorContext(ctx, msg, args...) },
+		NewID:     func() string { return fmt.Sprint("id-", n.Add(1)) },
+		NewSerial: func() string { return fmt.Sprint("serial-", n.Add(1)) },
+		Log:       func(ctx context.Context, msg string, args ...any) { log.ErrorContext(ctx, msg, args...) },
 	}
 	if err := a.Validate(); err != nil {
 		t.Fatal(err)

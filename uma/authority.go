@@ -20,9 +20,14 @@ type Authority struct {
 	// as https://as.example.com or https://as.example.com/auth.
 	PublicURL string
 
-	Now   func() time.Time
-	NewID func() string                                      // a fresh UUID at each call, for what clients know by its id
-	Log   func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
+	Now func() time.Time
+
+	// NewID makes a fresh UUID for what clients know by its id, NewSerial one that
+	// begins with the time (RFC 9562 §5.7) for what each request adds to an index: a
+	// row follows the one before it there, and not every row is on a page of its own.
+	NewID, NewSerial func() string
+
+	Log func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
 
 	// Labels go into every decision record: which server decided.
 	Labels map[string]string
@@ -50,6 +55,7 @@ func (a *Authority) Validate() error {
 		{"PublicURL", a.PublicURL != ""},
 		{"Now", a.Now != nil},
 		{"NewID", a.NewID != nil},
+		{"NewSerial", a.NewSerial != nil},
 		{"Log", a.Log != nil},
 	}
 	a.turns = newTurns()

@@ -27,13 +27,13 @@ func (x *assessment) decide(ctx context.Context) {
 	defer cancel()
 	x.results = make([]result, len(x.wanted))
 	x.events = make([]Event, len(x.wanted))
-	batch := newSerial(x.now)
+	batch := x.NewSerial()
 	path := strings.ReplaceAll(strings.TrimPrefix(x.snap.Realm.Policy.Entrypoint, "data."), ".", "/")
 	common := x.commonInput()
 	one := func(i int) {
 		w, ev := x.wanted[i], &x.events[i]
 		*ev = Event{
-			ID: newSerial(x.now), Batch: batch, Path: path, Input: x.input(common, w), Labels: x.Labels, Timestamp: x.now,
+			ID: x.NewSerial(), Batch: batch, Path: path, Input: x.input(common, w), Labels: x.Labels, Timestamp: x.now,
 		}
 		x.results[i] = x.evaluate(ctx, ev, w)
 	}

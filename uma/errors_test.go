@@ -69,7 +69,7 @@ func TestMovedError(t *testing.T) {
 func TestValidateNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	err := (&uma.Authority{}).Validate()
-	for _, part := range []string{"Store", "Policy", "Issuer", "Verifier", "Hasher", "PublicURL", "Now", "NewID", "Log"} {
+	for _, part := range []string{"Store", "Policy", "Issuer", "Verifier", "Hasher", "PublicURL", "Now", "NewID", "NewSerial", "Log"} {
 		if err == nil || !strings.Contains(err.Error(), "authority has no "+part) {
 			t.Errorf("got %v, want that it names %s", err, part)
 		}

@@ -87,9 +87,10 @@ func newWorld(t *testing.T) *world {
 	w.authority = &Authority{
 		Store: fakeStore{w: w}, Policy: w, Issuer: fakeIssuer{w: w}, Verifier: fakeVerifier{w: w}, Hasher: fakeHasher{w: w},
 		PublicURL: "https://as.example", Now: func() time.Time { return w.now },
-		NewID:   func() string { return fmt.Sprintf("id-%d", made.Add(1)) },
-		Log:     func(_ context.Context, msg string, args ...any) { t.Log(append([]any{msg}, args...)...) },
-		Decided: func(_, outcome string, _ time.Duration) { w.observed = append(w.observed, outcome) },
+		NewID:     func() string { return fmt.Sprintf("id-%d", made.Add(1)) },
+		NewSerial: func() string { return fmt.Sprintf("serial-%d", made.Add(1)) },
+		Log:       func(_ context.Context, msg string, args ...any) { t.Log(append([]any{msg}, args...)...) },
+		Decided:   func(_, outcome string, _ time.Duration) { w.observed = append(w.observed, outcome) },
 	}
 	if err := w.authority.Validate(); err != nil {
 		t.Fatal(err)

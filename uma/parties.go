@@ -185,7 +185,7 @@ func (a *Authority) accessClaims(s *Snapshot, i *identity, scope string, lifetim
 	now := a.Now()
 	roles, clientRoles, groups := i.roles()
 	c := &Claims{
-		ID: newSerial(now), Issuer: a.RealmURL(s), Subject: i.subject, Type: TypeBearer,
+		ID: a.NewSerial(), Issuer: a.RealmURL(s), Subject: i.subject, Type: TypeBearer,
 		AuthorizedParty: i.client.ID, ClientID: i.client.ID, ACR: "1", Scope: scope,
 		Groups: groups, Username: i.username(), AllowedOrigins: i.client.WebOrigins,
 		IssuedAt: unix(now), Expires: unix(now.Add(lifetime)),

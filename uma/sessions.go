@@ -108,7 +108,7 @@ func (a *Authority) newRefresh(s *Snapshot, i *identity, scope string) (row *Ref
 func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, handle string) *Claims {
 	now, url := a.Now(), a.RealmURL(s)
 	return &Claims{
-		ID: newSerial(now), Issuer: url, Audience: Audience{url}, Subject: i.subject, Type: TypeRefresh,
+		ID: a.NewSerial(), Issuer: url, Audience: Audience{url}, Subject: i.subject, Type: TypeRefresh,
 		AuthorizedParty: row.Client, SessionID: row.SessionID, Scope: row.Scope, Handle: handle,
 		IssuedAt: unix(now), Expires: unix(row.Expires),
 	}
@@ -142,7 +142,7 @@ func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, 
 		res.RefreshExpiresIn = refresh.Expires - unix(now)
 	}
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
-		if res.IDToken, err = a.Issuer.Sign(s, idClaims(newSerial(now), access)); err != nil {
+		if res.IDToken, err = a.Issuer.Sign(s, idClaims(a.NewSerial(), access)); err != nil {
 			return nil, fmt.Errorf("sign id token: %w", err)
 		}
 	}

@@ -271,7 +271,7 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 		st.RPT.Ticket = x.ticket.Hash
 	}
 	if x.req.Legacy != nil {
-		st.RPT.Within = newSerial(x.now)
+		st.RPT.Within = x.NewSerial()
 	}
 	up := x.rpt != nil && x.upgraded(grants)
 	if up && x.req.Strict {

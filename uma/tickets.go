@@ -73,7 +73,7 @@ func (p *Protection) checkCount(permissions int) error {
 func (a *Authority) TicketJWT(s *Snapshot, ticket string, interval time.Duration) (string, error) {
 	now, url := a.Now(), a.RealmURL(s)
 	jwt, err := a.Issuer.SignOwn(s, &Claims{
-		ID: newSerial(now), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
+		ID: a.NewSerial(), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
 		IssuedAt: unix(now), Expires: unix(now.Add(interval + s.Realm.Lifetimes.Ticket)),
 	})
 	if err != nil {
