@@ -32,7 +32,7 @@ func (v *view) RealmRequest(ctx context.Context, realm uma.Key, id string) (*uma
 }
 
 func realmRequest(c *conn, realm uma.Key, id string) (*uma.Request, error) {
-	return requestRow(c, `SELECT`+requestColumns+`FROM client c JOIN request q ON q.server = c.key AND q.id = ?2
+	return requestRow(c, `SELECT`+requestColumns+`FROM client c JOIN live_request q ON q.server = c.key AND q.id = ?2
 		WHERE `+realmServers, int64(realm), id)
 }
 
@@ -71,7 +71,7 @@ func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requ
 	if err != nil || len(resources) == 0 {
 		return nil, err
 	}
-	query := `SELECT` + requestColumns + `FROM request q WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.state = `
+	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.state = `
 	args := []any{keysText(resources)}
 	if state == uma.Pending {
 		query += `'pending'` // which an index has alone
@@ -102,7 +102,7 @@ func (v *view) pending(ctx context.Context, column, user string, realm uma.Key, 
 	if err != nil || max <= 0 {
 		return nil, err
 	}
-	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE `+column+` = ? AND q.state = 'pending' AND q.id > ?
+	found, err := list(c, `SELECT`+requestColumns+`FROM live_request q WHERE `+column+` = ? AND q.state = 'pending' AND q.id > ?
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?) ORDER BY q.id LIMIT ? + 0`,
 		[]any{user, after, int64(realm), max}, scanRequest)
 	return found, reading("pending requests", err)

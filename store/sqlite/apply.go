@@ -10,8 +10,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// applyBatch is how many rows a big change commits at a time.
-const applyBatch = 500
+// A big change is committed in batches. One ends after so many steps or, since what
+// goes may take much with it, once so many rows were changed.
+const (
+	applyBatch = 500
+	applyRows  = 5000
+)
 
 // An applier carries a RealmChange out. A change is a list of steps, a row each,
 // which look at their row when they run; so the steps may be committed in batches
@@ -69,12 +73,15 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	}
 	a.plan()
 	for done := 0; done < len(a.steps); {
-		batch := a.steps[done:min(done+applyBatch, len(a.steps))]
-		err := s.writeAlone(ctx, func(tx *conn) error { return a.run(tx, batch) })
+		n := 0
+		err := s.writeAlone(ctx, func(tx *conn) (err error) {
+			n, err = a.run(tx, a.steps[done:min(done+applyBatch, len(a.steps))])
+			return err
+		})
 		if err != nil {
 			return &a.report, err
 		}
-		done += len(batch)
+		done += n
 		if c.Progress != nil {
 			c.Progress(done, len(a.steps))
 		}
@@ -82,21 +89,31 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	return &a.report, nil
 }
 
-// run runs some of the steps. Once something has changed, and until the generation
-// is raised, the realm bears a mark and is that of no file: a change that is cut
-// short is finished, or taken back, by the next.
-func (a *applier) run(tx *conn, steps []func(tx *conn) error) error {
-	for _, step := range steps {
-		if err := step(tx); err != nil {
-			return err
+// run runs the first of the steps and returns how many. Once something has changed,
+// and until the generation is raised, the realm bears a mark and is that of no file:
+// a change that is cut short is finished, or taken back, by the next.
+func (a *applier) run(tx *conn, steps []func(tx *conn) error) (done int, err error) {
+	before, err := totalChanges(tx)
+	for after := before; err == nil && done < len(steps) && after-before < applyRows; done++ {
+		if err = steps[done](tx); err == nil {
+			after, err = totalChanges(tx)
 		}
+	}
+	if err != nil {
+		return 0, err
 	}
 	if a.changed && !a.finished {
 		if _, err := tx.exec(`UPDATE realm SET applying = 1, fingerprint = NULL WHERE key = ?`, int64(a.realm)); err != nil {
-			return writing("realm", err)
+			return 0, writing("realm", err)
 		}
 	}
-	return a.writeParts(tx)
+	return done, a.writeParts(tx)
+}
+
+// totalChanges is how many rows a connection has changed, triggers and all.
+func totalChanges(tx *conn) (n int64, err error) {
+	err = tx.row(`SELECT total_changes()`, nil, &n)
+	return n, reading("number of changes", err)
 }
 
 func (a *applier) writeParts(tx *conn) error {

@@ -37,7 +37,7 @@ func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string,
 // pendingRequest returns a pending request of an owner. uma.ErrConflict: it was
 // answered already.
 func pendingRequest(tx *conn, realm uma.Key, owner, id string) (*uma.Request, error) {
-	q, err := requestRow(tx, `SELECT`+requestColumns+`FROM request q WHERE q.owner = ? AND q.id = ? AND q.state = 'pending'
+	q, err := requestRow(tx, `SELECT`+requestColumns+`FROM live_request q WHERE q.owner = ? AND q.id = ? AND q.state = 'pending'
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?)`, owner, id, int64(realm))
 	if !errors.Is(err, uma.ErrNotFound) {
 		return q, err
@@ -105,7 +105,7 @@ func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if c.Seen != nil {
 		now := map[string]int64{}
-		err := tx.rows(`SELECT id, version FROM request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
+		err := tx.rows(`SELECT id, version FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
 			AND state = 'granted'`, []any{int64(r.Server), r.Owner, r.Name, string(r.ID)}, func(scan func(dest ...any) error) error {
 			var id string
 			var version int64
@@ -123,7 +123,7 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if !c.New && !c.There {
 		return nil
 	}
-	shared, err := tx.exists(`SELECT 1 FROM request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
+	shared, err := tx.exists(`SELECT 1 FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
 		AND state = 'granted' LIMIT 1`, int64(r.Server), r.Owner, r.Name, string(r.ID))
 	if err != nil {
 		return reading("what was shared", err)

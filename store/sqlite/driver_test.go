@@ -417,4 +417,22 @@ func TestMigrationKeepsWhatIsThere(t *testing.T) {
 	if ticket, err := v.Ticket(t.Context(), 1, []byte{1}, at); err != nil || ticket.Interval != 0 {
 		t.Errorf("got ticket %+v and error %v", ticket, err)
 	}
+	err = s.read(t.Context(), func(c *conn) error {
+		faults, err := texts[string](c, `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'
+			UNION ALL SELECT "table" FROM pragma_foreign_key_check UNION ALL SELECT "from" FROM pragma_foreign_key_list('request')
+			UNION ALL SELECT "from" FROM pragma_foreign_key_list('share_party')`)
+		if len(faults) > 0 {
+			t.Errorf("the schema has %q", faults)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := s.DeleteResource(t.Context(), 2, "r"); err != nil {
+		t.Error(err)
+	}
+	if rows, dropped := left(t, s); rows+dropped > 0 {
+		t.Errorf("%d rows and %d dropped resources are left of one resource", rows, dropped)
+	}
 }

@@ -110,7 +110,7 @@ func sides(f uma.RequestFilter) []uma.RequestFilter {
 // index for each of what it may go by. What one user has of one resource is a few
 // rows, whatever their state. A scope is compared row by row, which the + says.
 func requestRange(server uma.Key, f *uma.RequestFilter, state string) (string, []any) {
-	from, where, args := `request q`, `q.server = ?`, []any{int64(server)}
+	from, where, args := `live_request q`, `q.server = ?`, []any{int64(server)}
 	add := func(condition string, value string) {
 		if value != "" {
 			where, args = where+` AND `+condition, append(args, value)

@@ -16,7 +16,7 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 	if err != nil || len(requests) == 0 {
 		return nil, err
 	}
-	found, err := list(c, `SELECT`+requestColumns+`FROM request q WHERE q.key IN
+	found, err := list(c, `SELECT`+requestColumns+`FROM live_request q WHERE q.key IN
 		(SELECT b.key FROM json_each(?) k CROSS JOIN request o ON o.key = k.value
 		CROSS JOIN request b ON b.resource = o.resource AND b.requester = o.requester)
 		AND q.state = 'pending'`, []any{keysText(requests)}, scanRequest)

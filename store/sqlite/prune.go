@@ -197,7 +197,7 @@ func anyOf(c *conn, queries ...change) (bool, error) {
 
 func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
-		change{`SELECT 1 FROM request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
+		change{`SELECT 1 FROM live_request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
 		change{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
 		change{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{int64(a.realm), l.id, millis(a.Now)}},
@@ -210,9 +210,9 @@ func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
 		change{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{realm, l.id, millis(a.Now)}},
-		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.requester = ?2
+		change{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		change{`SELECT 1 FROM client c JOIN request q ON q.server = c.key AND q.owner = ?2
+		change{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
 		change{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
@@ -224,7 +224,7 @@ func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 
 func resourceBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
-		change{`SELECT 1 FROM request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
+		change{`SELECT 1 FROM live_request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
 		change{`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, []any{int64(l.key)}})
 }
 
@@ -233,7 +233,7 @@ func resourceBlocked(c *conn, l leftover) (bool, error) {
 func scopeBlocked(c *conn, l leftover) (bool, error) {
 	args := []any{int64(l.server), l.id}
 	return anyOf(c,
-		change{`SELECT 1 FROM request WHERE server = ? AND scope = ? LIMIT 1`, args},
+		change{`SELECT 1 FROM live_request WHERE server = ? AND scope = ? LIMIT 1`, args},
 		change{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
 			WHERE x.server = ? AND x.scope = ? AND r.origin = 'api' LIMIT 1`, args},
 		change{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource

@@ -193,21 +193,6 @@ func adjustRequests(tx *conn, old, next *uma.Resource) error {
 	return writing("requests of a resource", err)
 }
 
-func removeResource(tx *conn, r *uma.Resource) error {
-	own, err := isOwn(tx, r)
-	if err != nil {
-		return err
-	}
-	if err := removeIndex(tx, r, own); err != nil {
-		return err
-	}
-	_, err = tx.exec(`DELETE FROM resource WHERE key = ?`, int64(r.Key)) // and what was asked and shared of it
-	if err != nil {
-		return writing("resource", err)
-	}
-	return removeParts(tx, r.Key)
-}
-
 // sameResource reports whether two states of a resource are alike, whatever their
 // versions.
 func sameResource(a, b *uma.Resource) bool {

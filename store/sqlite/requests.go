@@ -75,7 +75,7 @@ func readTarget(tx *conn, q *uma.Request) error {
 // DecideRequest implements uma.Sharing. To grant what is granted changes nothing.
 func (s *Store) DecideRequest(ctx context.Context, server uma.Key, id string, grant bool, now time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
-		q, err := requestRow(tx, `SELECT`+requestColumns+`FROM request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
+		q, err := requestRow(tx, `SELECT`+requestColumns+`FROM live_request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
 		if err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (s *Store) DeleteRequest(ctx context.Context, server uma.Key, id string) er
 }
 
 func deleteRequest(tx *conn, server uma.Key, id string) error {
-	n, err := tx.exec(`DELETE FROM request WHERE server = ? AND id = ?`, int64(server), id)
+	n, err := tx.exec(`DELETE FROM request WHERE key IN (SELECT key FROM live_request WHERE server = ? AND id = ?)`, int64(server), id)
 	if err == nil && n == 0 {
 		return writing("request", uma.ErrNotFound)
 	}

@@ -70,9 +70,9 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 }
 
 const (
-	betweenOne = `SELECT` + requestColumns + `FROM request q WHERE q.resource = ?1 AND q.requester = ?2
+	betweenOne = `SELECT` + requestColumns + `FROM live_request q WHERE q.resource = ?1 AND q.requester = ?2
 		UNION ALL ` + policiesRow + ` WHERE EXISTS (SELECT 1 FROM share_party WHERE resource = ?1)`
-	betweenMany = `SELECT` + requestColumns + `FROM request q
+	betweenMany = `SELECT` + requestColumns + `FROM live_request q
 		WHERE q.resource IN (SELECT value FROM json_each(?1)) AND q.requester = ?2
 		UNION ALL ` + policiesRow + ` WHERE EXISTS
 		(SELECT 1 FROM share_party WHERE resource IN (SELECT value FROM json_each(?1)))`
@@ -86,12 +86,12 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
-	query := `SELECT` + requestColumns + `FROM request q
+	query := `SELECT` + requestColumns + `FROM live_request q
 		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted'
 		ORDER BY q.resource_name, q.resource_id, q.id LIMIT ? + 0`
 	args := []any{int64(server), requester, limit}
 	if name != "" {
-		query = `SELECT` + requestColumns + `FROM request q
+		query = `SELECT` + requestColumns + `FROM live_request q
 			WHERE q.server = ? AND q.requester = ? AND q.state = 'granted' AND q.resource_name = ?
 			ORDER BY q.resource_id, q.id LIMIT ? + 0`
 		args = []any{int64(server), requester, name, limit}
@@ -106,7 +106,7 @@ func (v *view) Request(ctx context.Context, server uma.Key, id string) (*uma.Req
 	if err != nil {
 		return nil, err
 	}
-	return requestRow(c, `SELECT`+requestColumns+`FROM request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
+	return requestRow(c, `SELECT`+requestColumns+`FROM live_request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
 }
 
 func requestRow(c *conn, query string, args ...any) (*uma.Request, error) {

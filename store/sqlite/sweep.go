@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"example.com/umpire/uma"
@@ -9,12 +10,13 @@ import (
 
 // sweepBatch is how many rows a sweep removes at a time, so that nobody waits long
 // behind it.
-const sweepBatch = 500
+const sweepBatch = 200
 
 // Sweep removes what is of no use any more: expired and spent tickets, refresh tokens,
 // revocations and RPT rows, sessions that are over, refusals that the realm no
-// longer remembers, and retired keys that have expired. It returns how many rows
-// it removed, also when it ends with an error.
+// longer remembers, retired keys that have expired, and what is left of resources
+// that had very much. It returns how many rows it removed, also when it ends with an
+// error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	at := millis(now)
 	steps := []change{
@@ -40,7 +42,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 		return 0, err
 	}
 	removed := 0
-	for _, step := range append(steps, refusals...) {
+	for _, step := range slices.Concat(steps, droppedRows(), refusals) {
 		n, err := s.sweep(ctx, step)
 		removed += n
 		if err != nil {

@@ -44,7 +44,7 @@ var (
 )
 
 const (
-	granted    = `request q WHERE q.state = 'granted'`
+	granted    = `live_request q WHERE q.state = 'granted'`
 	hasGranted = `EXISTS (SELECT 1 FROM ` + granted + ` AND q.server = r.server AND q.resource_name = r.name AND q.resource_id = r.id`
 
 	nextGranted = ` FROM ` + granted + ` AND q.server = w.server AND q.requester = ?3
