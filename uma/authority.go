@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -58,7 +59,7 @@ func (a *Authority) Validate() error {
 		{"NewSerial", a.NewSerial != nil},
 		{"Log", a.Log != nil},
 	}
-	a.turns = newTurns()
+	a.turns = newTurns(min(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
 	var errs []error
 	for _, p := range parts {
 		if !p.ok {

@@ -3,12 +3,11 @@ package uma
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 )
 
 // Turns are taken by what computes: evaluations and signatures. As many goroutines
-// as there are threads compute, and those that serve requests wait: more at the
+// as there are processors compute, and those that serve requests wait: more at the
 // same time would take processors from one another, and the deadlines of
 // evaluations pass while they wait. It also leaves the stack that an evaluation
 // needs, which is larger than all else that a connection holds, with those few.
@@ -24,8 +23,8 @@ type turn struct {
 	over    chan struct{}
 }
 
-func newTurns() *turns {
-	return &turns{started: make(chan struct{}, runtime.GOMAXPROCS(0)), next: make(chan *turn)}
+func newTurns(atOnce int) *turns {
+	return &turns{started: make(chan struct{}, atOnce), next: make(chan *turn)}
 }
 
 // take has compute called when its turn comes, and returns its error. If ctx ends
