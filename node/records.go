@@ -16,8 +16,8 @@ const page = 256
 
 // writeRecords writes each decision record that is committed from now on as a
 // line of its own, in the format of OPA's console decision logs, until ctx ends
-// and what was committed by then is written. It reads what was stored, so that a
-// slow reader of the log holds nothing up.
+// and what was committed by then is written. A slow
+// reader of the log holds nothing up: what it has not read is in the store.
 func (n *Node) writeRecords(ctx context.Context, w io.Writer, after int64) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -135,13 +135,9 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	return nil
 }
 
-// sweepEvery is how long what is over stays at most. A sweep that finds nothing costs
-// next to nothing.
-const sweepEvery = 10 * time.Second
-
 // sweep removes what has expired, a little at a time.
 func (n *Node) sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
 		select {

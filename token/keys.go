@@ -156,7 +156,7 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	if j.KID != key.KID { // a kid names one key for ever: caches rely on it
 		return nil, fmt.Errorf("read the public key %s: it is not the one of this kid", key.KID)
 	}
-	return k.publics.add(key.KID, &publicKey{
+	p := &publicKey{
 		alg: key.Alg, der: key.Public,
 		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
 		headers: map[string]string{
@@ -164,7 +164,9 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 			uma.TypeEntitlement: header(key.Alg, key.KID, "at+jwt"),
 			uma.TypeID:          header(key.Alg, key.KID, "JWT"),
 		},
-	}), nil
+	}
+	k.publics.add(key.KID, p)
+	return p, nil
 }
 
 // refreshHeader is the first segment of every refresh token.

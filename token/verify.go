@@ -117,8 +117,12 @@ func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 // split cuts a compact JWS (RFC 7515 §7.1): its header, what is signed, and the
 // signature.
 func split(raw string) (head, signed, sig string, err error) {
-	// Go's base64 skips line ends, so that a token would have many spellings.
-	if len(raw) > maxToken || strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 || strings.Count(raw, ".") != 2 {
+	if len(raw) > maxToken || strings.Count(raw, ".") != 2 {
+		return "", "", "", errInvalid
+	}
+	// Go's base64 skips line ends, so that a token would have many spellings. (A byte
+	// is found in a kilobyte ten times as fast as any of two.)
+	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		return "", "", "", errInvalid
 	}
 	end := strings.LastIndexByte(raw, '.')

@@ -49,18 +49,18 @@ func (x *assessment) decide(ctx context.Context) {
 // each calls f for 0 to n-1, some at the same time.
 func each(n int, f func(int)) {
 	var wg sync.WaitGroup
-	turns := make(chan int)
+	next := make(chan int)
 	for range atOnce {
 		wg.Go(func() {
-			for i := range turns {
+			for i := range next {
 				f(i)
 			}
 		})
 	}
 	for i := range n {
-		turns <- i
+		next <- i
 	}
-	close(turns)
+	close(next)
 	wg.Wait()
 }
 

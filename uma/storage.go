@@ -290,7 +290,8 @@ type Decisions interface {
 	// Decision returns one by its decision_id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (*Record, error)
 
-	// DecisionsAfter returns at most limit records that follow seq, in order.
+	// DecisionsAfter returns at most limit records that follow seq, in order. If it
+	// returns fewer, there were no more.
 	DecisionsAfter(ctx context.Context, seq int64, limit int) ([]Record, error)
 
 	// LastDecision is the highest seq, 0 without any.

@@ -30,6 +30,9 @@ func newTurns(atOnce int) *turns {
 // take has compute called when its turn comes, and returns its error. If ctx ends
 // before, it is not called.
 func (t *turns) take(ctx context.Context, compute func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	mine := &turn{compute: compute, over: make(chan struct{})}
 	select {
 	case t.next <- mine:

@@ -54,6 +54,17 @@ func TestTurns(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 
+	// Nor has who gave up before, though nobody else waits.
+	idle := newTurns(1)
+	if err := idle.take(t.Context(), func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	for range 20 {
+		if err := idle.take(ctx, func() error { t.Error("called"); return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+
 	for range 2 * most {
 		release <- struct{}{}
 		<-begun

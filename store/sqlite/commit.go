@@ -10,8 +10,8 @@ import (
 // Commit implements uma.Committer.
 func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	return s.submit(ctx, &entry{
-		run:  func(tx *conn) error { return settle(tx, st) },
-		done: func() { s.recent.add(st.Records) },
+		run:   func(tx *conn) error { return settle(tx, st) },
+		after: func() { s.recent.add(st.Records) },
 	})
 }
 

@@ -22,8 +22,14 @@ import (
 // has it not. TestLimitsArePreparedOnce sees to it.
 type conn struct {
 	db    *sqlite.Conn
-	stmts map[string]*sqlite.Stmt
-	dirty bool // a row was changed since this was last set to false
+	stmts map[string]*statement // the library keeps them too, but clears bindings at each use
+	dirty bool                  // a row was changed since this was last set to false
+}
+
+// A statement is prepared, and busy while somebody steps through it.
+type statement struct {
+	*sqlite.Stmt
+	busy bool
 }
 
 // openConn opens a connection to a file and sets it up with pragmas.
@@ -32,7 +38,7 @@ func openConn(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, er
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{db: db, stmts: map[string]*sqlite.Stmt{}}
+	c := &conn{db: db, stmts: map[string]*statement{}}
 	for _, pragma := range pragmas {
 		if err := sqlitex.ExecuteTransient(db, `PRAGMA `+pragma, nil); err != nil {
 			return nil, errors.Join(err, c.close())
@@ -50,43 +56,58 @@ func (c *conn) close() error {
 }
 
 // bound returns the statement of a query, prepared at first use, with its
-// parameters. Whoever steps through it resets it.
-func (c *conn) bound(query string, args []any) (*sqlite.Stmt, error) {
+// parameters. Whoever steps through it ends it, whatever happens: a statement that
+// is left half read would hold its connection to an old state of the database.
+func (c *conn) bound(query string, args []any) (*statement, error) {
 	s, ok := c.stmts[query]
 	if !ok {
-		var err error
-		if s, err = c.db.Prepare(query); err != nil {
+		prepared, err := c.db.Prepare(query)
+		if err != nil {
 			return nil, err
 		}
+		s = &statement{Stmt: prepared}
 		c.stmts[query] = s
+	}
+	if s.busy {
+		return nil, fmt.Errorf("%q is being read", query)
 	}
 	if len(args) != s.BindParamCount() {
 		return nil, fmt.Errorf("%q has %d parameters, not %d", query, s.BindParamCount(), len(args))
 	}
 	for i, arg := range args {
-		if err := bind(s, i+1, arg); err != nil {
-			return nil, err
+		if err := bind(s.Stmt, i+1, arg); err != nil {
+			return nil, fmt.Errorf("%q: %w", query, err)
 		}
 	}
+	s.busy = true
 	return s, nil
 }
 
+// end makes a statement ready for its next use, and adds its error to err.
+func (s *statement) end(err *error) {
+	s.busy = false
+	if failed := s.Reset(); failed != nil {
+		*err = errors.Join(*err, failed)
+	}
+}
+
 // exec runs a statement and returns how many rows it changed.
-func (c *conn) exec(query string, args ...any) (int, error) {
+func (c *conn) exec(query string, args ...any) (changed int, err error) {
 	s, err := c.bound(query, args)
 	if err != nil {
 		return 0, err
 	}
+	defer s.end(&err)
 	for more := true; more; {
 		if more, err = s.Step(); err != nil {
 			return 0, err
 		}
 	}
-	n := c.db.Changes()
-	if n > 0 {
+	changed = c.db.Changes()
+	if changed > 0 {
 		c.dirty = true
 	}
-	return n, s.Reset()
+	return changed, nil
 }
 
 // insert runs a statement that adds one row and returns its key. RETURNING would
@@ -100,34 +121,35 @@ func (c *conn) insert(query string, args ...any) (uma.Key, error) {
 }
 
 // row reads the one row of a query, which must not write, into dest, or returns uma.ErrNotFound.
-func (c *conn) row(query string, args []any, dest ...any) error {
+func (c *conn) row(query string, args []any, dest ...any) (err error) {
 	s, err := c.bound(query, args)
 	if err != nil {
 		return err
 	}
-	found, err := s.Step()
-	switch {
-	case err == nil && found:
-		err = scan(s, dest)
-	case err == nil:
-		err = uma.ErrNotFound
+	defer s.end(&err)
+	switch found, err := s.Step(); {
+	case err != nil:
+		return err
+	case !found:
+		return uma.ErrNotFound
 	}
-	return errors.Join(err, s.Reset())
+	return scan(s.Stmt, dest)
 }
 
 // rows calls each for every row of a query. It must not run the same query.
-func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) error) error) error {
+func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) error) error) (err error) {
 	s, err := c.bound(query, args)
 	if err != nil {
 		return err
 	}
+	defer s.end(&err)
 	for {
 		more, err := s.Step()
-		if err == nil && more {
-			err = each(func(dest ...any) error { return scan(s, dest) })
-		}
 		if err != nil || !more {
-			return errors.Join(err, s.Reset())
+			return err
+		}
+		if err := each(func(dest ...any) error { return scan(s.Stmt, dest) }); err != nil {
+			return err
 		}
 	}
 }

@@ -17,28 +17,41 @@ const plainEvent = 0
 // not read back what was just written. The zero value is empty.
 type recent struct {
 	mu   sync.Mutex
-	ring [256]uma.Record // by seq; one more would take the place of the oldest
+	last int64           // the highest seq
+	ring [256]uma.Record // by seq; one more takes the place of the oldest
 }
+
+// maxRecent bounds an event that is kept in memory, in bytes: a resource may have
+// attributes of a megabyte.
+const maxRecent = 16 << 10
 
 func (r *recent) add(records []uma.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, record := range records {
-		record.Time = time.UnixMilli(millis(record.Time)).UTC() // as it is stored
-		r.ring[record.Seq%int64(len(r.ring))] = record
+		r.last = record.Seq
+		kept := &r.ring[record.Seq%int64(len(r.ring))]
+		*kept = uma.Record{}
+		if len(record.Event) <= maxRecent {
+			*kept = record
+			kept.Time = time.UnixMilli(millis(record.Time)).UTC() // as it is stored
+		}
 	}
 }
 
-// after returns the records that follow seq: none if the first is not here, however
-// many were committed.
+// after returns the records that follow seq, at most limit, or nothing if not all of
+// them are here.
 func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for range min(limit, len(r.ring)) {
-		seq++
+	end := min(seq+int64(limit), r.last)
+	if seq < 0 || end-seq > int64(len(r.ring)) {
+		return nil
+	}
+	for seq++; seq <= end; seq++ {
 		record := &r.ring[seq%int64(len(r.ring))]
 		if record.Seq != seq {
-			break
+			return nil
 		}
 		found = append(found, *record)
 	}

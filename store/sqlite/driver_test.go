@@ -333,6 +333,9 @@ func TestRecentRecords(t *testing.T) {
 	s := openTemp(t, nil)
 	for i := range len(s.recent.ring) + 50 {
 		st := &uma.Settlement{Now: at, Records: []uma.Record{{ID: fmt.Sprint("d", i), Time: at, Event: []byte("{}")}}}
+		if i == 200 {
+			st.Records[0].Event = make([]byte, maxRecent+1)
+		}
 		if i == 20 {
 			undone := &uma.Settlement{Now: at, Successor: ticket("once"), Records: []uma.Record{{ID: "undone", Event: []byte("{}")}}}
 			if err := errors.Join(s.SaveTicket(t.Context(), 0, ticket("once")), s.Commit(t.Context(), undone)); err == nil {
@@ -348,21 +351,66 @@ func TestRecentRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	for _, after := range []int64{0, 49, 50, 51, 100, 305, 306} {
+	for _, after := range []int64{-1, 0, 49, 50, 51, 100, 190, 191, 200, 201, 300, 305, 306, 400} {
 		got, err1 := s.DecisionsAfter(t.Context(), after, 10)
 		want, err2 := other.DecisionsAfter(t.Context(), after, 10)
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
-		if len(want) != int(min(10, 306-after)) {
+		if after >= 0 && len(want) != int(max(0, min(10, 306-after))) {
 			t.Errorf("after %d: the file has %d", after, len(want))
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("after %d: got and want\n%+v\n%+v", after, got, want)
 		}
-		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < 306) {
+		tooLarge := after < 201 && after+10 >= 201
+		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < 306 && !tooLarge) {
 			t.Errorf("after %d: kept is %v", after, kept)
 		}
+	}
+}
+
+// A panic in the middle of a read leaves nothing behind: neither is the connection
+// lost, nor does it go on to read what was there at the time.
+func TestPanicInTheMiddleOfARead(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	if err := errors.Join(s.SaveTicket(t.Context(), 1, ticket("a")), s.SaveTicket(t.Context(), 1, ticket("b"))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * readers {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			_ = s.read(t.Context(), func(c *conn) error {
+				return c.rows(`SELECT hash FROM ticket`, nil, func(func(dest ...any) error) error { panic("on purpose") })
+			})
+		}()
+	}
+	if err := s.SaveTicket(t.Context(), 1, ticket("c")); err != nil {
+		t.Fatal(err)
+	}
+	if got := tickets(t, s, "a", "b", "c"); len(got) != 3 {
+		t.Errorf("got %v, want all three", got)
+	}
+}
+
+// A statement that is being read is not begun again, which would have no end.
+func TestStatementsAreNotNested(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	err := s.read(t.Context(), func(c *conn) error {
+		const query = `SELECT name FROM sqlite_schema`
+		return c.rows(query, nil, func(func(dest ...any) error) error {
+			_, err := texts[string](c, query)
+			return err
+		})
+	})
+	if err == nil || !strings.Contains(err.Error(), "is being read") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -381,17 +429,29 @@ func TestMigrationKeepsWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, statement := range []string{
+	insert := func(statements ...string) {
+		t.Helper()
+		for _, statement := range statements {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+	}
+	insert(
 		`INSERT INTO realm (key, name, settings, generation, applying) VALUES (1, 'photoz', '{}', 1, 0)`,
 		`INSERT INTO client (key, realm, id, uuid, enabled, details, origin) VALUES (2, 1, 'api', 'uuid', 1, '{"resource_server":true}', 'file')`,
 		`INSERT INTO resource VALUES (3, 'r', 2, 'alice', 0, 'Album', 'album', '', '', '', '', '[]', '["view"]', 1, '{}', 'api', 0, 7)`,
 		`INSERT INTO request VALUES (4, 'q', 2, 3, 'r', 'Album', 'alice', 'bob', 'view', 's', 'granted', 0, 0, 8)`,
 		`INSERT INTO ticket VALUES (1, x'01', 2, '', '', '[]', '{}', 1, 0, 9000000000000)`,
-	} {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
+	)
+	if _, err := p.UpTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
 	}
+	insert(
+		`INSERT INTO share VALUES (5, 'p', 2, 3, 'r', 'alice', 'Friends', 'friends', '', '["view"]', '["carol"]', '[]', '[]', '[]',
+			'AFFIRMATIVE', 9, 9)`,
+		`INSERT INTO share_party VALUES (3, 'u:carol', 5)`,
+	)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -434,5 +494,25 @@ func TestMigrationKeepsWhatIsThere(t *testing.T) {
 	}
 	if rows, dropped := left(t, s); rows+dropped > 0 {
 		t.Errorf("%d rows and %d dropped resources are left of one resource", rows, dropped)
+	}
+	if shares, _, err := v.Between(t.Context(), &uma.Party{ID: "carol"}, []uma.Key{3}, at); err != nil || len(shares) != 1 {
+		t.Errorf("got policies %+v and error %v", shares, err)
+	}
+
+	// What refers to a resource goes with it, whoever deletes it.
+	err = s.write(t.Context(), func(tx *conn) error {
+		if _, err := tx.exec(`DELETE FROM resource WHERE key = 3`); err != nil {
+			return err
+		}
+		left, err := texts[string](tx, `SELECT 'request ' || id FROM request UNION ALL SELECT 'share ' || id FROM share
+			UNION ALL SELECT 'party ' || party FROM share_party UNION ALL
+			SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`)
+		if len(left) > 0 {
+			t.Errorf("what is left: %v", left)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,8 +4,8 @@ import "example.com/umpire/uma"
 
 // removeResource removes a resource and all that was asked and shared of it. What is
 // many goes later, by Sweep: the key of the resource, which no other will have, is
-// kept in dropped. Its requests are no longer in live_request then, which is what
-// everything that must not see them reads; parties are nothing without their share.
+// kept in dropped. Requests are read through live_request, which has none of dropped
+// resources; parties are nothing without their share.
 func removeResource(tx *conn, r *uma.Resource) error {
 	own, err := isOwn(tx, r)
 	if err != nil {
@@ -21,12 +21,11 @@ func removeResource(tx *conn, r *uma.Resource) error {
 	if err != nil {
 		return reading("what a resource has", err)
 	}
-	requests := change{`DELETE FROM request WHERE resource = ?`, []any{key}}
+	removal := []change{{`DELETE FROM resource WHERE key = ?`, []any{key}}} // with its shares and, unless dropped, all of theirs
 	if many {
-		requests = change{`INSERT INTO dropped (resource) VALUES (?)`, []any{key}}
+		removal = append([]change{{`INSERT INTO dropped (resource) VALUES (?)`, []any{key}}}, removal...)
 	}
-	err = runAll(tx, []change{requests, {`DELETE FROM resource WHERE key = ?`, []any{key}}}) // and its shares
-	if err != nil {
+	if err := runAll(tx, removal); err != nil {
 		return err
 	}
 	return removeParts(tx, r.Key)

@@ -132,8 +132,7 @@ func (s *Store) reader(ctx context.Context) (*conn, error) {
 	case <-s.readers.free:
 		c := s.readers.get()
 		if _, err := c.exec(`BEGIN`); err != nil {
-			s.readers.put(c)
-			return nil, fmt.Errorf("begin to read: %w", err)
+			return nil, errors.Join(fmt.Errorf("begin to read: %w", err), s.release(c))
 		}
 		return c, nil
 	case <-s.closed:
@@ -193,12 +192,13 @@ func (p *pool) drain() error {
 }
 
 // read calls f with a connection that reads.
-func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+func (s *Store) read(ctx context.Context, f func(c *conn) error) (err error) {
 	c, err := s.reader(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(c), s.release(c))
+	defer func() { err = errors.Join(err, s.release(c)) }()
+	return f(c)
 }
 
 // write makes f an entry of the writer's batch, and returns when the batch has

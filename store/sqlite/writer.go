@@ -43,7 +43,7 @@ type entry struct {
 	// run writes. It may be called a second time, after all that it wrote was
 	// undone, unless it is alone.
 	run    func(tx *conn) error
-	done   func() // called once it is committed, in the order of commits; may be nil
+	after  func() // called once it is committed, in the order of commits; may be nil
 	alone  bool   // shares its batch with no other
 	result chan error
 	err    error // of run
@@ -137,8 +137,8 @@ func (w *writer) loop() {
 			if e.err == nil {
 				e.err = err
 			}
-			if e.err == nil && e.done != nil {
-				e.done()
+			if e.err == nil && e.after != nil {
+				e.after()
 			}
 			e.result <- e.err
 		}

@@ -20,6 +20,12 @@ PRAGMA writable_schema = RESET;
 CREATE VIEW live_request AS SELECT q.* FROM request q
     WHERE NOT EXISTS (SELECT 1 FROM dropped) OR q.resource NOT IN (SELECT resource FROM dropped);
 
+-- What is not many goes with what it belongs to.
+-- +goose StatementBegin
+CREATE TRIGGER request_delete AFTER DELETE ON resource WHEN old.key NOT IN (SELECT resource FROM dropped) BEGIN
+    DELETE FROM request WHERE resource = old.key;
+END;
+-- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER share_party_delete AFTER DELETE ON share WHEN old.resource NOT IN (SELECT resource FROM dropped) BEGIN
     DELETE FROM share_party WHERE share = old.key;
