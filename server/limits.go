@@ -100,14 +100,14 @@ func tooMany(what string, wait time.Duration) error {
 // together with their lifetime that bounds how many there are.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
-		caller := s.minted.caller(x.Caller.Bearer)
-		if wait := s.minted.wait(caller); wait > 0 {
+		who := s.minted.caller(x.Caller.Bearer)
+		if wait := s.minted.wait(who); wait > 0 {
 			return tooMany("Too many permission tickets were asked for with this token", wait)
 		}
 		if err := request(x); err != nil {
 			return err
 		}
-		s.minted.count(caller)
+		s.minted.count(who)
 		return nil
 	}
 }
@@ -116,13 +116,13 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 // from one address: others of a public client's users go on.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	c := &x.Caller
-	caller := s.guessed.caller(x.Realm.Realm.Name, c.ClientID, c.Bearer, c.IP)
-	if wait := s.guessed.wait(caller); wait > 0 {
+	who := s.guessed.caller(x.Realm.Realm.Name, c.ClientID, c.Bearer, c.IP)
+	if wait := s.guessed.wait(who); wait > 0 {
 		return tooMany("Too many unusable tickets were presented", wait)
 	}
 	err := grant()
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.UnusableTicket {
-		s.guessed.count(caller)
+		s.guessed.count(who)
 	}
 	return err
 }

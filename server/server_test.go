@@ -432,7 +432,8 @@ func TestTrouble(t *testing.T) {
 func BenchmarkToken(b *testing.B) {
 	a := &uma.Authority{
 		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
-		PublicURL: "https://as.example.com", Now: func() time.Time { return moment }, NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
+		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
+		NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
 	}
 	h := New(Config{Authority: a, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	b.ReportAllocs()
