@@ -31,8 +31,13 @@ type figure struct {
 	beside    float64 // of the first contender: the median over the turns
 }
 
-// turns is how often each contender has its turn in a measurement.
-const turns = 6
+// turns is how often each contender has its turn in a measurement, and rest the time
+// between two, so that what one leaves to be done (collections, compilation) is not
+// done in the other's.
+const (
+	turns = 6
+	rest  = 300 * time.Millisecond
+)
 
 // interleave measures contenders in turns of equal length.
 func interleave(ctx context.Context, contenders []contender, callers int, each time.Duration) ([]figure, error) {
@@ -42,6 +47,7 @@ func interleave(ctx context.Context, contenders []contender, callers int, each t
 	for range turns {
 		var first float64
 		for i, c := range contenders {
+			wait(ctx, rest)
 			answers, t, err := load(ctx, c.addr, callers, each/turns, c.script)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
