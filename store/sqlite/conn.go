@@ -143,12 +143,13 @@ func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) e
 		return err
 	}
 	defer s.end(&err)
+	row := func(dest ...any) error { return scan(s.Stmt, dest) }
 	for {
 		more, err := s.Step()
 		if err != nil || !more {
 			return err
 		}
-		if err := each(func(dest ...any) error { return scan(s.Stmt, dest) }); err != nil {
+		if err := each(row); err != nil {
 			return err
 		}
 	}

@@ -89,6 +89,9 @@ func TestPragmas(t *testing.T) {
 	if err := s.write(t.Context(), func(tx *conn) error { check("writer", tx, writer); return nil }); err != nil {
 		t.Fatal(err)
 	}
+	if len(s.readers.conns) != readers {
+		t.Fatalf("%d readers are here, want %d", len(s.readers.conns), readers)
+	}
 	for i, c := range s.readers.conns {
 		check(fmt.Sprint("reader ", i), c, reader)
 	}
