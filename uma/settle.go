@@ -226,7 +226,10 @@ func (x *assessment) grantClaims(r *result) map[string][]string {
 
 // rests are the rows that the grant rests on.
 func (x *assessment) rests() *Rests {
-	out := &Rests{Generation: x.snap.Realm.Generation, Resources: map[Key]int64{}}
+	out := &Rests{
+		Generation: x.snap.Realm.Generation,
+		Resources:  map[Key]int64{}, Shares: map[Key]int64{}, Policies: map[Key]int64{},
+	}
 	if x.who.user != nil {
 		out.User, out.UserVersion = x.who.subject, x.who.user.Version
 	}
@@ -237,14 +240,11 @@ func (x *assessment) rests() *Rests {
 		}
 		out.Resources[r.resource.Key] = r.resource.Version
 		for _, s := range r.rests {
-			rows := &out.Shares
 			if s.Kind == ByPolicy {
-				rows = &out.Policies
+				out.Policies[s.Key] = s.Version
+			} else {
+				out.Shares[s.Key] = s.Version
 			}
-			if *rows == nil {
-				*rows = map[Key]int64{}
-			}
-			(*rows)[s.Key] = s.Version
 		}
 	}
 	return out
