@@ -43,7 +43,7 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 
 	s.log(x.Context(), x, status, err, cut,
 		slog.String("request_id", x.Caller.RequestID), slog.String("method", x.Method()), slog.String("route", route),
-		slog.Int("status", status), slog.Duration("took", took), slog.String("ip", x.Caller.IP))
+		slog.Int("status", status), slog.Duration("took", took))
 	if cut {
 		panic(http.ErrAbortHandler) // half an answer: cut the connection, so that it cannot pass for a whole one
 	}
@@ -63,6 +63,9 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	}
 	if x.Caller.Client != nil {
 		attrs = append(attrs, slog.String("client", x.Caller.Client.ID))
+	}
+	if x.Caller.IP != "" {
+		attrs = append(attrs, slog.String("ip", x.Caller.IP))
 	}
 	if x.Caller.TraceID != "" {
 		attrs = append(attrs, slog.String("trace_id", x.Caller.TraceID))

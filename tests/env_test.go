@@ -3,6 +3,7 @@ package tests
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,6 +66,9 @@ type options struct {
 
 	// Limits are the server's own unless a test does much more than a client may.
 	Limits server.Limits
+
+	// Proxies are those whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
 }
 
 // unlimited is for tests in which one client does what many would.

@@ -81,7 +81,7 @@ type Caller struct {
 	ClientID, ClientSecret string
 	HasSecret              bool
 
-	IP        string // of the connection, or what a trusted proxy says
+	IP        string // of the connection, or what a trusted proxy says; "" when that says no address
 	UserAgent string
 	RequestID string
 	TraceID   string

@@ -12,16 +12,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
 	"example.com/umpire/uma"
 )
 
-// Limits of bodies, in bytes.
+// Limits in bytes: of bodies, and of what is kept of a User-Agent, which goes into
+// the input of policies and each decision record.
 const (
-	maxForm = 64 << 10
-	maxJSON = 1 << 20
+	maxForm      = 64 << 10
+	maxJSON      = 1 << 20
+	maxUserAgent = 256
 )
 
 // A Handler serves an endpoint. It answers once, or returns an error that the
@@ -65,7 +68,7 @@ const (
 func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, error) {
 	r := c.Request()
 	x := &Exchange{ctx: r.Context(), echo: c, dialect: dialect, readers: readers, origin: r.Header.Get("Origin")}
-	x.Caller.UserAgent = r.UserAgent()
+	x.Caller.UserAgent = cut(r.UserAgent(), maxUserAgent)
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return x, &Refusal{
 			Status: http.StatusUnsupportedMediaType, Code: string(uma.InvalidRequest),
@@ -73,6 +76,17 @@ func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, 
 		}
 	}
 	return x, x.authorization(r.Header["Authorization"])
+}
+
+// cut returns the first n bytes of s at most, and no part of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // Speak makes refusals of the exchange those of a face.

@@ -8,6 +8,10 @@ import (
 // ClientIP is the address of who connected, remote as net/http writes it. If
 // that is a trusted proxy it is the last address that X-Forwarded-For names and
 // that is no trusted proxy itself: what stands before it anyone may have written.
+//
+// It is "" where a trusted proxy names something that is no address (`unknown`,
+// nothing at all): the address of the proxy would pass for the client's, and
+// proxies stand in the networks that policies trust most.
 func ClientIP(remote string, forwarded []string, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -15,17 +19,31 @@ func ClientIP(remote string, forwarded []string, trusted []netip.Prefix) string 
 	}
 	ip := peer.Addr().Unmap()
 	var hops []string
-	if trusts(trusted, ip) {
+	if trusts(trusted, ip) && len(forwarded) > 0 {
 		hops = strings.Split(strings.Join(forwarded, ","), ",")
 	}
 	for i := len(hops) - 1; i >= 0 && trusts(trusted, ip); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
+		var ok bool
+		if ip, ok = hopAddress(strings.TrimSpace(hops[i])); !ok {
+			return ""
 		}
-		ip = hop.Unmap()
 	}
 	return ip.WithZone("").String()
+}
+
+// hopAddress reads an address as proxies write it: with a port or without, an
+// IPv6 address in brackets or bare.
+func hopAddress(hop string) (netip.Addr, bool) {
+	if withPort, err := netip.ParseAddrPort(hop); err == nil {
+		return withPort.Addr().Unmap(), true
+	}
+	if inner, ok := strings.CutPrefix(hop, "["); ok {
+		if hop, ok = strings.CutSuffix(inner, "]"); !ok || !strings.Contains(hop, ":") {
+			return netip.Addr{}, false
+		}
+	}
+	ip, err := netip.ParseAddr(hop)
+	return ip.Unmap(), err == nil
 }
 
 func trusts(trusted []netip.Prefix, ip netip.Addr) bool {

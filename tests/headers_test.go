@@ -1,0 +1,114 @@
+package tests
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"example.com/umpire/server"
+)
+
+// behindProxy starts a server to which every test is a trusted proxy.
+func behindProxy(o *options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
+
+// TestForwardedForWithoutAddress: an X-Forwarded-For that cannot be read once made
+// the proxy's own address the client's, which rules about the inner network let in.
+func TestForwardedForWithoutAddress(t *testing.T) {
+	t.Parallel()
+	const rule = `package uma.policies.mixed
+grant contains "write" if net.cidr_contains("127.0.0.0/8", input.context.ip)
+`
+	e := start(t, photozWith(t, map[string]string{"mixed.rego": rule}), behindProxy)
+	db := e.stored(t)
+	bob := e.as(t, "bob", "photoz-app")
+	for forwarded, want := range map[string]any{
+		"127.0.0.1":            "127.0.0.1",
+		"127.0.0.1:4711":       "127.0.0.1",
+		"203.0.113.9":          "203.0.113.9",
+		"203.0.113.9:4711":     "203.0.113.9",
+		"[2001:db8::1]:4711":   "2001:db8::1",
+		"[2001:db8::1]":        "2001:db8::1",
+		"unknown":              nil,
+		"_hidden":              nil,
+		"203.0.113.9, ":        nil,
+		"203.0.113.9:":         nil,
+		"unknown, 127.0.0.1":   nil,
+		"203.0.113.9, [::1":    nil,
+		"198.51.100.1, secret": nil,
+	} {
+		var res *response
+		id := "forwarded-" + strings.Map(onlyLetters, forwarded)
+		_, event := onlyRecord(t, db, func() {
+			res = e.do(t, request{
+				method: "POST", url: tokenPath, as: bob, form: form("grant_type", umaGrant, "permission", "Mixed#write", "audience", "photoz-api"),
+				headers: map[string]string{"X-Forwarded-For": forwarded, "X-Request-Id": id},
+			})
+		})
+		inner := want == "127.0.0.1"
+		if granted := res.status == 200; granted != inner {
+			t.Errorf("%q: got %s, want it granted: %v", forwarded, res, inner)
+		}
+		if got := at(event, "input", "context", "ip"); got != want {
+			t.Errorf("%q: got context.ip %v, want %v", forwarded, got, want)
+		}
+		if lines := e.accessLog(t, id); len(lines) != 1 || lines[0]["ip"] != want {
+			t.Errorf("%q: got %v in the log, want the ip %v", forwarded, lines, want)
+		}
+	}
+}
+
+func onlyLetters(r rune) rune {
+	if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
+		return r
+	}
+	return '.'
+}
+
+// TestUnknownAddressesShareALimit: who hides behind an address that cannot be read
+// does not escape the limit on guesses.
+func TestUnknownAddressesShareALimit(t *testing.T) {
+	t.Parallel()
+	e := start(t, behindProxy, func(o *options) { o.Limits = server.Limits{FailedTickets: 2} })
+	guess := func(forwarded string) int {
+		return e.do(t, request{
+			method: "POST", url: tokenPath, as: basic("photoz-app"), form: form("grant_type", umaGrant, "ticket", "guess"),
+			headers: map[string]string{"X-Forwarded-For": forwarded},
+		}).status
+	}
+	for _, forwarded := range []string{"unknown", "_a"} {
+		if got := guess(forwarded); got != 403 {
+			t.Fatalf("%s: got %d, want 403", forwarded, got)
+		}
+	}
+	if got := guess("_b"); got != 429 {
+		t.Errorf("a third guess without an address: got %d, want 429", got)
+	}
+	if got := guess("203.0.113.9"); got != 403 {
+		t.Errorf("a guess from somewhere else: got %d, want 403", got)
+	}
+}
+
+// TestUserAgentIsCut: a User-Agent went whole into every decision record.
+func TestUserAgentIsCut(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	db := e.stored(t)
+	bob := e.as(t, "bob", "photoz-app")
+	for sent, want := range map[string]string{
+		"curl/8":                       "curl/8",
+		strings.Repeat("x", 256):       strings.Repeat("x", 256),
+		strings.Repeat("x", 50_000):    strings.Repeat("x", 256),
+		"x" + strings.Repeat("é", 200): "x" + strings.Repeat("é", 127),
+	} {
+		_, event := onlyRecord(t, db, func() {
+			e.do(t, request{
+				method: "POST", url: tokenPath, as: bob, form: form("grant_type", umaGrant, "permission", "Public board#view", "audience", "photoz-api"),
+				headers: map[string]string{"User-Agent": sent},
+			})
+		})
+		if got, _ := at(event, "input", "context", "user_agent").(string); got != want || !utf8.ValidString(got) {
+			t.Errorf("sent %d bytes: got %d on record, want %d", len(sent), len(got), len(want))
+		}
+	}
+}
