@@ -38,6 +38,7 @@ type world struct {
 	steps       []string
 	settlements []*Settlement
 	dropped     []string // jti of RPTs
+	applied     *RealmChange
 	signed      []*Claims
 	generation  int64
 	snapshot    func() (*Snapshot, error)
@@ -132,7 +133,7 @@ func (w *world) Prepare(*Realm) (Evaluator, error) { return w, nil }
 func (w *world) Revision() string                  { return "revision-1" }
 
 func (w *world) Decide(_ context.Context, in *Input) (*Evaluation, error) {
-	w.step("decide")
+	w.computes("decide")
 	return w.decide(in)
 }
 
@@ -169,6 +170,13 @@ func (s fakeStore) Generation(context.Context) (int64, error) {
 func (s fakeStore) Snapshot(context.Context, string, time.Time) (*Snapshot, error) {
 	return s.w.snapshot()
 }
+
+func (s fakeStore) ApplyRealm(_ context.Context, c *RealmChange) (*RealmReport, error) {
+	s.w.applied = c
+	return &RealmReport{}, s.write()
+}
+
+func (s fakeStore) AddKey(context.Context, string, SigningKey, time.Time) error { return s.write() }
 
 // Every other write is taken, and counted as one.
 
@@ -222,7 +230,25 @@ type fakeHasher struct {
 func (h fakeHasher) Secret(plain string) []byte { return h.w.Secret(plain) }
 
 func (h fakeHasher) CheckPassword(_ context.Context, hash, plain string) (bool, error) {
+	h.w.computes("check a password")
 	return hash != "" && hash == plain, nil
+}
+
+func (h fakeHasher) Password(_ context.Context, plain string) (string, error) {
+	h.w.computes("hash a password")
+	return plain, nil
+}
+
+func (h fakeHasher) Fingerprint(content []byte) []byte { return h.w.Secret(string(content)) }
+
+// computes is told of what takes long. There are few readers: a view that is open
+// meanwhile takes one from the others, and keeps the write-ahead log from being reset.
+func (w *world) computes(what string) {
+	w.Helper()
+	w.step(what)
+	if w.view.open != 0 {
+		w.Errorf("%s while %d views are open", what, w.view.open)
+	}
 }
 
 func (w *world) Secret(plain string) []byte {
@@ -259,11 +285,13 @@ type fakeIssuer struct {
 }
 
 func (i fakeIssuer) Sign(_ *Snapshot, c *Claims) (string, error) {
-	i.w.step("sign")
+	i.w.computes("sign")
 	i.w.signed = append(i.w.signed, c)
 	raw, err := json.Marshal(c)
 	return string(raw), err
 }
+
+func (i fakeIssuer) NewKey(string) (SigningKey, error) { return SigningKey{}, nil }
 
 func (i fakeIssuer) SignOwn(s *Snapshot, c *Claims) (string, error) { return i.Sign(s, c) }
 
@@ -343,6 +371,16 @@ func (v *fakeView) Usernames(_ context.Context, _ Key, ids []string) (map[string
 		}
 	}
 	return names, v.read("Usernames")
+}
+
+func (v *fakeView) Passwords(_ context.Context, _ Key, names []string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, u := range v.users {
+		if slices.Contains(names, u.Username) {
+			found[u.Username] = u.Password
+		}
+	}
+	return found, v.read("Passwords")
 }
 
 func (v *fakeView) find(server Key, is func(*Resource) bool) []*Resource {

@@ -188,35 +188,52 @@ func (a *Authority) applyClient(spec ClientSpec) (*Client, error) {
 }
 
 // applyUsers hashes passwords. A password that has not changed keeps its hash,
-// so that an unchanged user is an unchanged row.
+// so that an unchanged user is an unchanged row. The old hashes are read before:
+// hashing takes minutes for some thousands of users, and a view that is open so long
+// keeps the write-ahead log from being reset.
 func (a *Authority) applyUsers(ctx context.Context, spec *RealmSpec) ([]*User, error) {
-	old, err := a.Store.Snapshot(ctx, spec.Realm.Name, a.Now())
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("load realm: %w", err)
-	}
-	view, err := a.Store.View(ctx)
+	old, err := a.passwords(ctx, spec)
 	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
+		return nil, err
 	}
-	defer view.Close()
 	var users []*User
 	for _, u := range spec.Users {
 		user := u.User
 		user.ID, user.Origin, user.Password = a.NewID(), FromFile, u.PasswordHash
 		if u.PlainPassword != "" {
-			var had string
-			if old != nil {
-				if row, err := view.UserByName(ctx, old.Realm.Key, u.Username); err == nil {
-					had = row.Password
-				}
-			}
-			if user.Password, err = a.passwordHash(ctx, had, u.PlainPassword); err != nil {
+			if user.Password, err = a.passwordHash(ctx, old[u.Username], u.PlainPassword); err != nil {
 				return nil, fmt.Errorf("user %s: %w", u.Username, err)
 			}
 		}
 		users = append(users, &user)
 	}
 	return users, nil
+}
+
+// passwords returns the hashes that the realm has of the users of its file, by name.
+func (a *Authority) passwords(ctx context.Context, spec *RealmSpec) (old map[string]string, err error) {
+	realm, err := a.Store.Snapshot(ctx, spec.Realm.Name, a.Now())
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load realm: %w", err)
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	var names []string
+	for _, u := range spec.Users {
+		if u.PlainPassword != "" {
+			names = append(names, u.Username)
+		}
+	}
+	if old, err = view.Passwords(ctx, realm.Realm.Key, names); err != nil {
+		return nil, fmt.Errorf("read the passwords before: %w", err)
+	}
+	return old, nil
 }
 
 func (a *Authority) passwordHash(ctx context.Context, had, plain string) (string, error) {

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,5 +166,40 @@ func TestRealmURL(t *testing.T) {
 		if got := w.authority.RootURL(); got != "https://as.example" {
 			t.Errorf("%s: got root %s", base, got)
 		}
+	}
+}
+
+// The passwords before are read at once, and the view is closed when the new ones are
+// hashed. A read that fails is not "no password before": that would make a new hash of
+// every password.
+func TestApplyRealmReadsPasswordsOnce(t *testing.T) {
+	t.Parallel()
+	spec := &RealmSpec{Realm: Realm{Name: "photoz"}, Users: []UserSpec{
+		{User: User{Username: "bob"}, PlainPassword: "of bob"}, {User: User{Username: "carol"}, PlainPassword: "of carol"},
+		{User: User{Username: "alice"}, PasswordHash: "a hash"},
+	}}
+	apply := func(w *world) error {
+		w.view.users["u-bob"].Password = "of bob"
+		_, err := w.authority.ApplyRealm(t.Context(), spec, false, false, nil)
+		return err
+	}
+	w := newWorld(t)
+	if err := apply(w); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, u := range w.applied.Users {
+		got = append(got, u.Username+": "+u.Password)
+	}
+	if want := []string{"bob: of bob", "carol: of carol", "alice: a hash"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if w.count("check a password") != 1 || w.count("hash a password") != 1 || len(w.view.reads) != 1 || w.view.open != 0 {
+		t.Errorf("got %q and reads %q, want one check, one hash, one read and no open view", w.steps, w.view.reads)
+	}
+	w = newWorld(t)
+	w.view.fail = 1
+	if err := apply(w); !errors.Is(err, errRead) || w.count("write")+w.count("hash a password") != 0 {
+		t.Errorf("the read fails: got %v and %q, want its error and nothing written", err, w.steps)
 	}
 }

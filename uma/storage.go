@@ -209,7 +209,8 @@ type Sessions interface {
 	// EndSession ends a session and all that was issued in it. Unknown: no error.
 	EndSession(ctx context.Context, realm Key, id string) error
 
-	// Revoke makes a token inactive. The row is kept until the token expires.
+	// Revoke makes a token inactive. The row is kept for a day after the token has
+	// expired: a clock that was ahead for a while must not make the token good again.
 	Revoke(ctx context.Context, realm Key, jti string, expires time.Time) error
 
 	// DropRPT removes the row of an RPT, and those of its refreshed copies, so that

@@ -36,6 +36,10 @@ type Users interface {
 	// Usernames returns the names of the users with these ids; ids of no user
 	// are left out.
 	Usernames(ctx context.Context, realm Key, ids []string) (map[string]string, error)
+
+	// Passwords returns the password hashes of the users with these names, without
+	// case, by the name that was asked for; names of no user are left out.
+	Passwords(ctx context.Context, realm Key, usernames []string) (map[string]string, error)
 }
 
 // Resources reads what resource servers registered. All methods stay inside

@@ -53,6 +53,7 @@ func TestStore(t *testing.T) {
 		seen.collect(s)
 		checkPlans(t, slices.Sorted(maps.Keys(seen.all)))
 	})
+	t.Run("indexes", func(t *testing.T) { checkIndexes(t, slices.Sorted(maps.Keys(seen.all))) })
 }
 
 // checkOrphans looks for rows of what is gone, other than those that are to be swept.
@@ -129,6 +130,37 @@ func checkPlans(t *testing.T, queries []string) {
 		}
 	}
 }
+
+// checkIndexes sees to it that every index is one that some statement of the contract
+// suite finds its rows by: each costs every write of its table.
+func checkIndexes(t *testing.T, queries []string) {
+	s := openTemp(t, nil)
+	read := map[string]bool{}
+	for _, query := range queries {
+		for _, step := range plan(t, s, query) {
+			if found := usedIndex.FindStringSubmatch(step); found != nil {
+				read[found[1]] = true
+			}
+		}
+	}
+	err := s.read(t.Context(), func(c *conn) error {
+		all, err := texts[string](c, `SELECT name FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE INDEX%'`)
+		for _, index := range all {
+			if !read[index] && !slices.Contains(unread, index) {
+				t.Errorf("no statement reads the index %s", index)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// unread are indexes that are there for another reason.
+var unread = []string{"decision_revision"} // what removes old revisions asks it
+
+var usedIndex = regexp.MustCompile(`INDEX (\w+)`)
 
 // plan returns the steps that SQLite would take.
 func plan(t *testing.T, s *Store, query string) (steps []string) {

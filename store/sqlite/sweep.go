@@ -12,6 +12,11 @@ import (
 // behind it.
 const sweepBatch = 200
 
+// revocationsLonger is how much longer than its token a revocation is kept. Whatever
+// else a clock that is ahead has swept fails closed: a token without its session or row
+// is no good. A revocation that is gone makes its token good again.
+const revocationsLonger = 24 * time.Hour
+
 // Sweep removes what is of no use any more: expired and spent tickets, refresh tokens,
 // revocations and RPT rows, sessions that are over, refusals that the realm no
 // longer remembers, retired keys that have expired, and what is left of resources
@@ -25,7 +30,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 		{`DELETE FROM refresh_token WHERE (realm, hash) IN
 			(SELECT realm, hash FROM refresh_token WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM revocation WHERE (realm, jti) IN
-			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
+			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{millis(now.Add(-revocationsLonger)), sweepBatch}},
 		{`DELETE FROM rpt WHERE (realm, jti) IN
 			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM spent_ticket WHERE (realm, hash) IN

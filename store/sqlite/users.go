@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"example.com/umpire/uma"
@@ -148,4 +150,25 @@ func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[
 			return err
 		})
 	return found, reading("usernames", err)
+}
+
+// Passwords implements uma.Users.
+func (v *view) Passwords(ctx context.Context, realm uma.Key, usernames []string) (map[string]string, error) {
+	c, err := v.reader(ctx)
+	if err != nil || len(usernames) == 0 {
+		return nil, err
+	}
+	asked := make(map[string]string, len(usernames))
+	for _, name := range usernames {
+		asked[fold(name)] = name
+	}
+	found := map[string]string{}
+	err = c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,
+		[]any{int64(realm), listText(slices.Collect(maps.Keys(asked)))}, func(scan func(dest ...any) error) error {
+			var folded, password string
+			err := scan(&folded, &password)
+			found[asked[folded]] = password
+			return err
+		})
+	return found, reading("passwords", err)
 }

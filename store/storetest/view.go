@@ -113,6 +113,20 @@ var userTests = map[string]func(e *env){
 		})
 	},
 
+	"passwords": func(e *env) {
+		c := e.realmFile("photoz")
+		c.Users[0].Password = "hash of alice"
+		e.apply(c)
+		e.reading(func(v uma.View) {
+			got, err := v.Passwords(e.t.Context(), e.realm, []string{"ALICE", "bob", "nobody", ""})
+			e.must(err)
+			e.want("passwords", got, map[string]string{"ALICE": "hash of alice", "bob": "hash"})
+			got, err = v.Passwords(e.t.Context(), e.realm, nil)
+			e.must(err)
+			e.want("number of passwords of nobody", len(got), 0)
+		})
+	},
+
 	"by_what_they_are_called": func(e *env) {
 		c := e.realmFile("photoz")
 		mail := func(name string, email any) string {
