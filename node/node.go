@@ -185,12 +185,19 @@ func (n *Node) Admin() http.Handler {
 }
 
 // ready reports why the server cannot serve: the store does not answer, or a
-// realm has no policy that works.
+// realm has no policy that works, or no key to sign with.
 func (n *Node) ready(ctx context.Context) error {
 	if _, err := n.Store.Generation(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	return n.policies.missing()
+	without, err := n.Authority.WithoutKey(ctx)
+	if err != nil {
+		return err
+	}
+	for _, realm := range without {
+		err = errors.Join(err, fmt.Errorf("realm %s has no active signing key: run `umpire keys rotate --realm %[1]s`, or restart the server", realm))
+	}
+	return errors.Join(err, n.policies.missing())
 }
 
 func newSerial() string { return uuid.Must(uuid.NewV7()).String() }

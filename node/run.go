@@ -98,6 +98,9 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 // begin puts the policies in force, starts what goes on beside the requests, and
 // returns what answers them.
 func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, error) {
+	if err := n.Authority.EnsureKeys(ctx); err != nil {
+		return nil, err
+	}
 	// The generation is noted before the policies are read, so that Follow sees
 	// what changes in between.
 	if err := n.Authority.Reload(ctx); err != nil {

@@ -29,13 +29,14 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	return e
 }
 
-// readyz says only whether: why not is in the log.
+// readyz says why not, as the log does: names of realms and files, which the
+// metrics beside it have too.
 func (cfg *AdminConfig) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 	defer cancel()
 	if err := cfg.Ready(ctx); err != nil {
 		cfg.Log.WarnContext(ctx, "not ready", "err", err)
-		return c.String(http.StatusServiceUnavailable, "not ready\n")
+		return c.String(http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
 	}
 	return c.String(http.StatusOK, "ready\n")
 }

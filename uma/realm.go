@@ -151,8 +151,11 @@ func NewSnapshot(r Realm, clients []*Client, keys []SigningKey) *Snapshot {
 }
 
 // SigningKey returns the key that signs for the algorithm of the realm, or nil.
-func (s *Snapshot) SigningKey() *SigningKey {
-	i := slices.IndexFunc(s.Keys, func(k SigningKey) bool { return k.Active && k.Alg == s.Realm.SigningAlg })
+func (s *Snapshot) SigningKey() *SigningKey { return s.ActiveKey(s.Realm.SigningAlg) }
+
+// ActiveKey returns the active key of an algorithm, or nil.
+func (s *Snapshot) ActiveKey(alg string) *SigningKey {
+	i := slices.IndexFunc(s.Keys, func(k SigningKey) bool { return k.Active && k.Alg == alg })
 	if i < 0 {
 		return nil
 	}

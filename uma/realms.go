@@ -142,6 +142,9 @@ func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, prune, leni
 	if change.Users, err = a.applyUsers(ctx, spec); err != nil {
 		return nil, err
 	}
+	if change.Key, err = a.missingKey(ctx, spec.Realm.Name, spec.Realm.SigningAlg); err != nil {
+		return nil, err
+	}
 	for server, names := range spec.Scopes {
 		for _, name := range names {
 			change.Scopes[server] = append(change.Scopes[server], ScopeRow{ID: a.NewID(), Name: name})
@@ -162,7 +165,7 @@ func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, prune, leni
 	if err != nil {
 		return report, fmt.Errorf("apply realm %s: %w", spec.Realm.Name, err)
 	}
-	return report, a.ensureKey(ctx, spec.Realm.Name, spec.Realm.SigningAlg)
+	return report, nil
 }
 
 // Unchanged reports whether a realm file is the one that was applied last.
@@ -245,24 +248,70 @@ func (a *Authority) passwordHash(ctx context.Context, had, plain string) (string
 	return a.Hasher.Password(ctx, plain)
 }
 
-// ensureKey makes the realm's first key for an algorithm.
-func (a *Authority) ensureKey(ctx context.Context, realm, alg string) error {
-	s, err := a.Store.Snapshot(ctx, realm, a.Now())
+// EnsureKeys makes a key for every realm that has none for its algorithm. A realm
+// gets one when its file is applied; this is for data that was left without, by
+// whatever, so that a server that starts can sign.
+func (a *Authority) EnsureKeys(ctx context.Context) error {
+	names, err := a.Store.RealmNames(ctx)
 	if err != nil {
-		return fmt.Errorf("load realm: %w", err)
+		return fmt.Errorf("list realms: %w", err)
 	}
-	if s.SigningKey() != nil {
-		return nil
+	for _, name := range names {
+		s, err := a.Store.Snapshot(ctx, name, a.Now())
+		if err != nil {
+			return fmt.Errorf("load realm %s: %w", name, err)
+		}
+		k, err := a.missingKey(ctx, name, s.Realm.SigningAlg)
+		switch {
+		case err != nil:
+			return err
+		case k == nil:
+			continue
+		}
+		if err := a.Store.AddKey(ctx, name, *k, time.Time{}); err != nil {
+			return fmt.Errorf("keep %s key of realm %s: %w", k.Alg, name, err)
+		}
+	}
+	return nil
+}
+
+// WithoutKey returns the realms that cannot sign: none of their keys is active for
+// the algorithm of their tokens.
+func (a *Authority) WithoutKey(ctx context.Context) ([]string, error) {
+	names, err := a.Store.RealmNames(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list realms: %w", err)
+	}
+	var without []string
+	for _, name := range names {
+		s, err := a.snapshot(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("load realm %s: %w", name, err)
+		}
+		if s.SigningKey() == nil {
+			without = append(without, name)
+		}
+	}
+	return without, nil
+}
+
+// missingKey makes a key if the realm, which need not be there yet, has no active
+// one of that algorithm; else it returns nil.
+func (a *Authority) missingKey(ctx context.Context, realm, alg string) (*SigningKey, error) {
+	s, err := a.Store.Snapshot(ctx, realm, a.Now())
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("load realm %s: %w", realm, err)
+	case s.ActiveKey(alg) != nil:
+		return nil, nil
 	}
 	k, err := a.Issuer.NewKey(alg)
 	if err != nil {
-		return fmt.Errorf("make %s key: %w", alg, err)
+		return nil, fmt.Errorf("make %s key of realm %s: %w", alg, realm, err)
 	}
 	k.Created, k.Active = a.Now(), true
-	if err := a.Store.AddKey(ctx, realm, k, time.Time{}); err != nil {
-		return fmt.Errorf("keep %s key: %w", alg, err)
-	}
-	return nil
+	return &k, nil
 }
 
 // RotateKey makes a new signing key for the realm. The old one stays published

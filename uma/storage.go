@@ -84,8 +84,14 @@ type RealmChange struct {
 	Fingerprint []byte
 	Prune       bool
 	Lenient     bool
-	Progress    func(done, total int) // may be nil
-	Now         time.Time
+
+	// Key becomes the active key of its algorithm, unless the realm has one. It is
+	// stored by the first commit of the change, which makes a new realm known, so
+	// that no realm is there without a key. May be nil.
+	Key *SigningKey
+
+	Progress func(done, total int) // may be nil
+	Now      time.Time
 }
 
 // A ResourceChange is a resource with its server by client_id and its owner by

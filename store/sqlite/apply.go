@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -207,24 +208,32 @@ func (a *applier) plan() {
 
 func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run) }
 
-// beginRealm makes the realm if it is new.
+// beginRealm makes the realm if it is new, and gives it its key.
 func (a *applier) beginRealm(tx *conn) error {
 	text, err := settingsText(&a.Realm)
 	if err != nil {
 		return writing("realm", err)
 	}
 	r, _, err := realmRow(tx, a.Realm.Name)
-	if err == nil {
+	switch {
+	case err == nil:
 		a.realm = r.Key
-		return nil
-	}
-	if !errors.Is(err, uma.ErrNotFound) {
+	case errors.Is(err, uma.ErrNotFound):
+		a.created("realm %s", a.Realm.Name)
+		a.realm, err = tx.insert(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1)`,
+			a.Realm.Name, text)
+		if err != nil {
+			return writing("realm", err)
+		}
+	default:
 		return err
 	}
-	a.created("realm %s", a.Realm.Name)
-	a.realm, err = tx.insert(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1)`,
-		a.Realm.Name, text)
-	return writing("realm", err)
+	if a.Key == nil {
+		return nil
+	}
+	added, err := addKey(tx, a.realm, *a.Key, time.Time{})
+	a.changed = a.changed || added
+	return err
 }
 
 // finishRealm keeps the settings and the fingerprint, and raises the generation if

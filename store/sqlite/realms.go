@@ -186,24 +186,31 @@ func (s *Store) AddKey(ctx context.Context, realm string, k uma.SigningKey, expi
 		if err != nil {
 			return err
 		}
-		if expires.IsZero() {
-			there, err := tx.exists(`SELECT 1 FROM signing_key WHERE realm = ? AND alg = ? AND active = 1`, int64(r.Key), k.Alg)
-			if err != nil || there {
-				return reading("active key", err)
-			}
-		}
-		_, err = tx.exec(`UPDATE signing_key SET active = 0, expires = ? WHERE realm = ? AND alg = ? AND active = 1`,
-			millis(expires), int64(r.Key), k.Alg)
-		if err != nil {
-			return writing("the key before", err)
-		}
-		_, err = tx.exec(`INSERT INTO signing_key (realm, kid, alg, public, sealed, created, active, expires)
-			VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(r.Key), k.KID, k.Alg, k.Public, k.Sealed, millis(k.Created))
-		if err != nil {
-			return writing("signing key", err)
+		added, err := addKey(tx, r.Key, k, expires)
+		if err != nil || !added {
+			return err
 		}
 		return raiseGeneration(tx, r.Key)
 	})
+}
+
+// addKey makes k the active key of its algorithm; without an expiry for the one
+// before, only if there is none.
+func addKey(tx *conn, realm uma.Key, k uma.SigningKey, expires time.Time) (added bool, err error) {
+	if expires.IsZero() {
+		there, err := tx.exists(`SELECT 1 FROM signing_key WHERE realm = ? AND alg = ? AND active = 1`, int64(realm), k.Alg)
+		if err != nil || there {
+			return false, reading("active key", err)
+		}
+	}
+	_, err = tx.exec(`UPDATE signing_key SET active = 0, expires = ? WHERE realm = ? AND alg = ? AND active = 1`,
+		millis(expires), int64(realm), k.Alg)
+	if err != nil {
+		return false, writing("the key before", err)
+	}
+	_, err = tx.exec(`INSERT INTO signing_key (realm, kid, alg, public, sealed, created, active, expires)
+		VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(realm), k.KID, k.Alg, k.Public, k.Sealed, millis(k.Created))
+	return err == nil, writing("signing key", err)
 }
 
 // Sealed implements uma.Realms.

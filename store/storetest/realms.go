@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -152,6 +154,35 @@ var realmTests = map[string]func(e *env){
 		active, _ := e.kids(now)
 		e.want("active", active, []string{first.KID})
 		e.want("generation after nothing was added", e.generation(), raised)
+		e.want("keys of another realm", len(e.snapshot("elsewhere").Keys), 0)
+	},
+
+	"a_new_realm_has_its_key_before_it_can_be_seen": func(e *env) {
+		c := e.realmFile("fresh")
+		first := e.signingKey("ES256")
+		c.Key = &first
+		for i := range 600 { // more than a batch
+			c.Resources = append(c.Resources, e.fileResource(fmt.Sprintf("Album %03d", i), "alice", "view"))
+		}
+		ctx, cancel := context.WithCancel(e.t.Context())
+		c.Progress = func(int, int) { cancel() }
+		_, err := e.s.ApplyRealm(ctx, c)
+		e.wantErr("apply", err, context.Canceled)
+		if k := e.snapshot("fresh").SigningKey(); k == nil || k.KID != first.KID {
+			e.t.Errorf("got key %v of a realm that was cut short, want %s", k, first.KID)
+		}
+	},
+
+	"a_change_brings_a_key_where_there_is_none": func(e *env) {
+		c, first, second, other := e.realmFile("photoz"), e.signingKey("ES256"), e.signingKey("ES256"), e.signingKey("RS256")
+		c.Key = &first
+		e.raised("the first key", func() { e.want("report", lines(e.apply(c)), []string(nil)) })
+		c.Key = &second
+		e.unchanged(c)
+		c.Key, c.Realm.SigningAlg = &other, "RS256"
+		e.raised("a key of another algorithm", func() { e.apply(c) })
+		active, _ := e.kids(now)
+		wantSet(e, "active", active, first.KID, other.KID)
 		e.want("keys of another realm", len(e.snapshot("elsewhere").Keys), 0)
 	},
 
