@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,8 +43,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Limits         Limits
 
-	// Grace is how long a server gives what is under way when it stops; 0 for ten
-	// seconds.
+	// Grace is how long a server that stops gives the requests that are under way; 0
+	// for ten seconds. The decision log gets half of it after that.
 	Grace time.Duration
 
 	DecisionLog io.Writer // one line a decision; nil for none
@@ -71,6 +72,7 @@ type Node struct {
 	metrics   *server.Metrics
 	committed chan struct{} // there may be new decision records
 	policies  *policies
+	underWay  atomic.Int64 // requests
 }
 
 // hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
@@ -78,6 +80,7 @@ const hmacKey = "hmac"
 
 // Open opens the store and its keys, both made if they are not there.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)

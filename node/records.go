@@ -14,48 +14,94 @@ import (
 // page is how many records the log reads at a time.
 const page = 256
 
-// writeRecords writes each decision record that is committed from now on as a
-// line of its own, in the format of OPA's console decision logs, until ctx ends
-// and what was committed by then is written. A slow
-// reader of the log holds nothing up: what it has not read is in the store.
-func (n *Node) writeRecords(ctx context.Context, w io.Writer, after int64) {
+// A recordLog writes each decision record that is committed as a line of its own,
+// in the format of OPA's console decision logs. A slow or failing log delays no
+// request: what it lacks is in the store, and is written when the log goes on.
+type recordLog struct {
+	*Node
+	w     io.Writer
+	after int64  // Seq of the last record that was written whole
+	torn  bool   // the log ends in half a line
+	cause string // of the failure that was logged last; empty while the log can be written
+}
+
+// follow writes what is committed until ctx ends and what was committed by then
+// is written.
+func (l *recordLog) follow(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		ending := ctx.Err() != nil
-		var err error
-		if after, err = n.writeNew(context.WithoutCancel(ctx), w, after); err != nil {
-			n.Log.ErrorContext(ctx, "decision log: the records are stored, and are written when it goes on", "err", err)
-		}
+		l.report(ctx, l.writeNew(context.WithoutCancel(ctx)))
 		if ending {
 			return
 		}
 		select {
 		case <-ctx.Done():
-		case <-n.committed:
+		case <-l.committed:
 		case <-tick.C:
 		}
 	}
 }
 
-// writeNew writes the records that follow after, and returns the last one written.
-func (n *Node) writeNew(ctx context.Context, w io.Writer, after int64) (int64, error) {
-	for {
-		records, err := n.Store.DecisionsAfter(ctx, after, page)
-		if err != nil {
-			return after, fmt.Errorf("read decision records: %w", err)
-		}
-		if len(records) == 0 {
-			return after, nil
-		}
-		if _, err := w.Write(lines(records)); err != nil {
-			return after, fmt.Errorf("write: %w", err)
-		}
-		after = records[len(records)-1].Seq
-		if len(records) < page {
-			return after, nil
+// report logs a failure once, however often the write is tried again.
+func (l *recordLog) report(ctx context.Context, err error) {
+	switch {
+	case err == nil && l.cause != "":
+		l.cause = ""
+		l.Log.InfoContext(ctx, "decision log: writing again")
+	case err != nil:
+		l.metrics.DecisionLogFailed()
+		if err.Error() != l.cause {
+			l.cause = err.Error()
+			l.Log.ErrorContext(ctx, "decision log: the records are stored, and are written when it goes on", "err", err)
 		}
 	}
+}
+
+// writeNew writes the records that the log lacks.
+func (l *recordLog) writeNew(ctx context.Context) error {
+	for {
+		records, err := l.Store.DecisionsAfter(ctx, l.after, page)
+		if err != nil {
+			return fmt.Errorf("read decision records: %w", err)
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		if err := l.write(records); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		if len(records) < page {
+			return nil
+		}
+	}
+}
+
+// write writes records, and notes how far it came: a full disk or a reader that
+// ends may take a part. A line that was cut short stays as it is, and its record is
+// written again, whole, on a line of its own.
+func (l *recordLog) write(records []uma.Record) error {
+	text := lines(records)
+	if l.torn {
+		text = append([]byte{'\n'}, text...)
+	}
+	n, err := l.w.Write(text)
+	if n < len(text) && err == nil {
+		err = io.ErrShortWrite
+	}
+	if n <= 0 {
+		return err
+	}
+	whole := bytes.Count(text[:n], []byte{'\n'})
+	if l.torn {
+		whole--
+	}
+	if whole > 0 {
+		l.after = records[whole-1].Seq
+	}
+	l.torn = text[n-1] != '\n'
+	return err
 }
 
 // lines are records in the format of OPA's console decision logs: the event

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +14,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// errLogBlocked is the end of a server whose decision log nobody reads.
-var errLogBlocked = errors.New("the decision log is blocked: the records that it lacks are stored")
+// What a server that stops does not wait for.
+var (
+	errUnderWay   = errors.New("requests are still under way although their connections are closed")
+	errLogBlocked = errors.New("the decision log is blocked: the records that it lacks are stored")
+)
 
 // Load applies realm files as a starting server does: a file that has not
 // changed since is not applied again, and nothing that others hang on is removed.
@@ -50,8 +52,9 @@ func (n *Node) Load(ctx context.Context, files []string, getenv func(string) str
 	return nil
 }
 
-// Run serves on the two listeners until ctx ends, and then lets what is under way
-// finish. It takes over the listeners; admin may be nil.
+// Run serves on the two listeners until ctx ends, then lets what is under way
+// finish, then what that left to be written: each has a deadline of its own, so that
+// a slow client takes no time from the decision log. It takes over the listeners; admin may be nil.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -75,24 +78,52 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	case <-ctx.Done():
 	}
 	n.Log.InfoContext(ctx, "stopping", "err", err)
-	// What is under way finishes first, then what it left to be written.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(n.Grace, 10*time.Second))
+	requests := n.drain(ctx, servers)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace/2)
+	defer cancel()
+	err = errors.Join(err, requests, within(end, n.answered, errUnderWay))
+	stop()
+	return errors.Join(err, within(end, wg.Wait, errLogBlocked))
+}
+
+// drain lets the requests that are under way finish, for as long as Grace. What a
+// slow client has not finished by then is cut off: that is no failure of the server.
+func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace)
 	defer cancel()
 	for _, s := range servers {
-		err = errors.Join(err, s.Shutdown(end))
-	}
-	stop()
-	written := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(written)
-	}()
-	select {
-	case <-written:
-	case <-end.Done():
-		err = errors.Join(err, errLogBlocked)
+		stopped := s.Shutdown(end)
+		if errors.Is(stopped, context.DeadlineExceeded) {
+			n.Log.WarnContext(ctx, "stopping: what clients were still sending or reading was cut off; the log has a line for each request",
+				"listener", s.Addr, "requests", n.underWay.Load(), "after", n.Grace)
+			stopped = s.Close()
+		}
+		err = errors.Join(err, stopped)
 	}
 	return err
+}
+
+// answered waits until no request is under way. They are counted, not in a
+// WaitGroup: one that arrives with its connection's end would race with the wait.
+func (n *Node) answered() {
+	for n.underWay.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// within waits until wait returns, and returns late if ctx ends first.
+func within(ctx context.Context, wait func(), late error) error {
+	done := make(chan struct{})
+	go func() {
+		wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return late
+	}
 }
 
 // begin puts the policies in force, starts what goes on beside the requests, and
@@ -134,7 +165,8 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	if err != nil {
 		return fmt.Errorf("read last decision: %w", err)
 	}
-	wg.Go(func() { n.writeRecords(ctx, n.DecisionLog, last) })
+	log := &recordLog{Node: n, w: n.DecisionLog, after: last}
+	wg.Go(func() { log.follow(ctx) })
 	return nil
 }
 
@@ -161,11 +193,21 @@ func (n *Node) sweep(ctx context.Context) {
 }
 
 func (n *Node) listen(l net.Listener, h http.Handler, failed chan<- error) *http.Server {
-	s := server.Listener(h, n.Log)
+	s := server.Listener(n.counted(h), n.Log)
+	s.Addr = l.Addr().String()
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	}()
 	return s
+}
+
+// counted is a handler that a server which stops waits for.
+func (n *Node) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.underWay.Add(1)
+		defer n.underWay.Add(-1)
+		h.ServeHTTP(w, r)
+	})
 }

@@ -20,6 +20,7 @@ type Metrics struct {
 	commit     prometheus.Histogram
 	batch      prometheus.Histogram
 	policy     *prometheus.GaugeVec
+	logFailed  prometheus.Counter
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -48,8 +49,11 @@ func NewMetrics() *Metrics {
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_info", Help: "The policy revision in force; always 1.",
 		}, []string{"realm", "revision"}),
+		logFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "umpire_decision_log_failures_total", Help: "Failed attempts to write the decision log.",
+		}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.logFailed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -59,6 +63,9 @@ func (m *Metrics) Decided(realm, outcome string, evaluation time.Duration) {
 	m.decisions.WithLabelValues(realm, outcome).Inc()
 	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
 }
+
+// DecisionLogFailed counts an attempt to write the decision log that failed.
+func (m *Metrics) DecisionLogFailed() { m.logFailed.Inc() }
 
 // Committed counts a batch of writes that the store committed.
 func (m *Metrics) Committed(batch int, took time.Duration) {

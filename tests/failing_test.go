@@ -1,12 +1,17 @@
 package tests
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,6 +126,7 @@ func TestBlockedDecisionLog(t *testing.T) {
 type failingLog struct {
 	mu   sync.Mutex
 	full bool
+	room int // bytes that still fit on it when it is full
 	buf  bytes.Buffer
 }
 
@@ -128,7 +134,12 @@ func (l *failingLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.full {
-		return 0, syscall.ENOSPC
+		n, _ := l.buf.Write(p[:min(l.room, len(p))])
+		l.room -= n
+		if n < len(p) {
+			return n, syscall.ENOSPC
+		}
+		return n, nil
 	}
 	return l.buf.Write(p)
 }
@@ -156,6 +167,71 @@ func TestFailingDecisionLog(t *testing.T) {
 	within1s(t, "the lines", func() bool { return log.lines(false) == 3 })
 	if err := r.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDecisionLogCutShort: a disk that is full takes a part of what is written. No
+// record is missing from the log later, none is there twice, and what was cut short is
+// on a line of its own.
+func TestDecisionLogCutShort(t *testing.T) {
+	t.Parallel()
+	log := &failingLog{full: true, room: 7000}
+	r := run(t, func(c *node.Config) { c.DecisionLog = log })
+	bob := r.as(t, "bob", "photoz-app")
+	for range 20 {
+		r.uma(t, bob, "permission", "Public board#view").expectGranted(t, "Public board: view")
+	}
+	within1s(t, "the log about the decision log", func() bool { return r.logged(t, "decision log", "no space left") })
+	within1s(t, "the lines", func() bool { return log.lines(false) >= 21 })
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	var seqs []float64
+	var torn int
+	for line := range bytes.Lines(log.buf.Bytes()) {
+		var event struct{ Seq float64 }
+		if err := json.Unmarshal(line, &event); err != nil {
+			torn++
+			continue
+		}
+		seqs = append(seqs, event.Seq)
+	}
+	if want := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}; !slices.Equal(seqs, want) || torn != 1 {
+		t.Errorf("got records %v and %d lines cut short, want all of 20, once, and one", seqs, torn)
+	}
+	if n := strings.Count(string(readFile(t, filepath.Join(r.Data, "server.log"))), "no space left"); n > 1 {
+		t.Errorf("the failure was logged %d times, want once", n)
+	}
+}
+
+// TestSlowClientAtStop: a client that does not finish its request keeps a server from
+// ending for as long as Grace. That is no failure of the server, and takes no time from
+// the decision log.
+func TestSlowClientAtStop(t *testing.T) {
+	t.Parallel()
+	log := &failingLog{}
+	r := run(t, func(c *node.Config) { c.DecisionLog, c.Grace = log, 300*time.Millisecond })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /realms/photoz%s HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: the-slow-one\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", tokenPath)
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("got %q, %v; want 100 Continue: the server reads the body", line, err)
+	}
+	r.uma(t, r.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")
+	if err := r.stop(); err != nil {
+		t.Errorf("stopped: %v", err)
+	}
+	if log.lines(false) != 1 {
+		t.Error("the decision log lacks a record")
+	}
+	if !r.logged(t, "was cut off", `"requests":1`) {
+		t.Error("the log does not say that a request was cut off")
+	}
+	if len(r.accessLog(t, "the-slow-one")) != 1 {
+		t.Error("the log has no line for the request that was cut off")
 	}
 }
 

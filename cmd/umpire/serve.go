@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -74,11 +72,12 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		defer admin.Close()
 		adminAddr = admin.Addr().String()
 	}
-	cfg, closeLog, err := e.nodeConfig(f, public.Addr())
+	cfg, closeLog, err := e.nodeConfig(ctx, f, public.Addr())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
+	serveSignals(ctx, cfg.DecisionLog, cfg.Log)
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
@@ -102,7 +101,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 }
 
 // nodeConfig checks the flags. The function it returns closes the decision log.
-func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
+func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
 	if f.failedTickets == 0 || f.tickets == 0 {
 		return cfg, closeLog, fmt.Errorf("%w: --failed-tickets and --ticket-rate must be positive, or -1 for any number", errUsage)
@@ -124,18 +123,8 @@ func (e *env) nodeConfig(f serveFlags, addr net.Addr) (cfg node.Config, closeLog
 		}
 		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
 	}
-	switch f.decisionLog {
-	case "":
-	case "-":
-		cfg.DecisionLog = e.stdout
-	default:
-		file, err := os.OpenFile(f.decisionLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return cfg, closeLog, fmt.Errorf("--decision-log: %w", err)
-		}
-		cfg.DecisionLog, closeLog = io.Writer(file), file.Close
-	}
-	return cfg, closeLog, nil
+	cfg.DecisionLog, closeLog, err = e.openDecisionLog(ctx, f.decisionLog, cfg.Log)
+	return cfg, closeLog, err
 }
 
 // publicURL is what URLs begin with. Tokens over plain HTTP are for loopback

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A process is `umpire serve` in a process of its own.
+type process struct {
+	server
+	cmd *exec.Cmd
+}
+
+// spawn starts one and waits until it says where it listens. unread closes the pipe
+// that its log is read from.
+func spawn(t testing.TB, stdout *os.File, flags ...string) (p *process, unread func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	p = &process{server: server{data: t.TempDir(), stderr: &buffer{}}}
+	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{
+		"serve", "--data", p.data, "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+	}, flags...)...)
+	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	log, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = w
+	if stdout != nil {
+		p.cmd.Stdout = stdout
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go io.Copy(p.stderr, log) //nolint:errcheck // ends with the process, or with the pipe
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			p.cmd.Process.Kill()
+			p.cmd.Wait()
+		}
+		log.Close()
+	})
+	eventually(t, "a process that listens", func() bool {
+		line, found := serving(p.stderr.String())
+		p.url, p.admin = line.URL, "http://"+line.Admin
+		return found
+	})
+	return p, func() { log.Close() }
+}
+
+// signal sends the process a signal.
+func (p *process) signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expectEnd tells the process to end, and wants that to go well.
+func (p *process) expectEnd(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v, want exit 0\n%s", err, p.stderr)
+	}
+}
+
+// expectGrant wants a request to be granted.
+func (p *process) expectGrant(t testing.TB) {
+	t.Helper()
+	if status := p.ask(t, "bob", "Public board#view"); status != 200 {
+		t.Fatalf("got %d, want 200", status)
+	}
+}
+
+// logged reports whether the log has a line with all of these.
+func (p *process) logged(parts ...string) bool {
+	for line := range strings.Lines(p.stderr.String()) {
+		has := true
+		for _, part := range parts {
+			has = has && strings.Contains(line, part)
+		}
+		if has {
+			return true
+		}
+	}
+	return false
+}
+
+// TestReaderOfStdoutEnds: the program that reads the decision log ends, as a log
+// shipper does that is started anew. Go would end this one with it.
+func TestReaderOfStdoutEnds(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := spawn(t, w)
+	w.Close()
+	r.Close()
+	p.expectGrant(t)
+	eventually(t, "an error in the log", func() bool { return p.logged("ERROR", "decision log", "broken pipe") })
+	p.expectGrant(t)
+	if rows := decode[[]decisionRow](t, ok(t, "decisions", "list", "--data", p.data, "-o", "json")); len(rows) != 2 {
+		t.Errorf("got %d records, want both decisions stored", len(rows))
+	}
+	res, err := http.Get(p.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	metrics, err := io.ReadAll(res.Body)
+	if err != nil || !bytes.Contains(metrics, []byte("umpire_decision_log_failures_total")) || bytes.Contains(metrics, []byte("umpire_decision_log_failures_total 0")) {
+		t.Errorf("metrics do not count the failure, %v", err)
+	}
+	p.expectEnd(t)
+}
+
+// TestReaderOfStderrEnds: so may the one that reads the log.
+func TestReaderOfStderrEnds(t *testing.T) {
+	t.Parallel()
+	p, unread := spawn(t, nil)
+	unread()
+	p.expectGrant(t)
+	p.expectGrant(t)
+	p.expectEnd(t)
+}
+
+// events are the events of a file of decision log, each of whose lines must be one.
+func events(t testing.TB, file string) (found []map[string]any) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(content)) {
+		var event map[string]any
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("%s: line %q: %v", file, line, err)
+		}
+		found = append(found, event)
+	}
+	return found
+}
+
+// TestHangup: a program that rotates the decision log moves it away and sends
+// SIGHUP; what is decided from then on is in a new file.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "decisions.log")
+	p, _ := spawn(t, nil, "--decision-log", file)
+	p.expectGrant(t)
+	eventually(t, "the first record", func() bool { return len(events(t, file)) == 1 })
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	eventually(t, "a new file", func() bool {
+		_, err := os.Stat(file)
+		return err == nil
+	})
+	p.expectGrant(t)
+	eventually(t, "the second record", func() bool { return len(events(t, file)) == 1 })
+	if first := events(t, file+".1"); len(first) != 1 || first[0]["seq"] != 1.0 || events(t, file)[0]["seq"] != 2.0 {
+		t.Errorf("got %d records in the old file, want one in each", len(first))
+	}
+	// What cannot be opened leaves the one before.
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	eventually(t, "a line of log", func() bool { return p.logged("ERROR", "decision log: not opened anew") })
+	p.expectGrant(t)
+	p.expectEnd(t)
+}
+
+// TestHangupWithStdout: there is nothing to be opened, and no reason to end.
+func TestHangupWithStdout(t *testing.T) {
+	t.Parallel()
+	p, _ := spawn(t, nil)
+	p.signal(t, syscall.SIGHUP)
+	p.expectGrant(t)
+	p.expectEnd(t)
+}
+
+// TestHalfALine: a server that was killed may have left half a record at the end of
+// its log.
+func TestHalfALine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "decisions.log")
+	if err := os.WriteFile(file, []byte(`{"level":"info","msg":"Deci`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, t.TempDir(), "--realm", example(t), "--decision-log", file)
+	s.ask(t, "bob", "Public board#view")
+	s.stop()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	if len(lines) != 2 || !json.Valid([]byte(lines[1])) {
+		t.Errorf("got %q, want the record on a line of its own", lines)
+	}
+}
+
+// TestDecisionLogPipe: a pipe that nobody reads is no reason to wait. The server
+// says so, serves, and writes to whoever reads later.
+func TestDecisionLogPipe(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip(err)
+	}
+	p, _ := spawn(t, nil, "--decision-log", pipe)
+	if !p.logged("WARN", "nobody reads this pipe", pipe) {
+		t.Errorf("got log %s, want a warning that nobody reads the pipe", p.stderr)
+	}
+	p.expectGrant(t)
+	r, err := os.OpenFile(pipe, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var event struct{ Msg string }
+	if err := json.NewDecoder(r).Decode(&event); err != nil || event.Msg != "Decision Log" {
+		t.Errorf("got %+v, %v; want the record that was decided before", event, err)
+	}
+	p.expectEnd(t)
+
+	if err := syscall.Mkfifo(pipe+"2", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unread, _ := spawn(t, nil, "--decision-log", pipe+"2")
+	unread.expectEnd(t)
+}
+
+// TestDecisionLogCannotBeOpened: that is said, and nothing is served.
+func TestDecisionLogCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	_, stderr, code := umpire(t, "serve", "--data", t.TempDir(), "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", t.TempDir())
+	if code == 0 || !strings.Contains(stderr, "--decision-log: open ") {
+		t.Errorf("got exit %d, %s", code, stderr)
+	}
+}
