@@ -78,7 +78,7 @@ func (e *env) filter(f decisionFlags) (uma.DecisionFilter, error) {
 		*m.to = t
 	}
 	if err := errors.Join(errs...); err != nil {
-		return out, fmt.Errorf("%w: %w", errUsage, err)
+		return out, mistaken("%w", err)
 	}
 	return out, nil
 }
@@ -160,7 +160,7 @@ func (e *env) showDecision(ctx context.Context, id string, sources bool) (err er
 	defer func() { err = errors.Join(err, db.Close()) }()
 	r, err := db.Decision(ctx, id)
 	if errors.Is(err, uma.ErrNotFound) {
-		return fmt.Errorf("%w: there is no decision %q", errUsage, id)
+		return mistaken("there is no decision %q: `umpire decisions list` lists them", id)
 	}
 	if err != nil {
 		return err

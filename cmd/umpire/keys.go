@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,7 +90,7 @@ func (e *env) listKeys(ctx context.Context, realm string) (err error) {
 	for _, name := range names {
 		s, err := store.Snapshot(ctx, name, e.now())
 		if err != nil {
-			return realmError(name, err)
+			return realmError(ctx, store, name, err)
 		}
 		for _, k := range s.Keys {
 			rows = append(rows, newKeyRow(name, k))
@@ -100,7 +101,7 @@ func (e *env) listKeys(ctx context.Context, realm string) (err error) {
 
 func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	if realm == "" {
-		return fmt.Errorf("%w: --realm is missing", errUsage)
+		return misused("--realm is missing")
 	}
 	if _, err := os.Stat(e.database()); err != nil { // a data folder is made by who applies a realm
 		return fmt.Errorf("--data: %w", err)
@@ -112,15 +113,22 @@ func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	defer func() { err = errors.Join(err, n.Close()) }()
 	k, err := n.Authority.RotateKey(ctx, realm)
 	if err != nil {
-		return realmError(realm, err)
+		return realmError(ctx, n.Store, realm, err)
 	}
 	return e.printKeys([]keyRow{newKeyRow(realm, k)})
 }
 
 // realmError says what is wrong with a realm that a command names.
-func realmError(name string, err error) error {
-	if errors.Is(err, uma.ErrNotFound) {
-		return fmt.Errorf("%w: there is no realm %q in the data folder", errUsage, name)
+func realmError(ctx context.Context, realms uma.Realms, name string, err error) error {
+	if !errors.Is(err, uma.ErrNotFound) {
+		return err
 	}
-	return err
+	names, err := realms.RealmNames(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return mistaken("there is no realm %q in the data folder, nor any other: `umpire realm apply FILE` makes one", name)
+	}
+	return mistaken("there is no realm %q in the data folder: there is %s", name, strings.Join(names, ", "))
 }

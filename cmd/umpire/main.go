@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -24,23 +25,6 @@ import (
 	"example.com/umpire/store/sqlite"
 )
 
-// version is set when a release is built.
-var version = "0.1.0-dev"
-
-// Exit codes.
-const (
-	exitFailed  = 1 // something went wrong
-	exitUsage   = 2 // the command line or the environment is mistaken
-	exitRefused = 3 // what was to be checked did not pass
-)
-
-// errRefused is the outcome of a check that did not pass. What is wrong has been
-// printed.
-var errRefused = errors.New("not passed")
-
-// errUsage marks a mistake in the command line or the environment.
-var errUsage = errors.New("usage")
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -54,18 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errRefused):
-		return exitRefused
-	}
-	fmt.Fprintln(stderr, "umpire:", err)
-	if errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailed
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(stderr, cmd, err)
 }
 
 // env is what a command has of the world.
@@ -93,8 +67,9 @@ or test did not pass.`,
 	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e))
+	root.SetFlagErrorFunc(flagMistake)
+	root.SetVersionTemplate(newBuild().String() + "\n")
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), versionCommand(e))
 	checkArguments(root)
 	return root
 }
@@ -102,13 +77,19 @@ or test did not pass.`,
 // checkArguments makes a mistaken argument one of usage. A command that groups
 // others shows its help, and takes no word but their names.
 func checkArguments(cmd *cobra.Command) {
+	check := cmd.Args
 	if !cmd.Runnable() {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		check = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return commandMistake(cmd, args[0])
+			}
+			return nil
+		}
 	}
-	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
+			return misused("%w", err)
 		}
 		return nil
 	}
@@ -127,7 +108,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v := e.getenv(name); v != "" && !f.Changed {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				errs = append(errs, fmt.Errorf("%w: %s: %w", errUsage, name, err))
+				errs = append(errs, mistaken("%s: %w", name, err))
 			}
 		}
 	})
@@ -138,7 +119,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 func (e *env) logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(e.logLevel)); err != nil {
-		return nil, fmt.Errorf("%w: --log-level: %w", errUsage, err)
+		return nil, mistaken("--log-level: %w", err)
 	}
 	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
 }
@@ -158,6 +139,9 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 
 // openReadOnly opens the database for a command that only reads.
 func (e *env) openReadOnly(ctx context.Context) (*sqlite.Store, error) {
+	if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database %s: `umpire serve --realm FILE` makes it, or name its folder with --data", e.database())
+	}
 	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 }
 
@@ -174,5 +158,5 @@ func (e *env) asJSON() (bool, error) {
 	case "json":
 		return true, nil
 	}
-	return false, fmt.Errorf("%w: --output is table or json, not %q", errUsage, e.output)
+	return false, mistaken("--output is table or json, not %q", e.output)
 }

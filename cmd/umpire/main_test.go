@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,66 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("umpire %v: got %q, want %q in it", tc.args, stderr, w)
 			}
 		}
+	}
+}
+
+// TestUsageIsForCommandLines: how a command is called is said only where the line
+// is none of the command's, beside what was probably meant.
+func TestUsageIsForCommandLines(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	ok(t, "realm", "apply", "--data", data, example(t))
+	const usage = "usage: "
+	for _, tc := range []struct {
+		args      []string
+		want, not []string
+	}{
+		{[]string{"realm", "aply"}, []string{`umpire realm has no command "aply": did you mean apply?`, usage + "umpire realm", "`umpire realm --help` says more"}, nil},
+		{[]string{"sevre"}, []string{`umpire has no command "sevre": did you mean serve?`}, nil},
+		{[]string{"frobnicate"}, []string{`umpire has no command "frobnicate"`}, []string{"did you mean"}},
+		{[]string{"serve", "--relm", "x.yaml"}, []string{"unknown flag: --relm: did you mean --realm?", usage + "umpire serve --realm FILE"}, nil},
+		{[]string{"keys", "list", "--dat", "x"}, []string{"did you mean --data?"}, nil},
+		{[]string{"serve", "-x"}, []string{"unknown shorthand flag", usage}, []string{"did you mean"}},
+		{[]string{"policy", "check"}, []string{usage + "umpire policy check FILE|FOLDER"}, nil},
+		{[]string{"keys", "rotate", "--data", data}, []string{"--realm is missing", usage + "umpire keys rotate --realm NAME"}, nil},
+		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`there is no realm "nobody" in the data folder: there is photoz`}, []string{usage}},
+		{[]string{"shares", "list", "--data", data, "--realm", "nobody"}, []string{"there is photoz"}, []string{usage}},
+		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{"`umpire decisions list` lists them"}, []string{usage}},
+		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"`umpire serve --realm FILE` makes it", "--data"}, []string{usage}},
+		{[]string{"serve", "--log-level", "loud"}, []string{"--log-level"}, []string{usage}},
+	} {
+		_, stderr, code := umpire(t, tc.args...)
+		if code == 0 {
+			t.Errorf("umpire %v: exit 0", tc.args)
+		}
+		for _, w := range tc.want {
+			if !strings.Contains(stderr, w) {
+				t.Errorf("umpire %v: got %q, want %q in it", tc.args, stderr, w)
+			}
+		}
+		for _, w := range tc.not {
+			if strings.Contains(stderr, w) {
+				t.Errorf("umpire %v: got %q, want no %q in it", tc.args, stderr, w)
+			}
+		}
+	}
+}
+
+// TestVersion: a report of a fault can name the build.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	b := decode[build](t, ok(t, "version", "-o", "json"))
+	if b.Version != version || b.Go != runtime.Version() || !strings.HasPrefix(b.OPA, "v1.") {
+		t.Errorf("got %+v", b)
+	}
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		if got, want := ok(t, args...), newBuild().String()+"\n"; got != want {
+			t.Errorf("umpire %v: got %q, want %q", args, got, want)
+		}
+	}
+	with := build{Version: "1.2.3", Commit: "0a1b", Modified: true, Go: "go1.26.0", OPA: "v1.22.4"}
+	if got, want := with.String(), "umpire 1.2.3 (commit 0a1b with changes, go1.26.0, opa v1.22.4)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

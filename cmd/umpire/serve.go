@@ -91,10 +91,10 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%w: there is no realm to serve: name a realm file with --realm", errUsage)
+		return mistaken("there is no realm to serve: name a realm file with --realm")
 	}
 	if f.defaultRealm != "" && !slices.Contains(names, f.defaultRealm) {
-		return fmt.Errorf("%w: --default-realm: there is no realm %q", errUsage, f.defaultRealm)
+		return mistaken("--default-realm: there is no realm %q", f.defaultRealm)
 	}
 	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "realms", names, "version", version)
 	return n.Run(ctx, public, admin)
@@ -104,7 +104,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
 	if f.failedTickets == 0 || f.tickets == 0 {
-		return cfg, closeLog, fmt.Errorf("%w: --failed-tickets and --ticket-rate must be positive, or -1 for any number", errUsage)
+		return cfg, closeLog, mistaken("--failed-tickets and --ticket-rate must be positive, or -1 for any number")
 	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
@@ -119,7 +119,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 	for _, p := range f.trustedProxies {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
-			return cfg, closeLog, fmt.Errorf("%w: --trusted-proxy: %w", errUsage, err)
+			return cfg, closeLog, mistaken("--trusted-proxy: %w", err)
 		}
 		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
 	}
@@ -133,18 +133,18 @@ func publicURL(given string, addr net.Addr) (string, error) {
 	if given == "" {
 		tcp := addr.(*net.TCPAddr)
 		if !tcp.IP.IsLoopback() {
-			return "", fmt.Errorf("%w: --public-url is needed when --listen is not a loopback address", errUsage)
+			return "", mistaken("--public-url is needed when --listen is not a loopback address")
 		}
 		return "http://" + tcp.String(), nil
 	}
 	u, err := url.Parse(given)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("%w: --public-url %q is not an absolute URL without query and fragment", errUsage, given)
+		return "", mistaken("--public-url %q is not an absolute URL without query and fragment", given)
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
-		return "", fmt.Errorf("%w: --public-url %q: https, or http for a loopback address", errUsage, given)
+		return "", mistaken("--public-url %q: https, or http for a loopback address", given)
 	}
 	return strings.TrimRight(given, "/"), nil
 }

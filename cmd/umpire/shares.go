@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +101,7 @@ func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
 		return err
 	}
 	if flags.realm == "" {
-		return fmt.Errorf("%w: --realm is missing", errUsage)
+		return misused("--realm is missing")
 	}
 	db, err := e.openReadOnly(ctx)
 	if err != nil {
@@ -113,7 +112,7 @@ func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
 		w: e.stdout, program: program, headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
 	}}
 	if l.realm, err = db.Snapshot(ctx, flags.realm, e.now()); err != nil {
-		return realmError(flags.realm, err)
+		return realmError(ctx, db, flags.realm, err)
 	}
 	if err := l.find(ctx, flags); err != nil {
 		return err
@@ -146,7 +145,7 @@ func (l *shareLister) find(ctx context.Context, flags shareFlags) error {
 		}
 		switch {
 		case errors.Is(err, uma.ErrNotFound):
-			return fmt.Errorf("%w: %s: there is no user %q in the realm", errUsage, m.flag, m.name)
+			return mistaken("%s: there is no user %q in the realm", m.flag, m.name)
 		case err != nil:
 			return err
 		}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes.
+const (
+	exitFailed  = 1 // something went wrong
+	exitUsage   = 2 // the command line or the environment is mistaken
+	exitRefused = 3 // what was to be checked did not pass
+)
+
+// errRefused is the outcome of a check that did not pass. What is wrong has been
+// printed.
+var errRefused = errors.New("not passed")
+
+// A mistake is one of who called the program: exit code 2.
+type mistake struct {
+	error
+	usage bool // the command line is not one of the command: its usage is printed
+}
+
+func (m *mistake) Unwrap() error { return m.error }
+
+// misused is a command line that the command does not take.
+func misused(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), true} }
+
+// mistaken is a command line or an environment that is well formed, and names
+// something that is not there or cannot be.
+func mistaken(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), false} }
+
+// report prints why a command ended, and returns the exit code.
+func report(stderr io.Writer, cmd *cobra.Command, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errRefused):
+		return exitRefused
+	}
+	fmt.Fprintln(stderr, "umpire:", err)
+	m, ok := errors.AsType[*mistake](err)
+	if !ok {
+		return exitFailed
+	}
+	if m.usage {
+		fmt.Fprintf(stderr, "usage: %s\n`%s --help` says more\n", cmd.UseLine(), cmd.CommandPath())
+	}
+	return exitUsage
+}
+
+// flagMistake names the flag that was probably meant in the place of one that the
+// command does not have.
+func flagMistake(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return misused("%w", err)
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return misused("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), names))
+}
+
+// commandMistake names the command that was probably meant in the place of one
+// that a group does not have.
+func commandMistake(group *cobra.Command, word string) error {
+	var names []string
+	for _, c := range group.Commands() {
+		names = append(names, c.Name())
+	}
+	return misused("%s has no command %q%s", group.CommandPath(), word, didYouMean("", word, names))
+}
+
+// didYouMean is the end of a sentence about a word that is none of names: the one
+// that resembles it most, empty if none does.
+func didYouMean(prefix, word string, names []string) string {
+	nearest, least := "", 3 // letters that differ: fewer resemble
+	for _, name := range names {
+		if d := levenshtein.ComputeDistance(strings.ToLower(word), name); d < least {
+			nearest, least = name, d
+		}
+	}
+	if nearest == "" {
+		return ""
+	}
+	return ": did you mean " + prefix + nearest + "?"
+}
