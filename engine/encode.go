@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -108,7 +109,20 @@ func (w *writer) tail(e *event) {
 	if e.Eval != nil && len(e.Eval.RuleLabels) > 0 {
 		w.marshal("rule_labels", e.Eval.RuleLabels)
 	}
-	if len(e.custom) > 0 {
-		w.marshal("custom", e.custom)
+	if custom := e.extensions(); len(custom) > 0 {
+		w.marshal("custom", custom)
 	}
+}
+
+// extensions are what OPA's event has no member for: what the client was told, and,
+// of a stub, what stands for the documents that are left out.
+func (e *event) extensions() map[string]any {
+	custom := maps.Clone(e.custom)
+	if e.Answered != "" {
+		if custom == nil {
+			custom = map[string]any{}
+		}
+		custom["answered"] = e.Answered
+	}
+	return custom
 }

@@ -220,6 +220,7 @@ func TestMaskFails(t *testing.T) {
 			}
 			evaluator := prepare(t, e)
 			ev := decided(t, evaluator, input(of("board", "view")))
+			ev.Answered = "not_authorized"
 			raw, err := evaluator.Encode(t.Context(), ev)
 			if err == nil {
 				t.Error("got no error")
@@ -228,7 +229,7 @@ func TestMaskFails(t *testing.T) {
 			custom, _ := doc["custom"].(map[string]any)
 			hash, _ := custom["input_sha256"].(string)
 			if doc["decision_id"] != "d-1" || doc["batch_decision_id"] != "b-1" || doc["path"] != "uma/authz/decision" || doc["timestamp"] == nil ||
-				doc["error"] != "the record could not be masked" || custom["outcome"] != "granted" || len(hash) != 64 ||
+				doc["error"] != "the record could not be masked" || custom["outcome"] != "granted" || custom["answered"] != "not_authorized" || len(hash) != 64 ||
 				at(doc, "bundles", "photoz", "revision") != evaluator.Revision() {
 				t.Errorf("got %s", raw)
 			}

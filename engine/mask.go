@@ -256,7 +256,10 @@ func decodeJSON(raw []byte) (any, error) {
 // which policy, and nothing that a mask could have taken out.
 func (e *event) stub(cause error) ([]byte, error) {
 	stub := event{
-		Event:    &uma.Event{ID: e.ID, Batch: e.Batch, Path: e.Path, Labels: e.Labels, Timestamp: e.Timestamp, Input: new(uma.Input)},
+		Event: &uma.Event{
+			ID: e.ID, Batch: e.Batch, Path: e.Path, Labels: e.Labels, Timestamp: e.Timestamp, Answered: e.Answered,
+			Input: new(uma.Input),
+		},
 		realm:    e.realm,
 		revision: e.revision,
 		failed:   "the record could not be masked",

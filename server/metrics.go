@@ -32,8 +32,8 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route", "method", "status"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "umpire_decisions_total", Help: "Decisions of the policy, by outcome.",
-		}, []string{"realm", "outcome"}),
+			Name: "umpire_decisions_total", Help: "Decisions of the policy, by outcome and by what the request was answered.",
+		}, []string{"realm", "outcome", "answered"}),
 		evaluation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "umpire_policy_evaluation_duration_seconds", Help: "Time to evaluate the policy for one permission.",
 			Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25},
@@ -59,8 +59,8 @@ func NewMetrics() *Metrics {
 }
 
 // Decided counts a decision; see uma.Authority.
-func (m *Metrics) Decided(realm, outcome string, evaluation time.Duration) {
-	m.decisions.WithLabelValues(realm, outcome).Inc()
+func (m *Metrics) Decided(realm, outcome, answered string, evaluation time.Duration) {
+	m.decisions.WithLabelValues(realm, outcome, answered).Inc()
 	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
 }
 

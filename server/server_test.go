@@ -363,7 +363,7 @@ func TestAdmin(t *testing.T) {
 	t.Parallel()
 	e := start(t, fakeStore{})
 	ready := errors.New("realm photoz has no policy")
-	e.metrics.Decided("photoz", "granted", 50*time.Microsecond)
+	e.metrics.Decided("photoz", "partial", "granted", 50*time.Microsecond)
 	e.metrics.Committed(3, time.Millisecond)
 	e.metrics.QueueLength(func() int { return 7 })
 	e.metrics.PolicyActivated("photoz", "old")
@@ -388,7 +388,7 @@ func TestAdmin(t *testing.T) {
 	for _, want := range []string{
 		`umpire_http_request_duration_seconds_count{method="POST",route="/realms/:realm/protocol/openid-connect/token",status="200"} 1`,
 		`umpire_http_request_duration_seconds_count{method="GET",route="other",status="404"} 2`,
-		`umpire_decisions_total{outcome="granted",realm="photoz"} 1`,
+		`umpire_decisions_total{answered="granted",outcome="partial",realm="photoz"} 1`,
 		`umpire_policy_evaluation_duration_seconds_count{realm="photoz"} 1`,
 		`umpire_store_commit_duration_seconds_count 1`, `umpire_store_batch_size_sum 3`, `umpire_store_queue_length 7`,
 		`umpire_policy_info{realm="photoz",revision="new"} 1`,

@@ -160,6 +160,82 @@ rpt := {"ttl": 2} if input.scopes`,
 	}
 }
 
+// TestRecordSaysWhatWasAnswered: a record says what was decided of its permission and
+// what the client was told. A claim is wanted, and an owner asked, only where that
+// was said and stored.
+func TestRecordSaysWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, map[string]string{
+		"guardrails.rego": `package uma.guardrails
+need_info contains {"name": "email"} if input.resource.type == "bare"`,
+		"broken.rego": `package uma.policies.broken
+rpt := {"ttl": 1} if input.scopes
+rpt := {"ttl": 2} if input.scopes`,
+	}))
+	db := e.stored(t)
+	e.create(t, map[string]any{"name": "Broken", "type": "broken", "resource_scopes": []string{"view"}})
+	album := e.resourceID(t, "Family album")
+	board := perm{Resource: "Public board", Scopes: []string{"view"}}
+	family, bare := perm{Resource: album, Scopes: []string{"view"}}, perm{Resource: "Bare"}
+	mixed := perm{Resource: "Mixed", Scopes: []string{"read", "write"}}
+
+	tests := []struct {
+		name     string
+		ticket   []perm
+		ask      []string // without a ticket, or beside it
+		outcomes string   // of the permissions, in order
+		answered string
+	}{
+		{"granted", []perm{board}, nil, "granted", "granted"},
+		{"granted in part", []perm{board, bare, family}, nil, "granted denied submitted", "granted"},
+		{"claims wanted", []perm{bare}, nil, "need_info", "need_info"},
+		{"claims wanted first", []perm{bare, family}, nil, "need_info denied", "need_info"},
+		{"owner asked", []perm{family}, nil, "submitted", "request_submitted"},
+		{"owner not to be asked", []perm{family}, []string{"submit_request", "false"}, "denied", "request_denied"},
+		{"denied", []perm{{Resource: "Admin area", Scopes: []string{"view"}}}, nil, "denied", "request_denied"},
+		{"without a ticket nobody asks an owner", nil, []string{"permission", album + "#view"}, "denied", "not_authorized"},
+		{"without a ticket no claim is wanted", nil, []string{"permission", "Bare"}, "denied", "not_authorized"},
+		{"granted without a ticket", nil, []string{"permission", "Mixed"}, "partial", "granted"},
+		{"a decision", nil, []string{"permission", "Bare", "response_mode", "decision"}, "denied", "not_authorized"},
+		{"the policy fails", []perm{board, {Resource: "Broken", Scopes: []string{"view"}}}, nil, "granted error", "policy_failed"},
+	}
+	check := func(t *testing.T, records []uma.Record, outcomes, answered string) {
+		t.Helper()
+		var got []string
+		for _, r := range records {
+			got = append(got, r.Outcome)
+			if r.Answered != answered || at(eventOf(t, r), "custom", "answered") != answered {
+				t.Errorf("got answered %q, and %v in the event, want %q", r.Answered, at(eventOf(t, r), "custom"), answered)
+			}
+		}
+		if strings.Join(got, " ") != outcomes {
+			t.Errorf("got outcomes %q, want %q", got, outcomes)
+		}
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			ask := tc.ask
+			if tc.ticket != nil {
+				ask = append([]string{"ticket", e.ticket(t, tc.ticket...)}, ask...)
+			}
+			records := recordsOf(t, db, func() { e.uma(t, e.as(t, "bob", "photoz-app"), ask...) })
+			check(t, records, tc.outcomes, tc.answered)
+		})
+	}
+	t.Run("refused though a part is granted", func(t *testing.T) {
+		old := e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Public board").str("access_token")
+		ticket := e.ticket(t, mixed, family)
+		records := recordsOf(t, db, func() {
+			e.uma(t, e.as(t, "bob", "photoz-app"), "ticket", ticket, "rpt", old).expect(t, 403, "access_denied", "request_submitted")
+		})
+		check(t, records, "partial submitted granted", "request_submitted")
+	})
+	metrics := string(e.admin(t, "/metrics").raw)
+	if want := `umpire_decisions_total{answered="need_info",outcome="need_info",realm="photoz"} 2`; !strings.Contains(metrics, want) {
+		t.Errorf("metrics have no line %s", want)
+	}
+}
+
 // withMask is a server whose records are masked by a policy.
 func withMask(t testing.TB, mask string) *env {
 	t.Helper()

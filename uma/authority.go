@@ -33,8 +33,8 @@ type Authority struct {
 	// Labels go into every decision record: which server decided.
 	Labels map[string]string
 
-	// Decided observes each decision; may be nil.
-	Decided func(realm, outcome string, evaluation time.Duration)
+	// Decided observes each decision, and what the request was answered; may be nil.
+	Decided func(realm, outcome, answered string, evaluation time.Duration)
 
 	snapshots atomic.Pointer[snapshots]
 	turns     *turns

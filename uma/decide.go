@@ -239,8 +239,10 @@ const (
 	outcomeError     = "error"
 )
 
-// outcome is what the policy decided of one permission, in a word.
-func (r *result) outcome() string {
+// outcome is what was decided of one permission, in a word. That a claim is wanted
+// counts if the answer asks for claims, and a request to the owner if it is stored:
+// else nobody was asked, and the permission is denied.
+func (r *result) outcome(asksClaims, asksOwner bool) string {
 	switch {
 	case r.failed != nil, r.broken:
 		return outcomeError
@@ -248,9 +250,9 @@ func (r *result) outcome() string {
 		return outcomeGranted
 	case len(r.granted) > 0:
 		return outcomePartial
-	case len(r.needs) > 0:
+	case asksClaims && len(r.needs) > 0:
 		return outcomeNeedInfo
-	case len(r.submit) > 0:
+	case asksOwner && len(r.submit) > 0:
 		return outcomeSubmitted
 	}
 	return outcomeDenied
@@ -258,21 +260,22 @@ func (r *result) outcome() string {
 
 // records turns the decisions into their records. What cannot be masked becomes
 // a stub: a decision is never without a record.
-func (x *assessment) records(ctx context.Context) []Record {
+func (x *assessment) records(ctx context.Context, a told) []Record {
 	out := make([]Record, len(x.events))
 	for i := range x.events {
-		out[i] = x.record(ctx, &x.events[i], x.results[i].outcome())
+		out[i] = x.record(ctx, &x.events[i], x.results[i].outcome(a.asksClaims, a.asksOwner), a.word)
 	}
 	return out
 }
 
-func (x *assessment) record(ctx context.Context, ev *Event, outcome string) Record {
+func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered string) Record {
+	ev.Answered = answered
 	raw, err := x.policy.Encode(ctx, ev)
 	if err != nil {
 		x.Log(ctx, "mask decision record", "decision_id", ev.ID, "err", err)
 	}
 	rec := Record{
-		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome,
+		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome, Answered: answered,
 		Subject: ev.Input.Subject.ID, Client: ev.Input.Client.ID, Server: ev.Input.ResourceServer,
 		Revision: x.policy.Revision(), Event: raw,
 	}
@@ -295,7 +298,7 @@ func (x *assessment) observe(records []Record) {
 		if eval := x.events[i].Eval; eval != nil {
 			took = eval.Took
 		}
-		x.Decided(records[i].Realm, records[i].Outcome, took)
+		x.Decided(records[i].Realm, records[i].Outcome, records[i].Answered, took)
 	}
 }
 

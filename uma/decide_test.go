@@ -210,8 +210,15 @@ func TestOutcome(t *testing.T) {
 	for _, tc := range tests {
 		r := tc.line.result()
 		r.failed = tc.err
-		if got := r.outcome(); got != tc.want {
+		if got := r.outcome(true, true); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+		unasked := tc.want
+		if unasked == outcomeNeedInfo || unasked == outcomeSubmitted {
+			unasked = outcomeDenied
+		}
+		if got := r.outcome(false, false); got != unasked {
+			t.Errorf("%s, and nobody is asked: got %s, want %s", tc.name, got, unasked)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 		NewID:     func() string { return fmt.Sprintf("id-%d", made.Add(1)) },
 		NewSerial: func() string { return fmt.Sprintf("serial-%d", made.Add(1)) },
 		Log:       func(_ context.Context, msg string, args ...any) { t.Log(append([]any{msg}, args...)...) },
-		Decided:   func(_, outcome string, _ time.Duration) { w.observed = append(w.observed, outcome) },
+		Decided:   func(_, outcome, _ string, _ time.Duration) { w.observed = append(w.observed, outcome) },
 	}
 	if err := w.authority.Validate(); err != nil {
 		t.Fatal(err)

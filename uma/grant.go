@@ -27,7 +27,7 @@ func (a *Authority) Token(ctx context.Context, s *Snapshot, c *Caller, req *Toke
 			return answer, err
 		}
 		if attempt == attempts-1 {
-			if err := x.recordLost(ctx, "changed_meanwhile"); err != nil {
+			if err := x.recordLost(ctx, "changed_meanwhile", Busy); err != nil {
 				return nil, err
 			}
 		}

@@ -208,7 +208,7 @@ func TestTokenLoser(t *testing.T) {
 			t.Errorf("got %+v, want one record and nothing else", st)
 		}
 		r := st.Records[0]
-		if r.Outcome != "error" || !strings.Contains(string(r.Event), `error="ticket_spent" output=false`) {
+		if r.Outcome != "error" || r.Answered != "unusable_ticket" || !strings.Contains(string(r.Event), `error="ticket_spent" output=false`) {
 			t.Errorf("got %s: %s", r.Outcome, r.Event)
 		}
 	}
@@ -230,11 +230,11 @@ func TestWordsOfARefusal(t *testing.T) {
 		{name: "denied", ticket: true, want: Denied, outcome: "denied"},
 		{name: "denied without a ticket", want: NotAuthorized, outcome: "denied"},
 		{name: "claims wanted", ticket: true, decision: Output{NeedInfo: email}, want: NeedInfo, outcome: "need_info"},
-		{name: "claims wanted without a ticket", decision: Output{NeedInfo: email}, want: NotAuthorized, outcome: "need_info"},
+		{name: "claims wanted without a ticket", decision: Output{NeedInfo: email}, want: NotAuthorized, outcome: "denied"},
 		{name: "submitted", ticket: true, decision: Output{Submit: []Scope{"view"}}, want: Submitted, requests: "r-album#view", outcome: "submitted"},
 		{name: "submitted, all", ticket: true, decision: Output{Submit: []Scope{"*"}}, want: Submitted, requests: "r-album#view r-album#comment", outcome: "submitted"},
-		{name: "nothing is submitted without a ticket", decision: Output{Submit: []Scope{"*"}}, want: NotAuthorized, outcome: "submitted"},
-		{name: "nothing is submitted with submit_request=false", ticket: true, req: TokenRequest{NoSubmit: true}, decision: Output{Submit: []Scope{"*"}}, want: Denied, outcome: "submitted"},
+		{name: "nothing is submitted without a ticket", decision: Output{Submit: []Scope{"*"}}, want: NotAuthorized, outcome: "denied"},
+		{name: "nothing is submitted with submit_request=false", ticket: true, req: TokenRequest{NoSubmit: true}, decision: Output{Submit: []Scope{"*"}}, want: Denied, outcome: "denied"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -256,8 +256,8 @@ func TestWordsOfARefusal(t *testing.T) {
 			if (st.Ticket != nil) != tc.ticket || st.RestsOn != nil || st.RPT != nil || st.Refresh != nil {
 				t.Errorf("settlement: got %+v", st)
 			}
-			if got := st.Records[0].Outcome; got != tc.outcome || len(st.Records) != 1 {
-				t.Errorf("on record: got %q, want %q", got, tc.outcome)
+			if got := st.Records[0]; got.Outcome != tc.outcome || got.Answered != string(tc.want) || len(st.Records) != 1 {
+				t.Errorf("on record: got %q, answered %q, want %q", got.Outcome, got.Answered, tc.outcome)
 			}
 			var requests []string
 			for _, q := range st.Requests {

@@ -206,6 +206,7 @@ type Event struct {
 	Output    *Output // nil when there was none
 	Eval      *Evaluation
 	Error     string // why the policy gave no answer, or ticket_spent
+	Answered  string // see Record.Answered
 	Path      string // of the entry point, such as uma/authz/decision
 	Labels    map[string]string
 	Timestamp time.Time

@@ -23,11 +23,15 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
 		v = refused
 	}
-	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx)}
+	submits := maySubmit && v != needInfo // who lacks a claim is told so first
+	st := &Settlement{
+		Realm: x.snap.Realm.Key, Now: x.now,
+		Records: x.records(ctx, told{word: x.word(v), asksClaims: v == needInfo, asksOwner: submits}),
+	}
 	if x.ticket != nil {
 		st.Ticket, st.Reusable, st.Presenter = x.ticket.Hash, x.snap.Realm.TicketReuse, x.asking.ID
 	}
-	if maySubmit && v != needInfo { // who lacks a claim is told so first
+	if submits {
 		st.Requests = requests
 	}
 	if v != grant {
@@ -54,7 +58,9 @@ func (x *assessment) policyFailure(ctx context.Context) error {
 	if i < 0 {
 		return nil
 	}
-	st := &Settlement{Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx)}
+	st := &Settlement{
+		Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, told{word: string(PolicyFailed)}),
+	}
 	if err := x.keep(ctx, st); err != nil {
 		return err
 	}
@@ -64,27 +70,50 @@ func (x *assessment) policyFailure(ctx context.Context) error {
 // refuse commits a refusal and returns it. It rests on nothing, so nothing is
 // checked.
 func (x *assessment) refuse(ctx context.Context, st *Settlement, v verdict) error {
-	var refusal *Error
+	refusal := Refuse(x.refusal(v), "", nil)
 	switch {
 	case v == needInfo:
-		refusal = Refuse(NeedInfo, "", nil)
 		refusal.RequiredClaims = x.requiredClaims()
 		st.Successor, refusal.Ticket = x.successor(0)
-	case v == submitted:
-		refusal = Refuse(Submitted, "", nil)
-		if x.req.Strict {
-			refusal.Interval = max(x.ticket.Interval, firstInterval)
-			st.Successor, refusal.Ticket = x.successor(refusal.Interval)
-		}
-	case x.ticket != nil:
-		refusal = Refuse(Denied, "", nil)
-	default:
-		refusal = Refuse(NotAuthorized, "", nil)
+	case v == submitted && x.req.Strict:
+		refusal.Interval = max(x.ticket.Interval, firstInterval)
+		st.Successor, refusal.Ticket = x.successor(refusal.Interval)
 	}
 	if err := x.commit(ctx, st); err != nil {
 		return err
 	}
 	return refusal
+}
+
+// A told is what the client is told, as far as records say it.
+type told struct {
+	word                  string // see Record.Answered
+	asksClaims, asksOwner bool   // of the client; of owners, by requests that are stored
+}
+
+// answeredGranted is the word of a request that was granted. That of a refusal is its
+// Reason, which does not depend on the face.
+const answeredGranted = "granted"
+
+// word is what a verdict is told as.
+func (x *assessment) word(v verdict) string {
+	if v == grant {
+		return answeredGranted
+	}
+	return string(x.refusal(v))
+}
+
+// refusal is the reason of a verdict that is no grant.
+func (x *assessment) refusal(v verdict) Reason {
+	switch {
+	case v == needInfo:
+		return NeedInfo
+	case v == submitted:
+		return Submitted
+	case x.ticket != nil:
+		return Denied
+	}
+	return NotAuthorized
 }
 
 func (x *assessment) requiredClaims() []RequiredClaim {
@@ -111,7 +140,7 @@ func (x *assessment) commit(ctx context.Context, st *Settlement) error {
 		return err
 	}
 	if len(x.events) > 0 { // none: a legacy ticket for nothing
-		if err := x.recordLost(ctx, "ticket_spent"); err != nil {
+		if err := x.recordLost(ctx, "ticket_spent", UnusableTicket); err != nil {
 			return err
 		}
 	}
@@ -119,11 +148,11 @@ func (x *assessment) commit(ctx context.Context, st *Settlement) error {
 }
 
 // recordLost keeps one record of decisions that came to nothing.
-func (x *assessment) recordLost(ctx context.Context, why string) error {
+func (x *assessment) recordLost(ctx context.Context, why string, answered Reason) error {
 	ev := x.events[0]
 	ev.Error, ev.Output = why, nil
 	return x.keep(ctx, &Settlement{
-		Realm: x.snap.Realm.Key, Now: x.now, Records: []Record{x.record(ctx, &ev, outcomeError)},
+		Realm: x.snap.Realm.Key, Now: x.now, Records: []Record{x.record(ctx, &ev, outcomeError, string(answered))},
 	})
 }
 

@@ -278,7 +278,8 @@ type Record struct {
 	Realm    string
 	Time     time.Time
 	Kind     string // of the input
-	Outcome  string // granted, partial, need_info, submitted, denied, error
+	Outcome  string // of this permission: granted, partial, need_info, submitted, denied, error
+	Answered string // to the whole request: granted, or the Reason of the refusal
 	Subject  string
 	Client   string
 	Server   string // client_id

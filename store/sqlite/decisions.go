@@ -61,9 +61,9 @@ func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 // saveRecord adds a record and gives it its Seq.
 func saveRecord(tx *conn, r *uma.Record) error {
 	_, err := tx.exec(`INSERT INTO decision
-		(id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Subject, r.Client, r.Server,
+		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Answered, r.Subject, r.Client, r.Server,
 		string(r.Resource), r.Revision, listText(r.Rules), plainEvent, r.Event)
 	if err != nil {
 		return writing("decision record", err)
@@ -78,13 +78,13 @@ func saveRecord(tx *conn, r *uma.Record) error {
 	return nil
 }
 
-const recordColumns = ` seq, id, batch, realm, time, kind, outcome, subject, client, server, resource, revision,` +
+const recordColumns = ` seq, id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision,` +
 	` rules, encoding, event `
 
 func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
 	var r uma.Record
 	var encoding int64
-	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Subject, &r.Client,
+	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Answered, &r.Subject, &r.Client,
 		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &encoding, &r.Event)
 	if err == nil && encoding != plainEvent {
 		err = fmt.Errorf("decision record %s has encoding %d, which this umpire does not know", r.ID, encoding)

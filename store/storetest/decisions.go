@@ -11,7 +11,7 @@ import (
 // record is one with no field at its zero value but for the sequence number.
 func (e *env) record(id string) uma.Record {
 	return uma.Record{
-		ID: id, Batch: "batch", Realm: "photoz", Time: now, Kind: "rpt", Outcome: "granted", Subject: "alice", Client: "web",
+		ID: id, Batch: "batch", Realm: "photoz", Time: now, Kind: "rpt", Outcome: "granted", Answered: "request_denied", Subject: "alice", Client: "web",
 		Server: "api", Resource: "r", Revision: "sha256:abc", Rules: []string{"team/rule", "other"},
 		Event: []byte(`{"decision_id":"` + id + `"}`),
 	}
