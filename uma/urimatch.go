@@ -183,16 +183,17 @@ func fillShape(shape, head string, segments []string, extension string) (key str
 const (
 	matchExact    = iota
 	matchRoot     // /resources/* for /resources
-	matchTemplate // most segments, the wildcard's too, then fewest parameters
-	matchSuffix   // the longest pattern
-	matchBelow    // a wildcard: most segments
+	matchTemplate // all segments, some by parameters
+	matchSuffix   // /*.html
+	matchBelow    // a trailing /*, of a template or not
 )
 
 // A uriRank says how well a pattern matches. The smallest is best.
 type uriRank struct {
-	class, segments, braces int
-	open                    int // 1 for a template that ends in a wildcard
-	length                  int
+	class    int
+	segments int // before the tail
+	literal  int // bytes of a suffix pattern, but for its parameters
+	braces   int
 
 	// text decides between patterns that are equally good, so that the answer does
 	// not depend on the order in which they were stored. It prefers the template
@@ -203,43 +204,58 @@ type uriRank struct {
 func (r uriRank) compare(o uriRank) int {
 	return cmp.Or(
 		cmp.Compare(r.class, o.class),
+		cmp.Compare(o.literal, r.literal),
 		cmp.Compare(o.segments, r.segments),
 		cmp.Compare(r.braces, o.braces),
-		cmp.Compare(r.open, o.open),
-		cmp.Compare(o.length, r.length),
 		strings.Compare(r.text, o.text),
 	)
 }
 
-// rank says how well p matches a URI that it does match.
+// rank says how well p matches a URI that it does match. A template with a trailing
+// /* is a wildcard like any other: /{tenant}/* must not take what /office/users/*
+// is for.
 func (p uriPattern) rank(path string, segments []string) uriRank {
-	r := uriRank{text: p.String()}
+	r := uriRank{text: p.String(), segments: len(p.fixed)}
+	r.braces = strings.Count(r.text, "{")
 	switch {
 	case r.text == path:
 		r.class = matchExact
-	case p.isTemplate():
+	case p.tail == "":
 		r.class = matchTemplate
-		r.segments = strings.Count(r.text, "/")
-		r.braces = strings.Count(r.text, "{")
-		r.open = min(len(p.tail), 1)
-	case p.tail == "*" && len(p.fixed) == len(segments):
-		r.class = matchRoot
-	case p.tail == "*":
-		r.class = matchBelow
-		r.segments = len(p.fixed)
-	default:
+	case p.tail != "*":
 		r.class = matchSuffix
-		r.length = len(r.text)
+		r.literal = literalBytes(r.text)
+	case len(p.fixed) == len(segments) && !p.isTemplate():
+		r.class = matchRoot
+	default:
+		r.class = matchBelow
 	}
 	return r
+}
+
+// literalBytes is the length of a pattern without its parameters, whose names must
+// not count.
+func literalBytes(pattern string) int {
+	n, inside := 0, false
+	for i := range len(pattern) {
+		switch {
+		case pattern[i] == '{':
+			inside = true
+		case pattern[i] == '}':
+			inside = false
+		case !inside:
+			n++
+		}
+	}
+	return n
 }
 
 // BestMatches returns, in ascending order, the indexes of those patterns that match
 // path best: more than one where several resources have registered the same
 // pattern, none where nothing matches. The path must come from NormalizeURI. The
 // order of preference is: exact; a wildcard whose root is the path; the template
-// with most segments, then fewest parameters; the longest suffix pattern; the
-// wildcard with most segments.
+// of the whole path with fewest parameters; the longest suffix pattern; the wildcard
+// with most segments, then fewest parameters.
 func BestMatches(path string, patterns []string) []int {
 	head, segments := splitURI(path)
 	path = joinURI(head, segments)
