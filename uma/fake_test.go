@@ -317,6 +317,7 @@ type fakeView struct {
 	open  int
 	reads []string
 	fail  int // the read that fails, from 1; 0 for none
+	close error
 }
 
 var errRead = errors.New("the disk is gone")
@@ -335,7 +336,7 @@ func (v *fakeView) read(name string) error {
 func (v *fakeView) Close() error {
 	v.w.step("close")
 	v.open--
-	return nil
+	return v.close
 }
 
 // row is what a look-up by key answers.

@@ -91,12 +91,12 @@ func (x *assessment) assess(ctx context.Context) (*TokenAnswer, error) {
 
 // read does all the reading of an assessment. The view is closed before the
 // policy runs: there are few of them.
-func (x *assessment) read(ctx context.Context) error {
+func (x *assessment) read(ctx context.Context) (err error) {
 	view, err := x.Store.View(ctx)
 	if err != nil {
 		return fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	for _, step := range []func(context.Context, View) error{
 		x.whoAsks, x.whichServer, x.whatIsClaimed, x.whatIsCarried, x.whatIsAsked, x.whatIsShared,
 	} {

@@ -74,12 +74,12 @@ type SharedResource struct {
 
 // OwnedResource returns a resource of the owner. One of somebody else is not
 // found.
-func (a *Authority) OwnedResource(ctx context.Context, o *Owner, id string) (*OwnedResource, error) {
+func (a *Authority) OwnedResource(ctx context.Context, o *Owner, id string) (_ *OwnedResource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	return o.resource(ctx, view, id)
 }
 
@@ -96,12 +96,12 @@ func (o *Owner) resource(ctx context.Context, view View, id string) (*OwnedResou
 
 // OwnedResources returns a page of what the owner owns, by name; with a name what
 // has it as a part of its own.
-func (a *Authority) OwnedResources(ctx context.Context, o *Owner, name string, first, max int) ([]OwnedResource, error) {
+func (a *Authority) OwnedResources(ctx context.Context, o *Owner, name string, first, max int) (_ []OwnedResource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	rows, err := view.OwnedResources(ctx, o.snap.Realm.Key, o.user.ID, name, first, max)
 	if err != nil {
 		return nil, listing(err)
@@ -133,7 +133,7 @@ type GrantedQuery struct {
 
 // SharedWithOthers returns a page of the resources that the owner shared, by
 // name, with whom.
-func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *GrantedQuery) ([]SharedResource, error) {
+func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *GrantedQuery) (_ []SharedResource, err error) {
 	f := GrantedFilter{Owner: o.user.ID, Name: q.Name}
 	if q.Server != "" {
 		c := o.snap.Clients[q.Server]
@@ -146,7 +146,7 @@ func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *GrantedQu
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	if q.User != "" {
 		u, err := view.UserByName(ctx, o.snap.Realm.Key, q.User)
 		switch {
@@ -162,12 +162,12 @@ func (a *Authority) SharedWithOthers(ctx context.Context, o *Owner, q *GrantedQu
 
 // SharedWithMe returns a page of the resources that others shared with the
 // caller, by name, with their owners and what was granted.
-func (a *Authority) SharedWithMe(ctx context.Context, o *Owner, name string, first, max int) ([]SharedResource, error) {
+func (a *Authority) SharedWithMe(ctx context.Context, o *Owner, name string, first, max int) (_ []SharedResource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	return o.shared(ctx, view, GrantedFilter{Requester: o.user.ID, Name: name}, first, max)
 }
 
@@ -203,12 +203,12 @@ func (a *Authority) RequestsOf(ctx context.Context, o *Owner, id string) (*Share
 	return a.requestsFor(ctx, o, id, Pending)
 }
 
-func (a *Authority) requestsFor(ctx context.Context, o *Owner, id, state string) (*SharedResource, error) {
+func (a *Authority) requestsFor(ctx context.Context, o *Owner, id, state string) (_ *SharedResource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r, err := o.resource(ctx, view, id)
 	if err != nil {
 		return nil, err

@@ -25,12 +25,12 @@ type PendingRequest struct {
 
 // PendingRequests returns at most max of what others ask the owner for, by id,
 // those that follow `after`.
-func (a *Authority) PendingRequests(ctx context.Context, o *Owner, after string, max int) ([]PendingRequest, error) {
+func (a *Authority) PendingRequests(ctx context.Context, o *Owner, after string, max int) (_ []PendingRequest, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	var out []PendingRequest
 	for len(out) < max {
 		page, err := view.PendingOf(ctx, o.snap.Realm.Key, o.user.ID, after, max)
@@ -127,12 +127,12 @@ func (o *Owner) resourcesOf(ctx context.Context, view View, requests []Request) 
 
 // PendingRequest returns one by its id. One that was answered meanwhile, or that
 // has changed since, is a conflict; one to another owner is not found.
-func (a *Authority) PendingRequest(ctx context.Context, o *Owner, id string) (*PendingRequest, error) {
+func (a *Authority) PendingRequest(ctx context.Context, o *Owner, id string) (_ *PendingRequest, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	first, _, whole := strings.Cut(id, ".")
 	q, err := view.RealmRequest(ctx, o.snap.Realm.Key, first)
 	switch {
@@ -215,12 +215,12 @@ func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool, scope
 	}
 }
 
-func (a *Authority) pendingAfter(ctx context.Context, o *Owner, after string) ([]Request, error) {
+func (a *Authority) pendingAfter(ctx context.Context, o *Owner, after string) (_ []Request, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	page, err := view.PendingOf(ctx, o.snap.Realm.Key, o.user.ID, after, requestPage)
 	if err != nil {
 		return nil, fmt.Errorf("read pending requests: %w", err)
@@ -249,12 +249,12 @@ func (a *Authority) RequestsBy(ctx context.Context, o *Owner, each func(*SharedR
 }
 
 // requestsBy reads a page, in a view of its own: a slow reader holds nothing up.
-func (a *Authority) requestsBy(ctx context.Context, o *Owner, after string) ([]SharedResource, error) {
+func (a *Authority) requestsBy(ctx context.Context, o *Owner, after string) (_ []SharedResource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	page, err := view.PendingBy(ctx, o.snap.Realm.Key, o.user.ID, after, requestPage)
 	if err != nil {
 		return nil, fmt.Errorf("read pending requests: %w", err)

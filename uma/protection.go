@@ -54,7 +54,7 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 
 // presented returns whom the bearer token of a call speaks for, and refuses one
 // that is missing or no good for the given reason.
-func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, otherwise Reason, also ...string) (*identity, error) {
+func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, otherwise Reason, also ...string) (_ *identity, err error) {
 	if !c.HasBearer {
 		return nil, Refuse(otherwise, "", nil)
 	}
@@ -62,7 +62,7 @@ func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, other
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	id, err := a.bearer(ctx, view, s, c.Bearer, also...)
 	switch {
 	case errors.Is(err, errInactive):

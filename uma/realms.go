@@ -226,7 +226,7 @@ func (a *Authority) passwords(ctx context.Context, spec *RealmSpec) (old map[str
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer func() { err = errors.Join(err, view.Close()) }()
+	defer closeView(view, &err)
 	var names []string
 	for _, u := range spec.Users {
 		if u.PlainPassword != "" {

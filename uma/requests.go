@@ -42,7 +42,7 @@ func (a *Authority) CreateRequest(ctx context.Context, p *Protection, in *Reques
 }
 
 // newRequest checks a request in the order that Keycloak does.
-func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestInput) (*Request, error) {
+func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestInput) (_ *Request, err error) {
 	bad := func(text string) error { return Refuse(InvalidPermission, text, nil) }
 	switch {
 	case in.ID != "":
@@ -58,7 +58,7 @@ func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestIn
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r, err := view.Resource(ctx, p.server.Key, ResourceID(in.Resource))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -105,12 +105,12 @@ func firstOf(a, b string) string {
 }
 
 // request returns a stored request, which has not been denied.
-func (a *Authority) request(ctx context.Context, p *Protection, id string) (*Request, error) {
+func (a *Authority) request(ctx context.Context, p *Protection, id string) (_ *Request, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	q, err := view.Request(ctx, p.server.Key, id)
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && q.State == Refused:
@@ -217,12 +217,12 @@ func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQ
 }
 
 // requestsAfter reads a page of what matches.
-func (a *Authority) requestsAfter(ctx context.Context, p *Protection, q *RequestQuery, after string, first, n int) ([]RequestView, error) {
+func (a *Authority) requestsAfter(ctx context.Context, p *Protection, q *RequestQuery, after string, first, n int) (_ []RequestView, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	f, nobody, err := p.filter(ctx, view, q)
 	if err != nil || nobody {
 		return nil, err
@@ -251,12 +251,12 @@ func (a *Authority) requestsAfter(ctx context.Context, p *Protection, q *Request
 }
 
 // CountRequests counts what FindRequests would return without a page.
-func (a *Authority) CountRequests(ctx context.Context, p *Protection, q *RequestQuery) (int, error) {
+func (a *Authority) CountRequests(ctx context.Context, p *Protection, q *RequestQuery) (_ int, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	f, nobody, err := p.filter(ctx, view, q)
 	if err != nil || nobody {
 		return 0, err

@@ -139,7 +139,7 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 	if err == nil && r.Owner != "" {
 		ownerName, err = p.nameOf(ctx, view, r.Owner)
 	}
-	view.Close()
+	closeView(view, &err)
 	switch {
 	case err != nil:
 		return nil, err
@@ -165,7 +165,7 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 	return &ResourceView{Resource: r, OwnerName: ownerName, ScopeRows: rows}, nil
 }
 
-func (a *Authority) scopeRows(ctx context.Context, p *Protection, names []Scope) ([]ScopeRow, error) {
+func (a *Authority) scopeRows(ctx context.Context, p *Protection, names []Scope) (_ []ScopeRow, err error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -173,7 +173,7 @@ func (a *Authority) scopeRows(ctx context.Context, p *Protection, names []Scope)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	rows, err := view.KnownScopes(ctx, p.server.Key, names)
 	if err != nil {
 		return nil, fmt.Errorf("read scopes: %w", err)
@@ -191,12 +191,12 @@ func storing(what string, err error) error {
 
 // ReadResource returns a resource that the caller may manage: the resource
 // server any of its own, a user those it owns.
-func (a *Authority) ReadResource(ctx context.Context, p *Protection, id string) (*Resource, error) {
+func (a *Authority) ReadResource(ctx context.Context, p *Protection, id string) (_ *Resource, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r, err := view.Resource(ctx, p.server.Key, ResourceID(id))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -294,7 +294,7 @@ func (a *Authority) narrowToOwner(ctx context.Context, p *Protection, owner stri
 			return false, fmt.Errorf("open view: %w", err)
 		}
 		f.Owner, err = p.subjectOf(ctx, view, owner)
-		view.Close()
+		closeView(view, &err)
 		if err != nil || f.Owner == "" {
 			return true, err
 		}
@@ -316,7 +316,7 @@ func (a *Authority) findMatching(ctx context.Context, p *Protection, path string
 		return fmt.Errorf("open view: %w", err)
 	}
 	rows, err := matchURI(ctx, view, p.server.Key, path)
-	view.Close()
+	closeView(view, &err)
 	if err != nil || len(rows) == 0 || !f.matches(rows[0]) {
 		return err
 	}

@@ -63,12 +63,12 @@ func (x *assessment) askForClaims(ctx context.Context) error {
 	return x.nextRound(ctx, refusal, 0)
 }
 
-func (x *assessment) readTicket(ctx context.Context) error {
+func (x *assessment) readTicket(ctx context.Context) (err error) {
 	view, err := x.Store.View(ctx)
 	if err != nil {
 		return fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	return x.presentTicket(ctx, view)
 }
 
@@ -125,7 +125,7 @@ func (x *assessment) replayed(ctx context.Context, cause error) error {
 		return fmt.Errorf("open view: %w", err)
 	}
 	spent, err := view.SpentTicket(ctx, x.snap.Realm.Key, hash)
-	view.Close()
+	closeView(view, &err)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return refusal

@@ -73,7 +73,7 @@ func (a *Authority) checkPassword(ctx context.Context, s *Snapshot, username, pa
 		return nil, fmt.Errorf("open view: %w", err)
 	}
 	user, err := view.UserByName(ctx, s.Realm.Key, username)
-	view.Close()
+	closeView(view, &err)
 	if errors.Is(err, ErrNotFound) {
 		user, err = &User{}, nil
 	}
@@ -218,7 +218,7 @@ type refreshing struct {
 
 // readRefresh returns what a client's refresh token stands for. That a used one
 // ends its session is left to Store.Rotate.
-func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client, token string) (*refreshing, error) {
+func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client, token string) (_ *refreshing, err error) {
 	claims, err := a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
 	switch {
 	case err != nil:
@@ -232,7 +232,7 @@ func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r := &refreshing{}
 	var spent bool
 	r.row, spent, err = view.RefreshToken(ctx, s.Realm.Key, Digest(claims.Handle), a.Now())

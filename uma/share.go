@@ -64,12 +64,12 @@ func (r *SharedResource) versions() map[string]int64 {
 
 // shareChange checks what an owner says of a resource and finds out who the users
 // are.
-func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants []UserScopes) (*ShareChange, error) {
+func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants []UserScopes) (_ *ShareChange, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r, err := o.resource(ctx, view, id)
 	switch {
 	case err != nil:
@@ -124,12 +124,12 @@ func (r *Resource) checkScopes(scopes []Scope) error {
 
 // FindUser returns the user with that name or e-mail address, for an owner who is
 // about to share something.
-func (a *Authority) FindUser(ctx context.Context, o *Owner, nameOrEmail string) (*User, error) {
+func (a *Authority) FindUser(ctx context.Context, o *Owner, nameOrEmail string) (_ *User, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	users, err := view.UsersNamed(ctx, o.snap.Realm.Key, []string{nameOrEmail})
 	switch {
 	case err != nil:

@@ -185,7 +185,7 @@ func (a *Authority) IntrospectForPAT(ctx context.Context, s *Snapshot, c *Caller
 
 // introspect tells a client about a token; with an owner, only of permissions for
 // what that owns.
-func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client, owner, token, hint string) (*Introspection, error) {
+func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client, owner, token, hint string) (_ *Introspection, err error) {
 	switch {
 	case !slices.Contains(introspectionHints, hint):
 		return nil, Refuse(InvalidRequest, "Unsupported token type.", nil)
@@ -205,7 +205,7 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	id, err := a.identify(ctx, view, s, claims)
 	switch {
 	case errors.Is(err, errInactive):

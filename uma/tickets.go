@@ -46,7 +46,7 @@ func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []Ticket
 		return "", fmt.Errorf("open view: %w", err)
 	}
 	err = fill(ctx, p, view, t, perms)
-	view.Close()
+	closeView(view, &err)
 	if err != nil {
 		return "", err
 	}

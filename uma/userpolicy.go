@@ -116,12 +116,12 @@ func noShare(id string, err error) error {
 }
 
 // newShare checks a policy in the order that Keycloak does.
-func (a *Authority) newShare(ctx context.Context, p *Protection, resource string, in *ShareInput) (*ShareView, error) {
+func (a *Authority) newShare(ctx context.Context, p *Protection, resource string, in *ShareInput) (_ *ShareView, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	r, err := p.shareable(ctx, view, resource)
 	if err != nil {
 		return nil, err
@@ -280,12 +280,12 @@ func (p *Protection) shareViews(ctx context.Context, view View, shares []*Share)
 }
 
 // ReadShare returns a policy to its owner.
-func (a *Authority) ReadShare(ctx context.Context, p *Protection, id string) (*ShareView, error) {
+func (a *Authority) ReadShare(ctx context.Context, p *Protection, id string) (_ *ShareView, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	s, err := p.ownShare(ctx, view, id)
 	if err != nil {
 		return nil, err
@@ -334,12 +334,12 @@ func (a *Authority) ReplaceShare(ctx context.Context, p *Protection, id string, 
 }
 
 // changedShare checks what a policy is to say.
-func (a *Authority) changedShare(ctx context.Context, p *Protection, id string, in *ShareInput) (*Share, error) {
+func (a *Authority) changedShare(ctx context.Context, p *Protection, id string, in *ShareInput) (_ *Share, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	old, err := p.ownShare(ctx, view, id)
 	if err != nil {
 		return nil, err

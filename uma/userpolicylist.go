@@ -16,12 +16,12 @@ type UserPolicyQuery struct {
 
 // UserPolicyFilter turns a search into what FindShares narrows by. NotFound: it names a
 // resource that the caller does not own, or a scope that nobody knows.
-func (a *Authority) UserPolicyFilter(ctx context.Context, p *Protection, q *UserPolicyQuery) (*UserPolicyFilter, error) {
+func (a *Authority) UserPolicyFilter(ctx context.Context, p *Protection, q *UserPolicyQuery) (_ *UserPolicyFilter, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
-	defer view.Close()
+	defer closeView(view, &err)
 	f := &UserPolicyFilter{Name: q.Name}
 	if q.Resource != "" {
 		r, err := p.ownResource(ctx, view, q.Resource)
@@ -61,12 +61,12 @@ func (p *Protection) ownResource(ctx context.Context, view View, idOrName string
 
 // FindShares calls each for the caller's policies that match, by name.
 func (a *Authority) FindShares(ctx context.Context, p *Protection, f *UserPolicyFilter, first, most int, each func(*ShareView) error) error {
-	return inPages(first, most, func(last *ShareView, first, n int) ([]ShareView, error) {
+	return inPages(first, most, func(last *ShareView, first, n int) (_ []ShareView, err error) {
 		view, err := a.Store.View(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("open view: %w", err)
 		}
-		defer view.Close()
+		defer closeView(view, &err)
 		page := *f
 		if last != nil {
 			page.After = last.Name

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 )
@@ -14,6 +15,18 @@ type View interface {
 	Shares
 	Accounts
 	Tokens
+}
+
+// closeView closes a view at the end of what reads it, and makes a failure of that the
+// error. It hides what was read, a refusal too: nobody knows what is wrong with the store.
+func closeView(view View, err *error) {
+	if failed := view.Close(); failed != nil {
+		failed = fmt.Errorf("close view: %w", failed)
+		if *err != nil {
+			failed = fmt.Errorf("%w, after: %v", failed, *err)
+		}
+		*err = failed
+	}
 }
 
 // Users reads local users.

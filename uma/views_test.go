@@ -275,6 +275,21 @@ func TestViewsAreClosed(t *testing.T) {
 	}
 }
 
+// A view that cannot be closed: nothing that was read in it is taken for true.
+func TestViewThatDoesNotClose(t *testing.T) {
+	t.Parallel()
+	for name, call := range readers {
+		w := newFullWorld(t)
+		w.view.close = errRead
+		if err := call(w, t.Context()); !errors.Is(err, errRead) || reason(err) != "" {
+			t.Errorf("%s: got %v, want this server's own trouble", name, err)
+		}
+		if w.count("commit")+w.count("write")+w.count("sign")+w.count("decide") > 0 {
+			t.Errorf("%s: got %q", name, w.steps)
+		}
+	}
+}
+
 // A store without a view to give.
 func TestNoView(t *testing.T) {
 	t.Parallel()

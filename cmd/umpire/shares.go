@@ -126,12 +126,12 @@ func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
 }
 
 // find learns the ids of the users that the flags name.
-func (l *shareLister) find(ctx context.Context, flags shareFlags) error {
+func (l *shareLister) find(ctx context.Context, flags shareFlags) (err error) {
 	view, err := l.db.View(ctx)
 	if err != nil {
 		return err
 	}
-	defer view.Close()
+	defer func() { err = errors.Join(err, view.Close()) }()
 	for _, m := range []struct {
 		flag, name string
 		id         *string
@@ -192,12 +192,12 @@ func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
 	return nil
 }
 
-func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Client, after string) ([]*shareRow, error) {
+func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Client, after string) (_ []*shareRow, err error) {
 	view, err := l.db.View(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer view.Close()
+	defer func() { err = errors.Join(err, view.Close()) }()
 	rows, err := page(ctx, view, server, after)
 	if err != nil {
 		return nil, err
