@@ -32,6 +32,10 @@ type policy struct {
 	decision query
 	mask     *query // nil where the realm does not mask
 	labels   bool   // some rule has labels
+
+	// deciders are the rules that may decide a scope, nil for an entry point of the
+	// realm's own: what it makes of them is not known.
+	deciders []decider
 }
 
 // A query asks for one document.
@@ -91,6 +95,9 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	}
 	if p.labels = p.compiler.GetAnnotationSet().HasLabels(); p.labels {
 		mergeLabels(p.compiler)
+		if settings.Entrypoint == libraryEntrypoint {
+			p.deciders = noteDeciders(p.compiler)
+		}
 	}
 	return p, nil
 }

@@ -60,6 +60,9 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 		return ev, fmt.Errorf("read policy decision: %w", err)
 	}
 	ev.Output = out
+	if p.deciders != nil {
+		ev.Decided = p.decidedScopes(in.Scopes, &out, run.notes)
+	}
 	return ev, nil
 }
 
@@ -68,7 +71,13 @@ type evaluation struct {
 	labels        *topdown.EvaluatedRuleTracker // nil: not wanted
 	nd            builtins.NDBCache
 	builtinErrors []topdown.Error
+	notes         []note
+	cancelled     atomic.Bool
 }
+
+// Cancel and Cancelled make an evaluation its own topdown.Cancel.
+func (run *evaluation) Cancel()         { run.cancelled.Store(true) }
+func (run *evaluation) Cancelled() bool { return run.cancelled.Load() }
 
 // evaluate returns the document that a query asks for.
 func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (ast.Value, error) {
@@ -81,8 +90,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	}
 	// A timer of our own: left to itself OPA starts a goroutine for each
 	// evaluation.
-	var cancel cancel
-	timer := time.AfterFunc(limit, cancel.Cancel)
+	timer := time.AfterFunc(limit, run.Cancel)
 	defer timer.Stop()
 
 	run.nd = make(builtins.NDBCache)
@@ -94,7 +102,8 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithInput(ast.NewTerm(input)).
 		WithTime(now).
 		WithMetrics(metrics.NoOp()).
-		WithCancel(&cancel).
+		WithCancel(run).
+		WithBuiltins(noteBuiltins).
 		WithNDBuiltinCache(run.nd).
 		WithBuiltinErrorList(&run.builtinErrors).
 		WithEvaluatedRuleTracker(run.labels)
@@ -114,12 +123,6 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	}
 	return document, nil
 }
-
-// cancel is topdown.Cancel without its allocation.
-type cancel struct{ flag atomic.Bool }
-
-func (c *cancel) Cancel()         { c.flag.Store(true) }
-func (c *cancel) Cancelled() bool { return c.flag.Load() }
 
 // builtinErrors names the built-in functions that failed and where. What they
 // were called with is in the messages: it goes to the record, never to a client.

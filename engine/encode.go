@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"maps"
 	"strconv"
 	"time"
 
@@ -20,7 +19,8 @@ type event struct {
 	erased, masks   []string
 	requestedBy     string
 	failed          string
-	custom          map[string]any
+	decided         []uma.ScopeDecision
+	stand           map[string]string // of a stub: what stands for its documents
 }
 
 // Encode turns a decision into its decision log event.
@@ -35,6 +35,9 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	input := len(w.buf)
 	if ev.Output != nil {
 		w.output(ev.Output)
+		if ev.Eval != nil {
+			e.decided = ev.Eval.Decided
+		}
 		e.result = w.buf[input:]
 	}
 	e.input = w.buf[:input:input]
@@ -109,20 +112,34 @@ func (w *writer) tail(e *event) {
 	if e.Eval != nil && len(e.Eval.RuleLabels) > 0 {
 		w.marshal("rule_labels", e.Eval.RuleLabels)
 	}
-	if custom := e.extensions(); len(custom) > 0 {
-		w.marshal("custom", custom)
-	}
+	w.custom(e)
 }
 
-// extensions are what OPA's event has no member for: what the client was told, and,
-// of a stub, what stands for the documents that are left out.
-func (e *event) extensions() map[string]any {
-	custom := maps.Clone(e.custom)
-	if e.Answered != "" {
-		if custom == nil {
-			custom = map[string]any{}
-		}
-		custom["answered"] = e.Answered
+// custom writes what OPA's event has no member for: what the client was told, which
+// rules decided, and, of a stub, what stands for the documents that are left out.
+func (w *writer) custom(e *event) {
+	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 {
+		return
 	}
-	return custom
+	w.name("custom")
+	w.open()
+	w.optional("answered", e.Answered)
+	if len(e.decided) > 0 {
+		w.name("decided")
+		writeEach(w, e.decided, (*writer).scopeDecision)
+		w.next()
+	}
+	for _, name := range sortedKeys(e.stand) {
+		w.text(name, e.stand[name])
+	}
+	w.close()
+	w.next()
+}
+
+func (w *writer) scopeDecision(d *uma.ScopeDecision) {
+	w.open()
+	w.text("scope", string(d.Scope))
+	w.text("decision", d.Decision)
+	writeList(w, "rules", d.Rules)
+	w.close()
 }

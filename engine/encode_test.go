@@ -70,7 +70,8 @@ func TestEncode(t *testing.T) {
 		`"bundles":{"photoz":{"revision":"` + evaluator.Revision() + `"}},"path":"uma/authz/decision","input":` + in + `,` +
 		`"result":{"granted":["withdraw"],"need_info":[],"submit":[],"reasons":[],"obligations":[],"rests_on":[],"rpt":{}},` +
 		`"nd_builtin_cache":{"uuid.rfc4122":{}},"requested_by":"192.0.2.7","timestamp":"2026-11-22T12:00:06.000007Z",` +
-		`"metrics":{"timer_rego_query_eval_ns":123456},"req_id":77,"rule_labels":[{"rule":"small-amount","team":"bank"}]}`
+		`"metrics":{"timer_rego_query_eval_ns":123456},"req_id":77,"rule_labels":[{"rule":"small-amount","team":"bank"}],` +
+		`"custom":{"decided":[{"scope":"withdraw","decision":"granted","rules":["bank/small-amount"]}]}}`
 	if got, want := parse(t, raw), parse(t, []byte(want)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}

@@ -108,6 +108,15 @@ func newMask(path string) (mask, error) {
 	return mask{path: parts}, nil
 }
 
+// scopePaths are where scopes are: what is masked there must not stand in
+// custom.decided.
+var scopePaths = [][]string{{"input", "scopes"}, {"result", "granted"}, {"result", "submit"}}
+
+// touches reports whether a mask changes what is at path, or above or below it.
+func (m mask) touches(path []string) bool {
+	return hasPrefix(m.path, path) || hasPrefix(path, m.path)
+}
+
 // apply changes the parts of the event that masks name.
 func (e *event) apply(masks []mask) error {
 	docs := make(map[string]any, len(maskable))
@@ -125,6 +134,9 @@ func (e *event) apply(masks []mask) error {
 			docs[name] = doc
 		}
 		doc, done := m.applyTo(docs[name], m.path[1:])
+		if done && slices.ContainsFunc(scopePaths, m.touches) {
+			e.decided = nil
+		}
 		switch {
 		case !done:
 			continue
@@ -263,7 +275,7 @@ func (e *event) stub(cause error) ([]byte, error) {
 		realm:    e.realm,
 		revision: e.revision,
 		failed:   "the record could not be masked",
-		custom:   map[string]any{"outcome": outcome(e.Output), "input_sha256": digest(e.input), "result_sha256": digest(e.result)},
+		stand:    map[string]string{"outcome": outcome(e.Output), "input_sha256": digest(e.input), "result_sha256": digest(e.result)},
 	}
 	return stub.json(), fmt.Errorf("mask decision %s: %w", e.ID, cause)
 }

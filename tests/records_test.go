@@ -37,7 +37,13 @@ grant contains s if {
 	time.now_ns() > 0
 	some s in input.scopes
 }`
-	e := start(t, photozWith(t, map[string]string{"board.rego": labelled}))
+	// holds whatever is asked, and decides nothing here
+	const guarded = `package uma.guardrails
+
+# METADATA
+# labels: {team: security, rule: confirm-delete}
+need_info contains {"name": "delete_confirmed", "scopes": ["delete"]}`
+	e := start(t, photozWith(t, map[string]string{"board.rego": labelled, "guardrails.rego": guarded}))
 	db := e.stored(t)
 	share := e.share(t, e.resourceID(t, "Holiday album"), "bob", "view")
 	ticket := e.ticket(t, perm{Resource: e.resourceID(t, "Holiday album"), Scopes: []string{"view"}}, perm{Resource: "Public board", Scopes: []string{"view", "post"}})
@@ -64,6 +70,9 @@ grant contains s if {
 			board = event
 		} else {
 			album = event
+		}
+		if want := map[bool]string{true: "photoz/members", false: "shared"}[at(event, "input", "resource", "name") == "Public board"]; !slices.Equal(r.Rules, []string{want}) {
+			t.Errorf("got rules %q, want %q alone", r.Rules, want)
 		}
 		columns := []any{r.ID, r.Batch, r.Realm, r.Outcome, r.Subject, r.Client, r.Server, string(r.Resource), r.Revision}
 		shown := []any{
@@ -98,7 +107,7 @@ grant contains s if {
 		"input.context.user_agent": "a test",
 		"input.context.ip":         "127.0.0.1",
 		"result.granted":           []any{"post", "view"},
-		"rule_labels":              []any{map[string]any{"team": "photoz", "rule": "members"}},
+		"rule_labels":              []any{map[string]any{"team": "security", "rule": "confirm-delete"}, map[string]any{"team": "photoz", "rule": "members"}},
 	} {
 		if got := at(board, strings.Split(path, ".")...); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, want %v", path, got, want)
@@ -113,8 +122,22 @@ grant contains s if {
 	if got := at(album, "result", "rests_on"); !reflect.DeepEqual(got, []any{share}) {
 		t.Errorf("got rests_on %v, want the share %s", got, share)
 	}
-	if got := at(album, "rule_labels"); !reflect.DeepEqual(got, []any{map[string]any{"rule": "shared"}}) {
-		t.Errorf("got rule_labels %v, want shared", got)
+	if got := at(album, "rule_labels"); !reflect.DeepEqual(got, []any{map[string]any{"team": "security", "rule": "confirm-delete"}, map[string]any{"rule": "shared"}}) {
+		t.Errorf("got rule_labels %v, want confirm-delete and shared", got)
+	}
+	granted := func(scope, rule string) any {
+		return map[string]any{"scope": scope, "decision": "granted", "rules": []any{rule}}
+	}
+	for _, c := range []struct {
+		event map[string]any
+		want  []any
+	}{
+		{board, []any{granted("view", "photoz/members"), granted("post", "photoz/members")}},
+		{album, []any{granted("view", "shared")}},
+	} {
+		if got := at(c.event, "custom", "decided"); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("got custom.decided %v, want %v", got, c.want)
+		}
 	}
 }
 

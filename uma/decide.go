@@ -283,7 +283,7 @@ func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered st
 		rec.Resource = ev.Input.Resource.ID
 	}
 	if ev.Eval != nil {
-		rec.Rules = ruleNames(ev.Eval.RuleLabels)
+		rec.Rules = ev.Eval.rules()
 	}
 	return rec
 }
@@ -302,20 +302,33 @@ func (x *assessment) observe(records []Record) {
 	}
 }
 
-// ruleNames are the labels of rules in a word each: team/rule.
-func ruleNames(labels []map[string]any) []string {
+// rules names those that decided, where it is known, else those that held.
+func (e *Evaluation) rules() []string {
 	var names []string
-	for _, l := range labels {
-		name, _ := l["rule"].(string)
-		if name == "" {
-			continue
-		}
-		if team, ok := l["team"].(string); ok {
-			name = team + "/" + name
-		}
-		if !slices.Contains(names, name) {
+	add := func(name string) {
+		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
+	if e.Decided == nil {
+		for _, labels := range e.RuleLabels {
+			add(RuleName(labels))
+		}
+	}
+	for _, d := range e.Decided {
+		for _, name := range d.Rules {
+			add(name)
+		}
+	}
 	return names
+}
+
+// RuleName is a rule's name in records by its labels: team/rule, or the rule alone
+// if it has no team. It is empty for a rule without that label.
+func RuleName(labels map[string]any) string {
+	name, _ := labels["rule"].(string)
+	if team, ok := labels["team"].(string); ok && name != "" {
+		return team + "/" + name
+	}
+	return name
 }

@@ -223,9 +223,11 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-func TestRuleNames(t *testing.T) {
+// The rules of a record are those that decided; where that is not known, those
+// that held.
+func TestRulesOfRecord(t *testing.T) {
 	t.Parallel()
-	got := ruleNames([]map[string]any{
+	held := []map[string]any{
 		{"rule": "owner"},
 		{"rule": "friends", "team": "albums"},
 		{"rule": "owner"},  // once is enough
@@ -233,9 +235,18 @@ func TestRuleNames(t *testing.T) {
 		{"rule": 7}, nil,   // a label that is no text
 		{"rule": "owner", "team": 3},     // a team that is no text
 		{"rule": "night", "team": "ops"}, // in the order in which they held
-	})
-	if want := []string{"owner", "albums/friends", "ops/night"}; !slices.Equal(got, want) {
+	}
+	eval := &Evaluation{RuleLabels: held}
+	if got, want := eval.rules(), []string{"owner", "albums/friends", "ops/night"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	eval.Decided = []ScopeDecision{{Scope: "view", Rules: []string{"owner"}}, {Scope: "delete", Rules: []string{"ops/night", "owner"}}}
+	if got, want := eval.rules(), []string{"owner", "ops/night"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	eval.Decided = []ScopeDecision{{Scope: "view"}}
+	if got := eval.rules(); len(got) != 0 {
+		t.Errorf("got %q, want none", got)
 	}
 }
 

@@ -38,13 +38,26 @@ type Evaluator interface {
 // An Evaluation is one answer and what evaluating it took.
 type Evaluation struct {
 	Output     Output
-	RuleLabels []map[string]any // of the annotated rules that held
-	NDCache    []byte           // nd_builtin_cache, JSON; nil when no such built-in was called
-	Took       time.Duration
+	RuleLabels []map[string]any // of the annotated rules that held, whether or not they decided
+
+	// Decided says what was decided of each scope asked for, and which rules
+	// did. It is nil where that is not known: there was no answer, or the entry
+	// point is the realm's own.
+	Decided []ScopeDecision
+
+	NDCache []byte // nd_builtin_cache, JSON; nil when no such built-in was called
+	Took    time.Duration
 
 	// Failed says which built-in functions failed, if any: then Output is empty,
 	// whatever the policy said, and Encode writes it as the event's error.
 	Failed string
+}
+
+// A ScopeDecision is what the policy said of one scope that was asked for.
+type ScopeDecision struct {
+	Scope    Scope    // Everything for a resource without scopes
+	Decision string   // granted, denied, or what the policy wants: need_info or submit
+	Rules    []string // those that decided, as team/rule; empty: no rule with labels did
 }
 
 // Output is what the policy decides of one permission, version 1
