@@ -329,7 +329,7 @@ func TestFaces(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			c := newFaceClient(t, f)
-			cases := slices.Concat(faceCases, faceAttacks)
+			cases := slices.Concat(faceCases, faceAttacks, faceBodies)
 			if f.strict {
 				cases = append(cases, strictCases...)
 			}

@@ -1,6 +1,9 @@
 package tests
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -109,6 +112,35 @@ func TestUserAgentIsCut(t *testing.T) {
 		})
 		if got, _ := at(event, "input", "context", "user_agent").(string); got != want || !utf8.ValidString(got) {
 			t.Errorf("sent %d bytes: got %d on record, want %d", len(sent), len(got), len(want))
+		}
+	}
+}
+
+// TestChunkedRequestsEndTheConnection: net/http takes a Content-Length beside
+// chunks away unseen. A proxy that goes by the length would send what follows the
+// last chunk as part of this body; here it was the next request.
+func TestChunkedRequestsEndTheConnection(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	host := strings.TrimPrefix(e.URL, "http://")
+	const smuggled = "GET /realms/photoz HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, head := range map[string]string{
+		"both":     "HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 300",
+		"chunked":  "HTTP/1.1\r\nTransfer-Encoding: chunked",
+		"HTTP/1.0": "HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /realms/photoz%s %s\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n0\r\n\r\n%s", tokenPath, head, host, smuggled)
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := strings.Count(string(all), "HTTP/1."); got != 1 || !strings.Contains(string(all), "Connection: close\r\n") {
+			t.Errorf("%s: got %d answers, want one that ends the connection: %q", name, got, all)
 		}
 	}
 }

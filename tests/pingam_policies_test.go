@@ -198,7 +198,7 @@ func TestPingAMPolicyErrors(t *testing.T) {
 	for _, match := range []string{`"a", "b"`, `""`, `W/""`, `"`} { // an empty one is not any
 		p.put(t, photos, good, "If-Match", match).expectCREST(t, 400, "If-Match may be * or the _rev of the policy")
 	}
-	p.put(t, photos, good, "Content-Type", "text/plain").expectCREST(t, 400, "the body must be application/json")
+	p.put(t, photos, good, "Content-Type", "text/plain").expectCREST(t, 415, "the body must be application/json")
 	p.put(t, "fixed", aPolicy("fixed", grantTo("bob", "view"))).expectCREST(t, 400, "The resource is not managed by its owner")
 	res := p.do(t, request{
 		method: "PUT", url: p.URL + pingAlice + "policies/" + photos, as: p.owner(t, "alice"),

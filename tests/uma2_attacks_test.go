@@ -263,7 +263,7 @@ func TestUMA2Attacks(t *testing.T) {
 		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""} {
 			for path, body := range map[string]string{resourceSet: `{"resource_scopes":["view"]}`, permission: `{"resource_id":"` + id + `","resource_scopes":["view"]}`} {
 				res := e.do(t, request{method: "POST", url: path, as: alice, body: body, headers: map[string]string{"Content-Type": kind}})
-				res.expect(t, 400, "invalid_request", "the body must be application/json")
+				res.expect(t, 415, "invalid_request", "the body must be application/json")
 			}
 		}
 	})

@@ -95,7 +95,7 @@ func (f *Face) request(x *wire.Exchange, role, missing string) (wire.Value, erro
 	if err := f.caller(x, role); err != nil {
 		return wire.Value{}, err
 	}
-	body, err := typedBody(x)
+	body, err := x.Body()
 	switch {
 	case err != nil:
 		return body, err

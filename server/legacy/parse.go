@@ -39,14 +39,6 @@ func takesJSON(accept string) bool {
 	return false
 }
 
-// typedBody is the JSON of the body, which must be said to be JSON.
-func typedBody(x *wire.Exchange) (wire.Value, error) {
-	if !x.HasType(mediaType) {
-		return wire.Value{}, &wire.Refusal{Status: http.StatusUnsupportedMediaType, Code: "invalid_request"}
-	}
-	return x.Body()
-}
-
 // onlyMembers refuses an object that has others.
 func onlyMembers(v wire.Value, names ...string) error {
 	for _, m := range v.Members {

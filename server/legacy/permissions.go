@@ -23,7 +23,7 @@ func (f *Face) RequestTicketOr(today wire.Handler) wire.Handler {
 // RequestTickets serves POST /permissions: an array of them.
 func (f *Face) RequestTickets(x *wire.Exchange) error {
 	return f.requestTicket(x, func() ([]wire.Value, error) {
-		body, err := typedBody(x)
+		body, err := x.Body()
 		if err != nil {
 			return nil, err
 		}

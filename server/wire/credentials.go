@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -31,8 +32,9 @@ func (x *Exchange) authorization(headers []string) error {
 func (x *Exchange) TriedBasic() bool { return x.triedBasic }
 
 // Credentials takes the client's id and secret from a Basic header or, in the
-// form, from client_id and client_secret. Both at once are refused (RFC 6749
-// §2.3), but for an id that is the same.
+// form, from client_id and client_secret. Some clients send them in both (against
+// RFC 6749 §2.3): what is there twice must be the same, else no one can tell
+// which client asks.
 func (x *Exchange) Credentials(form Form) error {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if x.triedBasic {
@@ -40,8 +42,8 @@ func (x *Exchange) Credentials(form Form) error {
 		if !ok {
 			return uma.Refuse(uma.InvalidClient, "", nil)
 		}
-		if secret != "" || id != "" && id != name {
-			return Invalid("the client authenticates in two ways")
+		if id != "" && id != name || secret != "" && secret != password {
+			return uma.Refuse(uma.InvalidClient, "", errors.New("the Authorization header and the form name different credentials"))
 		}
 		id, secret = name, password
 	}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -69,11 +66,14 @@ func NewExchange(c echo.Context, dialect *Dialect, readers Readers) (*Exchange, 
 	r := c.Request()
 	x := &Exchange{ctx: r.Context(), echo: c, dialect: dialect, readers: readers, origin: r.Header.Get("Origin")}
 	x.Caller.UserAgent = cut(r.UserAgent(), maxUserAgent)
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return x, &Refusal{
-			Status: http.StatusUnsupportedMediaType, Code: string(uma.InvalidRequest),
-			Description: "Content-Encoding is not supported",
-		}
+	if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+		// net/http reads a body with a Content-Length beside its chunks by the chunks, and
+		// does not say that there was one. Where a proxy goes by the length, what it takes
+		// for the end of the body would be the next request (RFC 9112 §6.3).
+		x.Header()["Connection"] = closing
+	}
+	if err := x.checkEncoding(r.Header); err != nil {
+		return x, err
 	}
 	return x, x.authorization(r.Header["Authorization"])
 }
@@ -131,99 +131,6 @@ func (x *Exchange) Param(name string) string {
 // Query returns the parameters of the URL.
 func (x *Exchange) Query() (Form, error) { return ParseForm(x.echo.Request().URL.RawQuery) }
 
-// Form returns the parameters of the body. The query is not looked at: what
-// goes there ends up in logs.
-func (x *Exchange) Form(repeat ...string) (Form, error) {
-	body, err := x.body(maxForm)
-	if err != nil || body == "" {
-		return nil, err
-	}
-	if !x.HasType("application/x-www-form-urlencoded") {
-		return nil, Invalid("the body must be application/x-www-form-urlencoded")
-	}
-	return ParseForm(body, repeat...)
-}
-
-// Body returns the JSON value that is the body, Absent if there is no body. It is
-// the same each time.
-func (x *Exchange) Body() (Value, error) {
-	if x.json == nil {
-		v, err := x.readJSON()
-		x.json = &parsed{v, err}
-	}
-	return x.json.value, x.json.err
-}
-
-// A parsed is what became of a body.
-type parsed struct {
-	value Value
-	err   error
-}
-
-func (x *Exchange) readJSON() (Value, error) {
-	body, err := x.body(maxJSON)
-	if err != nil || body == "" {
-		return Value{}, err
-	}
-	if !x.HasType("application/json") {
-		return Value{}, Invalid("the body must be application/json")
-	}
-	return ParseJSON(body)
-}
-
-// UntypedBody is Body where clients do not say that it is JSON. What the caller
-// may do must not hang on anything that a browser sends by itself.
-func (x *Exchange) UntypedBody() (Value, error) {
-	body, err := x.body(maxJSON)
-	if err != nil {
-		return Value{}, err
-	}
-	return ParseJSON(body)
-}
-
-// HasType compares the media type of the body, whatever parameters follow it.
-func (x *Exchange) HasType(want string) bool {
-	got, _, _ := strings.Cut(x.echo.Request().Header.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(got), want)
-}
-
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// keep returns a buffer to the pool, unless it has grown out of the ordinary.
-func keep(b *bytes.Buffer) {
-	if b.Cap() <= 64<<10 {
-		buffers.Put(b)
-	}
-}
-
-func (x *Exchange) body(limit int64) (string, error) {
-	r := x.echo.Request()
-	if r.Body == nil || r.Body == http.NoBody {
-		return "", nil
-	}
-	if r.ContentLength > limit {
-		return "", tooLarge(nil)
-	}
-	b := buffers.Get().(*bytes.Buffer)
-	defer keep(b)
-	b.Reset()
-	_, err := b.ReadFrom(http.MaxBytesReader(x.echo.Response().Writer, r.Body, limit))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return "", tooLarge(err)
-	}
-	if err != nil {
-		return "", uma.Refuse(uma.InvalidRequest, "the body cannot be read", err)
-	}
-	return b.String(), nil
-}
-
-func tooLarge(err error) error {
-	return &Refusal{
-		Status: http.StatusRequestEntityTooLarge, Code: string(uma.InvalidRequest),
-		Description: "the body is too large", cause: err,
-	}
-}
-
 // JSON answers with v.
 func (x *Exchange) JSON(status int, v any) error {
 	b := buffers.Get().(*bytes.Buffer)
@@ -265,6 +172,7 @@ var (
 
 	jsonType = []string{"application/json"}
 	byOrigin = []string{"Origin"}
+	closing  = []string{"close"}
 	anybody  = []string{"*"}
 )
 

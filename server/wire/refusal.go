@@ -101,7 +101,7 @@ func (x *Exchange) Fail(err error) {
 		h["Www-Authenticate"] = []string{`Basic realm="` + x.realmName() + `"`} // RFC 6749 §5.2
 	}
 	if r.Status == http.StatusRequestEntityTooLarge || r.Status == http.StatusUnsupportedMediaType {
-		h["Connection"] = []string{"close"} // rather than read the rest
+		h["Connection"] = closing // rather than read the rest
 	}
 	say := OAuthBody
 	if x.dialect.Body != nil {
