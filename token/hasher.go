@@ -10,9 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -31,18 +29,11 @@ const (
 	saltBytes, digestBytes = 16, 32
 )
 
-// tidyAfter is how long what sign-ins leave behind is kept. The memory of one of
-// them is several times that of all the rest of an idle server, and with a
-// collector that waits for the heap to grow by a factor it would stay for minutes.
-// To collect after each would cost a third of a sign-in.
-const tidyAfter = time.Second
-
 // Hasher implements uma.Hasher.
 type Hasher struct {
 	secret      []byte // the key of client secrets
 	fingerprint []byte // the key of fingerprints
 	slow        chan struct{}
-	tidy        *time.Timer // collects what argon2id leaves, once nobody has signed in for a while
 }
 
 var _ uma.Hasher = (*Hasher)(nil)
@@ -57,8 +48,7 @@ func NewHasher(key []byte) (*Hasher, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hasher{secret: secret, fingerprint: fingerprint, slow: make(chan struct{}, 1), tidy: time.AfterFunc(tidyAfter, runtime.GC)}
-	h.tidy.Stop()
+	h := &Hasher{secret: secret, fingerprint: fingerprint, slow: make(chan struct{}, 1)}
 	return h, nil
 }
 
@@ -161,14 +151,14 @@ func (h *Hasher) CheckPassword(ctx context.Context, hash, plain string) (bool, e
 }
 
 // argon2id works for one caller at a time: memory is what makes it slow, and
-// many at once would take all of the machine's.
+// many at once would take all of the machine's. What each leaves is bounded by the
+// collector, which waits for the heap to grow by a factor (docs/operations.md has a
+// figure). A collection forced after sign-ins would free it sooner, at the cost of
+// every request that is served meanwhile.
 func (h *Hasher) argon2id(ctx context.Context, p *phc, size int, plain string) ([]byte, error) {
 	select {
 	case h.slow <- struct{}{}:
-		defer func() {
-			h.tidy.Reset(tidyAfter)
-			<-h.slow
-		}()
+		defer func() { <-h.slow }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

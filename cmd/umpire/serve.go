@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -155,13 +154,13 @@ func isLoopback(host string) bool {
 }
 
 // Collecting less often buys a quarter more decisions a second for a few
-// megabytes; the limit guards against a heap that grows for another reason. With
-// as many threads as processors the writer waits for one after each fsync: four
-// buy another tenth on two.
+// megabytes; the limit guards against a heap that grows for another reason. As many
+// threads as Go itself finds right: it knows a container's quota, and follows it.
+// More of them than processors would bring a tenth of decisions on a machine of
+// two, and have a container stopped by its quota.
 const (
 	gcPercent   = 400
 	memoryLimit = 1 << 30
-	leastProcs  = 4
 )
 
 // tune sets what the runtime is not told by its own variables.
@@ -171,8 +170,5 @@ func tune(getenv func(string) string) {
 	}
 	if getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
-	}
-	if getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), leastProcs))
 	}
 }
