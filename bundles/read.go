@@ -1,19 +1,16 @@
 package bundles
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
+	"path/filepath"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // A Bundle is what a policy folder holds. Paths are relative to the folder, with
@@ -25,135 +22,109 @@ type Bundle struct {
 	Data    map[string]map[string]any // data.json and data.yaml, each under the root its folder gives it
 }
 
-// What a folder may hold at most, so that one that was named by mistake is
-// refused before it is read into memory.
-const (
-	maxFiles    = 10_000
-	maxFileSize = 8 << 20
-	maxSize     = 64 << 20
+// Options are how a folder is read.
+type Options struct {
+	Parser ast.ParserOptions
 
-	// Levels of the parser: two for a bracket, ten for a call. It recurses, and
-	// a stack that overflows ends the process.
-	maxDepth = 2000
-)
+	// Folder is what the folder is called in mistakes; it stands before the path
+	// in it. With Located it does so in the locations of modules, too, which is
+	// for tests: what a decision's record says must not depend on where the
+	// server runs.
+	Folder  string
+	Located bool
+}
+
+// Levels of the parser: two for a bracket, ten for a call. It recurses, and a
+// stack that overflows ends the process.
+const maxDepth = 2000
+
+const tooDeeply = "nested more than %d levels deep"
 
 // ReadDir returns the bundle in a folder. A link that leads out of the folder is
-// a mistake, as is one to another folder inside. The folder may be a link
-// itself.
-func ReadDir(dir string, opts ast.ParserOptions) (*Bundle, error) {
+// a mistake, others are followed. The folder may be a link itself.
+func ReadDir(dir string, o Options) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read policy folder: %w", err)
+		return nil, err
 	}
 	defer root.Close()
-	b, err := Read(root.FS(), opts)
-	if err != nil {
-		return nil, fmt.Errorf("read policy folder %s: %w", dir, err)
-	}
-	return b, nil
+	return Read(root.FS(), o)
 }
 
 // Read returns the bundle in a file system: *.rego, data.json and data.yaml in
 // all folders. Other files are not read, nor is anything whose name begins with
 // a dot. All mistakes are reported together, each as file:line where there is a
 // line.
-func Read(fsys fs.FS, opts ast.ParserOptions) (*Bundle, error) {
-	r := reader{fsys: fsys, opts: opts, bundle: Bundle{
+func Read(fsys fs.FS, o Options) (*Bundle, error) {
+	r := newReader(o)
+	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, wrong: r.mistake}
+	if err := w.dir(".", nil); err != nil {
+		return nil, err
+	}
+	return r.result()
+}
+
+// Parse returns the bundle that Read would make of files with these contents.
+func Parse(files map[string]string, o Options) (*Bundle, error) {
+	r := newReader(o)
+	for name, content := range files {
+		r.take(name, content)
+	}
+	return r.result()
+}
+
+// A reader gathers a bundle and the mistakes in it.
+type reader struct {
+	Options
+	bundle   Bundle
+	mistakes []error
+}
+
+func newReader(o Options) *reader {
+	return &reader{Options: o, bundle: Bundle{
 		Files: make(map[string]string), Modules: make(map[string]*ast.Module),
 		Tests: make(map[string]*ast.Module), Data: make(map[string]map[string]any),
 	}}
-	if err := fs.WalkDir(fsys, ".", r.visit); err != nil {
-		return nil, err
-	}
+}
+
+func (r *reader) result() (*Bundle, error) {
 	if len(r.mistakes) > 0 {
 		return nil, errors.Join(r.mistakes...)
 	}
 	return &r.bundle, nil
 }
 
-// A reader gathers a bundle and the mistakes in it.
-type reader struct {
-	fsys     fs.FS
-	opts     ast.ParserOptions
-	bundle   Bundle
-	files    int
-	size     int64
-	mistakes []error
-}
-
-func (r *reader) visit(name string, entry fs.DirEntry, err error) error {
+func (r *reader) read(name string, content io.Reader) error {
+	text, err := io.ReadAll(content)
 	switch {
 	case err != nil:
-		return err
-	case name == ".":
-		return nil
-	case strings.HasPrefix(entry.Name(), ".") && entry.IsDir():
-		return fs.SkipDir
-	case strings.HasPrefix(entry.Name(), ".") || entry.IsDir():
-		return nil
+		r.mistake(name, err)
+	case len(text) <= maxFileSize: // else walk says so
+		r.take(name, string(text))
 	}
-	// A folder behind a link is not walked into. It may hold denials, so that it
-	// is not passed over either.
-	target, err := fs.Stat(r.fsys, name)
-	switch {
-	case err != nil:
-		r.mistake("%s: cannot be followed inside the folder: %w", name, err)
-		return nil
-	case target.IsDir():
-		r.mistake("%s: a link to a folder", name)
-		return nil
-	}
-	var take func(name, content string)
-	switch base := entry.Name(); {
-	case strings.HasSuffix(base, ".rego"):
-		take = r.module
-	case base == "data.json", base == "data.yaml", base == "data.yml":
-		take = r.data
-	default:
-		return nil
-	}
-	if !target.Mode().IsRegular() {
-		r.mistake("%s: no regular file", name)
-		return nil
-	}
-	return r.read(name, take)
-}
-
-// read hands the content of a file to take. The limits on the folder as a whole
-// end the walk.
-func (r *reader) read(name string, take func(name, content string)) error {
-	f, err := r.fsys.Open(name)
-	if err != nil {
-		r.mistake("%s: %w", name, err)
-		return nil
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		r.mistake("%s: %w", name, err)
-		return nil
-	}
-	if len(content) > maxFileSize {
-		r.mistake("%s: more than %d MiB", name, maxFileSize>>20)
-		return nil
-	}
-	r.files++
-	r.size += int64(len(content))
-	if r.files > maxFiles || r.size > maxSize {
-		return fmt.Errorf("more than %d files or %d MiB", maxFiles, maxSize>>20)
-	}
-	take(name, string(content))
 	return nil
 }
 
-func (r *reader) module(name, content string) {
-	if err := tooDeep(name, content, r.opts); err != nil {
-		r.mistakes = append(r.mistakes, err)
+func (r *reader) take(name, content string) {
+	if isPolicy(name) {
+		r.module(name, content)
 		return
 	}
-	module, err := ast.ParseModuleWithOpts(name, content, r.opts)
+	r.data(name, content)
+}
+
+func (r *reader) module(name, content string) {
+	located := name
+	if r.Located {
+		located = r.shown(name)
+	}
+	if err := tooDeep(content, r.Parser); err != nil {
+		r.mistakes = append(r.mistakes, fmt.Errorf("%s:%w", r.shown(name), err))
+		return
+	}
+	module, err := ast.ParseModuleWithOpts(located, content, r.Parser)
 	if err != nil {
-		r.mistakes = append(r.mistakes, parserErrors(name, err)...)
+		r.mistakes = append(r.mistakes, r.parserErrors(name, err)...)
 		return
 	}
 	if strings.HasSuffix(name, "_test.rego") {
@@ -165,9 +136,8 @@ func (r *reader) module(name, content string) {
 }
 
 // tooDeep parses with a limit that ast.ParserOptions does not have.
-func tooDeep(name, content string, opts ast.ParserOptions) error {
+func tooDeep(content string, opts ast.ParserOptions) error {
 	_, _, errs := ast.NewParser().
-		WithFilename(name).
 		WithReader(strings.NewReader(content)).
 		WithCapabilities(opts.Capabilities).
 		WithRegoVersion(opts.RegoVersion).
@@ -175,27 +145,20 @@ func tooDeep(name, content string, opts ast.ParserOptions) error {
 		Parse()
 	for _, err := range errs {
 		if err.Message == ast.ErrMaxParsingRecursionDepthExceeded.Error() {
-			return fmt.Errorf("%s:%d: nested more than %d levels deep", name, err.Location.Row, maxDepth)
+			return fmt.Errorf("%d: "+tooDeeply, err.Location.Row, maxDepth)
 		}
 	}
 	return nil
 }
 
 func (r *reader) data(name, content string) {
-	var doc map[string]any
-	var err error
-	line := 1
-	if strings.HasSuffix(name, ".json") {
-		err = util.UnmarshalJSON([]byte(content), &doc)
-		line = jsonLine(content, err)
-	} else if err = util.Unmarshal([]byte(content), &doc); err != nil {
-		line = yamlLine(err)
-	}
-	if err == nil && doc == nil {
-		err = errors.New("no object")
-	}
+	doc, err := parseData(name, content)
 	if err != nil {
-		r.mistake("%s:%d: %w", name, line, err)
+		line := 1
+		if e, ok := errors.AsType[*dataError](err); ok {
+			line = e.line
+		}
+		r.mistakes = append(r.mistakes, fmt.Errorf("%s:%d: %w", r.shown(name), line, err))
 		return
 	}
 	r.bundle.Files[name] = content
@@ -211,43 +174,31 @@ func under(dir string, doc map[string]any) map[string]any {
 	return under(path.Clean(parent+"."), map[string]any{name: doc})
 }
 
-func (r *reader) mistake(format string, args ...any) {
-	r.mistakes = append(r.mistakes, fmt.Errorf(format, args...))
+func (r *reader) mistake(name string, err error) {
+	r.mistakes = append(r.mistakes, fmt.Errorf("%s: %w", r.shown(name), err))
 }
 
-// jsonLine is the line of a JSON document that an error is about.
-func jsonLine(content string, err error) int {
-	offset := 0
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		offset = int(min(syntax.Offset, int64(len(content))))
-	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		offset = int(min(wrong.Offset, int64(len(content))))
-	}
-	return 1 + bytes.Count([]byte(content)[:offset], []byte("\n"))
-}
+// shown is what a file of the folder is called where the mistakes are read.
+func (r *reader) shown(name string) string { return filepath.Join(r.Folder, filepath.FromSlash(name)) }
 
-// yamlLine is the line that the text of a YAML error names: it has no field for
-// it.
-func yamlLine(err error) int {
-	_, after, _ := strings.Cut(err.Error(), "line ")
-	number, _, _ := strings.Cut(after, ":")
-	line, err := strconv.Atoi(number)
-	if err != nil {
-		return 1
-	}
-	return line
-}
-
-func parserErrors(name string, err error) []error {
+// parserErrors are OPA's, in its own layout.
+func (r *reader) parserErrors(name string, err error) []error {
 	list, ok := errors.AsType[ast.Errors](err)
+	if one, single := errors.AsType[*ast.Error](err); single { // such as that of an empty file
+		list, ok = ast.Errors{one}, true
+	}
 	if !ok {
-		// Such as that of an empty file: its text begins with the name.
-		return []error{err}
+		return []error{fmt.Errorf("%s: %w", r.shown(name), err)}
 	}
 	errs := make([]error, len(list))
-	for i, err := range list {
-		errs[i] = fmt.Errorf("%s:%d: %s: %s", name, err.Location.Row, err.Code, err.Message)
+	for i, each := range list {
+		located, at := *each, ast.Location{Row: 1}
+		if each.Location != nil {
+			at = *each.Location
+		}
+		at.File, at.Row = r.shown(name), max(at.Row, 1)
+		located.Location = &at
+		errs[i] = &located
 	}
 	return errs
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,7 +16,7 @@ import (
 	"example.com/umpire/bundles"
 )
 
-var opts = ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
+var opts = bundles.Options{Parser: ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}}
 
 func folder(files map[string]string) fstest.MapFS {
 	fsys := make(fstest.MapFS)
@@ -75,8 +76,8 @@ func TestReadMistakes(t *testing.T) {
 		t.Fatal("got no error")
 	}
 	for _, want := range []string{
-		"a.rego:4: ", "b.rego:5: ", "data.json:3: ", "c/data.yaml:2: ", "d/data.json:1: ", "f/data.json:1: no object",
-		"deep.rego:3: nested more than 2000", "g_test.rego:3: ", "empty.rego:0: ", "enormous.rego: more than 8 MiB",
+		"a.rego:4: ", "b.rego:5: ", "data.json:3: ", "c/data.yaml:3: ", "d/data.json:1: ", "f/data.json:1: no object",
+		"deep.rego:3: nested more than 2000", "g_test.rego:3: ", "empty.rego:1: ", "enormous.rego: more than 8 MiB",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
@@ -132,6 +133,53 @@ func TestReadDirLinksInside(t *testing.T) {
 	}
 }
 
+// A volume with an item in a sub-folder: the folder is a link, too. Nothing is
+// read that a link leads back to.
+func TestReadDirLinkedFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "..2026_11_22/lib/hours/data.yaml", "closed: [sun]\n")
+	link(t, "..2026_11_22", filepath.Join(dir, "..data"))
+	link(t, "..data/lib", filepath.Join(dir, "lib"))
+	b, err := bundles.ReadDir(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"lib": map[string]any{"hours": map[string]any{"closed": []any{"sun"}}}}
+	if got := b.Data["lib/hours/data.yaml"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+
+	write(t, dir, "a/a.rego", "package lib.a")
+	link(t, "../a", filepath.Join(dir, "a", "again"))
+	link(t, "..", filepath.Join(dir, "a", "all"))
+	_, err = bundles.ReadDir(dir, opts)
+	for _, want := range []string{"a/again: a link to a folder that it is in", "a/all: a link to a folder that it is in"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in:\n%v", want, err)
+		}
+	}
+}
+
+// Links that lead to one folder again and again are counted, each time.
+func TestReadDirManyWays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 6 {
+		for _, name := range []string{"v", "x", "y", "z"} {
+			if err := os.MkdirAll(filepath.Join(dir, ".d", strconv.Itoa(i)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			link(t, "../"+strconv.Itoa(i+1), filepath.Join(dir, ".d", strconv.Itoa(i), name))
+		}
+	}
+	write(t, dir, ".d/6/a.txt", "")
+	link(t, ".d/0", filepath.Join(dir, "first"))
+	if _, err := bundles.ReadDir(dir, opts); err == nil || !strings.Contains(err.Error(), "more than 1000 folders") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReadDirLinksOutside(t *testing.T) {
 	t.Parallel()
 	secret := t.TempDir()
@@ -141,13 +189,13 @@ func TestReadDirLinksOutside(t *testing.T) {
 	link(t, filepath.Join(secret, "secret.rego"), filepath.Join(dir, "absolute.rego"))
 	link(t, "../"+filepath.Base(secret)+"/secret.rego", filepath.Join(dir, "relative.rego"))
 	link(t, secret, filepath.Join(dir, "folder"))
-	link(t, "inside", filepath.Join(dir, "alias"))
+	link(t, "..", filepath.Join(dir, "above"))
 	link(t, "nowhere", filepath.Join(dir, "gone.rego"))
 	_, err := bundles.ReadDir(dir, opts)
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, want := range []string{"absolute.rego: ", "relative.rego: ", "folder: ", "alias: a link to a folder", "gone.rego: "} {
+	for _, want := range []string{"absolute.rego: ", "relative.rego: ", "folder: ", "above: ", "gone.rego: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}

@@ -136,7 +136,8 @@ func (r *Results) add(result *tester.Result) {
 
 func (r *Results) cover(report cover.Report, of map[string]*ast.Module) {
 	covered, all := 0, 0
-	for _, file := range slices.Sorted(maps.Keys(of)) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		file := of[name].Package.Loc().File
 		lines := report.Files[file]
 		if lines == nil {
 			continue // nothing in it to cover

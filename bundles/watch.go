@@ -2,12 +2,11 @@ package bundles
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io/fs"
+	"hash/maphash"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -29,7 +28,7 @@ const (
 // watch. It returns when ctx is done. A folder that is gone or comes back has
 // changed, too.
 func Watch(ctx context.Context, dir string, changed func()) {
-	w := watcher{dir: dir}
+	w := watcher{dir: dir, seed: maphash.MakeSeed()}
 	// Without notifications, as where the kernel has none left, polling must do.
 	if notify, err := fsnotify.NewWatcher(); err == nil {
 		defer notify.Close()
@@ -64,7 +63,8 @@ func Watch(ctx context.Context, dir string, changed func()) {
 type watcher struct {
 	dir    string
 	notify *fsnotify.Watcher // nil: polling alone
-	seen   [sha256.Size]byte
+	seed   maphash.Seed
+	seen   uint64
 }
 
 func (w *watcher) events() <-chan fsnotify.Event {
@@ -81,44 +81,44 @@ func (w *watcher) errors() <-chan error {
 	return w.notify.Errors
 }
 
-// changed looks at the folder anew: names, sizes and times of what is in it,
-// links followed. It watches the folders that it finds.
+// changed looks at the folder anew: at the contents of what Read reads, since
+// archives, rsync and cp -p keep sizes and times. It watches the folders that it
+// finds.
 func (w *watcher) changed() bool {
-	h := sha256.New()
+	var h maphash.Hash
+	h.SetSeed(w.seed)
 	// The link to the folder may have moved: what is watched is where it leads.
 	dir, err := filepath.EvalSymlinks(w.dir)
 	if err != nil {
 		dir = w.dir
 	}
-	fmt.Fprintln(h, dir)
-	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			fmt.Fprintln(h, name, err)
+	fmt.Fprintln(&h, dir)
+	if err := w.look(dir, &h); err != nil {
+		fmt.Fprintln(&h, err)
+	}
+	before := w.seen
+	w.seen = h.Sum64()
+	return w.seen != before
+}
+
+func (w *watcher) look(dir string, h *maphash.Hash) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	buffer := make([]byte, 32<<10)
+	each := walk{
+		fsys: root.FS(),
+		file: func(name string, content io.Reader) error {
+			n, err := io.CopyBuffer(h, content, buffer)
+			fmt.Fprintln(h, name, n, err)
 			return nil
-		}
-		if strings.HasPrefix(entry.Name(), ".") && name != dir {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if entry.IsDir() {
-			w.watch(name)
-			return nil
-		}
-		info, err := os.Stat(name)
-		if err != nil {
-			fmt.Fprintln(h, name, err)
-			return nil
-		}
-		fmt.Fprintln(h, name, info.Size(), info.ModTime().UnixNano(), info.Mode())
-		return nil
-	})
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
-	moved := sum != w.seen
-	w.seen = sum
-	return moved
+		},
+		folder: func(name string) { w.watch(filepath.Join(dir, filepath.FromSlash(name))) },
+		wrong:  func(name string, err error) { fmt.Fprintln(h, name, err) },
+	}
+	return each.dir(".", nil)
 }
 
 func (w *watcher) watch(dir string) {

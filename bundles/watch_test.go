@@ -99,3 +99,39 @@ func TestWatchMovedLink(t *testing.T) {
 	write(t, parent, "two/a.rego", "package a # 2, longer")
 	next("a write where the link leads now")
 }
+
+// An archive or rsync puts another file of the same size and time in its place.
+func TestWatchSameSizeSameTime(t *testing.T) {
+	t.Parallel()
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	when := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	put := func(dir, content string) {
+		t.Helper()
+		write(t, dir, "a.rego", content)
+		if err := os.Chtimes(filepath.Join(dir, "a.rego"), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(dir, "package a # 1")
+	next := watch(t, dir)
+	next("the beginning")
+	put(dir, "package a # 2")
+	next("an edit in place")
+	put(elsewhere, "package a # 3")
+	if err := os.Rename(filepath.Join(elsewhere, "a.rego"), filepath.Join(dir, "a.rego")); err != nil {
+		t.Fatal(err)
+	}
+	next("a file put in place of another")
+}
+
+// A write behind a link to a folder inside is seen.
+func TestWatchLinkedFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, ".data/lib/a.rego", "package lib # 1")
+	link(t, ".data/lib", filepath.Join(dir, "lib"))
+	next := watch(t, dir)
+	next("the beginning")
+	write(t, dir, ".data/lib/a.rego", "package lib # 2")
+	next("a write behind the link")
+}

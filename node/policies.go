@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -40,11 +42,24 @@ func Source(dir string) (engine.Source, error) {
 	if dir == "" {
 		return engine.Source{}, nil
 	}
-	b, err := bundles.ReadDir(dir, engine.ParserOptions())
+	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
 	if err != nil {
 		return engine.Source{}, fmt.Errorf("read policy folder %s: %w", dir, err)
 	}
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
+}
+
+// shown is what a folder is called in messages: its path from where the command
+// runs, so that an editor finds it, unless that is the longer one.
+func shown(dir string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return dir
+	}
+	if from, err := filepath.Rel(here, dir); err == nil && len(from) < len(dir) {
+		return from
+	}
+	return dir
 }
 
 // sync activates the policies of all realms whose settings are not those in
@@ -147,7 +162,7 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 
 // TestPolicy runs the tests of a policy folder, the shipped library beside it.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
-	b, err := bundles.ReadDir(settings.Bundle, engine.ParserOptions())
+	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
 	if err != nil {
 		return nil, fmt.Errorf("read policy folder %s: %w", settings.Bundle, err)
 	}

@@ -104,7 +104,8 @@ func (v value) secret() string {
 	return s
 }
 
-// secretFile is the content of a file without the line end behind it.
+// secretFile is the content of a file without the line end behind it, and
+// without the byte order mark that editors put before it.
 func secretFile(path string) (string, error) {
 	info, err := os.Stat(path) // before it is opened: opening a pipe waits
 	if err != nil {
@@ -125,7 +126,8 @@ func secretFile(path string) (string, error) {
 	if len(content) > maxSecret {
 		return "", fmt.Errorf("%s is larger than %d bytes", path, maxSecret)
 	}
-	s := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	s := strings.TrimPrefix(string(content), "\ufeff")
+	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 	if s == "" {
 		return "", fmt.Errorf("%s is empty", path)
 	}

@@ -191,6 +191,7 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 	write("db.secret", "from a file\r\n")
+	write("bom.secret", "\ufefffrom a file\n")
 	write("empty", "\n")
 	write("huge", strings.Repeat("x", 100_000))
 	read := func(secret string, env map[string]string) (*uma.RealmSpec, error) {
@@ -200,7 +201,7 @@ func TestSecrets(t *testing.T) {
 	}
 
 	for secret, want := range map[string]string{
-		"plain": "plain", "env:DB": "from the environment", "file:db.secret": "from a file",
+		"plain": "plain", "env:DB": "from the environment", "file:db.secret": "from a file", "file:bom.secret": "from a file",
 		"file:" + filepath.Join(dir, "db.secret"): "from a file",
 	} {
 		spec, err := read(secret, map[string]string{"DB": "from the environment"})

@@ -27,7 +27,7 @@ var opts = ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
 // read returns what is in a folder.
 func read(t *testing.T, dir string) *bundles.Bundle {
 	t.Helper()
-	b, err := bundles.ReadDir(dir, opts)
+	b, err := bundles.ReadDir(dir, bundles.Options{Parser: opts})
 	if err != nil {
 		t.Fatal(err)
 	}

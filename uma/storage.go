@@ -42,6 +42,10 @@ type Realms interface {
 	// changes commit in batches, the generation last.
 	ApplyRealm(ctx context.Context, c *RealmChange) (*RealmReport, error)
 
+	// TypesInUse returns those of the types that a resource of the realm has, in
+	// their order. It costs a look-up for each type and resource server.
+	TypesInUse(ctx context.Context, realm string, types []string) ([]string, error)
+
 	// RealmFingerprint returns what the last ApplyRealm of the realm stored,
 	// nil if there was none.
 	RealmFingerprint(ctx context.Context, realm string) ([]byte, error)
@@ -305,8 +309,13 @@ type Decisions interface {
 	// LastDecision is the highest seq, 0 without any.
 	LastDecision(ctx context.Context) (int64, error)
 
-	// SaveRevision keeps the sources of a policy revision, once.
+	// SaveRevision keeps the sources of a policy revision, once, and notes that its
+	// realm is decided by it from now on.
 	SaveRevision(ctx context.Context, r *Revision) error
+
+	// RevisionInForce returns the revision of a realm that was saved last, or
+	// ErrNotFound.
+	RevisionInForce(ctx context.Context, realm string) (*Revision, error)
 
 	// Revision returns one by its hash, or ErrNotFound.
 	Revision(ctx context.Context, hash string) (*Revision, error)

@@ -198,8 +198,28 @@ func (s *Store) SaveRevision(ctx context.Context, r *uma.Revision) error {
 	return s.write(ctx, func(tx *conn) error {
 		_, err := tx.exec(`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, r.Hash, r.Realm, sources, millis(r.Since))
-		return writing("policy revision", err)
+		if err != nil {
+			return writing("policy revision", err)
+		}
+		_, err = tx.exec(`INSERT INTO policy_in_force (realm, hash) VALUES (?, ?)
+			ON CONFLICT DO UPDATE SET hash = excluded.hash`, r.Realm, r.Hash)
+		return writing("policy in force", err)
 	})
+}
+
+// RevisionInForce implements uma.Decisions. Two realms with the same sources
+// share the row of revision.
+func (s *Store) RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error) {
+	r := &uma.Revision{Realm: realm}
+	err := s.read(ctx, func(c *conn) error {
+		return reading("policy in force of realm "+realm, c.row(`SELECT r.hash, r.sources, r.since
+			FROM policy_in_force f JOIN revision r ON r.hash = f.hash WHERE f.realm = ?`,
+			[]any{realm}, &r.Hash, document{&r.Sources}, (*moment)(&r.Since)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Revision implements uma.Decisions.

@@ -112,6 +112,20 @@ func (s *Store) RealmNames(ctx context.Context) ([]string, error) {
 	return found, err
 }
 
+// TypesInUse implements uma.Realms.
+func (s *Store) TypesInUse(ctx context.Context, realm string, types []string) ([]string, error) {
+	var found []string
+	err := s.read(ctx, func(c *conn) error {
+		var err error
+		found, err = texts[string](c, `SELECT t.value FROM json_each(?) t WHERE EXISTS (
+			SELECT 1 FROM realm CROSS JOIN client c ON c.realm = realm.key CROSS JOIN resource r ON r.server = c.key
+			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') AND r.type = t.value) ORDER BY t.key`,
+			listText(types), realm)
+		return reading("types in use", err)
+	})
+	return found, err
+}
+
 // RealmFingerprint implements uma.Realms.
 func (s *Store) RealmFingerprint(ctx context.Context, realm string) ([]byte, error) {
 	var fingerprint []byte

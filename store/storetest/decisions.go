@@ -178,4 +178,24 @@ var decisionTests = map[string]func(e *env){
 		_, err = e.s.Revision(e.t.Context(), "sha256:other")
 		e.wantErr("unknown", err, uma.ErrNotFound)
 	},
+
+	"revision_in_force_is_the_last": func(e *env) {
+		inForce := func(realm string) string {
+			e.t.Helper()
+			r, err := e.s.RevisionInForce(e.t.Context(), realm)
+			e.must(err)
+			e.want("realm", r.Realm, realm)
+			e.want("sources", r.Sources, map[string]string{"a.rego": r.Hash})
+			return r.Hash
+		}
+		_, err := e.s.RevisionInForce(e.t.Context(), "photoz")
+		e.wantErr("before the first", err, uma.ErrNotFound)
+		for i, step := range []struct{ realm, hash string }{{"photoz", "a"}, {"photoz", "b"}, {"other", "a"}, {"photoz", "a"}, {"photoz", "c"}} {
+			e.must(e.s.SaveRevision(e.t.Context(), &uma.Revision{
+				Hash: step.hash, Realm: step.realm, Sources: map[string]string{"a.rego": step.hash}, Since: now.Add(-time.Duration(i) * time.Hour),
+			}))
+			e.want("in force", inForce(step.realm), step.hash)
+		}
+		e.want("in force elsewhere", inForce("other"), "a")
+	},
 }

@@ -242,6 +242,28 @@ var realmTests = map[string]func(e *env){
 			e.t.Errorf("got generation %d of all realms, want more than %d", got, all)
 		}
 	},
+
+	"types_in_use": func(e *env) {
+		typed := func(name, kind string, server uma.Key) *uma.Resource {
+			r := e.resource(name, "view")
+			r.Type, r.Server = kind, server
+			return e.create(r)
+		}
+		typed("A", "album", e.api)
+		typed("B", "board", e.second)
+		typed("C", "closet", e.foreign)
+		typed("D", "", e.api)
+		gone := typed("E", "gone", e.api)
+		e.must(e.s.DeleteResource(e.t.Context(), e.api, gone.ID))
+		for realm, want := range map[string][]string{"photoz": {"board", "album"}, "elsewhere": {"closet"}, "unknown": nil} {
+			got, err := e.s.TypesInUse(e.t.Context(), realm, []string{"board", "closet", "albums", "gone", "album"})
+			e.must(err)
+			e.want(realm, got, want)
+		}
+		got, err := e.s.TypesInUse(e.t.Context(), "photoz", nil)
+		e.must(err)
+		e.want("of none", len(got), 0)
+	},
 }
 
 // lines returns all lines of a report.

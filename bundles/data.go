@@ -1,0 +1,281 @@
+package bundles
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/open-policy-agent/opa/v1/util"
+	"go.yaml.in/yaml/v4"
+)
+
+// A data file is read as strictly as a realm file: what two readers read
+// differently is refused, above all a key that comes twice and a second
+// document. A denial list that is silently dropped denies nothing. Numbers are
+// json.Number: as they were written.
+
+// A dataError is what is wrong with a data file, and where.
+type dataError struct {
+	line int
+	text string
+}
+
+func (e *dataError) Error() string { return e.text }
+
+func wrongData(line int, format string, args ...any) error {
+	return &dataError{line, fmt.Sprintf(format, args...)}
+}
+
+const (
+	noObject = "no object"
+	repeated = "%q is there twice"
+	noType   = "%s is no type that JSON has"
+	tooLarge = "the number has an exponent beyond %d"
+)
+
+// maxExponent bounds numbers: what OPA computes with one of a billion digits
+// takes all memory, or panics.
+const maxExponent = 1000
+
+func parseData(name, content string) (map[string]any, error) {
+	content = strings.TrimPrefix(content, "\ufeff") // editors put it there
+	if !utf8.ValidString(content) {
+		return nil, wrongData(1, "is not UTF-8")
+	}
+	if strings.HasSuffix(name, ".json") {
+		return parseJSON(content)
+	}
+	return parseYAML(content)
+}
+
+func parseJSON(content string) (map[string]any, error) {
+	var doc map[string]any
+	err := util.UnmarshalJSON([]byte(content), &doc)
+	if err == nil && doc == nil {
+		err = errors.New(noObject)
+	}
+	if err != nil {
+		return nil, wrongData(jsonLine(content, err), "%s", err)
+	}
+	c := jsonChecker{content: content, dec: json.NewDecoder(strings.NewReader(content))}
+	c.dec.UseNumber()
+	if err := c.value(0); err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// jsonLine is the line of a JSON document that an error is about.
+func jsonLine(content string, err error) int {
+	offset := int64(0)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = syntax.Offset
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = wrong.Offset
+	}
+	return lineAt(content, offset)
+}
+
+func lineAt(content string, offset int64) int {
+	return 1 + strings.Count(content[:min(offset, int64(len(content)))], "\n")
+}
+
+// A jsonChecker goes through a document that encoding/json has taken, for what
+// that takes and should not.
+type jsonChecker struct {
+	content string
+	dec     *json.Decoder
+}
+
+func (c *jsonChecker) wrong(format string, args ...any) error {
+	return wrongData(lineAt(c.content, c.dec.InputOffset()), format, args...)
+}
+
+func (c *jsonChecker) value(depth int) error {
+	token, err := c.dec.Token()
+	if err != nil {
+		return c.wrong("%s", err)
+	}
+	if depth > maxDepth {
+		return c.wrong(tooDeeply, maxDepth)
+	}
+	switch token := token.(type) {
+	case json.Number:
+		if !bounded(token.String()) {
+			return c.wrong(tooLarge, maxExponent)
+		}
+	case json.Delim:
+		return c.members(token, depth)
+	}
+	return nil
+}
+
+func (c *jsonChecker) members(open json.Delim, depth int) error {
+	seen := map[string]bool{}
+	for c.dec.More() {
+		if open == '{' {
+			token, err := c.dec.Token()
+			key, ok := token.(string)
+			switch {
+			case err != nil || !ok:
+				return c.wrong("%v", err)
+			case seen[key]:
+				return c.wrong(repeated, key)
+			}
+			seen[key] = true
+		}
+		if err := c.value(depth + 1); err != nil {
+			return err
+		}
+	}
+	_, err := c.dec.Token() // the closing bracket
+	return err
+}
+
+// bounded reports whether a number as JSON writes it is one to compute with.
+func bounded(number string) bool {
+	i := strings.IndexAny(number, "eE")
+	if i < 0 {
+		return true
+	}
+	exponent, err := strconv.Atoi(number[i+1:])
+	return err == nil && max(exponent, -exponent) <= maxExponent
+}
+
+func parseYAML(content string) (map[string]any, error) {
+	root, err := yamlDocument(content)
+	if err != nil {
+		return nil, err
+	}
+	if root.Kind != yaml.MappingNode {
+		return nil, wrongData(root.Line, noObject)
+	}
+	v, err := yamlValue(root, 0)
+	if err != nil {
+		return nil, err
+	}
+	return v.(map[string]any), nil
+}
+
+// yamlDocument is the one document of a file.
+func yamlDocument(content string) (*yaml.Node, error) {
+	loader, err := yaml.NewLoader(strings.NewReader(content))
+	if err != nil {
+		return nil, wrongData(1, "%s", err)
+	}
+	var doc, second yaml.Node
+	err = loader.Load(&doc)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
+		return nil, wrongData(1, noObject)
+	case err != nil:
+		return nil, yamlError(err)
+	}
+	err = loader.Load(&second)
+	switch {
+	case err == nil:
+		return nil, wrongData(second.Line, "a second document: a file has one")
+	case !errors.Is(err, io.EOF):
+		return nil, yamlError(err)
+	}
+	return doc.Content[0], nil
+}
+
+func yamlError(err error) error {
+	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
+		return wrongData(e.Mark.Line, "%s", e.Message)
+	}
+	return wrongData(1, "%s", err)
+}
+
+func yamlValue(n *yaml.Node, depth int) (any, error) {
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		return nil, wrongData(n.Line, "anchors and aliases are not taken; text that begins with & or * needs quotes")
+	case depth > maxDepth:
+		return nil, wrongData(n.Line, tooDeeply, maxDepth)
+	case n.Kind == yaml.MappingNode && n.Tag == "!!map":
+		return yamlObject(n, depth)
+	case n.Kind == yaml.SequenceNode && n.Tag == "!!seq":
+		list := make([]any, len(n.Content))
+		for i, each := range n.Content {
+			var err error
+			if list[i], err = yamlValue(each, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case n.Kind == yaml.ScalarNode:
+		return yamlScalar(n)
+	}
+	return nil, wrongData(n.Line, noType, n.Tag)
+}
+
+func yamlObject(n *yaml.Node, depth int) (map[string]any, error) {
+	object := make(map[string]any, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, err := yamlKey(n.Content[i])
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := object[key]; twice {
+			return nil, wrongData(n.Content[i].Line, repeated, key)
+		}
+		if object[key], err = yamlValue(n.Content[i+1], depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return object, nil
+}
+
+// yamlKey is a key: text, or a whole number, which stands for its text.
+func yamlKey(n *yaml.Node) (string, error) {
+	if n.Kind == yaml.ScalarNode && n.Anchor == "" && (n.Tag == "!!str" || n.Tag == "!!int") {
+		v, err := yamlScalar(n)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprint(v), nil
+	}
+	return "", wrongData(n.Line, "a key is not text; put it in quotes")
+}
+
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// switches are words that are true and false to YAML 1.1, and so to OPA, and
+// text to YAML 1.2. Either reading would surprise somebody.
+var switches = []string{"y", "yes", "on", "n", "no", "off"}
+
+func yamlScalar(n *yaml.Node) (any, error) {
+	tag := n.Tag
+	if n.Style == 0 && jsonNumber.MatchString(n.Value) {
+		tag = "!!float" // also beyond what the parser takes for one
+	}
+	switch tag {
+	case "!!null":
+		return nil, nil
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true"), nil
+	case "!!int", "!!float":
+		if !jsonNumber.MatchString(n.Value) {
+			return nil, wrongData(n.Line, "want a number as JSON writes it, or quotes")
+		}
+		if !bounded(n.Value) {
+			return nil, wrongData(n.Line, tooLarge, maxExponent)
+		}
+		return json.Number(n.Value), nil
+	case "!!str", "!!timestamp":
+		if n.Style == 0 && slices.Contains(switches, strings.ToLower(n.Value)) {
+			return nil, wrongData(n.Line, "%s: write true or false, or put it in quotes", n.Value)
+		}
+		return n.Value, nil
+	}
+	return nil, wrongData(n.Line, noType, n.Tag)
+}
