@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -23,7 +24,13 @@ type event struct {
 	stand           map[string]string // of a stub: what stands for its documents
 }
 
-// Encode turns a decision into its decision log event.
+// maxRecord is how many bytes a record may have. What goes into it is bounded where it
+// comes in, but for what a realm's own users, policies and resources bring along; and a
+// request has up to policy.max_permissions records.
+const maxRecord = 64 << 10
+
+// Encode turns a decision into its decision log event. What cannot be masked, or is too
+// large, becomes a stub, and the error says why: a decision is never without a record.
 func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
 	if ev.Eval != nil {
@@ -42,15 +49,18 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	}
 	e.input = w.buf[:input:input]
 	if w.err != nil {
-		return e.stub(w.err)
+		return e.stub("the record could not be written", w.err)
 	}
-	if p.mask == nil {
-		return e.json(), nil
+	if p.mask != nil {
+		if err := p.masked(ctx, &e); err != nil {
+			return e.stub("the record could not be masked", fmt.Errorf("mask: %w", err))
+		}
 	}
-	if err := p.masked(ctx, &e); err != nil {
-		return e.stub(err)
+	raw := e.json()
+	if len(raw) > maxRecord {
+		return e.stub("the record is too large", fmt.Errorf("%d bytes; a record may have %d", len(raw), maxRecord))
 	}
-	return e.json(), nil
+	return raw, nil
 }
 
 // json writes the event with the names, and in the order, of OPA's.

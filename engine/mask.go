@@ -264,9 +264,9 @@ func decodeJSON(raw []byte) (any, error) {
 	return doc, err
 }
 
-// stub is the record of a decision that could not be masked: what was decided by
-// which policy, and nothing that a mask could have taken out.
-func (e *event) stub(cause error) ([]byte, error) {
+// stub is the record of a decision that could not be masked, or is too large: what was
+// decided by which policy, and nothing that a mask could have taken out.
+func (e *event) stub(failed string, cause error) ([]byte, error) {
 	stub := event{
 		Event: &uma.Event{
 			ID: e.ID, Batch: e.Batch, Path: e.Path, Labels: e.Labels, Timestamp: e.Timestamp, Answered: e.Answered,
@@ -274,10 +274,10 @@ func (e *event) stub(cause error) ([]byte, error) {
 		},
 		realm:    e.realm,
 		revision: e.revision,
-		failed:   "the record could not be masked",
+		failed:   failed,
 		stand:    map[string]string{"outcome": outcome(e.Output), "input_sha256": digest(e.input), "result_sha256": digest(e.result)},
 	}
-	return stub.json(), fmt.Errorf("mask decision %s: %w", e.ID, cause)
+	return stub.json(), fmt.Errorf("record of decision %s: %w", e.ID, cause)
 }
 
 func outcome(out *uma.Output) string {

@@ -339,7 +339,7 @@ func TestMaskFails(t *testing.T) {
 				t.Errorf("got outcome %q of subject %q in the columns", r.Outcome, r.Subject)
 			}
 			log := string(readFile(t, filepath.Join(e.Data, "server.log")))
-			if !strings.Contains(log, "mask decision record") || !strings.Contains(log, r.ID) {
+			if !strings.Contains(log, "a stub is stored") || !strings.Contains(log, r.ID) {
 				t.Error("the log does not say that masking failed")
 			}
 		})

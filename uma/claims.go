@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -101,7 +102,10 @@ func (x *assessment) readClaimToken(ctx context.Context, view View) error {
 		return x.verifyClaimToken(ctx, view, format, token)
 	}
 	pushed, err := decodePushed(token)
-	if err != nil {
+	switch {
+	case errors.Is(err, errPushed):
+		return badClaim(InvalidRequest, "Invalid claims: "+errPushed.Error(), nil)
+	case err != nil:
 		return badClaim(InvalidRequest, "Invalid claims", err)
 	}
 	x.pushed = pushed
@@ -158,12 +162,32 @@ func (c *Claims) facts() map[string]any {
 // base64: three parts between dots.
 func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
 
+// maxPushed is how many bytes of claims a request or a ticket may push: they go into
+// its record, and into the input of each of its evaluations.
+const maxPushed = 16 << 10
+
+var errPushed = fmt.Errorf("pushed claims may have %d bytes", maxPushed)
+
+// sizeOfClaims is what pushed claims count for.
+func sizeOfClaims(claims map[string][]string) (size int) {
+	for name, values := range claims {
+		size += len(name) + 4
+		for _, v := range values {
+			size += len(v) + 4
+		}
+	}
+	return size
+}
+
 // decodePushed reads the claims that Keycloak's clients push: base64, in either
 // alphabet and with or without padding, of a JSON object of lists of strings.
 func decodePushed(token string) (map[string][]string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(token), "="))
 	if err != nil {
 		return nil, errors.New("claim_token is not base64")
+	}
+	if len(raw) > maxPushed {
+		return nil, errPushed
 	}
 	var lists map[string][]*string // pointers, since null in a list would pass for ""
 	if err := json.Unmarshal(raw, &lists); err != nil || lists == nil {

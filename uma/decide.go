@@ -272,7 +272,7 @@ func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered st
 	ev.Answered = answered
 	raw, err := x.policy.Encode(ctx, ev)
 	if err != nil {
-		x.Log(ctx, "mask decision record", "decision_id", ev.ID, "err", err)
+		x.Log(ctx, "decision record: a stub is stored in its place", "decision_id", ev.ID, "err", err)
 	}
 	rec := Record{
 		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome, Answered: answered,

@@ -13,6 +13,7 @@ var (
 	ErrMoved    = errors.New("changed meanwhile")
 	ErrBusy     = errors.New("too many writes are waiting")
 	ErrPrune    = errors.New("needs --prune")
+	ErrFull     = errors.New("holds as much as it may")
 	ErrVague    = errors.New("too many names to look through")
 )
 

@@ -173,7 +173,8 @@ type Sharing interface {
 	// CreateShare keeps a user-managed policy and fills in what it repeats of its
 	// resource, Key, Version and Audience. ErrConflict: the owner has one of that
 	// name there. ErrNotFound: the resource is gone or not the owner's, or a scope
-	// of it is gone; it is gone as a whole when it has scopes.
+	// of it is gone; it is gone as a whole when it has scopes. ErrFull: with it the
+	// policies of the resource would have more than MaxShareBytes together.
 	CreateShare(ctx context.Context, s *Share) error
 
 	// ReplaceShare replaces name, description, scopes, strategy and whom it is for
@@ -181,7 +182,7 @@ type Sharing interface {
 	// raises the version. The audience rises with it unless whom the policy is for
 	// only grew: nobody is taken out, and no kind of party is added that must agree
 	// (with AFFIRMATIVE any will do). Errors as above; ErrNotFound also when there
-	// is none.
+	// is none. What makes a policy no larger is no ErrFull.
 	ReplaceShare(ctx context.Context, s *Share) error
 
 	// DeleteShare removes it. ErrNotFound.

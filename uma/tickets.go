@@ -35,6 +35,13 @@ func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []Ticket
 	if err := p.checkCount(len(perms)); err != nil {
 		return "", err
 	}
+	pushed := 0
+	for _, perm := range perms {
+		pushed += sizeOfClaims(perm.Claims)
+	}
+	if pushed > maxPushed {
+		return "", Refuse(InvalidRequest, "Invalid claims: "+errPushed.Error()+", in all permissions of a ticket together", nil)
+	}
 	now := a.Now()
 	value := newSecret()
 	t := &Ticket{

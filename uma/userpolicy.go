@@ -19,8 +19,9 @@ const (
 // Limits of policies. All those of a resource may be candidates for one decision,
 // and go into its record.
 const (
-	maxShares = 1000     // of a resource
-	maxNamed  = 16 << 10 // bytes of whom one names
+	maxShares     = 1000     // of a resource
+	maxNamed      = 16 << 10 // bytes of whom one names
+	MaxShareBytes = 64 << 10 // of all policies of a resource, as records have them
 )
 
 // A ShareInput is a user-managed policy of Keycloak, parsed but not yet
@@ -95,6 +96,8 @@ func (a *Authority) CreateShare(ctx context.Context, p *Protection, resource str
 	switch err := a.Store.CreateShare(ctx, v.Share); {
 	case errors.Is(err, ErrConflict):
 		return nil, shareExists(in.Name, err)
+	case errors.Is(err, ErrFull):
+		return nil, sharesFull(err)
 	case errors.Is(err, ErrNotFound):
 		return nil, noShareable(resource, err)
 	case err != nil:
@@ -105,6 +108,10 @@ func (a *Authority) CreateShare(ctx context.Context, p *Protection, resource str
 
 func shareExists(name string, err error) error {
 	return Refuse(Conflict, "Policy with name ["+name+"] already exists", err)
+}
+
+func sharesFull(err error) error {
+	return Refuse(InvalidRequest, fmt.Sprintf("The policies of a resource may have %d bytes together", MaxShareBytes), err)
 }
 
 func noShareable(resource string, err error) error {
@@ -325,6 +332,8 @@ func (a *Authority) ReplaceShare(ctx context.Context, p *Protection, id string, 
 	switch err := a.Store.ReplaceShare(ctx, s); {
 	case errors.Is(err, ErrConflict):
 		return shareExists(in.Name, err)
+	case errors.Is(err, ErrFull):
+		return sharesFull(err)
 	case errors.Is(err, ErrNotFound):
 		return noShare(id, err)
 	case err != nil:

@@ -9,13 +9,14 @@ import (
 
 // Commit implements uma.Committer.
 func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
+	events := shareParts(st.Records)
 	return s.submit(ctx, &entry{
-		run:   func(tx *conn) error { return settle(tx, st) },
+		run:   func(tx *conn) error { return settle(tx, st, events) },
 		after: func() { s.recent.add(st.Records) },
 	})
 }
 
-func settle(tx *conn, st *uma.Settlement) error {
+func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 	if st.Ticket != nil {
 		if err := spendTicket(tx, st.Realm, st.Ticket, st.Reusable, st.Now); err != nil {
 			return err
@@ -26,10 +27,8 @@ func settle(tx *conn, st *uma.Settlement) error {
 			return err
 		}
 	}
-	for i := range st.Records {
-		if err := saveRecord(tx, &st.Records[i]); err != nil {
-			return err
-		}
+	if err := saveRecords(tx, st.Records, events); err != nil {
+		return err
 	}
 	for i := range st.Requests {
 		err := createRequest(tx, &st.Requests[i])

@@ -2,16 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"example.com/umpire/uma"
 )
-
-// The encodings of an event.
-const plainEvent = 0
 
 // recent are the last records that were committed, so that the decision log need
 // not read back what was just written. The zero value is empty.
@@ -58,13 +54,38 @@ func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 	return found
 }
 
+// saveRecords adds the records of a settlement, each with its Seq, and what their
+// events share.
+func saveRecords(tx *conn, records []uma.Record, events storedEvents) error {
+	var shared any
+	if events.parts != nil {
+		key, err := tx.insert(`INSERT INTO decision_shared (parts) VALUES (?)`, events.parts)
+		if err != nil {
+			return writing("what decision records share", err)
+		}
+		shared = int64(key)
+	}
+	for i := range records {
+		var err error
+		if events.own == nil || events.own[i] == nil {
+			err = saveRecord(tx, &records[i], plainEvent, records[i].Event, nil)
+		} else {
+			err = saveRecord(tx, &records[i], sharedEvent, events.own[i], shared)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // saveRecord adds a record and gives it its Seq.
-func saveRecord(tx *conn, r *uma.Record) error {
+func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any) error {
 	_, err := tx.exec(`INSERT INTO decision
-		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event, shared)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Answered, r.Subject, r.Client, r.Server,
-		string(r.Resource), r.Revision, listText(r.Rules), plainEvent, r.Event)
+		string(r.Resource), r.Revision, listText(r.Rules), encoding, event, shared)
 	if err != nil {
 		return writing("decision record", err)
 	}
@@ -79,15 +100,16 @@ func saveRecord(tx *conn, r *uma.Record) error {
 }
 
 const recordColumns = ` seq, id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision,` +
-	` rules, encoding, event `
+	` rules, encoding, event, (SELECT parts FROM decision_shared WHERE key = shared) `
 
 func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
 	var r uma.Record
 	var encoding int64
+	var own, parts []byte
 	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Answered, &r.Subject, &r.Client,
-		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &encoding, &r.Event)
-	if err == nil && encoding != plainEvent {
-		err = fmt.Errorf("decision record %s has encoding %d, which this umpire does not know", r.ID, encoding)
+		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &encoding, &own, &parts)
+	if err == nil {
+		r.Event, err = decodeEvent(r.ID, encoding, own, parts)
 	}
 	return r, err
 }

@@ -139,6 +139,9 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 		if err := checkShareName(tx, &row); err != nil {
 			return err
 		}
+		if err := checkShareRoom(tx, &row); err != nil {
+			return err
+		}
 		var err error
 		if row.Version, err = nextVersion(tx); err != nil {
 			return err
@@ -189,6 +192,31 @@ func checkShareName(tx *conn, s *uma.Share) error {
 	return writing("share", err)
 }
 
+// checkShareRoom returns uma.ErrFull when a share is too large beside the others of its
+// resource.
+func checkShareRoom(tx *conn, s *uma.Share) error {
+	var others int64
+	err := tx.row(`SELECT coalesce(sum(octet_length(id) + octet_length(name) + octet_length(strategy) + octet_length(scopes)
+		+ octet_length(users) + octet_length(roles) + octet_length(groups) + octet_length(clients)), 0)
+		FROM share WHERE resource = ? AND key <> ?`, []any{int64(s.Resource), int64(s.Key)}, &others)
+	if err != nil {
+		return reading("shares of a resource", err)
+	}
+	if int(others)+sizeOfShare(s) > uma.MaxShareBytes {
+		return uma.ErrFull
+	}
+	return nil
+}
+
+// sizeOfShare is what a record has of a share, in bytes.
+func sizeOfShare(s *uma.Share) int {
+	size := len(s.ID) + len(s.Name) + len(s.Strategy) + len(listText(s.Scopes))
+	for _, list := range [][]string{s.Users, s.Roles, s.Groups, s.Clients} {
+		size += len(listText(list))
+	}
+	return size
+}
+
 func addParties(tx *conn, s *uma.Share) error {
 	var changes []change
 	for _, party := range indexParties(s) {
@@ -213,6 +241,11 @@ func (s *Store) ReplaceShare(ctx context.Context, sh *uma.Share) error {
 		}
 		if err := checkShareName(tx, &next); err != nil {
 			return err
+		}
+		if sizeOfShare(&next) > sizeOfShare(old) {
+			if err := checkShareRoom(tx, &next); err != nil {
+				return err
+			}
 		}
 		if !sameShare(old, &next) {
 			if err := updateShare(tx, old, &next); err != nil {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -50,6 +51,32 @@ var decisionTests = map[string]func(e *env){
 		after, err := e.s.DecisionsAfter(e.t.Context(), 0, 10)
 		e.must(err)
 		e.want("after", after, []uma.Record{want})
+	},
+
+	"events_of_one_request": func(e *env) {
+		// However much they share, each is read as it was written.
+		claims := `{"pushed":{"reason":["` + strings.Repeat("because ", 200) + `"]}}`
+		var want []uma.Record
+		for i := range 5 {
+			r := e.record(fmt.Sprint("d", i))
+			r.Event = []byte(fmt.Sprintf(`{"decision_id":"d%d","input":{"claims":%s,"resource":{"id":"r%d"}},"n":%d}`, i, claims, i, i))
+			want = append(want, r)
+		}
+		want[3].Event = []byte(`{"decision_id":"d3","error":"masked"}`)
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: slices.Clone(want)}))
+		for i := range want {
+			got, err := e.s.Decision(e.t.Context(), want[i].ID)
+			e.must(err)
+			want[i].Seq, want[i].Time = got.Seq, kept(want[i].Time)
+			e.want("by id", *got, want[i])
+		}
+		after, err := e.s.DecisionsAfter(e.t.Context(), 0, 10)
+		e.must(err)
+		e.want("after", after, want)
+		found, err := e.s.FindDecisions(e.t.Context(), uma.DecisionFilter{}, 10)
+		e.must(err)
+		slices.Reverse(found)
+		e.want("found", found, want)
 	},
 
 	"unknown": func(e *env) {

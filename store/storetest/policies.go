@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -93,6 +94,29 @@ var policyTests = map[string]func(e *env){
 	"of_the_whole_have_no_scope": func(e *env) {
 		s := e.sharePolicy(e.create(e.resource("Album")), "p", e.bob)
 		e.want("scopes", len(e.getPolicy(s.ID).Scopes), 0)
+	},
+
+	"of_one_resource_have_a_size": func(e *env) {
+		r, other := e.create(e.resource("Album", "view")), e.create(e.resource("Other", "view"))
+		large := func(r *uma.Resource, name string) *uma.Share {
+			s := e.fullPolicy(r, name)
+			s.Roles = []string{strings.Repeat("r", uma.MaxShareBytes/3)}
+			return s
+		}
+		e.must(e.s.CreateShare(e.t.Context(), large(r, "a")))
+		b := large(r, "b")
+		e.must(e.s.CreateShare(e.t.Context(), b))
+		e.wantErr("a third", e.s.CreateShare(e.t.Context(), large(r, "c")), uma.ErrFull)
+		e.want("names", policyNames(e.policies(e.alice)), []string{"a", "b"})
+		e.must(e.s.CreateShare(e.t.Context(), large(other, "c")))
+		small := e.sharePolicy(r, "d", e.bob)
+
+		grown := *small
+		grown.Roles = b.Roles
+		e.wantErr("grown", e.s.ReplaceShare(e.t.Context(), &grown), uma.ErrFull)
+		e.want("kept", e.getPolicy(small.ID), small)
+		b.Roles, b.Name = []string{strings.Repeat("s", uma.MaxShareBytes/3)}, "B"
+		e.must(e.s.ReplaceShare(e.t.Context(), b)) // no larger
 	},
 
 	"stay_inside_their_server": func(e *env) {
