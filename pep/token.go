@@ -97,6 +97,9 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 		if _, ok := t.Header["crit"]; ok {
 			return nil, errors.New("an extension that must be understood, RFC 7515 §4.1.11")
 		}
+		if typ, ok := t.Header["typ"]; ok && !isTokenType(typ) {
+			return nil, errors.New("the header's typ is not that of an access token")
+		}
 		kid, _ := t.Header["kid"].(string)
 		var key publicKey
 		if key, asking = s.key(ctx, kid); asking != nil {
@@ -124,6 +127,15 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 		g.Permissions = append(g.Permissions, Permission{p.ID, p.Scopes})
 	}
 	return g, nil
+}
+
+// isTokenType reports whether a header's typ is one that access tokens have: `at+jwt`, RFC 9068 §4, or the `JWT` of
+// Keycloak and of realms with its profile. Others are made for something else, RFC 8725 §3.11. ID tokens say `JWT` too:
+// the claim typ tells them apart.
+func isTokenType(typ any) bool {
+	name, _ := typ.(string)
+	name = strings.ToLower(strings.TrimPrefix(name, "application/"))
+	return name == "jwt" || name == "at+jwt"
 }
 
 // key returns the key of an id; the zero key when the authorization server has none.

@@ -48,6 +48,18 @@ func TestTokensThatGiveNoAccess(t *testing.T) {
 	}
 }
 
+// Access tokens are JWT in realms of Keycloak's profile and at+jwt in those of UMA 2.0.
+func TestTypeInTheHeader(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, nil)
+	for _, typ := range []any{"JWT", "jwt", "at+jwt", "application/at+jwt"} {
+		wantStatus(t, e.do(t, "GET", "/album/1", e.key.sign(t, map[string]any{"typ": typ}, e.claims(nil))), 200)
+	}
+	for _, typ := range []any{"logout+jwt", "dpop+jwt", "", "ID", 1} {
+		e.wantTicket(t, e.do(t, "GET", "/album/1", e.key.sign(t, map[string]any{"typ": typ}, e.claims(nil))))
+	}
+}
+
 func TestAllScopesAreNeeded(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -73,6 +74,18 @@ var faceBodies = []faceCase{
 		}
 		if res := c.present(t, "alice", ticket); res.status != c.granted {
 			t.Errorf("the ticket afterwards: got %s, want %d", res, c.granted)
+		}
+	}},
+	// Spring Security refuses every token whose header says at+jwt.
+	{"the header of an RPT says JWT, and at+jwt where the profile is UMA 2.0", func(t *testing.T, c *faceClient) {
+		rpt := c.hold(t, "alice", c.register(t, "Headed", "view"), "view")
+		head, _, _ := strings.Cut(rpt, ".")
+		want := "JWT"
+		if c.profile == "uma2" {
+			want = "at+jwt"
+		}
+		if got := payload(t, "."+head+".")["typ"]; got != want {
+			t.Errorf("got typ %v, want %s", got, want)
 		}
 	}},
 	{"reading and removing need no type", func(t *testing.T, c *faceClient) {

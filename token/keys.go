@@ -136,8 +136,33 @@ type publicKey struct {
 	method jwt.SigningMethod
 	jwk    jwk
 
-	// The first segment of every token it signs, by the token's typ claim.
-	headers map[string]string
+	// The first segments of the tokens it signs: headers with the typ JWT and at+jwt.
+	plain, access string
+}
+
+// header is the first segment of a token with a typ claim in a realm; false for a
+// claim that this server does not write. Access tokens are at+jwt (RFC 9068 §2.1)
+// in realms of UMA 2.0 and JWT in those of Keycloak, as there: some libraries
+// (Spring Security) take no other. The claim tells them from ID tokens in both.
+func (p *publicKey) header(typ string, profile uma.Profile) (string, bool) {
+	switch typ {
+	case uma.TypeID:
+		return p.plain, true
+	case uma.TypeBearer, uma.TypeEntitlement:
+		if profile == uma.ProfileUMA2 {
+			return p.access, true
+		}
+		return p.plain, true
+	}
+	return "", false
+}
+
+// wrote reports whether a token with a typ claim begins so. Access tokens may have
+// either header: the realm's profile may have changed since.
+func (p *publicKey) wrote(typ, head string) bool {
+	keycloak, ok := p.header(typ, uma.ProfileKeycloak)
+	strict, _ := p.header(typ, uma.ProfileUMA2)
+	return ok && (head == keycloak || head == strict)
 }
 
 func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
@@ -159,11 +184,7 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	p := &publicKey{
 		alg: key.Alg, der: key.Public,
 		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
-		headers: map[string]string{
-			uma.TypeBearer:      header(key.Alg, key.KID, "at+jwt"), // RFC 9068 §2.1, for access tokens and RPTs
-			uma.TypeEntitlement: header(key.Alg, key.KID, "at+jwt"),
-			uma.TypeID:          header(key.Alg, key.KID, "JWT"),
-		},
+		plain: header(key.Alg, key.KID, "JWT"), access: header(key.Alg, key.KID, "at+jwt"),
 	}
 	k.publics.add(key.KID, p)
 	return p, nil
@@ -193,7 +214,7 @@ func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	head, ok := pub.headers[c.Type]
+	head, ok := pub.header(c.Type, s.Realm.Profile)
 	if !ok {
 		return "", fmt.Errorf("sign a token: typ %q", c.Type)
 	}

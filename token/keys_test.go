@@ -129,7 +129,7 @@ func TestTokenOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"alg":"RS256","typ":"at+jwt","kid":"` + e.snap.Keys[0].KID + `"}`
+	want := `{"alg":"RS256","typ":"JWT","kid":"` + e.snap.Keys[0].KID + `"}`
 	if string(h) != want {
 		t.Errorf("got header %s, want %s", h, want)
 	}
@@ -145,6 +145,47 @@ func TestTokenOnTheWire(t *testing.T) {
 		`"iat":1772600767,"exp":1772601067,"address":{"country":"NL"},"age":42,"email":"alice@example.com"}`
 	if string(p) != want {
 		t.Errorf("got payload %s\nwant %s", p, want)
+	}
+}
+
+// Spring Security's decoder takes the header typ JWT or none; RFC 9068 wants at+jwt. A
+// token is good with either, whatever the realm writes now; an ID token is not.
+func TestTypeInTheHeader(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "ES256")
+	snaps := map[uma.Profile]*uma.Snapshot{}
+	for _, profile := range []uma.Profile{uma.ProfileKeycloak, uma.ProfileUMA2} {
+		realm := e.snap.Realm
+		realm.Profile = profile
+		snaps[profile] = uma.NewSnapshot(realm, nil, e.snap.Keys)
+	}
+	for _, tt := range []struct {
+		profile   uma.Profile
+		typ, want string
+	}{
+		{uma.ProfileKeycloak, uma.TypeBearer, "JWT"},
+		{uma.ProfileKeycloak, uma.TypeEntitlement, "JWT"},
+		{uma.ProfileKeycloak, uma.TypeID, "JWT"},
+		{uma.ProfileUMA2, uma.TypeBearer, "at+jwt"},
+		{uma.ProfileUMA2, uma.TypeEntitlement, "at+jwt"},
+		{uma.ProfileUMA2, uma.TypeID, "JWT"},
+	} {
+		c := rpt()
+		c.Type = tt.typ
+		raw, err := e.keys.Sign(snaps[tt.profile], c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(raw, ".")
+		h, err := base64.RawURLEncoding.DecodeString(head)
+		if err != nil || !strings.Contains(string(h), `"typ":"`+tt.want+`"`) {
+			t.Errorf("%s in %s: got header %s, want typ %s", tt.typ, tt.profile, h, tt.want)
+		}
+		for profile, snap := range snaps {
+			if got, err := e.keys.Verify(snap, issuer, raw); err != nil || got.Type != tt.typ {
+				t.Errorf("%s of %s in %s: got %v, %v", tt.typ, tt.profile, profile, got, err)
+			}
+		}
 	}
 }
 

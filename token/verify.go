@@ -55,7 +55,7 @@ func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) 
 			return nil, err
 		}
 	}
-	if issuer == "" || c.Issuer != issuer || pub.headers[c.Type] != head {
+	if issuer == "" || c.Issuer != issuer || !pub.wrote(c.Type, head) {
 		return nil, errInvalid
 	}
 	if !ok && len(raw) <= maxCached {
@@ -105,10 +105,8 @@ func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, h := range pub.headers {
-			if h == head {
-				return pub, nil
-			}
+		if head == pub.plain || head == pub.access {
+			return pub, nil
 		}
 	}
 	return nil, errInvalid

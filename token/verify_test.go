@@ -62,8 +62,8 @@ func TestVerifyRefuses(t *testing.T) {
 		"jwk":                         rs(strings.Replace(good, "}", `,"jwk":{"kty":"RSA"}}`, 1), payload),
 		"jku":                         rs(strings.Replace(good, "}", `,"jku":"https://evil.example"}`, 1), payload),
 		"alg twice":                   rs(strings.Replace(good, "{", `{"alg":"none",`, 1), payload),
-		"typ of an ID token":          rs(e.header("RS256", "JWT"), payload),
-		"kc_ett under an ID token's":  rs(e.header("RS256", "JWT"), strings.Replace(payload, "Bearer", "kc_ett", 1)),
+		"an ID token as access token": rs(good, strings.Replace(payload, "Bearer", "ID", 1)),
+		"another typ":                 rs(e.header("RS256", "logout+jwt"), payload),
 		"typ missing":                 rs(`{"alg":"RS256","kid":"`+kid+`"}`, payload),
 		"tampered":                    tamper(valid, `"sub":"u"`, `"sub":"v"`),
 
