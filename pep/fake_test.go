@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -196,9 +197,16 @@ func (as *authServer) protection(w http.ResponseWriter, r *http.Request, name st
 	case r.Method == http.MethodGet:
 		found := []map[string]any{}
 		q := r.URL.Query()
+		asked := q.Get("uri")
+		if i := strings.IndexAny(asked, "?#;"); i >= 0 { // taken away before it is decoded once; encoded, they name nothing
+			asked = asked[:i]
+		}
+		if asked, _ = url.PathUnescape(asked); strings.ContainsAny(asked, "?#;") {
+			asked = ""
+		}
 		for _, res := range as.resources {
 			for _, uri := range res["uris"].([]string) {
-				if strings.EqualFold(uri, q.Get("uri")) || q.Get("matchingUri") == "true" && strings.HasSuffix(uri, "*") && strings.HasPrefix(q.Get("uri"), uri[:len(uri)-1]) {
+				if strings.EqualFold(uri, asked) || q.Get("matchingUri") == "true" && strings.HasSuffix(uri, "*") && strings.HasPrefix(asked, uri[:len(uri)-1]) {
 					found = append(found, res)
 				}
 			}

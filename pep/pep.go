@@ -77,7 +77,8 @@ func (e *Enforcer) need(r *http.Request, rule Rule) (Permission, bool, error) {
 		}
 		return Permission{id, rule.Scopes}, ok, err
 	}
-	id, err := e.server.lookup(r.Context(), rule.uri(r))
+	plain, encoded := rule.uri(r)
+	id, err := e.server.lookup(r.Context(), plain, encoded)
 	if errors.Is(err, errNotFound) {
 		e.cfg.Logger.WarnContext(r.Context(), "request maps to no resource", "error", err)
 		return Permission{}, false, nil

@@ -111,6 +111,23 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// The value of a wildcard is one to the authorization server, too: /board/a%3Fb is not the page of /board/a.
+func TestLookupIsEncoded(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, nil)
+	e.as.resources = append(e.as.resources, map[string]any{"_id": "r-1", "uris": []string{"/album/ä b"}})
+	e.as.resources[1]["_id"] = "r-1"
+	rpt := e.rpt(t, nil)
+	for _, path := range []string{"/board/a;b", "/board/a%3Bb", "/board/a%3Fb", "/board/a%23b"} {
+		wantStatus(t, e.do(t, "GET", path, rpt), 403)
+	}
+	wantStatus(t, e.do(t, "GET", "/album/%C3%A4%20b", rpt), 200)
+	wantStatus(t, e.do(t, "GET", "/board/100%25/a", rpt), 200)
+	if e.served() != 2 {
+		t.Errorf("the handler ran %d times, want 2", e.served())
+	}
+}
+
 // A second resource with the URI must not take the first one's place.
 func TestLookupOfSeveral(t *testing.T) {
 	t.Parallel()

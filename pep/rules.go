@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -71,9 +72,14 @@ func (r Rule) plain(req *http.Request) bool {
 	return true
 }
 
-// uri returns the template's URI for a request.
-func (r Rule) uri(req *http.Request) string {
-	return wildcard.ReplaceAllStringFunc(r.URI, func(m string) string {
-		return req.PathValue(wildcard.FindStringSubmatch(m)[1])
-	})
+// uri returns the template's URI for a request: as a resource has it, and encoded, as the authorization server is asked for
+// it. Its look-up decodes once: a value that has a semicolon or a number sign must not be cut there.
+func (r Rule) uri(req *http.Request) (plain, encoded string) {
+	fill := func(encode func(string) string) string {
+		return wildcard.ReplaceAllStringFunc(r.URI, func(m string) string {
+			return encode(req.PathValue(wildcard.FindStringSubmatch(m)[1]))
+		})
+	}
+	segments := func(value string) string { return strings.ReplaceAll(url.PathEscape(value), "%2F", "/") }
+	return fill(func(value string) string { return value }), fill(segments)
 }

@@ -155,7 +155,7 @@ func (s *server) ticket(ctx context.Context, p Permission) (string, error) {
 
 // lookup returns the id of the resource with a URI, or whose pattern matches it best. A URI that several resources have
 // belongs to none: whoever may register resources could otherwise put one over another's.
-func (s *server) lookup(ctx context.Context, uri string) (string, error) {
+func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error) {
 	if id, ok := s.ids.get(uri, s.now()); ok {
 		return id, nil
 	}
@@ -167,7 +167,7 @@ func (s *server) lookup(ctx context.Context, uri string) (string, error) {
 		ID   string   `json:"_id"`
 		URIs []string `json:"uris"`
 	}
-	query := url.Values{"uri": {uri}, "matchingUri": {"true"}, "deep": {"true"}}
+	query := url.Values{"uri": {encoded}, "matchingUri": {"true"}, "deep": {"true"}}
 	if err := s.protection(ctx, http.MethodGet, m.Resources+"?"+query.Encode(), nil, &found); err != nil {
 		return "", fmt.Errorf("look up resource: %w", err)
 	}

@@ -286,15 +286,20 @@ func resolveRealmWithout(names ...string) string {
 func TestRegisterURI(t *testing.T) {
 	t.Parallel()
 	e := start(t)
-	const wildcard = ": wildcard '*' is only supported as trailing '/*' or as a suffix pattern '/*.ext'"
+	const template = " is not a valid template"
+	const wildcard = template + ": wildcard '*' is only supported as trailing '/*' or as a suffix pattern '/*.ext'"
+	const lost = " can never be found by a request: "
+	const lookedUp = lost + "register what is looked up, which is decoded and has no query, fragment, matrix parameters, double slashes or dot segments"
 	tests := []struct {
 		uri  string
-		want string // after `URI [...] is not a valid template`; empty: it is taken as it is
+		want string // after `URI [...]`; empty: it is taken as it is
 	}{
-		{"/a/{", ": missing closing '}'"},
-		{"/a/{}", ": unexpected '}' or empty parameter name"},
+		{"/a/{", template + ": missing closing '}'"},
+		{"/a/{}", template + ": unexpected '}' or empty parameter name"},
 		{"/a/*/b", wildcard}, {"/x/b*", wildcard}, {"*", wildcard}, {"/**", wildcard}, {"/a/*.", wildcard},
-		{"/a b", ""}, {"/a?x=1", ""}, {"/a/../b", ""}, {"https://h/p/*", ""}, {"urn:x:y", ""}, {"/a/{id}", ""}, {"/p/*.html", ""},
+		{"/files/annual%20report", lookedUp}, {"/search?type=x", lookedUp}, {"/m;k=1/x", lookedUp}, {"//a//b", lookedUp},
+		{"/a/../b", lookedUp}, {"/frag#x", lookedUp}, {"/a%zz", lost + "URI is malformed: bad percent-encoding"},
+		{"/a b", ""}, {"/a/", ""}, {"https://h/p/*", ""}, {"urn:x:y", ""}, {"/a/{id}", ""}, {"/p/*.html", ""},
 	}
 	for i, tc := range tests {
 		t.Run(tc.uri, func(t *testing.T) {
@@ -307,7 +312,9 @@ func TestRegisterURI(t *testing.T) {
 				}
 				return
 			}
-			res.expect(t, 400, "invalid_request", "URI ["+tc.uri+"] is not a valid template"+tc.want)
+			res.expect(t, 400, "invalid_request", "URI ["+tc.uri+"]"+tc.want)
+			e.send(t, "PUT", resourceSet+"/"+e.resourceID(t, "Account"), e.service(t, "photoz-api"), map[string]any{"name": "Account", "uris": []string{tc.uri}}).
+				expect(t, 400, "invalid_request", "URI ["+tc.uri+"]"+tc.want)
 			if list := e.get(t, resourceSet, e.service(t, "photoz-api"), "name", name, "exactName", "true"); len(asList(list.json)) != 0 {
 				t.Errorf("it was registered all the same")
 			}

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -40,4 +41,29 @@ func TestTemplateWildcardDoesNotShadow(t *testing.T) {
 		e.byURI(t, "dave", path+"#view").expectGranted(t, "Office users: view")
 	}
 	e.byURI(t, "bob", "/office/rooms/1#view").expectGranted(t, "Tenants: view")
+}
+
+// TestEncodedDetours: what one program reads as /secret, and another does not, names
+// nothing. It ended at /*.
+func TestEncodedDetours(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	e.create(t, map[string]any{"name": "Everything", "type": "board", "uris": []string{"/*"}, "resource_scopes": []string{"view"}})
+	e.create(t, map[string]any{"name": "Secret", "type": "admin", "uris": []string{"/secret", "/top/secret/a"}, "resource_scopes": []string{"view"}})
+	for _, uri := range []string{"/secret", "/secret/", "/secret;x=1", "/;x/secret", "/x/..;/secret", "/secre%74", "/SECRET", "/top/secret;v=1/a"} {
+		e.byURI(t, "bob", uri+"#view").expect(t, 403, "access_denied", "not_authorized")
+		if got := e.findURI(t, uri); !slices.Equal(got, []string{"Secret"}) {
+			t.Errorf("%s is found as %q, want Secret", uri, got)
+		}
+	}
+	for _, uri := range []string{
+		"/secret%3Bx=1", "/secret%3B", "/%3Bx/secret", "/top/secret%3Bv=1/a", "/x/..%3B/secret", "/x/%2e%2e%3B/secret", "/secret%3Fx", "/secret%23x",
+		"/secret%253Bx=1", "/x/%252e%252e/secret", "/secret%20", "/secret%2E", "/secret.", "/secret%2Fx", "/secret%5Cx", "/secret%00",
+	} {
+		e.byURI(t, "bob", uri+"#view").expect(t, 400, "invalid_resource", "Resource with uri ["+uri+"] does not exist.")
+		if got := e.findURI(t, uri); len(got) > 0 {
+			t.Errorf("%s is found as %q, want nothing", uri, got)
+		}
+	}
+	e.byURI(t, "bob", "/a%20b/100%25/v1.2#view").expectGranted(t, "Everything: view")
 }

@@ -233,7 +233,7 @@ func TestWhatIsAsked(t *testing.T) {
 		{name: "by uri, without case", ask: "/BOARD", edit: byURI, want: "r-board=view,post"},
 		{name: "by uri, no match", ask: "/nowhere", edit: byURI, refused: "invalid_resource: Resource with uri [/nowhere] does not exist."},
 		{name: "by uri, no pattern without leave", ask: "/board/17", edit: byURI, refused: "invalid_resource: Resource with uri [/board/17] does not exist."},
-		{name: "by uri, malformed", ask: "/%2e%2e%2f", edit: byURI, refused: "invalid_resource: Resource with uri [/%2e%2e%2f] does not exist.: URI is malformed: encoded slash"},
+		{name: "by uri, malformed", ask: "/%2e%2e%2f", edit: byURI, refused: "invalid_resource: Resource with uri [/%2e%2e%2f] does not exist.: URI is malformed: an encoded slash, semicolon, question mark or number sign"},
 		{name: "by uri, an id is none", ask: "r-board", edit: byURI, refused: "invalid_resource: Resource with uri [r-board] does not exist."},
 		{name: "by matching uri", ask: "/board/17#view", edit: byMatchingURI, want: "r-board=view"},
 		{name: "by matching uri, dot segments", ask: "/board/%2e%2e/admin", edit: byMatchingURI, refused: "invalid_resource: Resource with uri [/board/%2e%2e/admin] does not exist."},

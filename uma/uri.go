@@ -27,8 +27,10 @@ const (
 //   - one of these with a trailing /* (everything below, and the root itself)
 //     or a trailing /*.ext (everything below that ends in .ext)
 //
-// Everything that is none of the faults below is taken as it is, even with a
-// query or with dot segments, which no look-up will find (see NormalizeURI).
+// It must be in the form that a look-up has (see NormalizeURI), but for slashes at
+// the end. Another would never be found, and what it was registered for would be
+// opened by a broader pattern. It is refused, not stored in its normal form: that
+// is another URI (/search for /search?type=x) or a pattern (/a/* for /a/%2A).
 func CheckURI(uri string) error {
 	switch {
 	case uri == "":
@@ -47,6 +49,19 @@ func CheckURI(uri string) error {
 	if !wildcardFits(uri) {
 		return fmt.Errorf("URI [%s] is not a valid template: wildcard '*' is only supported as trailing '/*' "+
 			"or as a suffix pattern '/*.ext'", uri)
+	}
+	return checkNormal(uri)
+}
+
+// checkNormal refuses what no look-up finds.
+func checkNormal(uri string) error {
+	normal, err := NormalizeURI(uri)
+	if err != nil {
+		return fmt.Errorf("URI [%s] can never be found by a request: %w", uri, err)
+	}
+	if normal != withoutSlashes(uri) {
+		return fmt.Errorf("URI [%s] can never be found by a request: register what is looked up, which is decoded and has no query, "+
+			"fragment, matrix parameters, double slashes or dot segments", uri)
 	}
 	return nil
 }
@@ -92,11 +107,10 @@ func wildcardFits(uri string) bool {
 //
 // Dot segments are resolved after decoding and after the matrix parameters are
 // gone, else /board/%2e%2e/admin and /board/..;/admin would be matched by
-// /board/*. Decoding is done once: %252e is the three characters %2e, for a
-// resource server that decodes once sees the same. A result is therefore not to be
-// normalised again.
+// /board/*. Decoding is done once.
 //
-// An error means that uri is malformed and names no resource.
+// An error means that uri names no resource: it is malformed, or two programs may
+// read it differently (see checkSegment).
 func NormalizeURI(uri string) (string, error) {
 	if uri == "" {
 		return "", errors.New("URI is empty")
@@ -149,12 +163,7 @@ func normalizeSegments(path string) ([]string, error) {
 		if err != nil {
 			return nil, errors.New("URI is malformed: bad percent-encoding")
 		}
-		// Servers disagree whether %2F separates segments. What two parties may
-		// read differently names no resource.
-		if strings.Contains(segment, "/") {
-			return nil, errors.New("URI is malformed: encoded slash")
-		}
-		if err := checkDecoded(segment); err != nil {
+		if err := checkSegment(segment); err != nil {
 			return nil, err
 		}
 		switch segment {
@@ -170,6 +179,40 @@ func normalizeSegments(path string) ([]string, error) {
 	}
 	return segments, nil
 }
+
+// checkSegment refuses a decoded segment that two programs may read differently: one
+// of them would serve /secret, and the other have asked for /*.
+//
+//   - An encoded /, ;, ? or # divides a path to whoever decodes it before.
+//   - %253B is %3B, and a semicolon to whoever decodes twice.
+//   - Some file systems drop dots and blanks at the end of a name.
+func checkSegment(segment string) error {
+	if err := checkDecoded(segment); err != nil {
+		return err
+	}
+	if strings.ContainsAny(segment, "/;?#") {
+		return errors.New("URI is malformed: an encoded slash, semicolon, question mark or number sign")
+	}
+	for rest := segment; ; {
+		var found bool
+		if _, rest, found = strings.Cut(rest, "%"); !found {
+			break
+		}
+		if len(rest) >= 2 && isHex(rest[0]) && isHex(rest[1]) {
+			return errors.New("URI is malformed: encoded twice")
+		}
+	}
+	if segment != "." && segment != ".." && strings.TrimRightFunc(segment, isDropped) != segment {
+		return errors.New("URI is malformed: a segment ends in a dot or a blank")
+	}
+	return nil
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
+}
+
+func isDropped(r rune) bool { return r == '.' || unicode.IsSpace(r) }
 
 // checkDecoded refuses what a path must not hold, written plainly or encoded:
 // broken UTF-8 (an overlong %c0%ae is a dot to a careless decoder), NUL and other
@@ -192,11 +235,16 @@ func isText(s string) bool {
 // SQLite folds ASCII only. A registered trailing slash makes no difference, since
 // no look-up has one.
 func FoldURI(uri string) string {
+	return strings.ToLower(withoutSlashes(uri))
+}
+
+// withoutSlashes is uri without slashes at its end; the root keeps its own.
+func withoutSlashes(uri string) string {
 	trimmed := strings.TrimRight(uri, "/")
 	if trimmed == "" && uri != "" {
 		return "/"
 	}
-	return strings.ToLower(trimmed)
+	return trimmed
 }
 
 // cutScheme splits uri into scheme and host, and the path. Without a scheme the
