@@ -197,6 +197,9 @@ func TestTokenEndpointErrors(t *testing.T) {
 		{"a confidential client without its secret", credentials{}, []string{"grant_type", umaGrant, "client_id", "photoz-app"}, 401, "invalid_client", "Invalid client or Invalid client credentials"},
 		{"public client that pushes claims", bob, []string{"grant_type", umaGrant, "audience", "photoz-api", "claim_token", "e30", "claim_token_format", claimsJWT}, 403, "invalid_grant", "Public clients are not allowed to send claims"},
 		{"unsupported claim token format", basic("photoz-app"), []string{"grant_type", umaGrant, "audience", "photoz-api", "claim_token", "x", "claim_token_format", "urn:x"}, 400, "invalid_request", "Claim token format [urn:x] not supported"},
+		{"the format of an ID token, and no token", basic("photoz-app"), []string{"grant_type", umaGrant, "audience", "photoz-api", "claim_token_format", claimsID}, 400, "invalid_request", "claim_token is missing: claim_token_format announces one that says who asks"},
+		{"the format of an ID token, with https, and no token", basic("photoz-app"), []string{"grant_type", umaGrant, "ticket", "x", "claim_token_format", claimsIDTLS}, 400, "invalid_request", "claim_token is missing: claim_token_format announces one that says who asks"},
+		{"an unknown format, and no token", basic("photoz-app"), []string{"grant_type", umaGrant, "audience", "photoz-api", "claim_token_format", "urn:x"}, 400, "invalid_request", "claim_token is missing: claim_token_format announces one that says who asks"},
 		{"claims that are no JSON", basic("photoz-app"), []string{"grant_type", umaGrant, "audience", "photoz-api", "claim_token", "%%%", "claim_token_format", claimsJWT}, 400, "invalid_request", "Invalid claims"},
 	}
 	for _, tc := range tests {
@@ -296,6 +299,21 @@ func TestAllOrNothing(t *testing.T) {
 		{"a scope alone stays partial", []string{"permission", "#view"}, nil, []string{"Public board: view"}},
 		{"a type stays partial", []string{"permission", "resource-type:mixed"}, nil, []string{"Mixed: read"}},
 		{"all entitlements stay partial", nil, nil, []string{"Bare", "Mixed: read", "Public board: view post"}},
+		{"what the limit cuts off is missing", []string{"permission", "Public board", "permission", "Admin area", "response_permissions_limit", "1"}, nil, nil},
+		{"what the limit cuts off is missing, granted or not", []string{"permission", "Public board", "permission", "Mixed#read", "response_permissions_limit", "1"}, nil, nil},
+		{"a decision of a part, by a limit", []string{"permission", "Public board", "permission", "Admin area", "response_permissions_limit", "1", "response_mode", "decision"}, nil, nil},
+		{"a limit that cuts nothing off", []string{"permission", "Public board", "permission", "Mixed#read", "response_permissions_limit", "2"}, nil, []string{"Public board: view post", "Mixed: read"}},
+		{"a name of nothing is missing", []string{"permission", "Public board#view", "permission", "Nothing"}, nil, nil},
+		{"a name of nothing of theirs is missing", []string{"permission", "Public board#view", "permission", "Diary#delete"}, nil, nil},
+		{"a decision, beside a name of nothing", []string{"permission", "Public board#view", "permission", "Nothing", "response_mode", "decision"}, nil, nil},
+		{"a resource without the scope asked for is missing", []string{"permission", "Public board#view", "permission", "Bare#download"}, nil, nil},
+		{"an unknown scope is missing", []string{"permission", "Public board#view,fly"}, nil, nil},
+		{"a scope of other resources is missing", []string{"permission", "Public board#view,manage"}, nil, nil},
+		{"by URI, a scope that is not there", []string{"permission", "/board#view,manage", "permission_resource_format", "uri"}, nil, nil},
+		{"a scope of the parameter harms nothing", []string{"permission", "Public board#view", "scope", "openid manage"}, nil, []string{"Public board: view"}},
+		{"a type of nothing stays partial", []string{"permission", "Public board#view", "permission", "resource-type:none"}, nil, []string{"Public board: view"}},
+		{"a ticket that the limit cuts", []string{"response_permissions_limit", "1"}, []perm{{Resource: "Public board", Scopes: []string{"view"}}, {Resource: "Account", Scopes: []string{"withdraw"}}}, nil},
+		{"a ticket for a scope, that the limit cuts", []string{"response_permissions_limit", "1"}, []perm{{Scopes: []string{"view"}}}, nil},
 		{"a ticket granted", nil, []perm{{Resource: "Mixed", Scopes: []string{"read"}}}, []string{"Mixed: read"}},
 		{"a ticket with a scope missing", nil, []perm{{Resource: "Mixed", Scopes: []string{"read", "write"}}}, nil},
 		{"a ticket with a resource missing", nil, []perm{{Resource: "Mixed", Scopes: []string{"read"}}, {Resource: "Admin area"}}, nil},
@@ -305,7 +323,7 @@ func TestAllOrNothing(t *testing.T) {
 			t.Parallel()
 			ask, refusal := tc.ask, "not_authorized"
 			if tc.ticket != nil {
-				ask, refusal = []string{"ticket", e.ticket(t, tc.ticket...)}, "request_denied"
+				ask, refusal = append([]string{"ticket", e.ticket(t, tc.ticket...)}, ask...), "request_denied"
 			}
 			res := e.uma(t, bob, ask...)
 			if tc.want == nil {

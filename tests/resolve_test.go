@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,14 @@ func TestMerge(t *testing.T) {
 		{"no common scope is not", []string{"Doc A#view"}, []string{"permission", "Stamped#seal"}, nil, nil, "not_authorized", false},
 		{"a resource without scopes is met by itself", []string{"Doc A#view"}, []string{"permission", "Bare"}, nil, []string{"Bare", "Doc A: view"}, "", true},
 		{"a scope without a resource", []string{"Doc A#view"}, []string{"permission", "#unused"}, nil, []string{"#unused", "Doc A: view"}, "", true},
+		{"a name of nothing is not met", []string{"Doc A#view"}, []string{"permission", "Doc A#view", "permission", "Nothing"}, nil, nil, "not_authorized", false},
+		{"what has none of the scopes is not met", []string{"Doc A#view"}, []string{"permission", "Doc A#view", "permission", "Bare#unused"}, nil, nil, "not_authorized", false},
+		{"what the limit cuts off is not met", []string{"Doc A#view"}, []string{"permission", "Doc A#view", "permission", "Doc B", "response_permissions_limit", "1"}, nil, nil, "not_authorized", false},
+		{"an unknown scope beside one that is granted", []string{"Doc A#view"}, []string{"permission", "Doc B#view,fly"}, nil, []string{"Doc B: view", "Doc A: view"}, "", true},
+		{"a type beside it stays partial", []string{"Doc A#view"}, []string{"permission", "Doc B", "permission", "resource-type:closed"}, nil, []string{"Doc B: view", "Doc A: view"}, "", true},
+		{"a ticket without scopes is met by any", []string{"Doc A#view"}, nil, []perm{{Resource: "Stamped"}}, []string{"Stamped: stamp", "Doc A: view"}, "", true},
+		{"a ticket without scopes is not met by none", []string{"Doc A#view"}, nil, []perm{{Resource: "Closed"}}, nil, "request_denied", false},
+		{"a ticket that the limit cuts is not met", []string{"Doc A#view"}, []string{"response_permissions_limit", "1"}, []perm{{Resource: "Doc A"}, {Resource: "Doc B"}}, nil, "request_denied", false},
 		{"with a ticket that is granted", []string{"Doc A#view"}, nil, []perm{{Resource: "Doc B"}}, []string{"Doc B: view", "Doc A: view"}, "", true},
 		{"with a ticket every scope must be granted", []string{"Doc A#view"}, nil, []perm{{Resource: "Stamped", Scopes: []string{"stamp", "seal"}}}, nil, "request_denied", false},
 		{"with a ticket for what is carried already", []string{"Doc A#view"}, nil, []perm{{Resource: "Doc A", Scopes: []string{"view"}}}, []string{"Doc A: view"}, "", true},
@@ -392,6 +401,34 @@ func TestMerge(t *testing.T) {
 		e.uma(t, bob(t, e), "rpt", old, "permission", "Doc B").expectGranted(t, "Doc B: view")
 	})
 
+	t.Run("one of what an rpt alone carries is lost", func(t *testing.T) {
+		t.Parallel()
+		e := start(t, withRealm(resolveRealm, resolvePolicies))
+		id := share(t, e, "alice", e.resourceID(t, "Album"), "bob", "view")
+		old := rpt(t, e, "Album#view", "Doc A#view")
+		if res := e.do(t, request{method: "DELETE", url: requests + "/" + id, as: e.as(t, "alice", "photoz-api")}); res.status != 204 {
+			t.Fatalf("withdraw the share: got %s", res)
+		}
+		res := e.uma(t, bob(t, e), "rpt", old)
+		res.expectGranted(t, "Doc A: view")
+		if res.object()["upgraded"] != false {
+			t.Errorf("got upgraded %v, want false", res.object()["upgraded"])
+		}
+	})
+
+	t.Run("an rpt of another resource server is ignored", func(t *testing.T) {
+		t.Parallel()
+		other := shared.uma(t, bob(t, shared), "permission", "Other thing", "audience", "other-api").str("access_token")
+		for _, ask := range [][]string{{"permission", "Doc B"}, {"ticket", shared.ticket(t, perm{Resource: "Doc B"})}, {"permission", "Doc B", "permission", "Closed"}} {
+			res := shared.uma(t, bob(t, shared), append(ask, "rpt", other)...)
+			res.expectGranted(t, "Doc B: view")
+			if res.object()["upgraded"] != false {
+				t.Errorf("%q: got upgraded %v, want false", ask, res.object()["upgraded"])
+			}
+		}
+		shared.uma(t, bob(t, shared), "rpt", other).expect(t, 403, "access_denied", "not_authorized")
+	})
+
 	notMine := []struct {
 		name string
 		rpt  func(t *testing.T) string
@@ -402,9 +439,6 @@ func TestMerge(t *testing.T) {
 		}},
 		{"of another client", func(t *testing.T) string {
 			return shared.uma(t, shared.as(t, "bob", "photoz-app"), "permission", "Doc A").str("access_token")
-		}},
-		{"of another resource server", func(t *testing.T) string {
-			return shared.uma(t, bob(t, shared), "permission", "Other thing", "audience", "other-api").str("access_token")
 		}},
 		{"an access token without permissions", func(t *testing.T) string { return shared.token(t, "bob", "photoz-web") }},
 		{"an ID token", func(t *testing.T) string { return shared.idToken(t, "bob", "photoz-web") }},
@@ -417,6 +451,58 @@ func TestMerge(t *testing.T) {
 				t.Fatal("got no token to try with")
 			}
 			shared.uma(t, bob(t, shared), "rpt", value, "permission", "Doc B").expect(t, 403, "invalid_rpt", "RPT signature is invalid")
+		})
+	}
+}
+
+// TestCarriedClaims: a permission that is only carried keeps the claims of the former
+// RPT; one that is asked for anew has those of the request. Java's PolicyEnforcer denies
+// a permission with claims on a path that is configured with none.
+func TestCarriedClaims(t *testing.T) {
+	t.Parallel()
+	e := start(t, withRealm(resolveRealm, map[string]string{
+		"default.rego": resolvePolicies["default.rego"], "album.rego": resolvePolicies["album.rego"],
+		"page.rego": "package uma.policies.page\ngrant contains \"*\"\nrpt := {\"claims\": {\"added\": [\"now\"]}} if input.client.id\n",
+	}))
+	app := e.as(t, "bob", "photoz-app")
+	claims := func(res *response) string {
+		t.Helper()
+		if res.status != 200 {
+			t.Fatalf("got %s", res)
+		}
+		var out []string
+		for _, p := range at(payload(t, res.str("access_token")), "authorization", "permissions").([]any) {
+			out = append(out, fmt.Sprint(at(p, "rsname"), at(p, "scopes"), at(p, "claims")))
+		}
+		return strings.Join(out, "; ")
+	}
+	ask := func(claim map[string][]string, kv ...string) *response {
+		t.Helper()
+		if claim != nil {
+			kv = append(kv, "claim_token", pushed(t, claim), "claim_token_format", claimsJWT)
+		}
+		return e.uma(t, app, kv...)
+	}
+	one, two := map[string][]string{"a": {"1"}}, map[string][]string{"b": {"2"}}
+	first := ask(one, "permission", "Doc A#view", "permission", "with-dash", "permission", "#unused").str("access_token")
+	for _, tc := range []struct {
+		name  string
+		claim map[string][]string
+		ask   []string
+		want  string
+	}{
+		{"carried by a request without claims", nil, []string{"permission", "Doc B"},
+			"Doc B[view] <nil>; Doc A[view] map[a:[1]]; with-dash[view] map[a:[1] added:[now]]; <nil> [unused] map[a:[1]]"},
+		{"carried by a request with others", two, []string{"permission", "Doc B"},
+			"Doc B[view] map[b:[2]]; Doc A[view] map[a:[1]]; with-dash[view] map[a:[1] added:[now]]; <nil> [unused] map[a:[1]]"},
+		{"asked for anew", two, []string{"permission", "Doc A#edit"},
+			"Doc A[edit view] map[b:[2]]; with-dash[view] map[a:[1] added:[now]]; <nil> [unused] map[a:[1]]"},
+		{"an rpt alone", two, nil, "Doc A[view] map[a:[1]]; with-dash[view] map[a:[1] added:[now]]; <nil> [unused] map[a:[1]]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := claims(ask(tc.claim, append(tc.ask, "rpt", first)...)); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
 		})
 	}
 }

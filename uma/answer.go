@@ -30,7 +30,11 @@ func (r *result) all() bool {
 	if len(r.asked) == 0 {
 		return r.got()
 	}
-	return !slices.ContainsFunc(r.asked, func(s Scope) bool { return !slices.Contains(r.granted, s) })
+	return hasAll(r.granted, r.asked)
+}
+
+func hasAll(have, want []Scope) bool {
+	return !slices.ContainsFunc(want, func(s Scope) bool { return !slices.Contains(have, s) })
 }
 
 // gotRequested reports whether anything that was requested of it was granted.
@@ -58,6 +62,7 @@ type conditions struct {
 	upgrade      bool // an RPT was given
 	carried      bool // what was carried is as good as what is requested
 	allOrNothing bool // the realm grants all or nothing
+	unmet        unmet
 }
 
 // answer makes one answer of many results. It is the whole of the rules of
@@ -83,10 +88,14 @@ func answer(results []result, c conditions) verdict {
 }
 
 // grants reports whether the results make an RPT. Anything requested that was
-// granted does. With an RPT to upgrade, each requested resource must have got a
-// scope, and with a ticket every scope it was asked for; a realm that grants all
-// or nothing wants all of what was named, and of the ticket.
+// granted does. With an RPT to upgrade, each resource that was named must have got a
+// scope, and with a ticket every scope that it lists; a realm that grants all or
+// nothing wants all of what was named, and of the ticket. What a limit cut off, and
+// what came to nothing, was asked for all the same.
 func grants(results []result, c conditions) bool {
+	if (c.upgrade || c.allOrNothing) && c.unmet.resource || (c.upgrade && c.ticket || c.allOrNothing) && c.unmet.scope {
+		return false
+	}
 	any := false
 	for _, r := range results {
 		any = any || r.requested && r.gotRequested() || c.carried && r.got()
@@ -95,7 +104,7 @@ func grants(results []result, c conditions) bool {
 		}
 		switch { // what was found by a search stays partial
 		case c.upgrade && r.named && !r.gotRequested(),
-			c.upgrade && r.named && c.ticket && !r.all(),
+			c.upgrade && r.named && c.ticket && !hasAll(r.granted, r.listed),
 			c.allOrNothing && (r.named || c.ticket) && !r.all():
 			return false
 		}

@@ -10,7 +10,7 @@ import (
 
 // A line is one permission of a case below, in words:
 //
-//	of      ticket or named (a resource), found (by scope or type, or among everything) or carried (by an RPT)
+//	of      ticket, whole (of a ticket, without scopes) or named (a resource), found (by scope or type, or among everything) or carried (by an RPT)
 //	asks    the scopes requested; "" for a resource without scopes
 //	gets    the scopes granted; "itself" for a resource without scopes
 //	also    scopes that only the RPT carries, of a resource that is requested as well
@@ -29,10 +29,13 @@ func scopesOf(words string) []Scope {
 func (l line) result() result {
 	r := result{wanted: &wanted{
 		resource: &Resource{ID: "r"}, requested: l.of != "carried", carried: l.of == "carried" || l.also != "",
-		named: l.of == "named" || l.of == "ticket", scopes: scopesOf(l.asks + " " + l.also),
+		named: l.of == "named" || l.of == "ticket" || l.of == "whole", scopes: scopesOf(l.asks + " " + l.also),
 	}}
 	if r.requested {
 		r.asked = scopesOf(l.asks)
+	}
+	if l.of == "ticket" {
+		r.listed = r.asked
 	}
 	if l.gets == "itself" {
 		r.whole = true
@@ -113,6 +116,14 @@ func TestAnswer(t *testing.T) {
 		{"rpt and ticket: one of two", both, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "ticket", asks: "view"}}, "refused"},
 		{"rpt and ticket: all, a carried one lost", both, []line{{of: "ticket", asks: "view", gets: "view"}, {of: "carried", also: "view"}}, "granted"},
 		{"rpt and ticket: all, a carried scope lost", both, []line{{of: "ticket", asks: "edit", also: "view", gets: "edit"}}, "granted"},
+		{"rpt and ticket: any scope will do of what is asked for without", both, []line{{of: "whole", asks: "view edit", gets: "view"}}, "granted"},
+		{"rpt and ticket: none of what is asked for without", both, []line{{of: "whole", asks: "view edit"}}, "refused"},
+		{"rpt: something came to nothing", rpt + ", and something unmet", []line{{of: "named", asks: "view", gets: "view"}}, "refused"},
+		{"rpt: a scope that is not there", rpt + ", and a scope unmet", []line{{of: "named", asks: "view", gets: "view"}}, "granted"},
+		{"rpt and ticket: a scope that is not there", both + ", and a scope unmet", []line{{of: "ticket", asks: "view", gets: "view"}}, "refused"},
+		{"something came to nothing", plain + ", and something unmet", []line{{of: "named", asks: "view", gets: "view"}}, "granted"},
+		{"all or nothing: something came to nothing", all + ", and something unmet", []line{{of: "named", asks: "view", gets: "view"}}, "refused"},
+		{"all or nothing: a scope that is not there", all + ", and a scope unmet", []line{{of: "named", asks: "view", gets: "view"}}, "refused"},
 		{"rpt and ticket: scopes alone, found in one place of two", both, []line{{of: "found", asks: "view", gets: "view"}, {of: "found", asks: "view"}}, "granted"},
 		{"rpt and ticket: some, owner to be asked", both, []line{{of: "ticket", asks: "view edit", gets: "view", submits: "edit"}}, "submitted"},
 
@@ -172,6 +183,9 @@ func TestAnswer(t *testing.T) {
 				upgrade:      strings.Contains(tc.request, "rpt"),
 				carried:      strings.Contains(tc.request, "legacy"),
 				allOrNothing: strings.Contains(tc.request, "all_or_nothing"),
+				unmet: unmet{
+					resource: strings.Contains(tc.request, "something unmet"), scope: strings.Contains(tc.request, "a scope unmet"),
+				},
 			}
 			c.submit = c.ticket && !strings.Contains(tc.request, "submit_request=false")
 			var results []result

@@ -33,6 +33,12 @@ func (x *assessment) claimFormat() string {
 	return x.req.ClaimTokenFormat
 }
 
+// lacksClaimToken reports whether a format announces a token that is not there, and
+// that would have said who asks. A client that lost it must not be answered as itself.
+func (x *assessment) lacksClaimToken() bool {
+	return x.req.ClaimToken == "" && x.req.ClaimTokenFormat != "" && x.req.ClaimTokenFormat != formatJWT
+}
+
 // mayPush reports whether the client may present its claim token. A public client
 // pushes none: anyone could say that it is that client. A strict request of one
 // may bring a signed token, which is about whom a bearer token speaks for.

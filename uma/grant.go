@@ -60,6 +60,8 @@ type assessment struct {
 	server *Client // the resource server
 	rpt    *Claims // carried; nil without one, or if it has expired
 	wanted []*wanted
+	met    []wanted // for the resource that is being looked for, when the request names it
+	unmet  unmet
 	known  []Scope            // of the scopes asked for, those that the resource server knows
 	lent   map[string][]Scope // by type: see lentByType
 
@@ -143,6 +145,8 @@ func (x *assessment) whoAsks(ctx context.Context, view View) error {
 		x.who, err = x.subjectToken(ctx, view)
 	case x.claimFormat() == formatID:
 		x.who, err = x.identityToken(ctx, view)
+	case x.lacksClaimToken():
+		err = badClaim(InvalidRequest, "claim_token is missing: claim_token_format announces one that says who asks", nil)
 	case x.req.Strict && !x.asking.Public && !x.asking.ServiceAccount:
 		err = badClaim(UnauthorizedClient, "Neither a token nor the client itself says who asks", nil)
 	default:
@@ -221,7 +225,8 @@ func (x *assessment) serve(server *Client) error {
 
 // whatIsCarried reads the RPT that is to be upgraded. It must be of the same
 // party, client and resource server (§1.3); an expired one carries nothing, and
-// neither does one that is no good, in a strict request.
+// neither does one of another resource server (keycloak-js sends its last one
+// whatever it asks for) nor, in a strict request, one that is no good.
 func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	if x.req.RPT == "" {
 		return nil
@@ -237,9 +242,10 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	case err != nil:
 		return bad(err)
 	case claims.Type != TypeBearer && claims.Type != TypeEntitlement || claims.Authorization == nil,
-		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID,
-		!slices.Contains(claims.Audience, x.server.ID):
+		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID:
 		return bad(nil)
+	case !slices.Contains(claims.Audience, x.server.ID):
+		return nil
 	case claims.Expires <= unix(x.now):
 		if x.ticket == nil && len(x.req.Permissions) == 0 && x.req.Legacy == nil {
 			return bad(errInactive) // it was all that was asked for

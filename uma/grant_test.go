@@ -654,7 +654,8 @@ func TestCarriedRPT(t *testing.T) {
 			c.Subject, c.SessionID = "u-eve", "s-eve"
 		}, "r-bare", UnusableRPT, ""},
 		{"of another client", func(_ *world, c *Claims) { c.AuthorizedParty = "photoz-app" }, "r-bare", UnusableRPT, ""},
-		{"of another resource server", func(_ *world, c *Claims) { c.Audience = Audience{"other-api"} }, "r-bare", UnusableRPT, ""},
+		{"of another resource server", func(_ *world, c *Claims) { c.Audience = Audience{"other-api"} }, "r-bare", "", "r-bare"},
+		{"of another resource server, alone", func(_ *world, c *Claims) { c.Audience = Audience{"other-api"} }, "", NotAuthorized, ""},
 		{"without permissions", func(_ *world, c *Claims) { c.Authorization = nil }, "r-bare", UnusableRPT, ""},
 		{"an ID token", func(_ *world, c *Claims) { c.Type = TypeID }, "r-bare", UnusableRPT, ""},
 		{"revoked", func(w *world, c *Claims) { w.view.revoked = c.ID }, "r-bare", UnusableRPT, ""},

@@ -212,11 +212,14 @@ func (x *assessment) resolveLegacy(ctx context.Context, view View) error {
 			continue
 		}
 		if counted[p.Resource] = true; q.Limit > 0 && len(counted) > q.Limit {
+			x.unmet.resource = true
 			return nil
 		}
+		x.met = nil
 		if err := x.wantLegacy(ctx, view, p, resources); err != nil {
 			return err
 		}
+		x.checkMet(p.Scopes)
 	}
 	return nil
 }

@@ -17,8 +17,16 @@ type wanted struct {
 
 	requested bool    // not only carried
 	asked     []Scope // of scopes: the requested ones
+	listed    []Scope // of asked: those that the request lists; without any, it asks for the resource
 	named     bool    // by id, name or URI, or by the ticket: not found by a search
 	carried   bool
+	former    *GrantedPermission // in the RPT, if nothing but that asks for it
+}
+
+// unmet says what a request names and gets no decision about.
+type unmet struct {
+	resource bool // one that leads nowhere, has none of the scopes asked for, or is beyond the limit
+	scope    bool // one that no resource of that name has
 }
 
 // signInScopes are those of OpenID Connect Core §5.4 and §11.
@@ -71,6 +79,9 @@ func (x *assessment) full() bool { return len(x.wanted) >= x.most() }
 // add asks for scopes on a resource, after what was asked for before. The same
 // resource twice is one permission with the scopes of both.
 func (x *assessment) add(w wanted) {
+	if w.named {
+		x.met = append(x.met, w)
+	}
 	i := slices.IndexFunc(x.wanted, func(have *wanted) bool {
 		if w.resource == nil || have.resource == nil {
 			return w.resource == have.resource && slices.Equal(w.scopes, have.scopes)
@@ -79,6 +90,7 @@ func (x *assessment) add(w wanted) {
 	})
 	if i < 0 {
 		if x.full() {
+			x.unmet.resource = x.unmet.resource || w.requested && (w.named || x.ticket != nil)
 			return
 		}
 		if w.requested {
@@ -88,6 +100,7 @@ func (x *assessment) add(w wanted) {
 		return
 	}
 	have := x.wanted[i]
+	have.former = nil
 	have.scopes = union(have.scopes, w.scopes)
 	have.inherited = union(have.inherited, w.inherited)
 	have.named = have.named || w.named
@@ -95,6 +108,7 @@ func (x *assessment) add(w wanted) {
 	if w.requested {
 		have.requested = true
 		have.asked = union(have.asked, w.scopes)
+		have.listed = union(have.listed, w.listed)
 	}
 }
 
@@ -189,6 +203,7 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 			if len(scopes) == 0 {
 				return Refuse(UnusableTicket, "", nil)
 			}
+			x.unmet.scope = x.unmet.scope || len(scopes) < len(p.Scopes)
 			if err := x.resolveScopes(ctx, view, scopes); err != nil {
 				return err
 			}
@@ -205,6 +220,7 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 		if !ok || !p.Whole && len(w.scopes) == 0 {
 			return Refuse(UnusableTicket, "", nil)
 		}
+		x.unmet.scope = x.unmet.scope || len(without(p.Scopes, w.scopes)) > 0
 		w.named = true
 		x.add(w)
 	}
@@ -229,6 +245,7 @@ func (x *assessment) on(ctx context.Context, view View, r *Resource, scopes []Sc
 		}
 	}
 	w.scopes = within(scopes, union(own, w.inherited))
+	w.listed = w.scopes
 	return w, len(w.scopes) > 0, nil
 }
 
@@ -293,10 +310,12 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range x.req.Permissions {
+	for i, p := range x.req.Permissions {
 		if x.full() {
+			x.unmet.resource = x.unmet.resource || slices.ContainsFunc(x.req.Permissions[i:], x.names)
 			return nil
 		}
+		x.met = nil
 		// Scopes that are all unknown are an error: left out, they would be none,
 		// which asks for all. Those of OpenID Connect are about the sign-in, and
 		// some clients send them with every grant.
@@ -319,8 +338,28 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		if err != nil {
 			return err
 		}
+		if x.names(p) {
+			x.checkMet(p.Scopes)
+		}
 	}
 	return nil
+}
+
+// names reports whether a permission names a resource, and does not search for some.
+func (x *assessment) names(p AskedPermission) bool {
+	form, _, _ := strings.Cut(p.Resource, ":")
+	return p.Resource != "" && (x.req.ByURI || !slices.Contains(typeForms, form))
+}
+
+// checkMet notes what came to nothing of a resource that was named with some scopes,
+// now that add was called for all that it leads to.
+func (x *assessment) checkMet(scopes []Scope) {
+	var there []Scope
+	for _, w := range x.met {
+		there = append(there, w.scopes...)
+	}
+	x.unmet.resource = x.unmet.resource || len(x.met) == 0
+	x.unmet.scope = x.unmet.scope || len(without(scopes, there)) > 0
 }
 
 // listed is how Keycloak prints a list.

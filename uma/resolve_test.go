@@ -219,7 +219,7 @@ func TestWhatIsAsked(t *testing.T) {
 		{name: "rpt after", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-bare= +r-board=view"},
 		{name: "rpt of the same resource", ask: "r-board#post", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board=post+view"},
 		{name: "rpt of the same scope", ask: "r-board#view", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board=view"},
-		{name: "rpt alone requests what it carries", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board=view"},
+		{name: "rpt alone requests what it carries", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("view")}}, want: "r-board~view"},
 		{name: "rpt: a resource that is gone is left out", ask: "r-bare", carried: []GrantedPermission{{ID: "r-gone", Scopes: scopesOf("view")}}, want: "r-bare="},
 		{name: "rpt: scopes that are gone are left out", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board", Scopes: scopesOf("gone")}}, want: "r-bare="},
 		{name: "rpt: without scopes, of what has scopes now", ask: "r-bare", carried: []GrantedPermission{{ID: "r-board"}}, want: "r-bare="},

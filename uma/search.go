@@ -14,7 +14,7 @@ import (
 // resolveScopes asks for scopes wherever they are: on every resource that has
 // one of them, or, when none has, each by itself.
 func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scope) error {
-	rows, err := view.Select(ctx, x.server.Key, Selection{AnyScope: scopes}, x.most())
+	rows, err := view.Select(ctx, x.server.Key, Selection{AnyScope: scopes}, x.most()+1) // one more than add takes, so that it knows of a cut
 	if err != nil {
 		return fmt.Errorf("select resources by scope: %w", err)
 	}
@@ -28,6 +28,9 @@ func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scop
 	}
 	return nil
 }
+
+// typeForms are what `permission` searches by type with.
+var typeForms = []string{"resource-type", "resource-type-any", "resource-type-instance", "resource-type-owner"}
 
 // resolveType asks for the resources of a type: `resource-type:T` those of the
 // resource server itself, `resource-type-any:T` all, `resource-type-instance:T`
@@ -297,7 +300,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		if !ok || len(p.Scopes) == 0 && len(r.Scopes) > 0 {
 			continue
 		}
-		w.requested, w.named, w.carried = alone, alone, true
+		w.requested, w.carried, w.former, w.listed = alone, true, &p, nil
 		x.add(w)
 	}
 	if len(loose) == 0 || x.req.Strict { // which is for one owner's resources
@@ -308,7 +311,17 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		return fmt.Errorf("read scopes: %w", err)
 	}
 	for _, row := range rows {
-		x.add(wanted{scopes: []Scope{row.Name}, requested: alone, carried: true})
+		x.add(wanted{scopes: []Scope{row.Name}, requested: alone, carried: true, former: looseIn(x.rpt, row.Name)})
+	}
+	return nil
+}
+
+// looseIn is the permission of an RPT that has a scope without a resource.
+func looseIn(rpt *Claims, scope Scope) *GrantedPermission {
+	for i := range rpt.Authorization.Permissions {
+		if p := &rpt.Authorization.Permissions[i]; p.resource() == "" && slices.Contains(p.Scopes, scope) {
+			return p
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	maySubmit := x.ticket != nil && !x.req.NoSubmit
 	v := answer(x.results, conditions{
 		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil && !x.req.Strict, carried: x.req.Legacy != nil,
-		allOrNothing: x.snap.Realm.Policy.AllOrNothing,
+		allOrNothing: x.snap.Realm.Policy.AllOrNothing, unmet: x.unmet,
 	})
 	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
 		v = refused
@@ -237,19 +238,20 @@ func (x *assessment) grants() []Grant {
 	return append(requested, carried...)
 }
 
-// grantClaims are the pushed claims and what the policy adds to them; nil when
-// there are none, since clients take an empty object for a condition.
+// grantClaims are the pushed claims, or of a permission that is only carried those of
+// the former RPT, and what the policy adds to them; nil when there are none, since
+// clients take an empty object for a condition.
 func (x *assessment) grantClaims(r *result) map[string][]string {
-	if len(x.pushed)+len(r.output.RPT.Claims) == 0 {
+	claims := x.pushed
+	if r.former != nil {
+		claims = r.former.Claims
+	}
+	if len(claims)+len(r.output.RPT.Claims) == 0 {
 		return nil
 	}
 	out := map[string][]string{}
-	for name, values := range x.pushed {
-		out[name] = values
-	}
-	for name, values := range r.output.RPT.Claims {
-		out[name] = values
-	}
+	maps.Copy(out, claims)
+	maps.Copy(out, r.output.RPT.Claims)
 	return out
 }
 
