@@ -415,6 +415,8 @@ func TestBorders(t *testing.T) {
 		{resource("type: " + strings.Repeat("x", 256)), "255 bytes"},
 		{resource("scopes: [], uris: [], attributes: {a: []}"), ""},
 		{resource("attributes: {a: ['', b]}"), ""},
+		{resource("attributes: {a: [" + strings.Repeat("x", 16<<10-1) + "]}"), ""},
+		{resource("attributes: {a: [" + strings.Repeat("x", 16<<10) + "]}"), "16385 bytes together, and at most 16384"},
 		{resource("owner: c"), `no user "c"`},
 		{resource("owner: alice") + "\nusers: [{username: Alice, password: x}]", ""},
 		{strings.Replace(resource("id: x"), "resource_server: c,", "resource_server: plain,", 1), `"plain" is not a resource server`},

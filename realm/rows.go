@@ -130,6 +130,9 @@ func (v value) resource(refs *references) uma.ResourceSpec {
 		"attributes":      set(&r.Attributes, named(each(value.attribute))),
 	})
 	m.need("name", "resource_server")
+	if n := uma.AttributesSize(r.Attributes, nil); n > uma.MaxAttributes {
+		m.at("attributes").wrong("have %d bytes together, and at most %d", n, uma.MaxAttributes)
+	}
 	if r.ServerID != "" {
 		refs.servers = append(refs.servers, reference{r.ServerID, m.at("resource_server")})
 	}

@@ -436,6 +436,13 @@ func TestTrouble(t *testing.T) {
 			t.Errorf("%v: got %d %s", err, got.status, got.body)
 		}
 	}
+	for _, err := range []error{uma.ErrVague, uma.ErrTooMuch} { // the client can ask for less
+		e := start(t, fakeStore{views: fmt.Errorf("read resources: %w", err)})
+		got := e.do(t, "GET", resSet, "", "Authorization", "Bearer token-of-photoz-api")
+		if got.status != 400 || got.member("error") != "invalid_request" || got.member("error_description") == "" {
+			t.Errorf("%v: got %d %s", err, got.status, got.body)
+		}
+	}
 }
 
 // BenchmarkToken is what HTTP costs without a connection: parsing, routing,

@@ -15,6 +15,7 @@ var (
 	ErrPrune    = errors.New("needs --prune")
 	ErrFull     = errors.New("holds as much as it may")
 	ErrVague    = errors.New("too many names to look through")
+	ErrTooMuch  = errors.New("more than may be read at once")
 )
 
 // A Reason is why a request is refused. Faces turn it into the status and the

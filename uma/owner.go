@@ -104,22 +104,13 @@ func (a *Authority) OwnedResources(ctx context.Context, o *Owner, name string, f
 	defer closeView(view, &err)
 	rows, err := view.OwnedResources(ctx, o.snap.Realm.Key, o.user.ID, name, first, max)
 	if err != nil {
-		return nil, listing(err)
+		return nil, fmt.Errorf("read resources: %w", err)
 	}
 	out := make([]OwnedResource, len(rows))
 	for i, r := range rows {
 		out[i] = OwnedResource{Resource: r, Client: o.snap.ByKey[r.Server]}
 	}
 	return out, nil
-}
-
-// listing is the error of a list of resources. What was found by then of a part of a
-// name is not the answer: it would look like all.
-func listing(err error) error {
-	if errors.Is(err, ErrVague) {
-		return Refuse(InvalidRequest, "There are too many resources to look for this part of a name: give more of it", err)
-	}
-	return fmt.Errorf("read resources: %w", err)
 }
 
 // A GrantedQuery is a search among what an owner shared. Empty members do not
@@ -176,7 +167,7 @@ func (a *Authority) SharedWithMe(ctx context.Context, o *Owner, name string, fir
 func (o *Owner) shared(ctx context.Context, view View, f GrantedFilter, first, max int) ([]SharedResource, error) {
 	rows, err := view.SharedResources(ctx, o.snap.Realm.Key, f, first, max)
 	if err != nil {
-		return nil, listing(err)
+		return nil, fmt.Errorf("read resources: %w", err)
 	}
 	keys := make([]Key, len(rows))
 	for i, r := range rows {

@@ -38,7 +38,27 @@ const (
 	maxName    = 255  // bytes of a name, a type or a scope
 	maxValue   = 4000 // bytes of a value of an attribute
 	maxMembers = 200  // URIs, scopes or attributes
+
+	// MaxAttributes is how many bytes attributes, descriptions and translations of a
+	// resource have together. A request for many permissions reads those of each
+	// resource, and lists hold a page of them for as long as a client takes.
+	MaxAttributes = 16 << 10
 )
+
+// AttributesSize is how many bytes of MaxAttributes a resource has.
+func AttributesSize(attributes map[string][]string, texts map[string]string) int {
+	n := 0
+	for name, values := range attributes {
+		n += len(name)
+		for _, v := range values {
+			n += len(v)
+		}
+	}
+	for member, text := range texts {
+		n += len(member) + len(text)
+	}
+	return n
+}
 
 // CheckScope reports why a name is no scope name. `*` is how policies say
 // everything, and `#` and `,` divide the permission parameter.
@@ -83,6 +103,9 @@ func (in *ResourceInput) check() error {
 		if checkText(name) != nil || len(values) > maxMembers || slices.ContainsFunc(values, func(v string) bool { return len(v) > maxValue }) {
 			return bad(fmt.Sprintf("attributes: names have at most %d bytes, and at most %d values of %d bytes each", maxName, maxMembers, maxValue))
 		}
+	}
+	if AttributesSize(in.Attributes, in.Texts) > MaxAttributes {
+		return bad(fmt.Sprintf("attributes, descriptions and translations have more than %d bytes together", MaxAttributes))
 	}
 	for _, uri := range in.URIs {
 		if err := CheckURI(uri); err != nil {

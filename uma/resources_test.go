@@ -57,6 +57,7 @@ func TestResourceInputCheck(t *testing.T) {
 		}
 		return out
 	}
+	values := func(n, bytes int) []string { return slices.Repeat([]string{strings.Repeat("x", bytes)}, n) }
 	var scopes []Scope
 	for _, s := range many(201) {
 		scopes = append(scopes, Scope(s))
@@ -82,6 +83,9 @@ func TestResourceInputCheck(t *testing.T) {
 		{"too many uris", ResourceInput{Name: "a", URIs: many(201)}, bad + "uris, scopes and attributes may have 200 members each"},
 		{"too many scopes", ResourceInput{Name: "a", Scopes: scopes}, bad + "uris, scopes and attributes may have 200 members each"},
 		{"too many attributes", ResourceInput{Name: "a", Attributes: attributes(201)}, bad + "uris, scopes and attributes may have 200 members each"},
+		{"attributes of all the bytes that there may be", ResourceInput{Name: "a", Attributes: map[string][]string{"a": values(4, 4000), "b": values(1, MaxAttributes-16004)}, Texts: map[string]string{"t": "x"}}, ""},
+		{"attributes of a byte more", ResourceInput{Name: "a", Attributes: map[string][]string{"a": values(4, 4000), "b": values(1, MaxAttributes-16004)}, Texts: map[string]string{"t": "xy"}}, bad + "attributes, descriptions and translations have more than 16384 bytes together"},
+		{"descriptions that are too long", ResourceInput{Name: "a", Texts: map[string]string{"a": values(1, 4000)[0], "b": values(1, 4000)[0], "c": values(1, 4000)[0], "d": values(1, 4000)[0], "e": values(1, 4000)[0]}}, bad + "attributes, descriptions and translations have more than 16384 bytes together"},
 		{"a uri that is none", ResourceInput{Name: "a", URIs: []string{"/ok", "/a/{"}}, bad + "URI [/a/{] is not a valid template: missing closing '}'"},
 		{"an empty uri", ResourceInput{Name: "a", URIs: []string{""}}, bad + "URI is empty"},
 		{"the star as a scope", ResourceInput{Name: "a", Scopes: scopesOf("view *")}, "invalid_scope: Scope [*] is not a scope name"},

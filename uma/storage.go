@@ -22,7 +22,9 @@ type Store interface {
 	Committer
 	Decisions
 
-	// View returns a consistent reading of the store, as of now.
+	// View returns a consistent reading of the store, as of now. Reading ends with
+	// ctx, also in the middle of a statement. What one view reads has a bound in rows
+	// and bytes, far above what a request needs: ErrTooMuch beyond it.
 	View(ctx context.Context) (View, error)
 }
 
@@ -120,9 +122,12 @@ type RealmReport struct {
 
 // Registrar lists and changes resources.
 type Registrar interface {
-	// FindResources calls each with a page of the resources that match f, by
-	// name then id. max < 0 is no limit. It reads piece by piece, each in a
-	// reading of its own, so that a slow consumer holds nothing up.
+	// FindResources calls each with the resources that match f, by name then id.
+	// max < 0 is no limit. It reads piece by piece, each of some hundred rows, about
+	// a megabyte, and a reading of its own, so that neither a slow consumer nor a
+	// search that finds little holds anything up. ErrVague, also after some were
+	// found: some thousand resources were looked at in vain, and more than that for
+	// each few that were found.
 	FindResources(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
 
 	// CreateResource keeps a new resource and makes the scopes that the resource

@@ -181,7 +181,7 @@ type UserPolicyFilter struct {
 }
 
 // Accounts reads what a user owns, shares and asked for, at all resource servers
-// of a realm together.
+// of a realm together. Lists have resources without attributes and texts.
 type Accounts interface {
 	// OwnedResource returns a resource of that owner by its id, or ErrNotFound.
 	OwnedResource(ctx context.Context, realm Key, owner string, id ResourceID) (*Resource, error)

@@ -71,10 +71,24 @@ func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 	if errors.Is(err, uma.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return words(uma.Refuse(uma.Busy, "", err))
 	}
+	for _, bound := range bounds {
+		if errors.Is(err, bound.err) {
+			return words(uma.Refuse(uma.InvalidRequest, bound.text, err))
+		}
+	}
 	return Refusal{
 		Status: http.StatusInternalServerError, Code: "server_error",
 		Description: "The server met an unexpected condition. Its log says more.",
 	}
+}
+
+// bounds are what the store refuses to read for one request.
+var bounds = []struct {
+	err  error
+	text string
+}{
+	{uma.ErrVague, "Too many resources were looked at in vain: give more of the name, the type or the scope"},
+	{uma.ErrTooMuch, "The request needs more of what is stored than may be read at once: ask for less at a time"},
 }
 
 type refusalBody struct {

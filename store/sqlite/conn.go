@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -14,8 +16,9 @@ import (
 // goroutine at a time. It speaks to SQLite without database/sql, which would cost
 // as much again as the short queries that there are here.
 //
-// A statement is not interrupted: they take microseconds. What may take longer is
-// given in pages, and the caller's context is looked at in between.
+// While a connection is lent, its statements are interrupted when the context of the
+// one who has it ends. Most take microseconds; what may take longer is given in pages,
+// each in a reading of its own.
 //
 // A parameter that is a LIMIT by itself has SQLite plan by its value, and prepare
 // the statement anew at every call, which costs five times the query: LIMIT ? + 0
@@ -24,6 +27,56 @@ type conn struct {
 	db    *sqlite.Conn
 	stmts map[string]*statement // the library keeps them too, but clears bindings at each use
 	dirty bool                  // a row was changed since this was last set to false
+	left  int                   // bytes that may still be read: see spend
+	ended func() error          // why statements are interrupted; nil for none
+}
+
+const (
+	// maxReading is how many bytes one view may read. It is ten times what a request
+	// for as many permissions as there may be reads, with all the attributes that a
+	// resource may have.
+	maxReading = 32 << 20
+
+	// rowBytes is what a row costs besides what resources have of their own.
+	rowBytes = 200
+)
+
+// lend makes statements fail once ctx ends, and reading once so many bytes were read.
+func (c *conn) lend(ctx context.Context, bytes int) {
+	c.left, c.ended = bytes, ctx.Err
+	if done := ctx.Done(); done != nil {
+		c.db.SetInterrupt(done)
+	}
+}
+
+// takeBack ends what lend began.
+func (c *conn) takeBack() {
+	c.db.SetInterrupt(nil)
+	c.left, c.ended = math.MaxInt, nil
+}
+
+// spend counts what is read into memory. It returns uma.ErrTooMuch beyond what one
+// reading may have.
+func (c *conn) spend(bytes int) error {
+	if c.left -= bytes; c.left < 0 {
+		return uma.ErrTooMuch
+	}
+	return nil
+}
+
+// step is Stmt.Step.
+func (c *conn) step(s *statement) (bool, error) {
+	more, err := s.Step()
+	return more, c.interrupted(err)
+}
+
+// interrupted adds the error of the context to that of a statement which it
+// interrupted.
+func (c *conn) interrupted(err error) error {
+	if err == nil || c.ended == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultInterrupt {
+		return err
+	}
+	return fmt.Errorf("%w: %w", c.ended(), err)
 }
 
 // A statement is prepared, and busy while somebody steps through it.
@@ -38,7 +91,7 @@ func openConn(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, er
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{db: db, stmts: map[string]*statement{}}
+	c := &conn{db: db, stmts: map[string]*statement{}, left: math.MaxInt}
 	for _, pragma := range pragmas {
 		if err := sqlitex.ExecuteTransient(db, `PRAGMA `+pragma, nil); err != nil {
 			return nil, errors.Join(err, c.close())
@@ -63,7 +116,7 @@ func (c *conn) bound(query string, args []any) (*statement, error) {
 	if !ok {
 		prepared, err := c.db.Prepare(query)
 		if err != nil {
-			return nil, err
+			return nil, c.interrupted(err)
 		}
 		s = &statement{Stmt: prepared}
 		c.stmts[query] = s
@@ -99,7 +152,7 @@ func (c *conn) exec(query string, args ...any) (changed int, err error) {
 	}
 	defer s.end(&err)
 	for more := true; more; {
-		if more, err = s.Step(); err != nil {
+		if more, err = c.step(s); err != nil {
 			return 0, err
 		}
 	}
@@ -127,7 +180,7 @@ func (c *conn) row(query string, args []any, dest ...any) (err error) {
 		return err
 	}
 	defer s.end(&err)
-	switch found, err := s.Step(); {
+	switch found, err := c.step(s); {
 	case err != nil:
 		return err
 	case !found:
@@ -145,8 +198,11 @@ func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) e
 	defer s.end(&err)
 	row := func(dest ...any) error { return scan(s.Stmt, dest) }
 	for {
-		more, err := s.Step()
+		more, err := c.step(s)
 		if err != nil || !more {
+			return err
+		}
+		if err := c.spend(rowBytes); err != nil {
 			return err
 		}
 		if err := each(row); err != nil {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -12,13 +11,25 @@ import (
 )
 
 const (
-	// findPage is how many resources a listing reads in one transaction.
+	// findPage is how many resources a listing looks at in one transaction.
 	findPage = 256
+
+	// pageBytes is about how many bytes of resources a listing has in memory.
+	pageBytes = 1 << 20
 
 	// maxPartHits is how many resources the index for parts of names may find and
 	// still be faster than a walk in the order of names, which then meets a hit
 	// often enough.
 	maxPartHits = 2000
+
+	// maxScopeHits is how many scopes a part of a name may find and still be faster
+	// than a walk. It looks through at most maxWalk.
+	maxScopeHits = 200
+
+	// perHit is how many resources more a walk may look at in vain for each that it
+	// has found. A part that the index finds too often is in one name of 500 of a
+	// million.
+	perHit = 500
 )
 
 // FindResources implements uma.Registrar.
@@ -26,18 +37,17 @@ func (s *Store) FindResources(ctx context.Context, server uma.Key, f uma.Resourc
 	if max < 0 {
 		max = math.MaxInt
 	}
-	l := newListing(server, f)
+	l := newListing(server, f, first)
 	for max > 0 && !l.done {
 		var page []*uma.Resource
 		err := s.read(ctx, func(c *conn) error {
 			var err error
-			page, err = l.next(c, first, min(max, findPage))
+			page, err = l.next(c, max)
 			return reading("resources", err)
 		})
 		if err != nil {
 			return err
 		}
-		first = 0
 		max -= len(page)
 		for _, r := range page {
 			if err := each(r); err != nil {
@@ -53,9 +63,12 @@ func (s *Store) FindResources(ctx context.Context, server uma.Key, f uma.Resourc
 type listing struct {
 	server uma.Key
 	filter uma.ResourceFilter
-	after  place
+	first  int   // hits that are yet to be skipped
+	after  place // the last that was looked at
 	begun  bool
 	done   bool
+
+	hits, inVain int
 
 	// scopes are those that filter.Scope is a part of, when they are the way to
 	// the resources.
@@ -66,27 +79,26 @@ type listing struct {
 	byPlaces bool
 }
 
-func newListing(server uma.Key, f uma.ResourceFilter) *listing {
+func newListing(server uma.Key, f uma.ResourceFilter, first int) *listing {
 	f.Type = fold(f.Type)
 	if !f.ExactName {
 		f.Name = fold(f.Name)
 	}
-	return &listing{server: server, filter: f}
+	return &listing{server: server, filter: f, first: first}
 }
 
 // begin chooses the way to the resources.
 func (l *listing) begin(c *conn) error {
 	f := &l.filter
 	switch {
-	case f.ID != "" || f.URI != "" || f.Owner != "" || f.Name != "" && f.ExactName:
+	case f.ID != "" || f.URI != "" || f.Name != "" && f.ExactName:
 		return nil
 	case isPart(f.Name) || isPart(f.Type):
 		return l.findParts(c)
+	case f.Owner != "":
+		return nil
 	case f.Scope != "":
-		var err error
-		l.scopes, err = texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? AND instr(name, ?)`, int64(l.server), f.Scope)
-		l.done = len(l.scopes) == 0
-		return err
+		return l.findScopes(c)
 	}
 	return nil
 }
@@ -94,126 +106,158 @@ func (l *listing) begin(c *conn) error {
 // isPart reports whether the index for parts knows strings of that length.
 func isPart(s string) bool { return utf8.RuneCountInString(s) >= 3 }
 
-// next returns at most limit resources after those it returned before.
-func (l *listing) next(c *conn, skip, limit int) ([]*uma.Resource, error) {
+// next looks at the next resources, some hundred at most, and returns those of them
+// that the filter describes, at most limit and about pageBytes.
+func (l *listing) next(c *conn, limit int) ([]*uma.Resource, error) {
 	if !l.begun {
 		if err := l.begin(c); err != nil {
 			return nil, err
 		}
 		l.begun = true
 	}
-	switch {
-	case l.done:
+	if l.done {
 		return nil, nil
+	}
+	places, more, err := l.look(c, limit)
+	if err != nil {
+		return nil, err
+	}
+	hits, err := l.narrow(c, places)
+	if err != nil {
+		return nil, err
+	}
+	skipped := min(l.first, len(hits))
+	l.first -= skipped
+	page, err := readPage(c, hits[skipped:], limit)
+	if err != nil {
+		return nil, err
+	}
+	l.hits += skipped + len(page)
+	if read := skipped + len(page); read < len(hits) {
+		l.moveTo(hits[read-1]) // the page is full
+		return page, nil
+	}
+	if len(places) > 0 {
+		l.moveTo(places[len(places)-1])
+	}
+	l.inVain += len(places) - len(hits)
+	if more && l.inVain > maxWalk+perHit*l.hits {
+		return nil, uma.ErrVague
+	}
+	l.done = !more
+	return page, nil
+}
+
+// look returns the next places, and whether there may be more after them.
+func (l *listing) look(c *conn, limit int) ([]place, bool, error) {
+	switch {
 	case l.byPlaces:
-		return l.nextPlaces(c, skip, limit)
+		n := min(findPage, len(l.places))
+		return l.places[:n], n < len(l.places), nil
 	case len(l.scopes) > 0:
-		return l.nextByScope(c, skip, limit)
-	}
-	query, args := l.query()
-	page, err := list(c, query, append(args, limit, skip), scanResource)
-	if err == nil {
-		l.advance(page, limit)
-	}
-	return page, err
-}
-
-func (l *listing) advance(page []*uma.Resource, limit int) {
-	if len(page) < limit {
-		l.done = true
-		return
-	}
-	last := page[len(page)-1]
-	l.after = place{name: last.Name, id: string(last.ID)}
-}
-
-// query returns the statement for a page. Its first conditions choose an index
-// that is in the order of the list; the rest is compared row by row, which the +
-// says.
-func (l *listing) query() (string, []any) {
-	f := l.filter
-	from, server, key, after, order := `resource r`, `r.server = ?`, "", `(r.name, r.id) > (?, ?)`, `r.name, r.id`
-	var keyed string
-	switch {
-	case f.ID != "":
-		key, keyed, f.ID = ` AND r.id = ?`, string(f.ID), ""
-	case f.URI != "":
-		from = `resource_uri u JOIN resource r ON r.key = u.resource`
-		server, after, order = `u.server = ?`, `(u.name, u.id) > (?, ?)`, `u.name, u.id`
-		key, keyed, f.URI = ` AND u.uri = ?`, f.URI, ""
-	case f.Owner != "":
-		key, keyed, f.Owner = ` AND r.owner = ?`, f.Owner, ""
-	case f.ExactName && f.Name != "":
-		key, keyed, f.Name = ` AND r.name = ?`, f.Name, ""
-	}
-	args := []any{int64(l.server)}
-	if key != "" {
-		args = append(args, keyed)
-	}
-	args = append(args, l.after.name, l.after.id)
-	rest, more := restOf(f)
-	return `SELECT` + resourceColumns + `FROM ` + from + ` WHERE ` + server + key + ` AND ` + after + rest +
-		` ORDER BY ` + order + ` LIMIT ? + 0 OFFSET ?`, append(args, more...)
-}
-
-// restOf returns the conditions that are compared row by row.
-func restOf(f uma.ResourceFilter) (string, []any) {
-	var rest string
-	var args []any
-	add := func(condition, value string) {
-		rest, args = rest+` AND `+condition, append(args, value)
-	}
-	if f.URI != "" {
-		add(`EXISTS (SELECT 1 FROM resource_uri x
-			WHERE x.server = r.server AND x.uri = ? AND x.name = r.name AND x.id = r.id)`, f.URI)
-	}
-	if f.Owner != "" {
-		add(`+r.owner = ?`, f.Owner)
-	}
-	switch {
-	case f.Name != "" && f.ExactName:
-		add(`+r.name = ?`, f.Name)
-	case f.Name != "":
-		add(`instr(r.name_folded, ?)`, f.Name)
-	}
-	if f.Type != "" {
-		add(`instr(r.type_folded, ?)`, f.Type)
-	}
-	if f.Scope != "" {
-		add(`EXISTS (SELECT 1 FROM json_each(r.scopes) x WHERE instr(x.value, ?))`, f.Scope)
-	}
-	return rest, args
-}
-
-// nextByScope merges the resources of the scopes that match. The other conditions
-// are looked at afterwards.
-func (l *listing) nextByScope(c *conn, skip, limit int) ([]*uma.Resource, error) {
-	var page []*uma.Resource
-	for len(page) < limit && !l.done {
-		places, err := placesByScope(c, l.server, l.scopes, l.after, findPage)
-		if err != nil {
-			return nil, err
+		n := maxMerged
+		if l.rest().isEmpty() {
+			n = min(n, min(l.first, n)+min(limit, n))
 		}
-		found, err := resourcesAt(c, places)
+		return placesByScope(c, l.server, l.scopes, l.after, n)
+	}
+	n := findPage
+	query, args, rest := l.query()
+	if rest.isEmpty() { // nothing is looked at in vain
+		n = min(l.first, maxWalk) + min(limit, findPage)
+	}
+	found, err := list(c, query, append(args, n), scanPlace)
+	return found, len(found) == n, err
+}
+
+func (l *listing) moveTo(last place) {
+	l.after = last
+	if l.byPlaces {
+		at, _ := slices.BinarySearchFunc(l.places, last, place.compare)
+		l.places = l.places[at+1:]
+	}
+}
+
+// readPage reads resources until it has limit, or about pageBytes of them.
+func readPage(c *conn, places []place, limit int) ([]*uma.Resource, error) {
+	var page []*uma.Resource
+	const some = 16 // resources of all the bytes that they may have are half a page
+	for bytes := 0; len(places) > 0 && len(page) < limit && bytes < pageBytes; {
+		n := min(some, len(places), limit-len(page))
+		found, err := resourcesInOrder(c, resourceColumns, places[:n])
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range found {
-			l.after = place{name: r.Name, id: string(r.ID)}
-			switch {
-			case !l.matches(r):
-			case skip > 0:
-				skip--
-			default:
-				page = append(page, r)
-			}
-			if len(page) == limit {
-				return page, nil
-			}
+			bytes += size(r)
 		}
-		l.done = len(places) < findPage
+		page, places = append(page, found...), places[n:]
 	}
 	return page, nil
+}
+
+// narrow returns the places of the resources that the filter describes.
+func (l *listing) narrow(c *conn, places []place) ([]place, error) {
+	if !l.byPlaces && l.rest().isEmpty() {
+		return places, nil
+	}
+	var hits []place
+	for len(places) > 0 {
+		n := min(findPage, len(places))
+		found, err := resourcesAt(c, lightColumns, places[:n])
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range places[:n] {
+			if r := found[at.resource]; r != nil && l.matches(r) { // it may be gone, or another, since an earlier page
+				hits = append(hits, at)
+			}
+		}
+		places = places[n:]
+	}
+	return hits, nil
+}
+
+// rest is what of the filter is still to be compared of the resources that are looked
+// at.
+func (l *listing) rest() filter {
+	if len(l.scopes) > 0 {
+		f := filter(l.filter)
+		f.Scope = ""
+		return f
+	}
+	_, _, rest := l.query()
+	return rest
+}
+
+// A filter is what a listing is narrowed to.
+type filter uma.ResourceFilter
+
+func (f filter) isEmpty() bool {
+	f.ExactName = false
+	return f == filter{}
+}
+
+// query returns the statement for the next places, which an index has in the order of
+// the list, and what of the filter is left to be compared.
+func (l *listing) query() (query string, args []any, rest filter) {
+	rest = filter(l.filter)
+	from := `r.name, r.id, r.key FROM resource r WHERE r.server = ?`
+	order := `r.name, r.id`
+	args = []any{int64(l.server)}
+	switch {
+	case rest.ID != "":
+		from, args, rest.ID = from+` AND r.id = ?`, append(args, string(rest.ID)), ""
+	case rest.URI != "":
+		from, order = `u.name, u.id, u.resource FROM resource_uri u WHERE u.server = ? AND u.uri = ?`, `u.name, u.id`
+		args, rest.URI = append(args, rest.URI), ""
+	case rest.Owner != "":
+		from, args, rest.Owner = from+` AND r.owner = ?`, append(args, rest.Owner), ""
+	case rest.ExactName && rest.Name != "":
+		from, args, rest.Name = from+` AND r.name = ?`, append(args, rest.Name), ""
+	}
+	query = `SELECT ` + from + ` AND (` + order + `) > (?, ?) ORDER BY ` + order + ` LIMIT ? + 0`
+	return query, append(args, l.after.name, l.after.id), rest
 }
 
 // matches reports whether r is what the filter describes.
@@ -228,6 +272,21 @@ func (l *listing) matches(r *uma.Resource) bool {
 		strings.Contains(fold(r.Type), f.Type) &&
 		(f.Scope == "" || slices.ContainsFunc(r.Scopes, func(s uma.Scope) bool { return strings.Contains(string(s), f.Scope) })) &&
 		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uma.FoldURI(u) == f.URI }))
+}
+
+// findScopes looks for the scopes that the filter names a part of. When there are too
+// many, the walk in the order of names takes their place.
+func (l *listing) findScopes(c *conn) error {
+	known, err := texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? LIMIT ? + 0`, int64(l.server), maxWalk+1)
+	if err != nil || len(known) > maxWalk {
+		return err
+	}
+	found := slices.DeleteFunc(known, func(s uma.Scope) bool { return !strings.Contains(string(s), l.filter.Scope) })
+	l.done = len(found) == 0
+	if len(found) <= maxScopeHits {
+		l.scopes = found
+	}
+	return nil
 }
 
 // findParts asks the index for parts, which knows no order. When it finds too
@@ -252,23 +311,3 @@ func (l *listing) findParts(c *conn) error {
 
 // quoted is a string of FTS5's query language.
 func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-func (l *listing) nextPlaces(c *conn, skip, limit int) ([]*uma.Resource, error) {
-	var page []*uma.Resource
-	for len(l.places) > 0 && len(page) < limit {
-		found, err := resourcesAt(c, l.places[:1])
-		l.places = l.places[1:]
-		switch {
-		case errors.Is(err, uma.ErrNotFound): // removed since an earlier page
-		case err != nil:
-			return nil, err
-		case !l.matches(found[0]):
-		case skip > 0:
-			skip--
-		default:
-			page = append(page, found[0])
-		}
-	}
-	l.done = len(l.places) == 0
-	return page, nil
-}

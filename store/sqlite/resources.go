@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -10,15 +11,37 @@ import (
 const resourceColumns = ` r.key, r.id, r.server, r.owner, r.name, r.display_name, r.type, r.icon_uri,` +
 	` r.uris, r.scopes, r.owner_managed, r.attributes, r.origin, r.texts, r.version `
 
+// lightColumns are those without attributes and texts, which lists of accounts do not
+// show and searches do not compare.
+var lightColumns = strings.NewReplacer(`r.attributes`, `''`, `r.texts`, `''`).Replace(resourceColumns)
+
 func resourceFields(r *uma.Resource) []any {
 	return []any{(*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
 		&r.Type, &r.IconURI, (*names)(&r.URIs), (*scopes)(&r.Scopes), &r.OwnerManaged,
 		document{&r.Attributes}, (*texture)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version)}
 }
 
-func scanResource(scan func(dest ...any) error) (*uma.Resource, error) {
-	r := &uma.Resource{}
-	return r, scan(resourceFields(r)...)
+// resources reads those that a query finds.
+func resources(c *conn, query string, args ...any) ([]*uma.Resource, error) {
+	return list(c, query, args, func(scan func(dest ...any) error) (*uma.Resource, error) {
+		r := &uma.Resource{}
+		if err := scan(resourceFields(r)...); err != nil {
+			return nil, err
+		}
+		return r, c.spend(size(r))
+	})
+}
+
+// size is about how many bytes a resource has.
+func size(r *uma.Resource) int {
+	n := len(r.Name) + len(r.DisplayName) + len(r.Type) + len(r.IconURI)
+	for _, uri := range r.URIs {
+		n += len(uri)
+	}
+	for _, scope := range r.Scopes {
+		n += len(scope)
+	}
+	return n + uma.AttributesSize(r.Attributes, r.Texts)
 }
 
 func resourceRow(c *conn, query string, args ...any) (*uma.Resource, error) {
@@ -62,8 +85,8 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 		return nil, nil
 	}
 	in, arg := among(ids)
-	found, err := list(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.id`+in,
-		[]any{int64(server), arg}, scanResource)
+	found, err := resources(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.id`+in,
+		int64(server), arg)
 	return found, reading("resources", err)
 }
 

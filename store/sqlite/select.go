@@ -24,21 +24,21 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 	case limit <= 0:
 		return nil, nil
 	case q.Owner != "" && q.Type != "":
-		return list(c, `SELECT`+resourceColumns+`FROM resource r
+		return resources(c, `SELECT`+resourceColumns+`FROM resource r
 			WHERE r.server = ? AND r.owner = ? AND r.type = ? ORDER BY r.name, r.id LIMIT ? + 0`,
-			[]any{int64(server), q.Owner, q.Type, limit}, scanResource)
+			int64(server), q.Owner, q.Type, limit)
 	case q.Owner != "":
-		return list(c, `SELECT`+resourceColumns+`FROM resource r
+		return resources(c, `SELECT`+resourceColumns+`FROM resource r
 			WHERE r.server = ? AND r.owner = ? ORDER BY r.name LIMIT ? + 0`,
-			[]any{int64(server), q.Owner, limit}, scanResource)
+			int64(server), q.Owner, limit)
 	case q.Type != "":
 		return selectByType(c, server, q.Type, q.NotOwner, limit)
 	case len(q.AnyScope) > 0:
 		return selectByScope(c, server, q.AnyScope, limit)
 	case q.URI != "":
-		return list(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
+		return resources(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
 			WHERE u.server = ? AND u.uri = ? ORDER BY u.name, u.id LIMIT ? + 0`,
-			[]any{int64(server), q.URI, limit}, scanResource)
+			int64(server), q.URI, limit)
 	}
 	return nil, errors.New("an empty selection")
 }
@@ -48,7 +48,7 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*uma.Resource, error) {
 	const query = `SELECT` + resourceColumns + `FROM resource r
 		WHERE r.server = ? AND r.type = ? AND r.own = ? AND r.owner <> ? ORDER BY r.name, r.id LIMIT ? + 0`
-	found, err := list(c, query, []any{int64(server), typ, false, notOwner, limit}, scanResource)
+	found, err := resources(c, query, int64(server), typ, false, notOwner, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*
 	if err != nil || self {
 		return found, err
 	}
-	own, err := list(c, query, []any{int64(server), typ, true, notOwner, limit}, scanResource)
+	own, err := resources(c, query, int64(server), typ, true, notOwner, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +68,18 @@ func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*
 }
 
 func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, limit int) ([]*uma.Resource, error) {
-	places, err := placesByScope(c, server, anyOf, place{}, limit)
-	if err != nil {
-		return nil, err
+	var places []place
+	for after, more := (place{}), true; more && len(places) < limit; {
+		var next []place
+		var err error
+		if next, more, err = placesByScope(c, server, anyOf, after, maxMerged); err != nil {
+			return nil, err
+		}
+		if places = append(places, next...); more {
+			after = next[len(next)-1]
+		}
 	}
-	return resourcesAt(c, places)
+	return resourcesInOrder(c, resourceColumns, places[:min(limit, len(places))])
 }
 
 // A place is where a resource stands in the order of lists: by name, then id, and in
@@ -86,23 +93,26 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.name, q.name), cmp.Compare(p.id, q.id), cmp.Compare(p.server, q.server))
 }
 
-// placesByScope returns the first places after one of the resources that have any
-// of the scopes. It merges one short list for each scope, since an index knows the
-// order of one only.
-func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, after place, limit int) ([]place, error) {
-	var all []place
-	for _, scope := range anyOf {
-		found, err := list(c, `SELECT name, id, resource FROM resource_scope
-			WHERE server = ? AND scope = ? AND (name, id) > (?, ?) ORDER BY name, id LIMIT ? + 0`,
-			[]any{int64(server), string(scope), after.name, after.id, limit}, scanPlace)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	slices.SortFunc(all, place.compare)
-	all = slices.Compact(all)
-	return all[:min(limit, len(all))], nil
+// maxMerged is how many entries of scopes are merged at a time. A resource that has
+// several of the scopes is met once for each.
+const maxMerged = 2 * findPage
+
+// placesByScope returns the first places after one of the resources that have any of
+// the scopes, each once, and whether there may be more. An index knows the order of one
+// scope only: the walk has a step for each, and SQLite takes the least of those that are
+// yet to be stepped from. So an entry is read for each of at most n, and one for each
+// scope.
+func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, after place, n int) (found []place, more bool, err error) {
+	const next = ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope
+		AND (s.name, s.id) > (+w.name, +w.id) ORDER BY s.name, s.id LIMIT 1`
+	all, err := list(c, `WITH RECURSIVE walk (scope, name, id) AS (
+			SELECT x.value, ?3, ?4 FROM json_each(?2) x
+			UNION ALL SELECT w.scope, (SELECT s.name`+next+`), (SELECT s.id`+next+`) FROM walk w WHERE w.name IS NOT NULL ORDER BY 2, 3)
+		SELECT w.name, w.id, s.resource
+		FROM (SELECT scope, name, id FROM walk WHERE (name, id) > (?3, ?4) LIMIT ?5 + 0) w
+		CROSS JOIN resource_scope s ON s.server = ?1 AND s.scope = w.scope AND s.name = w.name AND s.id = w.id`,
+		[]any{int64(server), listText(anyOf), after.name, after.id, n}, scanPlace)
+	return slices.Compact(all), len(all) == n, err
 }
 
 func scanPlace(scan func(dest ...any) error) (place, error) {
@@ -110,17 +120,34 @@ func scanPlace(scan func(dest ...any) error) (place, error) {
 	return p, scan(&p.name, &p.id, (*integer)(&p.resource))
 }
 
-// resourcesAt reads the resources of these places, in their order: json_each has it,
-// and CROSS JOIN keeps it. uma.ErrNotFound: one of them is gone.
-func resourcesAt(c *conn, places []place) ([]*uma.Resource, error) {
+// resourcesAt reads the resources of these places, by key. One that is gone is left out.
+func resourcesAt(c *conn, columns string, places []place) (map[uma.Key]*uma.Resource, error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
 	keys := make([]uma.Key, len(places))
 	for i := range places {
 		keys[i] = places[i].resource
 	}
-	found, err := list(c, `SELECT`+resourceColumns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`,
-		[]any{keysText(keys)}, scanResource)
-	if err == nil && len(found) < len(places) {
-		err = uma.ErrNotFound
+	found, err := resources(c, `SELECT`+columns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`, keysText(keys))
+	byKey := make(map[uma.Key]*uma.Resource, len(found))
+	for _, r := range found {
+		byKey[r.Key] = r
 	}
-	return found, err
+	return byKey, err
+}
+
+// resourcesInOrder reads the resources of these places, in their order.
+func resourcesInOrder(c *conn, columns string, places []place) ([]*uma.Resource, error) {
+	found, err := resourcesAt(c, columns, places)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*uma.Resource, len(places))
+	for i, at := range places {
+		if list[i] = found[at.resource]; list[i] == nil {
+			return nil, uma.ErrNotFound
+		}
+	}
+	return list, nil
 }

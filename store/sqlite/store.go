@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -118,8 +119,8 @@ func (s *Store) QueueLen() int {
 }
 
 // reader takes a connection of the pool, with a read transaction begun. What it
-// reads is as of its first statement.
-func (s *Store) reader(ctx context.Context) (*conn, error) {
+// reads is as of its first statement, ends with ctx, and has at most so many bytes.
+func (s *Store) reader(ctx context.Context, bytes int) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -131,6 +132,7 @@ func (s *Store) reader(ctx context.Context) (*conn, error) {
 	select {
 	case <-s.readers.free:
 		c := s.readers.get()
+		c.lend(ctx, bytes)
 		if _, err := c.exec(`BEGIN`); err != nil {
 			return nil, errors.Join(fmt.Errorf("begin to read: %w", err), s.release(c))
 		}
@@ -144,6 +146,7 @@ func (s *Store) reader(ctx context.Context) (*conn, error) {
 
 // release ends the read transaction and gives the connection back.
 func (s *Store) release(c *conn) error {
+	c.takeBack()
 	_, err := c.exec(`ROLLBACK`)
 	s.readers.put(c)
 	select {
@@ -191,9 +194,9 @@ func (p *pool) drain() error {
 	}
 }
 
-// read calls f with a connection that reads.
+// read calls f with a connection that reads. What it reads is bounded by f.
 func (s *Store) read(ctx context.Context, f func(c *conn) error) (err error) {
-	c, err := s.reader(ctx)
+	c, err := s.reader(ctx, math.MaxInt)
 	if err != nil {
 		return err
 	}

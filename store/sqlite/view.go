@@ -16,7 +16,7 @@ type view struct {
 
 // View implements uma.Store.
 func (s *Store) View(ctx context.Context) (uma.View, error) {
-	c, err := s.reader(ctx)
+	c, err := s.reader(ctx, maxReading)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, first, ma
 	if err != nil {
 		return nil, err
 	}
-	return resourcesAt(c, places)
+	return resourcesInOrder(c, lightColumns, places)
 }
 
 func placesOf(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {

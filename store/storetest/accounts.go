@@ -104,7 +104,9 @@ var accountTests = map[string]func(e *env){
 		pages(e, "owned", all, func(first, max int) []string { return names(e.owned(e.realm, e.alice, "", first, max)) })
 		found := e.owned(e.realm, e.alice, "", 0, 10)
 		e.want("the same name by id", found[1].ID < found[2].ID, true)
-		e.want("a whole one", found[3], full)
+		light := *full // what a list of an account shows
+		light.Attributes, light.Texts = nil, nil
+		e.want("a whole one", found[3], &light)
 		e.want("in another realm", names(e.owned(e.otherRealm, e.alice, "", 0, -1)), []string{"Foreign"})
 		for part, want := range map[string][]string{
 			"a": {"Attic", "Barn", "Barn", "Cellar"}, "ar": {"Barn", "Barn", "Cellar"}, "BARN": {"Barn", "Barn"}, "dÅK": {"Dåk"},

@@ -69,6 +69,32 @@ var findTests = withFindings(map[string]func(e *env){
 		}
 	},
 
+	// Rows may be large: a page of a fixed number would be.
+	"pieces_are_bounded_in_bytes": func(e *env) {
+		large := map[string][]string{"a": {strings.Repeat("x", 64<<10)}}
+		var last *uma.Resource
+		for i := range 60 { // of 4 MB
+			last = e.resource(fmt.Sprintf("Album %04d", i), "view")
+			last.Attributes = large
+			e.create(last)
+		}
+		for what, f := range map[string]uma.ResourceFilter{
+			"all": {}, "part": {Name: "album"}, "short part": {Name: "al"}, "scope": {Scope: "view"}, "owner": {Owner: e.alice},
+		} {
+			seen := 0
+			e.must(e.s.FindResources(e.t.Context(), e.api, f, 0, -1, func(r *uma.Resource) error {
+				e.want("attributes", r.Attributes, large)
+				if seen++; seen > 1 {
+					return nil
+				}
+				e.must(e.s.DeleteResource(e.t.Context(), e.api, last.ID))
+				return nil
+			}))
+			e.want(what+": those that were not read yet", seen, 59)
+			e.create(last)
+		}
+	},
+
 	"ends_with_the_consumers_error": func(e *env) {
 		e.shelf(library...)
 		stop := errors.New("stop")
