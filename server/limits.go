@@ -21,7 +21,7 @@ const (
 // less than 0 no limit.
 type Limits struct {
 	FailedTickets int // unusable tickets presented by a client from one address, a minute
-	Tickets       int // permission tickets made with one PAT, a second
+	Tickets       int // permission tickets made with the PATs of one client and subject, a second
 }
 
 // maxCallers is how many callers a limiter tells apart. Those beyond wait with
@@ -96,13 +96,15 @@ func tooMany(what string, wait time.Duration) error {
 	}
 }
 
-// limitTickets bounds how many tickets are made with one PAT:
-// together with their lifetime that bounds how many there are.
+// limitTickets bounds how many tickets are made with the PATs of one client and
+// subject: together with their lifetime that bounds how many there are. Not with
+// one PAT: anybody who may have one may have many.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
-		who := s.minted.caller(x.Caller.Bearer)
+		client, subject := s.authority.Asks(x.Realm, &x.Caller)
+		who := s.minted.caller(x.Realm.Realm.Name, client, subject)
 		if wait := s.minted.wait(who); wait > 0 {
-			return tooMany("Too many permission tickets were asked for with this token", wait)
+			return tooMany("Too many permission tickets were asked for by this client and user", wait)
 		}
 		if err := request(x); err != nil {
 			return err
@@ -113,10 +115,12 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 }
 
 // limitGuesses bounds how often a client may present tickets that are no good,
-// from one address: others of a public client's users go on.
+// from one address: others of a public client's users go on. Who that is the token
+// says, or the credentials that the grant checks before it looks at a ticket:
+// nothing that a caller makes up gets it another count.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
-	c := &x.Caller
-	who := s.guessed.caller(x.Realm.Realm.Name, c.ClientID, c.Bearer, c.IP)
+	client, subject := s.authority.Asks(x.Realm, &x.Caller)
+	who := s.guessed.caller(x.Realm.Realm.Name, client, subject, x.Caller.IP)
 	if wait := s.guessed.wait(who); wait > 0 {
 		return tooMany("Too many unusable tickets were presented", wait)
 	}

@@ -39,7 +39,7 @@ type server struct {
 	Config
 	authority *uma.Authority
 	guessed   *limiter                 // by who presents unusable tickets
-	minted    *limiter                 // by PAT
+	minted    *limiter                 // by who makes tickets
 	dialects  map[string]*wire.Dialect // by the path of a route
 }
 

@@ -135,6 +135,12 @@ need_info contains {"name": "email"} if {
 			t.Errorf("got Retry-After %q, want the 60 seconds of the window", got)
 		}
 		e.uma(t, e.as(t, "erin", "photoz-web"), "ticket", boardTicket(t, e)).expectGranted(t, "Public board: view")
+		// What is ignored beside a bearer token, and another token of the same user, are no other callers.
+		again := bearer(e.newSignIn(t, "bob", "photoz-web", "").str("access_token"))
+		for _, as := range []credentials{bob, again} {
+			e.uma(t, as, "ticket", good, "client_id", "made-up").expect(t, 429, "temporarily_unavailable", "")
+		}
+		e.uma(t, e.as(t, "bob", "photoz-app"), "ticket", boardTicket(t, e)).expectGranted(t, "Public board: view")
 		e.Clock.Advance(time.Minute)
 		e.uma(t, e.as(t, "bob", "photoz-web"), "ticket", good).expectGranted(t, "Public board: view")
 	})
@@ -148,7 +154,10 @@ need_info contains {"name": "email"} if {
 		for range 3 {
 			ask().expect(t, 201, "", "")
 		}
-		ask().expect(t, 429, "temporarily_unavailable", "Too many permission tickets were asked for with this token")
+		ask().expect(t, 429, "temporarily_unavailable", "Too many permission tickets were asked for by this client and user")
+		pat = bearer(e.newSignIn(t, "", "photoz-api", "").str("access_token"))
+		ask().expect(t, 429, "temporarily_unavailable", "")
+		e.send(t, "POST", permission, e.as(t, "alice", "photoz-api"), board).expect(t, 201, "", "")
 		e.Clock.Advance(time.Second)
 		ask().expect(t, 201, "", "")
 	})

@@ -107,6 +107,21 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 	return id, nil
 }
 
+// Asks returns which client asks, and for whom, as far as that can be known without
+// reading: from a bearer token that this server signed, else the client that the
+// credentials name. It says who is counted where requests are, not who may do
+// anything: the token may have ended, the secret may be wrong.
+func (a *Authority) Asks(s *Snapshot, c *Caller) (client, subject string) {
+	if !c.HasBearer {
+		return c.ClientID, ""
+	}
+	claims, err := a.Verifier.Verify(s, a.RealmURL(s), c.Bearer)
+	if err != nil {
+		return "", "" // whatever is asked will be refused
+	}
+	return claims.AuthorizedParty, claims.Subject
+}
+
 // identify returns whom a verified token speaks for: its client and user are
 // there and enabled, it is not revoked, and its session goes on.
 func (a *Authority) identify(ctx context.Context, view View, s *Snapshot, claims *Claims) (*identity, error) {
