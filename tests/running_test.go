@@ -147,7 +147,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{"a form", request{method: "POST", url: tokenPath, as: bob, form: form("grant_type", umaGrant, "ticket", ticket, "x", big)}, 413},
 		{"a resource", request{method: "POST", url: resourceSet, as: e.service(t, "photoz-api"), json: map[string]any{"name": big}}, 413},
-		{"a permission request", request{method: "POST", url: permission, as: e.service(t, "photoz-api"), body: "[" + big + "]"}, 413},
+		{"a permission request", request{method: "POST", url: permission, as: e.service(t, "photoz-api"), body: "[" + big + "]", headers: map[string]string{"Content-Type": "application/json"}}, 413},
 		{"a header", request{method: "POST", url: tokenPath, as: bearer(big), form: form("grant_type", umaGrant, "ticket", ticket)}, 431},
 		{"a parameter", request{method: "POST", url: tokenPath, as: bob, form: form("grant_type", umaGrant, "ticket", ticket, "x", big[:5000])}, 400},
 		{"many parameters", request{method: "POST", url: tokenPath, as: bob, form: many(form("grant_type", umaGrant, "ticket", ticket), 200)}, 400},
