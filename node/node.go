@@ -60,6 +60,10 @@ type Limits = server.Limits
 const (
 	DefaultFailedTickets = server.DefaultFailedTickets
 	DefaultTickets       = server.DefaultTickets
+
+	DefaultFailedPasswords = server.DefaultFailedPasswords
+	DefaultFailedSignIns   = server.DefaultFailedSignIns
+	DefaultFailedSecrets   = server.DefaultFailedSecrets
 )
 
 // A Node is a server, running or not.
@@ -131,6 +135,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.policies = newPolicies(n)
 	n.metrics.QueueLength(n.Store.QueueLen)
+	n.metrics.PasswordQueue(hasher.Waiting)
 	return n.Authority.Validate()
 }
 

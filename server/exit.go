@@ -30,6 +30,7 @@ func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Reader
 // counts, and writes one line of log. That has neither tokens nor secrets nor
 // the query, only the pattern of the path.
 func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err error) {
+	s.noteSecret(x, err)
 	cut := err != nil && x.Answered()
 	if err != nil && !cut {
 		x.Fail(err)

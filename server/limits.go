@@ -15,6 +15,10 @@ import (
 const (
 	DefaultFailedTickets = 600
 	DefaultTickets       = 10_000
+
+	DefaultFailedPasswords = 30
+	DefaultFailedSignIns   = 300
+	DefaultFailedSecrets   = 600
 )
 
 // Limits are what one caller may do before it is told to wait. 0 is the default,
@@ -22,6 +26,11 @@ const (
 type Limits struct {
 	FailedTickets int // unusable tickets presented by a client from one address, a minute
 	Tickets       int // permission tickets made with the PATs of one client and subject, a second
+
+	// A minute, see guesses:
+	FailedPasswords int // wrong passwords of one user
+	FailedSignIns   int // wrong passwords from one address
+	FailedSecrets   int // wrong secrets of one client
 }
 
 // maxCallers is how many callers a limiter tells apart. Those beyond wait with
@@ -104,6 +113,7 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 		client, subject := s.authority.Asks(x.Realm, &x.Caller)
 		who := s.minted.caller(x.Realm.Realm.Name, client, subject)
 		if wait := s.minted.wait(who); wait > 0 {
+			s.Metrics.throttled("ticket_rate")
 			return tooMany("Too many permission tickets were asked for by this client and user", wait)
 		}
 		if err := request(x); err != nil {
@@ -122,6 +132,7 @@ func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	client, subject := s.authority.Asks(x.Realm, &x.Caller)
 	who := s.guessed.caller(x.Realm.Realm.Name, client, subject, x.Caller.IP)
 	if wait := s.guessed.wait(who); wait > 0 {
+		s.Metrics.throttled("failed_tickets")
 		return tooMany("Too many unusable tickets were presented", wait)
 	}
 	err := grant()

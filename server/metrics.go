@@ -21,6 +21,7 @@ type Metrics struct {
 	batch      prometheus.Histogram
 	policy     *prometheus.GaugeVec
 	logFailed  prometheus.Counter
+	refused    *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -52,8 +53,11 @@ func NewMetrics() *Metrics {
 		logFailed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "umpire_decision_log_failures_total", Help: "Failed attempts to write the decision log.",
 		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_throttled_requests_total", Help: "Requests that were told to come again later, by the limit.",
+		}, []string{"limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.logFailed,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.logFailed, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -66,6 +70,17 @@ func (m *Metrics) Decided(realm, outcome, answered string, evaluation time.Durat
 
 // DecisionLogFailed counts an attempt to write the decision log that failed.
 func (m *Metrics) DecisionLogFailed() { m.logFailed.Inc() }
+
+// throttled counts a request that one of the limits on callers refused.
+func (m *Metrics) throttled(limit string) { m.refused.WithLabelValues(limit).Inc() }
+
+// PasswordQueue has length asked, at each scrape, how many sign-ins wait for their
+// password to be checked. It is to be called once.
+func (m *Metrics) PasswordQueue(length func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "umpire_password_queue_length", Help: "Sign-ins that wait for their password to be checked.",
+	}, func() float64 { return float64(length()) }))
+}
 
 // Committed counts a batch of writes that the store committed.
 func (m *Metrics) Committed(batch int, took time.Duration) {

@@ -38,8 +38,9 @@ type Config struct {
 type server struct {
 	Config
 	authority *uma.Authority
-	guessed   *limiter                 // by who presents unusable tickets
-	minted    *limiter                 // by who makes tickets
+	guessed   *limiter // by who presents unusable tickets
+	minted    *limiter // by who makes tickets
+	guesses   *guesses
 	dialects  map[string]*wire.Dialect // by the path of a route
 }
 
@@ -56,8 +57,15 @@ func New(cfg Config) http.Handler {
 	}
 	s := &server{
 		Config: cfg, authority: cfg.Authority,
-		guessed:  newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Authority.Now),
-		minted:   newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Authority.Now),
+		guessed: newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Authority.Now),
+		minted:  newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Authority.Now),
+		guesses: &guesses{
+			users:     newLimiter(cfg.Limits.FailedPasswords, DefaultFailedPasswords, time.Minute, cfg.Authority.Now),
+			clients:   newLimiter(cfg.Limits.FailedSecrets, DefaultFailedSecrets, time.Minute, cfg.Authority.Now),
+			addresses: newLimiter(cfg.Limits.FailedSignIns, DefaultFailedSignIns, time.Minute, cfg.Authority.Now),
+			known:     newRecent(cfg.Authority.Now),
+			throttled: cfg.Metrics.throttled,
+		},
 		dialects: map[string]*wire.Dialect{},
 	}
 	e := echo.New()

@@ -58,7 +58,7 @@ func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*uma.
 	}
 	introspect := s.authority.IntrospectForPAT
 	if !x.Caller.HasBearer {
-		if err := x.Credentials(form); err != nil {
+		if err := s.credentials(x, form); err != nil {
 			return err
 		}
 		introspect = s.authority.Introspect
@@ -101,7 +101,7 @@ func (s *server) logout(x *wire.Exchange) error {
 	if token == "" {
 		return s.logoutByHint(x, form)
 	}
-	if err := x.Credentials(form); err != nil {
+	if err := s.credentials(x, form); err != nil {
 		return err
 	}
 	if err := s.authority.Logout(x.Context(), x.Realm, &x.Caller, token); err != nil {
@@ -139,5 +139,5 @@ func (s *server) clientForm(x *wire.Exchange) (wire.Form, error) {
 	if err != nil {
 		return nil, err
 	}
-	return form, x.Credentials(form)
+	return form, s.credentials(x, form)
 }

@@ -56,7 +56,7 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	if err != nil {
 		return err
 	}
-	if err := x.Credentials(form); err != nil {
+	if err := s.credentials(x, form); err != nil {
 		return err
 	}
 	grant := form.Get("grant_type")
@@ -72,7 +72,7 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	case "client_credentials":
 		res, err = s.authority.ClientCredentials(x.Context(), x.Realm, &x.Caller, scope)
 	case "password":
-		res, err = s.authority.Password(x.Context(), x.Realm, &x.Caller, form.Get("username"), form.Get("password"), scope)
+		res, err = s.password(x, form, scope)
 	case "refresh_token":
 		token := form.Get("refresh_token")
 		if token == "" {

@@ -72,7 +72,9 @@ type options struct {
 }
 
 // unlimited is for tests in which one client does what many would.
-func unlimited(o *options) { o.Limits = server.Limits{FailedTickets: -1, Tickets: -1} }
+func unlimited(o *options) {
+	o.Limits = server.Limits{FailedTickets: -1, Tickets: -1, FailedPasswords: -1, FailedSecrets: -1, FailedSignIns: -1}
+}
 
 // newOptions are the options of a test, with their defaults filled in.
 func newOptions(t testing.TB, opts []func(*options)) *options {

@@ -33,7 +33,7 @@ const (
 type Hasher struct {
 	secret      []byte // the key of client secrets
 	fingerprint []byte // the key of fingerprints
-	slow        chan struct{}
+	slow        queue  // for argon2id: its memory is what makes it slow, and many at once would take all of the machine's
 }
 
 var _ uma.Hasher = (*Hasher)(nil)
@@ -48,8 +48,7 @@ func NewHasher(key []byte) (*Hasher, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hasher{secret: secret, fingerprint: fingerprint, slow: make(chan struct{}, 1)}
-	return h, nil
+	return &Hasher{secret: secret, fingerprint: fingerprint}, nil
 }
 
 // Secret implements uma.Hasher.
@@ -124,7 +123,7 @@ func (h *Hasher) Password(ctx context.Context, plain string) (string, error) {
 	}
 	p := &phc{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltBytes)}
 	rand.Read(p.salt) // never fails, see its documentation
-	digest, err := h.argon2id(ctx, p, digestBytes, plain)
+	digest, err := h.argon2id(ctx, uma.Attempt{}, p, digestBytes, plain)
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
 	}
@@ -133,7 +132,7 @@ func (h *Hasher) Password(ctx context.Context, plain string) (string, error) {
 }
 
 // CheckPassword implements uma.Hasher.
-func (h *Hasher) CheckPassword(ctx context.Context, hash, plain string) (bool, error) {
+func (h *Hasher) CheckPassword(ctx context.Context, from uma.Attempt, hash, plain string) (bool, error) {
 	p := &phc{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltBytes), digest: make([]byte, digestBytes)}
 	if hash != "" {
 		var err error
@@ -142,7 +141,7 @@ func (h *Hasher) CheckPassword(ctx context.Context, hash, plain string) (bool, e
 			return false, fmt.Errorf("check a password: %w", err)
 		}
 	}
-	digest, err := h.argon2id(ctx, p, len(p.digest), plain)
+	digest, err := h.argon2id(ctx, from, p, len(p.digest), plain)
 	if err != nil {
 		return false, fmt.Errorf("check a password: %w", err)
 	}
@@ -150,17 +149,17 @@ func (h *Hasher) CheckPassword(ctx context.Context, hash, plain string) (bool, e
 	return same && hash != "" && plain != "", nil
 }
 
-// argon2id works for one caller at a time: memory is what makes it slow, and
-// many at once would take all of the machine's. What each leaves is bounded by the
+// Waiting is how many wait for a password to be hashed or checked.
+func (h *Hasher) Waiting() int { return h.slow.len() }
+
+// argon2id works for one caller at a time. What each leaves is bounded by the
 // collector, which waits for the heap to grow by a factor (docs/operations.md has a
 // figure). A collection forced after sign-ins would free it sooner, at the cost of
 // every request that is served meanwhile.
-func (h *Hasher) argon2id(ctx context.Context, p *phc, size int, plain string) ([]byte, error) {
-	select {
-	case h.slow <- struct{}{}:
-		defer func() { <-h.slow }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (h *Hasher) argon2id(ctx context.Context, from uma.Attempt, p *phc, size int, plain string) ([]byte, error) {
+	if err := h.slow.enter(ctx, from); err != nil {
+		return nil, err
 	}
+	defer h.slow.leave()
 	return argon2.IDKey([]byte(plain), p.salt, p.passes, p.memory, p.threads, uint32(size)), nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"example.com/umpire/token"
+	"example.com/umpire/uma"
 )
 
 func TestPassword(t *testing.T) {
@@ -52,7 +53,7 @@ func TestPassword(t *testing.T) {
 		{"made elsewhere, wrong", foreign, "secret", false},
 	}
 	for _, tc := range tests {
-		got, err := h.CheckPassword(t.Context(), tc.hash, tc.plain)
+		got, err := h.CheckPassword(t.Context(), uma.Attempt{}, tc.hash, tc.plain)
 		if err != nil || got != tc.want {
 			t.Errorf("%s: got %t, %v, want %t", tc.name, got, err, tc.want)
 		}
@@ -77,7 +78,7 @@ func TestPasswordHashRefused(t *testing.T) {
 		"$argon2id$v=19$m=19456,t=2,p=1$$" + digest,
 		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + digest + "\n",
 	} {
-		ok, err := h.CheckPassword(t.Context(), hash, "x")
+		ok, err := h.CheckPassword(t.Context(), uma.Attempt{}, hash, "x")
 		if err == nil || ok {
 			t.Errorf("%q: got %t, %v, want an error", hash, ok, err)
 		}
@@ -97,7 +98,7 @@ func TestPasswordOneAtATime(t *testing.T) {
 	if _, err := h.Password(ctx, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.CheckPassword(ctx, "", "x"); !errors.Is(err, context.Canceled) {
+	if _, err := h.CheckPassword(ctx, uma.Attempt{}, "", "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

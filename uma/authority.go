@@ -86,6 +86,8 @@ type Caller struct {
 	RequestID string
 	TraceID   string
 
+	Attempt Attempt // of a password
+
 	// Client is set once the client is authenticated, or known by a verified
 	// token. Its web origins may read the answer, whatever it is.
 	Client *Client

@@ -229,7 +229,7 @@ type fakeHasher struct {
 
 func (h fakeHasher) Secret(plain string) []byte { return h.w.Secret(plain) }
 
-func (h fakeHasher) CheckPassword(_ context.Context, hash, plain string) (bool, error) {
+func (h fakeHasher) CheckPassword(_ context.Context, _ Attempt, hash, plain string) (bool, error) {
 	h.w.computes("check a password")
 	return hash != "" && hash == plain, nil
 }

@@ -241,7 +241,7 @@ func (a *Authority) passwords(ctx context.Context, spec *RealmSpec) (old map[str
 
 func (a *Authority) passwordHash(ctx context.Context, had, plain string) (string, error) {
 	if had != "" {
-		if same, err := a.Hasher.CheckPassword(ctx, had, plain); err != nil || same {
+		if same, err := a.Hasher.CheckPassword(ctx, Attempt{}, had, plain); err != nil || same {
 			return had, err
 		}
 	}

@@ -47,7 +47,7 @@ func (a *Authority) Password(ctx context.Context, s *Snapshot, c *Caller, userna
 	case username == "":
 		return nil, Refuse(InvalidRequest, "Missing parameter: username", nil)
 	}
-	user, err := a.checkPassword(ctx, s, username, password)
+	user, err := a.checkPassword(ctx, s, c.Attempt, username, password)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (a *Authority) Password(ctx context.Context, s *Snapshot, c *Caller, userna
 
 // checkPassword returns the user with that name and password. An unknown user
 // takes as long as a wrong password.
-func (a *Authority) checkPassword(ctx context.Context, s *Snapshot, username, password string) (*User, error) {
+func (a *Authority) checkPassword(ctx context.Context, s *Snapshot, from Attempt, username, password string) (*User, error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
@@ -80,7 +80,7 @@ func (a *Authority) checkPassword(ctx context.Context, s *Snapshot, username, pa
 	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)
 	}
-	same, err := a.Hasher.CheckPassword(ctx, user.Password, password)
+	same, err := a.Hasher.CheckPassword(ctx, from, user.Password, password)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("check password: %w", err)

@@ -130,8 +130,10 @@ type Hasher interface {
 	// Password hashes with argon2id: slow on purpose, one at a time.
 	Password(ctx context.Context, plain string) (string, error)
 
-	// CheckPassword compares. With an empty hash it takes as long, and is false.
-	CheckPassword(ctx context.Context, hash, plain string) (bool, error)
+	// CheckPassword compares, one at a time too. With an empty hash it takes as
+	// long, and is false. ErrBusy: too many are waiting already, of all, of this
+	// user or of this address.
+	CheckPassword(ctx context.Context, from Attempt, hash, plain string) (bool, error)
 
 	// Secret is HMAC-SHA-256 of SHA-256(plain) under a sealed key.
 	Secret(plain string) []byte
@@ -141,6 +143,14 @@ type Hasher interface {
 
 	// Fingerprint is a keyed digest of the content of a realm file.
 	Fingerprint(content []byte) []byte
+}
+
+// An Attempt says whose password is checked for whom, so that those who guess keep
+// nobody else waiting. The zero one is this server's own.
+type Attempt struct {
+	User    string // realm and name
+	Address string
+	Known   bool // the user has signed in from that address lately
 }
 
 // Digest is the form in which a secret of 32 random bytes is kept.

@@ -24,8 +24,7 @@ type serveFlags struct {
 	defaultRealm   string
 	trustedProxies []string
 	decisionLog    string
-	failedTickets  int
-	tickets        int
+	limits         node.Limits
 }
 
 func serveCommand(e *env) *cobra.Command {
@@ -50,9 +49,29 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
 	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
-	fl.IntVar(&f.failedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets that a client may present from one address in a minute; -1 for any number")
-	fl.IntVar(&f.tickets, "ticket-rate", node.DefaultTickets, "permission tickets that are made with one PAT in a second; -1 for any number")
+	for _, l := range f.limitFlags() {
+		fl.IntVar(l.value, l.name, l.otherwise, l.what+"; -1 for any number")
+	}
 	return cmd
+}
+
+// A limitFlag is a flag for one of the limits.
+type limitFlag struct {
+	value     *int
+	name      string
+	otherwise int
+	what      string
+}
+
+func (f *serveFlags) limitFlags() []limitFlag {
+	l := &f.limits
+	return []limitFlag{
+		{&l.FailedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets that a client may present for one user from one address in a minute"},
+		{&l.Tickets, "ticket-rate", node.DefaultTickets, "permission tickets that are made with the PATs of one client and user in a second"},
+		{&l.FailedPasswords, "failed-passwords", node.DefaultFailedPasswords, "wrong passwords that may be tried for one user in a minute"},
+		{&l.FailedSignIns, "failed-sign-ins", node.DefaultFailedSignIns, "wrong passwords that may be tried from one address in a minute"},
+		{&l.FailedSecrets, "failed-secrets", node.DefaultFailedSecrets, "wrong secrets that may be tried for one client in a minute"},
+	}
 }
 
 func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
@@ -102,12 +121,14 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 // nodeConfig checks the flags. The function it returns closes the decision log.
 func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
-	if f.failedTickets == 0 || f.tickets == 0 {
-		return cfg, closeLog, mistaken("--failed-tickets and --ticket-rate must be positive, or -1 for any number")
+	for _, l := range f.limitFlags() {
+		if *l.value == 0 {
+			return cfg, closeLog, mistaken("--%s must be positive, or -1 for any number", l.name)
+		}
 	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
-		Limits: node.Limits{FailedTickets: f.failedTickets, Tickets: f.tickets},
+		Limits: f.limits,
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err

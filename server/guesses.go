@@ -1,0 +1,193 @@
+package server
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+)
+
+// guesses limit how often passwords and client secrets are tried. What fails counts
+// for the name that was tried and, of passwords, for the address that it came from.
+// Where a name has succeeded from an address lately, what fails there counts for the
+// two together alone, and what others do keeps nobody out there: else anyone could
+// lock a user or a resource server out.
+type guesses struct {
+	users, clients, addresses *limiter
+	known                     *recent
+	throttled                 func(limit string)
+}
+
+// A guess is an attempt to be taken for a user or a client.
+type guess struct {
+	names         *limiter // users or clients
+	limit, what   string   // for the metric, and in a refusal
+	name, pair    caller   // pair: from this address
+	address       caller
+	countsAddress bool
+	known         bool
+}
+
+// user is the guess that a request to sign in makes.
+func (g *guesses) user(x *wire.Exchange, name string) guess {
+	c := guess{names: g.users, limit: "user", what: "Too many wrong passwords were tried for this user", countsAddress: true}
+	return g.of(c, x, strings.ToLower(name))
+}
+
+// client is the guess that a client's credentials make.
+func (g *guesses) client(x *wire.Exchange) guess {
+	c := guess{names: g.clients, limit: "client", what: "Too many wrong secrets were tried for this client"}
+	return g.of(c, x, x.Caller.ClientID)
+}
+
+func (g *guesses) of(c guess, x *wire.Exchange, name string) guess {
+	realm, address := x.Realm.Realm.Name, network(x.Caller.IP)
+	c.name, c.pair = c.names.caller(realm, name), c.names.caller(realm, name, address)
+	c.address = g.addresses.caller(address)
+	c.known = g.known.has(c.pair)
+	return c
+}
+
+// check refuses a guess that comes too soon.
+func (g *guesses) check(c guess) error {
+	if c.known {
+		return g.refuse(c.limit, c.what, c.names.wait(c.pair))
+	}
+	if err := g.refuse(c.limit, c.what, c.names.wait(c.name)); err != nil || !c.countsAddress {
+		return err
+	}
+	return g.refuse("address", "Too many sign-ins from this address failed", g.addresses.wait(c.address))
+}
+
+func (g *guesses) refuse(limit, what string, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	g.throttled(limit)
+	return tooMany(what, wait)
+}
+
+// note counts what became of a guess.
+func (g *guesses) note(c guess, failed bool) {
+	switch {
+	case !failed:
+		g.known.add(c.pair)
+	case c.known:
+		c.names.count(c.pair)
+	default:
+		c.names.count(c.name)
+		if c.countsAddress {
+			g.addresses.count(c.address)
+		}
+	}
+}
+
+// password serves the password grant.
+func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*uma.TokenResponse, error) {
+	name := form.Get("username")
+	c := s.guesses.user(x, name)
+	if err := s.guesses.check(c); err != nil {
+		return nil, err
+	}
+	x.Caller.Attempt = uma.Attempt{
+		User: x.Realm.Realm.Name + "\x00" + strings.ToLower(name), Address: network(x.Caller.IP), Known: c.known,
+	}
+	res, err := s.authority.Password(x.Context(), x.Realm, &x.Caller, name, form.Get("password"), scope)
+	switch {
+	case err == nil:
+		s.guesses.note(c, false)
+	case isRefusal(err, uma.InvalidGrant):
+		s.guesses.note(c, true)
+	case errors.Is(err, uma.ErrBusy):
+		s.Metrics.throttled("queue")
+	}
+	return res, err
+}
+
+// credentials takes the client's, unless too many were wrong.
+func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
+	if err := x.Credentials(form); err != nil || !x.Caller.HasSecret || x.Caller.HasBearer {
+		return err
+	}
+	return s.guesses.check(s.guesses.client(x))
+}
+
+// noteSecret counts what became of the client's credentials in a request that has
+// ended with err.
+func (s *server) noteSecret(x *wire.Exchange, err error) {
+	if x.Realm == nil || !x.Caller.HasSecret || x.Caller.HasBearer {
+		return
+	}
+	switch {
+	case isRefusal(err, uma.InvalidClient):
+		s.guesses.note(s.guesses.client(x), true)
+	case x.Caller.Client != nil && x.Caller.Client.ID == x.Caller.ClientID:
+		s.guesses.note(s.guesses.client(x), false)
+	}
+}
+
+func isRefusal(err error, reason uma.Reason) bool {
+	e, ok := errors.AsType[*uma.Error](err)
+	return ok && e.Reason == reason
+}
+
+// network is what an address counts as: of IPv6 the /64, which one host may have
+// all of.
+func network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil || a.Is4() {
+		return ip
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return p.String()
+}
+
+// recentFor is how long a success is remembered, at least.
+const recentFor = 12 * time.Hour
+
+// recent is what was added lately: within recentFor, and no longer than twice that.
+type recent struct {
+	now func() time.Time
+
+	mu         sync.Mutex
+	until      time.Time
+	young, old map[caller]struct{}
+}
+
+func newRecent(now func() time.Time) *recent {
+	return &recent{now: now, young: map[caller]struct{}{}}
+}
+
+func (r *recent) has(c caller) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn()
+	_, young := r.young[c]
+	_, old := r.old[c]
+	return young || old
+}
+
+func (r *recent) add(c caller) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn()
+	r.young[c] = struct{}{}
+}
+
+// turn forgets what is older than that, and the older half of what is more than can
+// be kept.
+func (r *recent) turn() {
+	now := r.now()
+	if now.Before(r.until) && len(r.young) < maxCallers {
+		return
+	}
+	r.old, r.young = r.young, map[caller]struct{}{}
+	r.until = now.Add(recentFor)
+}
