@@ -57,10 +57,36 @@ func (refs *references) check(spec *uma.RealmSpec) {
 			o.at.wrong("there is no user %q; without owner it is the resource server's own", o.name)
 		}
 	}
+	refs.checkEmails(spec)
 	for _, c := range refs.roleClients {
 		if !clients[c.name] {
 			c.at.wrong("there is no client %q", c.name)
 		}
+	}
+}
+
+// checkEmails notes addresses that cannot be shared with: those of several users, and
+// those that are the name of another.
+func (refs *references) checkEmails(spec *uma.RealmSpec) {
+	named, owners := map[string]int{}, map[string]int{}
+	for i, u := range spec.Users {
+		named[strings.ToLower(u.Username)] = i
+	}
+	for i, u := range spec.Users {
+		email, _ := u.Claims["email"].(string)
+		if email == "" {
+			continue
+		}
+		email = strings.ToLower(email)
+		at := refs.users[i].at
+		if other, taken := named[email]; taken && other != i {
+			at.note("has the e-mail address %s, which is the name of another user: owners can share with neither by it", email)
+		}
+		if first, taken := owners[email]; taken {
+			at.note("has the e-mail address of user %s: owners can share with neither by it", spec.Users[first].Username)
+			continue
+		}
+		owners[email] = i
 	}
 }
 

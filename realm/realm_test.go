@@ -446,3 +446,24 @@ func TestBorders(t *testing.T) {
 		}
 	}
 }
+
+// A name or address that could mean two users means nobody, which is better known
+// before an owner shares.
+func TestEmailsThatAreAmbiguous(t *testing.T) {
+	t.Parallel()
+	_, notices := parse(t, `
+realm: r
+users:
+  - {username: bob, password: a-long-password-0, claims: {email: Bob@example.com}}
+  - {username: bob@example.com, password: a-long-password-0, claims: {email: bob@example.com}}
+  - {username: carol, password: a-long-password-0, claims: {email: carol@example.com}}
+  - {username: same@example.com, password: a-long-password-0, claims: {email: same@example.com}}
+`)
+	want := []string{
+		"r.yaml:4:16: users[0].username: has the e-mail address bob@example.com, which is the name of another user: owners can share with neither by it",
+		"r.yaml:5:16: users[1].username: has the e-mail address of user bob: owners can share with neither by it",
+	}
+	if got := lines(notices); !slices.Equal(got, want) {
+		t.Errorf("got notices\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

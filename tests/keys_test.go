@@ -48,6 +48,7 @@ func TestStartMakesMissingKeys(t *testing.T) {
 func TestReadyNamesRealmsWithoutKey(t *testing.T) {
 	t.Parallel()
 	e := start(t)
+	e.kids(t) // it has begun, and made the keys that were missing then
 	leaveWithoutKey(t, e.Data, "keyless")
 	res := e.do(t, request{method: "GET", url: e.Admin + "/readyz"})
 	const want = "realm keyless has no active signing key"

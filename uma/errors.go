@@ -59,6 +59,7 @@ const (
 	NotFound                 Reason = "not_found"
 	Conflict                 Reason = "conflict"
 	UnknownUser              Reason = "user_not_found" // whom an owner names
+	AmbiguousUser            Reason = "ambiguous_user" // the same, where several are called so
 
 	// Of resources protected by an access token, such as userinfo.
 	InvalidToken      Reason = "invalid_token"

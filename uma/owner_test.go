@@ -13,12 +13,12 @@ import (
 
 // A world's view reads accounts from its resources and requests.
 
-func (v *fakeView) UsersNamed(_ context.Context, _ Key, namesOrEmails []string) (map[string]*User, error) {
-	found := map[string]*User{}
+func (v *fakeView) UsersNamed(_ context.Context, _ Key, namesOrEmails []string) (map[string][]*User, error) {
+	found := map[string][]*User{}
 	for _, called := range namesOrEmails {
 		name, _, _ := strings.Cut(strings.ToLower(called), "@")
 		if u := v.users["u-"+name]; u != nil {
-			found[called] = u
+			found[called] = []*User{u}
 		}
 	}
 	return found, v.read("UsersNamed")

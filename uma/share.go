@@ -95,10 +95,10 @@ func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants
 		if err := r.checkScopes(g.Scopes); err != nil {
 			return nil, err
 		}
-		u := users[g.User]
+		u, err := onlyUser(g.User, users)
 		switch {
-		case u == nil:
-			return nil, Refuse(UnknownUser, "", nil)
+		case err != nil:
+			return nil, err
 		case u.ID == o.user.ID:
 			return nil, Refuse(InvalidPermission, "A resource cannot be shared with its owner", nil)
 		}
@@ -131,11 +131,21 @@ func (a *Authority) FindUser(ctx context.Context, o *Owner, nameOrEmail string) 
 	}
 	defer closeView(view, &err)
 	users, err := view.UsersNamed(ctx, o.snap.Realm.Key, []string{nameOrEmail})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)
-	case users[nameOrEmail] == nil:
-		return nil, Refuse(UnknownUser, "", nil)
 	}
-	return users[nameOrEmail], nil
+	return onlyUser(nameOrEmail, users)
+}
+
+// onlyUser returns the one user that a name or e-mail address can mean. One user's
+// name may be another's address: who shares with the one must not share with the
+// other.
+func onlyUser(nameOrEmail string, users map[string][]*User) (*User, error) {
+	switch found := users[nameOrEmail]; len(found) {
+	case 0:
+		return nil, Refuse(UnknownUser, "", nil)
+	case 1:
+		return found[0], nil
+	}
+	return nil, Refuse(AmbiguousUser, "["+nameOrEmail+"] is the name or e-mail address of several users: name the user by a name that is nobody else's address", nil)
 }

@@ -249,10 +249,10 @@ func (p *Protection) usersNamed(ctx context.Context, view View, names []string) 
 	var ids []string
 	for _, name := range names {
 		u := byID[name]
-		if u == nil {
-			u = byName[name]
+		if users := byName[name]; u == nil && len(users) > 0 && strings.EqualFold(users[0].Username, name) {
+			u = users[0] // an e-mail address is no name here
 		}
-		if u == nil || u.ID != name && !strings.EqualFold(u.Username, name) { // an e-mail address is no name here
+		if u == nil {
 			return nil, Refuse(InvalidRequest, "User ["+name+"] does not exist", nil)
 		}
 		ids = append(ids, u.ID)

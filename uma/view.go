@@ -37,10 +37,11 @@ type Users interface {
 	// UserByName is the same by username, without case.
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
 
-	// UsersNamed returns users by what they are called here: their name, without
-	// case, or else the claim `email`, without case (of ASCII), if it is that of one
-	// user alone. They come without passwords; who is nobody is left out.
-	UsersNamed(ctx context.Context, realm Key, namesOrEmails []string) (map[string]*User, error)
+	// UsersNamed returns users by what they are called here: the one of that name,
+	// without case, then those whose claim `email` it is, without case (of ASCII).
+	// Where there are several, it is for the caller to refuse: none of them may be
+	// taken for another. They come without passwords; who is nobody is left out.
+	UsersNamed(ctx context.Context, realm Key, namesOrEmails []string) (map[string][]*User, error)
 
 	// UsersByID returns the users with these ids, without passwords; ids of no
 	// user are left out.

@@ -50,6 +50,7 @@ var phrases = map[uma.Reason]phrase{
 	uma.NotFound:                 {http.StatusNotFound, "HTTP 404 Not Found", ""},
 	uma.Conflict:                 {http.StatusConflict, "invalid_request", ""},
 	uma.UnknownUser:              {http.StatusNotFound, "user_not_found", ""},
+	uma.AmbiguousUser:            {http.StatusBadRequest, "ambiguous_user", ""},
 
 	// Other endpoints.
 	uma.InvalidToken:      {http.StatusUnauthorized, "invalid_token", "Token verification failed"},

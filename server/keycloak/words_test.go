@@ -46,6 +46,7 @@ var words = map[uma.Reason]struct {
 	"not_found":                  {404, "HTTP 404 Not Found", ""},
 	"conflict":                   {409, "invalid_request", ""},
 	"user_not_found":             {404, "user_not_found", ""},
+	"ambiguous_user":             {400, "ambiguous_user", ""},
 	"invalid_token":              {401, "invalid_token", "Token verification failed"},
 	"insufficient_scope":         {403, "insufficient_scope", "Missing openid scope"},
 	"realm_not_found":            {404, "Realm does not exist", ""},

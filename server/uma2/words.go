@@ -53,6 +53,7 @@ var phrases = map[uma.Reason]phrase{
 	uma.NotFound:                 {http.StatusNotFound, "not_found", ""},
 	uma.Conflict:                 {http.StatusBadRequest, "invalid_request", ""},
 	uma.UnknownUser:              {http.StatusNotFound, "not_found", ""},
+	uma.AmbiguousUser:            {http.StatusBadRequest, "invalid_request", ""},
 
 	// Other endpoints.
 	uma.InvalidToken:      {http.StatusUnauthorized, "invalid_token", ""},

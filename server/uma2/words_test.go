@@ -45,6 +45,7 @@ var words = map[uma.Reason]struct {
 	"not_found":                  {404, "not_found", ""},
 	"conflict":                   {400, "invalid_request", ""},
 	"user_not_found":             {404, "not_found", ""},
+	"ambiguous_user":             {400, "invalid_request", ""},
 	"invalid_token":              {401, "invalid_token", ""},
 	"insufficient_scope":         {403, "insufficient_scope", ""},
 	"realm_not_found":            {404, "not_found", "There is no such realm"},

@@ -60,35 +60,38 @@ func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 }
 
 // UsersNamed implements uma.Users.
-func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []string) (map[string]*uma.User, error) {
+func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []string) (map[string][]*uma.User, error) {
 	c, err := v.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]*uma.User{}
-	folded := make([]string, len(namesOrEmails))
-	for i, name := range namesOrEmails {
-		folded[i] = fold(name)
+	var names, emails []string
+	for _, name := range namesOrEmails {
+		if name != "" {
+			names, emails = append(names, fold(name)), append(emails, lowerASCII(name))
+		}
 	}
-	byName, err := usersBy(c, `u.folded`, realm, folded)
+	byName, err := usersBy(c, `u.folded`, realm, names)
 	if err != nil {
 		return nil, reading("users by name", err)
 	}
-	var emails []string
-	for i, name := range namesOrEmails {
-		if list := byName[folded[i]]; len(list) > 0 {
-			found[name] = list[0]
-		} else if name != "" {
-			emails = append(emails, lowerASCII(name))
-		}
-	}
 	byEmail, err := usersBy(c, `lower(json_extract(u.claims, '$.email'))`, realm, emails)
+	if err != nil {
+		return nil, reading("users by e-mail", err)
+	}
+	found := map[string][]*uma.User{}
 	for _, name := range namesOrEmails {
-		if list := byEmail[lowerASCII(name)]; found[name] == nil && len(list) == 1 {
-			found[name] = list[0]
+		users := slices.Clone(byName[fold(name)])
+		for _, u := range byEmail[lowerASCII(name)] {
+			if !slices.ContainsFunc(users, func(named *uma.User) bool { return named.Key == u.Key }) {
+				users = append(users, u)
+			}
+		}
+		if len(users) > 0 {
+			found[name] = users
 		}
 	}
-	return found, reading("users by e-mail", err)
+	return found, nil
 }
 
 // usersBy reads users by what an index has of them.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"example.com/umpire/uma"
 )
@@ -135,26 +136,31 @@ var userTests = map[string]func(e *env){
 			return u.ID
 		}
 		zoe := mail("zoe", "Zoe@example.com")
-		mail("twin", "twin@example.com")
+		first := mail("twin", "twin@example.com")
 		twin := mail("other twin", "TWIN@example.com")
 		mail("nobody", "")
 		named := mail("zoe@example.org", "somebody@example.org")
-		mail("pretender", "zoe@example.org")
+		pretender := mail("pretender", "ZOE@example.org")
+		both := mail("Max@example.org", "max@example.org")
 		e.apply(c)
 		e.reading(func(v uma.View) {
 			ask := []string{
-				"Zoe@example.com", "zoe@EXAMPLE.com", "twin@example.com", "", "ZOE", "unknown@example.com", "Zoe@Example.org", "other twin",
+				"Zoe@example.com", "zoe@EXAMPLE.com", "twin@example.com", "", "ZOE", "unknown@example.com", "Zoe@Example.org", "other twin", "MAX@example.org",
 			}
 			got, err := v.UsersNamed(e.t.Context(), e.realm, ask)
 			e.must(err)
-			ids := map[string]string{}
-			for name, u := range got {
-				ids[name] = u.ID
-				e.want("password of "+name, u.Password, "")
+			ids := map[string][]string{}
+			for name, users := range got {
+				for _, u := range users {
+					ids[name] = append(ids[name], u.ID)
+					e.want("password of "+name, u.Password, "")
+				}
 			}
-			// A name goes before an e-mail address; an address of two is nobody's.
-			e.want("users", ids, map[string]string{
-				"Zoe@example.com": zoe, "zoe@EXAMPLE.com": zoe, "ZOE": zoe, "Zoe@Example.org": named, "other twin": twin,
+			slices.Sort(ids["twin@example.com"])
+			// The one of that name comes first.
+			e.want("users", ids, map[string][]string{
+				"Zoe@example.com": {zoe}, "zoe@EXAMPLE.com": {zoe}, "ZOE": {zoe}, "other twin": {twin}, "MAX@example.org": {both},
+				"twin@example.com": {first, twin}, "Zoe@Example.org": {named, pretender},
 			})
 			elsewhere, err := v.UsersNamed(e.t.Context(), e.otherRealm, []string{"zoe@example.com", "zoe"})
 			e.must(err)
