@@ -69,7 +69,7 @@ or test did not pass.`,
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(flagMistake)
 	root.SetVersionTemplate(newBuild().String() + "\n")
-	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), versionCommand(e))
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), backupCommand(e), versionCommand(e))
 	checkArguments(root)
 	return root
 }
@@ -137,10 +137,18 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Log: log, Now: e.now, Version: version})
 }
 
+// needDatabase says which command makes a database that is not there.
+func (e *env) needDatabase() error {
+	if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database %s: `umpire serve --realm FILE` makes it, or name its folder with --data", e.database())
+	}
+	return nil
+}
+
 // openReadOnly opens the database for a command that only reads.
 func (e *env) openReadOnly(ctx context.Context) (*sqlite.Store, error) {
-	if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database %s: `umpire serve --realm FILE` makes it, or name its folder with --data", e.database())
+	if err := e.needDatabase(); err != nil {
+		return nil, err
 	}
 	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 }

@@ -119,7 +119,7 @@ func TestHelp(t *testing.T) {
 		args  []string
 		words []string
 	}{
-		{nil, []string{"serve", "demo", "realm", "keys", "policy", "decisions", "shares", "UMPIRE_PUBLIC_URL", "Exit codes"}},
+		{nil, []string{"serve", "demo", "realm", "keys", "policy", "decisions", "shares", "backup", "version", "UMPIRE_PUBLIC_URL", "Exit codes"}},
 		{[]string{"help"}, []string{"serve", "decisions"}},
 		{[]string{"--help"}, []string{"serve", "decisions"}},
 		{[]string{"--version"}, []string{version}},
@@ -232,6 +232,35 @@ func TestUsageIsForCommandLines(t *testing.T) {
 				t.Errorf("umpire %v: got %q, want no %q in it", tc.args, stderr, w)
 			}
 		}
+	}
+}
+
+// TestBackup: the copy is whole, beside a server that has the database open, for its
+// owner alone, and never in the place of another file.
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	data, to := t.TempDir(), filepath.Join(t.TempDir(), "umpire.db")
+	ok(t, "realm", "apply", "--data", data, example(t))
+	got := decode[struct {
+		File  string
+		Bytes int64
+	}](t, ok(t, "backup", "--data", data, "-o", "json", to))
+	info, err := os.Stat(to)
+	if err != nil || got.File != to || got.Bytes != info.Size() || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %+v, %v, %v", got, info, err)
+	}
+	if keys, want := ok(t, "keys", "list", "--data", filepath.Dir(to)), ok(t, "keys", "list", "--data", data); keys != want {
+		t.Errorf("the copy has keys\n%swant\n%s", keys, want)
+	}
+	if _, stderr, code := umpire(t, "backup", "--data", data, to); code != exitUsage || !strings.Contains(stderr, "there already") {
+		t.Errorf("onto a file that is there: exit %d, %s", code, stderr)
+	}
+	none := filepath.Join(t.TempDir(), "none.db")
+	if _, stderr, code := umpire(t, "backup", "--data", t.TempDir(), none); code != exitFailed || !strings.Contains(stderr, "there is no database") {
+		t.Errorf("of nothing: exit %d, %s", code, stderr)
+	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a backup of nothing left a file")
 	}
 }
 
