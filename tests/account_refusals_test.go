@@ -67,7 +67,7 @@ func TestAccountMistakes(t *testing.T) {
 		}
 	}
 	res := e.do(t, request{method: "PUT", url: accountResources + "/" + album + "/permissions", as: alice, body: "[" + erin + "]", headers: map[string]string{"Content-Type": "text/plain"}})
-	res.expect(t, 400, "invalid_request", "")
+	res.expect(t, 415, "invalid_request", "")
 	expectLines(t, "after all that", e.permits(t, album, ""), "bob: view")
 	expectLines(t, "of the one that the owner does not manage", e.permits(t, diary, ""))
 }

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -89,6 +90,33 @@ func TestUnknownAddressesShareALimit(t *testing.T) {
 	}
 	if got := guess("203.0.113.9"); got != 403 {
 		t.Errorf("a guess from somewhere else: got %d, want 403", got)
+	}
+}
+
+// TestPushedClaimsAreReadStrictly: what a client pushes in a token was read by
+// encoding/json, which takes the last of two and U+FFFD for what is no text; as
+// claims of a ticket it was refused.
+func TestPushedClaimsAreReadStrictly(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, claims := range []string{
+		`{"amount":["5000"],"amount":["5"]}`, `{"amount":["5"],"a\u006dount":["5"]}`, `{"amount":["5"],"a":["\ud800"]}`,
+		`{"amount":["5"],"a":["x\u0000"]}`, "{\"amount\":[\"5\"],\"a\":[\"\xff\"]}", `{"amount":["5"],"a":{"b":["1"],"b":["2"]}}`,
+	} {
+		push := func(kv ...string) *response {
+			t.Helper()
+			return e.uma(t, basic("photoz-app"), append(kv, "subject_token", e.token(t, "bob", "photoz-app"), "claim_token_format", claimsJWT,
+				"claim_token", base64.StdEncoding.EncodeToString([]byte(claims)))...)
+		}
+		push("permission", "Account#withdraw").expect(t, 400, "invalid_request", "Invalid claims")
+		push("permission", "Account#withdraw", "response_mode", "decision").expect(t, 400, "invalid_request", "Invalid claims")
+		push("ticket", e.ticket(t, perm{Resource: "Account", Scopes: []string{"withdraw"}})).expect(t, 400, "invalid_request", "Invalid claims")
+
+		body := `[{"resource_id":"Account","resource_scopes":["withdraw"],"claims":` + claims + `}]`
+		res := e.do(t, request{method: "POST", url: permission, as: e.service(t, "photoz-api"), body: body, headers: map[string]string{"Content-Type": "application/json"}})
+		if res.status != 400 {
+			t.Errorf("%q in a ticket: got %s, want 400", claims, res)
+		}
 	}
 }
 

@@ -206,7 +206,7 @@ func TestWSO2Attacks(t *testing.T) {
 		t.Parallel()
 		for path, body := range map[string]string{wso2Resources: `{"resource_scopes":["view"]}`, wso2Permission: `[{"resource_id":"` + id + `","resource_scopes":["view"]}]`} {
 			res := e.do(t, request{method: "POST", url: e.URL + path, as: alice, body: body, headers: map[string]string{"Content-Type": "text/plain"}})
-			res.expectCode(t, 400, "invalid_request")
+			res.expectCode(t, 415, "invalid_request")
 		}
 	})
 	t.Run("A-36_other_methods", func(t *testing.T) {

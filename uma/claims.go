@@ -3,10 +3,8 @@ package uma
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -195,19 +193,20 @@ func decodePushed(token string) (map[string][]string, error) {
 	if len(raw) > maxPushed {
 		return nil, errPushed
 	}
-	var lists map[string][]*string // pointers, since null in a list would pass for ""
-	if err := json.Unmarshal(raw, &lists); err != nil || lists == nil {
+	claims, err := ParseJSON(string(raw))
+	if err != nil {
+		return nil, err
+	}
+	if claims.Kind != JSONObject {
 		return nil, errors.New("claim_token is no JSON object of lists of strings")
 	}
-	out := make(map[string][]string, len(lists))
-	for name, list := range lists {
-		if list == nil || slices.Contains(list, nil) {
-			return nil, errors.New("a claim is null or has a null, and is no list of strings")
+	out := make(map[string][]string, len(claims.Members))
+	for _, m := range claims.Members {
+		list, err := m.Value.texts(m.Name)
+		if err != nil || list == nil {
+			return nil, errors.New("a claim is no list of strings")
 		}
-		out[name] = make([]string, len(list))
-		for i, value := range list {
-			out[name][i] = *value
-		}
+		out[m.Name] = list
 	}
 	return out, nil
 }

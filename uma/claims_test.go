@@ -63,6 +63,16 @@ func TestDecodePushed(t *testing.T) {
 		{`{"a":["1"]`, nil},
 		{`{"a":["1"]} {"a":["2"]}`, nil},
 		{"\x00\xff", nil},
+		// What two readers read differently.
+		{`{"amount":["5"],"amount":["5000"]}`, nil},
+		{`{"amount":["5"],"am\u006funt":["5000"]}`, nil},
+		{`{"a":["1"],"b":{"c":["1"],"c":["2"]}}`, nil},
+		{`{"a":["\ud800"]}`, nil},
+		{`{"\udfff":["1"]}`, nil},
+		{`{"a":["x\u0000"]}`, nil},
+		{"{\"a\":[\"\xff\"]}", nil},
+		{"\ufeff{}", nil},
+		{`{"a":["\ud83d\ude00"]}`, map[string][]string{"a": {"\U0001F600"}}},
 	}
 	for _, tc := range tests {
 		got, err := decodePushed(base64.RawURLEncoding.EncodeToString([]byte(tc.json)))

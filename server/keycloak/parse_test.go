@@ -42,7 +42,7 @@ func TestParseResource(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v, err := wire.ParseJSON(tt.body)
+			v, err := uma.ParseJSON(tt.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestParseResourceRefuses(t *testing.T) {
 		{`{"name":"S","attributes":{"a":null}}`, "the values in attributes must be strings or arrays of strings"},
 	}
 	for _, tt := range tests {
-		v, err := wire.ParseJSON(tt.body)
+		v, err := uma.ParseJSON(tt.body)
 		if err == nil {
 			_, err = parseResource(v)
 		}
@@ -138,7 +138,7 @@ func TestParsePermissions(t *testing.T) {
 		{`[{"resource_id":"r","claims":{"k":[true]}}]`, "invalid_request: the values in claims must be strings or arrays of strings"},
 	}
 	for _, tt := range tests {
-		v, err := wire.ParseJSON(tt.body)
+		v, err := uma.ParseJSON(tt.body)
 		var p []uma.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)
@@ -252,7 +252,7 @@ func TestEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := wire.ParseJSON(string(body))
+	v, err := uma.ParseJSON(string(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func FuzzResourceJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := wire.ParseJSON(body)
+		v, err := uma.ParseJSON(body)
 		var in *uma.ResourceInput
 		if err == nil {
 			in, err = parseResource(v)
@@ -300,7 +300,7 @@ func FuzzPermissionJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := wire.ParseJSON(body)
+		v, err := uma.ParseJSON(body)
 		var p []uma.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"testing"
 
-	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -20,7 +19,7 @@ func refused(t *testing.T, err error) {
 
 func TestParseResource(t *testing.T) {
 	t.Parallel()
-	v, err := wire.ParseJSON(`{"resource_scopes":["b","a"],"name":"N","type":"T","icon_uri":"https://i.example/x.png","owner":"alice",
+	v, err := uma.ParseJSON(`{"resource_scopes":["b","a"],"name":"N","type":"T","icon_uri":"https://i.example/x.png","owner":"alice",
 		"description":"D","description#fr":"F","name#":"x","name#de":"G","type#de":"x","Name":"x","uris":[1],"_id":"x"}`)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +67,7 @@ func FuzzResourceJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := wire.ParseJSON(body)
+		v, err := uma.ParseJSON(body)
 		var in *uma.ResourceInput
 		if err == nil {
 			in, err = ParseResource(v)
@@ -91,7 +90,7 @@ func FuzzPermissionJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := wire.ParseJSON(body)
+		v, err := uma.ParseJSON(body)
 		var p []uma.TicketPermission
 		if err == nil {
 			p, err = ParsePermissions(v)

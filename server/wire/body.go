@@ -90,7 +90,7 @@ func (x *Exchange) readJSON(mediaType string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return ParseJSON(body)
+	return uma.ParseJSON(body)
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -1,0 +1,320 @@
+package uma
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a JSON body beside its size.
+const (
+	maxDepth  = 32
+	maxValues = 10_000
+)
+
+// A JSONKind says what a JSONValue is.
+type JSONKind byte
+
+// The kinds of JSON values. Absent is also what a member that is not there is.
+const (
+	JSONAbsent JSONKind = iota // or null: no member of ours tells the two apart
+	JSONBool
+	JSONNumber
+	JSONString
+	JSONArray
+	JSONObject
+)
+
+// A JSONValue is a JSON value, read more strictly than encoding/json does: names
+// differ by case, no name comes twice in an object, no string has half a surrogate
+// pair or a NUL, nothing follows the value, and neither depth nor number of values
+// is without limit. Bodies of requests are read so, and the claims that clients
+// push in a token: what two programs read differently is read by none.
+type JSONValue struct {
+	Kind    JSONKind
+	Text    string // of a string, or of a number as it is written
+	True    bool   // of a bool
+	List    []JSONValue
+	Members []JSONMember
+}
+
+// A JSONMember is one of an object.
+type JSONMember struct {
+	Name  string
+	Value JSONValue
+}
+
+// ParseJSON reads a JSON text. An empty one is absent.
+func ParseJSON(text string) (JSONValue, error) {
+	if strings.TrimLeft(text, " \t\r\n") == "" {
+		return JSONValue{}, nil
+	}
+	if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
+		return JSONValue{}, invalid(cannotParse)
+	}
+	p := jsonParser{text: text}
+	return p.value(0)
+}
+
+// cannotParse is what Keycloak says of malformed JSON.
+const cannotParse = "Cannot parse the JSON"
+
+// A jsonParser reads text that json.Valid has accepted, so that no index here runs
+// past the end.
+type jsonParser struct {
+	text   string
+	at     int
+	values int
+}
+
+func (p *jsonParser) value(depth int) (JSONValue, error) {
+	if p.values++; p.values > maxValues {
+		return JSONValue{}, invalid(cannotParse + ": too many values")
+	}
+	p.blank()
+	first := p.text[p.at]
+	if depth >= maxDepth && (first == '{' || first == '[') {
+		return JSONValue{}, invalid(cannotParse + ": too deep")
+	}
+	switch first {
+	case '{':
+		return p.object(depth)
+	case '[':
+		return p.array(depth)
+	case '"':
+		s, err := p.string()
+		return JSONValue{Kind: JSONString, Text: s}, err
+	case 't':
+		p.at += len("true")
+		return JSONValue{Kind: JSONBool, True: true}, nil
+	case 'f':
+		p.at += len("false")
+		return JSONValue{Kind: JSONBool}, nil
+	case 'n':
+		p.at += len("null")
+		return JSONValue{}, nil
+	}
+	start := p.at
+	for p.at < len(p.text) && strings.IndexByte("+-.0123456789eE", p.text[p.at]) >= 0 {
+		p.at++
+	}
+	return JSONValue{Kind: JSONNumber, Text: p.text[start:p.at]}, nil
+}
+
+func (p *jsonParser) object(depth int) (JSONValue, error) {
+	v := JSONValue{Kind: JSONObject}
+	var names map[string]bool // once a search would be slow
+	p.at++
+	for p.blank(); p.text[p.at] != '}'; p.blank() {
+		p.comma()
+		name, err := p.string()
+		if err != nil {
+			return v, err
+		}
+		if len(v.Members) == 16 {
+			names = make(map[string]bool, 64)
+			for _, m := range v.Members {
+				names[m.Name] = true
+			}
+		}
+		if names[name] || names == nil && v.has(name) {
+			return v, invalid(cannotParse + ": " + name + " is given twice")
+		}
+		if names != nil {
+			names[name] = true
+		}
+		p.blank()
+		p.at++ // the colon
+		member, err := p.value(depth + 1)
+		if err != nil {
+			return v, err
+		}
+		v.Members = append(v.Members, JSONMember{name, member})
+	}
+	p.at++
+	return v, nil
+}
+
+func (p *jsonParser) array(depth int) (JSONValue, error) {
+	v := JSONValue{Kind: JSONArray}
+	p.at++
+	for p.blank(); p.text[p.at] != ']'; p.blank() {
+		p.comma()
+		e, err := p.value(depth + 1)
+		if err != nil {
+			return v, err
+		}
+		v.List = append(v.List, e)
+	}
+	p.at++
+	return v, nil
+}
+
+// string reads a string, which is a slice of the text unless it has escapes.
+func (p *jsonParser) string() (string, error) {
+	start, escaped := p.at, false
+	for p.at++; p.text[p.at] != '"'; p.at++ {
+		if p.text[p.at] == '\\' {
+			escaped = true
+			p.at++
+		}
+	}
+	p.at++
+	if !escaped {
+		return p.text[start+1 : p.at-1], nil
+	}
+	var s string
+	raw := p.text[start:p.at]
+	if err := json.Unmarshal([]byte(raw), &s); err != nil || strings.IndexByte(s, 0) >= 0 || replaced(raw, s) {
+		return "", invalid(cannotParse)
+	}
+	return s, nil
+}
+
+// replaced reports whether encoding/json put U+FFFD in the place of half a
+// surrogate pair: two names that differ would become one.
+func replaced(raw, s string) bool {
+	const replacement = "\uFFFD"
+	return strings.Count(s, replacement) > strings.Count(raw, replacement)+strings.Count(strings.ToLower(raw), `\ufffd`)
+}
+
+func (p *jsonParser) blank() {
+	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
+		p.at++
+	}
+}
+
+func (p *jsonParser) comma() {
+	if p.text[p.at] == ',' {
+		p.at++
+		p.blank()
+	}
+}
+
+func (v JSONValue) has(name string) bool {
+	for i := range v.Members {
+		if v.Members[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Member returns the named member of an object, absent if there is none.
+func (v JSONValue) Member(name string) JSONValue {
+	for i := range v.Members {
+		if v.Members[i].Name == name {
+			return v.Members[i].Value
+		}
+	}
+	return JSONValue{}
+}
+
+// JSONString returns the text of a member, "" if it is absent.
+func (v JSONValue) String(name string) (string, error) {
+	switch m := v.Member(name); m.Kind {
+	case JSONAbsent:
+		return "", nil
+	case JSONString:
+		return m.Text, nil
+	}
+	return "", invalid(name + " must be a string")
+}
+
+// JSONBool returns a member that is true or false, and whether it is there.
+func (v JSONValue) Bool(name string) (value, present bool, err error) {
+	switch m := v.Member(name); m.Kind {
+	case JSONAbsent:
+		return false, false, nil
+	case JSONBool:
+		return m.True, true, nil
+	}
+	return false, true, invalid(name + " must be true or false")
+}
+
+// Int returns a member that is a whole number, 0 if it is absent.
+func (v JSONValue) Int(name string) (int, error) {
+	m := v.Member(name)
+	if m.Kind == JSONAbsent {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(m.Text, 10, 32)
+	if m.Kind != JSONNumber || err != nil {
+		return 0, invalid(name + " must be a whole number")
+	}
+	return int(n), nil
+}
+
+// Texts reads the members that are named, as JSONString does.
+func (v JSONValue) Texts(into map[string]*string) (err error) {
+	for _, m := range v.Members {
+		if text := into[m.Name]; text != nil {
+			if *text, err = v.String(m.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Scopes is Strings of a member that lists scopes.
+func (v JSONValue) Scopes(name string) ([]Scope, error) {
+	names, err := v.Strings(name)
+	if names == nil {
+		return nil, err
+	}
+	scopes := make([]Scope, len(names))
+	for i, s := range names {
+		scopes[i] = Scope(s)
+	}
+	return scopes, nil
+}
+
+// Strings returns a member that is an array of strings, nil if it is absent.
+func (v JSONValue) Strings(name string) ([]string, error) { return v.Member(name).texts(name) }
+
+// texts is the value itself as Strings has it; name is what an error calls it.
+func (v JSONValue) texts(name string) ([]string, error) {
+	if v.Kind == JSONAbsent {
+		return nil, nil
+	}
+	list := make([]string, 0, len(v.List))
+	for _, e := range v.List {
+		if e.Kind != JSONString {
+			return nil, invalid(name + " must be an array of strings")
+		}
+		list = append(list, e.Text)
+	}
+	if v.Kind != JSONArray {
+		return nil, invalid(name + " must be an array of strings")
+	}
+	return list, nil
+}
+
+// Lists returns a member that is an object of lists of strings, each of which
+// may also be a single string; nil if it is absent.
+func (v JSONValue) Lists(name string) (map[string][]string, error) {
+	m := v.Member(name)
+	switch m.Kind {
+	case JSONAbsent:
+		return nil, nil
+	case JSONObject:
+	default:
+		return nil, invalid(name + " must be an object")
+	}
+	lists := make(map[string][]string, len(m.Members))
+	for _, e := range m.Members {
+		list := []string{e.Value.Text}
+		if e.Value.Kind != JSONString {
+			var err error
+			if list, err = e.Value.texts(e.Name); err != nil || list == nil {
+				return nil, invalid("the values in " + name + " must be strings or arrays of strings")
+			}
+		}
+		lists[e.Name] = list
+	}
+	return lists, nil
+}
+
+func invalid(description string) error { return Refuse(InvalidRequest, description, nil) }
