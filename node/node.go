@@ -43,6 +43,10 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Limits         Limits
 
+	// StoredPolicies: every realm is decided by the policy that the database has
+	// for it, and no policy folder is read.
+	StoredPolicies bool
+
 	// Grace is how long a server that stops gives the requests that are under way; 0
 	// for ten seconds. The decision log gets half of it after that.
 	Grace time.Duration

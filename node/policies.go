@@ -6,133 +6,342 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
 
-// policies keeps the policy of every realm in force: it reads the realm's
-// folder, and again whenever the folder or the realm's settings change. A policy
-// that does not compile leaves the old one in force.
+// policies keeps the policy of every realm in force. One loop compares what is
+// wanted, the realm's settings and what its folder holds, with what is in force,
+// and goes on until they are the same: at each change of either, and after a
+// failure again and again. A policy that cannot be activated leaves the old one
+// in force.
 type policies struct {
-	node *Node
+	node    *Node
+	watches *sync.WaitGroup
+	wake    chan struct{} // the loop has something to compare
+	realms  map[string]*realmPolicy
+	again   retry // of reading the settings
 
-	mu     sync.Mutex
-	realms map[string]*inForce
+	mu      sync.Mutex // never held while a policy is read or compiled: /readyz waits for it
+	without map[string]error
 }
 
-// inForce is what is known of one realm's policy.
-type inForce struct {
+// realmPolicy is what the loop knows of one realm.
+type realmPolicy struct {
+	realm   string
+	wanted  uma.PolicySettings
+	changed atomic.Bool // settings or folder, perhaps
+	due     atomic.Bool // another try
+	again   retry
+	unwatch context.CancelFunc
+
+	active   bool // a policy of this process is in force
 	settings uma.PolicySettings
-	stop     context.CancelFunc // of the watch
-	files    map[string]string  // that were activated last
-	err      error              // of the last activation
-	active   bool               // some revision is in force
+	files    map[string]string
+	outline  engine.Outline
+	err      error // why what is wanted is not in force
 }
 
-func newPolicies(n *Node) *policies { return &policies{node: n, realms: map[string]*inForce{}} }
+// Activation is tried again after firstRetry, then twice as long each time.
+const (
+	firstRetry = 250 * time.Millisecond
+	maxRetry   = time.Minute
+)
 
-// Source reads a policy folder; an empty one stands for the shipped library
-// alone.
-func Source(dir string) (engine.Source, error) {
-	if dir == "" {
-		return engine.Source{}, nil
-	}
-	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
-	if err != nil {
-		return engine.Source{}, fmt.Errorf("read policy folder %s: %w", dir, err)
-	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
+// A retry is the time until something is tried again.
+type retry struct {
+	timer *time.Timer
+	wait  time.Duration
 }
 
-// shown is what a folder is called in messages: its path from where the command
-// runs, so that an editor finds it, unless that is the longer one.
-func shown(dir string) string {
-	here, err := os.Getwd()
-	if err != nil {
-		return dir
-	}
-	if from, err := filepath.Rel(here, dir); err == nil && len(from) < len(dir) {
-		return from
-	}
-	return dir
+// after has again called later, each time later than the last.
+func (r *retry) after(again func()) {
+	r.cancel()
+	r.wait = min(max(2*r.wait, firstRetry), maxRetry)
+	r.timer = time.AfterFunc(r.wait, again)
 }
 
-// sync activates the policies of all realms whose settings are not those in
-// force, and watches their folders until ctx ends.
+// reset begins anew with short waits.
+func (r *retry) reset() {
+	r.cancel()
+	r.wait = 0
+}
+
+func (r *retry) cancel() {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+func newPolicies(n *Node) *policies {
+	return &policies{
+		node: n, wake: make(chan struct{}, 1), realms: map[string]*realmPolicy{}, without: map[string]error{},
+	}
+}
+
+// begin puts the policies of all realms in force, or says why it cannot, and
+// keeps them so until ctx ends; group has what goes on for it.
+func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
+	p.watches = group
+	if err := p.sync(ctx); err != nil {
+		p.stop()
+		return err
+	}
+	group.Go(func() { p.follow(ctx) })
+	return nil
+}
+
+// compare has the loop compare soon.
+func (p *policies) compare() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// follow compares until ctx ends.
+func (p *policies) follow(ctx context.Context) {
+	defer p.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		}
+		_ = p.sync(ctx) // each failure was logged, and is tried again
+	}
+}
+
+func (p *policies) stop() {
+	p.again.cancel()
+	for _, r := range p.realms {
+		r.again.cancel()
+	}
+}
+
+// sync is one comparison of all realms. It returns what failed.
 func (p *policies) sync(ctx context.Context) error {
-	names, err := p.node.Store.RealmNames(ctx)
-	if err != nil {
-		return fmt.Errorf("list realms: %w", err)
+	if err := p.readSettings(ctx); err != nil {
+		p.again.after(p.compare)
+		if ctx.Err() == nil {
+			p.node.Log.ErrorContext(ctx, "read policy settings", "err", err)
+		}
+		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.again.reset()
 	var errs []error
-	for _, name := range names {
-		s, err := p.node.Store.Snapshot(ctx, name, p.node.Now())
-		if err != nil {
-			return fmt.Errorf("load realm %s: %w", name, err)
+	for _, name := range slices.Sorted(maps.Keys(p.realms)) {
+		r := p.realms[name]
+		due := r.due.Swap(false)
+		if r.changed.Swap(false) {
+			r.again.reset()
+			due = true
 		}
-		have := p.realms[name]
-		if have != nil && have.settings == s.Realm.Policy {
-			continue
-		}
-		if have == nil {
-			have = &inForce{}
-			p.realms[name] = have
-		} else {
-			have.stop()
-		}
-		have.settings, have.files = s.Realm.Policy, nil
-		have.stop = p.watch(ctx, name, s.Realm.Policy)
-		if err := p.activate(ctx, name, have); err != nil {
-			errs = append(errs, err)
+		if due {
+			errs = append(errs, p.settle(ctx, r))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// watch activates a realm's policy anew whenever its folder changes.
-func (p *policies) watch(ctx context.Context, realm string, settings uma.PolicySettings) context.CancelFunc {
+// readSettings reads what is wanted of each realm, and watches the folders.
+func (p *policies) readSettings(ctx context.Context) error {
+	names, err := p.node.Store.RealmNames(ctx)
+	if err != nil {
+		return fmt.Errorf("list realms: %w", err)
+	}
+	for _, name := range names {
+		s, err := p.node.Store.Snapshot(ctx, name, p.node.Now())
+		if err != nil {
+			return fmt.Errorf("load realm %s: %w", name, err)
+		}
+		r := p.realms[name]
+		if r != nil && reflect.DeepEqual(r.wanted, s.Realm.Policy) {
+			continue
+		}
+		if r == nil {
+			r = &realmPolicy{realm: name, unwatch: func() {}}
+			p.realms[name] = r
+		}
+		r.unwatch()
+		r.wanted = s.Realm.Policy
+		r.changed.Store(true)
+		r.unwatch = p.watch(ctx, r)
+	}
+	return nil
+}
+
+// watch has a realm compared whenever its folder changes.
+func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc {
 	ctx, stop := context.WithCancel(ctx)
-	if settings.Bundle != "" {
-		go bundles.Watch(ctx, settings.Bundle, func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if ctx.Err() == nil {
-				p.activate(ctx, realm, p.realms[realm]) //nolint:errcheck // logged, and told by /readyz
-			}
+	if dir := r.wanted.Bundle; dir != "" && !p.node.StoredPolicies {
+		p.watches.Go(func() {
+			bundles.Watch(ctx, dir, func() {
+				r.changed.Store(true)
+				p.compare()
+			})
 		})
 	}
 	return stop
 }
 
-// activate puts what the folder holds now in force, unless it is already. Its
-// sources are kept first, so that every decision can be explained.
-func (p *policies) activate(ctx context.Context, realm string, have *inForce) error {
-	src, err := Source(have.settings.Bundle)
-	if err == nil && have.active && have.err == nil && have.files != nil && maps.Equal(src.Files, have.files) {
-		return nil // an editor touched a file
+// settle puts what is wanted of a realm in force, unless it is.
+func (p *policies) settle(ctx context.Context, r *realmPolicy) error {
+	rev, err := p.activate(ctx, r)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return err // the server stops
+	case err != nil:
+		r.again.after(func() {
+			r.due.Store(true)
+			p.compare()
+		})
+		p.node.metrics.PolicyFailed(r.realm)
+		if r.err == nil || r.err.Error() != err.Error() {
+			p.node.Log.ErrorContext(ctx, "policy not activated", "realm", r.realm, "still_active", r.active, "err", err)
+		}
+	case rev != nil:
+		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", rev.Hash)
+		p.node.metrics.PolicyActivated(r.realm, rev.Hash, p.node.Now())
+	case r.err != nil:
+		p.node.Log.InfoContext(ctx, "policy is the one in force again", "realm", r.realm)
 	}
-	var rev *uma.Revision
-	if err == nil {
-		rev, err = p.node.engine.Activate(ctx, realm, have.settings, src)
+	r.err = err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.without, r.realm)
+	if !r.active {
+		p.without[r.realm] = err
+	}
+	return err
+}
+
+// activate activates what is wanted; nil, nil if it is in force already. The
+// sources are kept first, so that every decision can be explained.
+func (p *policies) activate(ctx context.Context, r *realmPolicy) (*uma.Revision, error) {
+	src, err := p.source(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if r.active && maps.Equal(src.Files, r.files) && reflect.DeepEqual(r.wanted, r.settings) {
+		return nil, nil // an editor touched a file, or took a change back
+	}
+	if err := p.checkLost(ctx, r, src); err != nil {
+		return nil, err
+	}
+	rev, err := p.node.engine.Activate(ctx, r.realm, r.wanted, src)
+	if err != nil {
+		return nil, err
+	}
+	r.active, r.settings, r.files, r.outline = true, r.wanted, src.Files, engine.OutlineOf(src)
+	return rev, nil
+}
+
+func (p *policies) source(ctx context.Context, r *realmPolicy) (engine.Source, error) {
+	if p.node.StoredPolicies {
+		files, err := p.stored(ctx, r.realm)
+		if errors.Is(err, uma.ErrNotFound) {
+			err = fmt.Errorf("realm %s has no policy in the database: start without --policies-from-database", r.realm)
+		}
+		if err != nil {
+			return engine.Source{}, err
+		}
+		return parse(files)
+	}
+	src, err := Source(r.wanted.Bundle)
+	if _, gone := os.Stat(r.wanted.Bundle); err != nil && gone != nil && !r.active {
+		err = fmt.Errorf("%w: its path is kept as it was when the file of realm %s was applied: apply the file from where it is now%s", err, r.realm, fromDatabase)
+	}
+	return src, err
+}
+
+// fromDatabase is what can be done about a folder that a start finds otherwise.
+const fromDatabase = "; or serve the policy that was in force, which is in the database, with --policies-from-database"
+
+// stored are the files of the policy that was in force last, as the database has
+// them.
+func (p *policies) stored(ctx context.Context, realm string) (map[string]string, error) {
+	rev, err := p.node.Store.RevisionInForce(ctx, realm)
+	if err != nil {
+		return nil, err
+	}
+	return engine.RealmFiles(rev.Sources), nil
+}
+
+// checkLost refuses a source that lacks what held back in the policy before it,
+// also when the server was restarted in between: files that are moved away for a
+// moment, or a volume that is not mounted, must not open what they closed. A
+// realm file that names no folder says that there is none.
+func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Source) error {
+	if r.wanted.Bundle == "" || p.node.StoredPolicies {
+		return nil
+	}
+	before, help := r.outline, ""
+	if !r.active {
+		help = fromDatabase
+		var err error
+		if before, err = p.outlineBefore(ctx, r.realm); err != nil {
+			return err
+		}
+	}
+	lost := before.Lost(engine.OutlineOf(src))
+	if lost.Everything {
+		return fmt.Errorf("policy folder %s has no policy file any more: put the files back, or take policy.bundle out of the file of realm %s%s", shown(r.wanted.Bundle), r.realm, help)
+	}
+	var missed []string
+	for _, gone := range lost.Packages {
+		text, err := p.missed(ctx, r, gone)
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			missed = append(missed, text)
+		}
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the packages in policy.removed in the file of realm %s%s", shown(r.wanted.Bundle), strings.Join(missed, ", "), r.realm, help)
+	}
+	return nil
+}
+
+// outlineBefore is that of the policy before the start. One that this version
+// does not take any more has none.
+func (p *policies) outlineBefore(ctx context.Context, realm string) (engine.Outline, error) {
+	files, err := p.stored(ctx, realm)
+	if errors.Is(err, uma.ErrNotFound) {
+		return engine.Outline{}, nil
 	}
 	if err != nil {
-		if have.err == nil || have.err.Error() != err.Error() {
-			p.node.Log.ErrorContext(ctx, "policy not activated", "realm", realm, "still_active", have.active, "err", err)
-		}
-		have.err = err
-		return err
+		return engine.Outline{}, fmt.Errorf("read the policy before: %w", err)
 	}
-	have.active, have.files, have.err = true, src.Files, nil
-	p.node.Log.InfoContext(ctx, "policy activated", "realm", realm, "revision", rev.Hash)
-	p.node.metrics.PolicyActivated(realm, rev.Hash)
-	return nil
+	src, err := parse(files)
+	if err != nil {
+		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy before the start, which is not taken any more", "realm", realm, "err", err)
+	}
+	return engine.OutlineOf(src), nil
+}
+
+// missed says that a package must not go, and why; "" if it may.
+func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Forgotten) (string, error) {
+	if slices.Contains(r.wanted.Removed, gone.Package) {
+		return "", nil
+	}
+	if gone.Types == nil {
+		return gone.Package, nil
+	}
+	used, err := p.node.Store.TypesInUse(ctx, r.realm, gone.Types)
+	if err != nil || len(used) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%s (there are resources of type %s)", gone.Package, used[0]), nil
 }
 
 // missing reports the realms that have no policy in force.
@@ -140,37 +349,8 @@ func (p *policies) missing() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(p.realms)) {
-		if !p.realms[name].active {
-			errs = append(errs, fmt.Errorf("realm %s has no policy: %w", name, p.realms[name].err))
-		}
+	for _, name := range slices.Sorted(maps.Keys(p.without)) {
+		errs = append(errs, fmt.Errorf("realm %s has no policy: %w", name, p.without[name]))
 	}
 	return errors.Join(errs...)
-}
-
-// CheckPolicy compiles a policy as a server would, and reports every mistake.
-func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) error {
-	src, err := Source(settings.Bundle)
-	if err != nil {
-		return err
-	}
-	if _, err := engine.New(engine.Config{}).Check(ctx, realm, settings, src); err != nil {
-		return fmt.Errorf("policy of realm %s: %w", realm, err)
-	}
-	return nil
-}
-
-// TestPolicy runs the tests of a policy folder, the shipped library beside it.
-func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
-	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
-	if err != nil {
-		return nil, fmt.Errorf("read policy folder %s: %w", settings.Bundle, err)
-	}
-	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data})
-	if err != nil {
-		return nil, err
-	}
-	return bundles.Test(ctx, bundles.Suite{
-		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
-	})
 }

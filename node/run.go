@@ -137,7 +137,7 @@ func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, err
 	if err := n.Authority.Reload(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.policies.sync(ctx); err != nil {
+	if err := n.policies.begin(ctx, wg); err != nil {
 		return nil, err
 	}
 	if err := n.start(ctx, wg); err != nil {
@@ -152,7 +152,7 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 		tick := time.NewTicker(time.Second / 2)
 		defer tick.Stop()
 		n.Authority.Follow(ctx, tick.C, func() {
-			if err := n.policies.sync(ctx); err != nil {
+			if err := n.policies.begin(ctx, wg); err != nil {
 				n.Log.ErrorContext(ctx, "follow realm settings", "err", err)
 			}
 		})

@@ -87,8 +87,12 @@ func (v value) policy(p *uma.PolicySettings) {
 		"max_permissions": set(&p.MaxPermissions, value.count),
 		"resubmit_after":  set(&p.ResubmitAfter, duration(time.Second)),
 		"entrypoint":      set(&p.Entrypoint, matching(entrypoint.MatchString, "want the path of a rule, such as data.uma.authz.decision")),
+		"removed":         set(&p.Removed, each(matching(removable.MatchString, "want uma.guardrails or a package such as uma.policies.album"))),
 	})
 }
+
+// removable are the packages that a policy folder does not lose unasked.
+var removable = regexp.MustCompile(`^uma\.(guardrails|policies(\.[A-Za-z_][A-Za-z0-9_]*|\[".+"\]))$`)
 
 // folder is the absolute path of a folder.
 func (v value) folder() string {

@@ -22,6 +22,9 @@ type Metrics struct {
 	policy     *prometheus.GaugeVec
 	logFailed  prometheus.Counter
 	refused    *prometheus.CounterVec
+
+	activated   *prometheus.GaugeVec
+	unactivated *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -50,6 +53,12 @@ func NewMetrics() *Metrics {
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_info", Help: "The policy revision in force; always 1.",
 		}, []string{"realm", "revision"}),
+		activated: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_activation_timestamp_seconds", Help: "When the policy in force was activated.",
+		}, []string{"realm"}),
+		unactivated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_policy_activation_failures_total", Help: "Tries to activate a changed policy that failed.",
+		}, []string{"realm"}),
 		logFailed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "umpire_decision_log_failures_total", Help: "Failed attempts to write the decision log.",
 		}),
@@ -57,7 +66,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_throttled_requests_total", Help: "Requests that were told to come again later, by the limit.",
 		}, []string{"limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.logFailed, m.refused,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.logFailed, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -97,10 +106,15 @@ func (m *Metrics) QueueLength(length func() int) {
 }
 
 // PolicyActivated names the policy revision in force for a realm from now on.
-func (m *Metrics) PolicyActivated(realm, revision string) {
+func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.policy.DeletePartialMatch(prometheus.Labels{"realm": realm})
 	m.policy.WithLabelValues(realm, revision).Set(1)
+	m.activated.WithLabelValues(realm).Set(float64(now.Unix()))
+	m.unactivated.WithLabelValues(realm) // a rate needs a value before the first
 }
+
+// PolicyFailed counts a policy that was wanted and could not be put in force.
+func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(realm).Inc() }
 
 // request counts an answered request. Route is a pattern, never a path: the
 // number of labels must not grow with what clients make up.

@@ -377,8 +377,9 @@ func TestAdmin(t *testing.T) {
 	e.metrics.Decided("photoz", "partial", "granted", 50*time.Microsecond)
 	e.metrics.Committed(3, time.Millisecond)
 	e.metrics.QueueLength(func() int { return 7 })
-	e.metrics.PolicyActivated("photoz", "old")
-	e.metrics.PolicyActivated("photoz", "new")
+	e.metrics.PolicyActivated("photoz", "old", time.Unix(1, 0))
+	e.metrics.PolicyFailed("photoz")
+	e.metrics.PolicyActivated("photoz", "new", time.Unix(1700000000, 0))
 	e.post(t, tokenURL, credsAPI)
 	e.do(t, "GET", "/made/up/by/a/stranger", "")
 	e.do(t, "GET", "/realms/strange/nothing", "")
@@ -402,7 +403,8 @@ func TestAdmin(t *testing.T) {
 		`umpire_decisions_total{answered="granted",outcome="partial",realm="photoz"} 1`,
 		`umpire_policy_evaluation_duration_seconds_count{realm="photoz"} 1`,
 		`umpire_store_commit_duration_seconds_count 1`, `umpire_store_batch_size_sum 3`, `umpire_store_queue_length 7`,
-		`umpire_policy_info{realm="photoz",revision="new"} 1`,
+		`umpire_policy_info{realm="photoz",revision="new"} 1`, `umpire_policy_activation_failures_total{realm="photoz"} 1`,
+		`umpire_policy_activation_timestamp_seconds{realm="photoz"} 1.7e+09`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("/metrics lacks %s", want)

@@ -3,6 +3,7 @@ package tests
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func TestBundleIsWatched(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(folder, "deep"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	e.writePolicy(t, filepath.Join("deep", "guard.rego"), "package uma.guardrails\ndeny contains {\"reason\": \"closed today\"}\n")
+	e.writePolicy(t, filepath.Join("deep", "more.rego"), "package uma.policies.board\ndeny contains {\"reason\": \"closed today\"}\n")
 	within1s(t, "a file in a new folder", func() bool { return e.board(t) == 403 })
 	if err := os.Rename(filepath.Join(folder, "deep"), filepath.Join(folder, ".deep")); err != nil {
 		t.Fatal(err)
@@ -86,6 +87,59 @@ func TestBundleIsWatched(t *testing.T) {
 	}
 	if err := os.Rename(folder+".gone", folder); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEmptiedFolder: files that are gone from the policy folder do not open what
+// they closed, until the realm file says that they are to go.
+func TestEmptiedFolder(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, map[string]string{"guard.rego": "package uma.guardrails\ndeny contains \"closed\" if \"view\" in input.scopes\n"}))
+	folder := filepath.Join(filepath.Dir(e.File), "policies")
+	if got := e.board(t); got != 403 {
+		t.Fatalf("at first: got %d, want 403", got)
+	}
+	refused := func(what string, words ...string) {
+		t.Helper()
+		within1s(t, "the log about "+what, func() bool {
+			return e.logged(t, append(words, "policy not activated", `"still_active":true`)...)
+		})
+		if got := e.board(t); got != 403 {
+			t.Errorf("without %s: got %d, want the policy from before", what, got)
+		}
+	}
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(folder, from), filepath.Join(folder, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("guard.rego", "guard.off")
+	refused("guardrails", "no longer has uma.guardrails")
+	move("board.rego", "board.off")
+	refused("the package of a type", "uma.policies.board (there are resources of type board)")
+	away := folder + ".away"
+	if err := os.Rename(folder, away); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused("any file", "has no policy file any more")
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, folder); err != nil {
+		t.Fatal(err)
+	}
+	move("board.off", "board.rego")
+	e.apply(t, strings.Replace(photozRealm(t), "bundle: ./policies", "bundle: "+folder+", removed: [uma.guardrails]", 1))
+	within1s(t, "the policy without guardrails", func() bool { return e.board(t) == 200 })
+	metrics := string(e.admin(t, "/metrics").raw)
+	for _, line := range []string{`umpire_policy_activation_failures_total\{realm="photoz"\} [1-9]\d*`, `umpire_policy_activation_timestamp_seconds\{realm="photoz"\} [1-9]`} {
+		if !regexp.MustCompile(`(?m)^` + line).MatchString(metrics) {
+			t.Errorf("metrics have no line %s", line)
+		}
 	}
 }
 

@@ -57,6 +57,10 @@ type PolicySettings struct {
 	MaxPermissions int           // one request resolves to at most so many
 	ResubmitAfter  time.Duration // how long an owner's refusal is remembered
 	Entrypoint     string        // such as data.uma.authz.decision
+
+	// Removed are packages that the folder may do without, though it had them:
+	// uma.guardrails and uma.policies.<type>. Any other that goes is taken for lost.
+	Removed []string
 }
 
 // A TrustedIssuer is one whose tokens are believed as claim tokens.

@@ -25,6 +25,7 @@ type serveFlags struct {
 	trustedProxies []string
 	decisionLog    string
 	limits         node.Limits
+	storedPolicies bool
 }
 
 func serveCommand(e *env) *cobra.Command {
@@ -52,6 +53,7 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	for _, l := range f.limitFlags() {
 		fl.IntVar(l.value, l.name, l.otherwise, l.what+"; -1 for any number")
 	}
+	fl.BoolVar(&f.storedPolicies, "policies-from-database", false, "decide every realm by the policy that was in force last, which the database has; no policy folder is read")
 	return cmd
 }
 
@@ -128,7 +130,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 	}
 	cfg = node.Config{
 		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
-		Limits: f.limits,
+		Limits: f.limits, StoredPolicies: f.storedPolicies,
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err

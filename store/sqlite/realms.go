@@ -37,6 +37,7 @@ type policySettings struct {
 	MaxPermissions int           `json:"max_permissions"`
 	ResubmitAfter  time.Duration `json:"resubmit_after"`
 	Entrypoint     string        `json:"entrypoint"`
+	Removed        []string      `json:"removed,omitempty"`
 }
 
 func settingsText(r *uma.Realm) (string, error) {

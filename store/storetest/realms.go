@@ -18,7 +18,8 @@ func fullRealm(name string) uma.Realm {
 			Ticket: 2 * time.Second, PCT: 24 * time.Hour},
 		SigningAlg: "RS256", TicketReuse: true,
 		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
-			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision"},
+			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision",
+			Removed: []string{"uma.guardrails"}},
 		Issuers: []uma.TrustedIssuer{{Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
 			JWKS: []byte(`{"keys":[]}`), Audiences: []string{"api"}, Accept: []string{"id_token"}}},
 	}

@@ -1,0 +1,268 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+)
+
+const guarded = "package uma.guardrails\n\ndeny contains \"closed\" if input.x\n"
+
+// A site is a data folder and a realm file with its policy folder.
+type site struct{ data, file, folder string }
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir := t.TempDir()
+	s := &site{data: filepath.Join(dir, "data"), file: filepath.Join(dir, "realm.yaml"), folder: filepath.Join(dir, "policies")}
+	s.write(t, s.file, "realm: r\npolicy: {bundle: policies, timeout: 1s}\nclients: [{id: api, secret: a-secret-that-is-long-enough, resource_server: true}]\nresources: [{name: Album, resource_server: api, type: album, scopes: [view]}]\n")
+	s.write(t, filepath.Join(s.folder, "album.rego"), "package uma.policies.album\n")
+	s.write(t, filepath.Join(s.folder, "guard.rego"), guarded)
+	return s
+}
+
+func (s *site) write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open is a node whose realm is applied. Changed may change it before anything is
+// in force.
+func (s *site) open(t *testing.T, changed func(*Node)) *Node {
+	t.Helper()
+	n, err := Open(t.Context(), Config{Data: s.data, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	changed(n)
+	if err := n.Load(t.Context(), []string{s.file}, os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// begin puts the policies of a node in force and keeps them so until the test ends.
+func begin(t *testing.T, n *Node) error {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var group sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		group.Wait()
+	})
+	return n.policies.begin(ctx, &group)
+}
+
+// saving is a node whose engine saves revisions by save.
+func saving(save func(context.Context, *uma.Revision) error) func(*Node) {
+	return func(n *Node) { n.engine = engine.New(engine.Config{Now: n.Now, Keep: save}) }
+}
+
+// A revision that cannot be stored at once is stored later, without another
+// change of the folder.
+func TestActivationIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	saved := make(chan string, 16)
+	var n *Node
+	tries := 0
+	n = s.open(t, func(n *Node) {
+		saving(func(ctx context.Context, r *uma.Revision) error {
+			if tries++; tries == 2 || tries == 3 {
+				return uma.ErrBusy
+			}
+			defer func() { saved <- r.Hash }()
+			return n.Store.SaveRevision(ctx, r)
+		})(n)
+	})
+	if err := begin(t, n); err != nil {
+		t.Fatal(err)
+	}
+	first := <-saved
+	s.write(t, filepath.Join(s.folder, "more.rego"), "package lib.more\n")
+	select {
+	case hash := <-saved:
+		if hash == first {
+			t.Error("the policy from before was saved again")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a failed activation is not tried again")
+	}
+}
+
+// While a policy is compiled or stored the server answers whether it is ready.
+func TestReadyWhilePolicyIsActivated(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	began, end := make(chan struct{}), make(chan struct{})
+	first := true
+	n := s.open(t, saving(func(context.Context, *uma.Revision) error {
+		if !first {
+			began <- struct{}{}
+			<-end
+		}
+		first = false
+		return nil
+	}))
+	if err := begin(t, n); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, filepath.Join(s.folder, "more.rego"), "package lib.more\n")
+	<-began
+	if err := n.policies.missing(); err != nil {
+		t.Error(err)
+	}
+	close(end)
+}
+
+// Nothing goes on for the policies after the group that a stop waits for.
+func TestWatchesEndWithTheServer(t *testing.T) {
+	s := newSite(t)
+	n := s.open(t, func(*Node) {})
+	before := goleak.IgnoreCurrent()
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	if err := n.policies.begin(ctx, &group); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	group.Wait()
+	goleak.VerifyNone(t, before)
+}
+
+// What a start finds of a folder is compared with the policy from before it.
+func TestStartWithoutWhatHeldBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(t *testing.T, s *site)
+		want   string // of the error; empty: it starts
+	}{
+		"as before":  {func(*testing.T, *site) {}, ""},
+		"one more":   {func(t *testing.T, s *site) { s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n") }, ""},
+		"empty":      {func(t *testing.T, s *site) { s.remove(t, "album.rego", "guard.rego") }, "has no policy file any more"},
+		"guardrails": {func(t *testing.T, s *site) { s.remove(t, "guard.rego") }, "no longer has uma.guardrails: "},
+		"a team":     {func(t *testing.T, s *site) { s.remove(t, "album.rego") }, "no longer has uma.policies.album (there are resources of type album): "},
+		"a team that no resource has": {func(t *testing.T, s *site) {
+			s.remove(t, "album.rego")
+			s.edit(t, "resources: [{name: Album, resource_server: api, type: album, scopes: [view]}]\n", "")
+		}, ""},
+		"on purpose": {func(t *testing.T, s *site) {
+			s.remove(t, "album.rego", "guard.rego")
+			s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n")
+			s.edit(t, "{bundle: policies,", "{bundle: policies, removed: [uma.guardrails, uma.policies.album],")
+		}, ""},
+		"no folder any more, on purpose": {func(t *testing.T, s *site) { s.edit(t, "bundle: policies,", "") }, ""},
+		"another folder": {func(t *testing.T, s *site) {
+			s.write(t, filepath.Join(filepath.Dir(s.folder), "other", "README"), "")
+			s.edit(t, "bundle: policies,", "bundle: other,")
+		}, "has no policy file any more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			n := s.open(t, func(*Node) {})
+			ctx, stop := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			if err := n.policies.begin(ctx, &group); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+			group.Wait()
+			c.change(t, s)
+			err := begin(t, s.open(t, func(*Node) {}))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "--policies-from-database")) {
+				t.Fatalf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func (s *site) remove(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(s.folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *site) edit(t *testing.T, old, next string) {
+	t.Helper()
+	content, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(content), old) {
+		t.Fatalf("no %q in the realm file", old)
+	}
+	s.write(t, s.file, strings.Replace(string(content), old, next, 1))
+}
+
+// A copy of the database serves what was in force, wherever the folder was.
+func TestPoliciesFromDatabase(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if err := begin(t, s.open(t, func(*Node) {})); err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.open(t, func(*Node) {}).Store.RevisionInForce(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.folder, s.folder+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	reopen := func(stored bool) *Node {
+		n, err := Open(t.Context(), Config{Data: s.data, Now: time.Now, Log: slog.New(slog.DiscardHandler), StoredPolicies: stored})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close() })
+		return n
+	}
+	err = begin(t, reopen(false))
+	for _, words := range []string{"policies", "apply the file from where it is now", "--policies-from-database"} {
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("without the folder: got %v, want %q in it", err, words)
+		}
+	}
+	n := reopen(true)
+	if err := begin(t, n); err != nil {
+		t.Fatal(err)
+	}
+	policy, err := n.engine.Prepare(&uma.Realm{Name: "r"})
+	if err != nil || policy.Revision() != want.Hash {
+		t.Errorf("got %v, %v, want revision %s", policy, err, want.Hash)
+	}
+}
+
+// A realm that never had a policy in force has none in the database.
+func TestPoliciesFromDatabaseWithout(t *testing.T) {
+	t.Parallel()
+	n := newSite(t).open(t, func(n *Node) { n.StoredPolicies = true })
+	if err := begin(t, n); err == nil || errors.Is(err, uma.ErrNotFound) || !strings.Contains(err.Error(), "no policy in the database") {
+		t.Errorf("got %v", err)
+	}
+}

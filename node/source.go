@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"example.com/umpire/bundles"
+	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+)
+
+// Source reads a policy folder; an empty one stands for the shipped library
+// alone.
+func Source(dir string) (engine.Source, error) {
+	if dir == "" {
+		return engine.Source{}, nil
+	}
+	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
+	if err != nil {
+		return engine.Source{}, fmt.Errorf("read policy folder %s: %w", dir, err)
+	}
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
+}
+
+// parse is the source that Source reads of a folder with these files.
+func parse(files map[string]string) (engine.Source, error) {
+	b, err := bundles.Parse(files, bundles.Options{Parser: engine.ParserOptions()})
+	if err != nil {
+		return engine.Source{}, fmt.Errorf("read the policy in the database: %w", err)
+	}
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
+}
+
+// shown is what a folder is called in messages: its path from where the command
+// runs, so that an editor finds it, unless that is the longer one.
+func shown(dir string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return dir
+	}
+	if from, err := filepath.Rel(here, dir); err == nil && len(from) < len(dir) {
+		return from
+	}
+	return dir
+}
+
+// CheckPolicy compiles a policy as a server would, and reports every mistake.
+func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) error {
+	src, err := Source(settings.Bundle)
+	if err != nil {
+		return err
+	}
+	if _, err := engine.New(engine.Config{}).Check(ctx, realm, settings, src); err != nil {
+		return fmt.Errorf("policy of realm %s: %w", realm, err)
+	}
+	return nil
+}
+
+// TestPolicy runs the tests of a policy folder, the shipped library beside it.
+func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
+	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
+	if err != nil {
+		return nil, fmt.Errorf("read policy folder %s: %w", settings.Bundle, err)
+	}
+	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data})
+	if err != nil {
+		return nil, err
+	}
+	return bundles.Test(ctx, bundles.Suite{
+		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
+	})
+}
