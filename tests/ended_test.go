@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -159,5 +160,90 @@ func TestPATOfAUserIntrospectsItsOwn(t *testing.T) {
 	rs := bearer(e.signIn(t, "", "photoz-api", "uma_protection").access)
 	if got := look(rs, bobs); got != true {
 		t.Errorf("by the resource server itself: got active %v", got)
+	}
+}
+
+// TestRolesTakenBackEndPATs: a PAT went on registering, until it expired, after its
+// user had lost the role.
+func TestRolesTakenBackEndPATs(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	pat := e.as(t, "bob", "photoz-api")
+	withScope := bearer(e.signIn(t, "bob", "photoz-api", "uma_protection").access)
+	register := func(name string) *response {
+		return e.send(t, "POST", resourceSet, pat, map[string]any{"name": name, "resource_scopes": []string{"view"}})
+	}
+	register("Before").expect(t, 201, "", "")
+	list := func() *response {
+		return e.do(t, request{method: "GET", url: e.URL + "/api/identity/oauth2/uma/resourceregistration/v1.0/resource", as: withScope})
+	}
+	list().expect(t, 200, "", "")
+	e.apply(t, strings.Replace(photozRealm(t), "username: bob, password: bob, roles: [user, uma_authorization], client_roles: {photoz-api: [uma_protection]}", "username: bob, password: bob, roles: [user]", 1))
+	within1s(t, "bob registers nothing", func() bool { return register("After").status == 403 })
+	register("Later").expect(t, 403, "invalid_scope", "Requires uma_protection scope.")
+	if res := list(); res.status != 403 {
+		t.Errorf("with the scope: got %s, want 403", res)
+	}
+	// A role that the user has, and the token not, does not count either.
+	carol := e.as(t, "carol", "photoz-api")
+	e.get(t, resourceSet, carol).expect(t, 403, "invalid_scope", "Requires uma_protection scope.")
+	e.apply(t, strings.Replace(photozRealm(t), "username: carol, password: carol, roles: [uma_authorization]", "username: carol, password: carol, client_roles: {photoz-api: [uma_protection]}", 1))
+	within1s(t, "carol may register with a new token", func() bool {
+		fresh := bearer(e.newSignIn(t, "carol", "photoz-api", "").str("access_token"))
+		return e.get(t, resourceSet, fresh).status == 200
+	})
+	e.get(t, resourceSet, carol).expect(t, 403, "invalid_scope", "Requires uma_protection scope.")
+}
+
+// TestNewPasswordEndsSessions: whoever had the old password kept what it had got.
+func TestNewPasswordEndsSessions(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	first, other := e.newSignIn(t, "bob", "photoz-app", ""), e.newSignIn(t, "erin", "photoz-app", "")
+	rpt := e.uma(t, bearer(first.str("access_token")), "permission", "Public board#view")
+	e.apply(t, photozRealm(t))
+	if !active(t, e, first.str("access_token")) {
+		t.Error("ended by a file that says the same")
+	}
+	e.apply(t, strings.Replace(photozRealm(t), "username: bob, password: bob", "username: bob, password: alice", 1))
+	for _, res := range []*response{first, rpt} {
+		if active(t, e, res.str("access_token")) {
+			t.Error("a token is active after the password was changed")
+		}
+		e.refresh(t, res.str("refresh_token")).expect(t, 400, "invalid_grant", "Session not active")
+	}
+	if !active(t, e, other.str("access_token")) {
+		t.Error("another user's session has ended")
+	}
+}
+
+// TestEnabledAgain: a user or a client that was disabled does not have its old tokens
+// back.
+func TestEnabledAgain(t *testing.T) {
+	t.Parallel()
+	for who, off := range map[string][2]string{
+		"user":   {"{username: bob,", "{enabled: false, username: bob,"},
+		"client": {"{id: photoz-app,", "{enabled: false, id: photoz-app,"},
+	} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			e := start(t)
+			old := e.newSignIn(t, "bob", "photoz-app", "")
+			text := strings.Replace(photozRealm(t), off[0], off[1], 1)
+			if text == photozRealm(t) {
+				t.Fatal("nothing was replaced")
+			}
+			e.apply(t, text)
+			e.apply(t, photozRealm(t))
+			within1s(t, "the client signs in again", func() bool {
+				return e.post(t, tokenPath, basic("photoz-app"), "grant_type", "client_credentials").status == 200
+			})
+			if res := e.refresh(t, old.str("refresh_token")); res.status != 400 {
+				t.Errorf("refresh: got %s, want 400", res)
+			}
+			if active(t, e, old.str("access_token")) {
+				t.Error("the access token is active again")
+			}
+		})
 	}
 }

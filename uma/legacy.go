@@ -49,10 +49,11 @@ type LegacyRequest struct {
 // same API, and that it holds a realm role, if that is not empty.
 func (a *Authority) LegacyCaller(ctx context.Context, s *Snapshot, c *Caller, role string) error {
 	id, err := a.presented(ctx, s, c, NoPAT, TypeEntitlement)
-	switch {
-	case err != nil:
+	if err != nil || role == "" {
 		return err
-	case role != "" && (id.claims.RealmAccess == nil || !slices.Contains(id.claims.RealmAccess.Roles, role)):
+	}
+	now, _, _ := id.roles()
+	if id.claims.RealmAccess == nil || !slices.Contains(id.claims.RealmAccess.Roles, role) || !slices.Contains(now, role) {
 		return Refuse(InsufficientScope, "Requires "+role+" scope.", nil)
 	}
 	return nil
@@ -71,7 +72,7 @@ func (a *Authority) LegacyPAT(ctx context.Context, s *Snapshot, c *Caller) (*Pro
 		return nil, Refuse(ResourceServerBad, "Client application with id ["+id.subject+"] does not exist in realm ["+s.Realm.Name+"]", nil)
 	case !id.client.ResourceServer:
 		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as resource server.", nil)
-	case !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection):
+	case !id.protects():
 		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
 	}
 	return &Protection{snap: s, server: id.client, id: id}, nil

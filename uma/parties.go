@@ -51,6 +51,16 @@ func (i *identity) roles() ([]string, map[string][]string, []string) {
 	return i.user.Roles, i.user.ClientRoles, i.user.Groups
 }
 
+// protects reports whether the party may use the protection API of the token's
+// client: the token says that it holds the role, and it still does.
+func (i *identity) protects() bool {
+	_, now, _ := i.roles()
+	return slices.Contains(i.claims.ResourceAccess[i.client.ID].Roles, protection) && slices.Contains(now[i.client.ID], protection)
+}
+
+// scopes are those of the token that the party would still be granted.
+func (i *identity) scopes() []string { return strings.Fields(grantedScope(i, i.claims.Scope)) }
+
 func (i *identity) attributes() map[string]any {
 	if i.user == nil {
 		return i.client.Claims

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // A Protection is a caller of the protection API, as its PAT says (FedAuthz
@@ -32,7 +31,8 @@ const (
 )
 
 // PAT returns whom a protection API access token speaks for: a token issued to a
-// resource server's client, its service account's or a user's. An RPT is none.
+// resource server's client, its service account's or a user's. An RPT is none. The
+// role or scope counts while the token has it and its user, or the client, does.
 func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRule) (*Protection, error) {
 	id, err := a.presented(ctx, s, c, NoPAT)
 	if err != nil {
@@ -45,8 +45,7 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 		return nil, Refuse(NoPAT, "", errElsewhere)
 	case !id.client.ResourceServer:
 		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as a resource server.", nil)
-	case rule == WithRole && !slices.Contains(id.claims.ResourceAccess[id.client.ID].Roles, protection),
-		rule == WithScope && !slices.Contains(strings.Fields(id.claims.Scope), protection):
+	case rule == WithRole && !id.protects(), rule == WithScope && !slices.Contains(id.scopes(), protection):
 		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
 	}
 	return &Protection{snap: s, server: id.client, id: id}, nil

@@ -81,6 +81,10 @@ type Realms interface {
 // such resources and scopes stay, and the report says so. A user who is removed is
 // taken out of policies; one that would come to be for others by that goes, or
 // keeps the id. Decision records always stay.
+//
+// The sessions of a user end when the password changes, and when a disabled user is
+// enabled again, as do those through a disabled client: their tokens, which were no
+// good meanwhile, do not come back.
 type RealmChange struct {
 	Realm       Realm
 	Clients     []*Client

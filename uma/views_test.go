@@ -82,6 +82,7 @@ var readers = map[string]func(*world, context.Context) error{
 	"pat": func(w *world, ctx context.Context) error {
 		c := w.tokens["access.of.bob"]
 		c.AuthorizedParty, c.ResourceAccess = "photoz-api", map[string]RoleSet{"photoz-api": {Roles: []string{"uma_protection"}}}
+		w.view.users["u-bob"].ClientRoles = map[string][]string{"photoz-api": {"uma_protection"}}
 		_, err := w.authority.PAT(ctx, w.snap, &Caller{Bearer: "access.of.bob", HasBearer: true}, WithRole)
 		return err
 	},

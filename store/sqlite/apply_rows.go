@@ -43,7 +43,10 @@ func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 	}
 	_, err = tx.exec(`UPDATE client SET secret = ?, enabled = ?, details = ?, origin = ? WHERE key = ?`,
 		next.Secret, next.Enabled, text, string(next.Origin), int64(next.Key))
-	return writing("client", err)
+	if err != nil || old.Enabled || !next.Enabled {
+		return writing("client", err)
+	}
+	return endClientSessions(tx, a.realm, c.ID)
 }
 
 func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
@@ -108,7 +111,10 @@ func (a *applier) applyUser(tx *conn, u *uma.User) error {
 		groups = ?, claims = ?, origin = ?, version = ? WHERE key = ?`,
 		next.username, fold(next.username), u.Password, next.enabled, next.roles, next.clientRoles,
 		next.groups, next.claims, string(uma.FromFile), version, int64(old.Key))
-	return writing("user", err)
+	if err != nil || old.Password == u.Password && (old.Enabled || !next.enabled) {
+		return writing("user", err)
+	}
+	return endUserSessions(tx, a.realm, old.ID)
 }
 
 func insertUser(tx *conn, realm uma.Key, u *uma.User, t userTexts) error {

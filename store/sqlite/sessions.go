@@ -95,6 +95,18 @@ func endSession(tx *conn, realm uma.Key, id string) error {
 	return writing("session", err)
 }
 
+// endUserSessions and endClientSessions end every session of a user, or of all users
+// through a client.
+func endUserSessions(tx *conn, realm uma.Key, user string) error {
+	_, err := tx.exec(`UPDATE session INDEXED BY session_user SET ended = 1 WHERE realm = ? AND user = ? AND ended = 0`, int64(realm), user)
+	return writing("sessions of a user", err)
+}
+
+func endClientSessions(tx *conn, realm uma.Key, client string) error {
+	_, err := tx.exec(`UPDATE session INDEXED BY session_client SET ended = 1 WHERE realm = ? AND client = ? AND ended = 0`, int64(realm), client)
+	return writing("sessions through a client", err)
+}
+
 // Revoke implements uma.Sessions.
 func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires time.Time) error {
 	return s.write(ctx, func(tx *conn) error {

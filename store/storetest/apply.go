@@ -310,6 +310,35 @@ var applyTests = map[string]func(e *env){
 		e.want("drifted", e.apply(c).Drifted, []string(nil))
 	},
 
+	"sessions_end_with_the_password_and_the_user": func(e *env) {
+		ended := func(session string) bool {
+			e.t.Helper()
+			_, s := e.state("jti", session)
+			return s.Ended
+		}
+		c := e.realmFile("photoz")
+		e.startSession("s", "handle")
+		c.Users[1].Password = "another hash"
+		e.apply(c)
+		e.want("ended with another's password", ended("s"), false)
+		c.Users[0].Password = "another hash"
+		e.apply(c)
+		e.want("ended with the password", ended("s"), true)
+
+		for name, disable := range map[string]func(off bool){
+			"user":   func(off bool) { c.Users[0].Enabled = !off },
+			"client": func(off bool) { c.Clients[0].Enabled = !off },
+		} {
+			id := "s of " + name
+			e.startSession(id, "handle of "+name)
+			disable(true)
+			e.apply(c)
+			disable(false)
+			e.apply(c)
+			e.want("ended with its "+name, ended(id), true)
+		}
+	},
+
 	"what_was_deleted_over_the_api_is_made_again": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
