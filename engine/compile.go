@@ -171,17 +171,28 @@ func newCompiler() (*ast.Compiler, error) {
 		SetErrorLimit(0), nil
 }
 
-// capabilities are what the language offers, less the network and what looks
-// outside of the policy: a decision depends on input and bundle alone, so that a
-// recorded one can be made again.
+// looksOutside are the functions that look outside of the policy, besides the
+// network: a decision depends on input and bundle alone, so that a recorded one can
+// be made again.
+var looksOutside = []string{"http.send", "opa.runtime", "rego.parse_module"}
+
+// endless are the functions whose time, or memory, is not bounded by the size of
+// what they are called with, and that do not look at the evaluation's deadline:
+// what a client pushes could keep a processor for minutes. A schema that refers to
+// itself overflows the stack in json.match_schema, which ends the server.
+var endless = []string{
+	"bits.lsh", "graph.reachable_paths", "json.match_schema", "product", "strings.render_template",
+}
+
+// capabilities are what the language offers, less the functions that a policy must
+// not call.
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
 		return strings.HasPrefix(b.Name, "net.lookup") || strings.HasPrefix(b.Name, "providers.aws.") ||
-			slices.Contains([]string{"http.send", "opa.runtime", "rego.parse_module"}, b.Name)
+			slices.Contains(looksOutside, b.Name) || slices.Contains(endless, b.Name)
 	})
-	// Not nil, which would allow every host: json.match_schema fetches a remote
-	// $ref.
+	// Not nil, which would allow every host to schemas' $ref.
 	c.AllowNet = []string{}
 	return c
 }

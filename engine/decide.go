@@ -80,7 +80,7 @@ func (run *evaluation) Cancel()         { run.cancelled.Store(true) }
 func (run *evaluation) Cancelled() bool { return run.cancelled.Load() }
 
 // evaluate returns the document that a query asks for.
-func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (ast.Value, error) {
+func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (document ast.Value, err error) {
 	limit := p.timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
@@ -108,8 +108,15 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithBuiltinErrorList(&run.builtinErrors).
 		WithEvaluatedRuleTracker(run.labels)
 
-	var document ast.Value
-	err := eval.Iter(ctx, func(r topdown.QueryResult) error {
+	defer func() {
+		// OPA panics about some values, such as numbers with an exponent that is out of
+		// all bounds, and a client may push them.
+		if p := recover(); p != nil {
+			run.builtinErrors = append(run.builtinErrors, topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf("panic in the policy engine: %v", p)})
+			document, err = nil, nil
+		}
+	}()
+	err = eval.Iter(ctx, func(r topdown.QueryResult) error {
 		document = r[answer].Value
 		return nil
 	})

@@ -168,6 +168,8 @@ grant contains "builtin" if {
 
 grant contains "builtin"
 
+grant contains "fine" if json.unmarshal(input.claims.pushed.n[0]) == 5
+
 grant contains "fine" if "fine" in input.scopes
 `}, append(text, replace...)...)
 }
@@ -208,6 +210,15 @@ func TestPolicyErrors(t *testing.T) {
 		t.Errorf("got error %q on record, want the name of the built-in function", event["error"])
 	}
 	e.uma(t, bob, "permission", "Broken#fine").expectGranted(t, "Broken: fine")
+
+	// Nor is a panic of OPA's about a number.
+	r, event := onlyRecord(t, db, func() {
+		claims := pushed(t, map[string][]string{"n": {"1e9223372036854775807"}})
+		e.uma(t, bob, "permission", "Broken#fine", "claim_token", claims, "claim_token_format", claimsJWT).expect(t, 403, "access_denied", "not_authorized")
+	})
+	if text, _ := event["error"].(string); r.Outcome != "error" || !strings.Contains(text, "panic in the policy engine") {
+		t.Errorf("got outcome %s, error %q", r.Outcome, event["error"])
+	}
 }
 
 // TestPolicyErrorsInASearch: in an all-entitlements request a permission without
