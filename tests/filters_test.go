@@ -122,6 +122,39 @@ func TestFilters(t *testing.T) {
 		}
 	})
 
+	// The Java client prints the owner's name, which was not there.
+	t.Run("deep: names of owners and ids of scopes", func(t *testing.T) {
+		t.Parallel()
+		rs := e.service(t, "photoz-api")
+		for query, as := range map[string]credentials{
+			"max=-1": rs, "name=Holiday album": rs, "name=Holiday album&exactName=true": rs, "uri=/album/1": rs, "uri=/board/x&matchingUri=true": rs,
+			"owner=alice": rs, "owner=photoz-api": rs, "type=album": rs, "scope=comment": rs, "_id=" + ids["Mixed"]: rs, "first=1": e.as(t, "alice", "photoz-api"),
+		} {
+			res := e.do(t, request{method: "GET", url: resourceSet, as: as, query: looseQuery(query + "&deep=true")})
+			if res.status != 200 || len(asList(res.json)) == 0 {
+				t.Errorf("?%s: got %s, want resources", query, res)
+			}
+			for _, r := range asList(res.json) {
+				owner := map[string]string{"Holiday album": "alice", "Diary": "alice", "Family album": "dave"}[fmt.Sprint(at(r, "name"))]
+				if owner == "" {
+					owner = "photoz-api"
+				}
+				if got := at(r, "owner", "name"); got != owner || at(r, "owner", "id") == nil {
+					t.Errorf("?%s: %v: got owner %v, want %s", query, at(r, "name"), at(r, "owner"), owner)
+				}
+				for _, s := range append(asList(at(r, "scopes")), asList(at(r, "resource_scopes"))...) {
+					if at(s, "id") == nil || at(s, "name") == nil {
+						t.Errorf("?%s: %v: got scope %v, want an id and a name", query, at(r, "name"), s)
+					}
+				}
+			}
+		}
+		one := e.get(t, resourceSet+"/"+ids["Holiday album"], rs)
+		if at(one.json, "owner", "name") != nil || at(asList(at(one.json, "scopes"))[0], "id") != nil {
+			t.Errorf("got %s, want neither the owner's name nor ids of scopes, as Keycloak's", one)
+		}
+	})
+
 	t.Run("deep=false", func(t *testing.T) {
 		t.Parallel()
 		res := e.get(t, resourceSet, e.service(t, "photoz-api"), "name", "Holiday album", "deep", "false")

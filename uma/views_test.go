@@ -109,6 +109,11 @@ var readers = map[string]func(*world, context.Context) error{
 		q := &ResourceQuery{Owner: "photoz-api", URI: "/board/17", MatchingURI: true, Max: -1}
 		return w.authority.FindResources(ctx, w.pat(), q, func(*Resource) error { return nil })
 	},
+	"describe resources": func(w *world, ctx context.Context) error {
+		w.view.resources[0].URIs = []string{"/board/*"}
+		q := &ResourceQuery{Owner: "photoz-api", URI: "/board/17", MatchingURI: true, Max: -1}
+		return w.authority.DescribeResources(ctx, w.pat(), q, func(*ResourceView) error { return nil })
+	},
 	"request a ticket": func(w *world, ctx context.Context) error {
 		_, err := w.authority.RequestTicket(ctx, w.pat(), []TicketPermission{
 			{Resource: "Board"}, {Resource: "r-album", Scopes: scopesOf("print")}, {Scopes: scopesOf("download")},

@@ -41,7 +41,16 @@ func showResource(r *uma.Resource) *resource {
 	for i, name := range r.Scopes {
 		scopes[i].Name = name
 	}
-	out := represent(r, scopes)
+	return withAttributes(represent(r, scopes), r)
+}
+
+// describedResource is what a list of representations has. The Java client prints
+// the owner's name, which reading one resource does not tell it.
+func describedResource(v *uma.ResourceView) *resource {
+	return withAttributes(createdResource(v), v.Resource)
+}
+
+func withAttributes(out *resource, r *uma.Resource) *resource {
 	if out.Attributes = r.Attributes; out.Attributes == nil {
 		out.Attributes = map[string][]string{}
 	}

@@ -97,12 +97,10 @@ func (f *Face) ListResources(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Authority.FindResources(x.Context(), pat, q, func(r *uma.Resource) error {
-			if deep {
-				return add(showResource(r))
-			}
-			return add(r.ID)
-		})
+		if deep {
+			return f.Authority.DescribeResources(x.Context(), pat, q, func(r *uma.ResourceView) error { return add(describedResource(r)) })
+		}
+		return f.Authority.FindResources(x.Context(), pat, q, func(r *uma.Resource) error { return add(r.ID) })
 	})
 }
 

@@ -1,0 +1,84 @@
+package uma
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// describePage is how many resources are described by one reading.
+const describePage = 100
+
+// DescribeResources is FindResources for who shows more of a resource than it
+// holds: the name of its owner and the ids of its scopes, read for a page of
+// resources at once.
+func (a *Authority) DescribeResources(ctx context.Context, p *Protection, q *ResourceQuery, each func(*ResourceView) error) error {
+	page := make([]*Resource, 0, describePage)
+	flush := func() error {
+		err := a.describe(ctx, p, page, each)
+		page = page[:0]
+		return err
+	}
+	err := a.FindResources(ctx, p, q, func(r *Resource) error {
+		if page = append(page, r); len(page) < describePage {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// describe reads what the resources of a page have beside them. The view is closed
+// before anything is shown: who takes long to read must not hold it.
+func (a *Authority) describe(ctx context.Context, p *Protection, page []*Resource, each func(*ResourceView) error) error {
+	if len(page) == 0 {
+		return nil
+	}
+	owners, scopes, err := a.ownersAndScopes(ctx, p, page)
+	if err != nil {
+		return err
+	}
+	for _, r := range page {
+		view := &ResourceView{Resource: r, OwnerName: owners[r.Owner], ScopeRows: make([]ScopeRow, len(r.Scopes))}
+		for i, name := range r.Scopes {
+			view.ScopeRows[i] = ScopeRow{ID: scopes[name], Name: name}
+		}
+		if err := each(view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownersAndScopes returns the names of the resources' owners by their ids, and the
+// ids of their scopes by their names.
+func (a *Authority) ownersAndScopes(ctx context.Context, p *Protection, page []*Resource) (owners map[string]string, scopes map[Scope]string, err error) {
+	asked := map[string]bool{}
+	scopes = map[Scope]string{}
+	for _, r := range page {
+		asked[r.Owner] = true
+		for _, name := range r.Scopes {
+			scopes[name] = ""
+		}
+	}
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open view: %w", err)
+	}
+	defer closeView(view, &err)
+	if owners, err = p.namesOf(ctx, view, slices.Collect(maps.Keys(asked))); err != nil {
+		return nil, nil, err
+	}
+	rows, err := view.KnownScopes(ctx, p.server.Key, slices.Collect(maps.Keys(scopes)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read scopes: %w", err)
+	}
+	for _, row := range rows {
+		scopes[row.Name] = row.ID
+	}
+	return owners, scopes, nil
+}
