@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/umpire/engine"
+	"example.com/umpire/folder"
 	"example.com/umpire/server"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/token"
@@ -31,7 +31,9 @@ import (
 // Config says where a server keeps what it keeps, and how it is reached.
 type Config struct {
 	Data    string // folder of umpire.db
+	Serving bool   // to have the folder for itself, but for commands
 	KeyFile string // of the key-encryption key; empty: umpire.key in Data
+	Key     string // the key itself, in hexadecimal or base64, in place of the file
 
 	// PublicURL is what every URL of the server begins with. Commands that issue
 	// nothing do without.
@@ -80,6 +82,7 @@ type Node struct {
 	metrics   *server.Metrics
 	committed chan struct{} // there may be new decision records
 	policies  *policies
+	hold      *folder.Hold // of the data folder, when serving
 	underWay  atomic.Int64 // requests
 }
 
@@ -90,23 +93,27 @@ const hmacKey = "hmac"
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
-	}
 	n := &Node{
 		Config: cfg, metrics: server.NewMetrics(),
 		committed: make(chan struct{}, 1),
 	}
-	var err error
-	n.Store, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.Data, "umpire.db"), Now: cfg.Now, Observe: n.observe})
-	if err != nil {
+	if err := n.openFolder(ctx); err != nil {
 		return nil, err
 	}
-	n.engine = engine.New(engine.Config{Now: cfg.Now, Keep: n.Store.SaveRevision})
-	if err := n.open(ctx); err != nil {
-		return nil, errors.Join(err, n.Store.Close())
+	if err := n.openStore(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+func (n *Node) openStore(ctx context.Context) error {
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: n.database(), Now: n.Now, Observe: n.observe})
+	if err != nil {
+		return err
+	}
+	n.Store = store
+	n.engine = engine.New(engine.Config{Now: n.Now, Keep: store.SaveRevision})
+	return n.open(ctx)
 }
 
 func (n *Node) open(ctx context.Context) error {
@@ -114,7 +121,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for sealed keys: %w", err)
 	}
-	vault, err := token.OpenVault(n.KeyFile, sealed)
+	vault, err := n.openVault(sealed)
 	if err != nil {
 		return err
 	}
@@ -140,7 +147,16 @@ func (n *Node) open(ctx context.Context) error {
 	n.policies = newPolicies(n)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
+	n.metrics.WALSize(n.Store.WALSize)
 	return n.Authority.Validate()
+}
+
+// openVault makes the vault of the key that is given, or of its file.
+func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
+	if n.Key != "" {
+		return token.VaultOf(n.Key, "UMPIRE_KEY")
+	}
+	return token.OpenVault(n.KeyFile, anySealed)
 }
 
 // openSecret returns the server's HMAC key, made at the first start.
@@ -171,7 +187,15 @@ func (n *Node) observe(batch int, took time.Duration) {
 }
 
 // Close waits for what is being written and releases the files.
-func (n *Node) Close() error { return n.Store.Close() }
+func (n *Node) Close() (err error) {
+	if n.Store != nil {
+		err = n.Store.Close()
+	}
+	if n.hold != nil {
+		err = errors.Join(err, n.hold.Release())
+	}
+	return err
+}
 
 // Public is the handler of the public listener.
 func (n *Node) Public(ctx context.Context) (http.Handler, error) {
@@ -200,6 +224,9 @@ func (n *Node) Admin() http.Handler {
 // realm has no policy that works, or no key to sign with.
 func (n *Node) ready(ctx context.Context) error {
 	if _, err := n.Store.Generation(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := n.Store.Check(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	without, err := n.Authority.WithoutKey(ctx)

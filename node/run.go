@@ -158,6 +158,11 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 		})
 	})
 	wg.Go(func() { n.sweep(ctx) })
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		n.watchStore(ctx, tick.C)
+	})
 	if n.DecisionLog == nil {
 		return nil
 	}

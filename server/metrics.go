@@ -105,6 +105,14 @@ func (m *Metrics) QueueLength(length func() int) {
 	}, func() float64 { return float64(length()) }))
 }
 
+// WALSize has size asked, at each scrape, how many bytes the write-ahead log has. It is
+// to be called once.
+func (m *Metrics) WALSize(size func() int64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "umpire_store_wal_bytes", Help: "Size of the write-ahead log of the database.",
+	}, func() float64 { return float64(size()) }))
+}
+
 // PolicyActivated names the policy revision in force for a realm from now on.
 func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.policy.DeletePartialMatch(prometheus.Labels{"realm": realm})

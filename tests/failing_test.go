@@ -103,6 +103,43 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// TestDatabaseIsGone: a server whose database was deleted is not ready, takes no more
+// writes, whose answers would be lost with the process, and says so; a command beside it
+// does not make another.
+func TestDatabaseIsGone(t *testing.T) {
+	t.Parallel()
+	r := run(t, func(cfg *node.Config) { cfg.Serving = true })
+	pat := r.service(t, "photoz-api")
+	if res := r.admin(t, "/readyz"); res.status != 200 {
+		t.Fatalf("/readyz before: got %s", res)
+	}
+	files, err := filepath.Glob(filepath.Join(r.Data, "umpire.db*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %v, %v", files, err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if res := r.admin(t, "/readyz"); res.status != 503 {
+		t.Errorf("/readyz: got %s, want 503", res)
+	}
+	if res := r.send(t, "POST", resourceSet, pat, map[string]any{"name": "New"}); res.status != 500 || res.str("error") == "" {
+		t.Errorf("a new resource: got %s, want server_error", res)
+	}
+	if !r.logged(t, "the database file was deleted or replaced", `"level":"ERROR"`) {
+		t.Error("the log does not say what the trouble is")
+	}
+	beside := node.Config{Data: r.Data, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	if n, err := node.Open(t.Context(), beside); err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("a command beside it: got %v, %v, want the process that has the folder", n, err)
+	}
+	if _, err := os.Stat(filepath.Join(r.Data, "umpire.db")); !os.IsNotExist(err) {
+		t.Errorf("another database was made: %v", err)
+	}
+}
+
 // TestBlockedDecisionLog: nobody reads the decision log. Requests are answered
 // all the same, what is not written is stored, and the server can be stopped.
 func TestBlockedDecisionLog(t *testing.T) {
@@ -279,6 +316,19 @@ func TestKeyFiles(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("%s: got %v, want %q in it", name, err, w)
 			}
+		}
+	}
+	// The key itself, in place of its file.
+	for text, want := range map[string]string{
+		string(readFile(t, key)): "", string(readFile(t, filepath.Join(theirs, "umpire.key"))): "UMPIRE_KEY is not the key-encryption key",
+		"not a key": "UMPIRE_KEY does not hold 32 bytes",
+	} {
+		n, err := node.Open(t.Context(), node.Config{Data: ours, Key: text, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			err = n.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), strings.TrimSpace(text))) {
+			t.Errorf("a key that is given: got %v, want %q", err, want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(ours, "lost.key")); !os.IsNotExist(err) {

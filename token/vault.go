@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"example.com/umpire/folder"
 )
 
 // keyBytes is the size of the key-encryption key (AES-256) and of the server's
@@ -29,12 +33,29 @@ var ErrOtherKey = errors.New("not sealed by this key")
 // A Vault seals what the store keeps of keys, with the key-encryption key that
 // the store never sees.
 type Vault struct {
-	path string
+	name string // of where the key comes from
 	aead cipher.AEAD
 }
 
+// VaultOf is a vault whose key is given as text, hexadecimal or base64 of 32 bytes, such
+// as a variable of the environment of that name.
+func VaultOf(text, name string) (*Vault, error) {
+	text = strings.TrimSpace(text)
+	key, err := hex.DecodeString(text)
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if err != nil || len(key) != keyBytes {
+			key, err = encoding.DecodeString(text)
+		}
+	}
+	if err != nil || len(key) != keyBytes { // err would quote the key
+		return nil, fmt.Errorf("%s does not hold %d bytes in hexadecimal or base64", name, keyBytes)
+	}
+	return newVault(key, name)
+}
+
 // OpenVault reads the key-encryption key: 32 bytes, raw or in hexadecimal. A
-// file that others than its owner may read or write is refused. If there is no
+// file that others than its owner may read or write is refused, unless it is one that a
+// group of this process may read and nobody write. If there is no
 // file, one is made with mode 0600, but only while nothing is sealed yet: a new
 // key would open none of it.
 func OpenVault(path string, anySealed bool) (*Vault, error) {
@@ -53,6 +74,10 @@ func OpenVault(path string, anySealed bool) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the key-encryption key: %w", err)
 	}
+	return newVault(key, path)
+}
+
+func newVault(key []byte, name string) (*Vault, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("use the key-encryption key: %w", err)
@@ -61,7 +86,7 @@ func OpenVault(path string, anySealed bool) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the key-encryption key: %w", err)
 	}
-	return &Vault{path: path, aead: aead}, nil
+	return &Vault{name: name, aead: aead}, nil
 }
 
 // Seal encrypts plain. The context, such as "signing key KID", is not kept: Open
@@ -78,7 +103,7 @@ func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("open %s: %w: %s is not the key-encryption key of this database, or the database was changed; "+
-		"put the right file there, or name it with UMPIRE_KEY_FILE", context, ErrOtherKey, v.path)
+		"put the right key there, or name its file with UMPIRE_KEY_FILE", context, ErrOtherKey, v.name)
 }
 
 func readKey(path string) ([]byte, error) {
@@ -94,7 +119,10 @@ func readKey(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	// A secret that Kubernetes mounts for a process that is not root has this mode, and the
+	// group of the pod (fsGroup).
+	mounted := info.Mode().Perm() == 0o440 && folder.IsGroups(info)
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && !mounted {
 		return nil, fmt.Errorf("%s has mode %04o, so others than its owner may use it: chmod 600 it", path, mode)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 1000))

@@ -2,6 +2,8 @@ package token_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -49,6 +51,8 @@ func TestVaultRefusesAFile(t *testing.T) {
 		{"hexadecimal", hexKey + "\n", 0o600, ""},
 		{"read-only", hexKey, 0o400, ""},
 		{"raw", strings.Repeat("k", 32), 0o600, ""},
+		{"a mounted secret", hexKey, 0o440, ""},
+		{"a mounted secret for all", hexKey, 0o444, "chmod 600"},
 		{"readable by the group", hexKey, 0o640, "chmod 600"},
 		{"readable by all", hexKey, 0o604, "chmod 600"},
 		{"empty", "", 0o600, "32 bytes"},
@@ -81,6 +85,36 @@ func TestVaultRefusesAFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key that is no file: in hexadecimal or base64, and never in an error.
+func TestVaultOf(t *testing.T) {
+	t.Parallel()
+	key := bytes.Repeat([]byte{0xfb}, 32)
+	sealed := vaultOf(t, hex.EncodeToString(key)).Seal([]byte("a secret"), []byte("for a test"))
+	for _, text := range []string{
+		strings.ToUpper(hex.EncodeToString(key)), " " + hex.EncodeToString(key) + "\n", base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key),
+		base64.URLEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key),
+	} {
+		if got, err := vaultOf(t, text).Open(sealed, []byte("for a test")); err != nil || string(got) != "a secret" {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "secret", strings.Repeat("fb", 31), strings.Repeat("fb", 33), strings.Repeat("!", 43), base64.StdEncoding.EncodeToString(key[1:])} {
+		_, err := token.VaultOf(text, "UMPIRE_KEY")
+		if err == nil || !strings.Contains(err.Error(), "UMPIRE_KEY does not hold 32 bytes") || text != "" && strings.Contains(err.Error(), text) {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func vaultOf(t *testing.T, text string) *token.Vault {
+	t.Helper()
+	v, err := token.VaultOf(text, "UMPIRE_KEY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func TestVaultLost(t *testing.T) {

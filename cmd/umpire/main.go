@@ -134,7 +134,21 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Log: log, Now: e.now, Version: version})
+	key, err := e.key()
+	if err != nil {
+		return nil, err
+	}
+	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Key: key, Log: log, Now: e.now, Version: version})
+}
+
+// key is the key-encryption key, if the environment has it. There is no flag for it:
+// everybody may see the arguments of a process.
+func (e *env) key() (string, error) {
+	key := e.getenv("UMPIRE_KEY")
+	if key != "" && e.keyFile != "" {
+		return "", mistaken("UMPIRE_KEY and a key file are both given: want one of them")
+	}
+	return key, nil
 }
 
 // needDatabase says which command makes a database that is not there.

@@ -129,8 +129,11 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 		}
 	}
 	cfg = node.Config{
-		Data: e.data, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
+		Data: e.data, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
 		Limits: f.limits, StoredPolicies: f.storedPolicies,
+	}
+	if cfg.Key, err = e.key(); err != nil {
+		return cfg, closeLog, err
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -327,5 +331,60 @@ func TestDemoStays(t *testing.T) {
 	cancel()
 	if code := <-done; code != 0 || stderr.String() != "" {
 		t.Errorf("got exit %d, %s", code, &stderr)
+	}
+}
+
+// TestServeFolderInUse: of two servers on one data folder the second ends, and names the
+// first; commands go on beside it.
+func TestServeFolderInUse(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--realm", example(t))
+	_, stderr, code := umpire(t, "serve", "--data", s.data, "--listen", "127.0.0.1:0", "--admin-listen", "")
+	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("the data folder %s is in use by process %d", s.data, os.Getpid())) {
+		t.Errorf("got exit %d and %q, want the process that has the folder", code, stderr)
+	}
+	ok(t, "realm", "apply", "--data", s.data, example(t))
+	ok(t, "keys", "list", "--data", s.data)
+	if code := s.stop(); code != 0 {
+		t.Errorf("got exit %d, want 0\n%s", code, s.stderr)
+	}
+	if code := serve(t, s.data).stop(); code != 0 {
+		t.Errorf("started again: got exit %d, want 0", code)
+	}
+}
+
+// TestKeyFromTheEnvironment: the key-encryption key may be in the environment, where it
+// takes the place of a file.
+func TestKeyFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	const secret = "0f0e0d0c0b0a09080706050403020100000102030405060708090a0b0c0d0e0f"
+	e := &env{getenv: func(name string) string { return map[string]string{"UMPIRE_KEY": secret}[name] }}
+	if got, err := e.key(); err != nil || got != secret {
+		t.Errorf("got %v", err)
+	}
+	e.keyFile = "umpire.key"
+	if got, err := e.key(); err == nil || got != "" || strings.Contains(err.Error(), secret) {
+		t.Errorf("with a file: got %v, want a mistake", err)
+	}
+	data := t.TempDir()
+	for _, tc := range []struct {
+		key  string
+		code int
+	}{{secret, 0}, {"nothing", exitFailed}, {strings.Repeat("a", 64), exitFailed}, {secret, 0}} {
+		var stdout, stderr buffer
+		root := newRoot(&env{stdout: &stdout, stderr: &stderr, now: time.Now, getenv: func(name string) string {
+			return map[string]string{"UMPIRE_KEY": tc.key, "UMPIRE_DATA": data}[name]
+		}})
+		root.SetArgs([]string{"realm", "apply", example(t)})
+		err := root.ExecuteContext(t.Context())
+		if (err == nil) != (tc.code == 0) {
+			t.Errorf("got %v", err)
+		}
+		if err != nil && strings.Contains(err.Error(), tc.key) || strings.Contains(stdout.String()+stderr.String(), tc.key) {
+			t.Errorf("the key is told: %v %s %s", err, stdout.String(), stderr.String())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(data, "umpire.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key file was made: %v", err)
 	}
 }

@@ -8,31 +8,34 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver that migrations run on
+
+	"example.com/umpire/folder"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// prepareSchema brings the schema up to date, or, of a store that is only to be
-// read, sees that it is.
-func prepareSchema(ctx context.Context, cfg Config) (err error) {
-	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: cfg.Path}).EscapedPath()}
-	uri.RawQuery = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
-	if cfg.ReadOnly {
-		uri.RawQuery = "mode=ro&_pragma=busy_timeout(5000)"
-	}
-	db, err := sql.Open("sqlite", uri.String())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if cfg.ReadOnly {
-		return checkSchema(ctx, db)
-	}
-	return migrate(ctx, db)
+// prepareSchema brings the schema up to date, while no other process does: several that
+// start on a new folder at once would each make the same tables.
+func prepareSchema(ctx context.Context, path string) error {
+	return folder.Alone(ctx, filepath.Dir(path), func() (err error) {
+		db, err := sql.Open("sqlite", fileURI(path, "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, db.Close()) }()
+		return migrate(ctx, db)
+	})
+}
+
+// fileURI names a file for SQLite, whatever characters its path has.
+func fileURI(path, query string) string {
+	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query}
+	return uri.String()
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
@@ -64,16 +67,17 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // checkSchema refuses every schema but the one of this binary.
-func checkSchema(ctx context.Context, db *sql.DB) error {
-	p, err := newProvider(db)
+func checkSchema(c *conn) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
-	sources := p.ListSources()
-	want := sources[len(sources)-1].Version
-	var have int64
-	err = db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&have)
+	want, err := goose.NumericComponent(files[len(files)-1])
 	if err != nil {
+		return err
+	}
+	var have int64
+	if err := c.row(`SELECT max(version_id) FROM goose_db_version`, nil, &have); err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
 	}
 	switch {

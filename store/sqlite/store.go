@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
+	"example.com/umpire/folder"
 	"example.com/umpire/uma"
 )
 
@@ -44,6 +47,8 @@ type Store struct {
 	close   sync.Once
 
 	writer *writer // nil when read only
+	path   string
+	files  files // that are open, when they are written
 	recent recent
 }
 
@@ -69,32 +74,84 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	if cfg.Path == "" {
 		return errors.New("no path")
 	}
-	if err := prepareSchema(ctx, cfg); err != nil {
+	s.path = cfg.Path
+	if cfg.ReadOnly {
+		return s.openReaders(openStill(cfg.Path))
+	}
+	if err := folder.Keep(cfg.Path, "-wal", "-shm"); err != nil {
+		return err
+	}
+	if err := prepareSchema(ctx, cfg.Path); err != nil {
 		return err
 	}
 	var err error
-	flags := sqlite.OpenReadOnly
-	if !cfg.ReadOnly {
-		if s.writer, err = openWriter(cfg); err != nil {
-			return err
-		}
-		flags = sqlite.OpenReadWrite // the file lives as long as the writer; a reader recovers it, too
+	if s.writer, err = openWriter(cfg); err != nil {
+		return err
 	}
-	for range readers {
-		c, err := openConn(cfg.Path, flags, busyTimeout, `query_only = ON`)
-		if err != nil {
-			return err
-		}
-		s.readers.put(c)
+	if _, err = s.isLost(); err != nil { // notes which files they are
+		return err
 	}
-	return nil
+	// The file lives as long as the writer; a reader recovers it, too.
+	return s.openReaders(func() (*conn, error) {
+		return openConn(cfg.Path, sqlite.OpenReadWrite, busyTimeout, queryOnly)
+	}, nil)
+}
+
+func (s *Store) openReaders(open func() (*conn, error), err error) error {
+	for n := 0; err == nil && n < readers; n++ {
+		var c *conn
+		if c, err = open(); err == nil {
+			s.readers.put(c)
+		}
+	}
+	return err
+}
+
+// openStill returns how to open a file for reading only. Where nothing can be written,
+// the index of the write-ahead log, which readers and writers share in memory, cannot be
+// made. Then nobody writes. Without a log the file is what it is; else each connection
+// makes an index of its own, without locks: to call the file immutable would leave out
+// what is in the log.
+func openStill(path string) (func() (*conn, error), error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	beside := func() (*conn, error) { return openConn(path, sqlite.OpenReadOnly, busyTimeout, queryOnly) }
+	err := tryOpen(beside)
+	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultCantOpen {
+		return beside, err
+	}
+	uri, pragmas := fileURI(path, "mode=ro&vfs=unix-none"), []string{`locking_mode = EXCLUSIVE`, queryOnly}
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		uri, pragmas = fileURI(path, "mode=ro&immutable=1"), []string{queryOnly}
+	}
+	alone := func() (*conn, error) { return openConn(uri, sqlite.OpenReadOnly|sqlite.OpenURI, pragmas...) }
+	return alone, tryOpen(alone)
+}
+
+// tryOpen opens a connection and sees whether its schema is that of this binary.
+func tryOpen(open func() (*conn, error)) error {
+	c, err := open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkSchema(c), c.close())
 }
 
 // busyTimeout comes first of a connection's pragmas, since the others may have to wait.
-const busyTimeout = `busy_timeout = 5000`
+const (
+	busyTimeout = `busy_timeout = 5000`
+	queryOnly   = `query_only = ON`
+)
+
+// walKept is how large the write-ahead log stays, in bytes, when it has grown larger
+// while something read for long.
+const walKept = 64 << 20
 
 // writerPragmas are those of the connection that writes.
-var writerPragmas = []string{busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`}
+var writerPragmas = []string{
+	busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, fmt.Sprint(`journal_size_limit = `, walKept),
+}
 
 // Close waits for the writes that are queued and releases the file. Views that
 // are still open keep their connection until they are closed.

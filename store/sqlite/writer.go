@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -33,6 +34,9 @@ type writer struct {
 	now     func() time.Time
 
 	next *entry // taken from the queue for the batch to come
+
+	lost   atomic.Bool           // the file is no longer where it was: see Store.Check
+	failed atomic.Pointer[error] // what was wrong with the file at the last commit; nil when nothing was
 
 	mu     sync.RWMutex // held for reading while something is queued
 	closed bool
@@ -104,6 +108,9 @@ func (w *writer) enqueue(e *entry) error {
 	if w.closed {
 		return errClosed
 	}
+	if w.lost.Load() {
+		return errLost
+	}
 	select {
 	case w.queue <- e:
 		return nil
@@ -140,6 +147,9 @@ func (w *writer) loop() {
 			if e.err == nil && e.after != nil {
 				e.after()
 			}
+		}
+		w.note(batch)
+		for _, e := range batch {
 			e.result <- e.err
 		}
 		if w.observe != nil {
@@ -147,6 +157,29 @@ func (w *writer) loop() {
 		}
 		clear(batch)
 	}
+}
+
+// note keeps what was wrong with the file when a batch was committed, if anything was.
+func (w *writer) note(batch []*entry) {
+	w.failed.Store(nil)
+	for _, e := range batch {
+		if e.err != nil && isOfFile(e.err) {
+			err := e.err
+			w.failed.Store(&err)
+			return
+		}
+	}
+}
+
+// isOfFile reports whether an error is that of the file or its disk, rather than of what
+// was to be written or of another process that writes.
+func isOfFile(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultReadOnly, sqlite.ResultCantOpen,
+		sqlite.ResultNotADB, sqlite.ResultPerm, sqlite.ResultNoMem:
+		return true
+	}
+	return false
 }
 
 // take waits for an entry and adds what else is queued by then. It returns nothing

@@ -1,0 +1,179 @@
+// Package folder is about the folder that the data is in, whatever the data is: who may
+// enter it, which process has it, and whether its file system has room.
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// LockFile is the file in the folder by which a server has the folder to itself.
+const LockFile = "umpire.lock"
+
+// Secure makes the folder, or sees to it that nobody else changes what is in it. A
+// folder of this user that holds nothing but files of Umpire is closed to others, and
+// one that others may write to is refused. Any other is left as it is: the folder of
+// somebody's home, or of a service manager, is not to be closed. The notice says what
+// was done, or should be, and is empty if there is nothing to say.
+func Secure(dir string) (notice string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", err
+	}
+	mode := info.Mode().Perm()
+	if mode&0o077 == 0 || !modes {
+		return "", nil
+	}
+	ours, err := onlyOurs(dir)
+	if err != nil {
+		return "", err
+	}
+	if ours && os.Chmod(dir, mode&0o700) == nil {
+		return fmt.Sprintf("the data folder had mode %04o and has %04o now: nobody else may enter it", mode, mode&0o700), nil
+	}
+	if mode&0o002 != 0 {
+		return "", fmt.Errorf("the data folder %s has mode %04o, so that everybody may replace what is in it: "+
+			"chmod 700 it, or name a folder of its own in it", dir, mode)
+	}
+	return fmt.Sprintf("the data folder has mode %04o, so that others may enter it: a folder of its own with mode 0700 is better", mode), nil
+}
+
+// onlyOurs reports whether nothing but files of Umpire is in a folder.
+func onlyOurs(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "umpire.") && !strings.HasPrefix(e.Name(), ".umpire-") && e.Name() != "lost+found" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Keep makes a file if it is not there, and takes from others what they may do with it
+// and with the files of its name and one of the suffixes.
+func Keep(path string, suffixes ...string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, suffix := range append(suffixes, "") {
+		info, err := os.Stat(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm()
+		if mode&0o077 == 0 || !modes {
+			continue
+		}
+		// The group may be how this process has the file, where the owner is another.
+		if err := os.Chmod(path+suffix, mode&0o700); err != nil && mode&0o007 != 0 {
+			return fmt.Errorf("others may use it: %w", err)
+		}
+	}
+	return nil
+}
+
+// A Hold is the folder while one process has it to itself. The system ends it with the
+// process, however that ends.
+type Hold struct{ file *os.File }
+
+// Take takes the folder for this process, a server, or says which one has it.
+func Take(dir string, now time.Time) (*Hold, error) {
+	path := filepath.Join(dir, LockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := tryLock(f)
+	if err == nil && !taken {
+		err = fmt.Errorf("the data folder %s is in use by %s: stop it, or name another folder", dir, holder(path))
+	}
+	if err == nil {
+		host, _ := os.Hostname() // a name to look at
+		err = errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, now.UTC().Format(time.RFC3339))))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Hold{f}, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// holder is how the process that has the folder calls itself.
+func holder(path string) string {
+	text, err := os.ReadFile(path)
+	if name := strings.TrimSpace(string(text)); err == nil && name != "" {
+		return name
+	}
+	return "another process"
+}
+
+// Release gives the folder back. The file stays: who waits for it has it open.
+func (h *Hold) Release() error {
+	return errors.Join(h.file.Truncate(0), h.file.Close())
+}
+
+// Holder returns who has the folder to itself, and "" if nobody has.
+func Holder(dir string) (string, error) {
+	path := filepath.Join(dir, LockFile)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // and the lock goes
+	free, err := tryLock(f)
+	if err != nil || free {
+		return "", err
+	}
+	return holder(path), nil
+}
+
+// Alone calls f while no other process is in the same call for the folder.
+func Alone(ctx context.Context, dir string, f func() error) error {
+	lock, err := os.Open(dir) // of the folder itself, so that no file is left behind
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // and the lock goes
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		free, err := tryLock(lock)
+		if err != nil {
+			return err
+		}
+		if free {
+			return f()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another process that prepares %s: %w", dir, ctx.Err())
+		}
+	}
+}

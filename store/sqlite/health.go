@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"example.com/umpire/folder"
+)
+
+// minFree is how many bytes a commit of a full batch may need.
+const minFree = 16 << 20
+
+// errLost is the answer to every write once the file is gone. What is open still takes
+// writes, and nobody would ever see them again.
+var errLost = errors.New("the database file was deleted or replaced while it was open: " +
+	"put it back, or stop the server and restore a backup")
+
+// Check reports why the store cannot keep what it is given: its file is no longer the
+// one at its path, the last commit failed, or the disk is nearly full. It writes nothing
+// unless the last commit failed: then it tries again, so that who stops sending requests
+// when told so learns when to go on.
+func (s *Store) Check(ctx context.Context) error {
+	if s.writer == nil {
+		return nil
+	}
+	lost, err := s.isLost()
+	if err != nil {
+		return err
+	}
+	s.writer.lost.Store(lost)
+	if lost {
+		return fmt.Errorf("%s: %w", s.path, errLost)
+	}
+	free, err := folder.Free(s.path)
+	if err != nil {
+		return err
+	}
+	if free < minFree {
+		return fmt.Errorf("the disk of %s is full: %d bytes are free, want %d", s.path, free, minFree)
+	}
+	failed := s.writer.failed.Load()
+	if failed == nil {
+		return nil
+	}
+	if err := s.write(ctx, rewrite); err != nil {
+		return fmt.Errorf("the last commit failed: %w", *failed)
+	}
+	return nil
+}
+
+// rewrite changes a row to what it is, which is a commit like others.
+func rewrite(tx *conn) error {
+	_, err := tx.exec(`UPDATE counter SET value = value WHERE name = 'generation'`)
+	return writing("generation", err)
+}
+
+// files are those that are open: the database, and the write-ahead log once it is there.
+type files struct {
+	mu      sync.Mutex
+	db, wal os.FileInfo
+}
+
+// isLost reports whether the files at the path are not those that are open. The
+// write-ahead log stays the same as long as any connection is open.
+func (s *Store) isLost() (bool, error) {
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	for _, f := range []struct {
+		path   string
+		opened *os.FileInfo
+	}{{s.path, &s.files.db}, {s.path + "-wal", &s.files.wal}} {
+		now, err := os.Stat(f.path)
+		gone := errors.Is(err, fs.ErrNotExist)
+		switch {
+		case err != nil && !gone:
+			return false, err
+		case *f.opened == nil:
+			*f.opened = now // nil as long as it is not there
+		case gone || !os.SameFile(*f.opened, now):
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// WALSize is how many bytes the write-ahead log has.
+func (s *Store) WALSize() int64 {
+	info, err := os.Stat(s.path + "-wal")
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
