@@ -133,6 +133,43 @@ func TestWhatIsNoIdentity(t *testing.T) {
 	present(strict.token(t, "bob", "photoz-app")).expect(t, 403, "need_info", "")
 }
 
+// TestClaimTokenOfAnotherClient: a claim token proves something only if it was made for
+// the client that presents it.
+func TestClaimTokenOfAnotherClient(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, map[string]string{
+		"board.rego": "package uma.policies.board\ngrant contains \"*\" if input.claims.verified.preferred_username == \"bob\"\n",
+	}))
+	db := e.stored(t)
+	tests := []struct {
+		name   string
+		token  string
+		as     credentials
+		reason string // why it is not believed; empty if it is
+	}{
+		{"an ID token", e.idToken(t, "bob", "photoz-app"), basic("photoz-app"), ""},
+		{"an access token", e.token(t, "bob", "photoz-app"), basic("photoz-app"), ""},
+		{"an access token of another client, made for this one too", e.token(t, "bob", "photoz-web"), basic("photoz-api"), ""},
+		{"an ID token of another client", e.idToken(t, "bob", "photoz-app"), basic("plain-app"), "issued to another client"},
+		{"an access token of another client", e.token(t, "bob", "photoz-app"), basic("plain-app"), "issued to another client"},
+		{"an RPT", e.hold(t, "Mixed#read").rpt, basic("photoz-app"), "not an identity token"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, event := onlyRecord(t, db, func() {
+				res := e.uma(t, tc.as, "permission", "Public board#view", "subject_token", e.token(t, "bob", "photoz-web"), "claim_token", tc.token, "claim_token_format", claimsID)
+				if (res.status == 200) != (tc.reason == "") {
+					t.Errorf("got %s", res)
+				}
+			})
+			seen, _ := at(event, "input", "claims", "tokens").([]any)
+			if len(seen) != 1 || at(seen[0], "verified") != (tc.reason == "") || tc.reason != "" && at(seen[0], "reason") != tc.reason {
+				t.Errorf("got %v on record, want reason %q", seen, tc.reason)
+			}
+		})
+	}
+}
+
 // TestPATOfAUserIntrospectsItsOwn: the PAT of a user tells nothing of other users'
 // tokens (FedAuthz §5).
 func TestPATOfAUserIntrospectsItsOwn(t *testing.T) {

@@ -228,6 +228,25 @@ func TestWithdrawalByRealmFile(t *testing.T) {
 	}
 }
 
+// TestFormerOwnersRPTEnds: what was granted to an owner ends when the resource is given
+// to another; what was granted to others does not.
+func TestFormerOwnersRPTEnds(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	e.share(t, e.resourceID(t, "Holiday album"), "bob", "view")
+	hold := func(user string) *response {
+		return e.uma(t, e.as(t, user, "photoz-app"), "permission", e.resourceID(t, "Holiday album")+"#view", "permission", "Public board#view")
+	}
+	former, other := hold("alice"), hold("bob")
+	former.expectGranted(t, "Holiday album: view", "Public board: view")
+	other.expectGranted(t, "Holiday album: view", "Public board: view")
+	e.service(t, "photoz-api")
+	e.follow(t, strings.Replace(photozRealm(t), "{name: Holiday album, ", "{name: Holiday album, id: "+e.resourceID(t, "Holiday album")+", ", 1))
+	e.follow(t, strings.NewReplacer("{name: Holiday album, ", "{name: Holiday album, id: "+e.resourceID(t, "Holiday album")+", ", "owner: alice, type: album", "owner: dave, type: album").Replace(photozRealm(t)))
+	e.expectRPT(t, former.str("access_token"), "Public board: view")
+	e.expectRPT(t, other.str("access_token"), "Holiday album: view", "Public board: view")
+}
+
 // TestWithdrawalByPolicy: an RPT stays what it is when the policy changes, until
 // it is to be refreshed: then the client asks again (§6.1).
 func TestWithdrawalByPolicy(t *testing.T) {

@@ -206,23 +206,54 @@ func header(alg, kid, typ string) string {
 
 // Sign implements uma.Issuer.
 func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
-	key := s.SigningKey()
-	if key == nil {
-		return "", fmt.Errorf("sign a token: the realm has no active %s key", s.Realm.SigningAlg)
-	}
-	pub, err := k.public(key)
+	key, pub, head, err := k.active(s, c.Type)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	head, ok := pub.header(c.Type, s.Realm.Profile)
-	if !ok {
-		return "", fmt.Errorf("sign a token: typ %q", c.Type)
 	}
 	private, err := k.signer(key)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return sign(pub.method, private, head, c)
+}
+
+// Length implements uma.Issuer.
+func (k *Keys) Length(s *uma.Snapshot, c *uma.Claims) (int, error) {
+	_, pub, head, err := k.active(s, c.Type)
+	if err != nil {
+		return 0, fmt.Errorf("measure a token: %w", err)
+	}
+	payload, err := encode(c)
+	if err != nil {
+		return 0, fmt.Errorf("measure a token: %w", err)
+	}
+	b64 := base64.RawURLEncoding
+	return len(head) + 1 + b64.EncodedLen(len(payload)) + 1 + b64.EncodedLen(pub.signature()), nil
+}
+
+// active is the key that signs for a realm, and the header of a token of some type.
+func (k *Keys) active(s *uma.Snapshot, typ string) (*uma.SigningKey, *publicKey, string, error) {
+	key := s.SigningKey()
+	if key == nil {
+		return nil, nil, "", fmt.Errorf("the realm has no active %s key", s.Realm.SigningAlg)
+	}
+	pub, err := k.public(key)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	head, ok := pub.header(typ, s.Realm.Profile)
+	if !ok {
+		return nil, nil, "", fmt.Errorf("typ %q", typ)
+	}
+	return key, pub, head, nil
+}
+
+// signature is how many bytes a signature by the key has.
+func (p *publicKey) signature() int {
+	if key, ok := p.key.(*rsa.PublicKey); ok {
+		return key.Size()
+	}
+	return 64 // of ES256 and EdDSA
 }
 
 // SignOwn implements uma.Issuer.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,8 +63,8 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 	switch {
 	case err != nil:
 		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
-	case claims.Type != TypeID && (x.req.Strict || claims.Type != TypeBearer || claims.Authorization != nil):
-		return nil, badClaim(UnusableIdentity, "Invalid identity", nil) // an RPT says what may be done, not who asks
+	case !x.saysWho(claims):
+		return nil, badClaim(UnusableIdentity, "Invalid identity", nil)
 	case claims.AuthorizedParty != x.asking.ID:
 		return nil, badClaim(UnusableClaims, "Token issued to a different client", nil)
 	case claims.Expires <= unix(x.now):
@@ -130,6 +131,10 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 		seen.Reason = "does not verify"
 	case claims.Subject != x.who.subject:
 		return badClaim(UnusableClaims, "Token issued for a different subject", nil)
+	case claims.AuthorizedParty != x.asking.ID && !slices.Contains(claims.Audience, x.asking.ID):
+		seen.Reason = "issued to another client" // which proves nothing of this one
+	case !x.saysWho(claims):
+		seen.Reason = "not an identity token"
 	case claims.Expires <= unix(x.now):
 		seen.Reason = "expired"
 	default:
@@ -148,6 +153,12 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 	}
 	x.tokens = append(x.tokens, seen)
 	return nil
+}
+
+// saysWho reports whether a token says who somebody is: an ID token, or for Keycloak's
+// clients an access token. An RPT says what may be done.
+func (x *assessment) saysWho(claims *Claims) bool {
+	return claims.Type == TypeID || claims.Type == TypeBearer && !x.req.Strict && claims.Authorization == nil
 }
 
 // facts are the claims of a verified token that say something about its subject.

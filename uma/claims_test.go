@@ -213,6 +213,8 @@ func TestWhatIsClaimed(t *testing.T) {
 		{name: "a signed token in the jwt format", token: "id.of.bob", format: jwt, verified: "u-bob"},
 		{name: "a signed token is not pushed beside", token: "id.of.bob", format: jwt, ticket: map[string][]string{"sub": {"u-eve"}}, verified: "u-bob", pushed: map[string][]string{"sub": {"u-eve"}}},
 		{name: "of another subject", token: "id.of.eve", format: id, refused: UnusableClaims},
+		{name: "of another client", token: "other.of.bob", format: id, reason: "issued to another client"},
+		{name: "an RPT", token: "rpt.of.bob", format: jwt, reason: "not an identity token"},
 		{name: "of another subject and expired", token: "old.of.eve", format: jwt, refused: UnusableClaims},
 		{name: "expired", token: "old.of.bob", format: id, reason: "expired"},
 		{name: "expires at this very second", token: "now.of.bob", format: id, reason: "expired"},
@@ -232,11 +234,14 @@ func TestWhatIsClaimed(t *testing.T) {
 			}
 			w.tokens["id.of.bob"], w.tokens["id.of.eve"] = token("u-bob", 60), token("u-eve", 60)
 			w.tokens["old.of.bob"], w.tokens["old.of.eve"] = token("u-bob", -1), token("u-eve", -1)
+			w.tokens["other.of.bob"], w.tokens["rpt.of.bob"] = token("u-bob", 60), token("u-bob", 60)
+			w.tokens["other.of.bob"].AuthorizedParty = "photoz-app"
+			w.tokens["rpt.of.bob"].Type, w.tokens["rpt.of.bob"].Authorization = TypeBearer, &Authorization{}
 			w.tokens["now.of.bob"] = token("u-bob", 0)
 			w.tokens["ended.of.bob"] = token("u-bob", 60)
 			w.tokens["ended.of.bob"].SessionID = "s-unknown"
 			x := &assessment{
-				Authority: w.authority, snap: w.snap, now: w.now, who: &identity{subject: "u-bob"},
+				Authority: w.authority, snap: w.snap, now: w.now, who: &identity{subject: "u-bob"}, asking: w.web,
 				req: &TokenRequest{ClaimToken: tc.token, ClaimTokenFormat: tc.format},
 			}
 			if tc.ticket != nil {

@@ -293,6 +293,8 @@ func (i fakeIssuer) Sign(_ *Snapshot, c *Claims) (string, error) {
 
 func (i fakeIssuer) NewKey(string) (SigningKey, error) { return SigningKey{}, nil }
 
+func (i fakeIssuer) Length(*Snapshot, *Claims) (int, error) { return 1000, nil }
+
 func (i fakeIssuer) SignOwn(s *Snapshot, c *Claims) (string, error) { return i.Sign(s, c) }
 
 // A fakeView reads from memory. It counts how often it is open and fails the

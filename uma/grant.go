@@ -19,6 +19,9 @@ const attempts = 4
 // cannot come apart, that no token is made before its decision is on disk, and
 // that a request costs one commit.
 func (a *Authority) Token(ctx context.Context, s *Snapshot, c *Caller, req *TokenRequest) (*TokenAnswer, error) {
+	if err := checkScopes(req.scopes); err != nil {
+		return nil, err
+	}
 	for attempt := range attempts {
 		x := &assessment{Authority: a, snap: s, caller: c, req: req, now: a.Now()}
 		answer, err := x.assess(ctx)
@@ -62,7 +65,7 @@ type assessment struct {
 	wanted []*wanted
 	met    []wanted // for the resource that is being looked for, when the request names it
 	unmet  unmet
-	known  []Scope            // of the scopes asked for, those that the resource server knows
+	known  map[Scope]bool     // of the scopes asked for, those that the resource server knows
 	lent   map[string][]Scope // by type: see lentByType
 
 	pushed   map[string][]string // 3: what is claimed

@@ -135,14 +135,14 @@ func fillLegacy(ctx context.Context, p *Protection, view View, t *Ticket, perms 
 	var alone []Scope
 	for _, perm := range perms {
 		if perm.Resource == "" {
-			alone = union(alone, perm.Scopes)
+			alone = append(alone, perm.Scopes...)
 		}
 	}
 	byID, err := view.ResourcesByID(ctx, p.server.Key, idsOf(perms))
 	if err != nil {
 		return fmt.Errorf("read resources: %w", err)
 	}
-	rows, err := view.KnownScopes(ctx, p.server.Key, alone)
+	rows, err := view.KnownScopes(ctx, p.server.Key, union(nil, alone))
 	if err != nil {
 		return fmt.Errorf("read scopes: %w", err)
 	}
@@ -196,16 +196,16 @@ func (x *assessment) resolveLegacy(ctx context.Context, view View) error {
 		if p.By == ByID {
 			ids = append(ids, ResourceID(p.Resource))
 		}
-		names = union(names, p.Scopes)
+		names = append(names, p.Scopes...)
 	}
-	resources, err := x.lookUp(ctx, view, ids, names)
+	resources, err := x.lookUp(ctx, view, ids, union(nil, names))
 	if err != nil {
 		return err
 	}
 	counted := map[string]bool{}
 	for _, p := range q.Permissions {
 		if p.By == NoResource {
-			if scopes := within(p.Scopes, x.known); len(scopes) > 0 {
+			if scopes := x.knownOf(p.Scopes); len(scopes) > 0 {
 				if err := x.resolveScopes(ctx, view, scopes); err != nil {
 					return err
 				}
@@ -244,8 +244,8 @@ func (x *assessment) wantLegacy(ctx context.Context, view View, p LegacyPermissi
 	if len(found) == 0 {
 		return Refuse(InvalidResource, "Resource with "+what+" ["+p.Resource+"] does not exist.", nil)
 	}
-	if unknown := without(p.Scopes, x.known); len(unknown) > 0 {
-		return Refuse(InvalidScope, "Invalid scope ["+string(unknown[0])+"].", nil)
+	if i := slices.IndexFunc(p.Scopes, func(s Scope) bool { return !x.known[s] }); i >= 0 {
+		return Refuse(InvalidScope, "Invalid scope "+quoted(p.Scopes[i:i+1])+".", nil)
 	}
 	for _, r := range found {
 		if err := x.want(ctx, view, r, p.Scopes); err != nil {
@@ -287,26 +287,31 @@ func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Res
 	return found, nil
 }
 
-// asLegacy makes the claims of an RPT those that clients of either age read: both
-// shapes of the permissions, and an access token of the same party and client.
-// The one that the documentation shows is the caller's own. This is a new one,
-// good for the resource server alone and no longer than the RPT: what it is shown
-// it must not be able to use elsewhere.
-func (x *assessment) asLegacy(ctx context.Context, rpt *Claims, jti string) error {
+// asLegacy makes the claims of an RPT those that clients of either age read, both
+// shapes of the permissions, and returns those of an access token of the same party and
+// client to go with it: see signWithin.
+func asLegacy(rpt *Claims, jti string) *Claims {
 	access := *rpt
 	access.ID, access.Authorization = jti, nil
-	err := x.turns.take(ctx, func() (err error) {
-		rpt.AccessToken, err = x.Issuer.Sign(x.snap, &access)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("sign access token: %w", err)
-	}
 	rpt.Type, rpt.NotBefore = TypeEntitlement, new(int64)
 	rpt.Permissions = rpt.Authorization.Permissions
 	for i := range rpt.Permissions {
 		p := &rpt.Permissions[i]
 		p.SetID, p.SetName, p.ID, p.Name = p.ID, p.Name, "", ""
+	}
+	return &access
+}
+
+// signWithin signs the access token of a legacy RPT. The one that the documentation
+// shows is the caller's own. This is a new one, good for the resource server alone and
+// no longer than the RPT: what it is shown it must not be able to use elsewhere.
+func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
+	err := x.turns.take(ctx, func() (err error) {
+		rpt.AccessToken, err = x.Issuer.Sign(x.snap, access)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sign access token: %w", err)
 	}
 	return nil
 }

@@ -157,6 +157,7 @@ type Grant struct {
 	Scopes    []Scope             `json:"scopes,omitempty"`
 	Claims    map[string][]string `json:"claims,omitempty"`
 	Version   int64               `json:"version,omitempty"`   // of the resource
+	Owner     string              `json:"owner,omitempty"`     // of the resource, if it was granted to its owner: then it ends with that
 	Shares    []GrantShare        `json:"shares,omitempty"`    // that it rests on
 	Inherited []Scope             `json:"inherited,omitempty"` // of Scopes: not the resource's own, but of its type
 	TTL       int                 `json:"ttl,omitempty"`       // seconds, what the policy shortened the RPT to

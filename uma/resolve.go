@@ -112,51 +112,19 @@ func (x *assessment) add(w wanted) {
 	}
 }
 
-// union is a with what b adds to it.
-func union[T comparable](a, b []T) []T {
-	out := slices.Clip(a)
-	for _, s := range b {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// without is a less what is in b.
-func without(a, b []Scope) []Scope {
-	var out []Scope
-	for _, s := range a {
-		if !slices.Contains(b, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// within is what a and b have in common, in the order of a. Most often that is all
-// of a, which is not copied.
-func within(a, b []Scope) []Scope {
-	var out []Scope
-	for i, s := range a {
-		switch {
-		case !slices.Contains(b, s) || slices.Contains(a[:i], s):
-		case len(out) == i:
-			out = slices.Clip(a[:i+1])
-		default:
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // learnScopes finds out which scopes the resource server knows: those of the
 // resources at hand, and others that it has to look up.
 func (x *assessment) learnScopes(ctx context.Context, view View, names []Scope, resources map[ResourceID]*Resource) error {
+	x.known = make(map[Scope]bool, len(names))
+	asked := memberOf(names)
 	for _, r := range resources {
-		x.known = union(x.known, within(names, r.Scopes))
+		for _, s := range r.Scopes {
+			if asked(s) {
+				x.known[s] = true
+			}
+		}
 	}
-	rest := without(names, x.known)
+	rest := slices.DeleteFunc(slices.Clone(names), func(s Scope) bool { return x.known[s] })
 	if len(rest) == 0 {
 		return nil
 	}
@@ -165,9 +133,14 @@ func (x *assessment) learnScopes(ctx context.Context, view View, names []Scope, 
 		return fmt.Errorf("read scopes: %w", err)
 	}
 	for _, row := range rows {
-		x.known = append(x.known, row.Name)
+		x.known[row.Name] = true
 	}
 	return nil
+}
+
+// knownOf are those of some scopes that the resource server knows.
+func (x *assessment) knownOf(scopes []Scope) []Scope {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return !x.known[s] })
 }
 
 // lookUp reads resources by their ids, and which of the scopes, theirs included,
@@ -189,17 +162,17 @@ func (x *assessment) resolveTicket(ctx context.Context, view View) error {
 		if p.Resource != "" {
 			ids = append(ids, p.Resource)
 		} else {
-			alone = union(alone, p.Scopes)
+			alone = append(alone, p.Scopes...)
 		}
 	}
-	resources, err := x.lookUp(ctx, view, ids, alone)
+	resources, err := x.lookUp(ctx, view, ids, union(nil, alone))
 	if err != nil {
 		return err
 	}
 	extra := within(x.req.Scopes, x.asking.Scopes) // UMA Grant §3.3.4
 	for _, p := range x.ticket.Permissions {
 		if p.Resource == "" {
-			scopes := within(p.Scopes, x.known)
+			scopes := x.knownOf(p.Scopes)
 			if len(scopes) == 0 {
 				return Refuse(UnusableTicket, "", nil)
 			}
@@ -299,14 +272,14 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		return x.tooMany() // each costs a look-up, found or not
 	}
 	var ids []ResourceID
-	names := x.req.Scopes
+	names := slices.Clone(x.req.Scopes)
 	for _, p := range x.req.Permissions {
 		if p.Resource != "" && !x.req.ByURI {
 			ids = append(ids, ResourceID(p.Resource))
 		}
-		names = union(names, p.Scopes)
+		names = append(names, p.Scopes...)
 	}
-	resources, err := x.lookUp(ctx, view, ids, names)
+	resources, err := x.lookUp(ctx, view, ids, union(nil, names))
 	if err != nil {
 		return err
 	}
@@ -319,9 +292,9 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		// Scopes that are all unknown are an error: left out, they would be none,
 		// which asks for all. Those of OpenID Connect are about the sign-in, and
 		// some clients send them with every grant.
-		scopes := within(union(p.Scopes, x.req.Scopes), x.known)
+		scopes := x.knownOf(union(p.Scopes, x.req.Scopes))
 		if named := union(p.Scopes, without(x.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
-			return Refuse(InvalidScope, fmt.Sprintf("One of the given scopes %v is invalid", listed(named)), nil)
+			return Refuse(InvalidScope, "One of the given scopes "+quoted(named)+" is invalid", nil)
 		}
 		switch r := resources[ResourceID(p.Resource)]; {
 		case p.Resource == "":
@@ -360,6 +333,23 @@ func (x *assessment) checkMet(scopes []Scope) {
 	}
 	x.unmet.resource = x.unmet.resource || len(x.met) == 0
 	x.unmet.scope = x.unmet.scope || len(without(scopes, there)) > 0
+}
+
+// quoted is how Keycloak prints a list, with no more of it than helps whoever sent it.
+func quoted(scopes []Scope) string {
+	const most, longest = 10, 64
+	short := make([]Scope, 0, most+1)
+	for i, s := range scopes {
+		if i == most {
+			short = append(short, "…")
+			break
+		}
+		if len(s) > longest {
+			s = Scope(strings.ToValidUTF8(string(s[:longest]), "")) + "…"
+		}
+		short = append(short, s)
+	}
+	return listed(short)
 }
 
 // listed is how Keycloak prints a list.

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -225,6 +226,9 @@ func (x *assessment) grants() []Grant {
 		g := Grant{Scopes: r.granted, Claims: x.grantClaims(r), Shares: r.shares, Inherited: within(r.granted, r.inherited), TTL: r.output.RPT.TTL}
 		if r.resource != nil {
 			g.Resource, g.Version = r.resource.ID, r.resource.Version
+			if r.resource.Owner == x.who.subject {
+				g.Owner = r.resource.Owner
+			}
 			if !x.req.WithoutNames {
 				g.Name = r.resource.Name
 			}
@@ -308,6 +312,13 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	if up && x.req.Strict {
 		st.Upgraded = x.rpt.ID
 	}
+	var within *Claims // the access token in a legacy RPT
+	if x.req.Legacy != nil {
+		within = asLegacy(claims, st.RPT.Within)
+	}
+	if err := x.checkLength(ctx, claims, within); err != nil {
+		return nil, err
+	}
 	var refresh *Claims
 	if x.mayRefresh() {
 		var handle string
@@ -322,8 +333,8 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 		return nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	if x.req.Legacy != nil {
-		if err := x.asLegacy(ctx, claims, st.RPT.Within); err != nil {
+	if within != nil {
+		if err := x.signWithin(ctx, claims, within); err != nil {
 			return nil, err
 		}
 	}
@@ -335,12 +346,36 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 	return &TokenAnswer{Token: res}, nil
 }
 
-func (x *assessment) scope() string {
-	if x.who.session == nil {
-		return grantedScope(x.who, "")
+// checkLength refuses an RPT that this server could not read again: as a bearer token,
+// to go on with, at introspection, even to be revoked. The decisions are on record,
+// nothing is spent.
+func (x *assessment) checkLength(ctx context.Context, rpt, within *Claims) error {
+	length, err := x.Issuer.Length(x.snap, rpt)
+	if err != nil {
+		return fmt.Errorf("measure rpt: %w", err)
 	}
-	return grantedScope(x.who, x.who.session.Scope)
+	if within != nil {
+		inner, err := x.Issuer.Length(x.snap, within)
+		if err != nil {
+			return fmt.Errorf("measure access token: %w", err)
+		}
+		length += base64.RawURLEncoding.EncodedLen(inner + len(`"accessToken":"",`))
+	}
+	if length <= MaxRPT {
+		return nil
+	}
+	st := &Settlement{
+		Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, told{word: string(InvalidRequest)}),
+	}
+	if err := x.keep(ctx, st); err != nil {
+		return err
+	}
+	return Refuse(InvalidRequest, fmt.Sprintf("The RPT would have %d characters, and may have %d: ask for fewer permissions", length, MaxRPT), nil)
 }
+
+// scope is that of the RPT and its refresh token: what the token that says who asks
+// has (RFC 6749 §6), as far as it is still granted. The session may have more.
+func (x *assessment) scope() string { return grantedScope(x.who, x.who.claims.Scope) }
 
 // lifetime is an RPT's: the realm's, or the shortest that the policy asked for.
 func (s *Snapshot) lifetime(grants []Grant) time.Duration {

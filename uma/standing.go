@@ -61,12 +61,14 @@ func readStanding(ctx context.Context, view View, rpt *RPT) (*Standing, error) {
 }
 
 // left returns what still stands of a grant. A scope goes with the resource, or
-// with its place there, and with the last of the shares that covered it. What
+// with its place there, with the ownership of whom it was granted to as the owner,
+// and with the last of the shares that covered it. What
 // had scopes and has none left is gone: empty is not all.
 func (n *Standing) left(g Grant) (Grant, bool) {
 	var resource *Resource
 	if g.Resource != "" {
-		if resource = n.Resources[g.Resource]; resource == nil {
+		resource = n.Resources[g.Resource]
+		if resource == nil || g.Owner != "" && g.Owner != resource.Owner {
 			return g, false
 		}
 	}

@@ -35,6 +35,16 @@ func (a *Authority) newTicket(ctx context.Context, p *Protection, perms []Ticket
 	if err := p.checkCount(len(perms)); err != nil {
 		return "", err
 	}
+	err := checkScopes(func(yield func([]Scope) bool) {
+		for _, perm := range perms {
+			if !yield(perm.Scopes) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return "", err
+	}
 	pushed := 0
 	for _, perm := range perms {
 		pushed += sizeOfClaims(perm.Claims)
@@ -144,7 +154,7 @@ func (p *Protection) addScopes(ctx context.Context, view View, t *Ticket, scopes
 	}
 	for _, s := range scopes {
 		if !slices.ContainsFunc(rows, func(r ScopeRow) bool { return r.Name == s }) {
-			return Refuse(InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+			return Refuse(InvalidScope, "Scope "+quoted([]Scope{s})+" is invalid", nil)
 		}
 	}
 	t.Permissions = append(t.Permissions, Permission{Scopes: union(nil, scopes)})
@@ -196,7 +206,7 @@ func (p *Protection) checkScopes(ctx context.Context, view View, r *Resource, sc
 	}
 	for _, s := range others {
 		if !slices.Contains(inherited, s) {
-			return Refuse(InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+			return Refuse(InvalidScope, "Scope "+quoted([]Scope{s})+" is invalid", nil)
 		}
 	}
 	return nil

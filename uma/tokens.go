@@ -52,6 +52,10 @@ type Claims struct {
 	Extra map[string]any `json:"-"`
 }
 
+// MaxRPT is how long an RPT may be, in characters: as a parameter of a form that has
+// others beside it, and in a header, this server must be able to read it again.
+const MaxRPT = 48_000
+
 // A RoleSet is the value of realm_access and of a member of resource_access.
 type RoleSet struct {
 	Roles []string `json:"roles"`
@@ -99,6 +103,9 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
 	Sign(s *Snapshot, c *Claims) (string, error)
+
+	// Length is how long, in characters, a token is that Sign makes of the claims.
+	Length(s *Snapshot, c *Claims) (int, error)
 
 	// SignOwn signs a refresh token or a ticket, which only this server reads
 	// (HS256).

@@ -133,10 +133,10 @@ func TestStoredNames(t *testing.T) {
 		{"scopes alone", uma.Permission{Scopes: []uma.Scope{"view"}}, `{"scopes":["view"]}`},
 		{
 			"a grant", uma.Grant{
-				Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"k": {"v"}}, Version: 3,
+				Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"k": {"v"}}, Version: 3, Owner: "o",
 				Shares: []uma.GrantShare{{ID: "s", Version: 4, Scopes: []uma.Scope{"view"}}}, Inherited: []uma.Scope{"print"},
 			},
-			`{"rsid":"r","rsname":"Album","scopes":["view"],"claims":{"k":["v"]},"version":3,` +
+			`{"rsid":"r","rsname":"Album","scopes":["view"],"claims":{"k":["v"]},"version":3,"owner":"o",` +
 				`"shares":[{"id":"s","version":4,"scopes":["view"]}],"inherited":["print"]}`,
 		},
 		{

@@ -121,7 +121,7 @@ func (e *env) rpt(jti string) *uma.RPT {
 	return &uma.RPT{
 		JTI: jti, Family: "family of " + jti, Within: "in " + jti, Ticket: uma.Digest("ticket of " + jti), SessionID: "s", Subject: e.bob, Client: "web", Server: e.api,
 		Permissions: []uma.Grant{{
-			Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"a": {"b"}}, Version: 3,
+			Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}, Claims: map[string][]string{"a": {"b"}}, Version: 3, Owner: "alice",
 			Shares: []uma.GrantShare{{ID: "q", Version: 2, Scopes: []uma.Scope{"view"}}}, Inherited: []uma.Scope{"view"}, TTL: 60,
 		}},
 		Revision: "sha256:abc", Generation: 4, UserVersion: 5, Expires: now.Add(5 * time.Minute), Keep: now.Add(time.Hour),
