@@ -54,9 +54,13 @@ type Config struct {
 	Grace time.Duration
 
 	DecisionLog io.Writer // one line a decision; nil for none
-	Log         *slog.Logger
-	Now         func() time.Time
-	Version     string
+
+	// KeepDecisions is how long decision records are kept; 0 for ever.
+	KeepDecisions time.Duration
+
+	Log     *slog.Logger
+	Now     func() time.Time
+	Version string
 }
 
 // Limits are what one caller may do before it is told to wait.

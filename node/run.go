@@ -163,6 +163,9 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 		defer tick.Stop()
 		n.watchStore(ctx, tick.C)
 	})
+	if n.KeepDecisions > 0 {
+		wg.Go(func() { n.retain(ctx) })
+	}
 	if n.DecisionLog == nil {
 		return nil
 	}

@@ -22,6 +22,7 @@ type Metrics struct {
 	policy     *prometheus.GaugeVec
 	logFailed  prometheus.Counter
 	refused    *prometheus.CounterVec
+	pruned     *prometheus.CounterVec
 
 	activated   *prometheus.GaugeVec
 	unactivated *prometheus.CounterVec
@@ -65,8 +66,11 @@ func NewMetrics() *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_throttled_requests_total", Help: "Requests that were told to come again later, by the limit.",
 		}, []string{"limit"}),
+		pruned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_pruned_total", Help: "Decision records and policy revisions that the server removed because of their age.",
+		}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.logFailed, m.refused,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.logFailed, m.refused, m.pruned,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -89,6 +93,12 @@ func (m *Metrics) PasswordQueue(length func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "umpire_password_queue_length", Help: "Sign-ins that wait for their password to be checked.",
 	}, func() float64 { return float64(length()) }))
+}
+
+// Pruned counts decision records and policy revisions that were removed.
+func (m *Metrics) Pruned(decisions, revisions int) {
+	m.pruned.WithLabelValues("decisions").Add(float64(decisions))
+	m.pruned.WithLabelValues("revisions").Add(float64(revisions))
 }
 
 // Committed counts a batch of writes that the store committed.

@@ -277,7 +277,7 @@ func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered st
 	rec := Record{
 		ID: ev.ID, Batch: ev.Batch, Realm: x.snap.Realm.Name, Time: x.now, Kind: ev.Input.Kind, Outcome: outcome, Answered: answered,
 		Subject: ev.Input.Subject.ID, Client: ev.Input.Client.ID, Server: ev.Input.ResourceServer,
-		Revision: x.policy.Revision(), Event: raw,
+		Request: ev.Input.Context.RequestID, Revision: x.policy.Revision(), Event: raw,
 	}
 	if ev.Input.Resource != nil {
 		rec.Resource = ev.Input.Resource.ID

@@ -299,6 +299,7 @@ type Record struct {
 	Server   string // client_id
 	Resource ResourceID
 	Revision string
+	Request  string   // request_id; empty in records of earlier versions
 	Rules    []string // labels of rules that held, "team/rule"
 	Event    []byte   // masked JSON
 }
@@ -309,6 +310,11 @@ type Decisions interface {
 	// FindDecisions returns a page of records, newest first.
 	FindDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Record, error)
 
+	// EachDecision calls each with every record that f describes, oldest first. It reads
+	// page by page, each in a reading of its own, so that a slow consumer holds nothing
+	// up. An error of each ends it, and is returned.
+	EachDecision(ctx context.Context, f DecisionFilter, each func(*Record) error) error
+
 	// Decision returns one by its decision_id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (*Record, error)
 
@@ -318,6 +324,16 @@ type Decisions interface {
 
 	// LastDecision is the highest seq, 0 without any.
 	LastDecision(ctx context.Context) (int64, error)
+
+	// PruneDecisions removes the oldest records, at most limit: those that come before
+	// the first one that is not older than before, so that no gap is left. Their
+	// numbers are never used again. It returns how many it removed.
+	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// PruneRevisions removes revisions that no record names, some at a time, but none
+	// that is in force, nor one that was until less than 15 seconds ago: decisions by it
+	// may be under way. It returns how many it removed.
+	PruneRevisions(ctx context.Context, now time.Time) (int, error)
 
 	// SaveRevision keeps the sources of a policy revision, once, and notes that its
 	// realm is decided by it from now on.
@@ -335,8 +351,10 @@ type Decisions interface {
 type DecisionFilter struct {
 	Realm, Subject, Client, Outcome string
 	Resource                        ResourceID
+	Rule                            string // one of Record.Rules
+	Request, Revision               string
 	Since, Until                    time.Time
-	Before                          int64 // seq: the next page
+	Before, After                   int64 // seq: the next page, of either order
 }
 
 // A Revision is a policy that was in force: its sources by path.

@@ -1,181 +1,269 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
 func decisionsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{Use: "decisions", Short: "The record of decisions", Args: cobra.NoArgs}
-	var f decisionFlags
-	list := &cobra.Command{
-		Use:   "list",
-		Short: "List decisions, newest first, beside a running server too",
-		Example: `  umpire decisions list --subject 1f0c… --outcome denied --since 24h
-  umpire decisions list --resource 9b2e… -o json | jq .[].decision_id`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.listDecisions(cmd.Context(), f) },
-	}
-	fl := list.Flags()
-	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
-	fl.StringVar(&f.subject, "subject", "", "`id` of the requesting party")
-	fl.StringVar(&f.client, "client", "", "`client_id` that asked")
-	fl.StringVar(&f.resource, "resource", "", "`id` of the resource")
-	fl.StringVar(&f.outcome, "outcome", "", "granted, partial, need_info, submitted, denied or error")
-	fl.StringVar(&f.since, "since", "", "`time` (RFC 3339) or how long ago (2h)")
-	fl.StringVar(&f.until, "until", "", "`time` (RFC 3339) or how long ago (1h)")
-	fl.IntVar(&f.limit, "limit", 50, "at most so many")
-	e.outputFlag(list)
-	var sources bool
-	show := &cobra.Command{
-		Use: "show ID", Short: "Show one decision: what was asked, what was decided and why", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.showDecision(cmd.Context(), args[0], sources)
-		},
-	}
-	show.Flags().BoolVar(&sources, "sources", false, "with the policy that decided")
-	e.outputFlag(show)
-	cmd.AddCommand(list, show)
+	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), exportCommand(e), pruneCommand(e))
 	return cmd
 }
 
-type decisionFlags struct {
-	realm, subject, client, resource, outcome, since, until string
-	limit                                                   int
-}
-
-// outcomes are those that a record can have.
-var outcomes = []string{"granted", "partial", "need_info", "submitted", "denied", "error"}
-
-func (e *env) filter(f decisionFlags) (uma.DecisionFilter, error) {
-	out := uma.DecisionFilter{
-		Realm: f.realm, Subject: f.subject, Client: f.client, Resource: uma.ResourceID(f.resource), Outcome: f.outcome,
+func listDecisionsCommand(e *env) *cobra.Command {
+	var f decisionFlags
+	var limit int
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List decisions, newest first, beside a running server too",
+		Long: `List decisions, newest first, beside a running server too. OUTCOME is what was decided
+of one permission, ANSWERED what the client was told of its whole request.`,
+		Example: `  umpire decisions list --user ben --outcome denied --since 24h
+  umpire decisions list --resource "Holiday album" -o json | jq -r .[].decision_id
+  umpire decisions list --follow`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(e, cmd); err != nil {
+				return err
+			}
+			switch {
+			case limit < 1:
+				return mistaken("--limit: %d is not positive", limit)
+			case follow && f.until != "":
+				return misused("--follow goes on for ever: it cannot be combined with --until")
+			}
+			return e.listDecisions(cmd.Context(), &f, limit, follow)
+		},
 	}
-	var errs []error
-	if f.outcome != "" && !strings.Contains(" "+strings.Join(outcomes, " ")+" ", " "+f.outcome+" ") {
-		errs = append(errs, fmt.Errorf("--outcome: %q is none of %s", f.outcome, strings.Join(outcomes, ", ")))
-	}
-	if f.limit < 1 {
-		errs = append(errs, fmt.Errorf("--limit: %d is not positive", f.limit))
-	}
-	for _, m := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--since", f.since, &out.Since}, {"--until", f.until, &out.Until}} {
-		t, err := e.moment(m.text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", m.flag, err))
-		}
-		*m.to = t
-	}
-	if err := errors.Join(errs...); err != nil {
-		return out, mistaken("%w", err)
-	}
-	return out, nil
-}
-
-// moment reads a time, or how long ago it was.
-func (e *env) moment(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return e.now().Add(-d), nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, fmt.Errorf("%q is neither a time such as 2026-11-22T12:00:00Z nor a duration such as 2h", text)
-	}
-	return t, nil
+	f.add(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many; with --follow, of those there are")
+	cmd.Flags().BoolVar(&follow, "follow", false, "print the newest in order, and then each as it is made (with -o json one object a line)")
+	e.outputFlag(cmd)
+	return cmd
 }
 
 // A decisionRow is a record as lists show it.
 type decisionRow struct {
-	Seq      int64          `json:"seq"`
-	ID       string         `json:"decision_id"`
-	Time     time.Time      `json:"time"`
-	Realm    string         `json:"realm"`
-	Outcome  string         `json:"outcome"`
-	Subject  string         `json:"subject"`
-	Client   string         `json:"client"`
-	Server   string         `json:"resource_server"`
-	Resource uma.ResourceID `json:"resource,omitempty"`
-	Revision string         `json:"revision"`
-	Rules    []string       `json:"rules"`
+	Seq          int64          `json:"seq"`
+	ID           string         `json:"decision_id"`
+	Time         time.Time      `json:"time"`
+	Realm        string         `json:"realm"`
+	Outcome      string         `json:"outcome"`
+	Answered     string         `json:"answered"`
+	Subject      string         `json:"subject"`
+	Username     string         `json:"username,omitempty"`
+	Client       string         `json:"client"`
+	Server       string         `json:"resource_server"`
+	Resource     uma.ResourceID `json:"resource,omitempty"`
+	ResourceName string         `json:"resource_name,omitempty"`
+	Scopes       []string       `json:"scopes"`
+	Request      string         `json:"request_id"`
+	Revision     string         `json:"revision"`
+	Rules        []string       `json:"rules"`
 }
 
-func (e *env) listDecisions(ctx context.Context, flags decisionFlags) (err error) {
+// newDecisionRow has the names that the policy saw, unless they are masked.
+func newDecisionRow(r *uma.Record) (*decisionRow, error) {
+	ev, err := readEvent(r)
+	if err != nil {
+		return nil, err
+	}
+	row := &decisionRow{
+		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC(), Realm: r.Realm, Outcome: r.Outcome, Answered: r.Answered, Subject: r.Subject,
+		Username: ev.Input.Subject.Username, Client: r.Client, Server: r.Server, Resource: r.Resource,
+		Scopes: append([]string{}, ev.Input.Scopes...), Request: r.Request, Revision: r.Revision, Rules: append([]string{}, r.Rules...),
+	}
+	if ev.Input.Resource != nil {
+		row.ResourceName = ev.Input.Resource.Name
+	}
+	return row, nil
+}
+
+var decisionHeadings = []string{"TIME", "OUTCOME", "ANSWERED", "USER", "CLIENT", "RESOURCE", "SCOPES", "RULES", "ID"}
+
+func (r *decisionRow) cells() []string {
+	return []string{
+		r.Time.Format(time.RFC3339), r.Outcome, orDash(r.Answered), firstOf(r.Username, r.Subject), r.Client,
+		firstOf(r.ResourceName, string(r.Resource), "-"), orDash(strings.Join(r.Scopes, " ")), orDash(strings.Join(r.Rules, " ")), r.ID,
+	}
+}
+
+func orDash(s string) string { return firstOf(s, "-") }
+
+func firstOf(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// readPage is how many records a list reads at a time.
+const readPage = 200
+
+func (e *env) listDecisions(ctx context.Context, flags *decisionFlags, limit int, follow bool) (err error) {
 	program, err := e.asJSON()
 	if err != nil {
 		return err
 	}
-	f, err := e.filter(flags)
-	if err != nil {
-		return err
-	}
 	db, err := e.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	records, err := db.FindDecisions(ctx, f, flags.limit)
+	f, err := e.filter(ctx, db, flags)
 	if err != nil {
 		return err
 	}
-	rows := []decisionRow{}
-	var table [][]string
-	for _, r := range records {
-		rules := r.Rules
-		if rules == nil {
-			rules = []string{}
+	if follow {
+		return e.followDecisions(ctx, db, f, limit, program)
+	}
+	print := &listing{w: e.stdout, program: program, headings: decisionHeadings}
+	for limit > 0 {
+		records, err := db.FindDecisions(ctx, f, min(limit, readPage))
+		if err != nil {
+			return err
 		}
-		rows = append(rows, decisionRow{r.Seq, r.ID, r.Time.UTC(), r.Realm, r.Outcome, r.Subject, r.Client, r.Server, r.Resource, r.Revision, rules})
-		table = append(table, []string{
-			r.Time.UTC().Format(time.RFC3339), r.Outcome, r.Subject, r.Client, string(r.Resource), strings.Join(r.Rules, " "), r.ID,
-		})
+		for i := range records {
+			row, err := newDecisionRow(&records[i])
+			if err != nil {
+				return err
+			}
+			if err := print.add(row, row.cells()); err != nil {
+				return err
+			}
+			f.Before = row.Seq
+		}
+		if limit -= len(records); len(records) < readPage {
+			break
+		}
 	}
-	if program {
-		return printJSON(e.stdout, rows)
-	}
-	return printTable(e.stdout, []string{"TIME", "OUTCOME", "SUBJECT", "CLIENT", "RESOURCE", "RULES", "ID"}, table)
+	return print.end()
 }
 
-func (e *env) showDecision(ctx context.Context, id string, sources bool) (err error) {
-	if _, err := e.asJSON(); err != nil { // a record is JSON in either case
-		return err
-	}
-	db, err := e.openReadOnly(ctx)
+// followDecisions prints the newest records, oldest of them first, and then those that
+// are made, until the command is ended.
+func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, limit int, program bool) error {
+	newest, err := db.FindDecisions(ctx, f, limit)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	r, err := db.Decision(ctx, id)
-	if errors.Is(err, uma.ErrNotFound) {
-		return mistaken("there is no decision %q: `umpire decisions list` lists them", id)
-	}
+	last, err := db.LastDecision(ctx)
 	if err != nil {
 		return err
 	}
-	var event bytes.Buffer
-	if err := json.Indent(&event, r.Event, "", "  "); err != nil {
-		return fmt.Errorf("decision %s: %w", id, err)
+	slices.Reverse(newest)
+	print := &listing{w: e.stdout, headings: decisionHeadings}
+	one := func(r *uma.Record) error {
+		row, err := newDecisionRow(r)
+		switch {
+		case err != nil:
+			return err
+		case program:
+			return json.NewEncoder(e.stdout).Encode(row)
+		}
+		return print.add(row, row.cells())
 	}
-	fmt.Fprintln(e.stdout, event.String())
-	if !sources {
-		return nil
+	f.Since, f.After = time.Time{}, last
+	for i := range newest {
+		if err := one(&newest[i]); err != nil {
+			return err
+		}
+		f.After = max(f.After, newest[i].Seq)
 	}
-	rev, err := db.Revision(ctx, r.Revision)
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	for {
+		if !program && (len(print.rows) > 0 || !print.began) {
+			if err := print.flush(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := db.EachDecision(ctx, f, func(r *uma.Record) error {
+			f.After = r.Seq
+			return one(r)
+		})
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// An event is what commands read of a decision log event. Masks may have taken out
+// any of it.
+type event struct {
+	Input struct {
+		Subject struct {
+			ID, Type, Username string
+		}
+		Client struct {
+			ID                    string
+			Public, Authenticated bool
+		}
+		Server   string `json:"resource_server"`
+		Resource *struct {
+			ID, Name, Type, Owner string
+		}
+		Scopes []string
+		Claims struct {
+			Pushed map[string]any
+		}
+		Ticket *struct {
+			Round int
+		}
+		Context struct {
+			IP        string
+			UserAgent string `json:"user_agent"`
+		}
+	}
+	Result *struct {
+		Granted  []string
+		NeedInfo []struct {
+			Name         string
+			FriendlyName string `json:"friendly_name"`
+		} `json:"need_info"`
+		Submit, Reasons []string
+		RestsOn         []string `json:"rests_on"`
+		Obligations     []json.RawMessage
+	}
+	Error          string
+	Erased, Masked []string
+	Custom         struct {
+		Decided []struct {
+			Scope, Decision string
+			Rules           []string
+		}
+	}
+}
+
+// readEvent reads the event of a record. What a mask has put in the place of something
+// may be of any type; then it is as if it were taken out.
+func readEvent(r *uma.Record) (*event, error) {
+	ev := new(event)
+	err := json.Unmarshal(r.Event, ev)
+	if errors.As(err, new(*json.UnmarshalTypeError)) {
+		err = nil
+	}
 	if err != nil {
-		return fmt.Errorf("policy revision %s: %w", r.Revision, err)
+		return nil, fmt.Errorf("decision %s: its event is damaged: %w", r.ID, err)
 	}
-	return printJSON(e.stdout, map[string]any{"revision": rev.Hash, "since": rev.Since.UTC(), "sources": rev.Sources})
+	return ev, nil
 }

@@ -175,6 +175,8 @@ func TestMistakes(t *testing.T) {
 		{[]string{"keys", "rotate", "--data", data, "--realm", "nobody"}, []string{`"nobody"`}},
 		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`"nobody"`}},
 		{[]string{"keys", "list", "--data", data, "-o", "yaml"}, []string{"--output", "yaml"}},
+		{serve("--keep-decisions", "90"), []string{"--keep-decisions", `"90"`}},
+		{serve("--keep-decisions", "59m"), []string{"--keep-decisions", "1h"}},
 		{[]string{"decisions", "list", "--data", data, "--outcome", "perhaps"}, []string{"--outcome", "perhaps", "granted"}},
 		{[]string{"decisions", "list", "--data", data, "--limit", "0"}, []string{"--limit"}},
 		{[]string{"decisions", "list", "--data", data, "--limit", "many"}, []string{"--limit"}},

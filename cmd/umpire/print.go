@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 )
 
 // printJSON writes a value for programs.
@@ -25,10 +28,36 @@ func printTable(w io.Writer, headings []string, rows [][]string) error {
 func printRows(w io.Writer, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, visible(cell))
+		}
+		fmt.Fprintln(tw)
 	}
 	return tw.Flush()
 }
+
+// visible writes what a terminal would not print, or take for a command, as an escape:
+// names and header values are what somebody sent.
+func visible(s string) string {
+	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // A listing prints a long list as it is read: for programs one JSON array, for
 // people a table, whose columns are as wide as each of its pages needs.

@@ -26,6 +26,7 @@ type serveFlags struct {
 	decisionLog    string
 	limits         node.Limits
 	storedPolicies bool
+	keepDecisions  string
 }
 
 func serveCommand(e *env) *cobra.Command {
@@ -50,6 +51,7 @@ to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
 	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
+	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "how long decision records are kept, such as 90d; empty for ever")
 	for _, l := range f.limitFlags() {
 		fl.IntVar(l.value, l.name, l.otherwise, l.what+"; -1 for any number")
 	}
@@ -134,6 +136,14 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 	}
 	if cfg.Key, err = e.key(); err != nil {
 		return cfg, closeLog, err
+	}
+	if f.keepDecisions != "" {
+		if cfg.KeepDecisions, err = parseAge(f.keepDecisions); err == nil && cfg.KeepDecisions < node.LeastKept {
+			err = fmt.Errorf("%q is less than %s", f.keepDecisions, node.LeastKept)
+		}
+		if err != nil {
+			return cfg, closeLog, mistaken("--keep-decisions: %w", err)
+		}
 	}
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -187,80 +186,6 @@ func TestSignals(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v\n%s", signal, err, &stderr)
 		}
-	}
-}
-
-// TestDecisions: records are searched and shown beside a running server.
-func TestDecisions(t *testing.T) {
-	t.Parallel()
-	s := serve(t, t.TempDir(), "--realm", example(t), "--decision-log", "")
-	for user, permissions := range map[string][]string{"bob": {"Public board#view", "Public board#view,post"}, "dave": {"Public board#post"}} {
-		for _, p := range permissions {
-			s.ask(t, user, p)
-		}
-	}
-	list := func(flags ...string) []decisionRow {
-		t.Helper()
-		return decode[[]decisionRow](t, ok(t, append([]string{"decisions", "list", "--data", s.data, "-o", "json"}, flags...)...))
-	}
-	all := list()
-	if len(all) != 3 || !slices.IsSortedFunc(all, func(a, b decisionRow) int { return int(b.Seq - a.Seq) }) {
-		t.Fatalf("got %+v, want 3 decisions, newest first", all)
-	}
-	denied := all[slices.IndexFunc(all, func(r decisionRow) bool { return r.Outcome == "denied" })]
-	granted := all[slices.IndexFunc(all, func(r decisionRow) bool { return r.Outcome == "granted" })]
-	hourAgo, inAnHour := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	for _, tc := range []struct {
-		flags []string
-		want  int
-	}{
-		{[]string{"--outcome", "granted"}, 2},
-		{[]string{"--outcome", "denied"}, 1},
-		{[]string{"--outcome", "need_info"}, 0},
-		{[]string{"--subject", denied.Subject}, 1},
-		{[]string{"--subject", granted.Subject}, 2},
-		{[]string{"--subject", "bob"}, 0},
-		{[]string{"--client", "photoz-web"}, 3},
-		{[]string{"--client", "photoz"}, 0},
-		{[]string{"--resource", string(granted.Resource)}, 3},
-		{[]string{"--resource", "other"}, 0},
-		{[]string{"--realm", "photoz"}, 3},
-		{[]string{"--realm", "other"}, 0},
-		{[]string{"--since", "1h"}, 3},
-		{[]string{"--since", hourAgo}, 3},
-		{[]string{"--since", inAnHour}, 0},
-		{[]string{"--until", "1h"}, 0},
-		{[]string{"--until", inAnHour}, 3},
-		{[]string{"--since", "1h", "--until", inAnHour, "--outcome", "granted", "--client", "photoz-web", "--subject", granted.Subject}, 2},
-		{[]string{"--limit", "2"}, 2},
-	} {
-		if got := list(tc.flags...); len(got) != tc.want {
-			t.Errorf("%v: got %d decisions, want %d", tc.flags, len(got), tc.want)
-		}
-	}
-	table := ok(t, "decisions", "list", "--data", s.data)
-	if !strings.HasPrefix(table, "TIME") || strings.Count(table, "\n") != 4 ||
-		!regexp.MustCompile(`(?m)^\S+ +denied +`+denied.Subject+` +photoz-web +\S+ .*`+denied.ID+`$`).MatchString(table) {
-		t.Errorf("got table\n%s", table)
-	}
-	if !slices.Contains(granted.Rules, "photoz/board-view") || slices.Contains(denied.Rules, "photoz/board-post") {
-		t.Errorf("got rules %v and %v", granted.Rules, denied.Rules)
-	}
-
-	event := decode[map[string]any](t, ok(t, "decisions", "show", "--data", s.data, granted.ID))
-	if event["decision_id"] != granted.ID || event["input"] == nil || event["result"] == nil {
-		t.Errorf("got %v", event)
-	}
-	both := json.NewDecoder(strings.NewReader(ok(t, "decisions", "show", "--data", s.data, "--sources", granted.ID)))
-	var policy struct {
-		Revision string
-		Sources  map[string]string
-	}
-	if err := both.Decode(&event); err != nil {
-		t.Fatal(err)
-	}
-	if err := both.Decode(&policy); err != nil || policy.Revision != granted.Revision || !strings.Contains(policy.Sources["board.rego"], "package uma.policies.board") {
-		t.Errorf("got revision %q with %d sources, %v", policy.Revision, len(policy.Sources), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -82,10 +83,10 @@ func saveRecords(tx *conn, records []uma.Record, events storedEvents) error {
 // saveRecord adds a record and gives it its Seq.
 func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any) error {
 	_, err := tx.exec(`INSERT INTO decision
-		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event, shared, request)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Answered, r.Subject, r.Client, r.Server,
-		string(r.Resource), r.Revision, listText(r.Rules), encoding, event, shared)
+		string(r.Resource), r.Revision, listText(r.Rules), encoding, event, shared, r.Request)
 	if err != nil {
 		return writing("decision record", err)
 	}
@@ -100,14 +101,14 @@ func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any)
 }
 
 const recordColumns = ` seq, id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision,` +
-	` rules, encoding, event, (SELECT parts FROM decision_shared WHERE key = shared) `
+	` rules, request, encoding, event, (SELECT parts FROM decision_shared WHERE key = shared) `
 
 func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
 	var r uma.Record
 	var encoding int64
 	var own, parts []byte
 	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Answered, &r.Subject, &r.Client,
-		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &encoding, &own, &parts)
+		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &r.Request, &encoding, &own, &parts)
 	if err == nil {
 		r.Event, err = decodeEvent(r.ID, encoding, own, parts)
 	}
@@ -118,21 +119,82 @@ func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
 func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
 	var found []uma.Record
 	err := s.read(ctx, func(c *conn) error {
-		query, args := filterDecisions(f, limit)
-		var err error
-		found, err = list(c, query, args, scanRecord)
-		return reading("decision records", err)
+		from, err := firstSince(c, f.Since)
+		if err != nil {
+			return reading("decision records", err)
+		}
+		f.After = max(f.After, from-1)
+		found, err = findDecisions(c, f, newestFirst, limit)
+		return err
 	})
 	return found, err
 }
 
-// filterDecisions returns a query for the newest records that f describes. The
-// first of its keys chooses the index, whose rows are in the order of seq already;
-// the others are compared row by row, which the + says.
-func filterDecisions(f uma.DecisionFilter, limit int) (string, []any) {
+// decisionPage is how many records EachDecision reads at a time.
+const decisionPage = 100
+
+// EachDecision implements uma.Decisions.
+func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each func(*uma.Record) error) error {
+	err := s.read(ctx, func(c *conn) error {
+		from, err := firstSince(c, f.Since)
+		f.After = max(f.After, from-1)
+		if err == nil && !f.Until.IsZero() {
+			var last int64
+			err = c.row(`SELECT coalesce(max(+seq), 0) FROM decision WHERE time < ?`, []any{millis(f.Until)}, &last)
+			f.Before = min(last+1, cmp.Or(f.Before, last+1))
+		}
+		return reading("decision records", err)
+	})
+	for err == nil {
+		var page []uma.Record
+		err = s.read(ctx, func(c *conn) (err error) {
+			page, err = findDecisions(c, f, oldestFirst, decisionPage)
+			return err
+		})
+		for i := range page {
+			if err := each(&page[i]); err != nil {
+				return err
+			}
+			f.After = page[i].Seq
+		}
+		if len(page) < decisionPage {
+			return err
+		}
+	}
+	return err
+}
+
+// firstSince returns the seq of the first record that is not older than since, where a
+// search ends or begins; one beyond the last if there is none, 0 without a time. The +
+// keeps SQLite from looking for it from the other end of the table.
+func firstSince(c *conn, since time.Time) (seq int64, err error) {
+	if !since.IsZero() {
+		err = c.row(`SELECT coalesce(min(+seq), 1 << 62) FROM decision WHERE time >= ?`, []any{millis(since)}, &seq)
+	}
+	return seq, err
+}
+
+// The orders of a search.
+const (
+	newestFirst = "DESC"
+	oldestFirst = "ASC"
+)
+
+func findDecisions(c *conn, f uma.DecisionFilter, order string, limit int) ([]uma.Record, error) {
+	query, args := filterDecisions(f, order, limit)
+	found, err := list(c, query, args, scanRecord)
+	return found, reading("decision records", err)
+}
+
+// filterDecisions returns a query for the records that f describes. The first of its
+// keys chooses the index, whose rows are in the order of seq already; the others are
+// compared row by row, which the + says. A rule is found by the table of rules, unless
+// something narrower is asked for.
+func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []any) {
 	var where []string
 	var args []any
 	keyed := false
+	from, seq := `decision`, `seq`
 	add := func(column, value string) {
 		if value == "" {
 			return
@@ -142,28 +204,35 @@ func filterDecisions(f uma.DecisionFilter, limit int) (string, []any) {
 		}
 		where, args, keyed = append(where, column+` = ?`), append(args, value), true
 	}
+	if f.Request != "" {
+		where = append(where, `request <> ''`) // the index has no others
+	}
+	add(`request`, f.Request)
 	add(`resource`, string(f.Resource))
 	add(`subject`, f.Subject)
+	switch {
+	case f.Rule != "" && keyed:
+		where, args = append(where, `EXISTS (SELECT 1 FROM decision_rule r WHERE r.rule = ? AND r.seq = decision.seq)`), append(args, f.Rule)
+	case f.Rule != "":
+		from, seq = `(SELECT seq AS at FROM decision_rule WHERE rule = ?) CROSS JOIN decision ON seq = at`, `at`
+		args, keyed = append(args, f.Rule), true
+	}
+	add(`revision`, f.Revision)
 	add(`client`, f.Client)
 	add(`outcome`, f.Outcome)
 	add(`realm`, f.Realm)
+	where, args = append(where, seq+` > ?`), append(args, f.After)
 	if f.Before > 0 {
-		where, args = append(where, `seq < ?`), append(args, f.Before)
+		where, args = append(where, seq+` < ?`), append(args, f.Before)
 	}
 	if !f.Until.IsZero() {
 		where, args = append(where, `+time < ?`), append(args, millis(f.Until))
 	}
 	if !f.Since.IsZero() {
-		// The walk ends with the oldest that may match. The + keeps SQLite from
-		// looking for it from the other end of the table.
-		where = append(where, `+time >= ?`, `seq >= (SELECT min(+seq) FROM decision WHERE time >= ?)`)
-		args = append(args, millis(f.Since), millis(f.Since))
+		where, args = append(where, `+time >= ?`), append(args, millis(f.Since))
 	}
-	query := `SELECT` + recordColumns + `FROM decision`
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
-	}
-	return query + ` ORDER BY seq DESC LIMIT ? + 0`, append(args, limit)
+	return `SELECT` + recordColumns + `FROM ` + from + ` WHERE ` + strings.Join(where, ` AND `) +
+		` ORDER BY ` + seq + ` ` + order + ` LIMIT ? + 0`, append(args, limit)
 }
 
 // Decision implements uma.Decisions.
@@ -220,6 +289,11 @@ func (s *Store) SaveRevision(ctx context.Context, r *uma.Revision) error {
 	return s.write(ctx, func(tx *conn) error {
 		_, err := tx.exec(`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, r.Hash, r.Realm, sources, millis(r.Since))
+		if err != nil {
+			return writing("policy revision", err)
+		}
+		_, err = tx.exec(`UPDATE revision SET replaced = ? WHERE hash <> ?
+			AND hash = (SELECT hash FROM policy_in_force WHERE realm = ?)`, millis(r.Since), r.Hash, r.Realm)
 		if err != nil {
 			return writing("policy revision", err)
 		}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 func (e *env) record(id string) uma.Record {
 	return uma.Record{
 		ID: id, Batch: "batch", Realm: "photoz", Time: now, Kind: "rpt", Outcome: "granted", Answered: "request_denied", Subject: "alice", Client: "web",
-		Server: "api", Resource: "r", Revision: "sha256:abc", Rules: []string{"team/rule", "other"},
+		Server: "api", Resource: "r", Revision: "sha256:abc", Request: "req-1", Rules: []string{"team/rule", "other"},
 		Event: []byte(`{"decision_id":"` + id + `"}`),
 	}
 }
@@ -33,6 +34,16 @@ func (e *env) decisions(f uma.DecisionFilter, limit int) (ids []string) {
 	for _, r := range found {
 		ids = append(ids, r.ID)
 	}
+	return ids
+}
+
+// eachDecision are the ids of all records that f describes, oldest first.
+func (e *env) eachDecision(f uma.DecisionFilter) (ids []string) {
+	e.t.Helper()
+	e.must(e.s.EachDecision(e.t.Context(), f, func(r *uma.Record) error {
+		ids = append(ids, r.ID)
+		return nil
+	}))
 	return ids
 }
 
@@ -138,6 +149,9 @@ var decisionTests = map[string]func(e *env){
 			"client":   func(r *uma.Record) { r.Client = "other" },
 			"outcome":  func(r *uma.Record) { r.Outcome = "denied" },
 			"resource": func(r *uma.Record) { r.Resource = "q" },
+			"rule":     func(r *uma.Record) { r.Rules = []string{"third"} },
+			"request":  func(r *uma.Record) { r.Request = "req-2" },
+			"revision": func(r *uma.Record) { r.Revision = "sha256:def" },
 		}
 		for what, change := range odd {
 			r := e.record("odd " + what)
@@ -145,7 +159,7 @@ var decisionTests = map[string]func(e *env){
 			change(&r)
 			e.keep(r)
 		}
-		same := uma.DecisionFilter{Realm: "photoz", Subject: "alice", Client: "web", Outcome: "granted", Resource: "r"}
+		same := uma.DecisionFilter{Realm: "photoz", Subject: "alice", Client: "web", Outcome: "granted", Resource: "r", Rule: "team/rule", Request: "req-1", Revision: "sha256:abc"}
 		e.want("all keys", e.decisions(same, 100), base)
 		e.want("a page", e.decisions(same, 2), base[:2])
 		third, err := e.s.Decision(e.t.Context(), base[2])
@@ -156,10 +170,14 @@ var decisionTests = map[string]func(e *env){
 		for what, f := range map[string]uma.DecisionFilter{
 			"realm": {Realm: "elsewhere"}, "subject": {Subject: "bob"}, "client": {Client: "other"},
 			"outcome": {Outcome: "denied"}, "resource": {Resource: "q"},
+			"rule": {Rule: "third"}, "request": {Request: "req-2"}, "revision": {Revision: "sha256:def"},
+			"rule, resource": {Rule: "third", Resource: "r"}, "rule, outcome": {Rule: "third", Outcome: "granted"},
 		} {
-			e.want("by "+what, e.decisions(f, 100), []string{"odd " + what})
+			e.want("by "+what, e.decisions(f, 100), []string{"odd " + strings.Split(what, ",")[0]})
 		}
-		e.want("number of all", len(e.decisions(uma.DecisionFilter{}, 100)), 11)
+		e.want("by rule, a page", e.decisions(uma.DecisionFilter{Rule: "other", Client: "web", Before: third.Seq}, 2), base[3:5])
+		e.want("by a rule that no record of the resource names", len(e.decisions(uma.DecisionFilter{Rule: "third", Resource: "q"}, 100)), 0)
+		e.want("number of all", len(e.decisions(uma.DecisionFilter{}, 100)), 14)
 		e.want("in another case", e.decisions(uma.DecisionFilter{Subject: "Alice"}, 100), []string(nil))
 	},
 
@@ -188,7 +206,124 @@ var decisionTests = map[string]func(e *env){
 			if got := e.decisions(tc.f, 100); !slices.Equal(got, tc.want) {
 				e.t.Errorf("%s: got %v, want %v", what, got, tc.want)
 			}
+			slices.Reverse(tc.want)
+			if got := e.eachDecision(tc.f); !slices.Equal(got, tc.want) {
+				e.t.Errorf("%s, oldest first: got %v, want %v", what, got, tc.want)
+			}
 		}
+	},
+
+	"each_page_by_page": func(e *env) {
+		var want, granted []string
+		for i := range 250 {
+			r := e.record(fmt.Sprint("d", i))
+			if i%2 == 0 {
+				r.Outcome = "denied"
+			} else {
+				granted = append(granted, r.ID)
+			}
+			want = append(want, r.ID)
+			e.keep(r)
+		}
+		e.want("all", e.eachDecision(uma.DecisionFilter{}), want)
+		e.want("granted", e.eachDecision(uma.DecisionFilter{Outcome: "granted", Rule: "other"}), granted)
+		e.want("after", e.eachDecision(uma.DecisionFilter{After: 240}), want[240:])
+		n, stop := 0, errors.New("enough")
+		err := e.s.EachDecision(e.t.Context(), uma.DecisionFilter{}, func(*uma.Record) error {
+			if n++; n == 120 {
+				return stop
+			}
+			return nil
+		})
+		e.wantErr("stopped", err, stop)
+		e.want("number", n, 120)
+	},
+
+	"pruned_from_the_beginning": func(e *env) {
+		at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+		for i, minutes := range []int{0, 2, 1, 3, 2, 4} { // the second of two is behind a newer one
+			r := e.record(fmt.Sprint("d", i))
+			r.Time, r.Rules = at(minutes), []string{"all", fmt.Sprint("only/", i)}
+			e.keep(r)
+		}
+		prune := func(before time.Time, limit, want int) {
+			e.t.Helper()
+			n, err := e.s.PruneDecisions(e.t.Context(), before, limit)
+			e.must(err)
+			e.want("removed", n, want)
+		}
+		prune(at(0), 10, 0)
+		prune(at(3), 2, 2)
+		prune(at(3), 2, 1)
+		prune(at(3), 2, 0)
+		e.want("left", e.eachDecision(uma.DecisionFilter{}), []string{"d3", "d4", "d5"})
+		e.want("by a rule", e.decisions(uma.DecisionFilter{Rule: "all"}, 10), []string{"d5", "d4", "d3"})
+		e.want("by a rule of what is gone", len(e.decisions(uma.DecisionFilter{Rule: "only/0"}, 10)), 0)
+		_, err := e.s.Decision(e.t.Context(), "d0")
+		e.wantErr("gone", err, uma.ErrNotFound)
+		prune(at(60), 10, 3)
+		e.keep(e.record("next"))
+		next, err := e.s.Decision(e.t.Context(), "next")
+		e.must(err)
+		e.want("number", next.Seq, int64(7))
+	},
+
+	"pruned_with_what_they_share": func(e *env) {
+		claims := strings.Repeat("because ", 200)
+		var records []uma.Record
+		for i := range 4 {
+			r := e.record(fmt.Sprint("d", i))
+			r.Event = []byte(fmt.Sprintf(`{"n":%d,"claims":"%s"}`, i, claims))
+			records = append(records, r)
+		}
+		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: slices.Clone(records)}))
+		for i := range 3 {
+			n, err := e.s.PruneDecisions(e.t.Context(), now.Add(time.Minute), 1)
+			e.must(err)
+			e.want("removed", n, 1)
+			left, err := e.s.Decision(e.t.Context(), "d3")
+			e.must(err)
+			e.want(fmt.Sprint("event after ", i+1), string(left.Event), string(records[3].Event))
+		}
+	},
+
+	"revisions_pruned": func(e *env) {
+		save := func(realm, hash string, at time.Time) {
+			e.t.Helper()
+			e.must(e.s.SaveRevision(e.t.Context(), &uma.Revision{Hash: hash, Realm: realm, Sources: map[string]string{"a.rego": hash}, Since: at}))
+		}
+		there := func(hashes ...string) (found []string) {
+			for _, hash := range hashes {
+				if _, err := e.s.Revision(e.t.Context(), hash); !errors.Is(err, uma.ErrNotFound) {
+					e.must(err)
+					found = append(found, hash)
+				}
+			}
+			return found
+		}
+		prune := func(at time.Time, want int) {
+			e.t.Helper()
+			n, err := e.s.PruneRevisions(e.t.Context(), at)
+			e.must(err)
+			e.want("removed", n, want)
+		}
+		save("photoz", "back", now)
+		save("photoz", "unused", now)
+		save("photoz", "named", now)
+		save("photoz", "back", now) // as it was before
+		save("other", "of another realm", now)
+		r := e.record("d")
+		r.Revision = "named"
+		e.keep(r)
+		all := []string{"back", "unused", "named", "of another realm"}
+		prune(now.Add(5*time.Second), 0)
+		e.want("just replaced", there(all...), all)
+		prune(now.Add(time.Minute), 1)
+		e.want("in force or named", there(all...), []string{"back", "named", "of another realm"})
+		_, err := e.s.PruneDecisions(e.t.Context(), now.Add(time.Minute), 10)
+		e.must(err)
+		prune(now.Add(time.Minute), 1)
+		e.want("in force", there(all...), []string{"back", "of another realm"})
 	},
 
 	"revision_round_trip": func(e *env) {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+)
+
+func exportCommand(e *env) *cobra.Command {
+	var f decisionFlags
+	var file string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Export decision records as OPA events, oldest first, beside a running server too",
+		Long: `Export decision records as OPA's decision log events, one JSON object a line, oldest
+first, to stdout or to a new file. It reads a page at a time, however many they are.`,
+		Example: `  umpire decisions export --until 90d --file old.jsonl
+  umpire decisions export --user ben --since 2026-11-01 | jq -r .decision_id`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(e, cmd); err != nil {
+				return err
+			}
+			return e.exportDecisions(cmd.Context(), &f, file)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&file, "file", "", "`file` to make, instead of stdout; it must not be there")
+	return cmd
+}
+
+func (e *env) exportDecisions(ctx context.Context, flags *decisionFlags, file string) (err error) {
+	db, err := e.openReadOnly(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	f, err := e.filter(ctx, db, flags)
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		_, err = writeEvents(ctx, db, f, e.stdout)
+		return err
+	}
+	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return mistaken("--file: %s is there already, and is not overwritten", file)
+	}
+	if err != nil {
+		return fmt.Errorf("--file: %w", err)
+	}
+	n, err := writeEvents(ctx, db, f, out)
+	if err == nil {
+		err = out.Sync() // the records may be pruned next
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return errors.Join(fmt.Errorf("%s is not whole, and is removed: %w", file, err), os.Remove(file))
+	}
+	_, err = fmt.Fprintf(e.stderr, "%d decision records exported to %s\n", n, file)
+	return err
+}
+
+// writeEvents writes the events of records, a line each, and returns how many.
+func writeEvents(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, w io.Writer) (n int, err error) {
+	buffer := bufio.NewWriterSize(w, 64<<10)
+	err = db.EachDecision(ctx, f, func(r *uma.Record) error {
+		n++
+		buffer.Write(r.Event) //nolint:errcheck // an error stays, and WriteByte returns it
+		return buffer.WriteByte('\n')
+	})
+	return n, errors.Join(err, buffer.Flush())
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/uma"
+)
+
+func showDecisionCommand(e *env) *cobra.Command {
+	var sources bool
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one decision: who asked for what, what was answered, and by which rules",
+		Long: `Show one decision: who asked for what, what the client was told, which rules decided
+scope by scope, and their reasons. -o json prints the event, with all that the policy
+saw and said.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.showDecision(cmd.Context(), args[0], sources)
+		},
+	}
+	cmd.Flags().BoolVar(&sources, "sources", false, "with the policy that decided")
+	e.outputFlag(cmd)
+	return cmd
+}
+
+func (e *env) showDecision(ctx context.Context, id string, sources bool) (err error) {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
+	db, err := e.openReadOnly(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	r, err := db.Decision(ctx, id)
+	if errors.Is(err, uma.ErrNotFound) {
+		return mistaken("there is no decision %q: `umpire decisions list` lists them", id)
+	}
+	if err != nil {
+		return err
+	}
+	if program {
+		err = e.printEvent(r)
+	} else {
+		err = e.printDecision(r)
+	}
+	if err != nil || !sources {
+		return err
+	}
+	rev, err := db.Revision(ctx, r.Revision)
+	switch {
+	case err != nil:
+		return fmt.Errorf("policy revision %s: %w", r.Revision, err)
+	case program:
+		return printJSON(e.stdout, map[string]any{"revision": rev.Hash, "since": rev.Since.UTC(), "sources": rev.Sources})
+	}
+	for _, name := range slices.Sorted(maps.Keys(rev.Sources)) {
+		fmt.Fprintf(e.stdout, "\n# %s\n%s", name, rev.Sources[name])
+	}
+	return nil
+}
+
+func (e *env) printEvent(r *uma.Record) error {
+	var event bytes.Buffer
+	if err := json.Indent(&event, r.Event, "", "  "); err != nil {
+		return fmt.Errorf("decision %s: %w", r.ID, err)
+	}
+	_, err := fmt.Fprintln(e.stdout, event.String())
+	return err
+}
+
+// printDecision prints a record for people: facts, then the decision of each scope.
+func (e *env) printDecision(r *uma.Record) error {
+	ev, err := readEvent(r)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, fact := range slices.Concat(askedOf(r, ev), saidOf(ev)) {
+		if fact[1] != "" {
+			rows = append(rows, fact)
+		}
+	}
+	if err := printRows(e.stdout, rows); err != nil || len(ev.Custom.Decided) == 0 {
+		return err
+	}
+	rows = nil
+	for _, d := range ev.Custom.Decided {
+		scope := d.Scope
+		if scope == "*" {
+			scope = "(all of it)"
+		}
+		rows = append(rows, []string{scope, d.Decision, orDash(strings.Join(d.Rules, " "))})
+	}
+	fmt.Fprintln(e.stdout)
+	return printTable(e.stdout, []string{"SCOPE", "DECISION", "RULES"}, rows)
+}
+
+// askedOf says who asked for what, and what was answered.
+func askedOf(r *uma.Record, ev *event) [][]string {
+	in := &ev.Input
+	who := r.Subject
+	switch {
+	case in.Subject.Type == "service":
+		who = "the service account of " + r.Client
+	case in.Subject.Username != "":
+		who = fmt.Sprintf("%s (%s)", in.Subject.Username, r.Subject)
+	}
+	client := r.Client
+	if in.Client.Authenticated {
+		client += ", authenticated"
+	}
+	resource := string(r.Resource)
+	if in.Resource != nil && in.Resource.Name != "" {
+		resource = fmt.Sprintf("%s (%s)", in.Resource.Name, r.Resource)
+		if in.Resource.Type != "" {
+			resource += ", type " + in.Resource.Type
+		}
+	}
+	ticket := ""
+	if in.Ticket != nil {
+		ticket = fmt.Sprintf("with one, round %d", in.Ticket.Round)
+	}
+	return [][]string{
+		{"decision", r.ID},
+		{"time", r.Time.UTC().Format(time.RFC3339Nano)},
+		{"realm", r.Realm},
+		{"user", who},
+		{"client", client},
+		{"from", in.Context.IP + "  " + in.Context.UserAgent},
+		{"request", r.Request},
+		{"server", r.Server},
+		{"resource", resource},
+		{"scopes", strings.Join(in.Scopes, " ")},
+		{"ticket", ticket},
+		{"pushed claims", strings.Join(slices.Sorted(maps.Keys(in.Claims.Pushed)), " ")},
+		{"outcome", r.Outcome},
+		{"answered", r.Answered},
+		{"policy", r.Revision},
+	}
+}
+
+// saidOf is what the policy said besides.
+func saidOf(ev *event) (facts [][]string) {
+	if ev.Result != nil {
+		for _, reason := range ev.Result.Reasons {
+			facts = append(facts, []string{"reason", reason})
+		}
+		for _, need := range ev.Result.NeedInfo {
+			facts = append(facts, []string{"wants claim", strings.TrimSpace(need.Name + "  " + need.FriendlyName)})
+		}
+		facts = append(facts, []string{"asks owner", strings.Join(ev.Result.Submit, " ")}, []string{"rests on", strings.Join(ev.Result.RestsOn, " ")})
+	}
+	return append(facts,
+		[]string{"error", ev.Error},
+		[]string{"taken out", strings.Join(ev.Erased, " ")},
+		[]string{"masked", strings.Join(ev.Masked, " ")},
+	)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/node"
+	"example.com/umpire/store/sqlite"
+)
+
+func pruneCommand(e *env) *cobra.Command {
+	var before string
+	cmd := &cobra.Command{
+		Use:   "prune --before TIME",
+		Short: "Remove old decision records, beside a running server too",
+		Long: `Remove the decision records that are older than a time, and the policy revisions
+that no record names then and that are not in force, in small batches. It cannot be
+undone: export them before. The space is used again; the file does not shrink.`,
+		Example: `  umpire decisions export --until 90d --file old.jsonl && umpire decisions prune --before 90d`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return e.pruneDecisions(cmd.Context(), before) },
+	}
+	cmd.Flags().StringVar(&before, "before", "", "`time` (RFC 3339), day (2026-08-31, UTC) or age (90d)")
+	e.outputFlag(cmd)
+	return cmd
+}
+
+func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
+	if before == "" {
+		return misused("--before is missing: records that are older are removed")
+	}
+	at, err := e.moment(before)
+	if err != nil {
+		return mistaken("--before: %w", err)
+	}
+	if at.After(e.now()) {
+		return mistaken("--before: %s is in the future", at.Format(time.RFC3339))
+	}
+	if _, err := os.Stat(e.database()); err != nil {
+		return fmt.Errorf("there is no database: %w", err)
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: e.database(), Now: e.now})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	told := e.now()
+	done, err := node.Prune(ctx, db, at, e.now, func(done node.Pruned) {
+		if now := e.now(); now.Sub(told) >= time.Second {
+			told = now
+			fmt.Fprintf(e.stderr, "%d decision records removed\n", done.Decisions)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("after %d decision records: %w", done.Decisions, err)
+	}
+	if program {
+		return printJSON(e.stdout, struct {
+			Before time.Time `json:"before"`
+			node.Pruned
+		}{at.UTC(), done})
+	}
+	_, err = fmt.Fprintf(e.stdout, "removed %d decision records from before %s, and %d policy revisions\n", done.Decisions, at.UTC().Format(time.RFC3339), done.Revisions)
+	return err
+}
+
+// parseAge reads a duration in which days may be given, such as 90d, 36h or 1d12h.
+func parseAge(text string) (time.Duration, error) {
+	var days time.Duration
+	rest := text
+	if count, after, found := strings.Cut(text, "d"); found {
+		n, err := strconv.ParseUint(count, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no duration such as 90d or 36h", text)
+		}
+		if days, rest = time.Duration(n)*24*time.Hour, after; rest == "" {
+			return days, nil
+		}
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is no duration such as 90d or 36h", text)
+	}
+	return days + d, nil
+}

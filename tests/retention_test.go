@@ -1,0 +1,63 @@
+package tests
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/umpire/node"
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+)
+
+// TestKeepDecisions: a server removes the records that are older than it is told to
+// keep, and policies that only those name. What is younger, and in force, stays.
+func TestKeepDecisions(t *testing.T) {
+	t.Parallel()
+	const old = 300 // more than one batch
+	r := run(t, func(c *node.Config) {
+		c.KeepDecisions = 90 * 24 * time.Hour
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(c.Data, "umpire.db"), Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := &uma.Settlement{Now: c.Now()}
+		for i := range old + 1 {
+			age := 91 * 24 * time.Hour
+			if i == old {
+				age = 89 * 24 * time.Hour
+			}
+			st.Records = append(st.Records, uma.Record{ID: fmt.Sprint("d", i), Time: c.Now().Add(-age), Event: []byte("{}")})
+		}
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SaveRevision(t.Context(), &uma.Revision{Hash: "once in force", Realm: "photoz", Since: c.Now().Add(-time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SaveRevision(t.Context(), &uma.Revision{Hash: "then", Realm: "photoz", Since: c.Now().Add(-time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	db := r.stored(t)
+	within1s(t, "the end of old records", func() bool { return len(recordsAfter(t, db, 0)) == 1 })
+	if left := recordsAfter(t, db, 0); left[0].ID != fmt.Sprint("d", old) {
+		t.Errorf("got %s left, want the youngest", left[0].ID)
+	}
+	within1s(t, "the metrics", func() bool {
+		metrics := string(r.admin(t, "/metrics").raw)
+		return strings.Contains(metrics, fmt.Sprintf("umpire_pruned_total{what=\"decisions\"} %d\n", old)) &&
+			strings.Contains(metrics, "umpire_pruned_total{what=\"revisions\"} 1\n")
+	})
+	within1s(t, "a line of log", func() bool { return r.logged(t, "decision records pruned", fmt.Sprintf(`"decisions":%d`, old)) })
+	r.uma(t, r.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")
+	last := recordsAfter(t, db, old+1)[0]
+	if _, err := db.Revision(t.Context(), last.Revision); err != nil {
+		t.Errorf("the policy in force: %v", err)
+	}
+}
