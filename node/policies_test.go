@@ -57,7 +57,11 @@ func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 		}
 	})
 	changed(n)
-	if err := n.Load(t.Context(), []string{s.file}, os.Getenv); err != nil {
+	realms, err := ReadRealms([]string{s.file}, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Load(t.Context(), realms); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -20,15 +20,32 @@ var (
 	errLogBlocked = errors.New("the decision log is blocked: the records that it lacks are stored")
 )
 
+// A RealmFile is a realm file that was read.
+type RealmFile struct {
+	Path    string
+	Spec    *uma.RealmSpec
+	Notices []realm.Notice
+}
+
+// ReadRealms reads realm files for Load.
+func ReadRealms(paths []string, getenv func(string) string) ([]RealmFile, error) {
+	var files []RealmFile
+	for _, path := range paths {
+		spec, notices, err := realm.Read(path, getenv)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, RealmFile{path, spec, notices})
+	}
+	return files, nil
+}
+
 // Load applies realm files as a starting server does: a file that has not
 // changed since is not applied again, and nothing that others hang on is removed.
-func (n *Node) Load(ctx context.Context, files []string, getenv func(string) string) error {
-	for _, file := range files {
-		spec, notices, err := realm.Read(file, getenv)
-		if err != nil {
-			return err
-		}
-		for _, notice := range notices {
+func (n *Node) Load(ctx context.Context, files []RealmFile) error {
+	for _, f := range files {
+		file, spec := f.Path, f.Spec
+		for _, notice := range f.Notices {
 			n.Log.WarnContext(ctx, "realm file", "file", file, "notice", notice.String())
 		}
 		same, err := n.Authority.Unchanged(ctx, spec)

@@ -43,7 +43,11 @@ func run(t testing.TB, change func(*node.Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Load(t.Context(), o.write(t), os.Getenv); err != nil {
+	realms, err := node.ReadRealms(o.write(t), os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Load(t.Context(), realms); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

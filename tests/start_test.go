@@ -33,7 +33,11 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Load(t.Context(), files, os.Getenv); err != nil {
+	realms, err := node.ReadRealms(files, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Load(t.Context(), realms); err != nil {
 		t.Fatal(err)
 	}
 	e.Realm = realmName(t, o.Realm)

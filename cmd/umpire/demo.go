@@ -86,6 +86,10 @@ func (e *env) demoServer(ctx context.Context, dir string, wg *sync.WaitGroup) (s
 	if err != nil {
 		return "", err
 	}
+	realms, err := node.ReadRealms([]string{filepath.Join(dir, "photoz", "realm.yaml")}, e.getenv)
+	if err != nil {
+		return "", err
+	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := node.Open(ctx, node.Config{
 		Data: filepath.Join(dir, "data"), PublicURL: "http://" + l.Addr().String(), Log: log, Now: e.now, Version: version,
@@ -93,7 +97,7 @@ func (e *env) demoServer(ctx context.Context, dir string, wg *sync.WaitGroup) (s
 	if err != nil {
 		return "", err
 	}
-	if err := n.Load(ctx, []string{filepath.Join(dir, "photoz", "realm.yaml")}, e.getenv); err != nil {
+	if err := n.Load(ctx, realms); err != nil {
 		return "", errors.Join(err, n.Close())
 	}
 	wg.Go(func() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,32 +81,35 @@ func (f *serveFlags) limitFlags() []limitFlag {
 
 func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	tune(e.getenv)
-	public, err := net.Listen("tcp", f.listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
-	}
-	defer public.Close()
-	var admin net.Listener
-	adminAddr := "none"
-	if f.admin != "" {
-		if admin, err = net.Listen("tcp", f.admin); err != nil {
-			return fmt.Errorf("--admin-listen: %w", err)
-		}
-		defer admin.Close()
-		adminAddr = admin.Addr().String()
-	}
-	cfg, closeLog, err := e.nodeConfig(ctx, f, public.Addr())
+	// Everything that may be mistaken is read before a port is bound: whoever connects
+	// then is answered.
+	cfg, closeLog, err := e.nodeConfig(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
+	files, err := node.ReadRealms(f.realms, e.getenv)
+	if err != nil {
+		return err
+	}
+	public, admin, err := f.bind()
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	adminAddr := "none"
+	if admin != nil {
+		defer admin.Close()
+		adminAddr = admin.Addr().String()
+	}
+	cfg.PublicURL = cmp.Or(cfg.PublicURL, "http://"+public.Addr().String())
 	serveSignals(ctx, cfg.DecisionLog, cfg.Log)
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	if err := n.Load(ctx, f.realms, e.getenv); err != nil {
+	if err := n.Load(ctx, files); err != nil {
 		return err
 	}
 	names, err := n.Store.RealmNames(ctx)
@@ -122,8 +126,22 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	return n.Run(ctx, public, admin)
 }
 
+// bind binds the ports. There need be no admin listener.
+func (f *serveFlags) bind() (public, admin net.Listener, err error) {
+	if public, err = net.Listen("tcp", f.listen); err != nil {
+		return nil, nil, fmt.Errorf("--listen: %w", err)
+	}
+	if f.admin == "" {
+		return public, nil, nil
+	}
+	if admin, err = net.Listen("tcp", f.admin); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("--admin-listen: %w", err), public.Close())
+	}
+	return public, admin, nil
+}
+
 // nodeConfig checks the flags. The function it returns closes the decision log.
-func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg node.Config, closeLog func() error, err error) {
+func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
 	for _, l := range f.limitFlags() {
 		if *l.value == 0 {
@@ -148,7 +166,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 	if cfg.Log, err = e.logger(); err != nil {
 		return cfg, closeLog, err
 	}
-	if cfg.PublicURL, err = publicURL(f.publicURL, addr); err != nil {
+	if cfg.PublicURL, err = publicURL(f.publicURL, f.listen); err != nil {
 		return cfg, closeLog, err
 	}
 	for _, p := range f.trustedProxies {
@@ -162,15 +180,18 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags, addr net.Addr) (cfg 
 	return cfg, closeLog, err
 }
 
-// publicURL is what URLs begin with. Tokens over plain HTTP are for loopback
-// alone (FedAuthz §1.3).
-func publicURL(given string, addr net.Addr) (string, error) {
+// publicURL is what URLs begin with; empty for the address that is listened at, once
+// that is known. Tokens over plain HTTP are for loopback alone (FedAuthz §1.3).
+func publicURL(given, listen string) (string, error) {
 	if given == "" {
-		tcp := addr.(*net.TCPAddr)
-		if !tcp.IP.IsLoopback() {
+		host, _, err := net.SplitHostPort(listen)
+		switch {
+		case err != nil:
+			return "", mistaken("--listen: %w", err)
+		case !isLoopback(host):
 			return "", mistaken("--public-url is needed when --listen is not a loopback address")
 		}
-		return "http://" + tcp.String(), nil
+		return "", nil
 	}
 	u, err := url.Parse(given)
 	switch {

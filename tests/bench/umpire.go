@@ -83,7 +83,11 @@ func (u *umpire) fill(ctx context.Context) error {
 		return err
 	}
 	defer nd.Close()
-	if err := nd.Load(ctx, []string{realm}, os.Getenv); err != nil {
+	realms, err := node.ReadRealms([]string{realm}, os.Getenv)
+	if err != nil {
+		return err
+	}
+	if err := nd.Load(ctx, realms); err != nil {
 		return err
 	}
 	snap, err := nd.Store.Snapshot(ctx, "photoz", time.Now())
