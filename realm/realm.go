@@ -68,7 +68,7 @@ func (v value) profile() uma.Profile {
 
 func (v value) tokens(r *uma.Realm) {
 	lifetime := duration(time.Second) // tokens write their expiry in seconds
-	v.object(fields{
+	m := v.object(fields{
 		"access":      set(&r.Lifetimes.Access, lifetime),
 		"rpt":         set(&r.Lifetimes.RPT, lifetime),
 		"refresh":     set(&r.Lifetimes.Refresh, lifetime),
@@ -77,6 +77,9 @@ func (v value) tokens(r *uma.Realm) {
 		"pct":         set(&r.Lifetimes.PCT, lifetime),
 		"signing_alg": set(&r.SigningAlg, oneOf("RS256", "ES256", "EdDSA")),
 	})
+	if m.has("pct") {
+		m.at("pct").note("has no effect yet: persisted claims tokens are issued by a later version")
+	}
 }
 
 func (v value) policy(p *uma.PolicySettings) {

@@ -175,9 +175,7 @@ func role(v value) string {
 }
 
 func group(v value) string {
-	return matching(func(s string) bool {
-		return len(s) > 1 && strings.HasPrefix(s, "/") && !strings.HasSuffix(s, "/") && !strings.Contains(s, "//")
-	}, "want the path of a group, such as /friends")(v)
+	return matching(uma.IsGroup, "want the path of a group, such as /friends")(v)
 }
 
 func (v value) resourceID() uma.ResourceID {

@@ -70,7 +70,7 @@ func (in *ShareInput) check() error {
 		}
 	}
 	for _, group := range in.Groups {
-		if !strings.HasPrefix(group, "/") || checkText(group) != nil {
+		if !IsGroup(group) || checkText(group) != nil {
 			return bad("Group [" + group + "] is not a path, such as /friends")
 		}
 	}
@@ -230,6 +230,12 @@ func (p *Protection) checkClients(s *Share) error {
 		}
 	}
 	return nil
+}
+
+// IsGroup reports whether a text is the path of a group, as realm files have them: a
+// policy for any other would be for nobody.
+func IsGroup(path string) bool {
+	return len(path) > 1 && strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/") && !strings.Contains(path, "//")
 }
 
 // usersNamed returns the subject ids of users, who are named by those or by

@@ -25,12 +25,12 @@ func TestRealmCheck(t *testing.T) {
 		t.Errorf("a short secret: got %q, want a notice", stderr)
 	}
 
-	bad := example(t, "public: true", "pubic: true", "signing_alg: RS256", "signing_alg: HS256", "owner: alice, type: album, uris: [/album/1]", "owner: nobody, type: album, uris: [/album/1]", "pct: 24h", "pct: soon")
+	bad := example(t, "public: true", "pubic: true", "signing_alg: RS256", "signing_alg: HS256", "owner: alice, type: album, uris: [/album/1]", "owner: nobody, type: album, uris: [/album/1]", "ticket: 2m", "ticket: soon")
 	stdout, stderr, code := umpire(t, "realm", "check", bad, good)
 	if code != exitRefused || !strings.Contains(stdout, good+": realm photoz") {
 		t.Errorf("one of two files is bad: exit %d, %q; want exit 3, and the other checked", code, stdout)
 	}
-	for _, mistake := range []string{`:5:\d+: tokens\.pct: `, `:5:\d+: tokens\.signing_alg: `, `:13:\d+: clients\[1\]\.pubic: `, `:\d+:\d+: resources\[2\]\.owner: .*"nobody"`} {
+	for _, mistake := range []string{`:5:\d+: tokens\.ticket: `, `:5:\d+: tokens\.signing_alg: `, `:13:\d+: clients\[1\]\.pubic: `, `:\d+:\d+: resources\[2\]\.owner: .*"nobody"`} {
 		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(bad) + mistake).MatchString(stderr) {
 			t.Errorf("got %s, want a line with %s", stderr, mistake)
 		}
