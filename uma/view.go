@@ -145,7 +145,8 @@ type Shares interface {
 	Request(ctx context.Context, server Key, id string) (*Request, error)
 
 	// FindRequests returns a page of requests by id, denied ones left out.
-	// max < 0 is no limit. What f leaves out is not read, unless by a scope.
+	// max < 0 is no limit. What f leaves out is not read, unless by a scope: ErrVague,
+	// when thousands were looked at in vain for a page.
 	FindRequests(ctx context.Context, server Key, f RequestFilter, first, max int) ([]Request, error)
 
 	// CountRequests counts what FindRequests would return without a page: entries
@@ -156,7 +157,7 @@ type Shares interface {
 	Share(ctx context.Context, server Key, id string) (*Share, error)
 
 	// FindShares returns a page of the user-managed policies of an owner, by name.
-	// max < 0 is no limit.
+	// max < 0 is no limit. ErrVague: as in FindRequests, by a part of a name or a scope.
 	FindShares(ctx context.Context, server Key, owner string, f UserPolicyFilter, first, max int) ([]*Share, error)
 
 	// SharesAfter returns at most max user-managed policies of a resource server, by

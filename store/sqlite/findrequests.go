@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"example.com/umpire/uma"
@@ -13,10 +14,42 @@ func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFi
 	if err != nil {
 		return nil, err
 	}
+	if f.ScopeID != "" {
+		found, err := requestsForScope(c, server, f, first, max)
+		return found, reading("requests for a scope", err)
+	}
 	keys, args := requestKeys(server, f)
-	found, err := list(c, `SELECT`+requestColumns+`FROM (`+keys+` ORDER BY 2 LIMIT ? + 0 OFFSET ?) k
-		CROSS JOIN request q ON q.key = k.key`, append(args, max, first), scanRequest)
+	found, err := list(c, pageOfRequests(keys), append(args, max, first), scanRequest)
 	return found, reading("requests", err)
+}
+
+func pageOfRequests(keys string) string {
+	return `SELECT` + requestColumns + `FROM (` + keys + ` ORDER BY 2 LIMIT ? + 0 OFFSET ?) k CROSS JOIN request q ON q.key = k.key`
+}
+
+// requestsForScope compares scopes, by name or id, row by row: of all requests of a
+// resource server those that an index has for the scope, else what requestKeys finds.
+func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
+	matches := func(q uma.Request) bool {
+		return (string(q.Scope) == f.ScopeID || q.ScopeID == f.ScopeID) && slices.Contains(states(&f), q.State)
+	}
+	keys, args := requestKeys(server, f)
+	if (f == uma.RequestFilter{ScopeID: f.ScopeID, Granted: f.Granted, After: f.After}) {
+		names, err := texts[string](c, `SELECT name FROM scope WHERE server = ?1 AND id = ?2 UNION SELECT name FROM scope WHERE server = ?1 AND name = ?2`,
+			int64(server), f.ScopeID)
+		if err != nil || len(names) == 0 {
+			return nil, err
+		}
+		keys, args = "", nil
+		for i, name := range names { // two, if one's id is the other's name
+			if i > 0 {
+				keys += ` UNION `
+			}
+			keys += `SELECT q.key, q.id FROM live_request q WHERE q.server = ? AND q.scope = ? AND q.id > ?`
+			args = append(args, int64(server), name, f.After)
+		}
+	}
+	return sift(c, pageOfRequests(keys), append(args, -1, 0), scanRequest, matches, first, max, maxWalk)
 }
 
 // CountRequests implements uma.Shares. It counts entries of the indexes, all that there
@@ -48,6 +81,9 @@ func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error
 	total := 0
 	for _, state := range states(side) {
 		keys, args := requestRange(server, side, state)
+		if side.ScopeID != "" {
+			keys, args = keys+` AND (+q.scope = ? OR +q.scope_id = ?)`, append(args, side.ScopeID, side.ScopeID)
+		}
 		var n int64
 		if err := c.row(`SELECT count(*) FROM (`+keys+`)`, args, (*integer)(&n)); err != nil {
 			return 0, reading("number of requests", err)
@@ -108,7 +144,7 @@ func sides(f uma.RequestFilter) []uma.RequestFilter {
 
 // requestRange returns a query for the requests of one side in one state. There is an
 // index for each of what it may go by. What one user has of one resource is a few
-// rows, whatever their state. A scope is compared row by row, which the + says.
+// rows, whatever their state.
 func requestRange(server uma.Key, f *uma.RequestFilter, state string) (string, []any) {
 	from, where, args := `live_request q`, `q.server = ?`, []any{int64(server)}
 	add := func(condition string, value string) {
@@ -130,8 +166,5 @@ func requestRange(server uma.Key, f *uma.RequestFilter, state string) (string, [
 		add(`q.state = ?`, state)
 	}
 	add(`q.id > ?`, f.After)
-	if f.ScopeID != "" {
-		where, args = where+` AND (+q.scope = ? OR +q.scope_id = ?)`, append(args, f.ScopeID, f.ScopeID)
-	}
 	return `SELECT q.key, q.id FROM ` + from + ` WHERE ` + where, args
 }

@@ -238,6 +238,7 @@ func (m *meter) walk(realm, server uma.Key) {
 		m.want("the last requests, "+what, len(found), 10, err)
 		most("the last requests, "+what, want/30)
 	}
+	m.walkByScope(server)
 	owned := func(name string, first int) (int, error) {
 		found, err := v.OwnedResources(ctx, realm, "alice-id", name, first, 20)
 		return len(found), err
@@ -264,6 +265,41 @@ func (m *meter) walk(realm, server uma.Key) {
 			}
 			m.want("in vain", n, 0, nil)
 			most("in vain", 12*maxWalk)
+		}
+	}
+}
+
+// walkByScope reads what no index has: requests of somebody by a scope, policies by a
+// scope or a short part of a name. What is in none of so many is refused.
+func (m *meter) walkByScope(server uma.Key) {
+	m.t.Helper()
+	ctx, v := m.t.Context(), m.v
+	for what, tc := range map[string]struct {
+		f     uma.RequestFilter
+		want  int
+		vague bool
+	}{
+		"of all":                {uma.RequestFilter{ScopeID: "delete"}, 20, false},
+		"that there is not":     {uma.RequestFilter{ScopeID: "none"}, 0, false},
+		"of an owner":           {uma.RequestFilter{Owner: "alice-id", ScopeID: "delete"}, 20, false},
+		"of an owner, in vain":  {uma.RequestFilter{Owner: "alice-id", ScopeID: "none"}, 0, true},
+		"of a party, in vain":   {uma.RequestFilter{Party: "alice-id", ScopeID: "none"}, 0, true},
+		"by a requester, never": {uma.RequestFilter{Requester: "user-3", ScopeID: "delete"}, 0, true},
+	} {
+		found, err := v.FindRequests(ctx, server, tc.f, 0, 20)
+		if len(found) != tc.want || errors.Is(err, uma.ErrVague) != tc.vague || err != nil && !tc.vague {
+			m.t.Errorf("requests for a scope %s: got %d and error %v, want %d and vague %t", what, len(found), err, tc.want, tc.vague)
+		}
+		if pages := m.looked(); pages > 12*maxWalk {
+			m.t.Errorf("requests for a scope %s: %d pages were read", what, pages)
+		}
+	}
+	for what, f := range map[string]uma.UserPolicyFilter{"scope": {Scope: "none"}, "short part": {Name: "%"}} {
+		if found, err := v.FindShares(ctx, server, "alice-id", f, 0, 20); !errors.Is(err, uma.ErrVague) {
+			m.t.Errorf("policies by a %s: got %d and error %v, want %v", what, len(found), err, uma.ErrVague)
+		}
+		if pages := m.looked(); pages > 12*maxWalk {
+			m.t.Errorf("policies by a %s: %d pages were read", what, pages)
 		}
 	}
 }

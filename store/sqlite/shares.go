@@ -73,24 +73,22 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 		from = `s.resource = (SELECT key FROM resource WHERE server = ? AND id = ?) AND s.owner = ? AND s.name > ?`
 		args = []any{int64(server), string(f.Resource), owner, f.After}
 	}
-	rest, more := restOfShares(f)
-	found, err := list(c, `SELECT`+shareColumns+`FROM share s WHERE `+from+rest+` ORDER BY s.name LIMIT ? + 0 OFFSET ?`,
-		append(append(args, more...), max, first), scanShare)
+	query := `SELECT` + shareColumns + `FROM share s WHERE ` + from + ` ORDER BY s.name LIMIT ? + 0 OFFSET ?`
+	if f.Name == "" && f.Scope == "" {
+		found, err := list(c, query, append(args, max, first), scanShare)
+		return found, reading("shares", err)
+	}
+	found, err := sift(c, query, append(args, -1, 0), scanShare, describes(f), first, max, maxWalk)
 	return found, reading("shares", err)
 }
 
-// restOfShares returns the conditions that are compared row by row.
-func restOfShares(f uma.UserPolicyFilter) (string, []any) {
-	var rest string
-	var args []any
-	if f.Name != "" {
-		rest, args = ` AND instr(s.name_folded, ?)`, append(args, fold(f.Name))
+// describes reports whether a policy is one that f describes by what is compared row by
+// row.
+func describes(f uma.UserPolicyFilter) func(s *uma.Share) bool {
+	part := fold(f.Name)
+	return func(s *uma.Share) bool {
+		return strings.Contains(fold(s.Name), part) && (f.Scope == "" || slices.Contains(s.Scopes, f.Scope))
 	}
-	if f.Scope != "" {
-		rest += ` AND EXISTS (SELECT 1 FROM json_each(s.scopes) x WHERE x.value = ?)`
-		args = append(args, string(f.Scope))
-	}
-	return rest, args
 }
 
 // sharesNamed returns the policies at a resource server that have a part in their
@@ -102,10 +100,9 @@ func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
 
 // sharesAmong returns a page of those among some policies that f describes.
 func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
-	rest, more := restOfShares(f)
 	args := []any{keysText(keys), int64(server), owner, f.After}
-	found, err := list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
-		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`+rest, append(args, more...), scanShare)
+	found, err := sift(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
+		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, describes(f), 0, -1, maxWalk)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -106,29 +107,39 @@ func placesOf(c *conn, of *userList, args []any, part string, first, max int) ([
 	return pageIn(places, first, max), err
 }
 
+// placesNamed walks until the page is full, or to the end.
+func placesNamed(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {
+	named := func(p place) bool { return strings.Contains(fold(p.name), part) }
+	return sift(c, of.walk, append(args, -1, 0), scanServerPlace, named, first, max, maxWalk)
+}
+
 // errEnough ends a walk whose page is full.
 var errEnough = errors.New("the page is full")
 
-// placesNamed walks until the page is full, or to the end. Where it would look at more
-// names in vain it returns uma.ErrVague: what it has by then is not the page.
-func placesNamed(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {
-	var found []place
-	inVain := 0
-	err := c.rows(of.walk, append(args, -1, 0), func(scan func(dest ...any) error) error {
-		p, err := scanServerPlace(scan)
+// sift walks through the rows of a query, in its order, for a page of those that are to
+// be kept. Where it would look at more than inVain others it returns uma.ErrVague: what
+// it has by then is not the page.
+func sift[T any](c *conn, query string, args []any, one func(scan func(dest ...any) error) (T, error),
+	keep func(T) bool, first, max, inVain int) ([]T, error) {
+	var found []T
+	if max < 0 {
+		max = math.MaxInt
+	}
+	err := c.rows(query, args, func(scan func(dest ...any) error) error {
+		v, err := one(scan)
 		switch {
 		case err != nil:
 			return err
 		case len(found) == max:
 			return errEnough
-		case !strings.Contains(fold(p.name), part):
-			if inVain++; inVain > maxWalk {
+		case !keep(v):
+			if inVain--; inVain < 0 {
 				return uma.ErrVague
 			}
 		case first > 0:
 			first--
 		default:
-			found = append(found, p)
+			found = append(found, v)
 		}
 		return nil
 	})
