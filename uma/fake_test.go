@@ -30,6 +30,8 @@ type world struct {
 
 	api, other, web, app *Client
 	tokens               map[string]*Claims // what verifies
+	kept                 map[string]bool    // what was verified
+	whole                bool               // calls are whole requests, which verify before they read
 
 	decide func(*Input) (*Evaluation, error)
 	commit func(*Settlement) error // nil: takes all
@@ -47,7 +49,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), generation: 7}
+	w := &world{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), generation: 7, kept: map[string]bool{}}
 	w.api = &Client{Key: 10, ID: "photoz-api", UUID: "uuid-api", Enabled: true, ResourceServer: true, ServiceAccount: true, Secret: w.Secret("api-secret")}
 	w.other = &Client{Key: 11, ID: "other-api", UUID: "uuid-other", Enabled: true, ResourceServer: true, ServiceAccount: true, Secret: w.Secret("other-secret")}
 	w.web = &Client{Key: 12, ID: "photoz-web", UUID: "uuid-web", Enabled: true, Public: true, PasswordGrant: true, Scopes: []Scope{"download"}}
@@ -262,10 +264,17 @@ type fakeVerifier struct {
 }
 
 func (v fakeVerifier) Verify(_ *Snapshot, _, raw string) (*Claims, error) {
-	if c := v.w.tokens[raw]; c != nil && c.Type != TypeRefresh {
-		return c, nil
+	c := v.w.tokens[raw]
+	if c == nil || c.Type == TypeRefresh {
+		return nil, errors.New("does not verify")
 	}
-	return nil, errors.New("does not verify")
+	if !v.w.kept[raw] { // as the verifier keeps what it has verified
+		v.w.kept[raw] = true
+		if v.w.whole && v.w.view.open != 0 {
+			v.w.Errorf("the signature of %s is checked while %d views are open", raw, v.w.view.open)
+		}
+	}
+	return c, nil
 }
 
 func (v fakeVerifier) VerifyRefresh(_ *Snapshot, _, raw string) (*Claims, error) {

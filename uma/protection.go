@@ -57,6 +57,9 @@ func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, other
 	if !c.HasBearer {
 		return nil, Refuse(otherwise, "", nil)
 	}
+	if !a.verifyAhead(s, c.Bearer) {
+		return nil, Refuse(otherwise, "", errInactive)
+	}
 	view, err := a.Store.View(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)

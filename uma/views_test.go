@@ -215,6 +215,7 @@ func (w *world) appCaller() *Caller {
 func newFullWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
+	w.whole = true
 	w.view.typeScope = scopesOf("print")
 	w.view.requests = []Request{{Key: 1, ID: "q", Server: 10, Resource: 103, ResourceID: "r-album", Owner: "u-alice", Requester: "u-bob", Scope: "view", State: Pending}}
 	w.view.shares = []Share{
