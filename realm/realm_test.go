@@ -323,6 +323,21 @@ func TestNotYAML(t *testing.T) {
 	}
 }
 
+// Characters that make a name look like another one, or that are a command to a terminal.
+func TestNamesAreText(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{`abc\u202egnp.exe`, `A\u009b2J`, `a\u2028b`, `a\u200fb`, `a\u001bb`} {
+		text := strings.ReplaceAll("realm: r\nclients: [{id: api, secret: s, resource_server: true, roles: [\"NAME\"], scopes: [\"NAME\"]}]\n"+
+			"users: [{username: \"NAME\", password: p, groups: [\"/NAME\"]}]\nresources: [{name: \"NAME\", resource_server: api, type: \"NAME\", uris: [\"/NAME\"]}]\n", "NAME", name)
+		_, _, err := realm.Parse("r.yaml", []byte(text), noEnv)
+		for _, place := range []string{"clients[0].roles[0]", "clients[0].scopes[0]", "users[0].username", "users[0].groups[0]", "resources[0].name", "resources[0].type", "resources[0].uris[0]"} {
+			if !strings.Contains(errText(err), place) {
+				t.Errorf("%s as %s is taken: %v", name, place, err)
+			}
+		}
+	}
+}
+
 // A role of the realm must not read like a client's, nor a client like this
 // server's own: see the comments in rows.go.
 func TestNoImpostors(t *testing.T) {

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -24,7 +22,7 @@ func checkText(s string) string {
 		return "is empty"
 	case len(s) > maxText:
 		return "is longer than 255 bytes"
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+	case !uma.IsText(s):
 		return "has characters that are not text"
 	case strings.TrimSpace(s) != s:
 		return "begins or ends with a blank"

@@ -72,7 +72,7 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 		attrs = append(attrs, slog.String("trace_id", x.Caller.TraceID))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("refused", x.Refused()), slog.Any("err", err))
+		attrs = append(attrs, slog.String("refused", x.Refused()), slog.String("err", wire.Logged(err, status)))
 	}
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -76,10 +77,19 @@ func checkText(s string) error {
 	switch {
 	case len(s) > maxName:
 		return fmt.Errorf("is longer than %d bytes", maxName)
-	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case !IsText(s):
 		return errors.New("has characters that are not text")
 	}
 	return nil
+}
+
+// IsText reports whether s is UTF-8 without characters that make it look like
+// something else: control characters (terminals take U+009B for ESC [), those that
+// turn the direction of writing, and ends of lines and paragraphs.
+func IsText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+	})
 }
 
 // check refuses what cannot be registered.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -37,7 +36,7 @@ func CheckURI(uri string) error {
 		return errors.New("URI is empty")
 	case len(uri) > maxURIBytes:
 		return fmt.Errorf("URI is longer than %d bytes", maxURIBytes)
-	case !isText(uri):
+	case !IsText(uri):
 		return errors.New("URI is not valid UTF-8 or contains a control character")
 	}
 	// A parameter ends in the segment where it began: matching goes by segments.
@@ -219,14 +218,10 @@ func isDropped(r rune) bool { return r == '.' || unicode.IsSpace(r) }
 // control characters, and the backslash, which no URI may hold (RFC 3986 §2) and
 // which some servers take for a slash.
 func checkDecoded(s string) error {
-	if !isText(s) || strings.Contains(s, `\`) {
+	if !IsText(s) || strings.Contains(s, `\`) {
 		return errors.New("URI is malformed: not valid UTF-8, a control character or a backslash")
 	}
 	return nil
-}
-
-func isText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // FoldURI returns the key under which a URI is found exactly, whatever its case:

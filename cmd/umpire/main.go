@@ -34,6 +34,7 @@ func main() {
 
 // run is the program without the process, so that tests can have it too.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = &terminal{stdout}, &terminal{stderr}
 	root := newRoot(&env{stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now})
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -102,8 +102,9 @@ type refusalBody struct {
 // Fail answers with what the face says of err.
 func (x *Exchange) Fail(err error) {
 	r := refusal(x.dialect.Words, err)
+	r.Code = withoutSecrets(r.Code, maxTold) // Keycloak has the name of a policy there
 	x.refused = r.Code
-	r.Description = printable(r.Description)
+	r.Description = printable(withoutSecrets(r.Description, maxTold))
 	h := x.Header()
 	if r.Retry {
 		h["Retry-After"] = []string{strconv.Itoa(max(1, int(math.Ceil(r.After.Seconds()))))}

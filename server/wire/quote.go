@@ -1,0 +1,34 @@
+package wire
+
+import "regexp"
+
+const (
+	maxTold   = 512  // bytes of what a client is told
+	maxLogged = 2048 // bytes of what the log says of a refusal
+	maxShown  = 8    // letters of what may be a secret
+)
+
+// secretLike is what JWTs look like, and tickets and handles: letters of base64url
+// in a row, more than an id of a resource has.
+var secretLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.=-]+|[A-Za-z0-9_=-]{40,}`)
+
+// withoutSecrets shortens what a refusal quotes. Clients put tokens and tickets
+// into wrong parameters, and what they get to read ends up in their logs, and in
+// ours. It works on the whole text, so that no place that quotes can forget it.
+func withoutSecrets(s string, limit int) string {
+	s = secretLike.ReplaceAllStringFunc(s, func(run string) string { return run[:maxShown] + "..." })
+	if len(s) > limit {
+		s = cut(s, limit) + "..."
+	}
+	return s
+}
+
+// Logged is how the log says the error of a request that was answered with a status.
+// What this server itself is at fault with is told whole.
+func Logged(err error, status int) string {
+	limit := maxLogged
+	if status >= 500 {
+		limit = len(err.Error())
+	}
+	return withoutSecrets(err.Error(), limit)
+}
