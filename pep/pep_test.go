@@ -139,6 +139,22 @@ func TestLookupOfSeveral(t *testing.T) {
 	e.as.resources = append(e.as.resources, map[string]any{"_id": "r-2", "uris": []string{"/album/1"}})
 	wantStatus(t, e.do(t, "GET", "/album/1", e.rpt(t, nil)), 403)
 
+	// nor that of the resource server's own, nor close it
+	owned := func(id, owner string) map[string]any {
+		return map[string]any{"_id": id, "uris": []string{"/album/1"}, "owner": map[string]any{"id": "u-" + owner, "name": owner}}
+	}
+	for _, own := range []string{"r-1", "r-2"} {
+		e = newEnv(t, nil)
+		e.as.resources = []map[string]any{owned("r-1", "bob"), owned("r-2", "bob")}
+		e.as.resources = append(e.as.resources, owned(own, "photoz-api"))
+		a := e.do(t, "GET", "/album/1", e.rpt(t, nil))
+		if own == "r-1" {
+			wantStatus(t, a, 200)
+			continue
+		}
+		e.wantTicket(t, a)
+	}
+
 	e = newEnv(t, nil)
 	e.as.resources = []map[string]any{{"_id": "r-1", "uris": []string{"/Album/1"}}}
 	wantStatus(t, e.do(t, "GET", "/album/1", e.rpt(t, nil)), 403)

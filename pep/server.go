@@ -153,8 +153,9 @@ func (s *server) ticket(ctx context.Context, p Permission) (string, error) {
 	return answer.Ticket, nil
 }
 
-// lookup returns the id of the resource with a URI, or whose pattern matches it best. A URI that several resources have
-// belongs to none: whoever may register resources could otherwise put one over another's.
+// lookup returns the id of the resource with a URI, or whose pattern matches it best. The resource server's own comes
+// first: a user that registers the URI, too, must neither take its place nor close the page. A URI that several of it, or
+// several users', have belongs to none.
 func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error) {
 	if id, ok := s.ids.get(uri, s.now()); ok {
 		return id, nil
@@ -163,13 +164,13 @@ func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error
 	if err != nil {
 		return "", err
 	}
-	var found []struct {
-		ID   string   `json:"_id"`
-		URIs []string `json:"uris"`
-	}
+	var found []registered
 	query := url.Values{"uri": {encoded}, "matchingUri": {"true"}, "deep": {"true"}}
 	if err := s.protection(ctx, http.MethodGet, m.Resources+"?"+query.Encode(), nil, &found); err != nil {
 		return "", fmt.Errorf("look up resource: %w", err)
+	}
+	if slices.ContainsFunc(found, s.isOwn) {
+		found = slices.DeleteFunc(found, func(r registered) bool { return !s.isOwn(r) })
 	}
 	var exact, pattern []string
 	for _, r := range found {
@@ -189,6 +190,21 @@ func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error
 	}
 	s.ids.put(uri, exact[0], s.now().Add(s.cfg.CacheTTL))
 	return exact[0], nil
+}
+
+// registered is a resource as the protection API lists it.
+type registered struct {
+	ID    string          `json:"_id"`
+	URIs  []string        `json:"uris"`
+	Owner json.RawMessage `json:"owner"` // Keycloak's form is looked at: an object with a name
+}
+
+// isOwn reports whether the resource server owns a resource itself: it has the client_id for a name then.
+func (s *server) isOwn(r registered) bool {
+	var owner struct {
+		Name string `json:"name"`
+	}
+	return json.Unmarshal(r.Owner, &owner) == nil && owner.Name == s.cfg.ClientID
 }
 
 // protection calls the protection API with the PAT; one that is refused is replaced once.

@@ -248,9 +248,12 @@ func TestAttackProtection(t *testing.T) {
 		e := start(t)
 		album := e.resourceID(t, "Holiday album")
 		share(t, e, "alice", album, "erin", "view")
-		res := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), map[string]any{
+		theirs := map[string]any{
 			"name": "Holiday album", "type": "album", "uris": []string{"/album/1"}, "ownerManagedAccess": true, "resource_scopes": []string{"view", "delete"},
-		})
+		}
+		e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), theirs).expect(t, 409, "invalid_request", "URI [/album/1] belongs to another resource.")
+		theirs["uris"] = []string{"/album/bob"}
+		res := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), theirs)
 		mine := res.str("_id")
 		if res.status != 201 || mine == album || mine == "" {
 			t.Fatalf("register: got %s, want 201 and a new id", res)

@@ -67,3 +67,188 @@ func TestEncodedDetours(t *testing.T) {
 	}
 	e.byURI(t, "bob", "/a%20b/100%25/v1.2#view").expectGranted(t, "Everything: view")
 }
+
+// decidesURI is the status of response_mode=decision for a permission by URI.
+func (e *env) decidesURI(t testing.TB, user, permission string) int {
+	t.Helper()
+	return e.uma(t, e.as(t, user, "photoz-web"), "permission", permission, "response_mode", "decision",
+		"permission_resource_format", "uri", "permission_resource_matching_uri", "true").status
+}
+
+// TestUserDoesNotAnswerForTheResourceServer: a user with a PAT may register what it
+// likes, but no name and no URI of the resource server's, and none that one of its
+// patterns reaches.
+func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	pat := e.as(t, "bob", "photoz-api")
+	register := func(name string, uris ...string) *response {
+		return e.send(t, "POST", resourceSet, pat, map[string]any{"name": name, "uris": uris, "resource_scopes": []string{"view", "manage"}, "ownerManagedAccess": true})
+	}
+	register("Admin area").expect(t, 409, "invalid_request", "Resource with name [Admin area] already exists.")
+	for _, uri := range []string{"/admin/keys", "/admin", "/board", "/BOARD/", "/board/7", "/board/*", "/mixed/9", "/album/1"} {
+		register("Mine", "/free", uri).expect(t, 409, "invalid_request", "URI ["+uri+"] belongs to another resource.")
+	}
+	mine := register("Mine", "/free")
+	if mine.status != 201 {
+		t.Fatalf("register what is nobody's: got %s", mine)
+	}
+	change := func(name, uri string) *response {
+		return e.send(t, "PUT", resourceSet+"/"+mine.str("_id"), pat, map[string]any{"name": name, "uris": []string{"/free", uri}})
+	}
+	change("Mine", "/admin/keys").expect(t, 409, "invalid_request", "URI [/admin/keys] belongs to another resource.")
+	change("Admin area", "/more").expect(t, 409, "invalid_request", "Resource with name [Admin area] already exists.")
+	if res := change("Mine", "/more"); res.status != 204 {
+		t.Errorf("change to what is nobody's: got %s", res)
+	}
+	if e.decides(t, "bob", "Admin area#manage") || e.decidesURI(t, "bob", "/admin/keys#manage") != 403 {
+		t.Error("bob is let in")
+	}
+	if got := e.decidesURI(t, "bob", "/board#view"); got != 200 {
+		t.Errorf("the page that bob may see: got %d, want 200", got)
+	}
+	if got := e.findURI(t, "/more"); !slices.Equal(got, []string{"Mine"}) {
+		t.Errorf("bob's own URI: got %q, want Mine", got)
+	}
+}
+
+// TestResourceServerComesLater: what a user registered before the resource server did
+// does not stand in its place.
+func TestResourceServerComesLater(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, r := range []map[string]any{
+		{"name": "Vault", "uris": []string{"/vault"}},
+		{"name": "Key", "uris": []string{"/keys/1"}},
+		{"name": "For erin", "uris": []string{"/erin"}},
+	} {
+		r["resource_scopes"] = []string{"view", "download"}
+		if res := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), r); res.status != 201 {
+			t.Fatalf("register %v: got %s", r, res)
+		}
+	}
+	e.byURI(t, "bob", "/keys/1#view").expectGranted(t, "Key: view")
+
+	e.create(t, map[string]any{"name": "Vault", "type": "admin", "uris": []string{"/vault", "/keys/*"}, "resource_scopes": []string{"view"}})
+	e.create(t, map[string]any{"name": "Album 9", "type": "album", "owner": "alice", "uris": []string{"/erin"}, "resource_scopes": []string{"view"}})
+	for _, uri := range []string{"/vault", "/keys/1"} {
+		if got := e.findURI(t, uri); !slices.Equal(got, []string{"Vault"}) {
+			t.Errorf("%s is found as %q, want the resource server's Vault", uri, got)
+		}
+		e.byURI(t, "bob", uri+"#view").expect(t, 403, "access_denied", "not_authorized")
+		e.byURI(t, "dave", uri+"#view").expectGranted(t, "Vault: view")
+	}
+	if got := e.findURI(t, "/erin"); !slices.Equal(got, []string{"Album 9"}) {
+		t.Errorf("what the resource server registered for alice is found as %q, want Album 9", got)
+	}
+	if e.decides(t, "bob", "Vault#view") {
+		t.Error("by name, bob's own stands for the resource server's")
+	}
+	e.uma(t, e.as(t, "bob", "photoz-web"), "permission", "/keys/1#view", "permission_resource_format", "uri").
+		expect(t, 400, "invalid_resource", "Resource with uri [/keys/1] does not exist.")
+	e.uma(t, e.as(t, "bob", "photoz-web"), "permission", e.resourceOf(t, "bob", "Vault")+"#view", "response_mode", "permissions").
+		expectGranted(t, "Vault: view")
+
+	// A scope that stands by itself goes on to.
+	if !e.decides(t, "erin", "#download") {
+		t.Error("a scope that bob has put on his own resource is no longer granted to erin by itself")
+	}
+}
+
+// resourceOf is the id of a user's resource, by its name.
+func (e *env) resourceOf(t testing.TB, owner, name string) string {
+	t.Helper()
+	res := e.get(t, resourceSet, e.service(t, "photoz-api"), "owner", owner, "name", name, "exactName", "true")
+	ids := asList(res.json)
+	if len(ids) != 1 {
+		t.Fatalf("look for %s's %s: got %s", owner, name, res)
+	}
+	return ids[0].(string)
+}
+
+// TestDecisionOfSeveral: where a name or a URI leads to several resources, true says
+// that all are granted.
+func TestDecisionOfSeveral(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	for _, typ := range []string{"board", "admin"} {
+		e.create(t, map[string]any{"name": "Hall of " + typ, "type": typ, "uris": []string{"/hall", "/hall/*"}, "resource_scopes": []string{"view"}})
+	}
+	for _, uri := range []string{"/hall", "/hall/1"} {
+		if got := e.decidesURI(t, "bob", uri+"#view"); got != 403 {
+			t.Errorf("%s, one of two: got %d, want 403", uri, got)
+		}
+		if got := e.decidesURI(t, "dave", uri+"#view"); got != 200 {
+			t.Errorf("%s, both: got %d, want 200", uri, got)
+		}
+		e.byURI(t, "bob", uri+"#view").expectGranted(t, "Hall of board: view")
+		res := e.uma(t, e.as(t, "bob", "photoz-web"), "permission", uri+"#view", "response_mode", "decision", "response_permissions_limit", "1",
+			"permission_resource_format", "uri", "permission_resource_matching_uri", "true")
+		if res.status != 403 {
+			t.Errorf("%s, cut to one: got %s, want 403", uri, res)
+		}
+	}
+	// The list has one resource for a pattern, the last by name, as Keycloak's.
+	if got := e.findURI(t, "/hall/1"); !slices.Equal(got, []string{"Hall of board"}) {
+		t.Errorf("/hall/1 is found as %q, want Hall of board", got)
+	}
+}
+
+// TestScopeAloneAsksNobody: a ticket for a scope alone tells nothing of what others
+// manage, and asks none of them.
+func TestScopeAloneAsksNobody(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ticket := e.send(t, "POST", permission, e.as(t, "erin", "photoz-api"), []map[string]any{{"resource_scopes": []string{"comment"}}}).str("ticket")
+	e.uma(t, e.as(t, "erin", "photoz-web"), "ticket", ticket).expect(t, 403, "access_denied", "request_denied")
+	for _, who := range []string{"erin", "alice", "dave"} {
+		for _, path := range []string{"/account/resources/pending-requests", requests} {
+			if res := e.get(t, path, e.as(t, who, "photoz-web")); len(asList(res.json)) > 0 {
+				t.Errorf("%s of %s: got %s, want nothing", path, who, res)
+			}
+		}
+	}
+	res := e.uma(t, e.as(t, "alice", "photoz-web"), "permission", "#comment", "response_mode", "permissions")
+	res.expectGranted(t, "Holiday album: comment")
+}
+
+// TestURIsBeforeScopes: a URI that leads nowhere is told before a scope that is unknown,
+// wherever they stand; a scope that is named twice counts once.
+func TestURIsBeforeScopes(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	bob := e.as(t, "bob", "photoz-web")
+	byURI := func(perms ...string) *response {
+		kv := []string{"permission_resource_format", "uri"}
+		for _, p := range perms {
+			kv = append(kv, "permission", p)
+		}
+		return e.uma(t, bob, kv...)
+	}
+	const missing = "Resource with uri [/nowhere] does not exist."
+	byURI("/nowhere#fly").expect(t, 400, "invalid_resource", missing)
+	byURI("/board#fly", "/nowhere#view").expect(t, 400, "invalid_resource", missing)
+	byURI("/board#fly", "/board#view").expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
+	e.uma(t, bob, "permission", "Public board#fly,fly").expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
+}
+
+// TestNamedWithAndWithoutScopes: a resource that is named once with scopes and once
+// without is asked for with those, as in Keycloak.
+func TestNamedWithAndWithoutScopes(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ask := func(user string, perms ...string) *response {
+		kv := []string{"response_mode", "permissions"}
+		for _, p := range perms {
+			kv = append(kv, "permission", p)
+		}
+		return e.uma(t, e.as(t, user, "photoz-web"), kv...)
+	}
+	for _, perms := range [][]string{{"Mixed", "Mixed#write"}, {"Mixed#write", "Mixed"}} {
+		ask("bob", perms...).expect(t, 403, "access_denied", "not_authorized")
+		ask("dave", perms...).expectGranted(t, "Mixed: write")
+	}
+	ask("bob", "Public board", "Public board#view").expectGranted(t, "Public board: view")
+	ask("bob", "Mixed#read", "Mixed#write").expectGranted(t, "Mixed: read")
+	ask("dave", "Mixed#read", "Mixed", "Mixed#write").expectGranted(t, "Mixed: read write")
+}

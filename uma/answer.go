@@ -63,6 +63,7 @@ type conditions struct {
 	carried      bool // what was carried is as good as what is requested
 	allOrNothing bool // the realm grants all or nothing
 	unmet        unmet
+	every        []ResourceID // each must be granted, with the scopes that are listed for it
 }
 
 // answer makes one answer of many results. It is the whole of the rules of
@@ -91,10 +92,18 @@ func answer(results []result, c conditions) verdict {
 // granted does. With an RPT to upgrade, each resource that was named must have got a
 // scope, and with a ticket every scope that it lists; a realm that grants all or
 // nothing wants all of what was named, and of the ticket. What a limit cut off, and
-// what came to nothing, was asked for all the same.
+// what came to nothing, was asked for all the same. Of several resources that one name
+// or URI led to, an answer that is only yes says that all were granted.
 func grants(results []result, c conditions) bool {
 	if (c.upgrade || c.allOrNothing) && c.unmet.resource || (c.upgrade && c.ticket || c.allOrNothing) && c.unmet.scope {
 		return false
+	}
+	for _, id := range c.every {
+		if !slices.ContainsFunc(results, func(r result) bool {
+			return r.resource != nil && r.resource.ID == id && r.got() && hasAll(r.granted, r.listed)
+		}) {
+			return false
+		}
 	}
 	any := false
 	for _, r := range results {

@@ -18,6 +18,15 @@ var (
 	ErrTooMuch  = errors.New("more than may be read at once")
 )
 
+// A URITakenError says which URI of a resource belongs to another. It is an
+// ErrConflict.
+type URITakenError struct{ URI string }
+
+func (e *URITakenError) Error() string { return "the URI " + e.URI + " belongs to another resource" }
+
+// Is makes errors.Is(err, ErrConflict) true.
+func (e *URITakenError) Is(target error) bool { return target == ErrConflict }
+
 // A Reason is why a request is refused. Faces turn it into the status and the
 // words of their protocol; the reasons that have an OAuth code of their own
 // carry it as their text.

@@ -427,7 +427,16 @@ func (v *fakeView) ResourceByName(_ context.Context, server Key, owner, name str
 
 func (v *fakeView) Select(_ context.Context, server Key, q Selection, limit int) ([]*Resource, error) {
 	rows := v.find(server, func(r *Resource) bool {
+		registered := ForOwner
 		switch {
+		case r.Owner == "uuid-api":
+			registered = OwnOfServer
+		case r.Origin == FromOwner:
+			registered = ByOwner
+		}
+		switch {
+		case q.Registered != 0 && q.Registered != registered:
+			return false
 		case q.URI != "":
 			return slices.ContainsFunc(r.URIs, func(uri string) bool { return FoldURI(uri) == q.URI })
 		case q.AnyScope != nil:

@@ -59,14 +59,15 @@ type assessment struct {
 	asking *Client   // the client that asks; who.client is the one that the token is for
 	proved bool      // it authenticated itself in this request
 
-	ticket *Ticket // 2: what is asked
-	server *Client // the resource server
-	rpt    *Claims // carried; nil without one, or if it has expired
-	wanted []*wanted
-	met    []wanted // for the resource that is being looked for, when the request names it
-	unmet  unmet
-	known  map[Scope]bool     // of the scopes asked for, those that the resource server knows
-	lent   map[string][]Scope // by type: see lentByType
+	ticket  *Ticket // 2: what is asked
+	server  *Client // the resource server
+	rpt     *Claims // carried; nil without one, or if it has expired
+	wanted  []*wanted
+	met     []wanted // for the resource that is being looked for, when the request names it
+	unmet   unmet
+	several []ResourceID       // that one name or URI led to, with others
+	known   map[Scope]bool     // of the scopes asked for, those that the resource server knows
+	lent    map[string][]Scope // by type: see lentByType
 
 	pushed   map[string][]string // 3: what is claimed
 	verified map[string]any

@@ -309,6 +309,7 @@ func TestToSubmit(t *testing.T) {
 		want     string
 		shared   string // already, by requests that were granted
 		carried  bool   // by an RPT, and not requested
+		searched bool   // found by a search, not named
 	}{
 		{name: "a user asks", user: bob, resource: album(nil), submit: "view", want: "view"},
 		{name: "two scopes, one request each", user: bob, resource: album(nil), submit: "view comment", want: "view comment"},
@@ -321,13 +322,14 @@ func TestToSubmit(t *testing.T) {
 		{name: "the resource server's", user: bob, resource: album(func(r *Resource) { r.Owner = "uuid-api" }), submit: "view", want: ""},
 		{name: "one's own", user: bob, resource: album(func(r *Resource) { r.Owner = "u-bob" }), submit: "view", want: ""},
 		{name: "what was shared already", user: bob, resource: album(nil), submit: "view comment", shared: "view", want: "comment"},
+		{name: "what a scope alone found", user: bob, resource: album(nil), submit: "view", searched: true, want: ""},
 		{name: "what an RPT carries", user: bob, resource: album(nil), submit: "view", carried: true, want: ""},
 	}
 	for _, tc := range tests {
 		w := newWorld(t)
 		x := &assessment{
 			Authority: w.authority, server: w.api, who: &identity{subject: "u-bob", user: tc.user},
-			results: []result{{wanted: &wanted{resource: tc.resource, requested: !tc.carried, asked: scopesOf(tc.submit)}, submit: scopesOf(tc.submit)}},
+			results: []result{{wanted: &wanted{resource: tc.resource, requested: !tc.carried, named: !tc.searched, asked: scopesOf(tc.submit)}, submit: scopesOf(tc.submit)}},
 		}
 		for _, s := range scopesOf(tc.shared) {
 			x.shares = append(x.shares, Share{Kind: "request", Resource: 5, Scopes: []Scope{s}})

@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -247,28 +246,20 @@ func (x *assessment) wantLegacy(ctx context.Context, view View, p LegacyPermissi
 	if i := slices.IndexFunc(p.Scopes, func(s Scope) bool { return !x.known[s] }); i >= 0 {
 		return Refuse(InvalidScope, "Invalid scope "+quoted(p.Scopes[i:i+1])+".", nil)
 	}
-	for _, r := range found {
-		if err := x.want(ctx, view, r, p.Scopes); err != nil {
-			return err
-		}
-	}
-	return nil
+	return x.wantAll(ctx, view, found, p.Scopes)
 }
 
-// ofName returns the resources of a name that the party may know of.
+// ofName returns what a name means to the party, as resolveName has it.
 func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Resource, error) {
-	var found []*Resource
-	for _, owner := range []string{x.who.subject, x.server.UUID} {
-		r, err := view.ResourceByName(ctx, x.server.Key, owner, name)
-		switch {
-		case errors.Is(err, ErrNotFound):
-		case err != nil:
-			return nil, fmt.Errorf("read resource by name: %w", err)
-		default:
-			found = append(found, r)
-		}
+	r, err := named(ctx, view, x.server.Key, name, x.server.UUID, x.who.subject)
+	if err != nil {
+		return nil, err
 	}
-	if name == "" {
+	var found []*Resource
+	if r != nil {
+		found = []*Resource{r}
+	}
+	if name == "" || r != nil && r.Owner == x.server.UUID {
 		return found, nil // an empty name is that of nothing, not of all that was shared
 	}
 	_, ids, err := x.sharedWith(ctx, view, name)

@@ -14,8 +14,9 @@ type Origin string
 
 // The origins of rows.
 const (
-	FromFile Origin = "file"
-	FromAPI  Origin = "api"
+	FromFile  Origin = "file"
+	FromAPI   Origin = "api"
+	FromOwner Origin = "owner" // of a resource: over the API, by its owner and not the resource server
 )
 
 // A Profile is what the realm's own endpoints speak: their shapes and words.

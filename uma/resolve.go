@@ -77,7 +77,8 @@ func (x *assessment) most() int {
 func (x *assessment) full() bool { return len(x.wanted) >= x.most() }
 
 // add asks for scopes on a resource, after what was asked for before. The same
-// resource twice is one permission with the scopes of both.
+// resource twice is one permission with the scopes of both; named once with scopes and
+// once without, as in Keycloak, with those scopes alone.
 func (x *assessment) add(w wanted) {
 	if w.named {
 		x.met = append(x.met, w)
@@ -101,6 +102,13 @@ func (x *assessment) add(w wanted) {
 	}
 	have := x.wanted[i]
 	have.former = nil
+	if have.named && w.named && w.requested && len(have.listed) > 0 != (len(w.listed) > 0) { // Mixed and Mixed#write
+		if len(w.listed) == 0 {
+			w.scopes = nil
+		} else {
+			have.scopes, have.asked = nil, nil
+		}
+	}
 	have.scopes = union(have.scopes, w.scopes)
 	have.inherited = union(have.inherited, w.inherited)
 	have.named = have.named || w.named
@@ -283,6 +291,10 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 	if err != nil {
 		return err
 	}
+	byURI, err := x.byURIs(ctx, view) // all of them, before anything is said of scopes
+	if err != nil {
+		return err
+	}
 	for i, p := range x.req.Permissions {
 		if x.full() {
 			x.unmet.resource = x.unmet.resource || slices.ContainsFunc(x.req.Permissions[i:], x.names)
@@ -293,14 +305,14 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 		// which asks for all. Those of OpenID Connect are about the sign-in, and
 		// some clients send them with every grant.
 		scopes := x.knownOf(union(p.Scopes, x.req.Scopes))
-		if named := union(p.Scopes, without(x.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
+		if named := union(union(nil, p.Scopes), without(x.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
 			return Refuse(InvalidScope, "One of the given scopes "+quoted(named)+" is invalid", nil)
 		}
 		switch r := resources[ResourceID(p.Resource)]; {
 		case p.Resource == "":
 			err = x.resolveScopes(ctx, view, scopes)
 		case x.req.ByURI:
-			err = x.resolveURI(ctx, view, p.Resource, scopes)
+			err = x.wantAll(ctx, view, byURI[p.Resource], scopes)
 		case r != nil:
 			err = x.want(ctx, view, r, scopes)
 		case strings.HasPrefix(p.Resource, "resource-type"):
@@ -328,8 +340,13 @@ func (x *assessment) names(p AskedPermission) bool {
 // now that add was called for all that it leads to.
 func (x *assessment) checkMet(scopes []Scope) {
 	var there []Scope
+	var ids []ResourceID
 	for _, w := range x.met {
 		there = append(there, w.scopes...)
+		ids = union(ids, []ResourceID{w.resource.ID})
+	}
+	if len(ids) > 1 {
+		x.several = union(x.several, ids)
 	}
 	x.unmet.resource = x.unmet.resource || len(x.met) == 0
 	x.unmet.scope = x.unmet.scope || len(without(scopes, there)) > 0
@@ -359,6 +376,16 @@ func listed(scopes []Scope) string {
 		names[i] = string(s)
 	}
 	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// wantAll asks for scopes on the resources that one name or URI leads to.
+func (x *assessment) wantAll(ctx context.Context, view View, found []*Resource, scopes []Scope) error {
+	for _, r := range found {
+		if err := x.want(ctx, view, r, scopes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // want asks for scopes on a resource that was named.

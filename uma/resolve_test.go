@@ -93,7 +93,7 @@ func TestWhatIsAsked(t *testing.T) {
 		{name: "an unknown one before a known", ask: "ghost r-board", refused: "invalid_resource: Resource with id [ghost] does not exist."},
 		{name: "an unknown one, asked by the resource server", subject: "uuid-api", ask: "ghost", want: ""},
 		{
-			name: "by name: what was shared, then the resource server's", ask: "Album", want: "r-album=view r-album2=view,post",
+			name: "by name: the resource server's, alone", ask: "Album", want: "r-album2=view,post",
 			edit: func(w *world, _ *TokenRequest) {
 				w.view.requests = []Request{{ResourceID: "r-album", ResourceName: "Album", Requester: "u-bob", Scope: "view", State: Granted}}
 				w.view.resources = append(w.view.resources, &Resource{Key: 104, ID: "r-album2", Server: 10, Owner: "uuid-api", Name: "Album", Scopes: scopesOf("view post")})
@@ -132,8 +132,16 @@ func TestWhatIsAsked(t *testing.T) {
 		{name: "an unknown scope and a known parameter", ask: "r-board#fly", edit: func(_ *world, r *TokenRequest) { r.Scopes = scopesOf("post") }, want: "r-board=post"},
 
 		// Scopes without a resource: on every resource that has one of them, else alone.
-		{name: "a scope on all that have it", ask: "#view", want: "r-album~view r-board~view"},
-		{name: "scopes on all that have one", ask: "#post,comment", want: "r-album~comment r-board~post"},
+		{name: "a scope on the resource server's that have it", ask: "#view", want: "r-board~view"},
+		{name: "scopes on the resource server's that have one", ask: "#post,comment", want: "r-board~post"},
+		{name: "a scope that only others manage", ask: "#comment", want: ""},
+		{name: "a scope that only its owner has", subject: "u-alice", ask: "#comment", want: "r-album~comment"},
+		{
+			name: "a scope that a user put on a resource", ask: "#download", want: "~download",
+			edit: func(w *world, _ *TokenRequest) {
+				w.view.resources = append(w.view.resources, &Resource{Key: 104, ID: "r-d", Server: 10, Owner: "u-bob", Name: "d", Scopes: scopesOf("download"), Origin: FromOwner})
+			},
+		},
 		{name: "a scope that nothing has", ask: "#download", want: "~download"},
 		{name: "two that nothing has, one each", ask: "#download,print", want: "~download ~print"},
 		{name: "an unknown scope alone", ask: "#fly", refused: "invalid_scope: One of the given scopes [fly] is invalid"},

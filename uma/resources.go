@@ -40,6 +40,8 @@ const (
 	maxValue   = 4000 // bytes of a value of an attribute
 	maxMembers = 200  // URIs, scopes or attributes
 
+	maxOwnerSegments = 1000 // of the URIs that a user registers, together
+
 	// MaxAttributes is how many bytes attributes, descriptions and translations of a
 	// resource have together. A request for many permissions reads those of each
 	// resource, and lists hold a page of them for as long as a client takes.
@@ -145,12 +147,37 @@ func (in *ResourceInput) checkTexts() error {
 	return nil
 }
 
-func (in *ResourceInput) resource(server *Client) *Resource {
-	return &Resource{
-		Server: server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
+func (in *ResourceInput) resource(p *Protection) *Resource {
+	r := &Resource{
+		Server: p.server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
 		URIs: in.URIs, Scopes: union(nil, in.Scopes), OwnerManaged: in.OwnerManaged, Attributes: in.Attributes,
 		Texts: in.Texts, Origin: FromAPI,
 	}
+	if !p.isServer() {
+		r.Origin = FromOwner
+	}
+	return r
+}
+
+// checkReach bounds the URIs that a user registers: for each segment of them the
+// patterns of the resource server are looked at, while other writes wait.
+func (p *Protection) checkReach(in *ResourceInput) error {
+	segments := 0
+	for _, uri := range in.URIs {
+		segments += strings.Count(uri, "/")
+	}
+	if !p.isServer() && segments > maxOwnerSegments {
+		return Refuse(InvalidRequest, fmt.Sprintf("uris that a user registers may have %d segments together", maxOwnerSegments), nil)
+	}
+	return nil
+}
+
+// taken is how a store's ErrConflict is told.
+func taken(name string, err error) error {
+	if uri, ok := errors.AsType[*URITakenError](err); ok {
+		return Refuse(Conflict, "URI ["+uri.URI+"] belongs to another resource.", err)
+	}
+	return Refuse(Conflict, "Resource with name ["+name+"] already exists.", err)
 }
 
 // CreateResource registers a resource (FedAuthz §3.2.1) for the caller or, when
@@ -159,7 +186,10 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	r := in.resource(p.server)
+	if err := p.checkReach(in); err != nil {
+		return nil, err
+	}
+	r := in.resource(p)
 	r.ID, r.Owner = ResourceID(a.NewID()), p.id.subject
 	view, err := a.Store.View(ctx)
 	if err != nil {
@@ -184,7 +214,7 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 	}
 	switch err := a.Store.CreateResource(ctx, r, a.NewID); {
 	case errors.Is(err, ErrConflict):
-		return nil, Refuse(Conflict, "Resource with name ["+r.Name+"] already exists.", err)
+		return nil, taken(r.Name, err)
 	case err != nil:
 		return nil, storing("create resource", err)
 	}
@@ -252,7 +282,10 @@ func (a *Authority) ReplaceResource(ctx context.Context, p *Protection, id strin
 	if err := in.check(); err != nil {
 		return err
 	}
-	r := in.resource(p.server)
+	if err := p.checkReach(in); err != nil {
+		return err
+	}
+	r := in.resource(p)
 	r.ID, r.Owner = old.ID, old.Owner
 	if in.Strict {
 		r.asBefore(old)
@@ -261,7 +294,7 @@ func (a *Authority) ReplaceResource(ctx context.Context, p *Protection, id strin
 	case errors.Is(err, ErrNotFound):
 		return Refuse(NotFound, "Resource not found", err)
 	case errors.Is(err, ErrConflict):
-		return Refuse(Conflict, "Resource with name ["+r.Name+"] already exists.", err)
+		return taken(r.Name, err)
 	case err != nil:
 		return storing("replace resource", err)
 	}
@@ -308,15 +341,35 @@ func (a *Authority) FindResources(ctx context.Context, p *Protection, q *Resourc
 		return nil // nothing has such a URI
 	}
 	f.URI = FoldURI(path)
+	narrow := f.Owner != "" || f.ID != "" // to what is listed whoever else has the URI
+	if !narrow {
+		if f.Registered, err = a.registeredAs(ctx, p, path); err != nil {
+			return err
+		}
+	}
 	found := false
-	err = a.Store.FindResources(ctx, p.server.Key, f, max(q.First, 0), q.Max, func(r *Resource) error {
-		found = true
-		return each(r)
-	})
+	if narrow || f.Registered != 0 {
+		err = a.Store.FindResources(ctx, p.server.Key, f, max(q.First, 0), q.Max, func(r *Resource) error {
+			found = true
+			return each(r)
+		})
+	}
 	if err != nil || found || !q.MatchingURI || q.Max == 0 || q.First > 0 {
 		return err
 	}
 	return a.findMatching(ctx, p, path, &f, each)
+}
+
+// registeredAs says which of the resources that have a path as URI answer for it; 0 is
+// none.
+func (a *Authority) registeredAs(ctx context.Context, p *Protection, path string) (as Registered, err error) {
+	view, err := a.Store.View(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("open view: %w", err)
+	}
+	defer closeView(view, &err)
+	_, as, err = selectURI(ctx, view, p.server.Key, path, false, 1)
+	return as, err
 }
 
 // narrowToOwner resolves the owner that a search names. A user sees its own.
@@ -341,8 +394,8 @@ func (a *Authority) narrowToOwner(ctx context.Context, p *Protection, owner stri
 	return false, nil
 }
 
-// findMatching calls each for the resource whose pattern matches a path best, if
-// it is among those that the rest of the search is for.
+// findMatching calls each for the resource whose pattern matches a path best, the last
+// by name if several have it, if it is among those that the rest of the search is for.
 func (a *Authority) findMatching(ctx context.Context, p *Protection, path string, f *ResourceFilter, each func(*Resource) error) error {
 	view, err := a.Store.View(ctx)
 	if err != nil {
@@ -350,10 +403,10 @@ func (a *Authority) findMatching(ctx context.Context, p *Protection, path string
 	}
 	rows, err := matchURI(ctx, view, p.server.Key, path)
 	closeView(view, &err)
-	if err != nil || len(rows) == 0 || !f.matches(rows[0]) {
+	if err != nil || len(rows) == 0 || !f.matches(rows[len(rows)-1]) {
 		return err
 	}
-	return each(rows[0])
+	return each(rows[len(rows)-1])
 }
 
 // matches compares everything but the URI, as the store does.

@@ -111,9 +111,13 @@ func TestResourceInputCheck(t *testing.T) {
 func TestResourceInputResource(t *testing.T) {
 	t.Parallel()
 	in := ResourceInput{Name: "Album", Owner: "somebody", Scopes: scopesOf("view edit view"), URIs: []string{"/a"}}
-	r := in.resource(&Client{Key: 10})
+	server := &Client{Key: 10, UUID: "uuid-api"}
+	r := in.resource(&Protection{server: server, id: &identity{subject: "uuid-api"}})
 	if r.Server != 10 || r.Owner != "" || r.ID != "" || string(r.Origin) != "api" || !slices.Equal(r.Scopes, scopesOf("view edit")) {
 		t.Errorf("got %+v", r)
+	}
+	if r := in.resource(&Protection{server: server, id: &identity{subject: "u-bob"}}); r.Origin != FromOwner {
+		t.Errorf("by a user: got origin %q, want owner", r.Origin)
 	}
 	if r.Attributes != nil {
 		t.Errorf("attributes that were not given: got %v, want nil, so that they stay", r.Attributes)

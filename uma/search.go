@@ -11,20 +11,34 @@ import (
 // This file has the ways by which a request finds resources that it does not name
 // by id: by scope, type, name, URI, everything, and what an RPT carries.
 
-// resolveScopes asks for scopes wherever they are: on every resource that has
-// one of them, or, when none has, each by itself.
+// resolveScopes asks for scopes wherever they are: on every resource of the resource
+// server's own that has one of them; else on every one that it, or a realm file,
+// registered for somebody, but for what others manage and did not share; or, when none
+// has, each by itself. A scope that a user alone put on a resource changes nothing of
+// what the scope means.
 func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scope) error {
-	rows, err := view.Select(ctx, x.server.Key, Selection{AnyScope: scopes}, x.most()+1) // one more than add takes, so that it knows of a cut
-	if err != nil {
-		return fmt.Errorf("select resources by scope: %w", err)
-	}
-	for _, r := range rows {
-		x.add(wanted{resource: r, scopes: within(scopes, r.Scopes), requested: true})
+	var rows []*Resource
+	for _, as := range []Registered{OwnOfServer, ForOwner} {
+		var err error
+		if rows, err = view.Select(ctx, x.server.Key, Selection{AnyScope: scopes, Registered: as}, x.beforeFilter()); err != nil {
+			return fmt.Errorf("select resources by scope: %w", err)
+		}
+		if len(rows) > 0 {
+			break
+		}
 	}
 	if len(rows) == 0 {
 		for _, s := range scopes {
 			x.add(wanted{scopes: []Scope{s}, requested: true})
 		}
+		return nil
+	}
+	rows, err := x.notOthers(ctx, view, rows)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		x.add(wanted{resource: r, scopes: within(scopes, r.Scopes), requested: true})
 	}
 	return nil
 }
@@ -52,12 +66,9 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 	if typ == "" {
 		return Refuse(InvalidRequest, "permission: a type is missing after "+form+":", nil)
 	}
-	rows, err := view.Select(ctx, x.server.Key, q, x.most())
+	rows, err := view.Select(ctx, x.server.Key, q, x.beforeFilter())
 	if err != nil {
 		return fmt.Errorf("select resources by type: %w", err)
-	}
-	if len(rows) > x.snap.Realm.Policy.MaxPermissions {
-		return x.tooMany() // what is left out below must not make room unseen
 	}
 	if rows, err = x.notOthers(ctx, view, rows); err != nil {
 		return err
@@ -74,9 +85,16 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 	return nil
 }
 
+// beforeFilter is how many resources are read that notOthers leaves some of out: one
+// more than may be, whatever the client's limit, which counts what is left.
+func (x *assessment) beforeFilter() int { return x.snap.Realm.Policy.MaxPermissions + 1 }
+
 // notOthers leaves out what others manage and did not share with the party: a
-// search by type must not tell that it is there.
+// search by type or scope must not tell that it is there.
 func (x *assessment) notOthers(ctx context.Context, view View, rows []*Resource) ([]*Resource, error) {
+	if len(rows) > x.snap.Realm.Policy.MaxPermissions {
+		return nil, x.tooMany() // what is left out below must not make room unseen
+	}
 	managed := func(r *Resource) bool {
 		return r.OwnerManaged && r.Owner != x.server.UUID && r.Owner != x.who.subject
 	}
@@ -98,37 +116,47 @@ func (x *assessment) notOthers(ctx context.Context, view View, rows []*Resource)
 	}), nil
 }
 
-// resolveName asks for the resource of that name which the party owns, those
-// which were shared with it, as far as they were, and the resource server's own.
-// A name that leads nowhere is an error unless another was found before it.
+// resolveName asks for the resource server's own resource of that name, alone if there
+// is one: what a user calls so must not answer for it. Else it asks for the one that the
+// party owns, and for those which were shared with it, as far as they were. A name that
+// leads nowhere is an error unless another was found before it.
 func (x *assessment) resolveName(ctx context.Context, view View, name string, scopes []Scope) error {
-	own, err := view.ResourceByName(ctx, x.server.Key, x.who.subject, name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("read resource by name: %w", err)
+	own, err := named(ctx, view, x.server.Key, name, x.server.UUID, x.who.subject)
+	if err != nil {
+		return err
 	}
 	if own != nil {
 		if err := x.want(ctx, view, own, scopes); err != nil {
 			return err
 		}
 	}
-	if x.who.subject != x.server.UUID {
+	if x.who.subject == x.server.UUID {
+		return nil
+	}
+	if own == nil || own.Owner != x.server.UUID {
 		if err := x.wantShared(ctx, view, name, scopes); err != nil {
 			return err
 		}
-		theirs, err := view.ResourceByName(ctx, x.server.Key, x.server.UUID, name)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("read resource by name: %w", err)
-		}
-		if theirs != nil {
-			if err := x.want(ctx, view, theirs, scopes); err != nil {
-				return err
-			}
-		}
-		if len(x.wanted) == 0 {
-			return Refuse(InvalidResource, "Resource with id ["+name+"] does not exist.", nil)
-		}
+	}
+	if len(x.wanted) == 0 {
+		return Refuse(InvalidResource, "Resource with id ["+name+"] does not exist.", nil)
 	}
 	return nil
+}
+
+// named returns the resource of a name that the first of the owners has who has one, or
+// nil.
+func named(ctx context.Context, view View, server Key, name string, owners ...string) (*Resource, error) {
+	for _, owner := range owners {
+		r, err := view.ResourceByName(ctx, server, owner, name)
+		if err == nil {
+			return r, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("read resource by name: %w", err)
+		}
+	}
+	return nil, nil
 }
 
 // wantShared asks for what was shared with the party by requests that an owner
@@ -187,33 +215,67 @@ func (x *assessment) sharedWith(ctx context.Context, view View, name string) ([]
 // It is far above policy.max_permissions resources with a few scopes each.
 const sharedAtMost = 5000
 
-// resolveURI asks for the resources with that URI, or, if the request allows it,
-// those of the resource server whose pattern matches it best.
-func (x *assessment) resolveURI(ctx context.Context, view View, uri string, scopes []Scope) error {
+// byURIs returns the resources that each URI means which the request names.
+func (x *assessment) byURIs(ctx context.Context, view View) (map[string][]*Resource, error) {
+	found := map[string][]*Resource{}
+	for _, p := range x.req.Permissions {
+		if _, there := found[p.Resource]; there || p.Resource == "" || !x.req.ByURI {
+			continue
+		}
+		rows, err := x.byURI(ctx, view, p.Resource)
+		if err != nil {
+			return nil, err
+		}
+		found[p.Resource] = rows
+	}
+	return found, nil
+}
+
+// byURI returns the resources that a URI means, or refuses one that means none.
+func (x *assessment) byURI(ctx context.Context, view View, uri string) ([]*Resource, error) {
 	missing := Refuse(InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
 	path, err := NormalizeURI(uri)
 	if err != nil {
 		missing.Err = err
-		return missing
+		return nil, missing
 	}
-	rows, err := view.Select(ctx, x.server.Key, Selection{URI: FoldURI(path)}, x.most())
-	if err != nil {
-		return fmt.Errorf("select resources by uri: %w", err)
+	rows, _, err := selectURI(ctx, view, x.server.Key, path, x.req.MatchingURI, x.most()+1) // one more than add takes, so that it knows of a cut
+	if err == nil && len(rows) == 0 {
+		err = missing
 	}
-	if len(rows) == 0 && x.req.MatchingURI {
-		if rows, err = matchURI(ctx, view, x.server.Key, path); err != nil {
-			return err
+	return rows, err
+}
+
+// selectURI returns at most limit resources that a normalised path means, and who
+// registered their URI. The resource server's own that have it come first, and alone;
+// then users' that the resource server, or a realm file, registered with it. A URI that
+// a user alone registered means that user's resource only where no pattern of the
+// resource server reaches: the pattern may be younger. With matching, the best pattern
+// is what is meant then; its resources are registered as 0.
+func selectURI(ctx context.Context, view View, server Key, path string, matching bool, limit int) ([]*Resource, Registered, error) {
+	var found []*Resource
+	for _, as := range []Registered{OwnOfServer, ForOwner, ByOwner} {
+		var err error
+		if found, err = view.Select(ctx, server, Selection{URI: FoldURI(path), Registered: as}, limit); err != nil {
+			return nil, 0, fmt.Errorf("select resources by uri: %w", err)
+		}
+		if len(found) > 0 && as != ByOwner {
+			return found, as, nil
 		}
 	}
-	if len(rows) == 0 {
-		return missing
+	if len(found) == 0 && !matching {
+		return nil, 0, nil
 	}
-	for _, r := range rows {
-		if err := x.want(ctx, view, r, scopes); err != nil {
-			return err
-		}
+	matched, err := matchURI(ctx, view, server, path)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case len(matched) == 0 && len(found) > 0:
+		return found, ByOwner, nil
+	case matching:
+		return matched, 0, nil
 	}
-	return nil
+	return nil, 0, nil
 }
 
 // matchURI returns the resources, of those the resource server owns itself,

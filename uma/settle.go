@@ -18,10 +18,14 @@ func (x *assessment) settle(ctx context.Context) (*TokenAnswer, error) {
 	}
 	requests := x.toSubmit()
 	maySubmit := x.ticket != nil && !x.req.NoSubmit
-	v := answer(x.results, conditions{
+	c := conditions{
 		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil && !x.req.Strict, carried: x.req.Legacy != nil,
 		allOrNothing: x.snap.Realm.Policy.AllOrNothing, unmet: x.unmet,
-	})
+	}
+	if x.req.Mode == ModeDecision {
+		c.every = x.several
+	}
+	v := answer(x.results, c)
 	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
 		v = refused
 	}
@@ -175,13 +179,13 @@ func (x *assessment) trouble(err error) error {
 }
 
 // toSubmit is what the policy wants the owners asked for, of what is requested.
-// Only a user can ask, and only somebody else who manages the resource; without
-// one, nothing is submitted.
+// Only a user can ask, and only somebody else who manages the resource. What a search
+// found, as for a scope alone, asks nobody: it would ask every owner who has such.
 func (x *assessment) toSubmit() []Request {
 	var out []Request
 	for i := range x.results {
 		r := &x.results[i]
-		if !r.requested || r.resource == nil || x.who.user == nil || !r.resource.OwnerManaged ||
+		if !r.requested || !r.named || r.resource == nil || x.who.user == nil || !r.resource.OwnerManaged ||
 			r.resource.Owner == x.server.UUID || r.resource.Owner == x.who.subject {
 			r.submit = nil
 			continue

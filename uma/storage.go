@@ -137,11 +137,17 @@ type Registrar interface {
 	// CreateResource keeps a new resource and makes the scopes that the resource
 	// server does not know yet, with ids from newID. It fills r.Key and
 	// r.Version. ErrConflict: the owner has one of that name there.
+	//
+	// What is FromOwner must not collide with what is there. ErrConflict: the
+	// resource server has one of that name itself. *URITakenError: another resource
+	// has the URI, or a pattern of the resource server matches it.
 	CreateResource(ctx context.Context, r *Resource, newID func() string) error
 
 	// ReplaceResource replaces name, display name, type, URIs, icon, owner
 	// management, scopes, texts, and, unless they are nil, attributes of the
-	// resource with r.Server and r.ID. Requests for scopes that are gone are
+	// resource with r.Server and r.ID. FromOwner, its name and the URIs that it had
+	// not before are looked at as above, and what it adds is ByOwner; from anybody
+	// else, nothing of the resource is ByOwner after it. Requests for scopes that are gone are
 	// removed. Policies lose such scopes and, with the last, go; one for the whole
 	// goes with the first scope that comes. ErrNotFound, ErrConflict as above.
 	ReplaceResource(ctx context.Context, r *Resource, newID func() string) error

@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -161,25 +160,19 @@ func (p *Protection) addScopes(ctx context.Context, view View, t *Ticket, scopes
 	return nil
 }
 
-// addResource adds a resource to a ticket: by its id, else that of the name which
-// the caller owns, and the resource server's own of that name.
+// addResource adds a resource to a ticket: by its id, else the resource server's own of
+// that name, or the caller's.
 func (p *Protection) addResource(ctx context.Context, view View, t *Ticket, perm TicketPermission, byID []*Resource) error {
 	var found []*Resource
 	if i := slices.IndexFunc(byID, func(r *Resource) bool { return string(r.ID) == perm.Resource }); i >= 0 {
 		found = byID[i : i+1]
 	} else {
-		owners := []string{p.id.subject}
-		if !p.isServer() {
-			owners = append(owners, p.server.UUID)
+		r, err := named(ctx, view, p.server.Key, perm.Resource, p.server.UUID, p.id.subject)
+		if err != nil {
+			return err
 		}
-		for _, owner := range owners {
-			r, err := view.ResourceByName(ctx, p.server.Key, owner, perm.Resource)
-			switch {
-			case err == nil:
-				found = append(found, r)
-			case !errors.Is(err, ErrNotFound):
-				return fmt.Errorf("read resource by name: %w", err)
-			}
+		if r != nil {
+			found = []*Resource{r}
 		}
 	}
 	if len(found) == 0 {

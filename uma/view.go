@@ -114,7 +114,23 @@ type Selection struct {
 
 	// URI: those that have a URI with this FoldURI.
 	URI string
+
+	// Registered, beside AnyScope or URI: only those whose scope or URI was
+	// registered so. 0: however.
+	Registered Registered
 }
+
+// Registered says who registered a URI or a scope of a resource. A user may register
+// anything: what only its owner registered must not answer for the resource server.
+type Registered int
+
+// A URI or scope is of a resource of the resource server's own, or of a user's: then it
+// was registered by the resource server or a realm file, or by the owner alone.
+const (
+	OwnOfServer Registered = iota + 1
+	ForOwner
+	ByOwner
+)
 
 // A ResourceFilter is what a listing is narrowed to; empty fields do not narrow.
 type ResourceFilter struct {
@@ -122,9 +138,14 @@ type ResourceFilter struct {
 	Name      string // without case, a part, unless ExactName
 	ExactName bool
 	URI       string // FoldURI of it
-	Owner     string // subject id
-	Type      string // without case, a part
-	Scope     string // a part of a scope's name
+
+	// Registered, beside a URI and without an ID: only those whose URI was registered
+	// so. 0: however.
+	Registered Registered
+
+	Owner string // subject id
+	Type  string // without case, a part
+	Scope string // a part of a scope's name
 }
 
 // Shares reads what owners shared and were asked for.

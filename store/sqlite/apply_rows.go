@@ -207,7 +207,7 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	default:
 		a.updated("resource %s", next.Name)
 	}
-	return updateResource(tx, old, &next, false)
+	return updateResource(tx, old, &next, uma.FromFile, false)
 }
 
 // forgetDrift is for a resource that drifted and is back where the file has it.
@@ -273,5 +273,5 @@ func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, other *uma.Resource)
 	aside := *other
 	aside.Name = "\x00" + string(other.ID)
 	a.parts[aside.Key] = &aside
-	return updateResource(tx, other, &aside, false)
+	return updateResource(tx, other, &aside, uma.FromOwner, false) // what it claims is still to be seen
 }

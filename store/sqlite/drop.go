@@ -81,7 +81,7 @@ func (a *applier) takeScope(tx *conn, key uma.Key, scope uma.Scope) error {
 		return nil
 	}
 	a.changed = true
-	return updateResource(tx, r, &next, r.Origin == uma.FromFile)
+	return updateResource(tx, r, &next, uma.FromOwner, r.Origin == uma.FromFile) // its claims stay claims
 }
 
 func (a *applier) dropUser(tx *conn, l leftover) error {

@@ -159,7 +159,7 @@ func (l *listing) look(c *conn, limit int) ([]place, bool, error) {
 		if l.rest().isEmpty() {
 			n = min(n, min(l.first, n)+min(limit, n))
 		}
-		return placesByScope(c, l.server, l.scopes, l.after, n)
+		return placesByScope(c, l.server, l.scopes, 0, l.after, n)
 	}
 	n := findPage
 	query, args, rest := l.query()
@@ -251,6 +251,9 @@ func (l *listing) query() (query string, args []any, rest filter) {
 	case rest.URI != "":
 		from, order = `u.name, u.id, u.resource FROM resource_uri u WHERE u.server = ? AND u.uri = ?`, `u.name, u.id`
 		args, rest.URI = append(args, rest.URI), ""
+		if rest.Registered != 0 {
+			from, args, rest.Registered = from+` AND u.registered = ?`, append(args, int(rest.Registered)), 0
+		}
 	case rest.Owner != "":
 		from, args, rest.Owner = from+` AND r.owner = ?`, append(args, rest.Owner), ""
 	case rest.ExactName && rest.Name != "":

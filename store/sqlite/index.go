@@ -50,22 +50,32 @@ func removeParts(tx *conn, key uma.Key) error {
 }
 
 // addIndex adds the rows that a resource is found by, besides its own and its parts.
-func addIndex(tx *conn, r *uma.Resource, own bool) error {
+func addIndex(tx *conn, r *uma.Resource, own bool, c claims) error {
 	server := int64(r.Server)
+	registered := func(claimed bool) int {
+		switch {
+		case own:
+			return int(uma.OwnOfServer)
+		case claimed:
+			return int(uma.ByOwner)
+		}
+		return int(uma.ForOwner)
+	}
 	var changes []change
 	for _, scope := range r.Scopes {
-		changes = append(changes, change{`INSERT INTO resource_scope (server, scope, name, id, resource)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			[]any{server, string(scope), r.Name, string(r.ID), int64(r.Key)}})
+		changes = append(changes, change{`INSERT INTO resource_scope (server, scope, name, id, resource, registered)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			[]any{server, string(scope), r.Name, string(r.ID), int64(r.Key), registered(c.scopes[string(scope)])}})
 		if own && r.Type != "" {
 			changes = append(changes, change{`INSERT INTO type_scope (server, type, scope, uses) VALUES (?, ?, ?, 1)
 				ON CONFLICT DO UPDATE SET uses = uses + 1`, []any{server, r.Type, string(scope)}})
 		}
 	}
 	for _, uri := range r.URIs {
-		changes = append(changes, change{`INSERT INTO resource_uri (server, uri, name, id, resource)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			[]any{server, uma.FoldURI(uri), r.Name, string(r.ID), int64(r.Key)}})
+		folded := uma.FoldURI(uri)
+		changes = append(changes, change{`INSERT INTO resource_uri (server, uri, name, id, resource, registered)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			[]any{server, folded, r.Name, string(r.ID), int64(r.Key), registered(c.uris[folded])}})
 		if !own {
 			continue
 		}

@@ -201,8 +201,8 @@ func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
 		change{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
 		change{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{int64(a.realm), l.id, millis(a.Now)}},
-		change{`SELECT 1 FROM resource WHERE server = ? AND origin = ? LIMIT 1`,
-			[]any{int64(l.key), string(uma.FromAPI)}})
+		change{`SELECT 1 FROM resource WHERE server = ? AND origin <> ? LIMIT 1`,
+			[]any{int64(l.key), string(uma.FromFile)}})
 }
 
 func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
@@ -219,7 +219,7 @@ func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 		change{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
 			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ? LIMIT 1`, []any{aUser + l.id, realm}},
 		change{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
-			WHERE c.realm = ?1 AND r.origin = ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromAPI)}})
+			WHERE c.realm = ?1 AND r.origin <> ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromFile)}})
 }
 
 func resourceBlocked(c *conn, l leftover) (bool, error) {
@@ -235,7 +235,7 @@ func scopeBlocked(c *conn, l leftover) (bool, error) {
 	return anyOf(c,
 		change{`SELECT 1 FROM live_request WHERE server = ? AND scope = ? LIMIT 1`, args},
 		change{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
-			WHERE x.server = ? AND x.scope = ? AND r.origin = 'api' LIMIT 1`, args},
+			WHERE x.server = ? AND x.scope = ? AND r.origin <> 'file' LIMIT 1`, args},
 		change{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
 			WHERE x.server = ?1 AND x.scope = ?2 AND EXISTS (SELECT 1 FROM json_each(s.scopes) o WHERE o.value = ?2) LIMIT 1`, args})
 }

@@ -19,6 +19,11 @@ func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func(
 		if taken { // said before anything is written, so that nothing is to be undone
 			return writing("resource", uma.ErrConflict)
 		}
+		if r.Origin == uma.FromOwner {
+			if err := checkClaims(tx, &uma.Resource{}, r); err != nil {
+				return err
+			}
+		}
 		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
 			return err
 		}
@@ -36,18 +41,24 @@ func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func
 		if err != nil {
 			return err
 		}
-		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
-			return err
-		}
 		next := *r
 		next.Key, next.Owner, next.Origin, next.Version = old.Key, old.Owner, old.Origin, old.Version
 		if r.Attributes == nil {
 			next.Attributes = old.Attributes
 		}
-		if sameResource(old, &next) {
-			return nil
+		vouched, err := vouches(tx, old, r.Origin)
+		if err != nil || sameResource(old, &next) && !vouched {
+			return err
 		}
-		if err := updateResource(tx, old, &next, old.Origin == uma.FromFile); err != nil {
+		if r.Origin == uma.FromOwner {
+			if err := checkClaims(tx, old, &next); err != nil {
+				return err
+			}
+		}
+		if err := addScopes(tx, r.Server, r.Scopes, newID); err != nil {
+			return err
+		}
+		if err := updateResource(tx, old, &next, r.Origin, old.Origin == uma.FromFile); err != nil {
 			return err
 		}
 		if old.Name == next.Name && old.Type == next.Type {
@@ -128,12 +139,17 @@ func insertResource(tx *conn, r *uma.Resource) error {
 		return writing("resource", conflict(err))
 	}
 	r.Version = version
-	return addIndex(tx, r, own)
+	claimed, err := claimsAfter(tx, &uma.Resource{}, r, r.Origin)
+	if err != nil {
+		return err
+	}
+	return addIndex(tx, r, own, claimed)
 }
 
 // updateResource makes old what next says, with a new version, but for its parts.
-// What hangs on old and is gone in next goes with it.
-func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
+// What hangs on old and is gone in next goes with it. By whom decides what of next is
+// claimed: see claims.
+func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bool) error {
 	wasOwn, err := isOwn(tx, old)
 	if err != nil {
 		return err
@@ -158,10 +174,14 @@ func updateResource(tx *conn, old, next *uma.Resource, drifted bool) error {
 	if err != nil {
 		return writing("resource", conflict(err))
 	}
+	claimed, err := claimsAfter(tx, old, next, by)
+	if err != nil {
+		return err
+	}
 	if err := removeIndex(tx, old, wasOwn); err != nil {
 		return err
 	}
-	if err := addIndex(tx, next, own); err != nil {
+	if err := addIndex(tx, next, own, claimed); err != nil {
 		return err
 	}
 	if err := adjustShares(tx, old, next); err != nil {

@@ -139,6 +139,10 @@ func (v *view) URIShapes(ctx context.Context, server uma.Key) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
+	return uriShapes(c, server)
+}
+
+func uriShapes(c *conn, server uma.Key) ([]string, error) {
 	shapes, err := texts[string](c, `SELECT shape FROM uri_shape WHERE server = ?`, int64(server))
 	return shapes, reading("shapes of URIs", err)
 }
@@ -146,8 +150,15 @@ func (v *view) URIShapes(ctx context.Context, server uma.Key) ([]string, error) 
 // URICandidates implements uma.Resources.
 func (v *view) URICandidates(ctx context.Context, server uma.Key, keys []string) ([]uma.URICandidate, error) {
 	c, err := v.reader(ctx)
-	if err != nil || len(keys) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	return uriCandidates(c, server, keys)
+}
+
+func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, error) {
+	if len(keys) == 0 {
+		return nil, nil
 	}
 	found, err := list(c, `SELECT uri, id FROM uri_pattern
 		WHERE server = ? AND key IN (SELECT value FROM json_each(?))`,

@@ -34,7 +34,11 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 	case q.Type != "":
 		return selectByType(c, server, q.Type, q.NotOwner, limit)
 	case len(q.AnyScope) > 0:
-		return selectByScope(c, server, q.AnyScope, limit)
+		return selectByScope(c, server, q.AnyScope, q.Registered, limit)
+	case q.URI != "" && q.Registered != 0:
+		return resources(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
+			WHERE u.server = ? AND u.uri = ? AND u.registered = ? ORDER BY u.name, u.id LIMIT ? + 0`,
+			int64(server), q.URI, int(q.Registered), limit)
 	case q.URI != "":
 		return resources(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
 			WHERE u.server = ? AND u.uri = ? ORDER BY u.name, u.id LIMIT ? + 0`,
@@ -67,12 +71,12 @@ func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*
 	return found[:min(limit, len(found))], nil
 }
 
-func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, limit int) ([]*uma.Resource, error) {
+func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Registered, limit int) ([]*uma.Resource, error) {
 	var places []place
 	for after, more := (place{}), true; more && len(places) < limit; {
 		var next []place
 		var err error
-		if next, more, err = placesByScope(c, server, anyOf, after, maxMerged); err != nil {
+		if next, more, err = placesByScope(c, server, anyOf, registered, after, maxMerged); err != nil {
 			return nil, err
 		}
 		if places = append(places, next...); more {
@@ -102,16 +106,21 @@ const maxMerged = 2 * findPage
 // scope only: the walk has a step for each, and SQLite takes the least of those that are
 // yet to be stepped from. So an entry is read for each of at most n, and one for each
 // scope.
-func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, after place, n int) (found []place, more bool, err error) {
-	const next = ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope
-		AND (s.name, s.id) > (+w.name, +w.id) ORDER BY s.name, s.id LIMIT 1`
+func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Registered, after place, n int) (found []place, more bool, err error) {
+	args := []any{int64(server), listText(anyOf), after.name, after.id, n}
+	next := ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope`
+	if registered != 0 {
+		next += ` AND s.registered = ?6`
+		args = append(args, int(registered))
+	}
+	next += ` AND (s.name, s.id) > (+w.name, +w.id) ORDER BY s.name, s.id LIMIT 1`
 	all, err := list(c, `WITH RECURSIVE walk (scope, name, id) AS (
 			SELECT x.value, ?3, ?4 FROM json_each(?2) x
 			UNION ALL SELECT w.scope, (SELECT s.name`+next+`), (SELECT s.id`+next+`) FROM walk w WHERE w.name IS NOT NULL ORDER BY 2, 3)
 		SELECT w.name, w.id, s.resource
 		FROM (SELECT scope, name, id FROM walk WHERE (name, id) > (?3, ?4) LIMIT ?5 + 0) w
 		CROSS JOIN resource_scope s ON s.server = ?1 AND s.scope = w.scope AND s.name = w.name AND s.id = w.id`,
-		[]any{int64(server), listText(anyOf), after.name, after.id, n}, scanPlace)
+		args, scanPlace)
 	return slices.Compact(all), len(all) == n, err
 }
 

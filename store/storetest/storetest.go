@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Select":    selectTests,
 		"Find":      findTests,
 		"Registrar": registrarTests,
+		"Claims":    claimTests,
 		"Removals":  removalTests,
 		"Shares":    shareTests,
 		"Requests":  requestTests,

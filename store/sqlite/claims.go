@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"slices"
+
+	"example.com/umpire/uma"
+)
+
+// claims are the URIs, folded, and the scopes of a resource that its owner alone
+// registered.
+type claims struct{ uris, scopes map[string]bool }
+
+// claimsOf reads them.
+func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
+	folded := make([]string, len(r.URIs))
+	for i, uri := range r.URIs {
+		folded[i] = uma.FoldURI(uri)
+	}
+	args := func(names string) []any {
+		return []any{names, int64(r.Server), r.Name, string(r.ID), int(uma.ByOwner)}
+	}
+	uris, err := texts[string](tx, `SELECT u.uri FROM json_each(?) x CROSS JOIN resource_uri u
+		ON u.server = ? AND u.uri = x.value AND u.name = ? AND u.id = ? WHERE u.registered = ?`, args(listText(folded))...)
+	if err != nil {
+		return claims{}, reading("uris of an owner", err)
+	}
+	scopes, err := texts[string](tx, `SELECT s.scope FROM json_each(?) x CROSS JOIN resource_scope s
+		ON s.server = ? AND s.scope = x.value AND s.name = ? AND s.id = ? WHERE s.registered = ?`, args(listText(r.Scopes))...)
+	if err != nil {
+		return claims{}, reading("scopes of an owner", err)
+	}
+	return claims{setOf(uris), setOf(scopes)}, nil
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
+}
+
+// claimsAfter are those of next, which takes the place of old. What an owner adds is
+// claimed; what was there before stays what it was. What anybody else writes is not.
+func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, error) {
+	if by != uma.FromOwner {
+		return claims{}, nil
+	}
+	had, err := claimsOf(tx, old)
+	if err != nil {
+		return had, err
+	}
+	for _, uri := range newURIs(old, next) {
+		had.uris[uma.FoldURI(uri)] = true
+	}
+	for _, scope := range next.Scopes {
+		if !slices.Contains(old.Scopes, scope) {
+			had.scopes[string(scope)] = true
+		}
+	}
+	return had, nil
+}
+
+// vouches reports whether a change by whom it is makes claims of a resource good,
+// even if it changes nothing else.
+func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
+	if by == uma.FromOwner {
+		return false, nil
+	}
+	had, err := claimsOf(tx, r)
+	return len(had.uris)+len(had.scopes) > 0, err
+}
+
+// newURIs are those that next has, and old had not under any case.
+func newURIs(old, next *uma.Resource) []string {
+	had := map[string]bool{}
+	for _, uri := range old.URIs {
+		had[uma.FoldURI(uri)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(next.URIs), func(uri string) bool { return had[uma.FoldURI(uri)] })
+}
+
+// checkClaims refuses what an owner registers in next, and had not in old, when it is
+// another's: the name or a URI of the resource server's own, a URI that a pattern of
+// it matches, or one that any other resource has. So an owner has at most one resource
+// of a URI, and a look-up has few to choose from.
+func checkClaims(tx *conn, old, next *uma.Resource) error {
+	if old.Name != next.Name {
+		taken, err := tx.exists(`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = c.uuid AND r.name = ?
+			WHERE c.key = ?`, next.Name, int64(next.Server))
+		if err != nil {
+			return reading("resource", err)
+		}
+		if taken {
+			return writing("resource", uma.ErrConflict)
+		}
+	}
+	added := newURIs(old, next)
+	if len(added) == 0 {
+		return nil
+	}
+	shapes, err := uriShapes(tx, next.Server)
+	if err != nil {
+		return err
+	}
+	for _, uri := range added {
+		taken, err := uriTaken(tx, next, uri, shapes)
+		if err != nil {
+			return reading("uri", err)
+		}
+		if taken {
+			return writing("resource", &uma.URITakenError{URI: uri})
+		}
+	}
+	return nil
+}
+
+func uriTaken(tx *conn, r *uma.Resource, uri string, shapes []string) (bool, error) {
+	taken, err := tx.exists(`SELECT 1 FROM resource_uri WHERE server = ? AND uri = ? AND resource <> ? LIMIT 1`,
+		int64(r.Server), uma.FoldURI(uri), int64(r.Key))
+	if err != nil || taken {
+		return taken, err
+	}
+	candidates, err := uriCandidates(tx, r.Server, uma.CandidateKeys(uri, shapes))
+	if err != nil {
+		return false, err
+	}
+	patterns := make([]string, len(candidates))
+	for i, c := range candidates {
+		patterns[i] = c.URI
+	}
+	return len(uma.BestMatches(uri, patterns)) > 0, nil
+}
