@@ -25,6 +25,9 @@ var (
 // Revision is the hash of the policy's sources.
 func (p *policy) Revision() string { return p.hash }
 
+// Masks reports whether the realm masks its records.
+func (p *policy) Masks() bool { return p.mask != nil }
+
 // Decide evaluates the entry point for one permission. See uma.Evaluator for
 // what an error means.
 func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {

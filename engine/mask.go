@@ -36,13 +36,15 @@ func (m mask) String() string { return "/" + strings.Join(m.path, "/") }
 // is not there does nothing; one that cannot be read fails the lot, where OPA
 // would lose the event.
 func (p *policy) masked(ctx context.Context, e *event) error {
+	if ctx.Err() != nil {
+		return errDeadline
+	}
 	plain, err := ast.ValueFromReader(bytes.NewReader(e.json()))
 	if err != nil {
 		return fmt.Errorf("read event: %w", err)
 	}
-	// A client that goes away must not take the record with it.
 	var run evaluation
-	wanted, err := p.evaluate(context.WithoutCancel(ctx), *p.mask, plain, e.Input.Now, &run)
+	wanted, err := p.evaluate(ctx, *p.mask, plain, e.Input.Now, &run)
 	switch {
 	case errors.Is(err, errUndefined):
 		return nil
@@ -141,9 +143,9 @@ func (e *event) apply(masks []mask) error {
 		case !done:
 			continue
 		case m.upsert:
-			e.masks = append(e.masks, m.String())
+			e.masks = once(e.masks, m.String())
 		default:
-			e.erased = append(e.erased, m.String())
+			e.erased = once(e.erased, m.String())
 		}
 		docs[name] = doc
 	}
@@ -160,6 +162,14 @@ func (e *event) apply(masks []mask) error {
 	}
 	e.requestedBy = addressIn(docs["input"], e.requestedBy)
 	return nil
+}
+
+// once adds a path to a list that does not have it: two masks may name one.
+func once(paths []string, path string) []string {
+	if slices.Contains(paths, path) {
+		return paths
+	}
+	return append(paths, path)
 }
 
 // removed stands where something was, until all masks are applied: indexes of a

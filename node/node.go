@@ -146,7 +146,7 @@ func (n *Node) open(ctx context.Context) error {
 		PublicURL: cmp.Or(n.PublicURL, "http://localhost"), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
-		Decided: n.metrics.Decided,
+		Decided: n.metrics.Decided, Stuck: n.metrics.Stuck,
 	}
 	n.policies = newPolicies(n)
 	n.metrics.QueueLength(n.Store.QueueLen)

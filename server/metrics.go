@@ -20,6 +20,8 @@ type Metrics struct {
 	commit     prometheus.Histogram
 	batch      prometheus.Histogram
 	policy     *prometheus.GaugeVec
+	stuck      *prometheus.GaugeVec
+	stuckTotal *prometheus.CounterVec
 	logFailed  prometheus.Counter
 	refused    *prometheus.CounterVec
 	pruned     *prometheus.CounterVec
@@ -60,6 +62,12 @@ func NewMetrics() *Metrics {
 		unactivated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_activation_failures_total", Help: "Tries to activate a changed policy that failed.",
 		}, []string{"realm"}),
+		stuck: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_stuck_evaluations", Help: "Evaluations under way that go on after their deadline.",
+		}, []string{"realm"}),
+		stuckTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_policy_stuck_evaluations_total", Help: "Evaluations that went on after their deadline and were given up.",
+		}, []string{"realm"}),
 		logFailed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "umpire_decision_log_failures_total", Help: "Failed attempts to write the decision log.",
 		}),
@@ -70,7 +78,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_pruned_total", Help: "Decision records and policy revisions that the server removed because of their age.",
 		}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.logFailed, m.refused, m.pruned,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.stuck, m.stuckTotal, m.logFailed, m.refused, m.pruned,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -79,6 +87,14 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Decided(realm, outcome, answered string, evaluation time.Duration) {
 	m.decisions.WithLabelValues(realm, outcome, answered).Inc()
 	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
+}
+
+// Stuck counts evaluations that are given up; see uma.Authority.
+func (m *Metrics) Stuck(realm string, delta int) {
+	m.stuck.WithLabelValues(realm).Add(float64(delta))
+	if delta > 0 {
+		m.stuckTotal.WithLabelValues(realm).Inc()
+	}
 }
 
 // DecisionLogFailed counts an attempt to write the decision log that failed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -36,13 +35,19 @@ type Authority struct {
 	// Decided observes each decision, and what the request was answered; may be nil.
 	Decided func(realm, outcome, answered string, evaluation time.Duration)
 
+	// Stuck is told when an evaluation is given up because it goes on after its
+	// deadline (1), and when it ends after all (-1); may be nil.
+	Stuck func(realm string, delta int)
+
 	snapshots atomic.Pointer[snapshots]
-	turns     *turns
+
+	// Signatures do not wait for evaluations, which last as long as a policy makes
+	// them.
+	evaluations, signatures turns
 }
 
 // Validate reports everything that a lacks to serve, so that the program can say
-// so when it starts and not when the first client calls. It is to be called
-// before anything else.
+// so when it starts and not when the first client calls.
 func (a *Authority) Validate() error {
 	parts := []struct {
 		name string
@@ -59,7 +64,6 @@ func (a *Authority) Validate() error {
 		{"NewSerial", a.NewSerial != nil},
 		{"Log", a.Log != nil},
 	}
-	a.turns = newTurns(min(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
 	var errs []error
 	for _, p := range parts {
 		if !p.ok {

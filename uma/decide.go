@@ -64,44 +64,64 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate asks for one permission, when its turn comes.
-func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) (res result) {
-	err := x.turns.take(ctx, func() error {
-		res = x.ask(ctx, ev, w)
-		return nil
+// evaluate asks for one permission, when its turn comes, and fills its event.
+func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) result {
+	type answer struct {
+		eval *Evaluation
+		err  error
+	}
+	policy, in := x.policy, ev.Input
+	got, err := take(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (answer, error) {
+		eval, err := policy.Decide(ctx, in)
+		return answer{eval, err}, nil
 	})
 	if err != nil {
-		ev.Error = "no time left to evaluate the policy"
+		ev.Error = untaken(err)
 		return result{wanted: w, failed: err}
 	}
-	return res
-}
-
-// ask asks for one permission and fills its event. A panic is the policy's failure
-// like others.
-func (x *assessment) ask(ctx context.Context, ev *Event, w *wanted) (res result) {
-	defer func() {
-		if p := recover(); p != nil {
-			ev.Error = "panic in the policy engine"
-			res = result{wanted: w, failed: fmt.Errorf("panic in the policy engine: %v", p)}
-		}
-	}()
-	res = result{wanted: w}
-	eval, err := x.policy.Decide(ctx, ev.Input)
-	ev.Eval = eval
-	if err == nil && eval.Failed != "" {
+	res := result{wanted: w}
+	ev.Eval = got.eval
+	err = got.err
+	if err == nil && ev.Eval.Failed != "" {
 		res.broken = true
 		return res
 	}
 	if err == nil {
-		ev.Output = &eval.Output
-		err = res.accept(&eval.Output, x.shares)
+		ev.Output = &ev.Eval.Output
+		err = res.accept(ev.Output, x.shares)
 	}
 	if err != nil {
 		ev.Error = err.Error()
 		return result{wanted: w, failed: err}
 	}
 	return res
+}
+
+// untaken says in a record why a turn gave no answer.
+func untaken(err error) string {
+	switch _, panicked := errors.AsType[*panicError](err); {
+	case panicked:
+		return "panic in the policy engine"
+	case errors.Is(err, errStuck):
+		return "the policy goes on after its deadline and cannot be stopped"
+	}
+	return "no time left to evaluate the policy"
+}
+
+// stuck tells of an evaluation that goes on after its deadline. It keeps a
+// processor for as long as it does, and each one that is like it another.
+func (x *assessment) stuck(ctx context.Context, id string) func(int) {
+	realm := x.snap.Realm.Name
+	return func(delta int) {
+		if delta > 0 {
+			x.Log(ctx, "a policy evaluation does not end at its deadline: it keeps a processor, and another worker takes its place", "realm", realm, "decision_id", id)
+		} else {
+			x.Log(ctx, "a policy evaluation has ended after all", "realm", realm, "decision_id", id)
+		}
+		if x.Stuck != nil {
+			x.Stuck(realm, delta)
+		}
+	}
 }
 
 // accept takes an output for a permission if it keeps to the contract.
@@ -262,15 +282,60 @@ func (r *result) outcome(asksClaims, asksOwner bool) string {
 // a stub: a decision is never without a record.
 func (x *assessment) records(ctx context.Context, a told) []Record {
 	out := make([]Record, len(x.events))
-	for i := range x.events {
+	one := func(i int) {
 		out[i] = x.record(ctx, &x.events[i], x.results[i].outcome(a.asksClaims, a.asksOwner), a.word)
 	}
+	if !x.policy.Masks() {
+		for i := range out {
+			one(i)
+		}
+		return out
+	}
+	ctx, cancel := x.maskingTime(ctx)
+	defer cancel()
+	each(len(out), one)
 	return out
+}
+
+// maskingTime is how long all records of a request have to be masked: as long as
+// its evaluations had, and no longer than the request. That the client goes away
+// takes no record with it.
+func (x *assessment) maskingTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := deadlines * x.snap.Realm.Policy.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
+
+// encode turns a decision into its event. Masks are evaluated when their turn
+// comes; without one before the time is over, a stub is stored.
+func (x *assessment) encode(ctx context.Context, ev Event) ([]byte, error) {
+	policy := x.policy
+	if !policy.Masks() {
+		return policy.Encode(ctx, &ev)
+	}
+	type encoded struct {
+		raw []byte
+		err error
+	}
+	ctx, cancel := x.maskingTime(ctx)
+	defer cancel()
+	done, err := take(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (encoded, error) {
+		raw, err := policy.Encode(ctx, &ev)
+		return encoded{raw, err}, nil
+	})
+	if err == nil {
+		return done.raw, done.err
+	}
+	cancel() // so that nothing is evaluated
+	raw, _ := policy.Encode(ctx, &ev)
+	return raw, err
 }
 
 func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered string) Record {
 	ev.Answered = answered
-	raw, err := x.policy.Encode(ctx, ev)
+	raw, err := x.encode(ctx, *ev)
 	if err != nil {
 		x.Log(ctx, "decision record: a stub is stored in its place", "decision_id", ev.ID, "err", err)
 	}

@@ -139,6 +139,8 @@ func (w *world) Decide(_ context.Context, in *Input) (*Evaluation, error) {
 	return w.decide(in)
 }
 
+func (w *world) Masks() bool { return false }
+
 func (w *world) Encode(_ context.Context, ev *Event) ([]byte, error) {
 	return fmt.Appendf(nil, "%s error=%q output=%t", ev.ID, ev.Error, ev.Output != nil), nil
 }

@@ -297,13 +297,11 @@ func asLegacy(rpt *Claims, jti string) *Claims {
 // shows is the caller's own. This is a new one, good for the resource server alone and
 // no longer than the RPT: what it is shown it must not be able to use elsewhere.
 func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
-	err := x.turns.take(ctx, func() (err error) {
-		rpt.AccessToken, err = x.Issuer.Sign(x.snap, access)
-		return err
-	})
+	token, err := take(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(x.snap, access) })
 	if err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}
+	rpt.AccessToken = token
 	return nil
 }
 

@@ -29,9 +29,14 @@ type Evaluator interface {
 	// when there is an error, too.
 	Decide(ctx context.Context, in *Input) (*Evaluation, error)
 
+	// Masks reports whether Encode evaluates masks, which takes as long as a
+	// decision may.
+	Masks() bool
+
 	// Encode turns a decision into its decision log event: JSON, masked by the
 	// realm's data.system.log.mask. If masking fails it returns a stub that
 	// holds nothing that could have been masked, and the error.
+	// If ctx is over, what would have to be masked is such a stub.
 	Encode(ctx context.Context, ev *Event) ([]byte, error)
 }
 

@@ -115,12 +115,8 @@ func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, h
 }
 
 // respond signs what is answered, when its turn comes.
-func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (res *TokenResponse, err error) {
-	err = a.turns.take(ctx, func() (err error) {
-		res, err = a.sign(s, access, refresh)
-		return err
-	})
-	return res, err
+func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
+	return take(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(s, access, refresh) })
 }
 
 // sign signs an access token, its refresh token if there is one, and an ID token

@@ -2,66 +2,151 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// Turns are taken by what computes: evaluations and signatures. As many goroutines
-// as there are processors compute, and those that serve requests wait: more at the
-// same time would take processors from one another, and the deadlines of
-// evaluations pass while they wait. It also leaves the stack that an evaluation
-// needs, which is larger than all else that a connection holds, with those few.
-// They are started when first needed and stay.
+// Turns are taken by what computes. As many goroutines compute as there are
+// threads, and those that serve requests wait: more at the same time would take
+// processors from one another, and the deadlines of evaluations pass while they
+// wait. It also leaves the stack that an evaluation needs, which is larger than all
+// else that a connection holds, with those few. They are started when first needed
+// and stay. The zero value is ready for use.
 type turns struct {
-	started chan struct{} // holds one for each goroutine
+	once    sync.Once
+	started chan struct{} // holds one for each goroutine that has not been given up
 	next    chan *turn
+
+	atOnce int // how many; 0: as many as threads
+
+	// after calls f after d, and returns what stops it; nil: time.AfterFunc.
+	after func(d time.Duration, f func()) (stop func() bool)
 }
 
+// grace is how long a turn may go on after its deadline before it is given up: an
+// evaluation that can be cancelled ends within a moment.
+const grace = time.Second
+
+// errStuck says that a computation goes on after its deadline, and nobody waits for
+// it any more.
+var errStuck = errors.New("it does not end at its deadline")
+
+// A panicError is a panic of what was computed.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// A turn is one computation.
 type turn struct {
-	compute func() error
-	err     error
-	over    chan struct{}
+	compute func()
+	limit   time.Duration   // 0: it always ends
+	stuck   func(delta int) // called with 1 when the turn is given up, with -1 if it ends after all
+	over    atomic.Bool     // it has ended or was given up, whichever was first
+	lost    chan struct{}   // closed when it is given up
 }
 
-func newTurns(atOnce int) *turns {
-	return &turns{started: make(chan struct{}, atOnce), next: make(chan *turn)}
+func (t *turns) init() {
+	if t.atOnce == 0 {
+		t.atOnce = runtime.GOMAXPROCS(0)
+	}
+	if t.after == nil {
+		t.after = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
+	t.started = make(chan struct{}, t.atOnce)
+	t.next = make(chan *turn)
 }
 
-// take has compute called when its turn comes, and returns its error. If ctx ends
-// before, it is not called.
-func (t *turns) take(ctx context.Context, compute func() error) error {
+// take has compute called when its turn comes, and returns what it returns. If ctx
+// ends before, it is not called. If ctx ends while it is under way, or it goes on
+// for longer than limit and the grace, take returns at once and what it computes is
+// dropped: compute must not change what its caller reads. One that is given up has
+// another goroutine take the place of its own, so that no other turn waits for it.
+func take[T any](ctx context.Context, t *turns, limit time.Duration, stuck func(int), compute func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	t.once.Do(t.init)
+	got := make(chan outcome, 1)
+	mine := &turn{limit: limit, stuck: stuck, lost: make(chan struct{}), compute: func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil {
+				o.err = &panicError{p, debug.Stack()}
+			}
+			got <- o
+		}()
+		o.value, o.err = compute()
+	}}
+	err := t.begin(ctx, mine)
+	if err == nil {
+		select {
+		case o := <-got:
+			return o.value, o.err
+		case <-mine.lost:
+			err = errStuck
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return outcome{}.value, err
+}
+
+// begin hands a turn to a goroutine.
+func (t *turns) begin(ctx context.Context, mine *turn) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	mine := &turn{compute: compute, over: make(chan struct{})}
 	select {
 	case t.next <- mine:
+		return nil
 	default: // nobody is free
-		select {
-		case t.next <- mine:
-		case t.started <- struct{}{}:
-			go t.work(mine)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
-	<-mine.over
-	return mine.err
+	select {
+	case t.next <- mine:
+	case t.started <- struct{}{}:
+		go t.work(mine)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 func (t *turns) work(first *turn) {
 	for turn := first; ; turn = <-t.next {
-		turn.run()
+		if !t.run(turn) {
+			return
+		}
 	}
 }
 
-// run turns a panic into an error: of its own request, and of no other.
-func (t *turn) run() {
-	defer close(t.over)
-	defer func() {
-		if p := recover(); p != nil {
-			t.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+// run reports whether the turn ended in time. If it did not, another goroutine has
+// taken the place of this one.
+func (t *turns) run(turn *turn) bool {
+	if turn.limit == 0 {
+		turn.compute()
+		return true
+	}
+	stop := t.after(turn.limit+grace, func() {
+		if turn.over.CompareAndSwap(false, true) {
+			close(turn.lost)
+			turn.stuck(1)
+			t.work(<-t.next)
 		}
-	}()
-	t.err = t.compute()
+	})
+	turn.compute()
+	stop()
+	if turn.over.CompareAndSwap(false, true) {
+		return true
+	}
+	turn.stuck(-1)
+	return false
 }
