@@ -20,7 +20,7 @@ func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Reader
 	x, err := wire.NewExchange(c, dialect, readers)
 	r := c.Request()
 	x.Caller.IP = wire.ClientIP(r.RemoteAddr, r.Header["X-Forwarded-For"], s.TrustedProxies)
-	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"))
+	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"), s.authority.Now())
 	x.Caller.TraceID = traceID(r.Header.Get("Traceparent"))
 	x.Header()["X-Request-Id"] = []string{x.Caller.RequestID}
 	return x, err
@@ -65,6 +65,13 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	if x.Caller.Client != nil {
 		attrs = append(attrs, slog.String("client", x.Caller.Client.ID))
 	}
+	switch d := &x.Caller.Decided; d.Count {
+	case 0:
+	case 1:
+		attrs = append(attrs, slog.String("decision_id", d.ID))
+	default:
+		attrs = append(attrs, slog.String("batch_decision_id", d.Batch), slog.Int("decisions", d.Count))
+	}
 	if x.Caller.IP != "" {
 		attrs = append(attrs, slog.String("ip", x.Caller.IP))
 	}
@@ -77,14 +84,16 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// requestID returns the identifier the client sent, if it is one, or a new one.
-func requestID(sent string) string {
+// requestID returns the identifier the client sent, if it is one, or a new one. That
+// begins with the time: decision records are indexed by it, and a random key would
+// dirty a page of the index for each.
+func requestID(sent string, now time.Time) string {
 	if 0 < len(sent) && len(sent) <= 64 && strings.IndexFunc(sent, notOfID) < 0 {
 		return sent
 	}
 	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
-	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|rand.Uint64()>>48)
+	binary.BigEndian.PutUint64(b[8:], rand.Uint64())
 	return hex.EncodeToString(b[:])
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/umpire/server"
+	"example.com/umpire/uma"
 )
 
 // admin asks the admin listener.
@@ -129,6 +130,44 @@ func TestRequestID(t *testing.T) {
 				t.Errorf("log: got %s %v, want %v", name, lines[0][name], want)
 			}
 		}
+	}
+}
+
+// TestLogNamesDecisions: the line of a request that decided names its decision record,
+// or, of several, what they have in common. By the request's id they are found, too.
+func TestLogNamesDecisions(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	db := e.stored(t)
+	bob := e.as(t, "bob", "photoz-app")
+	line := func(res *response) map[string]any {
+		t.Helper()
+		lines := e.accessLog(t, res.header.Get("X-Request-Id"))
+		if len(lines) != 1 {
+			t.Fatalf("got %d lines of log, want 1", len(lines))
+		}
+		return lines[0]
+	}
+	for _, permission := range []string{"Public board#view", "Admin area"} { // granted, refused
+		var got map[string]any
+		r, _ := onlyRecord(t, db, func() { got = line(e.uma(t, bob, "permission", permission)) })
+		if got["decision_id"] != r.ID || got["decisions"] != nil {
+			t.Errorf("%s: got %v, want decision_id %s", permission, got, r.ID)
+		}
+	}
+	var got map[string]any
+	records := recordsOf(t, db, func() {
+		got = line(e.uma(t, bob, "permission", "Public board#view", "permission", "Mixed", "response_mode", "permissions"))
+	})
+	if len(records) != 2 || got["batch_decision_id"] != records[0].Batch || got["decisions"] != 2.0 || got["decision_id"] != nil {
+		t.Errorf("got %v, want batch_decision_id %s of 2 decisions", got, records[0].Batch)
+	}
+	found, err := db.FindDecisions(t.Context(), uma.DecisionFilter{Request: got["request_id"].(string)}, 10)
+	if err != nil || len(found) != 2 || found[0].Batch != records[0].Batch {
+		t.Errorf("by request: got %d records, %v, want 2", len(found), err)
+	}
+	if got := line(e.get(t, resourceSet, e.service(t, "photoz-api"))); got["decision_id"] != nil || got["decisions"] != nil {
+		t.Errorf("a request that decides nothing: got %v", got)
 	}
 }
 

@@ -92,6 +92,13 @@ type Caller struct {
 
 	Attempt Attempt // of a password
 
+	// Decided are the decision records of the request, once they are stored: of one
+	// its id, of several the batch_decision_id that they share, and how many.
+	Decided struct {
+		ID, Batch string
+		Count     int
+	}
+
 	// Client is set once the client is authenticated, or known by a verified
 	// token. Its web origins may read the answer, whatever it is.
 	Client *Client

@@ -166,6 +166,10 @@ func (x *assessment) keep(ctx context.Context, st *Settlement) error {
 	if err := x.Store.Commit(ctx, st); err != nil {
 		return x.trouble(err)
 	}
+	for i := range st.Records {
+		d := &x.caller.Decided
+		d.ID, d.Batch, d.Count = st.Records[i].ID, st.Records[i].Batch, d.Count+1
+	}
 	x.observe(st.Records)
 	return nil
 }
