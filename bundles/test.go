@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // A Suite is what Test runs: policies, what they need beside them, and tests.
@@ -23,6 +25,9 @@ type Suite struct {
 	Data     map[string]any
 	Cover    map[string]*ast.Module // those of Modules whose coverage is reported
 	Filter   string                 // a regular expression for package.name; empty for all
+
+	// Mistakes words what the compiler found; nil for OPA's words.
+	Mistakes func(ast.Errors) []error
 }
 
 // Results are those of a test run, by file and line.
@@ -50,7 +55,7 @@ type Result struct {
 	Package string
 	Name    string
 	Skipped bool
-	Failure string // empty: passed
+	Failure string // empty: passed; else the expression that failed, and what came
 	Output  string // what it printed
 	Took    time.Duration
 }
@@ -82,12 +87,16 @@ func Test(ctx context.Context, s Suite) (*Results, error) {
 		SetStore(store).
 		SetModules(modules).
 		CapturePrintOutput(true).
+		EnableTracing(true). // for what a failure was about
 		SetCoverageQueryTracer(tracer).
 		SetCoverageRuns(nil).
 		Filter(s.Filter).
 		RunTests(ctx, txn)
+	if list, ok := errors.AsType[ast.Errors](err); ok && s.Mistakes != nil {
+		return nil, errors.Join(s.Mistakes(list)...)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("run policy tests: %w", compileError(err))
+		return nil, fmt.Errorf("run policy tests: %w", err)
 	}
 	r := new(Results)
 	for result := range results {
@@ -99,7 +108,11 @@ func Test(ctx context.Context, s Suite) (*Results, error) {
 	slices.SortFunc(r.Tests, func(a, b Result) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Name, b.Name))
 	})
-	r.cover(tracer.Report(s.Cover), s.Cover)
+	covered := make(map[string]*ast.Module, len(s.Cover))
+	for _, module := range s.Cover {
+		covered[module.Package.Loc().File] = module // as the tracer knows it
+	}
+	r.cover(tracer.Report(covered), covered)
 	return r, nil
 }
 
@@ -112,7 +125,7 @@ func (r *Results) add(result *tester.Result) {
 	case result.Error != nil:
 		one.Failure = result.Error.Error()
 	case result.Fail:
-		one.Failure = "failed"
+		one.Failure = whyFailed(result.Trace)
 	}
 	if len(result.SubResults) == 0 {
 		r.Tests = append(r.Tests, one)
@@ -128,16 +141,34 @@ func (r *Results) add(result *tester.Result) {
 			each.Name += "/" + name
 		}
 		if sub.Fail {
-			each.Failure = cmp.Or(one.Failure, "failed")
+			each.Failure = whyFailed(sub.Trace)
 		}
 		r.Tests = append(r.Tests, each)
 	}
 }
 
+// whyFailed is the expression that failed and the values in it, as `opa test
+// --var-values` shows them.
+func whyFailed(trace []*topdown.Event) string {
+	for _, e := range slices.Backward(trace) {
+		if e.Op != topdown.FailOp || e.Location == nil || e.QueryID == 0 {
+			continue
+		}
+		if expr, ok := e.Node.(*ast.Expr); ok && expr.IsEvery() {
+			continue // an expression in its body failed
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s:%d:\n", e.Location.File, e.Location.Row)
+		if err := topdown.PrettyEvent(&b, e, topdown.PrettyEventOpts{PrettyVars: true}); err == nil {
+			return strings.TrimRight(b.String(), "\n")
+		}
+	}
+	return "failed: it is undefined"
+}
+
 func (r *Results) cover(report cover.Report, of map[string]*ast.Module) {
 	covered, all := 0, 0
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		file := of[name].Package.Loc().File
+	for _, file := range slices.Sorted(maps.Keys(of)) {
 		lines := report.Files[file]
 		if lines == nil {
 			continue // nothing in it to cover
@@ -156,15 +187,4 @@ func (r *Results) cover(report cover.Report, of map[string]*ast.Module) {
 	if all > 0 {
 		r.Coverage = 100 * float64(covered) / float64(all)
 	}
-}
-
-func compileError(err error) error {
-	if list, ok := errors.AsType[ast.Errors](err); ok {
-		errs := make([]error, len(list))
-		for i := range list {
-			errs[i] = list[i]
-		}
-		return errors.Join(errs...)
-	}
-	return err
 }

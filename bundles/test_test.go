@@ -56,11 +56,11 @@ test_fails_inside if album.allow with input as {"user": to_number("x")}
 		skipped bool
 	}{
 		{"test_owner", 5, "", false},
-		{"test_wrong", 7, "failed", false},
+		{"test_wrong", 7, "album_test.rego:9:\n\talbum.allow with input as {\"user\": \"bob\"}", false},
 		{"test_cases/alice", 12, "", false},
-		{"test_cases/eve", 12, "failed", false},
+		{"test_cases/eve", 12, "user: \"eve\"", false},
 		{"todo_test_later", 17, "", true},
-		{"test_fails_inside", 19, "failed", false},
+		{"test_fails_inside", 19, "album_test.rego:19:", false},
 	} {
 		if i >= len(got.Tests) {
 			t.Fatalf("got %d tests", len(got.Tests))

@@ -46,10 +46,11 @@ func TestActivateRefuses(t *testing.T) {
 		"obligations as a list":     {map[string]string{"a.rego": "package uma.policies.a\n\nobligations := [1]\n"}, "a.rego:3: obligations is a set"},
 		"rpt as a set":              {map[string]string{"a.rego": "package uma.policies.a\n\nrpt contains 1\n"}, "a.rego:3: rpt is an object"},
 		"a quoted name":             {map[string]string{"a.rego": "package uma[\"authz\"]\n"}, "a.rego:1:"},
-		"http.send":                 {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"x\" if http.send({\"method\": \"get\", \"url\": \"http://x\"}).body\n"}, "a.rego:3: rego_type_error: undefined function http.send"},
-		"net.lookup_ip_addr":        {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"x\" if net.lookup_ip_addr(\"x\")\n"}, "undefined function net.lookup_ip_addr"},
-		"opa.runtime":               {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains opa.runtime().env.HOME\n"}, "undefined function opa.runtime"},
-		"rego.parse_module":         {map[string]string{"a.rego": "package lib.a\n\nx := rego.parse_module(\"a\", \"b\")\n"}, "undefined function rego.parse_module"},
+		"http.send":                 {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"x\" if http.send({\"method\": \"get\", \"url\": \"http://x\"}).body\n"}, "a.rego:3: http.send is not available in Umpire: a decision depends on the input and the policy alone"},
+		"net.lookup_ip_addr":        {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"x\" if net.lookup_ip_addr(\"x\")\n"}, "net.lookup_ip_addr is not available in Umpire"},
+		"opa.runtime":               {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains opa.runtime().env.HOME\n"}, "opa.runtime is not available in Umpire"},
+		"bits.lsh":                  {map[string]string{"a.rego": "package lib.a\n\nx := bits.lsh(1, 2)\n"}, "a.rego:3: bits.lsh is not available in Umpire: it cannot be interrupted"},
+		"rego.parse_module":         {map[string]string{"a.rego": "package lib.a\n\nx := rego.parse_module(\"a\", \"b\")\n"}, "rego.parse_module is not available in Umpire"},
 		"the network by a built-in": {map[string]string{"a.rego": "package lib.a\n\nx(f) := f\n\ny if {\n\tinput.x with http.send as x\n}\n"}, "a.rego:6: rego_type_error: with keyword target"},
 		"unused import":             {map[string]string{"a.rego": "package lib.a\n\nimport data.lib.b\n"}, "a.rego:3:"},
 		"unused variable":           {map[string]string{"a.rego": "package lib.a\n\nx if y := 1\n"}, "a.rego:3:"},
@@ -77,6 +78,29 @@ func TestActivateRefuses(t *testing.T) {
 				t.Error("is in force all the same")
 			}
 		})
+	}
+}
+
+// Mistakes are shown as OPA shows them, under the path of the folder.
+func TestMistakesAreLocated(t *testing.T) {
+	t.Parallel()
+	src := source(t, map[string]string{
+		"deep/a.rego": "# METADATA\n# schemas:\n#   - input: schema[\"input-v1\"]\npackage uma.policies.a\n\ngrant contains \"x\" if input.subject.role\n",
+		"b.rego":      "package uma.authz\n",
+		"data.json":   `{"x": 1}`,
+	})
+	src.Folder = "../photoz/policies"
+	_, err := engine.New(engine.Config{}).Check(t.Context(), "photoz", settings, src)
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, want := range []string{
+		"../photoz/policies/deep/a.rego:6: rego_type_error: undefined ref: input.subject.role\n\tinput.subject.role\n\t              ^\n\t              have: \"role\"\n\t              want (one of): [",
+		"../photoz/policies/b.rego:1: package uma.authz: ", "../photoz/policies/data.json: data.x: ",
+	} {
+		if !strings.Contains("\n"+err.Error(), "\n"+want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
 	}
 }
 
@@ -285,7 +309,7 @@ func TestNoNetworkBySchema(t *testing.T) {
 		fmt.Fprint(w, `{"type": "object"}`)
 	}))
 	t.Cleanup(server.Close)
-	for _, builtin := range []string{`json.match_schema({}, {"$ref": "` + server.URL + `/s.json"})[0]`, `json.verify_schema({"$ref": "` + server.URL + `/s.json"})[0]`} {
+	for _, builtin := range []string{`json.verify_schema({"$ref": "` + server.URL + `/s.json"})[0]`} {
 		_, evaluator := newEngine(t, map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if " + builtin + "\n"})
 		got, err := evaluator.Decide(t.Context(), input(of("a", "view")))
 		if err != nil || len(got.Output.Granted) != 0 {

@@ -58,7 +58,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	if err != nil {
 		return nil, err
 	}
-	mistakes := append(checkModules(src.Modules), checkData(src.Data)...)
+	mistakes := inFolder(src.Folder, append(checkModules(src.Modules), checkData(src.Data)...))
 	parts, err := Assemble(src)
 	if err != nil {
 		return nil, errors.Join(append(mistakes, err)...)
@@ -75,7 +75,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	}
 	p.compiler = parts.Compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, p.store, p.txn))
 	p.compiler.Compile(parts.Modules)
-	mistakes = append(mistakes, compilerErrors(p.compiler.Errors)...)
+	mistakes = append(mistakes, inFolder(src.Folder, CompilerErrors(p.compiler.Errors))...)
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
 	}
@@ -135,7 +135,7 @@ func Assemble(src Source) (*Parts, error) {
 	maps.Copy(modules, src.Modules)
 	data, err := mergeData(src.Data)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(inFolder(src.Folder, []error{err})...)
 	}
 	below, ok := data["uma"].(map[string]any)
 	if !ok {
@@ -176,6 +176,12 @@ func newCompiler() (*ast.Compiler, error) {
 // be made again.
 var looksOutside = []string{"http.send", "opa.runtime", "rego.parse_module"}
 
+// reachesOut reports whether a built-in function looks outside of the policy.
+func reachesOut(name string) bool {
+	return strings.HasPrefix(name, "net.lookup") || strings.HasPrefix(name, "providers.aws.") ||
+		slices.Contains(looksOutside, name)
+}
+
 // endless are the functions whose time, or memory, is not bounded by the size of
 // what they are called with, and that do not look at the evaluation's deadline:
 // what a client pushes could keep a processor for minutes. A schema that refers to
@@ -189,8 +195,7 @@ var endless = []string{
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
-		return strings.HasPrefix(b.Name, "net.lookup") || strings.HasPrefix(b.Name, "providers.aws.") ||
-			slices.Contains(looksOutside, b.Name) || slices.Contains(endless, b.Name)
+		return reachesOut(b.Name) || slices.Contains(endless, b.Name)
 	})
 	// Not nil, which would allow every host to schemas' $ref.
 	c.AllowNet = []string{}
@@ -222,7 +227,7 @@ func mergeData(files map[string]map[string]any) (map[string]any, error) {
 	merged := make(map[string]any)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if at, ok := merge(merged, files[file]); !ok {
-			return merged, fmt.Errorf("%s: data.%s is in another file, too", file, at)
+			return merged, &fault{file: file, text: fmt.Sprintf("data.%s is in another file, too", at)}
 		}
 	}
 	return merged, nil
@@ -249,20 +254,4 @@ func merge(into, from map[string]any) (at string, ok bool) {
 		}
 	}
 	return "", true
-}
-
-func compilerErrors(list ast.Errors) []error {
-	errs := make([]error, 0, len(list))
-	for _, err := range list {
-		if err.Location == nil {
-			errs = append(errs, err)
-			continue
-		}
-		text := err.Code + ": " + err.Message
-		if err.Details != nil {
-			text += " (" + strings.Join(err.Details.Lines(), " ") + ")"
-		}
-		errs = append(errs, mistake(err.Location, "%s", text))
-	}
-	return errs
 }

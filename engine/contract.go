@@ -77,11 +77,11 @@ func checkMembers(file string, path []string, members map[string]any) (mistakes 
 		depth := contractDepth(below)
 		switch {
 		case depth >= 0 && len(below) > depth && isMember(name):
-			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: %s is made by rules", file, strings.Join(below, "."), name))
+			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: %s is made by rules", strings.Join(below, "."), name)})
 		case depth >= 0 && len(below) <= depth && isObject, leadsToRoot(below) && isObject:
 			mistakes = append(mistakes, checkMembers(file, below, object)...)
 		case !allowed(below):
-			mistakes = append(mistakes, fmt.Errorf("%s: data.%s: a realm's data may be below %s only", file, strings.Join(below, "."), allowedRoots))
+			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: a realm's data may be below %s only", strings.Join(below, "."), allowedRoots)})
 		}
 	}
 	return mistakes
@@ -138,8 +138,4 @@ func teamNames(modules map[string]*ast.Module) map[string]any {
 		}
 	}
 	return names
-}
-
-func mistake(loc *ast.Location, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s", loc.File, loc.Row, fmt.Sprintf(format, args...))
 }

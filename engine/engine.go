@@ -51,7 +51,7 @@ func New(cfg Config) *Engine {
 func (e *Engine) Activate(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*uma.Revision, error) {
 	p, err := compile(ctx, realm, settings, src, e.cfg.Now)
 	if err != nil {
-		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
+		return nil, fmt.Errorf("activate policy of realm %s:\n%w", realm, err)
 	}
 	rev := p.revision(e.cfg.Now())
 	if e.cfg.Keep != nil {

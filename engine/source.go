@@ -21,6 +21,7 @@ type Source struct {
 	Files   map[string]string         // what was read, for the record and for the revision
 	Modules map[string]*ast.Module    // the .rego files, parsed with ParserOptions, without tests
 	Data    map[string]map[string]any // the data files, each under the root its folder gives it
+	Folder  string                    // what stands before the paths in mistakes
 }
 
 // libraryPrefix stands before the names of the library's files. A realm's files

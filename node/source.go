@@ -19,9 +19,9 @@ func Source(dir string) (engine.Source, error) {
 	}
 	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
 	if err != nil {
-		return engine.Source{}, fmt.Errorf("read policy folder %s: %w", dir, err)
+		return engine.Source{}, fmt.Errorf("read policy folder %s:\n%w", shown(dir), err)
 	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, nil
 }
 
 // parse is the source that Source reads of a folder with these files.
@@ -52,23 +52,22 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 	if err != nil {
 		return err
 	}
-	if _, err := engine.New(engine.Config{}).Check(ctx, realm, settings, src); err != nil {
-		return fmt.Errorf("policy of realm %s: %w", realm, err)
-	}
-	return nil
+	_, err = engine.New(engine.Config{}).Check(ctx, realm, settings, src)
+	return err
 }
 
 // TestPolicy runs the tests of a policy folder, the shipped library beside it.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
 	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
 	if err != nil {
-		return nil, fmt.Errorf("read policy folder %s: %w", settings.Bundle, err)
+		return nil, fmt.Errorf("read policy folder %s:\n%w", shown(settings.Bundle), err)
 	}
-	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data})
+	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(settings.Bundle)})
 	if err != nil {
 		return nil, err
 	}
 	return bundles.Test(ctx, bundles.Suite{
 		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
+		Mistakes: engine.CompilerErrors,
 	})
 }

@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/bundles"
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
 	"example.com/umpire/uma"
@@ -34,7 +40,7 @@ func policyCommand(e *env) *cobra.Command {
 	}
 	test.Flags().StringVar(&filter, "run", "", "only tests whose package.name matches this `regexp`")
 	test.Flags().Float64Var(&threshold, "threshold", 0, "least `percentage` of the policies' lines that the tests must reach")
-	e.outputFlag(test)
+	test.Flags().StringVarP(&e.output, "output", "o", "table", "table, json or junit")
 	cmd.AddCommand(check, test)
 	return cmd
 }
@@ -69,20 +75,38 @@ func (e *env) checkPolicy(ctx context.Context, path string) error {
 	return nil
 }
 
-// A testRow is a test's outcome for programs.
+// A testReport is the outcome of a policy's tests for programs.
+type testReport struct {
+	Tests    []testRow     `json:"tests"`
+	Failed   int           `json:"failed"`
+	Coverage float64       `json:"coverage"`
+	Files    []coverageRow `json:"files"`
+}
+
+// A testRow is a test's outcome.
 type testRow struct {
-	Name    string `json:"name"`
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Outcome string `json:"outcome"` // pass, fail or skip
-	Failure string `json:"failure,omitempty"`
-	Took    string `json:"took"`
+	Name    string  `json:"name"`
+	File    string  `json:"file"`
+	Line    int     `json:"line"`
+	Outcome string  `json:"outcome"` // pass, fail or skip
+	Failure string  `json:"failure,omitempty"`
+	Output  string  `json:"output,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// A coverageRow is how much of a file the tests reach.
+type coverageRow struct {
+	File       string  `json:"file"`
+	Coverage   float64 `json:"coverage"`
+	NotCovered []int   `json:"not_covered"`
 }
 
 func (e *env) testPolicy(ctx context.Context, path, filter string, threshold float64) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
+	if !slices.Contains([]string{"table", "json", "junit"}, e.output) {
+		return mistaken("--output is table, json or junit, not %q", e.output)
+	}
+	if _, err := regexp.Compile(filter); err != nil {
+		return mistaken("--run: %w", err)
 	}
 	_, settings, err := e.settings(path)
 	if err != nil {
@@ -93,37 +117,89 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 		fmt.Fprintln(e.stderr, err)
 		return errRefused
 	}
-	rows := []testRow{}
+	report := reportOf(results)
+	switch e.output {
+	case "json":
+		err = printJSON(e.stdout, report)
+	case "junit":
+		err = printJUnit(e.stdout, results)
+	default:
+		printTests(e.stdout, report)
+	}
+	return errors.Join(err, e.verdict(report, filter, threshold))
+}
+
+func reportOf(results *bundles.Results) testReport {
+	report := testReport{Tests: []testRow{}, Failed: results.Failed(), Coverage: results.Coverage, Files: []coverageRow{}}
 	for _, r := range results.Tests {
-		row := testRow{Name: r.Package + "." + r.Name, File: r.File, Line: r.Line, Outcome: "pass", Failure: r.Failure, Took: r.Took.Round(time.Microsecond).String()}
+		row := testRow{
+			Name: r.Package + "." + r.Name, File: r.File, Line: r.Line, Outcome: "pass",
+			Failure: r.Failure, Output: r.Output, Seconds: r.Took.Seconds(),
+		}
 		switch {
 		case r.Skipped:
 			row.Outcome = "skip"
 		case r.Failure != "":
 			row.Outcome = "fail"
 		}
-		rows = append(rows, row)
-		if !program && row.Outcome != "pass" {
-			fmt.Fprintf(e.stdout, "%s  %s:%d  %s\n%s%s\n", row.Outcome, row.File, row.Line, row.Name, r.Failure, r.Output)
-		}
+		report.Tests = append(report.Tests, row)
 	}
-	if program {
-		err = printJSON(e.stdout, map[string]any{"tests": rows, "failed": results.Failed(), "coverage": results.Coverage, "files": results.Files})
-	} else {
-		fmt.Fprintf(e.stdout, "%d tests, %d failed, %.1f %% of the policies' lines reached\n", len(rows), results.Failed(), results.Coverage)
+	for _, f := range results.Files {
+		report.Files = append(report.Files, coverageRow{f.File, f.Coverage, append([]int{}, f.NotCovered...)})
 	}
-	return errors.Join(err, verdict(len(rows), results.Failed(), results.Coverage, threshold, e))
+	return report
 }
 
-// verdict refuses failures, too little coverage, and a folder without tests: a
-// check that checked nothing did not pass.
-func verdict(tests, failed int, coverage, threshold float64, e *env) error {
+// printTests prints what did not pass, what the tests did not reach, and the sum.
+func printTests(w io.Writer, report testReport) {
+	for _, t := range report.Tests {
+		if t.Outcome == "pass" {
+			continue
+		}
+		fmt.Fprintf(w, "%s  %s:%d  %s\n", t.Outcome, t.File, t.Line, t.Name)
+		for _, text := range []string{t.Failure, t.Output} {
+			for line := range strings.Lines(text) {
+				fmt.Fprintf(w, "    %s\n", strings.TrimRight(line, "\n"))
+			}
+		}
+	}
+	for _, f := range report.Files {
+		if len(f.NotCovered) > 0 {
+			fmt.Fprintf(w, "not reached  %s:%s\n", f.File, lineRanges(f.NotCovered))
+		}
+	}
+	fmt.Fprintf(w, "%d tests, %d failed, %.1f %% of the policies' lines reached\n", len(report.Tests), report.Failed, report.Coverage)
+}
+
+// lineRanges writes ascending lines as 3-5,9.
+func lineRanges(lines []int) string {
+	var parts []string
+	for first := 0; first < len(lines); {
+		last := first
+		for last+1 < len(lines) && lines[last+1] == lines[last]+1 {
+			last++
+		}
+		part := strconv.Itoa(lines[first])
+		if last > first {
+			part += "-" + strconv.Itoa(lines[last])
+		}
+		parts = append(parts, part)
+		first = last + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+// verdict refuses failures, too little coverage, and a run without tests: a check
+// that checked nothing did not pass.
+func (e *env) verdict(report testReport, filter string, threshold float64) error {
 	switch {
-	case tests == 0:
-		fmt.Fprintln(e.stderr, "there are no tests")
-	case failed > 0:
-	case coverage < threshold:
-		fmt.Fprintf(e.stderr, "the tests reach %.1f %% of the policies, less than %.1f %%\n", coverage, threshold)
+	case len(report.Tests) == 0 && filter != "":
+		fmt.Fprintf(e.stderr, "there is no test of that name: --run %q matches none\n", filter)
+	case len(report.Tests) == 0:
+		fmt.Fprintln(e.stderr, "there are no tests: rules named test_… in files named *_test.rego")
+	case report.Failed > 0:
+	case report.Coverage < threshold:
+		fmt.Fprintf(e.stderr, "the tests reach %.1f %% of the policies, less than %.1f %%\n", report.Coverage, threshold)
 	default:
 		return nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/xml"
 	"errors"
 	"io/fs"
 	"os"
@@ -118,13 +119,8 @@ func TestPolicyTest(t *testing.T) {
 	if got := ok(t, "policy", "test", file); !regexp.MustCompile(`^[1-9]\d* tests, 0 failed, \d+\.\d % of`).MatchString(got) {
 		t.Errorf("got %q", got)
 	}
-	type report struct {
-		Tests    []testRow
-		Failed   int
-		Coverage float64
-	}
-	all := decode[report](t, ok(t, "policy", "test", folder, "-o", "json"))
-	one := decode[report](t, ok(t, "policy", "test", folder, "-o", "json", "--run", "test_share_is_named"))
+	all := decode[testReport](t, ok(t, "policy", "test", folder, "-o", "json"))
+	one := decode[testReport](t, ok(t, "policy", "test", folder, "-o", "json", "--run", "test_share_is_named"))
 	if len(one.Tests) != 1 || len(all.Tests) <= 1 || one.Tests[0].Outcome != "pass" || all.Coverage <= 0 {
 		t.Errorf("got %d tests, and %v with --run", len(all.Tests), one.Tests)
 	}
@@ -132,7 +128,7 @@ func TestPolicyTest(t *testing.T) {
 		args  []string
 		words string
 	}{
-		"none of that name":   {[]string{"--run", "no_such_test"}, "there are no tests"},
+		"none of that name":   {[]string{"--run", "no_such_test"}, "there is no test of that name"},
 		"too little coverage": {[]string{"--threshold", "100.5"}, "less than 100.5 %"},
 	} {
 		if _, stderr, code := umpire(t, append([]string{"policy", "test", folder}, tc.args...)...); code != exitRefused || !strings.Contains(stderr, tc.words) {
@@ -148,9 +144,103 @@ func TestPolicyTest(t *testing.T) {
 	if _, stderr, code := umpire(t, "policy", "test", t.TempDir()); code != exitRefused || !strings.Contains(stderr, "there are no tests") {
 		t.Errorf("an empty folder: exit %d, %s", code, stderr)
 	}
+	if _, stderr, code := umpire(t, "policy", "test", folder, "--run", "["); code != exitUsage || !strings.Contains(stderr, "--run") {
+		t.Errorf("no regular expression: exit %d, %s", code, stderr)
+	}
 	// The policy of a realm is not read with its tests.
 	if got := ok(t, "policy", "check", folder); got != folder+": fine\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestPolicyTestReport: a test that fails says what was wanted and what came, and
+// what the tests do not reach is named, for people and for pipelines.
+func TestPolicyTestReport(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "a.rego"), "package lib.a\n\nlimit(x) := x * 2\n\nnever if {\n\tinput.x\n\tinput.y\n}\n\nnor := 1 if input.z\n")
+	write(t, filepath.Join(folder, "a_test.rego"), `package a_test
+
+import data.lib.a
+
+test_limit if {
+	got := a.limit(21)
+	print("asked")
+	got == 43
+}
+
+todo_test_later if false
+`)
+	at := filepath.Join(folder, "a_test.rego")
+	stdout, _, code := umpire(t, "policy", "test", folder)
+	want := "fail  " + at + ":5  data.a_test.test_limit\n    " + at + ":8:\n    \tgot == 43\n    \t|\n    \t42\n    asked\n" +
+		"skip  " + at + ":11  data.a_test.todo_test_later\n" +
+		"not reached  " + filepath.Join(folder, "a.rego") + ":5-7,10\n2 tests, 1 failed, "
+	if code != exitRefused || !strings.HasPrefix(stdout, want) {
+		t.Errorf("exit %d, got\n%s\nwant\n%s", code, stdout, want)
+	}
+	stdout, _, _ = umpire(t, "policy", "test", folder, "-o", "json")
+	for _, member := range []string{`"tests": [`, `"seconds": `, `"not_covered": [`, `"outcome": "skip"`, `"output": "asked\n"`} {
+		if !strings.Contains(stdout, member) {
+			t.Errorf("no %s in %s", member, stdout)
+		}
+	}
+	stdout, _, code = umpire(t, "policy", "test", folder, "-o", "junit")
+	var junit struct {
+		Suites []struct {
+			Name                     string `xml:"name,attr"`
+			Tests, Failures, Skipped int    `xml:",attr"`
+			Cases                    []struct {
+				Name    string  `xml:"name,attr"`
+				Failure *string `xml:"failure"`
+				Skipped *string `xml:"skipped"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	if err := xml.Unmarshal([]byte(stdout), &junit); err != nil || code != exitRefused || len(junit.Suites) != 1 || len(junit.Suites[0].Cases) != 2 {
+		t.Fatalf("exit %d, %v: %s", code, err, stdout)
+	}
+	if c := junit.Suites[0].Cases; c[0].Name != "test_limit" || c[0].Failure == nil || !strings.Contains(*c[0].Failure, "42") || c[1].Skipped == nil {
+		t.Errorf("got %s", stdout)
+	}
+	if _, stderr, code := umpire(t, "policy", "test", folder, "-o", "xml"); code != exitUsage || !strings.Contains(stderr, "junit") {
+		t.Errorf("another output: exit %d, %s", code, stderr)
+	}
+	if got := ok(t, "policy", "test", folder, "-o", "json", "--run", "later"); !strings.Contains(got, `"failed": 0`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestPolicyMistakesAreLocated: whichever command finds it, a mistake is at its
+// path from where the command runs, worded as OPA does, and a function that
+// policies may not call is called that.
+func TestPolicyMistakesAreLocated(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := filepath.Rel(here, folder)
+	if err != nil || len(shown) >= len(folder) {
+		shown = folder
+	}
+	at := filepath.Join(shown, "extra.rego")
+	for text, want := range map[string]string{
+		"# METADATA\n# schemas:\n#   - input: schema[\"input-v1\"]\npackage uma.policies.extra\n\ngrant contains \"x\" if input.subjekt\n": at + ":6: rego_type_error: undefined ref: input.subjekt\n\tinput.subjekt\n\t      ^\n",
+		"package uma.policies.extra\n\ngrant contains http.send({}).body\n":                                                                at + ":3: http.send is not available in Umpire: a decision depends on",
+		"package uma.policies.extra\n\ngrant contains\n":                                                                                   at + ":4: rego_parse_error: unexpected eof token\n\tgrant contains\n\t             ^\n",
+	} {
+		write(t, filepath.Join(folder, "extra.rego"), text)
+		for _, args := range [][]string{
+			{"policy", "check", file}, {"policy", "check", folder}, {"policy", "test", file}, {"realm", "check", file},
+			{"serve", "--realm", file, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", ""},
+		} {
+			if _, stderr, code := umpire(t, args...); code == 0 || !strings.Contains("\n"+stderr, "\n"+want) {
+				t.Errorf("%q: exit %d, no %q in\n%s", args[:2], code, want, stderr)
+			}
+		}
 	}
 }
 

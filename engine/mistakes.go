@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// A fault is a mistake in a file of a source.
+type fault struct {
+	file string
+	line int // 0 where it is not known
+	text string
+}
+
+func (f *fault) Error() string {
+	if f.line == 0 {
+		return f.file + ": " + f.text
+	}
+	return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.text)
+}
+
+func mistake(loc *ast.Location, format string, args ...any) error {
+	return &fault{loc.File, loc.Row, fmt.Sprintf(format, args...)}
+}
+
+// inFolder names the realm's files by where they are.
+func inFolder(folder string, mistakes []error) []error {
+	located := slices.Clone(mistakes)
+	for i, err := range located {
+		if f, ok := errors.AsType[*fault](err); ok && folder != "" && !strings.HasPrefix(f.file, libraryPrefix) {
+			located[i] = &fault{filepath.Join(folder, filepath.FromSlash(f.file)), f.line, f.text}
+		}
+	}
+	return located
+}
+
+// CompilerErrors are what the compiler found, in OPA's own layout: what is wrong
+// with the types of an expression is shown below it, line by line.
+func CompilerErrors(list ast.Errors) []error {
+	errs := make([]error, len(list))
+	for i, err := range list {
+		text := err.Code + ": " + err.Message
+		if why := unavailable(err.Message); why != "" {
+			text = why
+		} else if err.Details != nil {
+			for _, line := range err.Details.Lines() {
+				text += "\n\t" + line
+			}
+		}
+		errs[i] = errors.New(text)
+		if err.Location != nil {
+			errs[i] = mistake(err.Location, "%s", text)
+		}
+	}
+	return errs
+}
+
+// unavailable says of a function that OPA has and policies may not call why that
+// is so; "" of any other message.
+func unavailable(message string) string {
+	name, ok := strings.CutPrefix(message, "undefined function ")
+	if !ok || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {
+		return ""
+	}
+	if reachesOut(name) {
+		return name + " is not available in Umpire: a decision depends on the input and the policy alone, so that a recorded one can be made again"
+	}
+	return name + " is not available in Umpire: it cannot be interrupted when policy.timeout is over"
+}
