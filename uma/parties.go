@@ -118,16 +118,18 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 }
 
 // verifyAhead checks the signatures of tokens while no view is open: that takes longer
-// than to read. The verifier keeps what it has verified. It reports whether all are good.
-func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) bool {
-	good := true
+// than to read. The verifier keeps what it has verified. The error is that of
+// the last one that is no good.
+func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) (err error) {
 	for _, token := range tokens {
-		if token != "" {
-			_, err := a.Verifier.Verify(s, a.RealmURL(s), token)
-			good = good && err == nil
+		if token == "" {
+			continue
+		}
+		if _, failed := a.Verifier.Verify(s, a.RealmURL(s), token); failed != nil {
+			err = failed
 		}
 	}
-	return good
+	return err
 }
 
 // Asks returns which client asks, and for whom, as far as that can be known without

@@ -57,8 +57,8 @@ func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, other
 	if !c.HasBearer {
 		return nil, Refuse(otherwise, "", nil)
 	}
-	if !a.verifyAhead(s, c.Bearer) {
-		return nil, Refuse(otherwise, "", errInactive)
+	if err := a.verifyAhead(s, c.Bearer); err != nil {
+		return nil, Refuse(otherwise, "", fmt.Errorf("%w: %w", errInactive, err))
 	}
 	view, err := a.Store.View(ctx)
 	if err != nil {
