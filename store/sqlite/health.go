@@ -46,16 +46,17 @@ func (s *Store) Check(ctx context.Context) error {
 	if failed == nil {
 		return nil
 	}
-	if err := s.write(ctx, rewrite); err != nil {
+	if err := s.write(ctx, probe); err != nil {
 		return fmt.Errorf("the last commit failed: %w", *failed)
 	}
 	return nil
 }
 
-// rewrite changes a row to what it is, which is a commit like others.
-func rewrite(tx *conn) error {
-	_, err := tx.exec(`UPDATE counter SET value = value WHERE name = 'generation'`)
-	return writing("generation", err)
+// probe changes a row, which is a commit like others. SQLite writes nothing where a row
+// is changed to what it is.
+func probe(tx *conn) error {
+	_, err := tx.exec(`INSERT INTO counter (name, value) VALUES ('probe', 1) ON CONFLICT DO UPDATE SET value = value + 1`)
+	return writing("probe", err)
 }
 
 // files are those that are open: the database, and the write-ahead log once it is there.

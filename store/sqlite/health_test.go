@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"zombiezen.com/go/sqlite"
+
+	"example.com/umpire/uma"
 )
 
 // A database that is deleted or replaced under the server takes no more writes: what is
@@ -92,8 +94,15 @@ func TestCommitThatFailed(t *testing.T) {
 	if failed := s.writer.failed.Load(); failed == nil || sqlite.ErrCode(*failed) != sqlite.ResultFull {
 		t.Errorf("a full disk is not noted")
 	}
+	before := s.WALSize()
 	if err := s.Check(t.Context()); err != nil { // its own commit needs no page
 		t.Errorf("a commit succeeds: got %v", err)
+	}
+	if s.WALSize() <= before {
+		t.Error("nothing was written to learn that")
+	}
+	if before = s.WALSize(); s.Check(t.Context()) != nil || s.WALSize() != before {
+		t.Error("a good store is written to at every look")
 	}
 	if s.writer.failed.Load() != nil {
 		t.Error("a commit succeeded, and the failure is still there")
@@ -157,5 +166,51 @@ func TestFilesAreTheOwners(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What a long reading keeps in the write-ahead log is given back when it is over.
+func TestLogIsCut(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	const limit = 100_000 // in place of walKept, which would take a while
+	grow := func(bytes int) {
+		t.Helper()
+		err := s.write(t.Context(), func(tx *conn) error {
+			_, err := tx.exec(`INSERT INTO sealed (name, value) VALUES (lower(hex(randomblob(8))), zeroblob(?))`, bytes)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.write(t.Context(), func(tx *conn) error {
+		var n int64
+		return tx.row(fmt.Sprint(`PRAGMA journal_size_limit = `, limit), nil, &n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.User(t.Context(), 1, "nobody"); !errors.Is(err, uma.ErrNotFound) { // a view begins with its first read
+		t.Fatal(err)
+	}
+	for range 10 {
+		grow(600_000)
+	}
+	if s.WALSize() < 6_000_000 {
+		t.Errorf("while something reads the log has %d bytes, want all that was written", s.WALSize())
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the first is where the log may begin anew, the second is where it does
+		grow(1)
+	}
+	if s.WALSize() > limit {
+		t.Errorf("afterwards the log has %d bytes, want at most %d", s.WALSize(), limit)
 	}
 }
