@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 # take ten times as long: what our code does around it is watched.
 RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null 2>&1 && \
               echo "-race -gcflags=modernc.org/...=-race=false")
-REGO     := policies rego_test examples/photoz/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
+REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build install run demo test lint vuln bench fuzz
 

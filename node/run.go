@@ -55,7 +55,7 @@ func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 		if same {
 			continue
 		}
-		report, err := n.Authority.ApplyRealm(ctx, spec, false, true, nil)
+		report, err := n.Authority.ApplyRealm(ctx, spec, uma.ApplyHow{Lenient: true})
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}

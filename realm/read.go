@@ -23,6 +23,17 @@ func Read(path string, getenv func(string) string) (*uma.RealmSpec, []Notice, er
 	return r.read(content)
 }
 
+// Check is Read without secrets that are kept elsewhere, which whoever checks a file
+// need not have: those written env:NAME or file:PATH are empty.
+func Check(path string) (*uma.RealmSpec, []Notice, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read a realm file: %w", err)
+	}
+	r := &reader{file: path, bundleExists: true}
+	return r.read(content)
+}
+
 // Parse is Read of what would be the content of the file name. Whether the
 // folder of the policies exists is not looked at.
 func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmSpec, []Notice, error) {
@@ -33,8 +44,8 @@ func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmS
 // A reader is one reading of a file.
 type reader struct {
 	file         string
-	getenv       func(string) string
-	bundleExists bool // it must
+	getenv       func(string) string // nil: secrets that are kept elsewhere are not looked up
+	bundleExists bool                // it must
 
 	mistakes []Notice
 	notices  []Notice
@@ -87,6 +98,8 @@ func (v value) secret() string {
 		v.wrong("is empty")
 	case isEnv && !envName.MatchString(name):
 		v.wrong("env: is not followed by the name of a variable")
+	case (isEnv || isFile) && v.r.getenv == nil:
+		return ""
 	case isEnv:
 		s = v.r.getenv(name)
 		if s == "" {

@@ -132,13 +132,14 @@ func (v value) object(known fields) members {
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
 func hint(name string, known fields) string {
-	if near := nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
+	keys := slices.Sorted(maps.Keys(known))
+	if near := nearest(name, keys); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	if strings.Contains(name, ":") {
 		return "; is there no blank after its colon?"
 	}
-	return ""
+	return "; want one of " + strings.Join(keys, ", ")
 }
 
 // entries reads an object whose keys are names.

@@ -9,6 +9,7 @@ import (
 
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
+	"example.com/umpire/uma"
 )
 
 // beside opens the server's folder as a command does that runs beside it.
@@ -37,7 +38,7 @@ func (e *env) apply(t testing.TB, text string) {
 		if err != nil {
 			return err
 		}
-		_, err = n.Authority.ApplyRealm(t.Context(), spec, true, false, nil)
+		_, err = n.Authority.ApplyRealm(t.Context(), spec, uma.ApplyHow{Prune: true})
 		return err
 	})
 }

@@ -21,7 +21,7 @@ var house = map[string]struct {
 	tests []string // what their tests may import as well
 }{
 	"uma":             {},
-	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "gopkg.in/yaml.v3", "github.com/goccy/go-yaml"}},
+	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "gopkg.in/yaml.v3", "github.com/goccy/go-yaml"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"engine":          {may: []string{module + "/uma", module + "/policies", "github.com/open-policy-agent/opa"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"policies":        {},
 	"folder":          {},

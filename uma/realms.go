@@ -121,15 +121,20 @@ func (a *Authority) KeySet(s *Snapshot) ([]byte, error) {
 	return a.Verifier.KeySet(s)
 }
 
+// ApplyHow says how a realm file is applied; see RealmChange.
+type ApplyHow struct {
+	Prune, Lenient, DryRun bool
+	Progress               func(done, total int)
+}
+
 // ApplyRealm makes a realm what its file says. Applying a file again changes
-// nothing. With lenient, nothing that others hang on is removed: see
-// RealmChange.
-func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, prune, lenient bool, progress func(done, total int)) (*RealmReport, error) {
+// nothing.
+func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, how ApplyHow) (*RealmReport, error) {
 	change := &RealmChange{
 		Realm:       spec.Realm,
 		Scopes:      map[string][]ScopeRow{},
 		Fingerprint: a.Hasher.Fingerprint(spec.Content),
-		Prune:       prune, Lenient: lenient, Progress: progress, Now: a.Now(),
+		Prune:       how.Prune, Lenient: how.Lenient, DryRun: how.DryRun, Progress: how.Progress, Now: a.Now(),
 	}
 	for _, c := range spec.Clients {
 		client, err := a.applyClient(c)

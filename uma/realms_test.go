@@ -180,7 +180,7 @@ func TestApplyRealmReadsPasswordsOnce(t *testing.T) {
 	}}
 	apply := func(w *world) error {
 		w.view.users["u-bob"].Password = "of bob"
-		_, err := w.authority.ApplyRealm(t.Context(), spec, false, false, nil)
+		_, err := w.authority.ApplyRealm(t.Context(), spec, ApplyHow{})
 		return err
 	}
 	w := newWorld(t)

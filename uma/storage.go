@@ -95,6 +95,10 @@ type RealmChange struct {
 	Prune       bool
 	Lenient     bool
 
+	// DryRun has everything done in one commit, which is then taken back: the report
+	// is that of the change, and nothing has changed.
+	DryRun bool
+
 	// Key becomes the active key of its algorithm, unless the realm has one. It is
 	// stored by the first commit of the change, which makes a new realm known, so
 	// that no realm is there without a key. May be nil.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,13 +16,24 @@ import (
 
 func realmCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{Use: "realm", Short: "Realm files", Args: cobra.NoArgs}
+	var noSecrets bool
 	check := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Check realm files, and the policies they name",
 		Args:  cobra.MinimumNArgs(1),
-		RunE:  func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files) },
+		RunE:  func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files, noSecrets) },
 	}
-	var prune bool
+	check.Flags().BoolVar(&noSecrets, "no-secrets", false, "do without the secrets that are kept elsewhere (env:, file:)")
+	schema := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of realm files, for editors",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := e.stdout.Write(realm.Schema())
+			return err
+		},
+	}
+	var how applyFlags
 	apply := &cobra.Command{
 		Use:   "apply FILE...",
 		Short: "Make the data folder what realm files say, beside a running server too",
@@ -28,19 +41,25 @@ func realmCommand(e *env) *cobra.Command {
 but for file rows that were changed over an API since: those are reset, and
 listed. What the file no longer names is removed; where other rows hang on it,
 nothing is changed unless --prune is given. A running server follows within a
-second.`,
+second. With --dry-run everything is done, told and undone again; the writes of a
+running server wait meanwhile.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error { return e.applyRealms(cmd.Context(), files, prune) },
+		RunE: func(cmd *cobra.Command, files []string) error { return e.applyRealms(cmd.Context(), files, how) },
 	}
-	apply.Flags().BoolVar(&prune, "prune", false, "remove also what other rows hang on, and those rows")
+	apply.Flags().BoolVar(&how.prune, "prune", false, "remove also what other rows hang on, and those rows")
+	apply.Flags().BoolVar(&how.dryRun, "dry-run", false, "tell what would be done, and change nothing")
 	e.outputFlag(apply)
-	cmd.AddCommand(check, apply)
+	cmd.AddCommand(realmInitCommand(e), check, schema, apply)
 	return cmd
 }
 
 // readRealm reads a realm file and compiles its policy.
-func (e *env) readRealm(ctx context.Context, file string) (*uma.RealmSpec, error) {
-	spec, notices, err := realm.Read(file, e.getenv)
+func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, error) {
+	read := func() (*uma.RealmSpec, []realm.Notice, error) { return realm.Read(file, e.getenv) }
+	if noSecrets {
+		read = func() (*uma.RealmSpec, []realm.Notice, error) { return realm.Check(file) }
+	}
+	spec, notices, err := read()
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +69,10 @@ func (e *env) readRealm(ctx context.Context, file string) (*uma.RealmSpec, error
 	return spec, node.CheckPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
 }
 
-func (e *env) checkRealms(ctx context.Context, files []string) error {
+func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {
 	passed := true
 	for _, file := range files {
-		spec, err := e.readRealm(ctx, file)
+		spec, err := e.readRealm(ctx, file, noSecrets)
 		if err != nil {
 			passed = false
 			fmt.Fprintln(e.stderr, err)
@@ -68,27 +87,61 @@ func (e *env) checkRealms(ctx context.Context, files []string) error {
 	return nil
 }
 
-func (e *env) applyRealms(ctx context.Context, files []string, prune bool) (err error) {
+// applyFlags are those of `umpire realm apply`.
+type applyFlags struct{ prune, dryRun bool }
+
+// toTry makes the data folder one that a dry run may open: if there is no database yet
+// it is a new one, which the function that is returned removes. One of an older server
+// would be brought up to date, which is a change: that is refused.
+func (e *env) toTry(ctx context.Context) (done func() error, err error) {
+	_, err = os.Stat(e.database())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if e.data, err = os.MkdirTemp("", "umpire-dry-run-"); err != nil {
+			return nil, err
+		}
+		e.keyFile = ""
+		return func() error { return os.RemoveAll(e.data) }, nil
+	case err != nil:
+		return nil, err
+	}
+	s, err := e.openReadOnly(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return nil }, s.Close()
+}
+
+func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (err error) {
 	program, err := e.asJSON()
 	if err != nil {
 		return err
 	}
 	var specs []*uma.RealmSpec
 	for _, file := range files {
-		spec, err := e.readRealm(ctx, file)
+		spec, err := e.readRealm(ctx, file, false)
 		if err != nil {
 			return err
 		}
 		specs = append(specs, spec)
+	}
+	if how.dryRun {
+		done, err := e.toTry(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
 	}
 	n, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	reports := map[string]*uma.RealmReport{}
+	reports := map[string]realmReport{}
 	for _, spec := range specs {
-		report, err := n.Authority.ApplyRealm(ctx, spec, prune, false, e.progress(spec.Realm.Name))
+		report, err := n.Authority.ApplyRealm(ctx, spec, uma.ApplyHow{
+			Prune: how.prune, DryRun: how.dryRun, Progress: e.progress(spec.Realm.Name),
+		})
 		if errors.Is(err, uma.ErrPrune) {
 			fmt.Fprintln(e.stderr, "other rows hang on what the file no longer names; nothing was changed:")
 			for _, row := range report.Kept {
@@ -99,7 +152,7 @@ func (e *env) applyRealms(ctx context.Context, files []string, prune bool) (err 
 		if err != nil {
 			return err
 		}
-		reports[spec.Realm.Name] = report
+		reports[spec.Realm.Name] = newRealmReport(report)
 		if !program {
 			e.printReport(spec.Realm.Name, report)
 		}
@@ -116,6 +169,24 @@ func (e *env) progress(realm string) func(done, total int) {
 		if total > 1000 {
 			fmt.Fprintf(e.stderr, "realm %s: %d of %d rows\n", realm, done, total)
 		}
+	}
+}
+
+// A realmReport is a uma.RealmReport for programs.
+type realmReport struct {
+	Created  []string `json:"created"`
+	Updated  []string `json:"updated"`
+	Adopted  []string `json:"adopted"`
+	Removed  []string `json:"removed"`
+	Disabled []string `json:"disabled"`
+	Kept     []string `json:"kept"`
+	Reset    []string `json:"reset"`
+}
+
+func newRealmReport(r *uma.RealmReport) realmReport {
+	rows := func(list []string) []string { return append([]string{}, list...) } // [], never null
+	return realmReport{
+		rows(r.Created), rows(r.Updated), rows(r.Adopted), rows(r.Removed), rows(r.Disabled), rows(r.Kept), rows(r.Drifted),
 	}
 }
 

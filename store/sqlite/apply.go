@@ -73,6 +73,9 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		return &uma.RealmReport{Kept: blocked}, uma.ErrPrune
 	}
 	a.plan()
+	if c.DryRun {
+		return &a.report, s.tryApply(ctx, a)
+	}
 	for done := 0; done < len(a.steps); {
 		n := 0
 		err := s.writeAlone(ctx, func(tx *conn) (err error) {
@@ -88,6 +91,27 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		}
 	}
 	return &a.report, nil
+}
+
+// errDryRun takes back what a dry run did.
+var errDryRun = errors.New("dry run")
+
+// tryApply does all of a change and takes it back.
+func (s *Store) tryApply(ctx context.Context, a *applier) error {
+	err := s.writeAlone(ctx, func(tx *conn) error {
+		for done := 0; done < len(a.steps); {
+			n, err := a.run(tx, a.steps[done:min(done+applyBatch, len(a.steps))])
+			if err != nil {
+				return err
+			}
+			done += n
+		}
+		return errDryRun
+	})
+	if errors.Is(err, errDryRun) {
+		return nil
+	}
+	return err
 }
 
 // run runs the first of the steps and returns how many. Once something has changed,

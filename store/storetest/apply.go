@@ -339,6 +339,34 @@ var applyTests = map[string]func(e *env){
 		}
 	},
 
+	"a_dry_run_tells_and_changes_nothing": func(e *env) {
+		fresh := e.realmFile("fresh")
+		key := e.signingKey("ES256")
+		fresh.Key, fresh.DryRun = &key, true
+		if got := e.apply(fresh); len(got.Created) != 6 { // the realm, three clients, two users
+			e.t.Errorf("got %q created", got.Created)
+		}
+		_, err := e.s.Snapshot(e.t.Context(), "fresh", now)
+		e.wantErr("a realm of a dry run", err, uma.ErrNotFound)
+
+		c := e.realmFile("photoz")
+		c.Users[0].Roles, c.Users[1].Username = []string{"other"}, "robert"
+		for i := range 600 { // more than a batch
+			c.Resources = append(c.Resources, e.fileResource(fmt.Sprintf("Album %03d", i), "alice", "view"))
+		}
+		generation, before := e.generation(), e.snapshot("photoz")
+		c.DryRun = true
+		for range 2 {
+			got := e.apply(c)
+			e.want("numbers", []int{len(got.Created), len(got.Updated), len(got.Removed)}, []int{601, 1, 1})
+		}
+		e.want("generation", e.generation(), generation)
+		e.want("realm", e.snapshot("photoz"), before)
+		e.want("roles", e.user(e.realm, "alice").Roles, []string{"user"})
+		c.DryRun = false
+		e.want("then applied", len(e.apply(c).Created), 601)
+	},
+
 	"what_was_deleted_over_the_api_is_made_again": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}

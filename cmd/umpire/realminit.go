@@ -1,0 +1,120 @@
+package main
+
+import (
+	"crypto/rand"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/realm"
+)
+
+// What a realm begins with.
+//
+//go:embed starter
+var starter embed.FS
+
+// starterSecrets are made anew each time: a secret that everybody knows is none.
+var starterSecrets = []string{"secrets/api", "secrets/alice", "secrets/bob"}
+
+func realmInitCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [FOLDER]",
+		Short: "Write a realm file to start from, with policies and their tests",
+		Long: `Write a commented realm file to start from into a folder (this one, unless it is
+named), with policies, their tests, new secrets in files of their own, and the
+schema that editors check realm files by. Nothing is overwritten.`,
+		Example: "  umpire realm init myrealm\n  umpire realm check myrealm/realm.yaml\n  umpire policy test myrealm/realm.yaml\n  umpire serve --realm myrealm/realm.yaml",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			folder := "."
+			if len(args) > 0 {
+				folder = args[0]
+			}
+			return e.initRealm(folder)
+		},
+	}
+}
+
+// A starterFile is one to be written.
+type starterFile struct {
+	name    string
+	content []byte
+	mode    fs.FileMode
+}
+
+func (e *env) initRealm(folder string) error {
+	files, err := starterFiles()
+	if err != nil {
+		return err
+	}
+	// All of them are looked for first, so that nothing is written by half.
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(folder, f.name)); err == nil {
+			return fmt.Errorf("%s is there already: nothing was written; name another folder", filepath.Join(folder, f.name))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := writeNew(filepath.Join(folder, f.name), f.content, f.mode); err != nil {
+			return err
+		}
+		fmt.Fprintln(e.stdout, "wrote", filepath.Join(folder, f.name))
+	}
+	file := filepath.Join(folder, "realm.yaml")
+	fmt.Fprintf(e.stdout, `
+next:
+  umpire realm check %[1]s
+  umpire policy test %[1]s
+  umpire serve --realm %[1]s
+`, file)
+	return nil
+}
+
+func starterFiles() ([]starterFile, error) {
+	files := []starterFile{
+		{"realm.schema.json", realm.Schema(), 0o644},
+		{"secrets/.gitignore", []byte("*\n"), 0o600},
+	}
+	for _, name := range starterSecrets {
+		secret := make([]byte, 32)
+		rand.Read(secret) // never fails, see its documentation
+		files = append(files, starterFile{name, []byte(base64.RawURLEncoding.EncodeToString(secret) + "\n"), 0o600})
+	}
+	err := fs.WalkDir(starter, "starter", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := starter.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel("starter", path)
+		files = append(files, starterFile{name, content, 0o644})
+		return err
+	})
+	slices.SortFunc(files, func(a, b starterFile) int { return slices.Compare([]byte(a.name), []byte(b.name)) })
+	return files, err
+}
+
+// writeNew writes a file that is not there, and makes the folder that it is in, which
+// whoever may read the file may enter.
+func writeNew(path string, content []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,23 @@
+# METADATA
+# scope: package
+# title: Documents
+# description: >-
+#   What holds for resources of the type document, besides what their owners may do and share, which the library that comes
+#   with Umpire grants.
+# schemas:
+#   - input: schema["input-v1"]
+package uma.policies.document
+
+# METADATA
+# title: Members read what belongs to the resource server
+# labels: {team: example, rule: members-view}
+grant contains "view" if {
+	input.resource_server == "api"
+	not input.resource.owner_managed
+	"member" in input.subject.roles
+}
+
+# METADATA
+# title: Nobody writes without an account
+# labels: {team: example, rule: users-edit}
+deny contains {"scope": "edit", "reason": "only users edit documents"} if input.subject.type != "user"

@@ -1,0 +1,11 @@
+package realm
+
+import _ "embed"
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the JSON Schema (draft 7, which editors read) of realm files. It has the
+// keys that the reader knows, and what can be said of their values; the reader checks
+// more.
+func Schema() []byte { return schema }

@@ -1,0 +1,149 @@
+package realm_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"example.com/umpire/realm"
+)
+
+// A node of the schema, as far as its keys go.
+type schemaNode struct {
+	Properties map[string]*schemaNode `json:"properties"`
+	Items      *schemaNode            `json:"items"`
+}
+
+// TestSchemaHasTheKeysOfTheReader: every key that the one knows, the other does.
+func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
+	t.Parallel()
+	var top schemaNode
+	if err := json.Unmarshal(realm.Schema(), &top); err != nil {
+		t.Fatal(err)
+	}
+	objects := 0
+	var walk func(path []string, n *schemaNode)
+	walk = func(path []string, n *schemaNode) {
+		if n.Items != nil {
+			walk(append(slices.Clone(path), "[]"), n.Items)
+		}
+		if n.Properties == nil {
+			return
+		}
+		objects++
+		var keys []string
+		for key, member := range n.Properties {
+			keys = append(keys, key)
+			walk(append(slices.Clone(path), key), member)
+		}
+		slices.Sort(keys)
+		if got := keysOfReader(t, path); !slices.Equal(got, keys) {
+			t.Errorf("%s: the schema has %v, the reader %v", strings.Join(path, "."), keys, got)
+		}
+	}
+	walk(nil, &top)
+	if objects != 8 {
+		t.Errorf("got %d objects with known keys, want 8", objects)
+	}
+}
+
+// keysOfReader are the keys that the reader says it wants in an object, when it is
+// shown one that is like none of them.
+func keysOfReader(t *testing.T, path []string) []string {
+	t.Helper()
+	const unlike = "qqqqqqqqqqqqqqqq"
+	doc := "{" + unlike + ": 1}"
+	for _, step := range slices.Backward(path) {
+		if step == "[]" {
+			doc = "[" + doc + "]"
+		} else {
+			doc = "{" + step + ": " + doc + "}"
+		}
+	}
+	_, _, err := realm.Parse("r.yaml", []byte(doc), noEnv)
+	mistakes, ok := errors.AsType[realm.Mistakes](err)
+	if !ok {
+		t.Fatalf("%s: got %v", doc, err)
+	}
+	for _, m := range mistakes {
+		if list, ok := strings.CutPrefix(m.Text, "unknown key; want one of "); ok && strings.HasSuffix(m.Path, unlike) {
+			return strings.Split(list, ", ")
+		}
+	}
+	t.Errorf("%s: got %v, want the keys that are known", doc, err)
+	return nil
+}
+
+// TestSchemaTakesRealmFiles: what the reader takes an editor does not underline, and
+// the other way round as far as a schema can say.
+func TestSchemaTakesRealmFiles(t *testing.T) {
+	t.Parallel()
+	s := compiledSchema(t)
+	for _, file := range []string{"testdata/example.yaml", "../examples/photoz/realm.yaml", "../tests/testdata/photoz/realm.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(asJSON(t, text)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for _, bad := range []string{
+		"enabled: true", "realm: Upper", "realm: r\nrealms: 1", "realm: r\nprofile: uma1", "realm: r\ntokens: {access: 5}",
+		"realm: r\ntokens: {signing_alg: HS256}", "realm: r\npolicy: {grant: all}", "realm: r\npolicy: {max_permissions: 0}",
+		"realm: r\nclients: [{id: a b, public: true}]", "realm: r\nclients: [{id: account, public: true}]", "realm: r\nclients: [{public: true}]",
+		"realm: r\nusers: [{username: u, password: p, groups: [friends]}]", "realm: r\nusers: [{username: u, password: p, groups: [/a//b]}]",
+		"realm: r\nusers: [{username: u, password: 1}]", "realm: r\nusers: [{username: u, password: p, roles: [a/b]}]",
+		"realm: r\nresources: [{name: n}]", "realm: r\nscopes: [a]",
+	} {
+		if _, _, err := realm.Parse("r.yaml", []byte(bad), noEnv); err == nil {
+			t.Errorf("the reader takes %q", bad)
+		}
+		if err := s.Validate(asJSON(t, []byte(bad))); err == nil {
+			t.Errorf("the schema takes %q", bad)
+		}
+	}
+}
+
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(realm.Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("realm.schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("realm.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// asJSON is the JSON value that a YAML document stands for.
+func asJSON(t *testing.T, text []byte) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(fmt.Errorf("%w in %s", err, text))
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
