@@ -303,6 +303,7 @@ func TestAllOrNothing(t *testing.T) {
 		{"what the limit cuts off is missing, granted or not", []string{"permission", "Public board", "permission", "Mixed#read", "response_permissions_limit", "1"}, nil, nil},
 		{"a decision of a part, by a limit", []string{"permission", "Public board", "permission", "Admin area", "response_permissions_limit", "1", "response_mode", "decision"}, nil, nil},
 		{"a limit that cuts nothing off", []string{"permission", "Public board", "permission", "Mixed#read", "response_permissions_limit", "2"}, nil, []string{"Public board: view post", "Mixed: read"}},
+		{"a resource named twice is one for the limit", []string{"permission", "Public board#view", "permission", "Public board#post", "response_permissions_limit", "1"}, nil, []string{"Public board: view post"}},
 		{"a name of nothing is missing", []string{"permission", "Public board#view", "permission", "Nothing"}, nil, nil},
 		{"a name of nothing of theirs is missing", []string{"permission", "Public board#view", "permission", "Diary#delete"}, nil, nil},
 		{"a decision, beside a name of nothing", []string{"permission", "Public board#view", "permission", "Nothing", "response_mode", "decision"}, nil, nil},

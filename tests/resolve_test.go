@@ -198,6 +198,7 @@ func TestResolve(t *testing.T) {
 
 		// 5. The limit counts what is resolved, in order.
 		{name: "5 the first N", ask: ask("permission=Doc B", "permission=Bare", "permission=Doc A", "response_permissions_limit=2"), want: "Doc B: view\nBare"},
+		{name: "5 a resource that is named again is no other", ask: ask("permission=Doc A#view", "permission=Doc B", "permission=Doc A#edit", "response_permissions_limit=1"), want: "Doc A: view edit"},
 		{name: "5 what is refused counts", ask: ask("permission=Closed", "permission=Doc A", "response_permissions_limit=1"), status: 403, code: "access_denied", description: "not_authorized"},
 		{name: "5 more than there is", ask: ask("permission=Doc B", "response_permissions_limit=50"), want: "Doc B: view"},
 		{name: "5 of a URI that stands for two", ask: ask("permission=/shelf", "permission_resource_format=uri", "response_permissions_limit=1"), want: "Doc B: view"},
