@@ -233,7 +233,11 @@ func TestDisabled(t *testing.T) {
 			within1s(t, "the disabled "+tc.name, func() bool { a := ask(); return a.bearer.status != 200 })
 			tc.want(t, ask())
 			e.apply(t, file)
-			within1s(t, "the enabled "+tc.name, func() bool { a := ask(); return a.bearer.status == 200 && a.signIn.status == 200 })
+			// With a new token: that of a user who was disabled is no good any more.
+			within1s(t, "the enabled "+tc.name, func() bool {
+				res := ask().signIn
+				return res.status == 200 && e.uma(t, bearer(res.str("access_token")), "permission", "Public board#view").status == 200
+			})
 		})
 	}
 }
