@@ -227,7 +227,7 @@ func (n *Node) Admin() http.Handler {
 // ready reports why the server cannot serve: the store does not answer, or a
 // realm has no policy that works, or no key to sign with.
 func (n *Node) ready(ctx context.Context) error {
-	if _, err := n.Store.Generation(ctx); err != nil {
+	if err := n.Authority.Reload(ctx); err != nil { // a realm that was applied just now is known
 		return fmt.Errorf("store: %w", err)
 	}
 	if err := n.Store.Check(ctx); err != nil {

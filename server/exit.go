@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -33,7 +34,9 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 	s.noteSecret(x, err)
 	cut := err != nil && x.Answered()
 	if err != nil && !cut {
-		x.Fail(err)
+		if failed := x.Fail(err); failed != nil {
+			err, cut = errors.Join(err, failed), true
+		}
 	}
 	took := s.authority.Now().Sub(began)
 	status, route := c.Response().Status, c.Path()

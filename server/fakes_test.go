@@ -51,13 +51,22 @@ type fakeStore struct {
 
 func (f fakeStore) Generation(context.Context) (int64, error) { return 1, nil }
 
-func (f fakeStore) Snapshot(_ context.Context, name string, _ time.Time) (*uma.Snapshot, error) {
+func (f fakeStore) RealmNames(context.Context) ([]string, error) {
+	return []string{"broken", "off", "photoz", "timed"}, nil
+}
+
+func (f fakeStore) Snapshot(ctx context.Context, name string, _ time.Time) (*uma.Snapshot, error) {
 	switch s := photoz(); name {
 	case "photoz":
 		return s, nil
 	case "off":
 		s.Realm.Enabled, s.Realm.Name = false, "off"
 		return s, nil
+	case "timed": // is there for who does not wait for ever
+		if _, ok := ctx.Deadline(); ok {
+			return s, nil
+		}
+		return nil, errors.New("a reading without a deadline")
 	case "broken":
 		return nil, errors.New("disk I/O error at /var/lib/umpire.db")
 	}

@@ -145,6 +145,8 @@ func (s *server) unrouted(_ error, c echo.Context) {
 		dialect = dialectOf(c.Request().URL.Path)
 	}
 	x, opened := s.open(c, dialect, wire.Owners)
+	cancel := x.Within(s.Timeout)
+	defer cancel()
 	var err error = nothingHere
 	if c.Response().Header().Get("Allow") != "" {
 		err = &wire.Refusal{

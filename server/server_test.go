@@ -156,6 +156,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", base + "/authz/entitlement/photoz-api", 403, "invalid_bearer_token", ""},
 		{"PUT", base + "/authz/entitlement/photoz-api", 405, "", "OPTIONS, GET, POST"},
 		{"GET", "/nothing", 404, "not_found", ""},
+		{"GET", "/realms/timed/nothing", 404, "not_found", ""}, // not 500: what no route is for has a deadline too
+		{"PUT", "/realms/timed/protocol/openid-connect/token", 405, "unsupported_method_type", "OPTIONS, POST"},
 		{"GET", "/realms/ghost", 404, "Realm does not exist", ""},
 		{"GET", "/realms/ghost/nothing/here", 404, "Realm does not exist", ""},
 		{"GET", "/auth/realms/ghost/protocol/openid-connect/token", 404, "Realm does not exist", ""},

@@ -171,6 +171,8 @@ func (s fakeStore) Generation(context.Context) (int64, error) {
 	return s.w.generation, nil
 }
 
+func (s fakeStore) RealmNames(context.Context) ([]string, error) { return []string{"photoz"}, nil }
+
 func (s fakeStore) Snapshot(context.Context, string, time.Time) (*Snapshot, error) {
 	return s.w.snapshot()
 }

@@ -10,15 +10,18 @@ import (
 	"time"
 )
 
-// snapshots are the realms as of one generation of the store.
+// snapshots are the realms as of one generation of the store: the names of all, and
+// those that were asked for.
 type snapshots struct {
 	generation int64
+	names      []string // sorted
 	realms     map[string]*Snapshot
 }
 
 // Realm returns what a request needs of a realm's configuration: RealmNotFound
-// or RealmDisabled otherwise. It reads the store only for a realm that was not
-// asked for since the last administrative change.
+// or RealmDisabled otherwise. It reads the store only for a realm that is there and
+// was not asked for since the last administrative change: names that callers make
+// up cost no reading.
 func (a *Authority) Realm(ctx context.Context, name string) (*Snapshot, error) {
 	s, err := a.snapshot(ctx, name)
 	switch {
@@ -44,11 +47,14 @@ func (a *Authority) snapshot(ctx context.Context, name string) (*Snapshot, error
 		if s := now.realms[name]; s != nil {
 			return s, nil
 		}
+		if _, known := slices.BinarySearch(now.names, name); !known {
+			return nil, fmt.Errorf("load realm: %w", ErrNotFound)
+		}
 		s, err := a.Store.Snapshot(ctx, name, a.Now())
 		if err != nil {
 			return nil, fmt.Errorf("load realm: %w", err)
 		}
-		next := &snapshots{generation: now.generation, realms: maps.Clone(now.realms)}
+		next := &snapshots{generation: now.generation, names: now.names, realms: maps.Clone(now.realms)}
 		next.realms[name] = s
 		// If a change came in between, what was read may be older than it.
 		if a.snapshots.CompareAndSwap(now, next) {
@@ -89,12 +95,17 @@ func (a *Authority) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read generation: %w", err)
 	}
-	for {
-		now := a.snapshots.Load()
-		if now != nil && now.generation == g {
-			return nil
-		}
-		if a.snapshots.CompareAndSwap(now, &snapshots{generation: g, realms: map[string]*Snapshot{}}) {
+	now := a.snapshots.Load()
+	if now != nil && now.generation == g {
+		return nil
+	}
+	// Read after the generation: what changes in between raises it again.
+	names, err := a.Store.RealmNames(ctx)
+	if err != nil {
+		return fmt.Errorf("read names of realms: %w", err)
+	}
+	for next := (&snapshots{generation: g, names: names, realms: map[string]*Snapshot{}}); ; now = a.snapshots.Load() {
+		if now != nil && now.generation == g || a.snapshots.CompareAndSwap(now, next) {
 			return nil
 		}
 	}

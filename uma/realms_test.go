@@ -9,6 +9,21 @@ import (
 	"time"
 )
 
+// A name that a caller makes up is looked for among those that there are.
+func TestUnknownRealmsAreNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.snapshot = func() (*Snapshot, error) { t.Error("the store is read"); return nil, ErrNotFound }
+	for _, name := range []string{"nobody", "", "PHOTOZ", "photoz ", "photo", "photozz"} {
+		if _, err := w.authority.Realm(t.Context(), name); reason(err) != RealmNotFound {
+			t.Errorf("%q: got %v, want RealmNotFound", name, err)
+		}
+	}
+	if got := w.count("reload"); got != 1 {
+		t.Errorf("got %d looks at the generation, want the first alone", got)
+	}
+}
+
 // A realm is read once for each generation.
 func TestSnapshotIsKept(t *testing.T) {
 	t.Parallel()

@@ -99,8 +99,9 @@ type refusalBody struct {
 	RequiredClaims []uma.RequiredClaim `json:"required_claims,omitempty"`
 }
 
-// Fail answers with what the face says of err.
-func (x *Exchange) Fail(err error) {
+// Fail answers with what the face says of err. The error that it returns is that of
+// answering.
+func (x *Exchange) Fail(err error) error {
 	r := refusal(x.dialect.Words, err)
 	r.Code = withoutSecrets(r.Code, maxTold) // Keycloak has the name of a policy there
 	x.refused = r.Code
@@ -123,10 +124,9 @@ func (x *Exchange) Fail(err error) {
 		say = x.dialect.Body
 	}
 	if body := say(&r); body != nil {
-		x.JSON(r.Status, body)
-	} else {
-		x.Empty(r.Status)
+		return x.JSON(r.Status, body)
 	}
+	return x.Empty(r.Status)
 }
 
 // OAuthBody says a refusal as OAuth 2.0 does (RFC 6749 §5.2).
