@@ -260,6 +260,7 @@ func TestMaxPermissions(t *testing.T) {
 		{"one too many", []string{"permission", "Public board", "permission", "Bare", "permission", "Mixed"}, 0},
 		{"too many entitlements", nil, 0},
 		{"the client's own limit cuts first", []string{"permission", "Public board", "permission", "Bare", "permission", "Mixed", "response_permissions_limit", "2"}, 2},
+		{"URIs, which are looked up before", []string{"permission", "/board", "permission", "/bare", "permission", "/mixed/1", "response_permissions_limit", "2", "permission_resource_format", "uri"}, 0},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

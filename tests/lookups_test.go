@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -89,6 +91,12 @@ func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
 	for _, uri := range []string{"/admin/keys", "/admin", "/board", "/BOARD/", "/board/7", "/board/*", "/mixed/9", "/album/1"} {
 		register("Mine", "/free", uri).expect(t, 409, "invalid_request", "URI ["+uri+"] belongs to another resource.")
 	}
+	var long []string
+	for i := range 5 {
+		long = append(long, fmt.Sprint("/", i, strings.Repeat("/a", 220)))
+	}
+	register("Long", long...).expect(t, 400, "invalid_request", "uris that a user registers may have 1000 segments together")
+	e.create(t, map[string]any{"name": "Long", "uris": long})
 	mine := register("Mine", "/free")
 	if mine.status != 201 {
 		t.Fatalf("register what is nobody's: got %s", mine)

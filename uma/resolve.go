@@ -276,8 +276,8 @@ func (x *assessment) byID(ctx context.Context, view View, ids []ResourceID) (map
 
 // resolvePermissions asks for what the `permission` parameters name.
 func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
-	if len(x.req.Permissions) > x.snap.Realm.Policy.MaxPermissions && x.req.Limit == 0 {
-		return x.tooMany() // each costs a look-up, found or not
+	if len(x.req.Permissions) > x.snap.Realm.Policy.MaxPermissions && (x.req.Limit == 0 || x.req.ByURI) {
+		return x.tooMany() // each costs a look-up, found or not; all URIs are looked up before any is cut off
 	}
 	var ids []ResourceID
 	names := slices.Clone(x.req.Scopes)

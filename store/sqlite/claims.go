@@ -61,8 +61,8 @@ func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, erro
 	return had, nil
 }
 
-// vouches reports whether a change by whom it is makes claims of a resource good,
-// even if it changes nothing else.
+// vouches reports whether a write of that origin makes claims of a resource good, even
+// if it changes nothing else.
 func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 	if by == uma.FromOwner {
 		return false, nil
