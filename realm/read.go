@@ -15,22 +15,20 @@ import (
 // them; any other error is that the file could not be read. Notices are about a
 // file that is right, too. Secrets written env:NAME are looked up by getenv.
 func Read(path string, getenv func(string) string) (*uma.RealmSpec, []Notice, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read a realm file: %w", err)
-	}
-	r := &reader{file: path, getenv: getenv, bundleExists: true}
-	return r.read(content)
+	return readFile(&reader{file: path, getenv: getenv, bundleExists: true})
 }
 
 // Check is Read without secrets that are kept elsewhere, which whoever checks a file
 // need not have: those written env:NAME or file:PATH are empty.
 func Check(path string) (*uma.RealmSpec, []Notice, error) {
-	content, err := os.ReadFile(path)
+	return readFile(&reader{file: path, bundleExists: true})
+}
+
+func readFile(r *reader) (*uma.RealmSpec, []Notice, error) {
+	content, err := os.ReadFile(r.file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read a realm file: %w", err)
 	}
-	r := &reader{file: path, bundleExists: true}
 	return r.read(content)
 }
 

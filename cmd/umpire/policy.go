@@ -46,11 +46,11 @@ func policyCommand(e *env) *cobra.Command {
 }
 
 // settings are those of the realm file, or the defaults for a folder.
-func (e *env) settings(path string) (string, uma.PolicySettings, error) {
+func settings(path string) (string, uma.PolicySettings, error) {
 	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" {
 		return "realm", folderSettings(path), nil
 	}
-	spec, _, err := realm.Read(path, e.getenv)
+	spec, _, err := realm.Check(path)
 	if err != nil {
 		return "", uma.PolicySettings{}, err
 	}
@@ -63,7 +63,7 @@ func folderSettings(dir string) uma.PolicySettings {
 }
 
 func (e *env) checkPolicy(ctx context.Context, path string) error {
-	name, settings, err := e.settings(path)
+	name, settings, err := settings(path)
 	if err == nil {
 		err = node.CheckPolicy(ctx, name, settings)
 	}
@@ -108,7 +108,7 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	if _, err := regexp.Compile(filter); err != nil {
 		return mistaken("--run: %w", err)
 	}
-	_, settings, err := e.settings(path)
+	_, settings, err := settings(path)
 	if err != nil {
 		return err
 	}

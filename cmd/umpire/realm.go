@@ -55,11 +55,10 @@ running server wait meanwhile.`,
 
 // readRealm reads a realm file and compiles its policy.
 func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, error) {
-	read := func() (*uma.RealmSpec, []realm.Notice, error) { return realm.Read(file, e.getenv) }
-	if noSecrets {
-		read = func() (*uma.RealmSpec, []realm.Notice, error) { return realm.Check(file) }
+	spec, notices, err := realm.Check(file)
+	if !noSecrets {
+		spec, notices, err = realm.Read(file, e.getenv)
 	}
-	spec, notices, err := read()
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,8 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	if stdout, stderr, code := umpire(t, "realm", "check", "--no-secrets", file); code != 0 || strings.Contains(stderr, "nowhere") {
 		t.Errorf("without: exit %d, %q, %q; want it checked", code, stdout, stderr)
 	}
+	ok(t, "policy", "check", file) // which needs none
+	ok(t, "policy", "test", file)
 	bad := example(t, "secret: photoz-api-secret", "secret: 'env:not a name'")
 	if _, stderr, code := umpire(t, "realm", "check", "--no-secrets", bad); code != exitRefused || !strings.Contains(stderr, "is not followed by the name of a variable") {
 		t.Errorf("a mistake: exit %d, %q", code, stderr)
