@@ -31,35 +31,46 @@ func (m *slowMask) Encode(ctx context.Context, ev *Event) ([]byte, error) {
 
 func (*slowMask) Revision() string { return "revision-1" }
 
-// All masks of a request have one deadline, however many records there are; what
-// is not masked by then is a stub.
-func TestMasksHaveOneDeadline(t *testing.T) {
-	t.Parallel()
+// decidedOf is an assessment that has decided of so many permissions.
+func decidedOf(t *testing.T, n int, timeout time.Duration, mask *slowMask) *assessment {
 	w := newWorld(t)
 	w.authority.Log = func(context.Context, string, ...any) {}
-	w.snap.Realm.Policy.Timeout = time.Millisecond
-	mask := new(slowMask)
-	x := &assessment{Authority: w.authority, snap: w.snap, policy: mask, events: make([]Event, 200), results: make([]result, 200)}
+	w.snap.Realm.Policy.Timeout = timeout
+	x := &assessment{Authority: w.authority, snap: w.snap, policy: mask, events: make([]Event, n), results: make([]result, n)}
 	for i := range x.events {
 		x.results[i].wanted = new(wanted)
 		x.events[i] = Event{ID: fmt.Sprint(i), Input: &Input{}}
 	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel() // the client, and no record with it
+	return x
+}
+
+// All masks of a request have one deadline, however many records there are; what
+// is not masked by then is a stub.
+func TestMasksHaveOneDeadline(t *testing.T) {
+	t.Parallel()
+	mask := new(slowMask)
+	x := decidedOf(t, 200, time.Millisecond, mask)
 	start := time.Now()
-	for i, r := range x.records(gone, told{}) {
-		want := fmt.Sprintf("stub of %d", i)
-		if i == 0 {
-			want = "masked"
-		}
-		if got := string(r.Event); got != want {
+	for i, r := range x.records(t.Context(), told{})[1:] {
+		if got, want := string(r.Event), fmt.Sprintf("stub of %d", i+1); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %v, want %v", took, deadlines*time.Millisecond)
 	}
-	if mask.most.Load() == 0 || mask.most.Load() > atOnce {
-		t.Errorf("%d at the same time", mask.most.Load())
+	if most := mask.most.Load(); most > atOnce {
+		t.Errorf("%d at the same time", most)
+	}
+}
+
+// A client that hangs up takes no record with it.
+func TestMaskAfterTheClientWentAway(t *testing.T) {
+	t.Parallel()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	records := decidedOf(t, 1, time.Hour, new(slowMask)).records(gone, told{})
+	if got := string(records[0].Event); got != "masked" {
+		t.Errorf("got %s", got)
 	}
 }

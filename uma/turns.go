@@ -137,8 +137,8 @@ func (t *turns) run(turn *turn) bool {
 	}
 	stop := t.after(turn.limit+grace, func() {
 		if turn.over.CompareAndSwap(false, true) {
-			close(turn.lost)
 			turn.stuck(1)
+			close(turn.lost)
 			t.work(<-t.next)
 		}
 	})
