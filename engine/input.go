@@ -192,6 +192,10 @@ func (b *builder) value(v any) *ast.Term {
 		return ast.InternedTerm(v)
 	case string:
 		return b.text(v)
+	case json.Number:
+		if v != "" {
+			return b.term(ast.Number(v))
+		}
 	case int:
 		return b.number(int64(v))
 	case int64:

@@ -2,6 +2,7 @@ package realm_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -171,7 +172,7 @@ users:
 		t.Errorf("got jwks %s, want %s", got, want)
 	}
 	c := spec.Clients[0]
-	wantClaims := map[string]any{"n": int64(1), "f": 1.5, "t": true, "d": "2026-01-02", "l": []any{"x", map[string]any{"y": "z"}}}
+	wantClaims := map[string]any{"n": json.Number("1"), "f": json.Number("1.5"), "t": true, "d": "2026-01-02", "l": []any{"x", map[string]any{"y": "z"}}}
 	if c.Enabled || c.Roles[0] != "r1" || c.ClientRoles["https://c"][0] != "r2" || c.Groups[0] != "/g/h" || !reflect.DeepEqual(c.Claims, wantClaims) {
 		t.Errorf("got client %+v", c)
 	}
@@ -411,7 +412,14 @@ func TestBorders(t *testing.T) {
 		{"policy: {max_permissions: 010}", "whole number"},
 		{"policy: {max_permissions: 1_0}", "whole number"},
 		{client("claims: {n: 012}"), "as JSON writes it"},
-		{client("claims: {n: 12345678901234567890}"), "as JSON writes it"}, // no float would keep it
+		{client("claims: {n: 12345678901234567890}"), ""}, // kept as it is written
+		{client("claims: {n: 0x10}"), "as JSON writes it"},
+		{client("claims: {n: 1_000}"), "want a"},
+		{client("claims: {n: +1}"), "as JSON writes it"},
+		{client("claims: {n: .5}"), "as JSON writes it"},
+		{client("claims: {n: 1e400}"), "other programs"},
+		{client("claims: {n: '1e400'}"), ""},
+		{client("claims: {n: 1e-400000}"), "as JSON writes it"}, // for any program but ours it is 0
 		{client("claims: {n: [-7, 1e3, 0.5]}"), ""},
 		{client("claims: {l: [{a: ~}]}"), "clients[0].claims.l[0].a"},
 		{client("web_origins: [https://a.example, 'http://[::1]:3000', 'http://a:8080']"), ""},

@@ -1,7 +1,7 @@
 package realm
 
 import (
-	"math"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,8 +158,7 @@ func (v value) scope() uma.Scope {
 	return s
 }
 
-// any is a value as JSON has it: text, bool, int64, float64, []any or
-// map[string]any.
+// any is a value as JSON has it: text, bool, json.Number, []any or map[string]any.
 func (v value) any() any {
 	switch v.node.Kind {
 	case yaml.SequenceNode:
@@ -177,19 +176,27 @@ func (v value) any() any {
 	switch v.node.Tag {
 	case "!!bool":
 		return v.flag()
-	case "!!int":
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil && strconv.FormatInt(n, 10) == s {
-			return n
-		}
-		v.wrong("want a number as JSON writes it, or quotes")
-		return nil
-	case "!!float":
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+	case "!!int", "!!float":
+		if !isNumber(s) {
 			v.wrong("want a number as JSON writes it, or quotes")
 			return nil
 		}
-		return f
+		return json.Number(s)
+	case "!!str":
+		// YAML takes a number that no float holds for text.
+		if plain := v.node.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0; plain && json.Valid([]byte(s)) {
+			v.wrong("want a number that other programs can read, or quotes")
+			return nil
+		}
 	}
 	return s
+}
+
+// isNumber reports whether s is a number as JSON writes it, and one that programs
+// can read: it is kept as it was written, but others make a float of it.
+func isNumber(s string) bool {
+	f, err := strconv.ParseFloat(s, 64)
+	mantissa, _, _ := strings.Cut(strings.ToLower(s), "e")
+	underflow := f == 0 && strings.ContainsAny(mantissa, "123456789")
+	return err == nil && !underflow && len(s) <= maxText && json.Valid([]byte(s))
 }

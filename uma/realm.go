@@ -90,7 +90,7 @@ type Client struct {
 	Roles              []string            // of its service account
 	ClientRoles        map[string][]string // the same
 	Groups             []string            // the same
-	Claims             map[string]any      // the same
+	Claims             map[string]any      // the same; numbers are json.Number, as they were written
 	WebOrigins         []string
 	ClaimsRedirectURIs []string
 	Scopes             []Scope // pre-registered for the grant's `scope` (§3.3.1)
@@ -110,7 +110,7 @@ type User struct {
 	Roles       []string
 	ClientRoles map[string][]string
 	Groups      []string
-	Claims      map[string]any
+	Claims      map[string]any // numbers are json.Number, as they were written
 	Origin      Origin
 
 	// Version is raised by every change of the row that a decision may see.

@@ -1,6 +1,7 @@
 package keycloak
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"example.com/umpire/uma"
@@ -31,7 +32,9 @@ func ShowIntrospection(i *uma.Introspection, hint string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(raw, &out); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&out); err != nil {
 		return nil, err
 	}
 	for name, v := range i.Claims.Extra {

@@ -192,7 +192,8 @@ func keysText(keys []uma.Key) string {
 	return string(b)
 }
 
-// A document is a value of any type, kept as JSON.
+// A document is a value of any type, kept as JSON. Where it holds numbers of any
+// type, they are read as json.Number.
 type document struct{ v any }
 
 func (d document) read(s *sqlite.Stmt, i int) error {
@@ -200,7 +201,11 @@ func (d document) read(s *sqlite.Stmt, i int) error {
 	if err != nil || v == "" || v == "{}" || v == "null" {
 		return err
 	}
-	return json.Unmarshal([]byte(v), d.v)
+	// Claims are read by rules and shown to clients: a float would change numbers
+	// beyond 2^53.
+	dec := json.NewDecoder(strings.NewReader(v))
+	dec.UseNumber()
+	return dec.Decode(d.v)
 }
 
 // documentText is the JSON of a value; of an empty map {}.

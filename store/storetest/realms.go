@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ func fullClient(id, uuid string) *uma.Client {
 	return &uma.Client{
 		ID: id, UUID: uuid, Secret: []byte{0, 1, 255}, Enabled: true, Public: true, ResourceServer: true,
 		ServiceAccount: true, PasswordGrant: true, Roles: []string{"a"}, ClientRoles: map[string][]string{"api": {"b"}},
-		Groups: []string{"/c"}, Claims: map[string]any{"d": "e"}, WebOrigins: []string{"http://localhost:3000"},
+		Groups: []string{"/c"}, Claims: map[string]any{"d": "e", "n": json.Number("1.50")}, WebOrigins: []string{"http://localhost:3000"},
 		ClaimsRedirectURIs: []string{"http://localhost:3000/claims"}, Scopes: []uma.Scope{"download"},
 	}
 }

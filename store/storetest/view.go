@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -69,7 +70,7 @@ var userTests = map[string]func(e *env){
 		u := &uma.User{
 			ID: e.newID(), Username: "Zoë", Password: "hash", Enabled: true, Roles: []string{"user", `the "best"`},
 			ClientRoles: map[string][]string{"api": {"uma_protection"}}, Groups: []string{"/friends", "/a,b"},
-			Claims: map[string]any{"email": "zoe@example.com", "langs": []any{"fr", "nl"}},
+			Claims: map[string]any{"email": "zoe@example.com", "langs": []any{"fr", "nl"}, "account": json.Number("9007199254740993")},
 		}
 		c.Users = append(c.Users, u)
 		e.apply(c)
