@@ -62,13 +62,14 @@ func onlyOurs(dir string) (bool, error) {
 }
 
 // Keep makes a file if it is not there, and takes from others what they may do with it
-// and with the files of its name and one of the suffixes.
+// and with the files of its name and one of the suffixes. It opens none that is there: to
+// close a file ends the locks that SQLite has on it in this process.
 func Keep(path string, suffixes ...string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = f.Close()
 	}
-	if err := f.Close(); err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	for _, suffix := range append(suffixes, "") {
