@@ -174,31 +174,31 @@ type RequestQuery struct {
 // own: a slow reader of a long list holds nothing up.
 const requestPage = 200
 
-// inPages calls each for the rows that read returns page by page: those that
-// follow the last one, of the first page from first on, most of them all together
+// inPages calls each for the rows that read returns, a page of so many at a time: those
+// that follow the last one, of the first page from first on, most of them all together
 // (< 0: no limit).
-func inPages[T any](first, most int, read func(last *T, first, n int) ([]T, error), each func(*T) error) error {
+func inPages[T any](page, first, most int, read func(last *T, first, n int) ([]T, error), each func(*T) error) error {
 	var last *T
 	first = max(first, 0)
 	for most != 0 {
-		n := requestPage
+		n := page
 		if most > 0 {
 			n = min(n, most)
 			most -= n
 		}
-		page, err := read(last, first, n)
+		rows, err := read(last, first, n)
 		if err != nil {
 			return err
 		}
-		for i := range page {
-			if err := each(&page[i]); err != nil {
+		for i := range rows {
+			if err := each(&rows[i]); err != nil {
 				return err
 			}
 		}
-		if len(page) < n {
+		if len(rows) < n {
 			return nil
 		}
-		first, last = 0, &page[n-1]
+		first, last = 0, &rows[n-1]
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func inPages[T any](first, most int, read func(last *T, first, n int) ([]T, erro
 // may see: the resource server all of its own, a user those in which it has a
 // part.
 func (a *Authority) FindRequests(ctx context.Context, p *Protection, q *RequestQuery, each func(*RequestView) error) error {
-	return inPages(q.First, q.Max, func(last *RequestView, first, n int) ([]RequestView, error) {
+	return inPages(requestPage, q.First, q.Max, func(last *RequestView, first, n int) ([]RequestView, error) {
 		after := ""
 		if last != nil {
 			after = last.ID

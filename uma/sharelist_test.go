@@ -10,13 +10,13 @@ func TestFindShares(t *testing.T) {
 	t.Parallel()
 	w, _ := newShareWorld(t)
 	w.view.shares = nil
-	for i := range requestPage + 50 {
+	for i := range policyPage + 10 {
 		w.view.shares = append(w.view.shares, Share{
 			ID: "p", Kind: ByPolicy, Name: string(rune('!'+i/60)) + string(rune('!'+i%60)), Owner: "u-alice", Users: []string{"u-bob", "u-gone"},
 		})
 	}
 	for _, tc := range []struct{ first, most, want, pages int }{
-		{0, -1, 250, 2}, {0, 10, 10, 1}, {240, 100, 10, 1}, {10, 220, 220, 2}, {300, -1, 0, 1}, {0, 0, 0, 0},
+		{0, -1, 60, 2}, {0, 10, 10, 1}, {55, 100, 5, 1}, {5, 55, 55, 2}, {100, -1, 0, 1}, {0, 0, 0, 0},
 	} {
 		w.view.reads = nil
 		seen := map[string]bool{}

@@ -59,9 +59,13 @@ func (p *Protection) ownResource(ctx context.Context, view View, idOrName string
 	return r, nil
 }
 
+// policyPage is how many policies a listing reads at a time: one names up to 16 KiB, and
+// a page is in memory for as long as a client takes.
+const policyPage = 50
+
 // FindShares calls each for the caller's policies that match, by name.
 func (a *Authority) FindShares(ctx context.Context, p *Protection, f *UserPolicyFilter, first, most int, each func(*ShareView) error) error {
-	return inPages(first, most, func(last *ShareView, first, n int) (_ []ShareView, err error) {
+	return inPages(policyPage, first, most, func(last *ShareView, first, n int) (_ []ShareView, err error) {
 		view, err := a.Store.View(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("open view: %w", err)
