@@ -2,9 +2,13 @@ package tests
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/umpire/pep"
 )
 
 // byURI asks, as a user, for the permission URI#scope, by pattern where no URI is
@@ -259,4 +263,44 @@ func TestNamedWithAndWithoutScopes(t *testing.T) {
 	ask("bob", "Public board", "Public board#view").expectGranted(t, "Public board: view")
 	ask("bob", "Mixed#read", "Mixed#write").expectGranted(t, "Mixed: read")
 	ask("dave", "Mixed#read", "Mixed", "Mixed#write").expectGranted(t, "Mixed: read write")
+}
+
+// TestEnforcedPageOfTheResourceServer: pep serves a page with an RPT for the resource
+// server's own resource alone, and a user that registers its URI does not close it.
+func TestEnforcedPageOfTheResourceServer(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	register := map[string]any{"name": "My news", "uris": []string{"/news"}, "resource_scopes": []string{"view"}}
+	mine := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), register)
+	if mine.status != 201 {
+		t.Fatalf("register: got %s", mine)
+	}
+	e.create(t, map[string]any{"name": "News", "type": "admin", "uris": []string{"/news"}, "resource_scopes": []string{"view"}})
+	for _, mode := range []pep.Mode{pep.Local, pep.Introspection} {
+		enforcer, err := pep.New(pep.Config{
+			AuthorizationServer: e.base(), Realm: "photoz", ClientID: "photoz-api", ClientSecret: "secret", Mode: mode, Now: e.Clock.Now,
+			Rules: []pep.Rule{{Method: "GET", Path: "/news", URI: "/news", Scopes: []string{"view"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := enforcer.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		visit := func(user, asked string) int {
+			rpt := e.uma(t, e.as(t, user, "photoz-web"), "permission", asked).str("access_token")
+			if rpt == "" {
+				t.Fatalf("%s gets no RPT for %s", user, asked)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "/news", nil)
+			r.Header.Set("Authorization", "Bearer "+rpt)
+			w := httptest.NewRecorder()
+			page.ServeHTTP(w, r)
+			return w.Result().StatusCode
+		}
+		if got := visit("bob", mine.str("_id")+"#view"); got != 401 {
+			t.Errorf("with an RPT for bob's own resource: got %d, want 401", got)
+		}
+		if got := visit("dave", "News#view"); got != 200 {
+			t.Errorf("with an RPT for the resource server's: got %d, want 200", got)
+		}
+	}
 }
