@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -249,10 +248,6 @@ func yamlKey(n *yaml.Node) (string, error) {
 
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// switches are words that are true and false to YAML 1.1, and so to OPA, and
-// text to YAML 1.2. Either reading would surprise somebody.
-var switches = []string{"y", "yes", "on", "n", "no", "off"}
-
 func yamlScalar(n *yaml.Node) (any, error) {
 	tag := n.Tag
 	if n.Style == 0 && jsonNumber.MatchString(n.Value) {
@@ -272,9 +267,6 @@ func yamlScalar(n *yaml.Node) (any, error) {
 		}
 		return json.Number(n.Value), nil
 	case "!!str", "!!timestamp":
-		if n.Style == 0 && slices.Contains(switches, strings.ToLower(n.Value)) {
-			return nil, wrongData(n.Line, "%s: write true or false, or put it in quotes", n.Value)
-		}
 		return n.Value, nil
 	}
 	return nil, wrongData(n.Line, noType, n.Tag)

@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
@@ -79,6 +78,18 @@ func begin(t *testing.T, n *Node) error {
 	return n.policies.begin(ctx, &group)
 }
 
+// beginAndEnd puts the policies of a node in force, and stops.
+func beginAndEnd(t *testing.T, n *Node) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	if err := n.policies.begin(ctx, &group); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	group.Wait()
+}
+
 // saving is a node whose engine saves revisions by save.
 func saving(save func(context.Context, *uma.Revision) error) func(*Node) {
 	return func(n *Node) { n.engine = engine.New(engine.Config{Now: n.Now, Keep: save}) }
@@ -141,19 +152,19 @@ func TestReadyWhilePolicyIsActivated(t *testing.T) {
 	close(end)
 }
 
-// Nothing goes on for the policies after the group that a stop waits for.
+// Nothing goes on for the policies after the group that a stop waits for. The test
+// is not parallel: no other folder is watched meanwhile.
 func TestWatchesEndWithTheServer(t *testing.T) {
 	s := newSite(t)
 	n := s.open(t, func(*Node) {})
-	before := goleak.IgnoreCurrent()
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	if err := n.policies.begin(ctx, &group); err != nil {
-		t.Fatal(err)
+	beginAndEnd(t, n)
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, left := range []string{"bundles.Watch", "policies).follow"} {
+		if strings.Contains(string(stacks), left) {
+			t.Errorf("%s goes on", left)
+		}
 	}
-	stop()
-	group.Wait()
-	goleak.VerifyNone(t, before)
 }
 
 // What a start finds of a folder is compared with the policy from before it.
@@ -187,13 +198,7 @@ func TestStartWithoutWhatHeldBack(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			n := s.open(t, func(*Node) {})
-			ctx, stop := context.WithCancel(t.Context())
-			var group sync.WaitGroup
-			if err := n.policies.begin(ctx, &group); err != nil {
-				t.Fatal(err)
-			}
-			stop()
-			group.Wait()
+			beginAndEnd(t, n)
 			c.change(t, s)
 			err := begin(t, s.open(t, func(*Node) {}))
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "--policies-from-database")) {

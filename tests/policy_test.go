@@ -143,6 +143,31 @@ func TestEmptiedFolder(t *testing.T) {
 	}
 }
 
+// TestNumbersOfPolicyData: a rule compares with the number that a data file has,
+// not with the nearest one that a machine word holds.
+func TestNumbersOfPolicyData(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, map[string]string{
+		"data.yaml": "lib: {y: {account: 9007199254740993, long: 12345678901234567890123}}\n",
+		"data.json": `{"lib": {"j": {"account": 9007199254740993, "long": 12345678901234567890123}}}`,
+		"board.rego": `package uma.policies.board
+
+grant contains "view" if {
+	every data_file in [data.lib.y, data.lib.j] {
+		data_file.account == 9007199254740993
+		data_file.account != 9007199254740992
+		data_file.long == 12345678901234567890123
+		data_file.long != 12345678901234567890124
+		format_int(data_file.long, 10) == "12345678901234567890123"
+	}
+}
+`,
+	}))
+	if got := e.board(t); got != 200 {
+		t.Errorf("got %d, want 200: the numbers as they were written", got)
+	}
+}
+
 // broken is a realm with a type whose policy fails in several ways, by scope.
 func broken(t testing.TB, replace ...string) func(*options) {
 	t.Helper()
