@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,7 +90,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
-	files, err := node.ReadRealms(f.realms, e.getenv)
+	files, err := node.ReadRealms(trimmed(f.realms), e.getenv)
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	if cfg.PublicURL, err = publicURL(f.publicURL, f.listen); err != nil {
 		return cfg, closeLog, err
 	}
-	for _, p := range f.trustedProxies {
+	for _, p := range trimmed(f.trustedProxies) {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
 			return cfg, closeLog, mistaken("--trusted-proxy: %w", err)
@@ -195,14 +197,36 @@ func publicURL(given, listen string) (string, error) {
 	}
 	u, err := url.Parse(given)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(given, "?#"):
 		return "", mistaken("--public-url %q is not an absolute URL without query and fragment", given)
+	case !plainURL(u):
+		return "", mistaken("--public-url %q: want a host, a port from 1 to 65535 or none, and a path without `.`, `..`, empty or escaped parts", given)
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
 		return "", mistaken("--public-url %q: https, or http for a loopback address", given)
 	}
 	return strings.TrimRight(given, "/"), nil
+}
+
+// plainURL reports whether clients that compare the issuer letter by letter, and
+// those that normalise it, see the same URL.
+func plainURL(u *url.URL) bool {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	noPort := u.Port() == "" && !strings.HasSuffix(u.Host, ":")
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%\"<>^`+"`{|}", r) }
+	dir := strings.TrimRight(u.Path, "/")
+	return (noPort || err == nil && port > 0) && !strings.ContainsFunc(u.Host+u.Path, odd) && (dir == "" || path.Clean(dir) == dir)
+}
+
+// trimmed are the entries of a list without the blanks that people write after
+// commas.
+func trimmed(list []string) []string {
+	out := make([]string, len(list))
+	for i, entry := range list {
+		out[i] = strings.TrimSpace(entry)
+	}
+	return out
 }
 
 func isLoopback(host string) bool {

@@ -30,6 +30,8 @@ func TestServeReadsBeforeItBinds(t *testing.T) {
 		"a network":      {[]string{"--trusted-proxy", "x"}, "--trusted-proxy", exitUsage},
 		"a limit":        {[]string{"--failed-passwords", "0"}, "--failed-passwords", exitUsage},
 		"nothing but it": {[]string{"--realm", example(t)}, "--listen", exitFailed},
+		// Blanks after commas are as people write lists: what is left is the port.
+		"lists with blanks": {[]string{"--realm", example(t) + ", " + example(t), "--trusted-proxy", "10.0.0.0/8, 192.168.0.0/16", "--public-url", "https://as.example.com:8443/auth"}, "--listen", exitFailed},
 	}
 	for name, tc := range tests {
 		data := filepath.Join(t.TempDir(), "data")
