@@ -1,6 +1,9 @@
 package wire
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 const (
 	maxTold   = 512  // bytes of what a client is told
@@ -12,10 +15,15 @@ const (
 // in a row, more than an id of a resource has.
 var secretLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.=-]+|[A-Za-z0-9_=-]{40,}`)
 
+const secretLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=-."
+
 // withoutSecrets shortens what a refusal quotes. Clients put tokens and tickets
 // into wrong parameters, and what they get to read ends up in their logs, and in
 // ours. It works on the whole text, so that no place that quotes can forget it.
 func withoutSecrets(s string, limit int) string {
+	if long := 4 * limit; len(s) > long { // searching 64 KiB takes milliseconds
+		s = strings.TrimRight(s[:long], secretLetters) + "..."
+	}
 	s = secretLike.ReplaceAllStringFunc(s, func(run string) string { return run[:maxShown] + "..." })
 	if len(s) > limit {
 		s = cut(s, limit) + "..."
