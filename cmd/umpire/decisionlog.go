@@ -110,22 +110,16 @@ func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger
 	return l, l.Close, nil
 }
 
-// serveSignals makes this process take two signals as a server should, until ctx
-// ends. When the reader of stdout or stderr ends, Go's runtime would end the program
+// serveSignals makes this process take two signals as a server should, until the
+// function that it returns is called: a server that stops is still one. When the reader of stdout or stderr ends, Go's runtime would end the program
 // by SIGPIPE; ignored, it is an error of that write like a full disk. SIGHUP opens
 // the decision log anew.
-func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) {
+func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
-		defer signal.Stop(hangups)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-			}
+		for range hangups {
 			file, ok := decisionLog.(*logFile)
 			if !ok {
 				continue // stdout is not ours to open
@@ -137,4 +131,8 @@ func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) 
 			log.InfoContext(ctx, "decision log: opened anew", "file", file.path)
 		}
 	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+	}
 }

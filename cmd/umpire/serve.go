@@ -105,7 +105,7 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		adminAddr = admin.Addr().String()
 	}
 	cfg.PublicURL = cmp.Or(cfg.PublicURL, "http://"+public.Addr().String())
-	serveSignals(ctx, cfg.DecisionLog, cfg.Log)
+	defer serveSignals(ctx, cfg.DecisionLog, cfg.Log)()
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
