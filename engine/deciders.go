@@ -14,8 +14,8 @@ import (
 // OPA tells which labelled rules held, and not what they said: a denial of
 // "delete" holds whatever is asked. So each labelled rule of a set of the contract
 // notes the elements that it adds, by a call at the end of its body, and from the
-// notes follows which of them decided a scope. A tracer would tell the same, and
-// doubles the time of an evaluation; a call costs half a microsecond.
+// notes follows which of them decided a scope. That costs less than a hundredth of an
+// evaluation; a tracer would tell the same, but is told of every step.
 
 // A decider is a labelled rule that may decide a scope.
 type decider struct {

@@ -196,3 +196,23 @@ func TestEvaluationThatDoesNotEnd(t *testing.T) {
 	close(release)
 	<-ended
 }
+
+// Signatures do not wait for evaluations.
+func TestSignaturesHaveTurnsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.authority.evaluations.atOnce = 1
+	begun, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	go func() {
+		_ = do(context.Background(), &w.authority.evaluations, func() error {
+			close(begun)
+			<-release
+			return nil
+		})
+	}()
+	<-begun
+	if _, err := w.authority.respond(t.Context(), w.snap, &Claims{Expires: w.unix() + 60}, nil); err != nil {
+		t.Error(err)
+	}
+}
