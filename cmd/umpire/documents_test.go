@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func commandFault(line string) string {
 		return "there is no command " + words[0]
 	}
 	for _, w := range words {
-		if w == "#" {
+		if slices.Contains([]string{"#", "&&", "|", ">"}, w) {
 			break
 		}
 		name, isFlag := strings.CutPrefix(strings.TrimRight(w, ".,;)"), "--")
@@ -70,6 +71,62 @@ func commandFault(line string) string {
 		}
 	}
 	return ""
+}
+
+// TestOutputForPrograms: every command that reports something does so for programs
+// too, in one style: members in snake_case, lists that are empty as [].
+func TestOutputForPrograms(t *testing.T) {
+	t.Parallel()
+	other := []string{"serve", "demo", "schema", "export", "completion", "help"} // that write what they are for
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+		if !cmd.HasSubCommands() && !slices.Contains(other, cmd.Name()) && cmd.Flag("output") == nil {
+			t.Errorf("%s has no --output", cmd.CommandPath())
+		}
+	}
+	walk(newRoot(&env{getenv: os.Getenv, now: time.Now}))
+
+	data, file := t.TempDir(), example(t)
+	ok(t, "realm", "apply", "--data", data, file)
+	for _, args := range [][]string{
+		{"realm", "init", t.TempDir()}, {"realm", "check", file}, {"realm", "apply", "--data", data, file}, {"policy", "check", file},
+		{"policy", "test", file}, {"keys", "list", "--data", data}, {"keys", "rotate", "--data", data, "--realm", "photoz"},
+		{"decisions", "list", "--data", data}, {"decisions", "prune", "--data", data, "--before", "1h"},
+		{"shares", "list", "--data", data, "--realm", "photoz"}, {"backup", "--data", data, filepath.Join(t.TempDir(), "b.db")}, {"version"},
+	} {
+		checkStyle(t, strings.Join(args, " "), decode[any](t, ok(t, append(args, "-o", "json")...)))
+	}
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	write(t, bad, "realm: x\nprofil: y\n")
+	stdout, _, code := umpire(t, "realm", "check", "-o", "json", bad)
+	rows := decode[[]checkRow](t, stdout)
+	if code != exitRefused || len(rows) != 1 || rows[0].Passed || len(rows[0].Mistakes) == 0 || !strings.Contains(rows[0].Mistakes[0], "profil") {
+		t.Errorf("a mistaken realm file: exit %d, %s", code, stdout)
+	}
+}
+
+var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+func checkStyle(t *testing.T, where string, v any) {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		t.Errorf("%s is null", where)
+	case []any:
+		for _, e := range v {
+			checkStyle(t, where+"[]", e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			if !snakeCase.MatchString(name) {
+				t.Errorf("%s has a member %q", where, name)
+			}
+			checkStyle(t, where+"."+name, e)
+		}
+	}
 }
 
 func subcommand(cmd *cobra.Command, name string) *cobra.Command {

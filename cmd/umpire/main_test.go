@@ -359,7 +359,7 @@ func TestEnvironment(t *testing.T) { // sets the environment, so it is not paral
 		t.Errorf("UMPIRE_LIMIT=many: exit %d, %s; want the variable named", code, stderr)
 	}
 	t.Setenv("PHOTOZ_SECRET", "")
-	if _, stderr, code := umpire(t, "realm", "check", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); code != exitRefused || !strings.Contains(stderr, "PHOTOZ_SECRET") {
+	if _, stderr, code := umpire(t, "realm", "check", "-o", "table", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); code != exitRefused || !strings.Contains(stderr, "PHOTOZ_SECRET") {
 		t.Errorf("a secret of the environment that is not there: exit %d, %s", code, stderr)
 	}
 	t.Setenv("PHOTOZ_SECRET", "a secret of the environment")

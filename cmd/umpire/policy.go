@@ -28,6 +28,7 @@ func policyCommand(e *env) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE:  func(cmd *cobra.Command, args []string) error { return e.checkPolicy(cmd.Context(), args[0]) },
 	}
+	e.outputFlag(check)
 	var filter string
 	var threshold float64
 	test := &cobra.Command{
@@ -63,15 +64,27 @@ func folderSettings(dir string) uma.PolicySettings {
 }
 
 func (e *env) checkPolicy(ctx context.Context, path string) error {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
 	name, settings, err := settings(path)
 	if err == nil {
 		err = node.CheckPolicy(ctx, name, settings)
 	}
-	if err != nil {
+	switch {
+	case program:
+		if err := printJSON(e.stdout, newCheckRow(path, nil, err)); err != nil {
+			return err
+		}
+	case err != nil:
 		fmt.Fprintln(e.stderr, err)
+	default:
+		fmt.Fprintf(e.stdout, "%s: fine\n", path)
+	}
+	if err != nil {
 		return errRefused
 	}
-	fmt.Fprintf(e.stdout, "%s: fine\n", path)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ func realmCommand(e *env) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files, noSecrets) },
 	}
 	check.Flags().BoolVar(&noSecrets, "no-secrets", false, "do without the secrets that are kept elsewhere (env:, file:)")
+	e.outputFlag(check)
 	schema := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of realm files, for editors",
@@ -54,36 +56,73 @@ running server wait meanwhile.`,
 }
 
 // readRealm reads a realm file and compiles its policy.
-func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, error) {
+func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, []realm.Notice, error) {
 	spec, notices, err := realm.Check(file)
 	if !noSecrets {
 		spec, notices, err = realm.Read(file, e.getenv)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	return spec, notices, node.CheckPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
+}
+
+// A checkRow is what became of a check, for programs.
+type checkRow struct {
+	File     string   `json:"file"`
+	Passed   bool     `json:"passed"`
+	Mistakes []string `json:"mistakes"`
+	Notices  []string `json:"notices"`
+}
+
+func newCheckRow(file string, notices []realm.Notice, err error) checkRow {
+	row := checkRow{File: file, Passed: err == nil, Mistakes: []string{}, Notices: []string{}}
+	if err != nil {
+		row.Mistakes = strings.Split(err.Error(), "\n")
 	}
 	for _, n := range notices {
-		fmt.Fprintln(e.stderr, n)
+		row.Notices = append(row.Notices, n.String())
 	}
-	return spec, node.CheckPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
+	return row
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
 	passed := true
+	rows := []checkRow{}
 	for _, file := range files {
-		spec, err := e.readRealm(ctx, file, noSecrets)
+		spec, notices, err := e.readRealm(ctx, file, noSecrets)
+		rows = append(rows, newCheckRow(file, notices, err))
+		passed = passed && err == nil
+		if program {
+			continue
+		}
+		e.printNotices(notices)
 		if err != nil {
-			passed = false
 			fmt.Fprintln(e.stderr, err)
 			continue
 		}
 		fmt.Fprintf(e.stdout, "%s: realm %s, %d clients, %d users, %d resources: fine\n",
 			file, spec.Realm.Name, len(spec.Clients), len(spec.Users), len(spec.Resources))
 	}
+	if program {
+		if err := printJSON(e.stdout, rows); err != nil {
+			return err
+		}
+	}
 	if !passed {
 		return errRefused
 	}
 	return nil
+}
+
+func (e *env) printNotices(notices []realm.Notice) {
+	for _, n := range notices {
+		fmt.Fprintln(e.stderr, n)
+	}
 }
 
 // applyFlags are those of `umpire realm apply`.
@@ -118,7 +157,8 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 	}
 	var specs []*uma.RealmSpec
 	for _, file := range files {
-		spec, err := e.readRealm(ctx, file, false)
+		spec, notices, err := e.readRealm(ctx, file, false)
+		e.printNotices(notices)
 		if err != nil {
 			return err
 		}

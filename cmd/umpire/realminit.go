@@ -25,7 +25,7 @@ var starter embed.FS
 var starterSecrets = []string{"secrets/api", "secrets/alice", "secrets/bob"}
 
 func realmInitCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "init [FOLDER]",
 		Short: "Write a realm file to start from, with policies and their tests",
 		Long: `Write a commented realm file to start from into a folder (this one, unless it is
@@ -41,6 +41,8 @@ schema that editors check realm files by. Nothing is overwritten.`,
 			return e.initRealm(folder)
 		},
 	}
+	e.outputFlag(cmd)
+	return cmd
 }
 
 // A starterFile is one to be written.
@@ -51,6 +53,10 @@ type starterFile struct {
 }
 
 func (e *env) initRealm(folder string) error {
+	program, err := e.asJSON()
+	if err != nil {
+		return err
+	}
 	files, err := starterFiles()
 	if err != nil {
 		return err
@@ -63,11 +69,19 @@ func (e *env) initRealm(folder string) error {
 			return err
 		}
 	}
+	written := []string{}
 	for _, f := range files {
-		if err := writeNew(filepath.Join(folder, f.name), f.content, f.mode); err != nil {
+		path := filepath.Join(folder, f.name)
+		if err := writeNew(path, f.content, f.mode); err != nil {
 			return err
 		}
-		fmt.Fprintln(e.stdout, "wrote", filepath.Join(folder, f.name))
+		written = append(written, path)
+		if !program {
+			fmt.Fprintln(e.stdout, "wrote", path)
+		}
+	}
+	if program {
+		return printJSON(e.stdout, map[string]any{"files": written})
 	}
 	file := filepath.Join(folder, "realm.yaml")
 	fmt.Fprintf(e.stdout, `
