@@ -34,7 +34,8 @@ func (r *result) all() bool {
 }
 
 func hasAll(have, want []Scope) bool {
-	return !slices.ContainsFunc(want, func(s Scope) bool { return !slices.Contains(have, s) })
+	in := memberOf(have)
+	return !slices.ContainsFunc(want, func(s Scope) bool { return !in(s) })
 }
 
 // gotRequested reports whether anything that was requested of it was granted.

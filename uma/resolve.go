@@ -298,7 +298,7 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 	mentioned := map[string]bool{}
 	for i, p := range x.req.Permissions {
 		// The client's limit counts resources, and one that is named again is no other.
-		if x.full() && !mentioned[p.Resource] || i > x.snap.Realm.Policy.MaxPermissions {
+		if x.full() && (!mentioned[p.Resource] || i >= x.snap.Realm.Policy.MaxPermissions) {
 			x.unmet.resource = x.unmet.resource || x.names(p)
 			continue
 		}

@@ -29,11 +29,12 @@ func memberOf[T comparable](list []T) func(T) bool {
 // is not in a list.
 func firsts[T comparable](list []T, more int) func(T) bool {
 	if len(list)+more <= few {
+		seen := append(make([]T, 0, len(list)+more), list...)
 		return func(v T) bool {
-			if slices.Contains(list, v) {
+			if slices.Contains(seen, v) {
 				return false
 			}
-			list = append(slices.Clip(list), v)
+			seen = append(seen, v)
 			return true
 		}
 	}
