@@ -102,6 +102,12 @@ func TestMistakesAreLocated(t *testing.T) {
 			t.Errorf("no %q in\n%v", want, err)
 		}
 	}
+	twice := source(t, map[string]string{"c.rego": "package lib.c\n\ndefault x := 1\n", "d.rego": "package lib.c\n\ndefault x := 2\n"})
+	twice.Folder = "policies"
+	_, err = engine.New(engine.Config{}).Check(t.Context(), "photoz", settings, twice)
+	if want := "found at policies/c.rego:3, policies/d.rego:3"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("no %q in\n%v", want, err)
+	}
 }
 
 // All mistakes of all files come together.

@@ -58,7 +58,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	if err != nil {
 		return nil, err
 	}
-	mistakes := inFolder(src.Folder, append(checkModules(src.Modules), checkData(src.Data)...))
+	mistakes := src.located(append(checkModules(src.Modules), checkData(src.Data)...))
 	parts, err := Assemble(src)
 	if err != nil {
 		return nil, errors.Join(append(mistakes, err)...)
@@ -75,7 +75,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	}
 	p.compiler = parts.Compiler.WithPathConflictsCheck(storage.NonEmpty(ctx, p.store, p.txn))
 	p.compiler.Compile(parts.Modules)
-	mistakes = append(mistakes, inFolder(src.Folder, CompilerErrors(p.compiler.Errors))...)
+	mistakes = append(mistakes, src.located(CompilerErrors(p.compiler.Errors))...)
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
 	}
@@ -135,7 +135,7 @@ func Assemble(src Source) (*Parts, error) {
 	maps.Copy(modules, src.Modules)
 	data, err := mergeData(src.Data)
 	if err != nil {
-		return nil, errors.Join(inFolder(src.Folder, []error{err})...)
+		return nil, errors.Join(src.located([]error{err})...)
 	}
 	below, ok := data["uma"].(map[string]any)
 	if !ok {

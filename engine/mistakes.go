@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,16 +29,34 @@ func mistake(loc *ast.Location, format string, args ...any) error {
 	return &fault{loc.File, loc.Row, fmt.Sprintf(format, args...)}
 }
 
-// inFolder names the realm's files by where they are.
-func inFolder(folder string, mistakes []error) []error {
+// located names the realm's files by where they are, also those that a text
+// mentions: a rule that is there twice is in two files.
+func (src *Source) located(mistakes []error) []error {
+	shown := func(file string) string {
+		if strings.HasPrefix(file, libraryPrefix) {
+			return file
+		}
+		return filepath.Join(src.Folder, filepath.FromSlash(file))
+	}
 	located := slices.Clone(mistakes)
 	for i, err := range located {
-		if f, ok := errors.AsType[*fault](err); ok && folder != "" && !strings.HasPrefix(f.file, libraryPrefix) {
-			located[i] = &fault{filepath.Join(folder, filepath.FromSlash(f.file)), f.line, f.text}
+		f, ok := errors.AsType[*fault](err)
+		if !ok {
+			continue
 		}
+		text := place.ReplaceAllStringFunc(f.text, func(at string) string {
+			file, line, _ := strings.Cut(at, ":")
+			if src.Modules[file] == nil {
+				return at
+			}
+			return shown(file) + ":" + line
+		})
+		located[i] = &fault{shown(f.file), f.line, text}
 	}
 	return located
 }
+
+var place = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 
 // CompilerErrors are what the compiler found, in OPA's own layout: what is wrong
 // with the types of an expression is shown below it, line by line.
