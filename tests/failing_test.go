@@ -84,7 +84,6 @@ func TestStoreFails(t *testing.T) {
 		"a permission request":  r.send(t, "POST", permission, pat, perm{Resource: "Public board"}),
 		"a list of resources":   r.get(t, resourceSet, pat),
 		"a new resource":        r.send(t, "POST", resourceSet, pat, map[string]any{"name": "New"}),
-		"a realm never seen":    r.in("other").get(t, "", credentials{}),
 		"a stored request":      r.get(t, requests, pat),
 		"a user's own claims":   r.get(t, "/protocol/openid-connect/userinfo", bob),
 		"revocation of a token": r.post(t, "/protocol/openid-connect/revoke", basic("photoz-app"), "token", rpt),
