@@ -50,6 +50,7 @@ func TestDocumentedCommands(t *testing.T) {
 			dir := cloned(t)
 			for _, pass := range []string{"first", "second"} {
 				runBlocks(t, dir, pass, blocks)
+				nextSecond() // names of files are made from the time
 			}
 		})
 	}
@@ -219,6 +220,12 @@ func runBlocks(t *testing.T, dir, pass string, blocks []*docBlock) {
 			t.Errorf("line %d: the document shows\n%s\nbut it printed\n%s", b.line, missing, got)
 		}
 	}
+}
+
+// nextSecond waits for the second after this.
+func nextSecond() {
+	now := time.Now()
+	<-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now))
 }
 
 func freePort(t testing.TB) string {
