@@ -45,7 +45,7 @@ const tooDeeply = "nested more than %d levels deep"
 func ReadDir(dir string, o Options) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read policy folder: %w", err)
 	}
 	defer root.Close()
 	return Read(root.FS(), o)
@@ -59,7 +59,7 @@ func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
 	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, wrong: r.mistake}
 	if err := w.dir(".", nil); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read policy folder %s: %w", o.Folder, err)
 	}
 	return r.result()
 }

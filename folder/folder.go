@@ -105,7 +105,7 @@ func Take(dir string, now time.Time) (*Hold, error) {
 	}
 	taken, err := tryLock(f)
 	if err == nil && !taken {
-		err = fmt.Errorf("the data folder %s is in use by %s: stop it, or name another folder", dir, holder(path))
+		err = fmt.Errorf("%s is in use by %s: stop it, or name another folder with --data", dir, holder(path))
 	}
 	if err == nil {
 		host, _ := os.Hostname() // a name to look at

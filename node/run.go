@@ -94,7 +94,11 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	n.Log.InfoContext(ctx, "stopping", "err", err)
+	if err != nil {
+		n.Log.ErrorContext(ctx, "stopping: a listener failed", "err", err)
+	} else {
+		n.Log.InfoContext(ctx, "stopping")
+	}
 	requests := n.drain(ctx, servers)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace/2)
 	defer cancel()

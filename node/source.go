@@ -19,7 +19,7 @@ func Source(dir string) (engine.Source, error) {
 	}
 	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
 	if err != nil {
-		return engine.Source{}, fmt.Errorf("read policy folder %s:\n%w", shown(dir), err)
+		return engine.Source{}, err
 	}
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, nil
 }
@@ -60,7 +60,7 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
 	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
 	if err != nil {
-		return nil, fmt.Errorf("read policy folder %s:\n%w", shown(settings.Bundle), err)
+		return nil, err
 	}
 	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(settings.Bundle)})
 	if err != nil {

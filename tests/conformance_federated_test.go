@@ -22,7 +22,7 @@ func TestFederated(t *testing.T) {
 		t.Parallel()
 		for _, url := range []string{"http://as.example.com", "http://192.0.2.1", "ftp://as.example.com"} {
 			_, stderr, code := umpire(t, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "", "--public-url", url, "--data", t.TempDir())
-			if code != 2 || !strings.Contains(stderr, "https, or http for a loopback address") {
+			if code != 2 || !strings.Contains(stderr, "want https, or http with a loopback address") {
 				t.Errorf("%s: got exit code %d and %q, want it refused", url, code, stderr)
 			}
 		}

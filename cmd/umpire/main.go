@@ -69,28 +69,24 @@ or test did not pass.`,
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(flagMistake)
+	root.SetUsageTemplate(strings.NewReplacer( // a group of commands is called with one of them, and not alone
+		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").Replace(root.UsageTemplate()))
 	root.SetVersionTemplate(newBuild().String() + "\n")
 	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), backupCommand(e), versionCommand(e))
 	checkArguments(root)
 	return root
 }
 
-// checkArguments makes a mistaken argument one of usage. A command that groups
-// others shows its help, and takes no word but their names.
+// checkArguments makes a mistaken argument a mistake of usage. A command that groups
+// others shows its help, and takes no argument but their names.
 func checkArguments(cmd *cobra.Command) {
 	check := cmd.Args
 	if !cmd.Runnable() {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		check = func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return commandMistake(cmd, args[0])
-			}
-			return nil
-		}
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return misused("%w", err)
+		if check(cmd, args) != nil {
+			return argumentMistake(cmd, args)
 		}
 		return nil
 	}

@@ -45,13 +45,21 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	case errors.Is(err, errRefused):
 		return exitRefused
 	}
-	fmt.Fprintln(stderr, "umpire:", err)
+	between := " "
+	if strings.Contains(err.Error(), "\n") { // each mistake begins a line, with the file that it is in
+		between = "\n"
+	}
+	fmt.Fprintf(stderr, "umpire:%s%v\n", between, err)
 	m, ok := errors.AsType[*mistake](err)
 	if !ok {
 		return exitFailed
 	}
 	if m.usage {
-		fmt.Fprintf(stderr, "usage: %s\n`%s --help` says more\n", cmd.UseLine(), cmd.CommandPath())
+		usage := cmd.UseLine()
+		if cmd.HasSubCommands() {
+			usage = cmd.CommandPath() + " COMMAND"
+		}
+		fmt.Fprintf(stderr, "usage: %s\n`%s --help` says more\n", usage, cmd.CommandPath())
 	}
 	return exitUsage
 }
@@ -68,14 +76,20 @@ func flagMistake(cmd *cobra.Command, err error) error {
 	return misused("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), names))
 }
 
-// commandMistake names the command that was probably meant in the place of one
-// that a group does not have.
-func commandMistake(group *cobra.Command, word string) error {
+// argumentMistake names the argument that is missing or too many. For a command that
+// a group does not have it names the one that was probably meant.
+func argumentMistake(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0: // the first word after the name says what a command takes
+		return misused("%s is missing", strings.TrimSuffix(strings.Fields(cmd.Use)[1], "..."))
+	case !cmd.HasSubCommands():
+		return misused("%s does not take the argument %q", cmd.CommandPath(), args[len(args)-1])
+	}
 	var names []string
-	for _, c := range group.Commands() {
+	for _, c := range cmd.Commands() {
 		names = append(names, c.Name())
 	}
-	return misused("%s has no command %q%s", group.CommandPath(), word, didYouMean("", word, names))
+	return misused("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean("", args[0], names))
 }
 
 // didYouMean is the end of a sentence about a word that is none of names: the one

@@ -78,12 +78,24 @@ type checkRow struct {
 func newCheckRow(file string, notices []realm.Notice, err error) checkRow {
 	row := checkRow{File: file, Passed: err == nil, Mistakes: []string{}, Notices: []string{}}
 	if err != nil {
-		row.Mistakes = strings.Split(err.Error(), "\n")
+		row.Mistakes = mistakes(err)
 	}
 	for _, n := range notices {
 		row.Notices = append(row.Notices, n.String())
 	}
 	return row
+}
+
+// mistakes are those that an error joins. Lines of source below one belong to it.
+func mistakes(err error) (each []string) {
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if n := len(each); n > 0 && strings.HasPrefix(line, "\t") {
+			each[n-1] += "\n" + line
+			continue
+		}
+		each = append(each, line)
+	}
+	return each
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {

@@ -244,6 +244,22 @@ func TestPolicyMistakesAreLocated(t *testing.T) {
 	}
 }
 
+// TestMistakesForPrograms: with -o json a mistake is one member, with the lines of
+// source that belong to it.
+func TestMistakesForPrograms(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	extra := filepath.Join(filepath.Dir(file), "policies", "extra.rego")
+	write(t, extra, "# METADATA\n# schemas:\n#   - input: schema[\"input-v1\"]\npackage uma.policies.extra\n\n"+
+		"grant contains \"x\" if input.subjekt\n\ngrant contains \"y\" if input.klient\n")
+	stdout, _, code := umpire(t, "policy", "check", file, "-o", "json")
+	row := decode[checkRow](t, stdout)
+	if code != exitRefused || len(row.Mistakes) != 2 || !strings.Contains(row.Mistakes[0], "extra.rego:6: ") ||
+		!strings.Contains(row.Mistakes[0], "\n\tinput.subjekt\n") || !strings.Contains(row.Mistakes[1], "extra.rego:8: ") {
+		t.Errorf("exit %d, got %s, want two mistakes, each with its source", code, stdout)
+	}
+}
+
 // TestKeys: keys are listed and rotated, and the old one says until when it is
 // published.
 func TestKeys(t *testing.T) {

@@ -159,7 +159,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	}
 	if f.keepDecisions != "" {
 		if cfg.KeepDecisions, err = parseAge(f.keepDecisions); err == nil && cfg.KeepDecisions < node.LeastKept {
-			err = fmt.Errorf("%q is less than %s", f.keepDecisions, node.LeastKept)
+			err = fmt.Errorf("%q is less than %gh", f.keepDecisions, node.LeastKept.Hours())
 		}
 		if err != nil {
 			return cfg, closeLog, mistaken("--keep-decisions: %w", err)
@@ -204,7 +204,7 @@ func publicURL(given, listen string) (string, error) {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
-		return "", mistaken("--public-url %q: https, or http for a loopback address", given)
+		return "", mistaken("--public-url %q: want https, or http with a loopback address", given)
 	}
 	return strings.TrimRight(given, "/"), nil
 }
