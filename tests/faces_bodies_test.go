@@ -55,7 +55,7 @@ var faceBodies = []faceCase{
 			"introspect":     {method: "POST", url: c.URL + c.at.introspect, as: basic("photoz-api"), form: form("token", "x")},
 		} {
 			right := c.newRequest(t, sent).Header.Get("Content-Type")
-			for _, wrong := range []string{"text/plain", "application/xml", "multipart/form-data; boundary=x", "x", right + "; charset=utf-16", right + "; charset=iso-8859-1"} {
+			for _, wrong := range []string{"text/plain", "application/xml", "multipart/form-data; boundary=x", "x", right + "; charset=utf-16", right + "; charset=ibm037"} {
 				sent.headers = map[string]string{"Content-Type": wrong}
 				if res := c.do(t, sent); res.status != 415 {
 					t.Errorf("%s as %s: got %s, want 415", kind, wrong, res)
@@ -74,6 +74,21 @@ var faceBodies = []faceCase{
 		}
 		if res := c.present(t, "alice", ticket); res.status != c.granted {
 			t.Errorf("the ticket afterwards: got %s, want %d", res, c.granted)
+		}
+	}},
+	// Apache HttpClient says ISO-8859-1 of every form that is not given a charset.
+	{"a body of ASCII in a charset that holds ASCII", func(t *testing.T, c *faceClient) {
+		album := c.register(t, "Plain", "view")
+		for _, charset := range []string{"ISO-8859-1", "us-ascii"} {
+			sent := request{method: "POST", url: c.URL + c.at.permission, as: c.pat(t, c.env), json: c.permission(album, []string{"view"})}
+			sent.headers = map[string]string{"Content-Type": "application/json; charset=" + charset}
+			res := c.do(t, sent)
+			ask := c.face.grant(res.str("ticket"), "")
+			ask.url, ask.as = c.URL+c.at.token, c.as(t, "alice", "photoz-web")
+			ask.headers = map[string]string{"Content-Type": c.newRequest(t, ask).Header.Get("Content-Type") + "; charset=" + charset}
+			if got := c.do(t, ask); got.status != c.granted {
+				t.Errorf("%s: got %s for a ticket, then %s, want %d", charset, res, got, c.granted)
+			}
 		}
 	}},
 	// Spring Security refuses every token whose header says at+jwt.

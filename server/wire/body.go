@@ -5,8 +5,10 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"example.com/umpire/uma"
 )
@@ -34,21 +36,39 @@ func (x *Exchange) checkEncoding(h http.Header) error {
 }
 
 // checkType refuses a body of another media type than the endpoint reads, and one
-// in another charset than UTF-8. A request without a body needs no type.
-func (x *Exchange) checkType(want string) error {
+// in a charset that is not read. A request without a body needs no type.
+func (x *Exchange) checkType(want string) (asciiOnly bool, err error) {
 	r := x.echo.Request()
 	header := r.Header.Get("Content-Type")
 	if header == want || header == "" && r.ContentLength == 0 {
-		return nil
+		return false, nil
 	}
 	got, params, err := mime.ParseMediaType(header)
 	if want != anyType && (err != nil || got != want) {
-		return unsupported("the body must be " + want)
+		return false, unsupported("the body must be " + want)
 	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return unsupported("the charset must be utf-8")
+	name, ok := params["charset"]
+	if !ok {
+		return false, nil
 	}
-	return nil
+	asciiOnly, ok = charsets[strings.ToLower(name)]
+	if !ok {
+		return false, unsupported("the charset must be utf-8")
+	}
+	return asciiOnly, nil
+}
+
+// charsets has the charsets that read ASCII as UTF-8 does, and whether a body in them
+// must be ASCII, so that nobody reads other text in it than is read here. What is
+// percent-encoded is UTF-8 in any case, as the URL Standard has it. Apache HttpClient
+// says ISO-8859-1 of a form when nobody gave it a charset.
+var charsets = map[string]bool{
+	"utf-8": false, "utf8": false,
+	"us-ascii": true, "iso-8859-1": true, "iso-8859-15": true, "windows-1252": true,
+}
+
+func isASCII(body []byte) bool {
+	return !slices.ContainsFunc(body, func(b byte) bool { return b >= utf8.RuneSelf })
 }
 
 func unsupported(description string) error {
@@ -104,7 +124,8 @@ func keep(b *bytes.Buffer) {
 
 // body reads a body of a media type; it is empty where there is none.
 func (x *Exchange) body(mediaType string, limit int64) (string, error) {
-	if err := x.checkType(mediaType); err != nil {
+	asciiOnly, err := x.checkType(mediaType)
+	if err != nil {
 		return "", err
 	}
 	r := x.echo.Request()
@@ -117,12 +138,15 @@ func (x *Exchange) body(mediaType string, limit int64) (string, error) {
 	b := buffers.Get().(*bytes.Buffer)
 	defer keep(b)
 	b.Reset()
-	_, err := b.ReadFrom(http.MaxBytesReader(x.echo.Response().Writer, r.Body, limit))
+	_, err = b.ReadFrom(http.MaxBytesReader(x.echo.Response().Writer, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return "", tooLarge(err)
 	}
 	if err != nil {
 		return "", uma.Refuse(uma.InvalidRequest, "the body cannot be read", err)
+	}
+	if asciiOnly && !isASCII(b.Bytes()) {
+		return "", unsupported("the charset must be utf-8: the body has characters outside ASCII")
 	}
 	return b.String(), nil
 }
