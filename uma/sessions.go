@@ -344,17 +344,17 @@ func (a *Authority) endSession(ctx context.Context, s *Snapshot, id string) erro
 	return nil
 }
 
-// UserInfo returns the claims of the user of an access token with the scope
-// openid (OpenID Connect Core §5.3).
+// UserInfo returns the claims of the user, or the service account, of an access
+// token with the scope openid (OpenID Connect Core §5.3).
 func (a *Authority) UserInfo(ctx context.Context, s *Snapshot, c *Caller) (map[string]any, error) {
 	id, err := a.presented(ctx, s, c, InvalidToken)
 	if err != nil {
 		return nil, err
 	}
-	if id.user == nil || id.restricted() || !slices.Contains(strings.Fields(id.claims.Scope), "openid") {
+	if id.restricted() || !slices.Contains(strings.Fields(id.claims.Scope), "openid") {
 		return nil, Refuse(InsufficientScope, "Missing openid scope", nil)
 	}
-	info := standardClaims(id.user.Claims)
-	info["sub"], info["preferred_username"] = id.user.ID, id.user.Username
+	info := standardClaims(id.attributes())
+	info["sub"], info["preferred_username"] = id.subject, id.username()
 	return info, nil
 }
