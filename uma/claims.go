@@ -32,8 +32,9 @@ func (x *assessment) claimFormat() string {
 	return x.req.ClaimTokenFormat
 }
 
-// lacksClaimToken reports whether a format announces a token that is not there, and
-// that would have said who asks. A client that lost it must not be answered as itself.
+// lacksClaimToken reports whether claim_token_format announces a missing token that
+// would have identified the party. A client that lost the token must not become the
+// party itself.
 func (x *assessment) lacksClaimToken() bool {
 	return x.req.ClaimToken == "" && x.req.ClaimTokenFormat != "" && x.req.ClaimTokenFormat != formatJWT
 }
@@ -155,8 +156,8 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 	return nil
 }
 
-// saysWho reports whether a token says who somebody is: an ID token, or for Keycloak's
-// clients an access token. An RPT says what may be done.
+// saysWho reports whether a token identifies a user: an ID token, or for Keycloak's
+// clients an access token. An RPT does not.
 func (x *assessment) saysWho(claims *Claims) bool {
 	return claims.Type == TypeID || claims.Type == TypeBearer && !x.req.Strict && claims.Authorization == nil
 }

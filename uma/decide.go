@@ -64,7 +64,8 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate asks for one permission, when its turn comes, and fills its event.
+// evaluate has the policy decide one permission, in a goroutine of the pool, and fills
+// its event.
 func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) result {
 	type answer struct {
 		eval *Evaluation
@@ -97,7 +98,7 @@ func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) result 
 	return res
 }
 
-// untaken says in a record why a turn gave no answer.
+// untaken is the reason, for a record, why a turn had no result.
 func untaken(err error) string {
 	switch _, panicked := errors.AsType[*panicError](err); {
 	case panicked:
@@ -108,8 +109,8 @@ func untaken(err error) string {
 	return "no time left to evaluate the policy"
 }
 
-// stuck tells of an evaluation that goes on after its deadline. It keeps a
-// processor for as long as it does, and each one that is like it another.
+// stuck reports an evaluation that runs after its deadline. Each of them occupies a
+// processor until it ends.
 func (x *assessment) stuck(ctx context.Context, id string) func(int) {
 	realm := x.snap.Realm.Name
 	return func(delta int) {
@@ -259,9 +260,9 @@ const (
 	outcomeError     = "error"
 )
 
-// outcome is what was decided of one permission, in a word. That a claim is wanted
-// counts if the answer asks for claims, and a request to the owner if it is stored:
-// else nobody was asked, and the permission is denied.
+// outcome is the decision on one permission, in a word. It is need_info only if the
+// answer asks for claims, and submitted only if a request to the owner is stored:
+// otherwise nobody was asked, and the permission is denied.
 func (r *result) outcome(asksClaims, asksOwner bool) string {
 	switch {
 	case r.failed != nil, r.broken:
@@ -297,9 +298,9 @@ func (x *assessment) records(ctx context.Context, a told) []Record {
 	return out
 }
 
-// maskingTime is how long all records of a request have to be masked: as long as
-// its evaluations had, and no longer than the request. That the client goes away
-// takes no record with it.
+// maskingTime is the deadline for masking all records of a request: as long as its
+// evaluations had, and not later than the request's own. It does not end when the
+// client disconnects, so that no record is lost.
 func (x *assessment) maskingTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := deadlines * x.snap.Realm.Policy.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -308,8 +309,8 @@ func (x *assessment) maskingTime(ctx context.Context) (context.Context, context.
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
-// encode turns a decision into its event. Masks are evaluated when their turn
-// comes; without one before the time is over, a stub is stored.
+// encode turns a decision into its event. Masks are evaluated in the pool; if none of
+// its goroutines is free before the deadline, a stub is stored.
 func (x *assessment) encode(ctx context.Context, ev Event) ([]byte, error) {
 	policy := x.policy
 	if !policy.Masks() {
@@ -367,7 +368,8 @@ func (x *assessment) observe(records []Record) {
 	}
 }
 
-// rules names those that decided, where it is known, else those that held.
+// rules are the names of the rules that decided if they are known, else of all rules
+// that held.
 func (e *Evaluation) rules() []string {
 	var names []string
 	add := func(name string) {

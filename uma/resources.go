@@ -159,8 +159,8 @@ func (in *ResourceInput) resource(p *Protection) *Resource {
 	return r
 }
 
-// checkReach bounds the URIs that a user registers: for each segment of them the
-// patterns of the resource server are looked at, while other writes wait.
+// checkReach bounds the URIs that a user registers: each of their segments is compared
+// with patterns of the resource server while other writes wait.
 func (p *Protection) checkReach(in *ResourceInput) error {
 	segments := 0
 	for _, uri := range in.URIs {
@@ -172,7 +172,7 @@ func (p *Protection) checkReach(in *ResourceInput) error {
 	return nil
 }
 
-// taken is how a store's ErrConflict is told.
+// taken is the refusal for a store's ErrConflict.
 func taken(name string, err error) error {
 	if uri, ok := errors.AsType[*URITakenError](err); ok {
 		return Refuse(Conflict, "URI ["+uri.URI+"] belongs to another resource.", err)
@@ -360,8 +360,8 @@ func (a *Authority) FindResources(ctx context.Context, p *Protection, q *Resourc
 	return a.findMatching(ctx, p, path, &f, each)
 }
 
-// registeredAs says which of the resources that have a path as URI answer for it; 0 is
-// none.
+// registeredAs says which resources with a path as their URI answer for it, by who
+// registered it; 0 for none.
 func (a *Authority) registeredAs(ctx context.Context, p *Protection, path string) (as Registered, err error) {
 	view, err := a.Store.View(ctx)
 	if err != nil {
@@ -394,8 +394,8 @@ func (a *Authority) narrowToOwner(ctx context.Context, p *Protection, owner stri
 	return false, nil
 }
 
-// findMatching calls each for the resource whose pattern matches a path best, the last
-// by name if several have it, if it is among those that the rest of the search is for.
+// findMatching calls each for the resource whose pattern matches a path best (the last
+// by name if several have that pattern), if the other filters match it.
 func (a *Authority) findMatching(ctx context.Context, p *Protection, path string, f *ResourceFilter, each func(*Resource) error) error {
 	view, err := a.Store.View(ctx)
 	if err != nil {

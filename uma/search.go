@@ -11,11 +11,11 @@ import (
 // This file has the ways by which a request finds resources that it does not name
 // by id: by scope, type, name, URI, everything, and what an RPT carries.
 
-// resolveScopes asks for scopes wherever they are: on every resource of the resource
-// server's own that has one of them; else on every one that it, or a realm file,
-// registered for somebody, but for what others manage and did not share; or, when none
-// has, each by itself. A scope that a user alone put on a resource changes nothing of
-// what the scope means.
+// resolveScopes asks for scopes on every resource of the resource server itself that
+// has one of them. If there is none, on every resource that it or a realm file
+// registered for a user, without those that others manage and did not share. If there
+// is none either, for each scope without a resource. A scope that only a user put on a
+// resource does not count.
 func (x *assessment) resolveScopes(ctx context.Context, view View, scopes []Scope) error {
 	var rows []*Resource
 	for _, as := range []Registered{OwnOfServer, ForOwner} {
@@ -85,8 +85,8 @@ func (x *assessment) resolveType(ctx context.Context, view View, name string, sc
 	return nil
 }
 
-// beforeFilter is how many resources are read that notOthers leaves some of out: one
-// more than may be, whatever the client's limit, which counts what is left.
+// beforeFilter is how many resources are read before notOthers removes some: one more
+// than the realm allows. The client's limit counts the resources that remain.
 func (x *assessment) beforeFilter() int { return x.snap.Realm.Policy.MaxPermissions + 1 }
 
 // notOthers leaves out what others manage and did not share with the party: a
@@ -116,10 +116,11 @@ func (x *assessment) notOthers(ctx context.Context, view View, rows []*Resource)
 	}), nil
 }
 
-// resolveName asks for the resource server's own resource of that name, alone if there
-// is one: what a user calls so must not answer for it. Else it asks for the one that the
-// party owns, and for those which were shared with it, as far as they were. A name that
-// leads nowhere is an error unless another was found before it.
+// resolveName asks for the resource server's own resource of that name, and for no
+// other if there is one: a user's resource of that name must not answer for it.
+// Otherwise it asks for the party's own resource, and for the shared scopes of those
+// shared with the party. An unknown name is an error unless another was found before
+// it.
 func (x *assessment) resolveName(ctx context.Context, view View, name string, scopes []Scope) error {
 	own, err := named(ctx, view, x.server.Key, name, x.server.UUID, x.who.subject)
 	if err != nil {
@@ -144,8 +145,7 @@ func (x *assessment) resolveName(ctx context.Context, view View, name string, sc
 	return nil
 }
 
-// named returns the resource of a name that the first of the owners has who has one, or
-// nil.
+// named returns the first resource of that name, trying the owners in order, or nil.
 func named(ctx context.Context, view View, server Key, name string, owners ...string) (*Resource, error) {
 	for _, owner := range owners {
 		r, err := view.ResourceByName(ctx, server, owner, name)
@@ -215,7 +215,7 @@ func (x *assessment) sharedWith(ctx context.Context, view View, name string) ([]
 // It is far above policy.max_permissions resources with a few scopes each.
 const sharedAtMost = 5000
 
-// byURIs returns the resources that each URI means which the request names.
+// byURIs returns, for each URI in the request, the resources that it finds.
 func (x *assessment) byURIs(ctx context.Context, view View) (map[string][]*Resource, error) {
 	found := map[string][]*Resource{}
 	for _, p := range x.req.Permissions {
@@ -231,7 +231,7 @@ func (x *assessment) byURIs(ctx context.Context, view View) (map[string][]*Resou
 	return found, nil
 }
 
-// byURI returns the resources that a URI means, or refuses one that means none.
+// byURI returns the resources that a URI finds, or a refusal if there is none.
 func (x *assessment) byURI(ctx context.Context, view View, uri string) ([]*Resource, error) {
 	missing := Refuse(InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
 	path, err := NormalizeURI(uri)
@@ -246,12 +246,12 @@ func (x *assessment) byURI(ctx context.Context, view View, uri string) ([]*Resou
 	return rows, err
 }
 
-// selectURI returns at most limit resources that a normalised path means, and who
-// registered their URI. The resource server's own that have it come first, and alone;
-// then users' that the resource server, or a realm file, registered with it. A URI that
-// a user alone registered means that user's resource only where no pattern of the
-// resource server reaches: the pattern may be younger. With matching, the best pattern
-// is what is meant then; its resources are registered as 0.
+// selectURI returns at most limit resources for a normalised path, and who registered
+// their URI: the resource server's own with that URI; if there are none, users'
+// resources to which the resource server or a realm file gave it; if there are none and
+// no pattern of the resource server matches, the resource of a user who registered it.
+// (That is checked here too, because the pattern may be newer.) With matching, the
+// resources with the best pattern come last, with registered 0.
 func selectURI(ctx context.Context, view View, server Key, path string, matching bool, limit int) ([]*Resource, Registered, error) {
 	var found []*Resource
 	for _, as := range []Registered{OwnOfServer, ForOwner, ByOwner} {

@@ -91,17 +91,17 @@ func (x *assessment) refuse(ctx context.Context, st *Settlement, v verdict) erro
 	return refusal
 }
 
-// A told is what the client is told, as far as records say it.
+// A told is the answer to the client, as records have it.
 type told struct {
 	word                  string // see Record.Answered
 	asksClaims, asksOwner bool   // of the client; of owners, by requests that are stored
 }
 
-// answeredGranted is the word of a request that was granted. That of a refusal is its
-// Reason, which does not depend on the face.
+// answeredGranted is the word in records for a granted request. The word for a refusal
+// is its Reason, which does not depend on the face.
 const answeredGranted = "granted"
 
-// word is what a verdict is told as.
+// word is the word in records for a verdict.
 func (x *assessment) word(v verdict) string {
 	if v == grant {
 		return answeredGranted
@@ -109,7 +109,7 @@ func (x *assessment) word(v verdict) string {
 	return string(x.refusal(v))
 }
 
-// refusal is the reason of a verdict that is no grant.
+// refusal is the Reason of a verdict that refuses.
 func (x *assessment) refusal(v verdict) Reason {
 	switch {
 	case v == needInfo:
@@ -182,9 +182,10 @@ func (x *assessment) trouble(err error) error {
 	return fmt.Errorf("settle: %w", err)
 }
 
-// toSubmit is what the policy wants the owners asked for, of what is requested.
-// Only a user can ask, and only somebody else who manages the resource. What a search
-// found, as for a scope alone, asks nobody: it would ask every owner who has such.
+// toSubmit is what the policy wants the owners asked for, of what is requested. Only a
+// user can ask, and only somebody else who manages the resource. No owner is asked for
+// the result of a search, such as for a scope alone: every owner with such a resource
+// would be asked.
 func (x *assessment) toSubmit() []Request {
 	var out []Request
 	for i := range x.results {
@@ -355,8 +356,8 @@ func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) 
 }
 
 // checkLength refuses an RPT that this server could not read again: as a bearer token,
-// to go on with, at introspection, even to be revoked. The decisions are on record,
-// nothing is spent.
+// as the parameter rpt, at introspection and revocation. The decisions are on record;
+// the ticket is not spent.
 func (x *assessment) checkLength(ctx context.Context, rpt, within *Claims) error {
 	length, err := x.Issuer.Length(x.snap, rpt)
 	if err != nil {
@@ -381,8 +382,9 @@ func (x *assessment) checkLength(ctx context.Context, rpt, within *Claims) error
 	return Refuse(InvalidRequest, fmt.Sprintf("The RPT would have %d characters, and may have %d: ask for fewer permissions", length, MaxRPT), nil)
 }
 
-// scope is that of the RPT and its refresh token: what the token that says who asks
-// has (RFC 6749 §6), as far as it is still granted. The session may have more.
+// scope is the scope of the RPT and its refresh token: that of the token that
+// identifies the party (RFC 6749 §6), without scopes that are no longer granted. The
+// session may have more.
 func (x *assessment) scope() string { return grantedScope(x.who, x.who.claims.Scope) }
 
 // lifetime is an RPT's: the realm's, or the shortest that the policy asked for.

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Turns are taken by what computes. As many goroutines compute as there are
-// threads, and those that serve requests wait: more at the same time would take
-// processors from one another, and the deadlines of evaluations pass while they
-// wait. It also leaves the stack that an evaluation needs, which is larger than all
-// else that a connection holds, with those few. They are started when first needed
-// and stay. The zero value is ready for use.
+// turns is a pool of goroutines, one for each thread, that compute while the goroutines
+// that serve requests wait. With more of them the evaluations would take processors
+// from one another until their deadlines pass. The pool also keeps the stack that an
+// evaluation needs, which is larger than everything else of a connection, in few
+// goroutines. They are started when first needed and stay. The zero value is ready for
+// use.
 type turns struct {
 	once    sync.Once
 	started chan struct{} // holds one for each goroutine that has not been given up
@@ -28,12 +28,12 @@ type turns struct {
 	after func(d time.Duration, f func()) (stop func() bool)
 }
 
-// grace is how long a turn may go on after its deadline before it is given up: an
+// grace is how long a turn may run after its deadline before it counts as stuck: an
 // evaluation that can be cancelled ends within a moment.
 const grace = time.Second
 
-// errStuck says that a computation goes on after its deadline, and nobody waits for
-// it any more.
+// errStuck: the computation still runs after its deadline and the grace, and its caller
+// no longer waits.
 var errStuck = errors.New("it does not end at its deadline")
 
 // A panicError is a panic of what was computed.
@@ -64,11 +64,11 @@ func (t *turns) init() {
 	t.next = make(chan *turn)
 }
 
-// take has compute called when its turn comes, and returns what it returns. If ctx
-// ends before, it is not called. If ctx ends while it is under way, or it goes on
-// for longer than limit and the grace, take returns at once and what it computes is
-// dropped: compute must not change what its caller reads. One that is given up has
-// another goroutine take the place of its own, so that no other turn waits for it.
+// take calls compute in a goroutine of the pool and returns its result. If ctx ends
+// before one is free, compute is not called. If ctx ends while compute runs, or if
+// compute runs longer than limit and the grace, take returns at once and the result is
+// dropped: compute must not change anything that its caller reads. In the second case a
+// new goroutine replaces the stuck one in the pool, so that no other turn waits for it.
 func take[T any](ctx context.Context, t *turns, limit time.Duration, stuck func(int), compute func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
@@ -128,8 +128,8 @@ func (t *turns) work(first *turn) {
 	}
 }
 
-// run reports whether the turn ended in time. If it did not, another goroutine has
-// taken the place of this one.
+// run reports whether the turn ended in time. If it did not, a new goroutine has
+// replaced this one in the pool.
 func (t *turns) run(turn *turn) bool {
 	if turn.limit == 0 {
 		turn.compute()

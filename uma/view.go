@@ -17,8 +17,9 @@ type View interface {
 	Tokens
 }
 
-// closeView closes a view at the end of what reads it, and makes a failure of that the
-// error. It hides what was read, a refusal too: nobody knows what is wrong with the store.
+// closeView closes a view when its reader returns, and makes a failure to close it the
+// error. That replaces any other error, a refusal too: after a failure of the store
+// nothing that was read is reliable.
 func closeView(view View, err *error) {
 	if failed := view.Close(); failed != nil {
 		failed = fmt.Errorf("close view: %w", failed)
@@ -37,10 +38,10 @@ type Users interface {
 	// UserByName is the same by username, without case.
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
 
-	// UsersNamed returns users by what they are called here: the one of that name,
-	// without case, then those whose claim `email` it is, without case (of ASCII).
-	// Where there are several, it is for the caller to refuse: none of them may be
-	// taken for another. They come without passwords; who is nobody is left out.
+	// UsersNamed returns, for each text, the user with that name, without case, then
+	// the users with that claim `email`, without case (of ASCII). If there are several,
+	// the caller must refuse: one user must not be taken for another. The users have no
+	// passwords; texts without a user are left out.
 	UsersNamed(ctx context.Context, realm Key, namesOrEmails []string) (map[string][]*User, error)
 
 	// UsersByID returns the users with these ids, without passwords; ids of no
@@ -121,7 +122,8 @@ type Selection struct {
 }
 
 // Registered says who registered a URI or a scope of a resource. A user may register
-// anything: what only its owner registered must not answer for the resource server.
+// any: a URI or scope that only the owner registered must not answer for the resource
+// server.
 type Registered int
 
 // A URI or scope is of a resource of the resource server's own, or of a user's: then it
