@@ -205,7 +205,7 @@ func (v value) attribute() string {
 // registered are the names that tokens and introspection give a meaning of
 // their own, beside the members of uma.Claims.
 var registered = []string{
-	"nbf", "cnf", "act", "may_act", "amr", "at_hash", "c_hash", "s_hash", "events",
+	"nbf", "cnf", "act", "may_act", "amr", "c_hash", "s_hash", "events",
 	"active", "token_type", "username", "permissions",
 }
 

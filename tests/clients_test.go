@@ -1,6 +1,11 @@
 package tests
 
-import "testing"
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"testing"
+)
 
 // keycloak-backend signs in by client_credentials with scope=openid, and asks
 // userinfo whether its token is still good.
@@ -14,4 +19,29 @@ func TestUserInfoOfAServiceAccount(t *testing.T) {
 		t.Errorf("got %s", res)
 	}
 	e.get(t, userinfo, e.service(t, "photoz-api")).expect(t, 403, "insufficient_scope", "")
+}
+
+// go-oidc's VerifyAccessToken refuses an ID token that has no at_hash (OpenID
+// Connect Core §3.1.3.6).
+func TestIDTokenNamesItsAccessToken(t *testing.T) {
+	t.Parallel()
+	for alg, half := range map[string]func(string) []byte{
+		"RS256": func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[:16] },
+		"ES256": func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[:16] },
+		"EdDSA": func(s string) []byte { sum := sha512.Sum512([]byte(s)); return sum[:32] },
+	} {
+		t.Run(alg, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, photozWith(t, nil, "signing_alg: RS256", "signing_alg: "+alg))
+			signedIn := e.newSignIn(t, "bob", "photoz-web", "openid")
+			refreshed := e.post(t, tokenPath, credentials{}, "grant_type", "refresh_token", "client_id", "photoz-web",
+				"refresh_token", signedIn.str("refresh_token"))
+			for _, res := range []*response{signedIn, refreshed} {
+				want := base64.RawURLEncoding.EncodeToString(half(res.str("access_token")))
+				if got := payload(t, res.str("id_token"))["at_hash"]; got != want {
+					t.Errorf("got at_hash %v, want %s", got, want)
+				}
+			}
+		})
+	}
 }

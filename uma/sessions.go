@@ -2,6 +2,9 @@ package uma
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -138,7 +141,9 @@ func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, 
 		res.RefreshExpiresIn = refresh.Expires - unix(now)
 	}
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
-		if res.IDToken, err = a.Issuer.Sign(s, idClaims(a.NewSerial(), access)); err != nil {
+		claims := idClaims(a.NewSerial(), access)
+		claims.AccessTokenHash = accessTokenHash(s.Realm.SigningAlg, token)
+		if res.IDToken, err = a.Issuer.Sign(s, claims); err != nil {
 			return nil, fmt.Errorf("sign id token: %w", err)
 		}
 	}
@@ -154,6 +159,17 @@ func idClaims(jti string, access *Claims) *Claims {
 		AuthTime: access.AuthTime, Username: access.Username, IssuedAt: access.IssuedAt, Expires: access.Expires,
 		Extra: access.Extra,
 	}
+}
+
+// accessTokenHash is at_hash (OpenID Connect Core §3.1.3.6): half a hash of the access
+// token, that of the algorithm which signs the ID token. For EdDSA it is Ed25519's own.
+func accessTokenHash(alg, token string) string {
+	if alg == "EdDSA" {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2])
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }
 
 // Refresh trades a refresh token for new tokens (RFC 6749 §6). A used one ends

@@ -30,6 +30,7 @@ type Claims struct {
 	SessionID       string             `json:"sid,omitempty"`
 	ACR             string             `json:"acr,omitempty"`
 	AuthTime        int64              `json:"auth_time,omitempty"`
+	AccessTokenHash string             `json:"at_hash,omitempty"` // of an ID token
 	Scope           string             `json:"scope,omitempty"`
 	RealmAccess     *RoleSet           `json:"realm_access,omitempty"`
 	ResourceAccess  map[string]RoleSet `json:"resource_access,omitempty"`
