@@ -33,8 +33,8 @@ type policy struct {
 	mask     *query // nil where the realm does not mask
 	labels   bool   // some rule has labels
 
-	// deciders are the rules that may decide a scope, nil for an entry point of the
-	// realm's own: what it makes of them is not known.
+	// deciders are the rules that may decide a scope; nil for an entry point of the
+	// realm's own, whose use of them is not known.
 	deciders []decider
 }
 
@@ -171,27 +171,26 @@ func newCompiler() (*ast.Compiler, error) {
 		SetErrorLimit(0), nil
 }
 
-// looksOutside are the functions that look outside of the policy, besides the
-// network: a decision depends on input and bundle alone, so that a recorded one can
-// be made again.
+// looksOutside are functions that read more than input and bundle, besides those of the
+// network: a decision must depend on these two alone, so that a recorded one can be
+// repeated.
 var looksOutside = []string{"http.send", "opa.runtime", "rego.parse_module"}
 
-// reachesOut reports whether a built-in function looks outside of the policy.
+// reachesOut reports whether a built-in function reads more than input and bundle.
 func reachesOut(name string) bool {
 	return strings.HasPrefix(name, "net.lookup") || strings.HasPrefix(name, "providers.aws.") ||
 		slices.Contains(looksOutside, name)
 }
 
-// endless are the functions whose time, or memory, is not bounded by the size of
-// what they are called with, and that do not look at the evaluation's deadline:
-// what a client pushes could keep a processor for minutes. A schema that refers to
-// itself overflows the stack in json.match_schema, which ends the server.
+// endless are functions whose time or memory is not bounded by the size of their
+// arguments, and that do not check the evaluation's deadline: with claims that a client
+// pushes they could occupy a processor for minutes. A schema that refers to itself
+// overflows the stack in json.match_schema, which ends the server.
 var endless = []string{
 	"bits.lsh", "graph.reachable_paths", "json.match_schema", "product", "strings.render_template",
 }
 
-// capabilities are what the language offers, less the functions that a policy must
-// not call.
+// capabilities are those of OPA without the functions that a policy must not call.
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {

@@ -112,8 +112,8 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithEvaluatedRuleTracker(run.labels)
 
 	defer func() {
-		// OPA panics about some values, such as numbers with an exponent that is out of
-		// all bounds, and a client may push them.
+		// OPA panics on some values that a client may push, such as numbers with a huge
+		// exponent.
 		if p := recover(); p != nil {
 			run.builtinErrors = append(run.builtinErrors, topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf("panic in the policy engine: %v", p)})
 			document, err = nil, nil

@@ -11,11 +11,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// OPA tells which labelled rules held, and not what they said: a denial of
-// "delete" holds whatever is asked. So each labelled rule of a set of the contract
-// notes the elements that it adds, by a call at the end of its body, and from the
-// notes follows which of them decided a scope. That costs less than a hundredth of an
-// evaluation; a tracer would tell the same, but is told of every step.
+// OPA reports which labelled rules held, but not which elements they added: a denial of
+// "delete" holds also when only "view" is asked. Therefore each labelled rule of a set
+// of the contract gets a call at the end of its body that notes the elements that it
+// adds, and the notes show which rules decided a scope. That costs less than 1 % of an
+// evaluation. Rejected: a tracer, which OPA calls at every step.
 
 // A decider is a labelled rule that may decide a scope.
 type decider struct {
@@ -24,14 +24,14 @@ type decider struct {
 	rule string // its name in the record
 }
 
-// A note says what a decider added to its set.
+// A note is an element that a decider added to its set.
 type note struct {
 	decider int
 	value   ast.Value
 }
 
-// teamNote is in the place of a decider where the router notes the key of the
-// team package that it asked: a rule may look into another team's.
+// teamNote stands for a decider in the router's note of which team package it asked: a
+// rule may refer to another team's package.
 const teamNote = -1
 
 var noteDecl = &ast.Builtin{Name: "umpire.note", Decl: types.NewFunction(types.Args(types.N, types.A), nil)}
@@ -40,8 +40,8 @@ var noteBuiltins = map[string]*topdown.Builtin{noteDecl.Name: {Decl: noteDecl, F
 
 var errNoEvaluation = errors.New("umpire.note: called outside of an evaluation")
 
-// takeNote finds the evaluation that it is called in by the one value of ours that
-// OPA hands to a function.
+// takeNote finds its evaluation by Cancel, the only value of the caller that OPA passes
+// to a built-in function.
 func takeNote(ctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
 	run, ok := ctx.Cancel.(*evaluation)
 	if !ok {
@@ -120,9 +120,8 @@ func appendNote(rule *ast.Rule, i int, value *ast.Term) {
 	}).SetLocation(rule.Loc()))
 }
 
-// decidedScopes says what was decided of each scope that was asked for, and which
-// rules did. What the router of the library does with the sets is done here with
-// the notes of them.
+// decidedScopes is the decision on each requested scope, with the rules that made it.
+// It repeats with the notes what the library's router does with the sets.
 func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note) []uma.ScopeDecision {
 	if len(asked) == 0 {
 		asked = everything

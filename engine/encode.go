@@ -24,13 +24,13 @@ type event struct {
 	stand           map[string]string // of a stub: what stands for its documents
 }
 
-// maxRecord is how many bytes a record may have. What goes into it is bounded where it
-// comes in, but for what a realm's own users, policies and resources bring along; and a
+// maxRecord is how many bytes a record may have. Clients' data is bounded where it
+// comes in, but not what the realm's own users, policies and resources add; and a
 // request has up to policy.max_permissions records.
 const maxRecord = 64 << 10
 
-// Encode turns a decision into its decision log event. What cannot be masked, or is too
-// large, becomes a stub, and the error says why: a decision is never without a record.
+// Encode turns a decision into its decision log event. An event that cannot be masked,
+// or is too large, becomes a stub, and the error says why: every decision has a record.
 func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
 	if ev.Eval != nil {
@@ -125,8 +125,9 @@ func (w *writer) tail(e *event) {
 	w.custom(e)
 }
 
-// custom writes what OPA's event has no member for: what the client was told, which
-// rules decided, and, of a stub, what stands for the documents that are left out.
+// custom writes the data that OPA's event has no member for: the answer to the client,
+// the rules that decided and, for a stub, the hashes of the documents that are left
+// out.
 func (w *writer) custom(e *event) {
 	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 {
 		return

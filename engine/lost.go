@@ -10,14 +10,14 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Lost is what one source has and the next has not, of what holds back: without
-// it decisions are made by the library's default or by nobody's denials.
+// Lost are the restrictions that one source has and the next has not: without them the
+// library's default decides, or nothing is denied.
 type Lost struct {
 	Everything bool        // there is no policy file any more
 	Packages   []Forgotten // uma.guardrails and team packages
 }
 
-// A Forgotten package is missed by resources of some types, or whatever is asked.
+// A Forgotten package is missing for resources of some types, or for all.
 type Forgotten struct {
 	Package string   // such as uma.policies.album
 	Types   []string // that it decided alone; nil: any
@@ -30,7 +30,7 @@ func RealmFiles(sources map[string]string) map[string]string {
 	return files
 }
 
-// An Outline is what of a source is compared with the next one.
+// An Outline is the part of a source that is compared with the next one.
 type Outline struct {
 	policies   int
 	guardrails bool // some rule
@@ -65,7 +65,7 @@ func aliasRule(r *ast.Rule) bool {
 	return r.Head.Ref().HasPrefix(ast.Ref{ast.VarTerm("type_alias")})
 }
 
-// Lost is what the next source lacks of this one.
+// Lost are the restrictions of this source that the next one lacks.
 func (o Outline) Lost(next Outline) Lost {
 	lost := Lost{Everything: o.policies > 0 && next.policies == 0}
 	if o.guardrails && !next.guardrails {
@@ -76,8 +76,8 @@ func (o Outline) Lost(next Outline) Lost {
 			continue
 		}
 		gone := Forgotten{Package: teamPackage(team)}
-		// The default decides whatever has no package; aliases that rules make
-		// lead from types that are not known here.
+		// The default decides types without a package; the types of aliases that rules
+		// compute are not known here.
 		if team != "default" && !o.computed {
 			gone.Types = slices.DeleteFunc(o.typesOf(team), next.decides)
 			if len(gone.Types) == 0 {

@@ -110,7 +110,7 @@ func newMask(path string) (mask, error) {
 	return mask{path: parts}, nil
 }
 
-// scopePaths are where scopes are: what is masked there must not stand in
+// scopePaths are the paths of scopes: a scope that is masked there must not be in
 // custom.decided.
 var scopePaths = [][]string{{"input", "scopes"}, {"result", "granted"}, {"result", "submit"}}
 
@@ -274,8 +274,8 @@ func decodeJSON(raw []byte) (any, error) {
 	return doc, err
 }
 
-// stub is the record of a decision that could not be masked, or is too large: what was
-// decided by which policy, and nothing that a mask could have taken out.
+// stub is the record of a decision that could not be masked, or is too large: the
+// decision and its policy, and nothing that a mask could have removed.
 func (e *event) stub(failed string, cause error) ([]byte, error) {
 	stub := event{
 		Event: &uma.Event{

@@ -29,8 +29,8 @@ func mistake(loc *ast.Location, format string, args ...any) error {
 	return &fault{loc.File, loc.Row, fmt.Sprintf(format, args...)}
 }
 
-// located names the realm's files by where they are, also those that a text
-// mentions: a rule that is there twice is in two files.
+// located gives the realm's files their paths, also files that a text mentions: a rule
+// that is defined twice is in two files.
 func (src *Source) located(mistakes []error) []error {
 	shown := func(file string) string {
 		if strings.HasPrefix(file, libraryPrefix) {
@@ -58,8 +58,8 @@ func (src *Source) located(mistakes []error) []error {
 
 var place = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 
-// CompilerErrors are what the compiler found, in OPA's own layout: what is wrong
-// with the types of an expression is shown below it, line by line.
+// CompilerErrors are the compiler's errors in OPA's own layout: an error of types shows
+// the expression below it, line by line.
 func CompilerErrors(list ast.Errors) []error {
 	errs := make([]error, len(list))
 	for i, err := range list {
@@ -79,8 +79,8 @@ func CompilerErrors(list ast.Errors) []error {
 	return errs
 }
 
-// unavailable says of a function that OPA has and policies may not call why that
-// is so; "" of any other message.
+// unavailable is the reason why policies may not call the function of OPA that a
+// message is about; "" for any other message.
 func unavailable(message string) string {
 	name, ok := strings.CutPrefix(message, "undefined function ")
 	if !ok || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {

@@ -1,5 +1,5 @@
-// Package folder is about the folder that the data is in, whatever the data is: who may
-// enter it, which process has it, and whether its file system has room.
+// Package folder is about the data folder, not the data: who may enter it, which
+// process uses it, and how much room its file system has.
 package folder
 
 import (
@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// LockFile is the file in the folder by which a server has the folder to itself.
+// LockFile is the file in the folder that a server locks.
 const LockFile = "umpire.lock"
 
-// Secure makes the folder, or sees to it that nobody else changes what is in it. A
-// folder of this user that holds nothing but files of Umpire is closed to others, and
-// one that others may write to is refused. Any other is left as it is: the folder of
-// somebody's home, or of a service manager, is not to be closed. The notice says what
-// was done, or should be, and is empty if there is nothing to say.
+// Secure makes the folder, or prevents others from changing what is in it. A folder of
+// this user that holds nothing but files of Umpire gets mode 0700; one that everybody
+// may write to is refused. Others keep their mode: a home directory, or a folder of a
+// service manager, must not be closed. The notice says what was done or should be done;
+// it is empty if there is nothing to do.
 func Secure(dir string) (notice string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -61,9 +61,9 @@ func onlyOurs(dir string) (bool, error) {
 	return true, nil
 }
 
-// Keep makes a file if it is not there, and takes from others what they may do with it
-// and with the files of its name and one of the suffixes. It opens none that is there: to
-// close a file ends the locks that SQLite has on it in this process.
+// Keep makes a file if it does not exist, and removes the permissions of others from it
+// and from the files of its name with one of the suffixes. It does not open an existing
+// file: closing it would end the locks that SQLite has on it in this process.
 func Keep(path string, suffixes ...string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
@@ -84,7 +84,7 @@ func Keep(path string, suffixes ...string) error {
 		if mode&0o077 == 0 || !modes {
 			continue
 		}
-		// The group may be how this process has the file, where the owner is another.
+		// If another user owns the file, this process may need the group's permissions.
 		if err := os.Chmod(path+suffix, mode&0o700); err != nil && mode&0o007 != 0 {
 			return fmt.Errorf("others may use it: %w", err)
 		}
@@ -92,11 +92,12 @@ func Keep(path string, suffixes ...string) error {
 	return nil
 }
 
-// A Hold is the folder while one process has it to itself. The system ends it with the
-// process, however that ends.
+// A Hold is a server's lock on the folder. The system releases it when the process
+// ends, also when it is killed.
 type Hold struct{ file *os.File }
 
-// Take takes the folder for this process, a server, or says which one has it.
+// Take locks the folder for this process, a server, or returns an error that names the
+// process with the lock.
 func Take(dir string, now time.Time) (*Hold, error) {
 	path := filepath.Join(dir, LockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -122,7 +123,7 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-// holder is how the process that has the folder calls itself.
+// holder is what the process with the lock wrote about itself.
 func holder(path string) string {
 	text, err := os.ReadFile(path)
 	if name := strings.TrimSpace(string(text)); err == nil && name != "" {
@@ -131,12 +132,13 @@ func holder(path string) string {
 	return "another process"
 }
 
-// Release gives the folder back. The file stays: who waits for it has it open.
+// Release unlocks the folder. The file stays, because a process that waits for the lock
+// has it open.
 func (h *Hold) Release() error {
 	return errors.Join(h.file.Truncate(0), h.file.Close())
 }
 
-// Holder returns who has the folder to itself, and "" if nobody has.
+// Holder returns the process with the lock, "" if there is none.
 func Holder(dir string) (string, error) {
 	path := filepath.Join(dir, LockFile)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -12,14 +12,15 @@ import (
 	"example.com/umpire/folder"
 )
 
-// largeWAL is a write-ahead log that should not be there: it is as large as what was
-// written while something read for long.
+// largeWAL is a size of the write-ahead log that deserves a warning: the log grows by
+// all that is written during a long read transaction.
 const largeWAL = 256 << 20
 
-// database is the file that everything is in.
+// database is the path of the database.
 func (n *Node) database() string { return filepath.Join(n.Data, "umpire.db") }
 
-// openFolder makes the data folder, keeps others out of it, and takes it for a server.
+// openFolder makes the data folder, keeps other users out of it, and locks it if this
+// is a server.
 func (n *Node) openFolder(ctx context.Context) error {
 	notice, err := folder.Secure(n.Data)
 	if err != nil {
@@ -34,8 +35,8 @@ func (n *Node) openFolder(ctx context.Context) error {
 		}
 		return nil
 	}
-	// A command beside a server whose database was deleted would make a new one, and
-	// what it writes there the server would never see.
+	// Beside a server whose database was deleted, a command would make a new one, and
+	// the server would never see what the command writes.
 	if _, err := os.Stat(n.database()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -46,8 +47,8 @@ func (n *Node) openFolder(ctx context.Context) error {
 	return err
 }
 
-// watchStore looks once a second whether the store can keep what it is given, which
-// makes it refuse writes when its file is gone, and says so when that changes.
+// watchStore checks the store once a second, which makes the store refuse writes when
+// its file is gone, and logs each change of the outcome.
 func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 	said, large := "", false
 	for {
@@ -62,9 +63,9 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 		}
 		switch {
 		case text != "" && said == "":
-			n.Log.ErrorContext(ctx, "the store cannot keep what it is given", "err", text)
+			n.Log.ErrorContext(ctx, "the store cannot be written", "err", text)
 		case text == "" && said != "":
-			n.Log.InfoContext(ctx, "the store is good again", "was", said)
+			n.Log.InfoContext(ctx, "the store can be written again", "was", said)
 		}
 		said = text
 		size := n.Store.WALSize()

@@ -58,7 +58,7 @@ func TestWatchStore(t *testing.T) {
 	stop()
 	<-done
 	for text, want := range map[string]int{
-		"the store cannot keep what it is given": 1, "deleted or replaced": 2, "the store is good again": 1, "the write-ahead log is large": 1,
+		"the store cannot be written": 1, "deleted or replaced": 2, "the store can be written again": 1, "the write-ahead log is large": 1,
 		"level=ERROR": 1, "level=WARN": 1,
 	} {
 		if got := strings.Count(log.String(), text); got != want {

@@ -45,12 +45,12 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Limits         Limits
 
-	// StoredPolicies: every realm is decided by the policy that the database has
-	// for it, and no policy folder is read.
+	// StoredPolicies: each realm has its last policy in force, which is in the
+	// database, and no policy folder is read.
 	StoredPolicies bool
 
-	// Grace is how long a server that stops gives the requests that are under way; 0
-	// for ten seconds. The decision log gets half of it after that.
+	// Grace is how long requests in progress may take when the server stops; 0 for ten
+	// seconds. The decision log has half of it after that.
 	Grace time.Duration
 
 	DecisionLog io.Writer // one line a decision; nil for none

@@ -18,11 +18,10 @@ import (
 	"example.com/umpire/uma"
 )
 
-// policies keeps the policy of every realm in force. One loop compares what is
-// wanted, the realm's settings and what its folder holds, with what is in force,
-// and goes on until they are the same: at each change of either, and after a
-// failure again and again. A policy that cannot be activated leaves the old one
-// in force.
+// policies keeps the policy of every realm in force. One loop compares the realm's
+// settings and the contents of its folder with the policy in force and activates the
+// difference: at each change of either, and after a failure with retries until it
+// succeeds. If a policy cannot be activated, the old one stays in force.
 type policies struct {
 	node    *Node
 	watches *sync.WaitGroup
@@ -62,14 +61,14 @@ type retry struct {
 	wait  time.Duration
 }
 
-// after has again called later, each time later than the last.
+// after calls again later, and waits longer each time.
 func (r *retry) after(again func()) {
 	r.cancel()
 	r.wait = min(max(2*r.wait, firstRetry), maxRetry)
 	r.timer = time.AfterFunc(r.wait, again)
 }
 
-// reset begins anew with short waits.
+// reset makes the next wait a short one.
 func (r *retry) reset() {
 	r.cancel()
 	r.wait = 0
@@ -87,8 +86,8 @@ func newPolicies(n *Node) *policies {
 	}
 }
 
-// begin puts the policies of all realms in force, or says why it cannot, and
-// keeps them so until ctx ends; group has what goes on for it.
+// begin activates the policies of all realms, or returns why it cannot, and follows
+// their changes until ctx ends, in goroutines of group.
 func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	p.watches = group
 	if err := p.sync(ctx); err != nil {
@@ -99,7 +98,7 @@ func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	return nil
 }
 
-// compare has the loop compare soon.
+// compare wakes the loop.
 func (p *policies) compare() {
 	select {
 	case p.wake <- struct{}{}:
@@ -212,7 +211,7 @@ func (p *policies) settle(ctx context.Context, r *realmPolicy) error {
 		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", rev.Hash)
 		p.node.metrics.PolicyActivated(r.realm, rev.Hash, p.node.Now())
 	case r.err != nil:
-		p.node.Log.InfoContext(ctx, "policy is the one in force again", "realm", r.realm)
+		p.node.Log.InfoContext(ctx, "policy folder has the policy in force again", "realm", r.realm)
 	}
 	r.err = err
 	p.mu.Lock()
@@ -258,13 +257,14 @@ func (p *policies) source(ctx context.Context, r *realmPolicy) (engine.Source, e
 	}
 	src, err := Source(r.wanted.Bundle)
 	if _, gone := os.Stat(r.wanted.Bundle); err != nil && gone != nil && !r.active {
-		err = fmt.Errorf("%w: its path is kept as it was when the file of realm %s was applied: apply the file from where it is now%s", err, r.realm, fromDatabase)
+		err = fmt.Errorf("%w: this path is from when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}
 	return src, err
 }
 
-// fromDatabase is what can be done about a folder that a start finds otherwise.
-const fromDatabase = "; or serve the policy that was in force, which is in the database, with --policies-from-database"
+// fromDatabase is the second remedy in errors of a start about a missing or changed
+// folder.
+const fromDatabase = "; or serve the last policy in force, which is in the database, with --policies-from-database"
 
 // stored are the files of the policy that was in force last, as the database has
 // them.
@@ -276,10 +276,10 @@ func (p *policies) stored(ctx context.Context, realm string) (map[string]string,
 	return engine.RealmFiles(rev.Sources), nil
 }
 
-// checkLost refuses a source that lacks what held back in the policy before it,
+// checkLost refuses a source that lost restrictions of the policy in force before it,
 // also when the server was restarted in between: files that are moved away for a
-// moment, or a volume that is not mounted, must not open what they closed. A
-// realm file that names no folder says that there is none.
+// moment, or a volume that is not mounted, must not permit what their policies denied.
+// A realm file without a folder says that there is no policy.
 func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Source) error {
 	if r.wanted.Bundle == "" || p.node.StoredPolicies {
 		return nil
@@ -312,24 +312,24 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 	return nil
 }
 
-// outlineBefore is that of the policy before the start. One that this version
-// does not take any more has none.
+// outlineBefore is the outline of the policy that was in force before the start; empty
+// if this version no longer compiles that policy.
 func (p *policies) outlineBefore(ctx context.Context, realm string) (engine.Outline, error) {
 	files, err := p.stored(ctx, realm)
 	if errors.Is(err, uma.ErrNotFound) {
 		return engine.Outline{}, nil
 	}
 	if err != nil {
-		return engine.Outline{}, fmt.Errorf("read the policy before: %w", err)
+		return engine.Outline{}, fmt.Errorf("read the previous policy: %w", err)
 	}
 	src, err := parse(files)
 	if err != nil {
-		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy before the start, which is not taken any more", "realm", realm, "err", err)
+		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy from before the start, which this version does not read", "realm", realm, "err", err)
 	}
 	return engine.OutlineOf(src), nil
 }
 
-// missed says that a package must not go, and why; "" if it may.
+// missed is why a package must not be removed, "" if it may be.
 func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Forgotten) (string, error) {
 	if slices.Contains(r.wanted.Removed, gone.Package) {
 		return "", nil

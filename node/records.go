@@ -14,9 +14,9 @@ import (
 // page is how many records the log reads at a time.
 const page = 256
 
-// A recordLog writes each decision record that is committed as a line of its own,
-// in the format of OPA's console decision logs. A slow or failing log delays no
-// request: what it lacks is in the store, and is written when the log goes on.
+// A recordLog writes each decision record that is committed as a line of its own, in
+// the format of OPA's console decision logs. A slow or failing log delays no request:
+// missing records are in the store, and are written when the log can be written again.
 type recordLog struct {
 	*Node
 	w     io.Writer
@@ -25,8 +25,8 @@ type recordLog struct {
 	cause string // of the failure that was logged last; empty while the log can be written
 }
 
-// follow writes what is committed until ctx ends and what was committed by then
-// is written.
+// follow writes committed records until ctx ends, and then those that were committed by
+// then.
 func (l *recordLog) follow(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -49,12 +49,12 @@ func (l *recordLog) report(ctx context.Context, err error) {
 	switch {
 	case err == nil && l.cause != "":
 		l.cause = ""
-		l.Log.InfoContext(ctx, "decision log: writing again")
+		l.Log.InfoContext(ctx, "decision log: can be written again")
 	case err != nil:
 		l.metrics.DecisionLogFailed()
 		if err.Error() != l.cause {
 			l.cause = err.Error()
-			l.Log.ErrorContext(ctx, "decision log: the records are stored, and are written when it goes on", "err", err)
+			l.Log.ErrorContext(ctx, "decision log: cannot be written; its records wait in the database", "err", err)
 		}
 	}
 }
@@ -78,9 +78,9 @@ func (l *recordLog) writeNew(ctx context.Context) error {
 	}
 }
 
-// write writes records, and notes how far it came: a full disk or a reader that
-// ends may take a part. A line that was cut short stays as it is, and its record is
-// written again, whole, on a line of its own.
+// write writes records and notes the last whole one: a full disk, or a reader that
+// ends, may take only a part. A line that was cut short stays, and its record is
+// written again, whole, on a new line.
 func (l *recordLog) write(records []uma.Record) error {
 	text := lines(records)
 	if l.torn {

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// pruneBatch is how many records are removed at a time, and prunePause how long
-	// others may write in between: another process waits for the lock by asking again
-	// and again, and would not get it if it were never free for long.
+	// pruneBatch is how many records are removed at a time, and prunePause the time for
+	// other writes in between: another process polls for the lock, and would not get it
+	// without a pause.
 	pruneBatch = 256
 	prunePause = 20 * time.Millisecond
 
-	// LeastKept is how long a server keeps records at least.
+	// LeastKept is the shortest KeepDecisions.
 	LeastKept = time.Hour
 )
 
@@ -27,9 +27,9 @@ type Pruned struct {
 	Revisions int `json:"revisions"`
 }
 
-// Prune removes decision records that are older than before, and the policy revisions
-// that no record names then, in small batches. It tells progress of each, and may be
-// ended at any time: what it returns has been removed, also with an error.
+// Prune removes decision records older than before, then the policy revisions that no
+// record names any more, in small batches, and calls progress after each. It may be
+// ended at any time: with an error, too, it returns how many have been removed.
 func Prune(ctx context.Context, store *sqlite.Store, before time.Time, now func() time.Time, progress func(Pruned)) (done Pruned, err error) {
 	for _, step := range []struct {
 		remove func() (int, error)

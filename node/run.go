@@ -14,10 +14,10 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What a server that stops does not wait for.
+// Errors of a server that stops before everything is done.
 var (
-	errUnderWay   = errors.New("requests are still under way although their connections are closed")
-	errLogBlocked = errors.New("the decision log is blocked: the records that it lacks are stored")
+	errUnderWay   = errors.New("requests still run although their connections are closed")
+	errLogBlocked = errors.New("the decision log is blocked: its missing records are in the database")
 )
 
 // A RealmFile is a realm file that was read.
@@ -40,8 +40,8 @@ func ReadRealms(paths []string, getenv func(string) string) ([]RealmFile, error)
 	return files, nil
 }
 
-// Load applies realm files as a starting server does: a file that has not
-// changed since is not applied again, and nothing that others hang on is removed.
+// Load applies realm files as a starting server does: an unchanged file is not applied
+// again, and no row is removed that other rows refer to.
 func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 	for _, f := range files {
 		file, spec := f.Path, f.Spec
@@ -69,9 +69,10 @@ func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 	return nil
 }
 
-// Run serves on the two listeners until ctx ends, then lets what is under way
-// finish, then what that left to be written: each has a deadline of its own, so that
-// a slow client takes no time from the decision log. It takes over the listeners; admin may be nil.
+// Run serves on the two listeners until ctx ends, then waits for the requests in
+// progress, then for the decision log: each has a deadline of its own, so that a slow
+// client takes no time from the decision log. It takes over the listeners; admin may be
+// nil.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -107,15 +108,15 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	return errors.Join(err, within(end, wg.Wait, errLogBlocked))
 }
 
-// drain lets the requests that are under way finish, for as long as Grace. What a
-// slow client has not finished by then is cut off: that is no failure of the server.
+// drain waits for the requests in progress, for as long as Grace. Then it closes the
+// connections of slow clients, which is no failure of the server.
 func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace)
 	defer cancel()
 	for _, s := range servers {
 		stopped := s.Shutdown(end)
 		if errors.Is(stopped, context.DeadlineExceeded) {
-			n.Log.WarnContext(ctx, "stopping: what clients were still sending or reading was cut off; the log has a line for each request",
+			n.Log.WarnContext(ctx, "stopping: connections with requests in progress were closed; the log has a line for each request",
 				"listener", s.Addr, "requests", n.underWay.Load(), "after", n.Grace)
 			stopped = s.Close()
 		}
@@ -124,8 +125,8 @@ func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
 	return err
 }
 
-// answered waits until no request is under way. They are counted, not in a
-// WaitGroup: one that arrives with its connection's end would race with the wait.
+// answered waits until no request is in progress. Requests are counted, not added to a
+// WaitGroup: one that arrives as its connection ends would race with the wait.
 func (n *Node) answered() {
 	for n.underWay.Load() > 0 {
 		time.Sleep(time.Millisecond)

@@ -11,18 +11,17 @@ import (
 	"example.com/umpire/uma"
 )
 
-// guesses limit how often passwords and client secrets are tried. What fails counts
-// for the name that was tried and, of passwords, for the address that it came from.
-// Where a name has succeeded from an address lately, what fails there counts for the
-// two together alone, and what others do keeps nobody out there: else anyone could
-// lock a user or a resource server out.
+// guesses limit how often passwords and client secrets are tried. A failure counts for
+// the name and, for passwords, for the address. If a name succeeded from an address
+// lately, the pair of both has a separate count, and the failures of others do not
+// count for it: otherwise anyone could lock out a user or a resource server.
 type guesses struct {
 	users, clients, addresses *limiter
 	known                     *recent
 	throttled                 func(limit string)
 }
 
-// A guess is an attempt to be taken for a user or a client.
+// A guess is an attempt to authenticate as a user or a client.
 type guess struct {
 	names         *limiter // users or clients
 	limit, what   string   // for the metric, and in a refusal
@@ -71,7 +70,7 @@ func (g *guesses) refuse(limit, what string, wait time.Duration) error {
 	return tooMany(what, wait)
 }
 
-// note counts what became of a guess.
+// note counts a guess as failed or successful.
 func (g *guesses) note(c guess, failed bool) {
 	switch {
 	case !failed:
@@ -108,7 +107,7 @@ func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*uma.
 	return res, err
 }
 
-// credentials takes the client's, unless too many were wrong.
+// credentials reads the client's credentials, unless too many were wrong.
 func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
 	if err := x.Credentials(form); err != nil || !x.Caller.HasSecret || x.Caller.HasBearer {
 		return err
@@ -116,7 +115,7 @@ func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
 	return s.guesses.check(s.guesses.client(x))
 }
 
-// noteSecret counts what became of the client's credentials in a request that has
+// noteSecret counts the client's credentials as wrong or right after a request that
 // ended with err.
 func (s *server) noteSecret(x *wire.Exchange, err error) {
 	if x.Realm == nil || !x.Caller.HasSecret || x.Caller.HasBearer {
@@ -135,8 +134,8 @@ func isRefusal(err error, reason uma.Reason) bool {
 	return ok && e.Reason == reason
 }
 
-// network is what an address counts as: of IPv6 the /64, which one host may have
-// all of.
+// network is the unit in which addresses are counted: for IPv6 the /64, because one
+// host may have all of it.
 func network(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil || a.Is4() {
@@ -181,8 +180,7 @@ func (r *recent) add(c caller) {
 	r.young[c] = struct{}{}
 }
 
-// turn forgets what is older than that, and the older half of what is more than can
-// be kept.
+// turn forgets entries older than that, and the older half when there are too many.
 func (r *recent) turn() {
 	now := r.now()
 	if now.Before(r.until) && len(r.young) < maxCallers {

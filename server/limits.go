@@ -106,8 +106,8 @@ func tooMany(what string, wait time.Duration) error {
 }
 
 // limitTickets bounds how many tickets are made with the PATs of one client and
-// subject: together with their lifetime that bounds how many there are. Not with
-// one PAT: anybody who may have one may have many.
+// subject: together with their validity that bounds how many there are. Rejected: a
+// bound for each PAT, because a client may get many PATs.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
 		client, subject := s.authority.Asks(x.Realm, &x.Caller)

@@ -267,7 +267,7 @@ func TestSlowClientAtStop(t *testing.T) {
 	if log.lines(false) != 1 {
 		t.Error("the decision log lacks a record")
 	}
-	if !r.logged(t, "was cut off", `"requests":1`) {
+	if !r.logged(t, "connections with requests in progress were closed", `"requests":1`) {
 		t.Error("the log does not say that a request was cut off")
 	}
 	if len(r.accessLog(t, "the-slow-one")) != 1 {

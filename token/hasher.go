@@ -152,10 +152,10 @@ func (h *Hasher) CheckPassword(ctx context.Context, from uma.Attempt, hash, plai
 // Waiting is how many wait for a password to be hashed or checked.
 func (h *Hasher) Waiting() int { return h.slow.len() }
 
-// argon2id works for one caller at a time. What each leaves is bounded by the
+// argon2id works for one caller at a time. The garbage of past calls is bounded by the
 // collector, which waits for the heap to grow by a factor (docs/operations.md has a
-// figure). A collection forced after sign-ins would free it sooner, at the cost of
-// every request that is served meanwhile.
+// figure). Rejected: a collection forced after sign-ins, which would free it sooner but
+// slow all requests meanwhile.
 func (h *Hasher) argon2id(ctx context.Context, from uma.Attempt, p *phc, size int, plain string) ([]byte, error) {
 	if err := h.slow.enter(ctx, from); err != nil {
 		return nil, err

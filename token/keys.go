@@ -157,8 +157,8 @@ func (p *publicKey) header(typ string, profile uma.Profile) (string, bool) {
 	return "", false
 }
 
-// wrote reports whether a token with a typ claim begins so. Access tokens may have
-// either header: the realm's profile may have changed since.
+// wrote reports whether a token with a typ claim may have this header. Access tokens
+// may have either one: the realm's profile may have changed since.
 func (p *publicKey) wrote(typ, head string) bool {
 	keycloak, ok := p.header(typ, uma.ProfileKeycloak)
 	strict, _ := p.header(typ, uma.ProfileUMA2)

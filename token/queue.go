@@ -9,21 +9,21 @@ import (
 	"example.com/umpire/uma"
 )
 
-// How many may wait for the one that computes argon2id: of those who have signed in
-// before and of strangers each, then for one user's password and, of strangers, from
-// one address. Whoever waits longer than that takes is better told to come again.
+// Limits of the queue: places for users who signed in before, and as many for others;
+// places for one user's password; places for one address of the others. With more,
+// requests would wait longer than a client does.
 const (
 	maxWaiting    = 32
 	maxPerUser    = 8
 	maxPerAddress = 16
 )
 
-// maxServed is how many users and addresses a queue remembers to have served.
+// maxServed is for how many users and addresses a queue remembers the last turn.
 const maxServed = 1024
 
-// A queue lets one in at a time: those who have signed in from where they are
-// before, then strangers, the addresses among them in turn and of each the users in
-// turn. So whoever guesses waits behind those who do not.
+// A queue admits one caller at a time: first users who signed in from their address
+// before, then the others, their addresses in turn and the users of an address in turn.
+// So many guesses delay other users little.
 type queue struct {
 	mu      sync.Mutex
 	busy    bool
@@ -37,8 +37,8 @@ type waiter struct {
 	ready chan struct{}
 }
 
-// enter returns once it is the caller's turn, who must leave then. It is ErrBusy at
-// once where too many are waiting.
+// enter returns when it is the caller's turn; the caller must call leave then. It
+// returns ErrBusy at once if too many are waiting.
 func (q *queue) enter(ctx context.Context, from uma.Attempt) error {
 	w, err := q.join(from)
 	if err != nil || w == nil {
@@ -83,8 +83,7 @@ func (q *queue) join(from uma.Attempt) (*waiter, error) {
 	return w, nil
 }
 
-// giveUp is for one that waits no more. If its turn has come meanwhile, it passes
-// that on.
+// giveUp removes a waiter. If its turn has come meanwhile, the next one gets it.
 func (q *queue) giveUp(w *waiter) {
 	q.mu.Lock()
 	i := slices.Index(q.waiting, w)

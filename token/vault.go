@@ -119,7 +119,7 @@ func readKey(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	// A secret that Kubernetes mounts for a process that is not root has this mode, and the
+	// Kubernetes mounts a secret for a process that is not root with this mode and the
 	// group of the pod (fsGroup).
 	mounted := info.Mode().Perm() == 0o440 && folder.IsGroups(info)
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && !mounted {

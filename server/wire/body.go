@@ -20,8 +20,8 @@ const (
 	jsonText = "application/json"
 )
 
-// checkEncoding refuses bodies that are encoded, and headers about the body that
-// come twice: the programs between here and the client may go by another of them.
+// checkEncoding refuses encoded bodies and repeated headers about the body: a proxy may
+// use another one of them than this server.
 func (x *Exchange) checkEncoding(h http.Header) error {
 	if len(h["Content-Type"]) > 1 {
 		return Invalid("more than one Content-Type header")
@@ -115,7 +115,7 @@ func (x *Exchange) readJSON(mediaType string) (Value, error) {
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// keep returns a buffer to the pool, unless it has grown out of the ordinary.
+// keep returns a buffer to the pool, unless it is unusually large.
 func keep(b *bytes.Buffer) {
 	if b.Cap() <= 64<<10 {
 		buffers.Put(b)

@@ -9,9 +9,9 @@ import (
 // that is a trusted proxy it is the last address that X-Forwarded-For names and
 // that is no trusted proxy itself: what stands before it anyone may have written.
 //
-// It is "" where a trusted proxy names something that is no address (`unknown`,
-// nothing at all): the address of the proxy would pass for the client's, and
-// proxies stand in the networks that policies trust most.
+// It is "" if a trusted proxy names no valid address (`unknown`, or nothing): the
+// proxy's own address would be taken for the client's, and proxies are in the networks
+// that policies trust most.
 func ClientIP(remote string, forwarded []string, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {

@@ -11,15 +11,15 @@ const (
 	maxShown  = 8    // letters of what may be a secret
 )
 
-// secretLike is what JWTs look like, and tickets and handles: letters of base64url
-// in a row, more than an id of a resource has.
+// secretLike matches JWTs, tickets and handles: more letters of base64url in a row than
+// the id of a resource has.
 var secretLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.=-]+|[A-Za-z0-9_=-]{40,}`)
 
 const secretLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=-."
 
-// withoutSecrets shortens what a refusal quotes. Clients put tokens and tickets
-// into wrong parameters, and what they get to read ends up in their logs, and in
-// ours. It works on the whole text, so that no place that quotes can forget it.
+// withoutSecrets shortens the quotations in a refusal. Clients put tokens and tickets
+// into wrong parameters, and answers end up in their logs and in ours. It is applied to
+// the whole text, so that no code that quotes can forget it.
 func withoutSecrets(s string, limit int) string {
 	if long := 4 * limit; len(s) > long { // searching 64 KiB takes milliseconds
 		s = strings.TrimRight(s[:long], secretLetters) + "..."
@@ -31,8 +31,8 @@ func withoutSecrets(s string, limit int) string {
 	return s
 }
 
-// Logged is how the log says the error of a request that was answered with a status.
-// What this server itself is at fault with is told whole.
+// Logged is the text in the log for the error of a request that was answered with a
+// status. Errors of the server itself are not shortened.
 func Logged(err error, status int) string {
 	limit := maxLogged
 	if status >= 500 {

@@ -93,10 +93,10 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	return &a.report, nil
 }
 
-// errDryRun takes back what a dry run did.
+// errDryRun makes the transaction of a dry run roll back.
 var errDryRun = errors.New("dry run")
 
-// tryApply does all of a change and takes it back.
+// tryApply makes a whole change and rolls it back.
 func (s *Store) tryApply(ctx context.Context, a *applier) error {
 	err := s.writeAlone(ctx, func(tx *conn) error {
 		for done := 0; done < len(a.steps); {
@@ -232,7 +232,7 @@ func (a *applier) plan() {
 
 func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run) }
 
-// beginRealm makes the realm if it is new, and gives it its key.
+// beginRealm makes the realm if it is new, with its key.
 func (a *applier) beginRealm(tx *conn) error {
 	text, err := settingsText(&a.Realm)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 )
 
 // Backup writes a whole and consistent copy of the database at path to a new file,
-// beside a running server too. The file must not be there yet. It is for its owner
-// alone, since it shows users and every record.
+// beside a running server too. The file must not exist. Only its owner may read it,
+// because it has users and every record.
 //
-// It is one reading of everything: what is committed meanwhile stays in the
-// write-ahead log until it ends.
+// It is one long read transaction: later commits stay in the write-ahead log until it
+// ends.
 func Backup(ctx context.Context, path, to string) (err error) {
 	c, err := openConn(path, sqlite.OpenReadOnly)
 	if err != nil {

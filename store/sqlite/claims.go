@@ -6,11 +6,10 @@ import (
 	"example.com/umpire/uma"
 )
 
-// claims are the URIs, folded, and the scopes of a resource that its owner alone
-// registered.
+// claims are the URIs (folded) and scopes of a resource that only its owner registered.
 type claims struct{ uris, scopes map[string]bool }
 
-// claimsOf reads them.
+// claimsOf reads the claims of a resource.
 func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
 	folded := make([]string, len(r.URIs))
 	for i, uri := range r.URIs {
@@ -40,8 +39,9 @@ func setOf(names []string) map[string]bool {
 	return set
 }
 
-// claimsAfter are those of next, which takes the place of old. What an owner adds is
-// claimed; what was there before stays what it was. What anybody else writes is not.
+// claimsAfter are the claims of next, which replaces old. If the owner writes it, they
+// are the old claims and everything that the owner adds. If anybody else writes it,
+// there are none.
 func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, error) {
 	if by != uma.FromOwner {
 		return claims{}, nil
@@ -61,8 +61,8 @@ func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, erro
 	return had, nil
 }
 
-// vouches reports whether a write of that origin makes claims of a resource good, even
-// if it changes nothing else.
+// vouches reports whether a write of that origin ends claims of a resource, even if it
+// changes nothing else.
 func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 	if by == uma.FromOwner {
 		return false, nil
@@ -80,10 +80,10 @@ func newURIs(old, next *uma.Resource) []string {
 	return slices.DeleteFunc(slices.Clone(next.URIs), func(uri string) bool { return had[uma.FoldURI(uri)] })
 }
 
-// checkClaims refuses what an owner registers in next, and had not in old, when it is
-// another's: the name or a URI of the resource server's own, a URI that a pattern of
-// it matches, or one that any other resource has. So an owner has at most one resource
-// of a URI, and a look-up has few to choose from.
+// checkClaims refuses a name or URI that an owner adds in next if the name is that of a
+// resource of the resource server itself, or if the URI is that of any other resource
+// or matches a pattern of the resource server. So an owner has at most one resource of
+// a URI, and a look-up finds few.
 func checkClaims(tx *conn, old, next *uma.Resource) error {
 	if old.Name != next.Name {
 		taken, err := tx.exists(`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = c.uuid AND r.name = ?

@@ -192,8 +192,8 @@ func keysText(keys []uma.Key) string {
 	return string(b)
 }
 
-// A document is a value of any type, kept as JSON. Where it holds numbers of any
-// type, they are read as json.Number.
+// A document is a value of any type, stored as JSON. Numbers in values of type any are
+// read as json.Number.
 type document struct{ v any }
 
 func (d document) read(s *sqlite.Stmt, i int) error {

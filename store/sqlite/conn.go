@@ -16,9 +16,9 @@ import (
 // goroutine at a time. It speaks to SQLite without database/sql, which would cost
 // as much again as the short queries that there are here.
 //
-// While a connection is lent, its statements are interrupted when the context of the
-// one who has it ends. Most take microseconds; what may take longer is given in pages,
-// each in a reading of its own.
+// While a connection is lent, its statements are interrupted when the borrower's
+// context ends. Most take microseconds; longer reads are done in pages, each in a read
+// transaction of its own.
 //
 // A parameter that is a LIMIT by itself has SQLite plan by its value, and prepare
 // the statement anew at every call, which costs five times the query: LIMIT ? + 0
@@ -32,16 +32,16 @@ type conn struct {
 }
 
 const (
-	// maxReading is how many bytes one view may read. It is ten times what a request
-	// for as many permissions as there may be reads, with all the attributes that a
-	// resource may have.
+	// maxReading is how many bytes one view may read: ten times what the largest
+	// request reads, for policy.max_permissions resources with as many attributes as
+	// allowed.
 	maxReading = 32 << 20
 
-	// rowBytes is what a row costs besides what resources have of their own.
+	// rowBytes is the cost of a row besides the data of a resource.
 	rowBytes = 200
 )
 
-// lend makes statements fail once ctx ends, and reading once so many bytes were read.
+// lend makes statements fail once ctx ends, and reads fail beyond so many bytes.
 func (c *conn) lend(ctx context.Context, bytes int) {
 	c.left, c.ended = bytes, ctx.Err
 	if done := ctx.Done(); done != nil {
@@ -49,14 +49,14 @@ func (c *conn) lend(ctx context.Context, bytes int) {
 	}
 }
 
-// takeBack ends what lend began.
+// takeBack undoes lend.
 func (c *conn) takeBack() {
 	c.db.SetInterrupt(nil)
 	c.left, c.ended = math.MaxInt, nil
 }
 
-// spend counts what is read into memory. It returns uma.ErrTooMuch beyond what one
-// reading may have.
+// spend counts bytes that are read into memory. It returns uma.ErrTooMuch beyond the
+// bound of lend.
 func (c *conn) spend(bytes int) error {
 	if c.left -= bytes; c.left < 0 {
 		return uma.ErrTooMuch

@@ -8,11 +8,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// The events of one request repeat most of what they say: who asked, by which client,
-// what was claimed. A request for 200 permissions would store 16 KiB of pushed claims
-// 200 times. So members of the events that are equal in two of them are stored once, in
-// decision_shared, and each event has a mark in the place of such a value. An event is
-// put together when it is read, byte by byte what it was.
+// The events of one request repeat most of their members: the party, the client, the
+// claims. A request for 200 permissions would store 16 KiB of pushed claims 200 times.
+// Therefore members that are equal in two of the events are stored once, in
+// decision_shared, and each event has a mark in place of such a value. A reader joins
+// both to the original event, byte by byte.
 
 // The encodings of an event.
 const (
@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	// partMark begins a mark, whose second byte is the number of the part; it stands
-	// between parts, too. Nothing that is JSON has this byte in it.
+	// partMark begins a mark, whose second byte is the number of the part; it also
+	// separates the parts. JSON never has this byte.
 	partMark = 0x01
 
 	minPart  = 64  // bytes of a value that is worth a mark
@@ -38,7 +38,7 @@ type storedEvents struct {
 	parts []byte   // what they share; nil: nothing
 }
 
-// shareParts finds what the events of some records repeat.
+// shareParts finds the values that the events of some records repeat.
 func shareParts(records []uma.Record) storedEvents {
 	if len(records) < 2 {
 		return storedEvents{}
@@ -82,8 +82,8 @@ func shareParts(records []uma.Record) storedEvents {
 	return out
 }
 
-// valuesOf returns the places of the values of an event's members, and of those of its
-// input, that are worth a mark. What is no JSON has none from there on.
+// valuesOf returns the places of those values of an event's members, and of its input's
+// members, that are longer than a mark. From invalid JSON on there are none.
 func valuesOf(event []byte) []span {
 	var found []span
 	eachMember(event, 0, func(name []byte, s span) {

@@ -26,9 +26,8 @@ const (
 	// than a walk. It looks through at most maxWalk.
 	maxScopeHits = 200
 
-	// perHit is how many resources more a walk may look at in vain for each that it
-	// has found. A part that the index finds too often is in one name of 500 of a
-	// million.
+	// perHit is how many more resources without a match a walk may look at for each
+	// match. A part that the index finds too often is in one name of 500 of a million.
 	perHit = 500
 )
 
@@ -218,8 +217,7 @@ func (l *listing) narrow(c *conn, places []place) ([]place, error) {
 	return hits, nil
 }
 
-// rest is what of the filter is still to be compared of the resources that are looked
-// at.
+// rest are the filters still to be compared with each resource.
 func (l *listing) rest() filter {
 	if len(l.scopes) > 0 {
 		f := filter(l.filter)
@@ -230,7 +228,7 @@ func (l *listing) rest() filter {
 	return rest
 }
 
-// A filter is what a listing is narrowed to.
+// A filter is the resources that a listing is for.
 type filter uma.ResourceFilter
 
 func (f filter) isEmpty() bool {
@@ -238,8 +236,8 @@ func (f filter) isEmpty() bool {
 	return f == filter{}
 }
 
-// query returns the statement for the next places, which an index has in the order of
-// the list, and what of the filter is left to be compared.
+// query returns the statement for the next places, from an index in the order of the
+// list, and the filters still to be compared.
 func (l *listing) query() (query string, args []any, rest filter) {
 	rest = filter(l.filter)
 	from := `r.name, r.id, r.key FROM resource r WHERE r.server = ?`
@@ -277,8 +275,8 @@ func (l *listing) matches(r *uma.Resource) bool {
 		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uma.FoldURI(u) == f.URI }))
 }
 
-// findScopes looks for the scopes that the filter names a part of. When there are too
-// many, the walk in the order of names takes their place.
+// findScopes looks for the scopes whose names have the part in the filter. If there are
+// too many, the walk in the order of names is used instead.
 func (l *listing) findScopes(c *conn) error {
 	known, err := texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? LIMIT ? + 0`, int64(l.server), maxWalk+1)
 	if err != nil || len(known) > maxWalk {

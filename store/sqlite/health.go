@@ -14,15 +14,15 @@ import (
 // minFree is how many bytes a commit of a full batch may need.
 const minFree = 16 << 20
 
-// errLost is the answer to every write once the file is gone. What is open still takes
-// writes, and nobody would ever see them again.
+// errLost is the answer to every write once the file is gone. The open file would still
+// accept writes, but nobody could read them later.
 var errLost = errors.New("the database file was deleted or replaced while it was open: " +
 	"put it back, or stop the server and restore a backup")
 
-// Check reports why the store cannot keep what it is given: its file is no longer the
-// one at its path, the last commit failed, or the disk is nearly full. It writes nothing
-// unless the last commit failed: then it tries again, so that who stops sending requests
-// when told so learns when to go on.
+// Check reports why the store cannot be written: its file is no longer the one at its
+// path, the last commit failed, or the disk is nearly full. It writes nothing unless
+// the last commit failed: then it tries a commit, so that a load balancer that stopped
+// sending requests learns when to resume.
 func (s *Store) Check(ctx context.Context) error {
 	if s.writer == nil {
 		return nil
@@ -52,14 +52,14 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// probe changes a row, which is a commit like others. SQLite writes nothing where a row
-// is changed to what it is.
+// probe changes a row, which is a commit like others. SQLite would write nothing if the
+// new value were the old one.
 func probe(tx *conn) error {
 	_, err := tx.exec(`INSERT INTO counter (name, value) VALUES ('probe', 1) ON CONFLICT DO UPDATE SET value = value + 1`)
 	return writing("probe", err)
 }
 
-// files are those that are open: the database, and the write-ahead log once it is there.
+// files are the open files: the database, and the write-ahead log once it exists.
 type files struct {
 	mu      sync.Mutex
 	db, wal os.FileInfo

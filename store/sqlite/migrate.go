@@ -19,8 +19,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// prepareSchema brings the schema up to date, while no other process does: several that
-// start on a new folder at once would each make the same tables.
+// prepareSchema brings the schema up to date under a lock: several processes that start
+// on a new folder at the same time would make the same tables.
 func prepareSchema(ctx context.Context, path string) error {
 	return folder.Alone(ctx, filepath.Dir(path), func() (err error) {
 		db, err := sql.Open("sqlite", fileURI(path, "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"))

@@ -6,7 +6,7 @@ import (
 )
 
 // revisionGrace is how long a revision stays after another came into force: decisions
-// that are under way may still be stored with its hash.
+// in progress may still be stored with its hash.
 const revisionGrace = 15 * time.Second
 
 // revisionsAtOnce is how many are removed at a time: each has all sources of a policy.
@@ -25,9 +25,9 @@ func scanOldRecord(scan func(dest ...any) error) (r oldRecord, err error) {
 	return r, err
 }
 
-// PruneDecisions implements uma.Decisions. Records go from the beginning of the log and
-// leave no gap, so that the rest can be told from what was cut off by one number: the seq
-// of the first that is left. A chain of hashes over what was cut would be stored here.
+// PruneDecisions implements uma.Decisions. Records are removed from the oldest on and
+// leave no gap, so that one number tells which were removed: the seq of the first that
+// is left. A hash chain would store the hash of the last removed record here.
 func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
 	err := s.write(ctx, func(tx *conn) error {

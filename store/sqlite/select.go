@@ -102,10 +102,9 @@ func (p place) compare(q place) int {
 const maxMerged = 2 * findPage
 
 // placesByScope returns the first places after one of the resources that have any of
-// the scopes, each once, and whether there may be more. An index knows the order of one
-// scope only: the walk has a step for each, and SQLite takes the least of those that are
-// yet to be stepped from. So an entry is read for each of at most n, and one for each
-// scope.
+// the scopes, each once, and whether there may be more. An index has the order of one
+// scope only: the walk has a cursor for each scope, and SQLite takes the least of their
+// entries. So it reads at most n entries and one for each scope.
 func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Registered, after place, n int) (found []place, more bool, err error) {
 	args := []any{int64(server), listText(anyOf), after.name, after.id, n}
 	next := ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope`

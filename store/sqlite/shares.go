@@ -82,8 +82,7 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 	return found, reading("shares", err)
 }
 
-// describes reports whether a policy is one that f describes by what is compared row by
-// row.
+// describes reports whether a policy matches those filters of f that no index has.
 func describes(f uma.UserPolicyFilter) func(s *uma.Share) bool {
 	part := fold(f.Name)
 	return func(s *uma.Share) bool {
@@ -189,8 +188,8 @@ func checkShareName(tx *conn, s *uma.Share) error {
 	return writing("share", err)
 }
 
-// checkShareRoom returns uma.ErrFull when a share is too large beside the others of its
-// resource.
+// checkShareRoom returns uma.ErrFull if the shares of the resource together would be
+// too large.
 func checkShareRoom(tx *conn, s *uma.Share) error {
 	var others int64
 	err := tx.row(`SELECT coalesce(sum(octet_length(id) + octet_length(name) + octet_length(strategy) + octet_length(scopes)
@@ -205,7 +204,7 @@ func checkShareRoom(tx *conn, s *uma.Share) error {
 	return nil
 }
 
-// sizeOfShare is what a record has of a share, in bytes.
+// sizeOfShare is how many bytes of a record a share takes.
 func sizeOfShare(s *uma.Share) int {
 	size := len(s.ID) + len(s.Name) + len(s.Strategy) + len(listText(s.Scopes))
 	for _, list := range [][]string{s.Users, s.Roles, s.Groups, s.Clients} {

@@ -107,11 +107,11 @@ func (s *Store) openReaders(open func() (*conn, error), err error) error {
 	return err
 }
 
-// openStill returns how to open a file for reading only. Where nothing can be written,
-// the index of the write-ahead log, which readers and writers share in memory, cannot be
-// made. Then nobody writes. Without a log the file is what it is; else each connection
-// makes an index of its own, without locks: to call the file immutable would leave out
-// what is in the log.
+// openStill returns how to open a file in a read-only folder, where SQLite cannot make
+// the index of the write-ahead log that readers and writers share. Nobody writes there.
+// Without a log the file is opened as immutable; with one each connection makes an
+// index of its own, without locks, because an immutable file would be read without its
+// log.
 func openStill(path string) (func() (*conn, error), error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func openStill(path string) (func() (*conn, error), error) {
 	return alone, tryOpen(alone)
 }
 
-// tryOpen opens a connection and sees whether its schema is that of this binary.
+// tryOpen opens a connection and checks that its schema is that of this binary.
 func tryOpen(open func() (*conn, error)) error {
 	c, err := open()
 	if err != nil {
@@ -144,8 +144,8 @@ const (
 	queryOnly   = `query_only = ON`
 )
 
-// walKept is how large the write-ahead log stays, in bytes, when it has grown larger
-// while something read for long.
+// walKept is the size, in bytes, to which SQLite cuts a write-ahead log that grew
+// larger during a long read transaction.
 const walKept = 64 << 20
 
 // writerPragmas are those of the connection that writes.
@@ -251,7 +251,7 @@ func (p *pool) drain() error {
 	}
 }
 
-// read calls f with a connection that reads. What it reads is bounded by f.
+// read calls f with a connection for reading. f must bound how much it reads.
 func (s *Store) read(ctx context.Context, f func(c *conn) error) (err error) {
 	c, err := s.reader(ctx, math.MaxInt)
 	if err != nil {

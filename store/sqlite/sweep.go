@@ -12,9 +12,9 @@ import (
 // behind it.
 const sweepBatch = 200
 
-// revocationsLonger is how much longer than its token a revocation is kept. Whatever
-// else a clock that is ahead has swept fails closed: a token without its session or row
-// is no good. A revocation that is gone makes its token good again.
+// revocationsLonger is how much longer than its token a revocation is kept. Other rows
+// that were swept by a clock that was ahead fail closed: a token without its session or
+// row is inactive. Without its revocation a token would be active again.
 const revocationsLonger = 24 * time.Hour
 
 // Sweep removes what is of no use any more: expired and spent tickets, refresh tokens,

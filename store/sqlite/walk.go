@@ -116,9 +116,9 @@ func placesNamed(c *conn, of *userList, args []any, part string, first, max int)
 // errEnough ends a walk whose page is full.
 var errEnough = errors.New("the page is full")
 
-// sift walks through the rows of a query, in its order, for a page of those that are to
-// be kept. Where it would look at more than inVain others it returns uma.ErrVague: what
-// it has by then is not the page.
+// sift walks through the rows of a query, in its order, for a page of those to keep. If
+// it would look at more than inVain others it returns uma.ErrVague, because the page
+// would be incomplete.
 func sift[T any](c *conn, query string, args []any, one func(scan func(dest ...any) error) (T, error),
 	keep func(T) bool, first, max, inVain int) ([]T, error) {
 	var found []T

@@ -159,7 +159,7 @@ func (w *writer) loop() {
 	}
 }
 
-// note keeps what was wrong with the file when a batch was committed, if anything was.
+// note keeps the error of the file, if there was one, when a batch was committed.
 func (w *writer) note(batch []*entry) {
 	w.failed.Store(nil)
 	for _, e := range batch {
@@ -171,8 +171,8 @@ func (w *writer) note(batch []*entry) {
 	}
 }
 
-// isOfFile reports whether an error is that of the file or its disk, rather than of what
-// was to be written or of another process that writes.
+// isOfFile reports whether an error is about the file or its disk, and not about the
+// data or another process that writes.
 func isOfFile(err error) bool {
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultReadOnly, sqlite.ResultCantOpen,
