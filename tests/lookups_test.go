@@ -240,7 +240,7 @@ func TestURIsBeforeScopes(t *testing.T) {
 	const missing = "Resource with uri [/nowhere] does not exist."
 	byURI("/nowhere#fly").expect(t, 400, "invalid_resource", missing)
 	byURI("/board#fly", "/nowhere#view").expect(t, 400, "invalid_resource", missing)
-	byURI("/board#fly", "/board#view").expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
+	byURI("/board#fly", "/bare").expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
 	e.uma(t, bob, "permission", "Public board#fly,fly").expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
 }
 
@@ -263,6 +263,45 @@ func TestNamedWithAndWithoutScopes(t *testing.T) {
 	ask("bob", "Public board", "Public board#view").expectGranted(t, "Public board: view")
 	ask("bob", "Mixed#read", "Mixed#write").expectGranted(t, "Mixed: read")
 	ask("dave", "Mixed#read", "Mixed", "Mixed#write").expectGranted(t, "Mixed: read write")
+}
+
+// TestNamedTwiceIsOnePermission: what is named twice is asked for once, with the scopes
+// of both, before it is looked up, as in Keycloak. So a scope that it lacks, or that
+// nobody knows, beside its mere name asks for no more than that scope.
+func TestNamedTwiceIsOnePermission(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	bob, board := e.as(t, "bob", "photoz-web"), e.resourceID(t, "Public board")
+	ask := func(perms []string, more ...string) *response {
+		kv := append([]string{"response_mode", "permissions"}, more...)
+		for _, p := range perms {
+			kv = append(kv, "permission", p)
+		}
+		return e.uma(t, bob, kv...)
+	}
+	missing := func(perms ...string) {
+		t.Helper()
+		ask(perms).expect(t, 400, "invalid_resource", "Resource with id [Public board] does not exist.")
+	}
+	missing("Public board", "Public board#manage")
+	missing("Public board#manage", "Public board")
+	denied := func(perms []string, more ...string) {
+		t.Helper()
+		ask(perms, more...).expect(t, 403, "access_denied", "not_authorized")
+	}
+	denied([]string{board, board + "#manage"})
+	denied([]string{board + "#manage", board})
+	denied([]string{"resource-type:board", "resource-type:board#manage"})
+	uri := []string{"permission_resource_format", "uri", "permission_resource_matching_uri", "true"}
+	denied([]string{"/board", "/board#manage"}, uri...)
+	denied([]string{"/board/1#manage", "/board"}, uri...)
+
+	for _, scope := range []string{"manage", "fly"} {
+		ask([]string{"Public board#" + scope, "Public board#view"}).expectGranted(t, "Public board: view")
+		ask([]string{"/board#view", "/board/1#" + scope}, uri...).expectGranted(t, "Public board: view")
+	}
+	ask([]string{"resource-type:board", "resource-type:board#view"}).expectGranted(t, "Public board: view")
+	ask([]string{"Bare", "Public board#view", "Bare", "Public board#post"}).expectGranted(t, "Bare", "Public board: view post")
 }
 
 // TestEnforcedPageOfTheResourceServer: pep serves a page with an RPT for the resource

@@ -295,14 +295,11 @@ func (x *assessment) resolvePermissions(ctx context.Context, view View) error {
 	if err != nil {
 		return err
 	}
-	mentioned := map[string]bool{}
-	for i, p := range x.req.Permissions {
-		// The client's limit counts resources, and one that is named again is no other.
-		if x.full() && (!mentioned[p.Resource] || i >= x.snap.Realm.Policy.MaxPermissions) {
+	for _, p := range x.asPermissions(byURI) {
+		if x.full() {
 			x.unmet.resource = x.unmet.resource || x.names(p)
 			continue
 		}
-		mentioned[p.Resource] = true
 		x.met = nil
 		// Scopes that are all unknown are an error: left out, they would be none,
 		// which asks for all. Those of OpenID Connect are about the sign-in, and

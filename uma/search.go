@@ -231,6 +231,33 @@ func (x *assessment) byURIs(ctx context.Context, view View) (map[string][]*Resou
 	return found, nil
 }
 
+// asPermissions are the `permission` parameters, as many as name something of their own.
+// What is said of one name, or of URIs that lead to the same resources, is asked for at
+// once, as in Keycloak: Mixed and Mixed#write are Mixed#write.
+func (x *assessment) asPermissions(byURI map[string][]*Resource) []AskedPermission {
+	var asked []AskedPermission
+	at := map[string]int{}
+	for _, p := range x.req.Permissions {
+		key := p.Resource
+		if found := byURI[key]; len(found) > 0 {
+			key = ""
+			for _, r := range found {
+				key += string(r.ID) + "\n"
+			}
+		}
+		i, there := at[key]
+		if !there {
+			i, at[key] = len(asked), len(asked)
+			asked = append(asked, AskedPermission{Resource: p.Resource})
+		}
+		asked[i].Scopes = append(asked[i].Scopes, p.Scopes...)
+	}
+	for i := range asked {
+		asked[i].Scopes = union(nil, asked[i].Scopes)
+	}
+	return asked
+}
+
 // byURI returns the resources that a URI finds, or a refusal if there is none.
 func (x *assessment) byURI(ctx context.Context, view View, uri string) ([]*Resource, error) {
 	missing := Refuse(InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
