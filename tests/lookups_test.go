@@ -301,6 +301,9 @@ func TestNamedTwiceIsOnePermission(t *testing.T) {
 		ask([]string{"/board#view", "/board/1#" + scope}, uri...).expectGranted(t, "Public board: view")
 	}
 	ask([]string{"resource-type:board", "resource-type:board#view"}).expectGranted(t, "Public board: view")
+	// Scopes alone name nothing that could be the same.
+	ask([]string{"#view", "#fly"}).expect(t, 400, "invalid_scope", "One of the given scopes [fly] is invalid")
+	ask([]string{"#read", "#download"}).expectGranted(t, "Mixed: read", "#download")
 	ask([]string{"Bare", "Public board#view", "Bare", "Public board#post"}).expectGranted(t, "Bare", "Public board: view post")
 }
 

@@ -246,7 +246,7 @@ func (x *assessment) asPermissions(byURI map[string][]*Resource) []AskedPermissi
 			}
 		}
 		i, there := at[key]
-		if !there {
+		if !there || key == "" { // scopes alone name nothing
 			i, at[key] = len(asked), len(asked)
 			asked = append(asked, AskedPermission{Resource: p.Resource})
 		}
