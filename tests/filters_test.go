@@ -28,6 +28,7 @@ func TestFilters(t *testing.T) {
 		{"name, in other case", "name=ALBUM", "Family album, Holiday album"},
 		{"name, two letters", "name=ar", "Admin area, Bare, Diary, Public board"},
 		{"name that nothing has", "name=nothing", ""},
+		{"name, blanks", "name=   ", ""},
 		{"name is no pattern: %", "name=%", ""},
 		{"name is no pattern: _", "name=_", ""},
 		{"name is no pattern: *", "name=*", ""},
@@ -42,7 +43,13 @@ func TestFilters(t *testing.T) {
 		{"uri, a part", "uri=/album", ""},
 		{"uri, below a pattern", "uri=/board/7", ""},
 		{"uri, the pattern itself", "uri=/board/*", "Public board"},
+		{"uri, in another form and case", "uri=/x/..//BOARD/;k=1?q=1", "Public board"},
 		{"matchingUri", "uri=/board/7&matchingUri=true", "Public board"},
+		{"matchingUri, in another form and case", "uri=/BOARD/&matchingUri=true", "Public board"},
+		{"matchingUri, a pattern in other case", "uri=/BOARD/7&matchingUri=true", ""},
+		{"matchingUri, and the type is another", "uri=/board/7&matchingUri=true&type=album", ""},
+		{"matchingUri, and the owner is another", "uri=/board/7&matchingUri=true&owner=alice", ""},
+		{"matchingUri, beyond the end", "uri=/board/7&matchingUri=true&first=1", ""},
 		{"matchingUri, the exact one first", "uri=/board&matchingUri=true", "Public board"},
 		{"matchingUri, a template", "uri=/mixed/12&matchingUri=true", "Mixed"},
 		{"matchingUri=false", "uri=/board/7&matchingUri=false", ""},
@@ -59,6 +66,7 @@ func TestFilters(t *testing.T) {
 		{"type that nothing has", "type=nothing", ""},
 		{"scope", "scope=comment", "Family album, Holiday album"},
 		{"scope, a part", "scope=omm", "Family album, Holiday album"},
+		{"scope, in other case", "scope=COMMENT", ""},
 		{"scope that nobody knows", "scope=fly", ""},
 		{"scope that no resource has", "scope=orphan", ""},
 		{"first and max", "first=2&max=2", "Bare, Diary"},
@@ -165,7 +173,7 @@ func TestFilters(t *testing.T) {
 
 	t.Run("a user sees their own", func(t *testing.T) {
 		t.Parallel()
-		for _, query := range []string{"", "owner=alice", "owner=photoz-api", "name=album", "uri=/album/1"} {
+		for _, query := range []string{"", "owner=alice", "owner=photoz-api", "name=album", "uri=/album/1", "uri=/board/7&matchingUri=true"} {
 			res := e.do(t, request{method: "GET", url: resourceSet, as: e.as(t, "bob", "photoz-api"), query: looseQuery(query)})
 			if res.status != 200 || len(asList(res.json)) != 0 {
 				t.Errorf("?%s: got %s, want an empty list: bob owns nothing", query, res)

@@ -307,6 +307,26 @@ func TestNamedTwiceIsOnePermission(t *testing.T) {
 	ask([]string{"Bare", "Public board#view", "Bare", "Public board#post"}).expectGranted(t, "Bare", "Public board: view post")
 }
 
+// TestNamedInTwoWays: what is asked for by id and by name, or twice in a ticket, is one
+// permission with all that was asked for; of two that name it, the one without scopes adds none.
+func TestNamedInTwoWays(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	dave, id := e.as(t, "dave", "photoz-web"), e.resourceID(t, "Mixed")
+	for _, tc := range []struct {
+		one, two string // scopes
+		want     string
+	}{
+		{"", "#write", "Mixed: write"}, {"#write", "", "Mixed: write"},
+		{"#read", "#write", "Mixed: read write"}, {"#write", "#read", "Mixed: read write"},
+	} {
+		e.uma(t, dave, "permission", id+tc.one, "permission", "Mixed"+tc.two).expectGranted(t, tc.want)
+		scopes := func(text string) []string { return strings.FieldsFunc(text, func(c rune) bool { return c == '#' }) }
+		ticket := e.ticket(t, perm{Resource: id, Scopes: scopes(tc.one)}, perm{Resource: id, Scopes: scopes(tc.two)})
+		e.uma(t, dave, "ticket", ticket).expectGranted(t, tc.want)
+	}
+}
+
 // TestEnforcedPageOfTheResourceServer: pep serves a page with an RPT for the resource
 // server's own resource alone, and a user that registers its URI does not close it.
 func TestEnforcedPageOfTheResourceServer(t *testing.T) {
