@@ -79,6 +79,7 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/uma-policy", methods: m{"GET": k.ListPolicies}, slash: true, list: true},
 		{path: protection + "/uma-policy/:id", methods: m{"POST": k.CreatePolicy, "GET": k.ReadPolicy, "PUT": k.ReplacePolicy, "DELETE": k.DeletePolicy}, slash: true},
 
+		{path: "/account", methods: m{"GET": own.Profile}, speaks: &account.Dialect, slash: true},
 		{path: "/account/resources", methods: m{"GET": own.Resources}, speaks: &account.Dialect, slash: true},
 		{path: "/account/resources/shared-with-me", methods: m{"GET": own.SharedWithMe}, speaks: &account.Dialect},
 		{path: "/account/resources/shared-with-others", methods: m{"GET": own.SharedWithOthers}, speaks: &account.Dialect},

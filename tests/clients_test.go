@@ -45,3 +45,19 @@ func TestIDTokenNamesItsAccessToken(t *testing.T) {
 		})
 	}
 }
+
+// keycloak-js's loadUserProfile asks the account-service of the realm's document.
+func TestAccountProfile(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	account := e.get(t, "", credentials{}).str("account-service")
+	id, _ := payload(t, e.token(t, "bob", "photoz-web"))["sub"].(string)
+	for _, url := range []string{account, account + "/"} {
+		res := e.get(t, url, e.as(t, "bob", "photoz-web"))
+		expectJSON(t, res, `{"id": "`+id+`", "username": "bob", "firstName": "bob", "lastName": "bob", "email": "bob@example.com", "emailVerified": false}`)
+	}
+	e.get(t, account, credentials{}).expect(t, 401, "invalid_token", "")
+	e.get(t, account, e.service(t, "photoz-api")).expect(t, 403, "insufficient_scope", "")
+	rpt := e.uma(t, e.as(t, "bob", "photoz-web"), "permission", "Public board").str("access_token")
+	e.get(t, account, bearer(rpt)).expect(t, 403, "insufficient_scope", "")
+}

@@ -14,8 +14,8 @@ type Owner struct {
 	user *User
 }
 
-// Username is that of the owner.
-func (o *Owner) Username() string { return o.user.Username }
+// User is the owner.
+func (o *Owner) User() *User { return o.user }
 
 // Owner returns whom the bearer token of the account API speaks for: a user, by an
 // ordinary access token. An RPT, which was made for a resource server's eyes, and

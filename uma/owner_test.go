@@ -197,8 +197,8 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, err, tc.want)
 			continue
 		}
-		if err == nil && o.Username() != "bob" {
-			t.Errorf("%s: got %s", name, o.Username())
+		if err == nil && o.User().Username != "bob" {
+			t.Errorf("%s: got %s", name, o.User().Username)
 		}
 		if known := tc.want != InvalidToken; known != (c.Client != nil) { // whose pages may read the answer
 			t.Errorf("%s: got client %v", name, c.Client)

@@ -143,3 +143,18 @@ func (f *Face) User(x *wire.Exchange) error {
 		account
 	}{u.ID, showUser(u)})
 }
+
+// Profile serves GET /account: the caller itself.
+func (f *Face) Profile(x *wire.Exchange) error {
+	owner, err := f.owner(x)
+	if err != nil {
+		return err
+	}
+	u := owner.User()
+	verified, _ := u.Claims["email_verified"].(bool)
+	return x.JSON(http.StatusOK, struct {
+		ID string `json:"id"`
+		account
+		EmailVerified bool `json:"emailVerified"`
+	}{u.ID, showUser(u), verified})
+}

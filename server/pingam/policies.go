@@ -67,7 +67,7 @@ func (f *Face) owner(x *wire.Exchange) (*uma.Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.EqualFold(o.Username(), x.Param("user")) {
+	if !strings.EqualFold(o.User().Username, x.Param("user")) {
 		return nil, &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
 	}
 	return o, nil

@@ -51,7 +51,7 @@ func (f *Face) WritePolicy(x *wire.Exchange) error {
 	}
 	ref := policyRef{after.ID, revision(after)}
 	x.Header().Set("Etag", `"`+ref.Rev+`"`)
-	x.Header().Set("Location", URL(f.Authority, x.Realm, "json")+"/users/"+url.PathEscape(o.Username())+"/uma/policies/"+string(ref.ID))
+	x.Header().Set("Location", URL(f.Authority, x.Realm, "json")+"/users/"+url.PathEscape(o.User().Username)+"/uma/policies/"+string(ref.ID))
 	return x.JSON(http.StatusCreated, ref)
 }
 
