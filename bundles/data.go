@@ -14,10 +14,10 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A data file is read as strictly as a realm file: what two readers read
-// differently is refused, above all a key that comes twice and a second
-// document. A denial list that is silently dropped denies nothing. Numbers are
-// json.Number: as they were written.
+// A data file is read as strictly as a realm file: everything that two readers may read
+// differently is refused, above all repeated keys and a second document. A deny list
+// that is silently dropped denies nothing. Numbers are json.Number: they keep all their
+// digits.
 
 // A dataError is what is wrong with a data file, and where.
 type dataError struct {
@@ -38,8 +38,8 @@ const (
 	tooLarge = "the number has an exponent beyond %d"
 )
 
-// maxExponent bounds numbers: what OPA computes with one of a billion digits
-// takes all memory, or panics.
+// maxExponent bounds numbers: computing with a billion digits takes all memory, or
+// makes OPA panic.
 const maxExponent = 1000
 
 func parseData(name, content string) (map[string]any, error) {
@@ -86,8 +86,8 @@ func lineAt(content string, offset int64) int {
 	return 1 + strings.Count(content[:min(offset, int64(len(content)))], "\n")
 }
 
-// A jsonChecker goes through a document that encoding/json has taken, for what
-// that takes and should not.
+// A jsonChecker looks for repeated keys and other mistakes in a document that
+// encoding/json accepted.
 type jsonChecker struct {
 	content string
 	dec     *json.Decoder

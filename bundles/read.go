@@ -26,16 +26,15 @@ type Bundle struct {
 type Options struct {
 	Parser ast.ParserOptions
 
-	// Folder is what the folder is called in mistakes; it stands before the path
-	// in it. With Located it does so in the locations of modules, too, which is
-	// for tests: what a decision's record says must not depend on where the
-	// server runs.
+	// Folder is the folder's path in mistakes, before the path of a file in it. With
+	// Located the locations of modules have it too, which is for tests only: a
+	// decision's record must not depend on where the server runs.
 	Folder  string
 	Located bool
 }
 
-// Levels of the parser: two for a bracket, ten for a call. It recurses, and a
-// stack that overflows ends the process.
+// Levels of the parser: two for a bracket, ten for a call. The parser is recursive, and
+// a stack overflow ends the process.
 const maxDepth = 2000
 
 const tooDeeply = "nested more than %d levels deep"
@@ -178,7 +177,7 @@ func (r *reader) mistake(name string, err error) {
 	r.mistakes = append(r.mistakes, fmt.Errorf("%s: %w", r.shown(name), err))
 }
 
-// shown is what a file of the folder is called where the mistakes are read.
+// shown is the path of a file of the folder in mistakes.
 func (r *reader) shown(name string) string { return filepath.Join(r.Folder, filepath.FromSlash(name)) }
 
 // parserErrors are OPA's, in its own layout.

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// What a folder may hold at most, so that one that was named by mistake is
-// refused before it is read into memory.
+// Limits of a folder, so that one that was named by mistake is refused before it is
+// read into memory.
 const (
 	maxFiles    = 10_000
 	maxFolders  = 1_000 // links may lead to one folder many times
@@ -20,10 +20,10 @@ const (
 	maxSize     = 64 << 20
 )
 
-// A walk goes through the policy files of a folder: *.rego, data.json and
-// data.yaml in all folders. What begins with a dot is passed over. Links are
-// followed: fsys must keep them inside (os.Root does). Read and Watch share it,
-// so that a change of whatever is read is seen.
+// A walk goes through the policy files of a folder: *.rego, data.json and data.yaml in
+// all folders. Names that begin with a dot are skipped. Links are followed: fsys must
+// keep them inside (os.Root does). Read and Watch share it, so that Watch notices a
+// change of every file that Read reads.
 type walk struct {
 	fsys   fs.FS
 	file   func(name string, content io.Reader) error

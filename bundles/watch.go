@@ -81,9 +81,8 @@ func (w *watcher) errors() <-chan error {
 	return w.notify.Errors
 }
 
-// changed looks at the folder anew: at the contents of what Read reads, since
-// archives, rsync and cp -p keep sizes and times. It watches the folders that it
-// finds.
+// changed compares the contents of the files that Read reads, because archives, rsync
+// and cp -p keep sizes and times. It watches the folders that it finds.
 func (w *watcher) changed() bool {
 	var h maphash.Hash
 	h.SetSeed(w.seed)

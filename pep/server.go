@@ -153,9 +153,10 @@ func (s *server) ticket(ctx context.Context, p Permission) (string, error) {
 	return answer.Ticket, nil
 }
 
-// lookup returns the id of the resource with a URI, or whose pattern matches it best. The resource server's own comes
-// first: a user that registers the URI, too, must neither take its place nor close the page. A URI that several of it, or
-// several users', have belongs to none.
+// lookup returns the id of the resource with a URI, or whose pattern matches it best.
+// The resource server's own comes first: a user who registers the same URI must neither
+// replace it nor block the page. If several of the resource server's own, or several of
+// users, have the URI, none is returned.
 func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error) {
 	if id, ok := s.ids.get(uri, s.now()); ok {
 		return id, nil

@@ -94,7 +94,7 @@ func (v value) policy(p *uma.PolicySettings) {
 	})
 }
 
-// removable are the packages that a policy folder does not lose unasked.
+// removable are the packages that policy.removed may name.
 var removable = regexp.MustCompile(`^uma\.(guardrails|policies(\.[A-Za-z_][A-Za-z0-9_]*|\[".+"\]))$`)
 
 // folder is the absolute path of a folder.

@@ -192,8 +192,8 @@ func (v value) any() any {
 	return s
 }
 
-// isNumber reports whether s is a number as JSON writes it, and one that programs
-// can read: it is kept as it was written, but others make a float of it.
+// isNumber reports whether s is a number in JSON's form that other programs can read:
+// it is stored as written, but they convert it to a float.
 func isNumber(s string) bool {
 	f, err := strconv.ParseFloat(s, 64)
 	mantissa, _, _ := strings.Cut(strings.ToLower(s), "e")

@@ -6,6 +6,5 @@ import _ "embed"
 var schema []byte
 
 // Schema is the JSON Schema (draft 7, which editors read) of realm files. It has the
-// keys that the reader knows, and what can be said of their values; the reader checks
-// more.
+// keys of the reader and rules for their values; the reader checks more.
 func Schema() []byte { return schema }

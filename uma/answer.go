@@ -89,12 +89,12 @@ func answer(results []result, c conditions) verdict {
 	return refused
 }
 
-// grants reports whether the results make an RPT. Anything requested that was
-// granted does. With an RPT to upgrade, each resource that was named must have got a
-// scope, and with a ticket every scope that it lists; a realm that grants all or
-// nothing wants all of what was named, and of the ticket. What a limit cut off, and
-// what came to nothing, was asked for all the same. Of several resources that one name
-// or URI led to, an answer that is only yes says that all were granted.
+// grants reports whether the results make an RPT. Anything requested that was granted
+// does. With an RPT to upgrade, at least one scope of each named resource must be
+// granted, and with a ticket every scope that it lists; a realm that grants all or
+// nothing requires all that was named or is in the ticket. Permissions that a limit cut
+// off, or that do not exist, count as requested. If one name or URI finds several
+// resources, a yes for an answer means that all are granted.
 func grants(results []result, c conditions) bool {
 	if (c.upgrade || c.allOrNothing) && c.unmet.resource || (c.upgrade && c.ticket || c.allOrNothing) && c.unmet.scope {
 		return false

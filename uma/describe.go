@@ -10,9 +10,8 @@ import (
 // describePage is how many resources are described by one reading.
 const describePage = 100
 
-// DescribeResources is FindResources for who shows more of a resource than it
-// holds: the name of its owner and the ids of its scopes, read for a page of
-// resources at once.
+// DescribeResources is FindResources with the name of each resource's owner and the ids
+// of its scopes, which are read for a page of resources at a time.
 func (a *Authority) DescribeResources(ctx context.Context, p *Protection, q *ResourceQuery, each func(*ResourceView) error) error {
 	page := make([]*Resource, 0, describePage)
 	flush := func() error {
@@ -32,8 +31,8 @@ func (a *Authority) DescribeResources(ctx context.Context, p *Protection, q *Res
 	return flush()
 }
 
-// describe reads what the resources of a page have beside them. The view is closed
-// before anything is shown: who takes long to read must not hold it.
+// describe reads the names and ids for a page of resources. The view is closed before
+// each is called: a slow client must not keep it open.
 func (a *Authority) describe(ctx context.Context, p *Protection, page []*Resource, each func(*ResourceView) error) error {
 	if len(page) == 0 {
 		return nil

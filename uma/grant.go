@@ -232,10 +232,10 @@ func (x *assessment) serve(server *Client) error {
 	return nil
 }
 
-// whatIsCarried reads the RPT that is to be upgraded. It must be of the same
-// party, client and resource server (§1.3); an expired one carries nothing, and
-// neither does one of another resource server (keycloak-js sends its last one
-// whatever it asks for) nor, in a strict request, one that is no good.
+// whatIsCarried reads the RPT that is to be upgraded. It must be of the same party,
+// client and resource server (§1.3); an expired one carries nothing, and neither does
+// one of another resource server (keycloak-js sends its last one with every request)
+// nor, in a strict request, an invalid one.
 func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 	if x.req.RPT == "" {
 		return nil

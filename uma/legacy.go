@@ -249,7 +249,7 @@ func (x *assessment) wantLegacy(ctx context.Context, view View, p LegacyPermissi
 	return x.wantAll(ctx, view, found, p.Scopes)
 }
 
-// ofName returns what a name means to the party, as resolveName has it.
+// ofName returns the resources that a name means for the party, as in resolveName.
 func (x *assessment) ofName(ctx context.Context, view View, name string) ([]*Resource, error) {
 	r, err := named(ctx, view, x.server.Key, name, x.server.UUID, x.who.subject)
 	if err != nil {
@@ -293,9 +293,10 @@ func asLegacy(rpt *Claims, jti string) *Claims {
 	return &access
 }
 
-// signWithin signs the access token of a legacy RPT. The one that the documentation
-// shows is the caller's own. This is a new one, good for the resource server alone and
-// no longer than the RPT: what it is shown it must not be able to use elsewhere.
+// signWithin signs the access token of a legacy RPT. In Keycloak's documentation it is
+// the caller's own token. This is a new one, valid for the resource server alone and no
+// longer than the RPT, because the resource server must not be able to use the caller's
+// token elsewhere.
 func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
 	token, err := take(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(x.snap, access) })
 	if err != nil {

@@ -51,8 +51,8 @@ func (i *identity) roles() ([]string, map[string][]string, []string) {
 	return i.user.Roles, i.user.ClientRoles, i.user.Groups
 }
 
-// protects reports whether the party may use the protection API of the token's
-// client: the token says that it holds the role, and it still does.
+// protects reports whether the party may use the protection API of the token's client:
+// the token has the role, and the party still does.
 func (i *identity) protects() bool {
 	_, now, _ := i.roles()
 	return slices.Contains(i.claims.ResourceAccess[i.client.ID].Roles, protection) && slices.Contains(now[i.client.ID], protection)
@@ -117,9 +117,9 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 	return id, nil
 }
 
-// verifyAhead checks the signatures of tokens while no view is open: that takes longer
-// than to read. The verifier keeps what it has verified. The error is that of
-// the last one that is no good.
+// verifyAhead checks the signatures of tokens before a view is opened, because that
+// takes longer than reading. The verifier caches the outcome. The error is that of the
+// last invalid token.
 func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) (err error) {
 	for _, token := range tokens {
 		if token == "" {
@@ -134,8 +134,8 @@ func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) (err error) {
 
 // Asks returns which client asks, and for whom, as far as that can be known without
 // reading: from a bearer token that this server signed, else the client that the
-// credentials name. It says who is counted where requests are, not who may do
-// anything: the token may have ended, the secret may be wrong.
+// credentials name. It is for counting requests, not for access: the token may have
+// ended, the secret may be wrong.
 func (a *Authority) Asks(s *Snapshot, c *Caller) (client, subject string) {
 	if !c.HasBearer {
 		return c.ClientID, ""

@@ -33,10 +33,10 @@ type Evaluator interface {
 	// decision may.
 	Masks() bool
 
-	// Encode turns a decision into its decision log event: JSON, masked by the
-	// realm's data.system.log.mask. If masking fails it returns a stub that
-	// holds nothing that could have been masked, and the error.
-	// If ctx is over, what would have to be masked is such a stub.
+	// Encode turns a decision into its decision log event: JSON, masked by the realm's
+	// data.system.log.mask. If masking fails it returns a stub that holds nothing that
+	// could have been masked, and the error. If ctx ends before the masks, the event is
+	// such a stub.
 	Encode(ctx context.Context, ev *Event) ([]byte, error)
 }
 
@@ -45,9 +45,9 @@ type Evaluation struct {
 	Output     Output
 	RuleLabels []map[string]any // of the annotated rules that held, whether or not they decided
 
-	// Decided says what was decided of each scope asked for, and which rules
-	// did. It is nil where that is not known: there was no answer, or the entry
-	// point is the realm's own.
+	// Decided has the decision on each requested scope and the rules that made it. It
+	// is nil if that is not known: there was no answer, or the entry point is the
+	// realm's own.
 	Decided []ScopeDecision
 
 	NDCache []byte // nd_builtin_cache, JSON; nil when no such built-in was called
@@ -58,7 +58,7 @@ type Evaluation struct {
 	Failed string
 }
 
-// A ScopeDecision is what the policy said of one scope that was asked for.
+// A ScopeDecision is the policy's decision on one requested scope.
 type ScopeDecision struct {
 	Scope    Scope    // Everything for a resource without scopes
 	Decision string   // granted, denied, or what the policy wants: need_info or submit

@@ -59,8 +59,9 @@ type PolicySettings struct {
 	ResubmitAfter  time.Duration // how long an owner's refusal is remembered
 	Entrypoint     string        // such as data.uma.authz.decision
 
-	// Removed are packages that the folder may do without, though it had them:
-	// uma.guardrails and uma.policies.<type>. Any other that goes is taken for lost.
+	// Removed are packages that may be missing from the folder although they were in
+	// force: uma.guardrails and uma.policies.<type>. Any other missing package counts
+	// as lost.
 	Removed []string
 }
 

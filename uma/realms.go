@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// snapshots are the realms as of one generation of the store: the names of all, and
-// those that were asked for.
+// snapshots are the realms as of one generation of the store: all their names, and the
+// realms that were read.
 type snapshots struct {
 	generation int64
 	names      []string // sorted
 	realms     map[string]*Snapshot
 }
 
-// Realm returns what a request needs of a realm's configuration: RealmNotFound
-// or RealmDisabled otherwise. It reads the store only for a realm that is there and
-// was not asked for since the last administrative change: names that callers make
-// up cost no reading.
+// Realm returns what a request needs of a realm's configuration: RealmNotFound or
+// RealmDisabled otherwise. It reads the store only for an existing realm that was not
+// read since the last administrative change: unknown names that callers send cost no
+// read.
 func (a *Authority) Realm(ctx context.Context, name string) (*Snapshot, error) {
 	s, err := a.snapshot(ctx, name)
 	switch {
@@ -250,7 +250,7 @@ func (a *Authority) passwords(ctx context.Context, spec *RealmSpec) (old map[str
 		}
 	}
 	if old, err = view.Passwords(ctx, realm.Realm.Key, names); err != nil {
-		return nil, fmt.Errorf("read the passwords before: %w", err)
+		return nil, fmt.Errorf("read the previous passwords: %w", err)
 	}
 	return old, nil
 }
@@ -264,9 +264,9 @@ func (a *Authority) passwordHash(ctx context.Context, had, plain string) (string
 	return a.Hasher.Password(ctx, plain)
 }
 
-// EnsureKeys makes a key for every realm that has none for its algorithm. A realm
-// gets one when its file is applied; this is for data that was left without, by
-// whatever, so that a server that starts can sign.
+// EnsureKeys makes a key for every realm that has none for its algorithm. A realm gets
+// one when its file is applied; this is for databases that lack one for any other
+// reason, so that a server that starts can sign.
 func (a *Authority) EnsureKeys(ctx context.Context) error {
 	names, err := a.Store.RealmNames(ctx)
 	if err != nil {

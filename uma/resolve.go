@@ -23,7 +23,7 @@ type wanted struct {
 	former    *GrantedPermission // in the RPT, if nothing but that asks for it
 }
 
-// unmet says what a request names and gets no decision about.
+// unmet are the permissions in a request that get no decision.
 type unmet struct {
 	resource bool // one that leads nowhere, has none of the scopes asked for, or is beyond the limit
 	scope    bool // one that no resource of that name has
@@ -336,8 +336,8 @@ func (x *assessment) names(p AskedPermission) bool {
 	return p.Resource != "" && (x.req.ByURI || !slices.Contains(typeForms, form))
 }
 
-// checkMet notes what came to nothing of a resource that was named with some scopes,
-// now that add was called for all that it leads to.
+// checkMet notes the scopes named with a resource that no resource has, after add was
+// called for everything that the name finds.
 func (x *assessment) checkMet(scopes []Scope) {
 	var there []Scope
 	var ids []ResourceID
@@ -352,7 +352,8 @@ func (x *assessment) checkMet(scopes []Scope) {
 	x.unmet.scope = x.unmet.scope || len(without(scopes, there)) > 0
 }
 
-// quoted is how Keycloak prints a list, with no more of it than helps whoever sent it.
+// quoted is Keycloak's text for a list, cut to what helps the client to find its
+// mistake.
 func quoted(scopes []Scope) string {
 	const most, longest = 10, 64
 	short := make([]Scope, 0, most+1)
@@ -378,7 +379,7 @@ func listed(scopes []Scope) string {
 	return "[" + strings.Join(names, ", ") + "]"
 }
 
-// wantAll asks for scopes on the resources that one name or URI leads to.
+// wantAll asks for scopes on the resources that one name or URI finds.
 func (x *assessment) wantAll(ctx context.Context, view View, found []*Resource, scopes []Scope) error {
 	for _, r := range found {
 		if err := x.want(ctx, view, r, scopes); err != nil {

@@ -22,9 +22,9 @@ type Store interface {
 	Committer
 	Decisions
 
-	// View returns a consistent reading of the store, as of now. Reading ends with
-	// ctx, also in the middle of a statement. What one view reads has a bound in rows
-	// and bytes, far above what a request needs: ErrTooMuch beyond it.
+	// View returns a consistent view of the store, as of now. Reading ends with ctx,
+	// also in the middle of a statement. One view may read a bounded number of rows and
+	// bytes, far more than a request needs: ErrTooMuch beyond it.
 	View(ctx context.Context) (View, error)
 }
 
@@ -82,9 +82,9 @@ type Realms interface {
 // taken out of policies; one that would come to be for others by that goes, or
 // keeps the id. Decision records always stay.
 //
-// The sessions of a user end when the password changes, and when a disabled user is
-// enabled again, as do those through a disabled client: their tokens, which were no
-// good meanwhile, do not come back.
+// The sessions of a user end when the password changes and when a disabled user is
+// enabled again; the sessions through a disabled client end when the client is enabled
+// again. Their tokens, inactive meanwhile, stay inactive.
 type RealmChange struct {
 	Realm       Realm
 	Clients     []*Client
@@ -95,13 +95,13 @@ type RealmChange struct {
 	Prune       bool
 	Lenient     bool
 
-	// DryRun has everything done in one commit, which is then taken back: the report
-	// is that of the change, and nothing has changed.
+	// DryRun makes the whole change in one transaction and rolls it back: the report is
+	// that of the change, and nothing has changed.
 	DryRun bool
 
 	// Key becomes the active key of its algorithm, unless the realm has one. It is
-	// stored by the first commit of the change, which makes a new realm known, so
-	// that no realm is there without a key. May be nil.
+	// stored by the first commit of the change, which creates a new realm, so that
+	// every realm has a key. May be nil.
 	Key *SigningKey
 
 	Progress func(done, total int) // may be nil
@@ -130,30 +130,31 @@ type RealmReport struct {
 
 // Registrar lists and changes resources.
 type Registrar interface {
-	// FindResources calls each with the resources that match f, by name then id.
-	// max < 0 is no limit. It reads piece by piece, each of some hundred rows, about
-	// a megabyte, and a reading of its own, so that neither a slow consumer nor a
-	// search that finds little holds anything up. ErrVague, also after some were
-	// found: some thousand resources were looked at in vain, and more than that for
-	// each few that were found.
+	// FindResources calls each with the resources that match f, by name then id. max <
+	// 0 is no limit. It reads in pages of some hundred rows and about a megabyte, each
+	// in a read transaction of its own, so that neither a slow consumer nor a search
+	// with few matches keeps one open for long. ErrVague, also after some matches: it
+	// looked at thousands of resources without a match, and at some hundred more for
+	// each match.
 	FindResources(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
 
 	// CreateResource keeps a new resource and makes the scopes that the resource
 	// server does not know yet, with ids from newID. It fills r.Key and
 	// r.Version. ErrConflict: the owner has one of that name there.
 	//
-	// What is FromOwner must not collide with what is there. ErrConflict: the
-	// resource server has one of that name itself. *URITakenError: another resource
-	// has the URI, or a pattern of the resource server matches it.
+	// A resource FromOwner must not collide with others. ErrConflict: the resource
+	// server itself has a resource of that name. *URITakenError: another resource has
+	// the URI, or a pattern of the resource server matches it.
 	CreateResource(ctx context.Context, r *Resource, newID func() string) error
 
-	// ReplaceResource replaces name, display name, type, URIs, icon, owner
-	// management, scopes, texts, and, unless they are nil, attributes of the
-	// resource with r.Server and r.ID. FromOwner, its name and the URIs that it had
-	// not before are looked at as above, and what it adds is ByOwner; from anybody
-	// else, nothing of the resource is ByOwner after it. Requests for scopes that are gone are
-	// removed. Policies lose such scopes and, with the last, go; one for the whole
-	// goes with the first scope that comes. ErrNotFound, ErrConflict as above.
+	// ReplaceResource replaces name, display name, type, URIs, icon, owner management,
+	// scopes, texts, and, unless they are nil, attributes of the resource with r.Server
+	// and r.ID. FromOwner, a new name and new URIs must not collide, as above, and
+	// added URIs and scopes are ByOwner; from anybody else, no URI or scope of the
+	// resource is ByOwner afterwards. Requests for removed scopes are removed. Policies
+	// lose removed scopes, and are removed with their last; a policy for the whole
+	// resource is removed when the resource gets its first scope. ErrNotFound,
+	// ErrConflict as above.
 	ReplaceResource(ctx context.Context, r *Resource, newID func() string) error
 
 	// DeleteResource removes it with all requests and policies for it. ErrNotFound.
@@ -196,12 +197,12 @@ type Sharing interface {
 	// policies of the resource would have more than MaxShareBytes together.
 	CreateShare(ctx context.Context, s *Share) error
 
-	// ReplaceShare replaces name, description, scopes, strategy and whom it is for
-	// of the policy with s.Server and s.ID, and fills in the rest of s. Any change
-	// raises the version. The audience rises with it unless whom the policy is for
-	// only grew: nobody is taken out, and no kind of party is added that must agree
-	// (with AFFIRMATIVE any will do). Errors as above; ErrNotFound also when there
-	// is none. What makes a policy no larger is no ErrFull.
+	// ReplaceShare replaces name, description, scopes, strategy and whom it is for of
+	// the policy with s.Server and s.ID, and fills in the rest of s. Any change raises
+	// the version. The audience rises with it unless whom the policy is for only grew:
+	// nobody is taken out, and no kind of party is added that must agree (with
+	// AFFIRMATIVE any will do). Errors as above; ErrNotFound also when there is none. A
+	// change that makes a policy no larger never returns ErrFull.
 	ReplaceShare(ctx context.Context, s *Share) error
 
 	// DeleteShare removes it. ErrNotFound.
@@ -320,9 +321,9 @@ type Decisions interface {
 	// FindDecisions returns a page of records, newest first.
 	FindDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Record, error)
 
-	// EachDecision calls each with every record that f describes, oldest first. It reads
-	// page by page, each in a reading of its own, so that a slow consumer holds nothing
-	// up. An error of each ends it, and is returned.
+	// EachDecision calls each with every record that f describes, oldest first. It
+	// reads in pages, each in a read transaction of its own, so that a slow consumer
+	// keeps none open. An error of each ends it, and is returned.
 	EachDecision(ctx context.Context, f DecisionFilter, each func(*Record) error) error
 
 	// Decision returns one by its decision_id, or ErrNotFound.
@@ -335,22 +336,21 @@ type Decisions interface {
 	// LastDecision is the highest seq, 0 without any.
 	LastDecision(ctx context.Context) (int64, error)
 
-	// PruneDecisions removes the oldest records, at most limit: those that come before
-	// the first one that is not older than before, so that no gap is left. Their
-	// numbers are never used again. It returns how many it removed.
+	// PruneDecisions removes the oldest records, at most limit, up to the first one
+	// that is not older than before, so that no gap is left. Their numbers are never
+	// reused. It returns how many it removed.
 	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
 
-	// PruneRevisions removes revisions that no record names, some at a time, but none
-	// that is in force, nor one that was until less than 15 seconds ago: decisions by it
-	// may be under way. It returns how many it removed.
+	// PruneRevisions removes some of the revisions that no record names, except those
+	// in force now or in the last 15 seconds: decisions by them may be in progress. It
+	// returns how many it removed.
 	PruneRevisions(ctx context.Context, now time.Time) (int, error)
 
-	// SaveRevision keeps the sources of a policy revision, once, and notes that its
-	// realm is decided by it from now on.
+	// SaveRevision stores the sources of a policy revision, once, and makes it the
+	// revision in force of its realm.
 	SaveRevision(ctx context.Context, r *Revision) error
 
-	// RevisionInForce returns the revision of a realm that was saved last, or
-	// ErrNotFound.
+	// RevisionInForce returns the last saved revision of a realm, or ErrNotFound.
 	RevisionInForce(ctx context.Context, realm string) (*Revision, error)
 
 	// Revision returns one by its hash, or ErrNotFound.

@@ -53,8 +53,8 @@ type Claims struct {
 	Extra map[string]any `json:"-"`
 }
 
-// MaxRPT is how long an RPT may be, in characters: as a parameter of a form that has
-// others beside it, and in a header, this server must be able to read it again.
+// MaxRPT is how many characters an RPT may have: this server must be able to read it
+// again in a header, and in a form beside other parameters.
 const MaxRPT = 48_000
 
 // A RoleSet is the value of realm_access and of a member of resource_access.
@@ -105,7 +105,7 @@ type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
 	Sign(s *Snapshot, c *Claims) (string, error)
 
-	// Length is how long, in characters, a token is that Sign makes of the claims.
+	// Length is how many characters the token has that Sign makes of the claims.
 	Length(s *Snapshot, c *Claims) (int, error)
 
 	// SignOwn signs a refresh token or a ticket, which only this server reads
@@ -138,9 +138,9 @@ type Hasher interface {
 	// Password hashes with argon2id: slow on purpose, one at a time.
 	Password(ctx context.Context, plain string) (string, error)
 
-	// CheckPassword compares, one at a time too. With an empty hash it takes as
-	// long, and is false. ErrBusy: too many are waiting already, of all, of this
-	// user or of this address.
+	// CheckPassword compares, one at a time too. With an empty hash it takes as long,
+	// and returns false. ErrBusy: too many callers are waiting already, in all, for
+	// this user or for this address.
 	CheckPassword(ctx context.Context, from Attempt, hash, plain string) (bool, error)
 
 	// Secret is HMAC-SHA-256 of SHA-256(plain) under a sealed key.
@@ -153,8 +153,8 @@ type Hasher interface {
 	Fingerprint(content []byte) []byte
 }
 
-// An Attempt says whose password is checked for whom, so that those who guess keep
-// nobody else waiting. The zero one is this server's own.
+// An Attempt says whose password is checked and from which address, so that many
+// guesses do not delay other users. The zero value is for the server's own calls.
 type Attempt struct {
 	User    string // realm and name
 	Address string

@@ -26,10 +26,10 @@ const (
 //   - one of these with a trailing /* (everything below, and the root itself)
 //     or a trailing /*.ext (everything below that ends in .ext)
 //
-// It must be in the form that a look-up has (see NormalizeURI), but for slashes at
-// the end. Another would never be found, and what it was registered for would be
-// opened by a broader pattern. It is refused, not stored in its normal form: that
-// is another URI (/search for /search?type=x) or a pattern (/a/* for /a/%2A).
+// It must be in the form of a look-up (see NormalizeURI), except for slashes at the
+// end. No look-up would find another form, and a broader pattern would decide about the
+// page. Rejected: storing its normal form, which is another URI (/search for
+// /search?type=x) or a pattern (/a/* for /a/%2A).
 func CheckURI(uri string) error {
 	switch {
 	case uri == "":
@@ -52,7 +52,7 @@ func CheckURI(uri string) error {
 	return checkNormal(uri)
 }
 
-// checkNormal refuses what no look-up finds.
+// checkNormal refuses a URI that no look-up finds.
 func checkNormal(uri string) error {
 	normal, err := NormalizeURI(uri)
 	if err != nil {
@@ -179,8 +179,8 @@ func normalizeSegments(path string) ([]string, error) {
 	return segments, nil
 }
 
-// checkSegment refuses a decoded segment that two programs may read differently: one
-// of them would serve /secret, and the other have asked for /*.
+// checkSegment refuses a decoded segment that two programs may read differently: the
+// resource server would serve /secret after a decision on /*.
 //
 //   - An encoded /, ;, ? or # divides a path to whoever decodes it before.
 //   - %253B is %3B, and a semicolon to whoever decodes twice.

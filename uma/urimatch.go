@@ -211,9 +211,8 @@ func (r uriRank) compare(o uriRank) int {
 	)
 }
 
-// rank says how well p matches a URI that it does match. A template with a trailing
-// /* is a wildcard like any other: /{tenant}/* must not take what /office/users/*
-// is for.
+// rank orders the patterns that match a URI. A template with a trailing /* is a
+// wildcard like any other: /{tenant}/* must not take precedence over /office/users/*.
 func (p uriPattern) rank(path string, segments []string) uriRank {
 	r := uriRank{text: p.String(), segments: len(p.fixed)}
 	r.braces = strings.Count(r.text, "{")

@@ -12,19 +12,19 @@ import (
 	"syscall"
 )
 
-// A logFile is the file of the decision log, which may be opened anew while it is
-// written: a program that rotates it moves it away and sends SIGHUP. It may be a
-// pipe: one that nobody reads is opened when somebody does.
+// A logFile is the file of the decision log. It can be reopened while it is written: a
+// program that rotates it moves it away and sends SIGHUP. It may be a pipe, which is
+// opened as soon as it has a reader.
 type logFile struct {
 	path string
 	file atomic.Pointer[os.File] // nil as long as it could not be opened
 }
 
-// errNoReader is the trouble with a pipe.
+// errNoReader is the error of a pipe that nobody reads.
 var errNoReader = errors.New("nobody reads this pipe")
 
-// open opens the file, in the place of the one that was open. That is done without
-// waiting: to open a pipe would block until there is a reader, signals or not.
+// open opens the file in place of the open one. It does not block, as opening a pipe
+// otherwise would until there is a reader, even on signals.
 func (l *logFile) open() error {
 	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ENXIO) {
@@ -42,8 +42,8 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// endLine ends half a line that a server left which was killed, or whose disk was
-// full, so that the next record begins a line of its own.
+// endLine ends a partial line, which a killed server or a full disk left, so that the
+// next record begins a new line.
 func endLine(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
@@ -77,7 +77,7 @@ func (l *logFile) Write(p []byte) (int, error) {
 		}
 		n, err := f.Write(p)
 		if n == 0 && errors.Is(err, os.ErrClosed) && l.file.Load() != f {
-			continue // it was opened anew meanwhile
+			continue // it was reopened meanwhile
 		}
 		return n, err
 	}
@@ -103,17 +103,17 @@ func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger
 	l := &logFile{path: path}
 	switch err := l.open(); {
 	case errors.Is(err, errNoReader):
-		log.WarnContext(ctx, "decision log: the records are stored, and are written when somebody reads it", "err", err)
+		log.WarnContext(ctx, "decision log: has no reader yet; its records wait in the database", "err", err)
 	case err != nil:
 		return nil, none, fmt.Errorf("--decision-log: %w", err)
 	}
 	return l, l.Close, nil
 }
 
-// serveSignals makes this process take two signals as a server should, until the
-// function that it returns is called: a server that stops is still one. When the reader of stdout or stderr ends, Go's runtime would end the program
-// by SIGPIPE; ignored, it is an error of that write like a full disk. SIGHUP opens
-// the decision log anew.
+// serveSignals handles SIGPIPE and SIGHUP until the returned function is called, also
+// while the server stops. When the reader of stdout or stderr ends, Go's runtime would
+// end the program by SIGPIPE; ignored, the write fails like one to a full disk. SIGHUP
+// reopens the decision log.
 func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	hangups := make(chan os.Signal, 1)
@@ -125,10 +125,10 @@ func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) 
 				continue // stdout is not ours to open
 			}
 			if err := file.open(); err != nil {
-				log.ErrorContext(ctx, "decision log: not opened anew; the one before is still written", "err", err)
+				log.ErrorContext(ctx, "decision log: not reopened; the old file is still written", "err", err)
 				continue
 			}
-			log.InfoContext(ctx, "decision log: opened anew", "file", file.path)
+			log.InfoContext(ctx, "decision log: reopened", "file", file.path)
 		}
 	}()
 	return func() {

@@ -40,8 +40,8 @@ func (f *decisionFlags) add(cmd *cobra.Command) {
 // outcomes are those that a record can have.
 var outcomes = []string{"granted", "partial", "need_info", "submitted", "denied", "error"}
 
-// check refuses what cannot be meant. An empty text, as of a variable that is not set,
-// must not stand for any.
+// check refuses contradictions and empty values: an empty text, such as a variable that
+// is not set, must not mean any.
 func (f *decisionFlags) check(e *env, cmd *cobra.Command) error {
 	var errs []error
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
@@ -86,8 +86,8 @@ func (e *env) moment(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-11-22T12:00:00Z, a day such as 2026-11-22, nor an age such as 2h or 90d", text)
 }
 
-// A search turns flags into a filter. Names are looked up, and what matches nothing is
-// an error: an empty list would pass for "nothing happened".
+// A search turns flags into a filter. Names are looked up, and an unknown name is an
+// error: an empty list would be taken for "nothing happened".
 type search struct {
 	*env
 	db     *sqlite.Store
@@ -213,8 +213,8 @@ func (s *search) userOf(ctx context.Context, snap *uma.Snapshot, name string) (_
 	return u.ID, nil
 }
 
-// resource is the id of a resource, which may be named by it: then it need not be there
-// any more.
+// resource is the id of a resource; the flag may be the id itself, also of a removed
+// resource.
 func (s *search) resource(ctx context.Context) (uma.ResourceID, error) {
 	name := s.flags.resource
 	if name == "" {

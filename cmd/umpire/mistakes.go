@@ -22,7 +22,7 @@ const (
 // printed.
 var errRefused = errors.New("not passed")
 
-// A mistake is one of who called the program: exit code 2.
+// A mistake is an error of the caller of the program: exit code 2.
 type mistake struct {
 	error
 	usage bool // the command line is not one of the command: its usage is printed
@@ -30,11 +30,12 @@ type mistake struct {
 
 func (m *mistake) Unwrap() error { return m.error }
 
-// misused is a command line that the command does not take.
+// misused is an error in the form of a command line: an unknown flag, a missing
+// argument.
 func misused(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), true} }
 
-// mistaken is a command line or an environment that is well formed, and names
-// something that is not there or cannot be.
+// mistaken is an error in the values of a well-formed command line or environment: a
+// realm that does not exist, an invalid time.
 func mistaken(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), false} }
 
 // report prints why a command ended, and returns the exit code.
@@ -64,8 +65,7 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	return exitUsage
 }
 
-// flagMistake names the flag that was probably meant in the place of one that the
-// command does not have.
+// flagMistake names the flag that resembles an unknown one.
 func flagMistake(cmd *cobra.Command, err error) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -92,8 +92,8 @@ func argumentMistake(cmd *cobra.Command, args []string) error {
 	return misused("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean("", args[0], names))
 }
 
-// didYouMean is the end of a sentence about a word that is none of names: the one
-// that resembles it most, empty if none does.
+// didYouMean is the end of a sentence about an unknown word: the name that resembles it
+// most, empty if none does.
 func didYouMean(prefix, word string, names []string) string {
 	nearest, least := "", 3 // letters that differ: fewer resemble
 	for _, name := range names {

@@ -67,7 +67,7 @@ func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.
 	return spec, notices, node.CheckPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
 }
 
-// A checkRow is what became of a check, for programs.
+// A checkRow is the outcome of a check, for programs.
 type checkRow struct {
 	File     string   `json:"file"`
 	Passed   bool     `json:"passed"`
@@ -86,7 +86,8 @@ func newCheckRow(file string, notices []realm.Notice, err error) checkRow {
 	return row
 }
 
-// mistakes are those that an error joins. Lines of source below one belong to it.
+// mistakes are the mistakes that an error joins, each with the lines of source below
+// it.
 func mistakes(err error) (each []string) {
 	for _, line := range strings.Split(err.Error(), "\n") {
 		if n := len(each); n > 0 && strings.HasPrefix(line, "\t") {
@@ -140,9 +141,9 @@ func (e *env) printNotices(notices []realm.Notice) {
 // applyFlags are those of `umpire realm apply`.
 type applyFlags struct{ prune, dryRun bool }
 
-// toTry makes the data folder one that a dry run may open: if there is no database yet
-// it is a new one, which the function that is returned removes. One of an older server
-// would be brought up to date, which is a change: that is refused.
+// toTry prepares the data folder of a dry run: without a database it is a temporary
+// one, which the returned function removes. The database of an older server is refused,
+// because opening it would migrate it, which is a change.
 func (e *env) toTry(ctx context.Context) (done func() error, err error) {
 	_, err = os.Stat(e.database())
 	switch {

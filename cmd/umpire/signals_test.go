@@ -184,7 +184,7 @@ func TestHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.signal(t, syscall.SIGHUP)
-	eventually(t, "a line of log", func() bool { return p.logged("ERROR", "decision log: not opened anew") })
+	eventually(t, "a line of log", func() bool { return p.logged("ERROR", "decision log: not reopened") })
 	p.expectGrant(t)
 	p.expectEnd(t)
 }

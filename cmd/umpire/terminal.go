@@ -8,10 +8,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A terminal writes text in which nothing is a command to the terminal that shows
-// it: characters that are no text are escaped, as JSON escapes them. Names that
-// have such are refused, but a database may be older than that, and a User-Agent
-// or a claim may have any.
+// A terminal writes text without commands for the terminal that shows it: control
+// characters are escaped, as in JSON. Names with such characters are refused, but the
+// database may be older than that rule, and a User-Agent or a claim may have any.
 type terminal struct{ w io.Writer }
 
 // Write returns how much of p has been written, as a caller that goes on after a
