@@ -20,6 +20,7 @@ type Bundle struct {
 	Modules map[string]*ast.Module    // *.rego, without tests
 	Tests   map[string]*ast.Module    // *_test.rego
 	Data    map[string]map[string]any // data.json and data.yaml, each under the root its folder gives it
+	Unread  []string                  // other JSON and YAML files: a name may be misspelt
 }
 
 // Options are how a folder is read.
@@ -56,7 +57,7 @@ func ReadDir(dir string, o Options) (*Bundle, error) {
 // line.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
-	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, wrong: r.mistake}
+	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, other: r.unread, wrong: r.mistake}
 	if err := w.dir(".", nil); err != nil {
 		return nil, fmt.Errorf("read policy folder %s: %w", o.Folder, err)
 	}
@@ -102,6 +103,12 @@ func (r *reader) read(name string, content io.Reader) error {
 		r.take(name, string(text))
 	}
 	return nil
+}
+
+func (r *reader) unread(name string) {
+	if resemblesData(name) {
+		r.bundle.Unread = append(r.bundle.Unread, name)
+	}
 }
 
 func (r *reader) take(name, content string) {

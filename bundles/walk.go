@@ -28,6 +28,7 @@ type walk struct {
 	fsys   fs.FS
 	file   func(name string, content io.Reader) error
 	folder func(name string)
+	other  func(name string) // a file that is not read; may be nil
 	wrong  func(name string, err error)
 
 	files, folders int
@@ -74,6 +75,9 @@ func (w *walk) entry(name string, above []fs.FileInfo) error {
 	case info.IsDir():
 		return w.dir(name, above)
 	case !isPolicy(name) && !isData(name):
+		if w.other != nil {
+			w.other(name)
+		}
 	case !info.Mode().IsRegular():
 		w.wrong(name, errors.New("no regular file"))
 	default:
@@ -105,6 +109,11 @@ func (w *walk) open(name string) error {
 }
 
 func isPolicy(name string) bool { return strings.HasSuffix(name, ".rego") }
+
+// resemblesData reports whether a file that is not read may have been meant as data.
+func resemblesData(name string) bool {
+	return slices.Contains([]string{".json", ".yaml", ".yml"}, path.Ext(name))
+}
 
 func isData(name string) bool {
 	return slices.Contains([]string{"data.json", "data.yaml", "data.yml"}, path.Base(name))

@@ -14,14 +14,23 @@ import (
 // Source reads a policy folder; an empty one stands for the shipped library
 // alone.
 func Source(dir string) (engine.Source, error) {
+	src, _, err := read(dir)
+	return src, err
+}
+
+// read also returns the files that may have been meant as data and are not read.
+func read(dir string) (src engine.Source, unread []string, err error) {
 	if dir == "" {
-		return engine.Source{}, nil
+		return engine.Source{}, nil, nil
 	}
 	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
 	if err != nil {
-		return engine.Source{}, err
+		return engine.Source{}, nil, err
 	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, nil
+	for _, name := range b.Unread {
+		unread = append(unread, filepath.Join(shown(dir), filepath.FromSlash(name)))
+	}
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, unread, nil
 }
 
 // parse is the source that Source reads of a folder with these files.
@@ -46,14 +55,15 @@ func shown(dir string) string {
 	return dir
 }
 
-// CheckPolicy compiles a policy as a server would, and reports every mistake.
-func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) error {
-	src, err := Source(settings.Bundle)
+// CheckPolicy compiles a policy as a server would, and reports every mistake. It
+// returns the files that may have been meant as data and are not read.
+func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) (unread []string, err error) {
+	src, unread, err := read(settings.Bundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = engine.New(engine.Config{}).Check(ctx, realm, settings, src)
-	return err
+	return unread, err
 }
 
 // TestPolicy runs the tests of a policy folder, the shipped library beside it.

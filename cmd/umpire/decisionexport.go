@@ -24,7 +24,7 @@ func exportCommand(e *env) *cobra.Command {
 		Long: `Export decision records as OPA's decision log events, one JSON object a line, oldest
 first, to stdout or to a new file. It reads a page at a time, however many they are.`,
 		Example: `  umpire decisions export --until 90d --file old.jsonl
-  umpire decisions export --user ben --since 2026-11-01 | jq -r .decision_id`,
+  umpire decisions export --user bob --since 2026-11-01 | jq -r .decision_id`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(e, cmd); err != nil {

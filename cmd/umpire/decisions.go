@@ -28,9 +28,9 @@ func listDecisionsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List decisions, newest first, beside a running server too",
-		Long: `List decisions, newest first, beside a running server too. OUTCOME is what was decided
-of one permission, ANSWERED what the client was told of its whole request.`,
-		Example: `  umpire decisions list --user ben --outcome denied --since 24h
+		Long: `List decisions, newest first, beside a running server too. OUTCOME is the decision
+on one permission, ANSWERED the answer to the client's whole request.`,
+		Example: `  umpire decisions list --user bob --outcome denied --since 24h
   umpire decisions list --resource "Holiday album" -o json | jq -r .[].decision_id
   umpire decisions list --follow`,
 		Args: cobra.NoArgs,

@@ -21,9 +21,9 @@ func showDecisionCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one decision: who asked for what, what was answered, and by which rules",
-		Long: `Show one decision: who asked for what, what the client was told, which rules decided
-scope by scope, and their reasons. -o json prints the event, with all that the policy
-saw and said.`,
+		Long: `Show one decision: who asked for what, what the client was answered, which rules
+decided each scope, and their reasons. -o json prints the event, with the policy's input
+and result.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.showDecision(cmd.Context(), args[0], sources)

@@ -69,12 +69,16 @@ func (e *env) checkPolicy(ctx context.Context, path string) error {
 		return err
 	}
 	name, settings, err := settings(path)
+	var notices []realm.Notice
 	if err == nil {
-		err = node.CheckPolicy(ctx, name, settings)
+		notices, err = checkPolicy(ctx, name, settings)
+	}
+	if !program {
+		e.printNotices(notices)
 	}
 	switch {
 	case program:
-		if err := printJSON(e.stdout, newCheckRow(path, nil, err)); err != nil {
+		if err := printJSON(e.stdout, newCheckRow(path, notices, err)); err != nil {
 			return err
 		}
 	case err != nil:

@@ -21,8 +21,8 @@ func pruneCommand(e *env) *cobra.Command {
 		Use:   "prune --before TIME",
 		Short: "Remove old decision records, beside a running server too",
 		Long: `Remove the decision records that are older than a time, and the policy revisions
-that no record names then and that are not in force, in small batches. It cannot be
-undone: export them before. The space is used again; the file does not shrink.`,
+that no record names any more, except those in force, in small batches. This cannot be
+undone: export the records before. SQLite reuses the space; the file does not shrink.`,
 		Example: `  umpire decisions export --until 90d --file old.jsonl && umpire decisions prune --before 90d`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.pruneDecisions(cmd.Context(), before) },

@@ -43,8 +43,8 @@ func realmCommand(e *env) *cobra.Command {
 but for file rows that were changed over an API since: those are reset, and
 listed. What the file no longer names is removed; where other rows hang on it,
 nothing is changed unless --prune is given. A running server follows within a
-second. With --dry-run everything is done, told and undone again; the writes of a
-running server wait meanwhile.`,
+second. With --dry-run the change is made, reported and rolled back; writes of a running
+server wait meanwhile.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error { return e.applyRealms(cmd.Context(), files, how) },
 	}
@@ -64,7 +64,17 @@ func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.
 	if err != nil {
 		return nil, nil, err
 	}
-	return spec, notices, node.CheckPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
+	unread, err := checkPolicy(ctx, spec.Realm.Name, spec.Realm.Policy)
+	return spec, append(notices, unread...), err
+}
+
+// checkPolicy compiles a policy. The notices are about files whose names may be misspelt.
+func checkPolicy(ctx context.Context, name string, settings uma.PolicySettings) (notices []realm.Notice, err error) {
+	unread, err := node.CheckPolicy(ctx, name, settings)
+	for _, file := range unread {
+		notices = append(notices, realm.Notice{File: file, Text: "is not read: data files are named data.json or data.yaml"})
+	}
+	return notices, err
 }
 
 // A checkRow is the outcome of a check, for programs.

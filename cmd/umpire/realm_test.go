@@ -244,6 +244,23 @@ func TestPolicyMistakesAreLocated(t *testing.T) {
 	}
 }
 
+// TestMisspeltDataFile: a data file of another name is not read, which the checks say.
+func TestMisspeltDataFile(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	write(t, filepath.Join(folder, "dta.json"), `{"uma": {"facts": {"x": 1}}}`)
+	for _, args := range [][]string{{"policy", "check", folder}, {"policy", "check", file}, {"realm", "check", file}} {
+		_, stderr, code := umpire(t, args...)
+		if code != 0 || strings.Count(stderr, "dta.json: is not read: data files are named data.json or data.yaml\n") != 1 {
+			t.Errorf("umpire %v: exit %d, %q, want a notice about the file", args, code, stderr)
+		}
+	}
+	if row := decode[checkRow](t, ok(t, "policy", "check", folder, "-o", "json")); !row.Passed || len(row.Notices) != 1 {
+		t.Errorf("for programs: got %+v, want one notice", row)
+	}
+}
+
 // TestMistakesForPrograms: with -o json a mistake is one member, with the lines of
 // source that belong to it.
 func TestMistakesForPrograms(t *testing.T) {
