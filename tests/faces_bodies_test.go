@@ -76,7 +76,7 @@ var faceBodies = []faceCase{
 			t.Errorf("the ticket afterwards: got %s, want %d", res, c.granted)
 		}
 	}},
-	// Apache HttpClient says ISO-8859-1 of every form that is not given a charset.
+	// Apache HttpClient's ContentType.APPLICATION_FORM_URLENCODED says ISO-8859-1.
 	{"a body of ASCII in a charset that holds ASCII", func(t *testing.T, c *faceClient) {
 		album := c.register(t, "Plain", "view")
 		for _, charset := range []string{"ISO-8859-1", "us-ascii"} {

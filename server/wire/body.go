@@ -60,8 +60,8 @@ func (x *Exchange) checkType(want string) (asciiOnly bool, err error) {
 
 // charsets has the charsets that read ASCII as UTF-8 does, and whether a body in them
 // must be ASCII, so that nobody reads other text in it than is read here. What is
-// percent-encoded is UTF-8 in any case, as the URL Standard has it. Apache HttpClient
-// says ISO-8859-1 of a form when nobody gave it a charset.
+// percent-encoded is UTF-8 in any case, as the URL Standard has it. Apache HttpClient's
+// ContentType.APPLICATION_FORM_URLENCODED says ISO-8859-1.
 var charsets = map[string]bool{
 	"utf-8": false, "utf8": false,
 	"us-ascii": true, "iso-8859-1": true, "iso-8859-15": true, "windows-1252": true,
