@@ -329,7 +329,8 @@ func (p *policies) outlineBefore(ctx context.Context, realm string) (engine.Outl
 	return engine.OutlineOf(src), nil
 }
 
-// missed is why a package must not be removed, "" if it may be.
+// missed is the text of an error for a package that must not be removed, "" if it may
+// be.
 func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Forgotten) (string, error) {
 	if slices.Contains(r.wanted.Removed, gone.Package) {
 		return "", nil

@@ -235,3 +235,25 @@ func anchors(text string) []string {
 	}
 	return all
 }
+
+// TestDocumentsChangelog: a version has each kind of change under one heading, and no
+// entry twice. Merges left both.
+func TestDocumentsChangelog(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for i, line := range strings.Split(string(text), "\n") {
+		switch {
+		case strings.HasPrefix(line, "## "):
+			clear(seen)
+		case strings.HasPrefix(line, "### "), strings.HasPrefix(line, "- "):
+			if seen[line] {
+				t.Errorf("line %d: %q is there twice: merge both", i+1, line)
+			}
+			seen[line] = true
+		}
+	}
+}

@@ -74,7 +74,20 @@ or test did not pass.`,
 	root.SetVersionTemplate(newBuild().String() + "\n")
 	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), backupCommand(e), versionCommand(e))
 	checkArguments(root)
+	checkHelp(root)
 	return root
+}
+
+// checkHelp makes `umpire help WORD` a mistake where there is no such command.
+func checkHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"})
+	help.Args = func(_ *cobra.Command, words []string) error {
+		if cmd, rest, _ := root.Find(words); len(rest) > 0 {
+			return argumentMistake(cmd, rest)
+		}
+		return nil
+	}
 }
 
 // checkArguments makes a mistaken argument a mistake of usage. A command that groups
@@ -116,7 +129,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 func (e *env) logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(e.logLevel)); err != nil {
-		return nil, mistaken("--log-level: %w", err)
+		return nil, mistaken("--log-level: %q is none of debug, info, warn, error", e.logLevel)
 	}
 	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
 }

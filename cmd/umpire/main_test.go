@@ -226,6 +226,7 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"serve", "-x"}, []string{"unknown shorthand flag", usage}, []string{"did you mean"}},
 		{[]string{"policy", "check"}, []string{"umpire: FILE|FOLDER is missing", usage + "umpire policy check FILE|FOLDER"}, nil},
 		{[]string{"realm", "check"}, []string{"umpire: FILE is missing"}, nil},
+		{[]string{"help", "realm", "chek"}, []string{`umpire realm has no command "chek": did you mean check?`}, nil},
 		{[]string{"decisions", "show", "a", "b"}, []string{`umpire decisions show does not take the argument "b"`}, nil},
 		{[]string{"serve", "realm.yaml"}, []string{`umpire serve does not take the argument "realm.yaml"`, usage + "umpire serve --realm FILE"}, nil},
 		{[]string{"keys", "rotate", "--data", data}, []string{"--realm is missing", usage + "umpire keys rotate --realm NAME"}, nil},
@@ -233,7 +234,8 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"shares", "list", "--data", data, "--realm", "nobody"}, []string{"there is photoz"}, []string{usage}},
 		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{"`umpire decisions list` lists them"}, []string{usage}},
 		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"`umpire serve --realm FILE` makes it", "--data"}, []string{usage}},
-		{[]string{"serve", "--log-level", "loud"}, []string{"--log-level"}, []string{usage}},
+		{[]string{"serve", "--log-level", "loud"}, []string{`--log-level: "loud" is none of debug, info, warn, error`}, []string{usage}},
+		{[]string{"serve", "--data", data, "--trusted-proxy", "10.0.0.0"}, []string{`--trusted-proxy: "10.0.0.0" is not a network such as 10.0.0.0/8`}, []string{usage}},
 	} {
 		_, stderr, code := umpire(t, tc.args...)
 		if code == 0 {

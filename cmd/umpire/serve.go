@@ -174,7 +174,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	for _, p := range trimmed(f.trustedProxies) {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
-			return cfg, closeLog, mistaken("--trusted-proxy: %w", err)
+			return cfg, closeLog, mistaken("--trusted-proxy: %q is not a network such as 10.0.0.0/8", p)
 		}
 		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
 	}
