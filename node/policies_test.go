@@ -252,7 +252,7 @@ func TestPoliciesFromDatabase(t *testing.T) {
 		return n
 	}
 	err = begin(t, reopen(false))
-	for _, words := range []string{"policies", "apply the file from where it is now", "--policies-from-database"} {
+	for _, words := range []string{"policies", "apply the file from its new place", "--policies-from-database"} {
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("without the folder: got %v, want %q in it", err, words)
 		}
