@@ -36,6 +36,7 @@ const (
 	repeated = "%q is there twice"
 	noType   = "%s is no type that JSON has"
 	tooLarge = "the number has an exponent beyond %d"
+	halfPair = "the text has half a surrogate pair"
 )
 
 // maxExponent bounds numbers: computing with a billion digits takes all memory, or
@@ -62,12 +63,31 @@ func parseJSON(content string) (map[string]any, error) {
 	if err != nil {
 		return nil, wrongData(jsonLine(content, err), "%s", err)
 	}
+	if at := halfSurrogate(content); at >= 0 {
+		return nil, wrongData(lineAt(content, int64(at)), halfPair)
+	}
 	c := jsonChecker{content: content, dec: json.NewDecoder(strings.NewReader(content))}
 	c.dec.UseNumber()
 	if err := c.value(0); err != nil {
 		return nil, err
 	}
 	return doc, nil
+}
+
+// A jsonEscape is a surrogate pair (12 bytes), half of one (6 bytes), or the start of any
+// other escape (2 bytes).
+var jsonEscape = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
+
+// halfSurrogate is where a JSON document has half a surrogate pair, which encoding/json
+// reads as U+FFFD, so that names that differ become one; -1 if nowhere. No backslash is
+// outside of text in JSON.
+func halfSurrogate(content string) int {
+	for _, at := range jsonEscape.FindAllStringIndex(content, -1) {
+		if at[1]-at[0] == len(`\ud800`) {
+			return at[0]
+		}
+	}
+	return -1
 }
 
 // jsonLine is the line of a JSON document that an error is about.

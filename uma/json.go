@@ -2,6 +2,8 @@ package uma
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -166,17 +168,20 @@ func (p *jsonParser) string() (string, error) {
 	}
 	var s string
 	raw := p.text[start:p.at]
-	if err := json.Unmarshal([]byte(raw), &s); err != nil || strings.IndexByte(s, 0) >= 0 || replaced(raw, s) {
+	if err := json.Unmarshal([]byte(raw), &s); err != nil || strings.IndexByte(s, 0) >= 0 || hasHalfSurrogate(raw) {
 		return "", invalid(cannotParse)
 	}
 	return s, nil
 }
 
-// replaced reports whether encoding/json put U+FFFD in the place of half a
-// surrogate pair: two names that differ would become one.
-func replaced(raw, s string) bool {
-	const replacement = "\uFFFD"
-	return strings.Count(s, replacement) > strings.Count(raw, replacement)+strings.Count(strings.ToLower(raw), `\ufffd`)
+// A jsonEscape is a surrogate pair (12 bytes), half of one (6 bytes), or the start of any
+// other escape (2 bytes).
+var jsonEscape = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
+
+// hasHalfSurrogate reports whether a string, as it was written, has half a surrogate
+// pair: encoding/json reads it as U+FFFD, so that two names that differ become one.
+func hasHalfSurrogate(raw string) bool {
+	return slices.ContainsFunc(jsonEscape.FindAllString(raw, -1), func(escape string) bool { return len(escape) == len(`\ud800`) })
 }
 
 func (p *jsonParser) blank() {

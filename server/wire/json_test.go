@@ -21,6 +21,7 @@ func TestParseJSONRefuses(t *testing.T) {
 		{"no UTF-8", "{\"a\":\"\xff\"}", cannot},
 		{"NUL in a string", `{"a":"\u0000"}`, cannot},
 		{"half a surrogate pair", `{"a":"\ud800"}`, cannot},
+		{"half a surrogate pair beside an escaped backslash", `{"a":"\\ufffd\ud800"}`, cannot},
 		{"half a pair beside a replacement character", `{"a":"\ufffd\udfff"}`, cannot},
 		{"duplicate name", `{"a":1,"b":2,"a":3}`, cannot + ": a is given twice"},
 		{"duplicate name, escaped", `{"a":1,"\u0061":3}`, cannot + ": a is given twice"},
