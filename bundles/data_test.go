@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/bundles"
 )
 
-// What a data file says arrives as it was written, numbers above all.
+// Values of a data file arrive as they were written, numbers above all.
 func TestReadData(t *testing.T) {
 	t.Parallel()
 	number := func(s string) json.Number { return json.Number(s) }
@@ -38,7 +38,7 @@ func TestReadData(t *testing.T) {
 	}
 }
 
-// What two readers would read differently is refused, with its line.
+// Everything that two readers may read differently is refused, with its line.
 func TestReadDataStrictly(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{

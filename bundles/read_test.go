@@ -133,8 +133,8 @@ func TestReadDirLinksInside(t *testing.T) {
 	}
 }
 
-// A volume with an item in a sub-folder: the folder is a link, too. Nothing is
-// read that a link leads back to.
+// A volume with an item in a sub-folder: the folder is a link, too. A link to a folder
+// that contains it is not followed.
 func TestReadDirLinkedFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -93,7 +93,8 @@ func hostileArguments(b *ast.Builtin) [][]*ast.Term {
 	return calls
 }
 
-// worst is what some functions do not come back from, or long after the deadline.
+// worst are arguments for which some functions never return, or long after the
+// deadline.
 var worst = map[string][][]any{
 	"bits.lsh":                {{json.Number("1"), json.Number("2000000000")}},
 	"graph.reachable_paths":   {{everyEdge(14), []any{"v0"}}},
@@ -215,8 +216,8 @@ func compiledText(t *testing.T, text string, timeout time.Duration) *policy {
 	return p
 }
 
-// What a client pushes may bring about a panic in OPA. That is a built-in function
-// that failed, and no error of the policy: else a client could provoke a 503.
+// Claims that a client pushes may make OPA panic. That counts as a failed built-in
+// function, not as an error of the policy: otherwise a client could cause a 503.
 func TestPanicIsAFailedBuiltin(t *testing.T) {
 	t.Parallel()
 	p := compiledText(t, "package uma.policies.a\n\ngrant contains \"view\" if json.unmarshal(input.claims.pushed.n[0]) == 5\n", time.Minute)

@@ -141,7 +141,7 @@ func TestDecidedScopes(t *testing.T) {
 	}
 }
 
-// An entry point of one's own may make anything of the rules.
+// With an entry point of the realm's own it is not known which rules decided.
 func TestDecidedByOwnEntrypoint(t *testing.T) {
 	t.Parallel()
 	e := engine.New(engine.Config{})

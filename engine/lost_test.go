@@ -7,7 +7,7 @@ import (
 	"example.com/umpire/engine"
 )
 
-// What a source no longer has, of what held back.
+// The restrictions that a source has lost.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	guard := "package uma.guardrails\n\ndeny contains \"x\" if input.x\n"

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// What is wrong with the store is said once when it begins and once when it ends, and a
-// write-ahead log that has grown is said once.
+// A failure of the store is logged once when it begins and once when it ends, and a
+// large write-ahead log once.
 func TestWatchStore(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

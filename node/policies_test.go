@@ -152,8 +152,8 @@ func TestReadyWhilePolicyIsActivated(t *testing.T) {
 	close(end)
 }
 
-// Nothing goes on for the policies after the group that a stop waits for. The test
-// is not parallel: no other folder is watched meanwhile.
+// No goroutine of the policies runs after the group that a stop waits for. The test is
+// not parallel, so that no other folder is watched meanwhile.
 func TestWatchesEndWithTheServer(t *testing.T) {
 	s := newSite(t)
 	n := s.open(t, func(*Node) {})
@@ -167,7 +167,7 @@ func TestWatchesEndWithTheServer(t *testing.T) {
 	}
 }
 
-// What a start finds of a folder is compared with the policy from before it.
+// A start compares the folder with the policy that was in force before.
 func TestStartWithoutWhatHeldBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -474,8 +474,8 @@ func TestBorders(t *testing.T) {
 	}
 }
 
-// A name or address that could mean two users means nobody, which is better known
-// before an owner shares.
+// A name or address that could mean two users means none; the realm file's author
+// should know before an owner shares.
 func TestEmailsThatAreAmbiguous(t *testing.T) {
 	t.Parallel()
 	_, notices := parse(t, `

@@ -232,7 +232,7 @@ func TestRolesTakenBackEndPATs(t *testing.T) {
 	e.get(t, resourceSet, carol).expect(t, 403, "invalid_scope", "Requires uma_protection scope.")
 }
 
-// TestNewPasswordEndsSessions: whoever had the old password kept what it had got.
+// TestNewPasswordEndsSessions: sessions of the old password went on.
 func TestNewPasswordEndsSessions(t *testing.T) {
 	t.Parallel()
 	e := start(t)

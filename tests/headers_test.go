@@ -16,8 +16,8 @@ import (
 // behindProxy starts a server to which every test is a trusted proxy.
 func behindProxy(o *options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
 
-// TestForwardedForWithoutAddress: an X-Forwarded-For that cannot be read once made
-// the proxy's own address the client's, which rules about the inner network let in.
+// TestForwardedForWithoutAddress: an unreadable X-Forwarded-For made the proxy's own
+// address the client's, which rules about the inner network permit.
 func TestForwardedForWithoutAddress(t *testing.T) {
 	t.Parallel()
 	const rule = `package uma.policies.mixed
@@ -69,8 +69,8 @@ func onlyLetters(r rune) rune {
 	return '.'
 }
 
-// TestUnknownAddressesShareALimit: who hides behind an address that cannot be read
-// does not escape the limit on guesses.
+// TestUnknownAddressesShareALimit: an unreadable address does not evade the limit on
+// guesses.
 func TestUnknownAddressesShareALimit(t *testing.T) {
 	t.Parallel()
 	e := start(t, behindProxy, func(o *options) { o.Limits = server.Limits{FailedTickets: 2} })

@@ -35,8 +35,8 @@ func (e *env) findURI(t testing.TB, uri string) []string {
 	return names
 }
 
-// TestTemplateWildcardDoesNotShadow: a template that ends in /* is a wildcard. As a
-// template it came before every wildcard, and opened what /office/users/* is for.
+// TestTemplateWildcardDoesNotShadow: a template that ends in /* is a wildcard. It took
+// precedence over every wildcard, /office/users/* among them.
 func TestTemplateWildcardDoesNotShadow(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -49,8 +49,8 @@ func TestTemplateWildcardDoesNotShadow(t *testing.T) {
 	e.byURI(t, "bob", "/office/rooms/1#view").expectGranted(t, "Tenants: view")
 }
 
-// TestEncodedDetours: what one program reads as /secret, and another does not, names
-// nothing. It ended at /*.
+// TestEncodedDetours: a URI that some programs read as /secret, and others do not,
+// finds no resource. It found /*.
 func TestEncodedDetours(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -124,8 +124,8 @@ func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
 	}
 }
 
-// TestResourceServerComesLater: what a user registered before the resource server did
-// does not stand in its place.
+// TestResourceServerComesLater: a resource that a user registered earlier does not
+// replace the resource server's.
 func TestResourceServerComesLater(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -206,8 +206,8 @@ func TestDecisionOfSeveral(t *testing.T) {
 	}
 }
 
-// TestScopeAloneAsksNobody: a ticket for a scope alone tells nothing of what others
-// manage, and asks none of them.
+// TestScopeAloneAsksNobody: a ticket for a scope alone finds no resource that others
+// manage, and asks no owner.
 func TestScopeAloneAsksNobody(t *testing.T) {
 	t.Parallel()
 	e := start(t)

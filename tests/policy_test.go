@@ -90,8 +90,8 @@ func TestBundleIsWatched(t *testing.T) {
 	}
 }
 
-// TestEmptiedFolder: files that are gone from the policy folder do not open what
-// they closed, until the realm file says that they are to go.
+// TestEmptiedFolder: files that disappear from the policy folder grant nothing that
+// they denied, until the realm file permits their removal.
 func TestEmptiedFolder(t *testing.T) {
 	t.Parallel()
 	e := start(t, photozWith(t, map[string]string{"guard.rego": "package uma.guardrails\ndeny contains \"closed\" if \"view\" in input.scopes\n"}))

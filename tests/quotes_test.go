@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestTokensInWrongPlaces: clients put tokens and tickets where names belong. They
-// came back whole in what the client was told, and stood in the access log.
+// TestTokensInWrongPlaces: clients put tokens and tickets where names belong. The
+// answer and the access log quoted them whole.
 func TestTokensInWrongPlaces(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -82,8 +82,8 @@ func quotes(text, secret string) bool {
 	return false
 }
 
-// TestNamesAreText: names with control characters and such that turn the direction
-// of writing were taken, and reached terminals raw.
+// TestNamesAreText: names with control characters, and characters that turn the
+// direction of writing, were accepted and printed to terminals as they are.
 func TestNamesAreText(t *testing.T) {
 	t.Parallel()
 	e := start(t)

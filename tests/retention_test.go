@@ -12,8 +12,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// TestKeepDecisions: a server removes the records that are older than it is told to
-// keep, and policies that only those name. What is younger, and in force, stays.
+// TestKeepDecisions: a server removes records older than KeepDecisions, and policies
+// that only those name. Younger records, and policies in force, stay.
 func TestKeepDecisions(t *testing.T) {
 	t.Parallel()
 	const old = 300 // more than one batch

@@ -60,8 +60,8 @@ func guesses(n, users int, address string) []uma.Attempt {
 	return all
 }
 
-// TestGuessesKeepNobodyWaiting: whoever signs in while others guess waits for one of
-// them at most, unless they come from one address: then for one a user.
+// TestGuessesKeepNobodyWaiting: a user who signs in while others guess waits for one of
+// their checks at most; at their own address, for one check of each user.
 func TestGuessesKeepNobodyWaiting(t *testing.T) {
 	t.Parallel()
 	alice := uma.Attempt{User: "alice", Address: "198.51.100.1"}
@@ -112,7 +112,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestWhoGivesUpPassesItsTurnOn: one that waits no more leaves its place.
+// TestWhoGivesUpPassesItsTurnOn: a waiter that gives up leaves its place to the next.
 func TestWhoGivesUpPassesItsTurnOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestMasksHaveOneDeadline(t *testing.T) {
 	}
 }
 
-// A client that hangs up takes no record with it.
+// No record is lost when a client disconnects.
 func TestMaskAfterTheClientWentAway(t *testing.T) {
 	t.Parallel()
 	gone, cancel := context.WithCancel(t.Context())

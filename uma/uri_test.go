@@ -66,7 +66,8 @@ func TestCheckURIRefuses(t *testing.T) {
 	}
 }
 
-// What no look-up reaches must not be registered: a broader pattern would open it.
+// A URI that no look-up finds must not be registered: a broader pattern would decide
+// about it.
 func TestCheckURIRefusesWhatNoLookUpFinds(t *testing.T) {
 	t.Parallel()
 	for _, uri := range []string{
@@ -81,7 +82,7 @@ func TestCheckURIRefusesWhatNoLookUpFinds(t *testing.T) {
 	}
 }
 
-// Whatever may be registered and has no pattern is found as it was registered.
+// Every URI without a pattern that may be registered is found by the same text.
 func FuzzCheckURI(f *testing.F) {
 	for _, seed := range []string{"/", "/a/", "//", "/a b/c", "https://h/", "urn:x:y", "a/b", "/ä", "/a%zz", "/a;x", "/a.", "x:/", "app:/p"} {
 		f.Add(seed)

@@ -282,7 +282,7 @@ func TestViewsAreClosed(t *testing.T) {
 	}
 }
 
-// A view that cannot be closed: nothing that was read in it is taken for true.
+// After a view that cannot be closed, nothing that was read in it is used.
 func TestViewThatDoesNotClose(t *testing.T) {
 	t.Parallel()
 	for name, call := range readers {

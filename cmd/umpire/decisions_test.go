@@ -87,7 +87,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// TestDecisionsOfNobody: what names nothing is a mistake, and no empty list.
+// TestDecisionsOfNobody: an unknown name is an error, not an empty list.
 func TestDecisionsOfNobody(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -165,7 +165,7 @@ func TestShowDecision(t *testing.T) {
 	}
 }
 
-// TestFollowDecisions: those there are, then each as it is made.
+// TestFollowDecisions: first the records there are, then each new one.
 func TestFollowDecisions(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -249,7 +249,7 @@ func TestPrune(t *testing.T) {
 	ok(t, "decisions", "show", "--data", s.data, s.decisions(t)[0].ID, "--sources")
 }
 
-// TestParseAge: days are counted, and what is no age is no time.
+// TestParseAge: an age may have days; other texts are refused.
 func TestParseAge(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{

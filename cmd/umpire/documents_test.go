@@ -16,8 +16,8 @@ import (
 // `umpire …` and at the beginning of a line of a block.
 var inDocuments = regexp.MustCompile("(?m)`umpire ([^`]+)`|^umpire (.+)$")
 
-// TestDocumentedCommandLines: the commands and flags that the documents name are
-// there. What they print is held in tests/.
+// TestDocumentedCommandLines: the commands and flags that the documents name exist.
+// TestDocumentedCommands compares their output.
 func TestDocumentedCommandLines(t *testing.T) {
 	t.Parallel()
 	docs, err := filepath.Glob("../../docs/*.md")
@@ -46,7 +46,7 @@ func TestDocumentedCommandLines(t *testing.T) {
 	}
 }
 
-// commandFault says what of a command line is not there.
+// commandFault names the command or flag of a command line that does not exist.
 func commandFault(line string) string {
 	cmd := newRoot(&env{getenv: func(string) string { return "" }, now: time.Now})
 	words := strings.Fields(strings.NewReplacer("\n", " ", "[", "", "]", "").Replace(line))

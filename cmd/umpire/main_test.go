@@ -207,8 +207,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestUsageIsForCommandLines: how a command is called is said only where the line
-// is none of the command's, beside what was probably meant.
+// TestUsageIsForCommandLines: the usage is printed only for an error in the form of the
+// command line, with the name that was probably meant.
 func TestUsageIsForCommandLines(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

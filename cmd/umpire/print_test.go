@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTablesAreVisible: names and header values are what somebody sent. A terminal must
-// not take them for commands, nor show them in another order.
+// TestTablesAreVisible: names and header values come from clients. A terminal must not
+// take them for commands, nor show them in another order.
 func TestTablesAreVisible(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -153,8 +153,8 @@ func TestPolicyTest(t *testing.T) {
 	}
 }
 
-// TestPolicyTestReport: a test that fails says what was wanted and what came, and
-// what the tests do not reach is named, for people and for pipelines.
+// TestPolicyTestReport: the report has the values of a failed expression and the lines
+// that no test reaches, for people and for pipelines.
 func TestPolicyTestReport(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -211,9 +211,8 @@ todo_test_later if false
 	}
 }
 
-// TestPolicyMistakesAreLocated: whichever command finds it, a mistake is at its
-// path from where the command runs, worded as OPA does, and a function that
-// policies may not call is called that.
+// TestPolicyMistakesAreLocated: every command prints a mistake with its path from the
+// working directory, in OPA's words, and names a function that policies may not call.
 func TestPolicyMistakesAreLocated(t *testing.T) {
 	t.Parallel()
 	file := example(t)

@@ -75,7 +75,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestRealmApplyDryRun: what would be done is told, and nothing is.
+// TestRealmApplyDryRun: the changes are reported, and none is made.
 func TestRealmApplyDryRun(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestServeReadsBeforeItBinds: a mistaken flag or file is what is said, not that the
-// port is taken, and nobody who connects is cut off for it.
+// TestServeReadsBeforeItBinds: a mistake in a flag or file is reported before a port
+// that is in use, and before any client can connect.
 func TestServeReadsBeforeItBinds(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

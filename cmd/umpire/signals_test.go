@@ -99,8 +99,8 @@ func (p *process) logged(parts ...string) bool {
 	return false
 }
 
-// TestReaderOfStdoutEnds: the program that reads the decision log ends, as a log
-// shipper does that is started anew. Go would end this one with it.
+// TestReaderOfStdoutEnds: the program that reads the decision log ends, such as a log
+// shipper that restarts. Go's default would end the server with it.
 func TestReaderOfStdoutEnds(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -128,7 +128,7 @@ func TestReaderOfStdoutEnds(t *testing.T) {
 	p.expectEnd(t)
 }
 
-// TestReaderOfStderrEnds: so may the one that reads the log.
+// TestReaderOfStderrEnds: the program that reads the log may end, too.
 func TestReaderOfStderrEnds(t *testing.T) {
 	t.Parallel()
 	p, unread := spawn(t, nil)
@@ -189,7 +189,7 @@ func TestHangup(t *testing.T) {
 	p.expectEnd(t)
 }
 
-// TestHangupWithStdout: there is nothing to be opened, and no reason to end.
+// TestHangupWithStdout: without a file to reopen SIGHUP does nothing.
 func TestHangupWithStdout(t *testing.T) {
 	t.Parallel()
 	p, _ := spawn(t, nil)
@@ -219,8 +219,8 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// TestDecisionLogPipe: a pipe that nobody reads is no reason to wait. The server
-// says so, serves, and writes to whoever reads later.
+// TestDecisionLogPipe: a pipe without a reader does not block the start. The server
+// warns, serves, and writes to a later reader.
 func TestDecisionLogPipe(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -250,7 +250,7 @@ func TestDecisionLogPipe(t *testing.T) {
 	unread.expectEnd(t)
 }
 
-// TestDecisionLogCannotBeOpened: that is said, and nothing is served.
+// TestDecisionLogCannotBeOpened: the server reports it and does not start.
 func TestDecisionLogCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	_, stderr, code := umpire(t, "serve", "--data", t.TempDir(), "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", t.TempDir())

@@ -104,8 +104,8 @@ func TestListsAreBounded(t *testing.T) {
 // endless is a statement that only an interruption ends.
 const endless = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n`
 
-// Who hangs up costs nothing more, not even in the middle of a statement, and the
-// connection serves the next.
+// When a client disconnects its read ends, even in the middle of a statement, and the
+// connection serves the next one.
 func TestStatementsEndWithTheContext(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

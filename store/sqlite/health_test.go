@@ -15,8 +15,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A database that is deleted or replaced under the server takes no more writes: what is
-// answered would be gone with the process.
+// A database that is deleted or replaced under the server refuses writes: they would be
+// lost when the process ends.
 func TestFileThatIsGone(t *testing.T) {
 	t.Parallel()
 	for what, lose := range map[string]func(path string) error{
@@ -49,7 +49,7 @@ func TestFileThatIsGone(t *testing.T) {
 	}
 }
 
-// What is put back is good again.
+// A database that is put back is used again.
 func TestFileThatIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -67,8 +67,8 @@ func TestFileThatIsPutBack(t *testing.T) {
 	}
 }
 
-// A disk that was full makes the store no good until a commit succeeds, for which nobody
-// needs to send a request.
+// After a full disk the store stays unready until a commit succeeds, which needs no
+// request.
 func TestCommitThatFailed(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -169,7 +169,8 @@ func TestFilesAreTheOwners(t *testing.T) {
 	}
 }
 
-// What a long reading keeps in the write-ahead log is given back when it is over.
+// The space that a long read transaction takes in the write-ahead log is freed
+// afterwards.
 func TestLogIsCut(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

@@ -87,8 +87,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A clock that jumps ahead has everything swept that seems to be over. When it is right
-// again, a revoked token must not be good again.
+// A clock that jumps ahead sweeps everything that seems to have expired. When it is
+// right again, a revoked token must not be active again.
 func TestSweepByAClockThatIsAhead(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
