@@ -92,7 +92,7 @@ func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
 		return e.send(t, "POST", resourceSet, pat, map[string]any{"name": name, "uris": uris, "resource_scopes": []string{"view", "manage"}, "ownerManagedAccess": true})
 	}
 	register("Admin area").expect(t, 409, "invalid_request", "Resource with name [Admin area] already exists.")
-	for _, uri := range []string{"/admin/keys", "/admin", "/board", "/BOARD/", "/board/7", "/board/*", "/mixed/9", "/album/1"} {
+	for _, uri := range []string{"/admin/keys", "/admin", "/board", "/BOARD/", "/board/7", "/board/*", "/mixed/9", "/album/1", "/ADMIN/keys", "/Mixed/9"} {
 		register("Mine", "/free", uri).expect(t, 409, "invalid_request", "URI ["+uri+"] belongs to another resource.")
 	}
 	var long []string
@@ -133,6 +133,7 @@ func TestResourceServerComesLater(t *testing.T) {
 		{"name": "Vault", "uris": []string{"/vault"}},
 		{"name": "Key", "uris": []string{"/keys/1"}},
 		{"name": "For erin", "uris": []string{"/erin"}},
+		{"name": "Upper", "uris": []string{"/KEYS/2"}},
 	} {
 		r["resource_scopes"] = []string{"view", "download"}
 		if res := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), r); res.status != 201 {
@@ -149,6 +150,14 @@ func TestResourceServerComesLater(t *testing.T) {
 		}
 		e.byURI(t, "bob", uri+"#view").expect(t, 403, "access_denied", "not_authorized")
 		e.byURI(t, "dave", uri+"#view").expectGranted(t, "Vault: view")
+	}
+	for _, uri := range []string{"/KEYS/2", "/keys/2"} { // a pattern reserves what it matches without case
+		if got := e.decidesURI(t, "bob", uri+"#view"); got == 200 {
+			t.Errorf("bob's own answers for %s", uri)
+		}
+		if got := e.findURI(t, uri); slices.Contains(got, "Upper") {
+			t.Errorf("%s is found as %q", uri, got)
+		}
 	}
 	if got := e.findURI(t, "/erin"); !slices.Equal(got, []string{"Album 9"}) {
 		t.Errorf("what the resource server registered for alice is found as %q, want Album 9", got)

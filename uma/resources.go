@@ -401,7 +401,7 @@ func (a *Authority) findMatching(ctx context.Context, p *Protection, path string
 	if err != nil {
 		return fmt.Errorf("open view: %w", err)
 	}
-	rows, err := matchURI(ctx, view, p.server.Key, path)
+	rows, _, err := matchURI(ctx, view, p.server.Key, path)
 	closeView(view, &err)
 	if err != nil || len(rows) == 0 || !f.matches(rows[len(rows)-1]) {
 		return err

@@ -276,8 +276,8 @@ func (x *assessment) byURI(ctx context.Context, view View, uri string) ([]*Resou
 // selectURI returns at most limit resources for a normalised path, and who registered
 // their URI: the resource server's own with that URI; if there are none, users'
 // resources to which the resource server or a realm file gave it; if there are none and
-// no pattern of the resource server matches, the resource of a user who registered it.
-// (That is checked here too, because the pattern may be newer.) With matching, the
+// no pattern of the resource server matches even without case, the resource of a user
+// who registered it. (That is checked here too, because the pattern may be newer.) With matching, the
 // resources with the best pattern come last, with registered 0.
 func selectURI(ctx context.Context, view View, server Key, path string, matching bool, limit int) ([]*Resource, Registered, error) {
 	var found []*Resource
@@ -293,11 +293,11 @@ func selectURI(ctx context.Context, view View, server Key, path string, matching
 	if len(found) == 0 && !matching {
 		return nil, 0, nil
 	}
-	matched, err := matchURI(ctx, view, server, path)
+	matched, reached, err := matchURI(ctx, view, server, path)
 	switch {
 	case err != nil:
 		return nil, 0, err
-	case len(matched) == 0 && len(found) > 0:
+	case !reached && len(found) > 0:
 		return found, ByOwner, nil
 	case matching:
 		return matched, 0, nil
@@ -306,35 +306,37 @@ func selectURI(ctx context.Context, view View, server Key, path string, matching
 }
 
 // matchURI returns the resources, of those the resource server owns itself,
-// whose URI pattern matches a normalised path best.
-func matchURI(ctx context.Context, view View, server Key, path string) ([]*Resource, error) {
+// whose URI pattern matches a normalised path best, and whether any pattern of theirs
+// matches it without case.
+func matchURI(ctx context.Context, view View, server Key, path string) (rows []*Resource, reached bool, err error) {
 	shapes, err := view.URIShapes(ctx, server)
 	if err != nil {
-		return nil, fmt.Errorf("read uri shapes: %w", err)
+		return nil, false, fmt.Errorf("read uri shapes: %w", err)
 	}
 	candidates, err := view.URICandidates(ctx, server, CandidateKeys(path, shapes))
 	if err != nil {
-		return nil, fmt.Errorf("read uri candidates: %w", err)
+		return nil, false, fmt.Errorf("read uri candidates: %w", err)
 	}
 	patterns := make([]string, len(candidates))
 	for i, c := range candidates {
 		patterns[i] = c.URI
 	}
+	reached = ReachesURI(path, patterns)
 	var ids []ResourceID
 	for _, i := range BestMatches(path, patterns) {
 		ids = append(ids, candidates[i].Resource)
 	}
 	if len(ids) == 0 {
-		return nil, nil
+		return nil, reached, nil
 	}
-	rows, err := view.ResourcesByID(ctx, server, ids)
+	rows, err = view.ResourcesByID(ctx, server, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read resources: %w", err)
+		return nil, false, fmt.Errorf("read resources: %w", err)
 	}
 	slices.SortFunc(rows, func(a, b *Resource) int {
 		return strings.Compare(a.Name+"\x00"+string(a.ID), b.Name+"\x00"+string(b.ID))
 	})
-	return rows, nil
+	return rows, reached, nil
 }
 
 // resolveEverything asks for all entitlements: the resources of the resource

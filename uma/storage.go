@@ -144,7 +144,7 @@ type Registrar interface {
 	//
 	// A resource FromOwner must not collide with others. ErrConflict: the resource
 	// server itself has a resource of that name. *URITakenError: another resource has
-	// the URI, or a pattern of the resource server matches it.
+	// the URI, or a pattern of the resource server matches it without case.
 	CreateResource(ctx context.Context, r *Resource, newID func() string) error
 
 	// ReplaceResource replaces name, display name, type, URIs, icon, owner management,

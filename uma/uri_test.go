@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -218,7 +219,12 @@ func TestURIKey(t *testing.T) {
 		{"https://{h}/b", "https://{h}/b", ""},
 		{"https://h/p/*", "https://h/p/*", ""},
 		{"urn:x:y", "urn:x:y", ""},
+		{"/Docs/{Id}/*.PNG", "/docs/{}/*.png", "lt."},
+		{"/Ärger/ſ", "/ärger/s", ""},
 	} {
+		if again, shape := uma.URIKey(tt.key); again != tt.key || shape != "" {
+			t.Errorf("the key of the key %q is %q with shape %q, want the same without a shape", tt.key, again, shape)
+		}
 		if key, shape := uma.URIKey(tt.pattern); key != tt.key || shape != tt.shape {
 			t.Errorf("URIKey(%q) = %q, %q, want %q, %q", tt.pattern, key, shape, tt.key, tt.shape)
 		}
@@ -243,6 +249,7 @@ func TestCandidateKeys(t *testing.T) {
 			[]string{"https://h/*", "https://h/p/*", "https://h/p/q", "https://h/p/q/*", "https://h/{}/q"},
 		},
 		{"a/b", nil, []string{"a/*", "a/b", "a/b/*"}},
+		{"/Ä/ſ.PNG", []string{"lt", "t."}, []string{"/*", "/*.png", "/ä/*", "/ä/*.png", "/ä/s.png", "/ä/s.png/*", "/ä/{}", "/{}/*.png"}},
 	} {
 		slices.Sort(tt.want)
 		if got := uma.CandidateKeys(tt.path, tt.shapes); !slices.Equal(got, tt.want) {
@@ -265,6 +272,44 @@ func TestCandidateKeysAreFew(t *testing.T) {
 		tooLong := func(key string) bool { return len(key) > 2_048+1_001 && key != path }
 		if slices.ContainsFunc(keys, tooLong) {
 			t.Errorf("CandidateKeys gave keys for %.20q… that are longer than any pattern", path)
+		}
+	}
+}
+
+// A pattern reaches what any server could take for what it matches.
+func TestReachesURI(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"/admin/*", "/ADMIN/keys", true},
+		{"/ADMIN/*", "/admin/keys", true},
+		{"/{Tenant}/Users", "/a/USERS", true},
+		{"/x/*.PNG", "/x/y.png", true},
+		{"/x/*.png", "/y/y.png", false},
+		{"/strasse/*", "/ſtraſſe/1", true}, // ſ has the upper case of s
+		{"/k/*", "/\u212a/1", true},        // the Kelvin sign has the lower case of K
+		{"/ärger/1", "/ÄRGER/1", true},
+		{"https://h/A", "HTTPS://H/a", true},
+		{"/adm", "/ADMIN", false},
+	} {
+		if got := uma.ReachesURI(tt.path, []string{"/none", tt.pattern}); got != tt.want {
+			t.Errorf("ReachesURI(%q, %q) = %v, want %v", tt.path, tt.pattern, got, tt.want)
+		}
+		key, shape := uma.URIKey(tt.pattern)
+		if tt.want && !slices.Contains(uma.CandidateKeys(tt.path, []string{shape}), key) {
+			t.Errorf("the key %q of %q is no candidate for %q", key, tt.pattern, tt.path)
+		}
+	}
+}
+
+// Whatever an exact look-up takes for equal, a pattern does.
+func TestFoldsAgree(t *testing.T) {
+	t.Parallel()
+	for r := range rune(unicode.MaxRune) {
+		if s := string(r); r != '/' && !uma.ReachesURI("/x/"+s, []string{"/x/" + uma.FoldURI(s)}) && !strings.ContainsAny(s, "{}*") {
+			t.Errorf("%U and its FoldURI are not the same to a pattern", r)
 		}
 	}
 }

@@ -72,7 +72,8 @@ func (p uriPattern) match(head string, segments []string) bool {
 // The key is the pattern with {} for each template segment and with only the last
 // extension of a suffix pattern, so that a path has one suffix key for each
 // directory whatever dots it has. Patterns of one key need not match the same: what
-// the keys find is matched afterwards.
+// the keys find is matched afterwards. It is folded, because a pattern also reserves
+// what it matches without case (see ReachesURI).
 //
 // The shape has a letter for each fixed segment, l for literal and t for template,
 // then * for a trailing /* or . for a trailing /*.ext:
@@ -104,8 +105,12 @@ func URIKey(pattern string) (key, shape string) {
 	if p.isTemplate() {
 		shape = letters.String()
 	}
-	return joinURI(p.head, filled), shape
+	return foldKey(joinURI(p.head, filled)), shape
 }
+
+// foldKey makes equal what any server could take for equal without case. Upper case
+// comes first: /ſ and /s have the same.
+func foldKey(s string) string { return strings.ToLower(strings.ToUpper(s)) }
 
 // lastExtension returns what follows the last dot of a segment, with the dot, or
 // nothing if it has no dot.
@@ -119,17 +124,23 @@ func lastExtension(segment string) string {
 
 // CandidateKeys returns the keys (see URIKey) of every pattern that may match path,
 // which must come from NormalizeURI, given the shapes of the templates there are.
-// They are sorted and distinct, about two for each segment of path and one for each
+// They are sorted and distinct, and also find what matches without case: about two for each segment of path and one for each
 // shape.
 func CandidateKeys(path string, shapes []string) []string {
-	head, segments := splitURI(path)
+	head, decoded := splitURI(path)
+	length := len(head) // of what prefix is folded from
+	head = foldKey(head)
+	segments := make([]string, len(decoded))
+	for i := range decoded {
+		segments[i] = foldKey(decoded[i])
+	}
 	keys := []string{joinURI(head, segments)}
 	var extension string
 	if n := len(segments); n > 0 {
 		extension = lastExtension(segments[n-1])
 	}
 	prefix := head
-	for i := 0; len(prefix) <= maxURIBytes; i++ { // nothing longer is registered
+	for i := 0; length <= maxURIBytes; i++ { // nothing longer is registered
 		keys = append(keys, prefix+"/*")
 		if i == len(segments) {
 			break
@@ -138,6 +149,7 @@ func CandidateKeys(path string, shapes []string) []string {
 			keys = append(keys, prefix+"/*"+extension)
 		}
 		prefix += "/" + segments[i]
+		length += len("/") + len(decoded[i])
 	}
 	for _, shape := range shapes {
 		if key, ok := fillShape(shape, head, segments, extension); ok {
@@ -278,4 +290,13 @@ func BestMatches(path string, patterns []string) []int {
 		}
 	}
 	return indexes
+}
+
+// ReachesURI reports whether one of the patterns matches path if neither has case. A
+// look-up compares a pattern with case, but many servers serve /admin for /ADMIN.
+func ReachesURI(path string, patterns []string) bool {
+	head, segments := splitURI(foldKey(path))
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		return parsePattern(foldKey(pattern)).match(head, segments)
+	})
 }

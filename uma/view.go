@@ -84,7 +84,7 @@ type Resources interface {
 	URIShapes(ctx context.Context, server Key) ([]string, error)
 
 	// URICandidates returns the URIs, of resources owned by the resource server
-	// itself, whose URIKey is among keys.
+	// itself, whose URIKey is among keys. (A URIKey has no case.)
 	URICandidates(ctx context.Context, server Key, keys []string) ([]URICandidate, error)
 
 	// Scope returns the scope that the resource server knows by that id or name,

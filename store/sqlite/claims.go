@@ -81,9 +81,9 @@ func newURIs(old, next *uma.Resource) []string {
 }
 
 // checkClaims refuses a name or URI that an owner adds in next if the name is that of a
-// resource of the resource server itself, or if the URI is that of any other resource
-// or matches a pattern of the resource server. So an owner has at most one resource of
-// a URI, and a look-up finds few.
+// resource of the resource server itself, or if the URI is that of any other resource,
+// or if a pattern of the resource server matches it without case. So an owner has at
+// most one resource of a URI, and a look-up finds few.
 func checkClaims(tx *conn, old, next *uma.Resource) error {
 	if old.Name != next.Name {
 		taken, err := tx.exists(`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = c.uuid AND r.name = ?
@@ -129,5 +129,5 @@ func uriTaken(tx *conn, r *uma.Resource, uri string, shapes []string) (bool, err
 	for i, c := range candidates {
 		patterns[i] = c.URI
 	}
-	return len(uma.BestMatches(uri, patterns)) > 0, nil
+	return uma.ReachesURI(uri, patterns), nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -194,6 +195,47 @@ func TestSchemaOfAnEarlierUmpire(t *testing.T) {
 	_, err := Open(t.Context(), Config{Path: path, ReadOnly: true})
 	if err == nil || !strings.Contains(err.Error(), "umpire serve") {
 		t.Errorf("got error %v, want one that says what to do", err)
+	}
+}
+
+// The patterns of a database that has them under keys with case are found.
+func TestKeysAreFolded(t *testing.T) {
+	t.Parallel()
+	path := schemaAt(t, `DELETE FROM goose_db_version WHERE version_id > 8`)
+	wanted := map[string]string{"/Docs/{Id}": "/docs/{}", "/Ärger/*": "/ärger/*", "/ſ": "/s", "/a": "/a", "/ä": "/ä"}
+	before := map[string]string{"/Docs/{Id}": "/Docs/{}"}
+	db, err := openConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.exec(`INSERT INTO realm (key, name, settings, generation, applying) VALUES (1, 'r', '{}', 0, 0)`)
+	if err == nil {
+		_, err = db.exec(`INSERT INTO client (key, realm, id, uuid, enabled, details, origin) VALUES (7, 1, 'api', 'u', 1, '{}', 'file')`)
+	}
+	for uri := range wanted {
+		if err == nil {
+			_, err = db.exec(`INSERT INTO uri_pattern (server, key, uri, id) VALUES (7, ?, ?, 'x')`, cmp.Or(before[uri], uri), uri)
+		}
+	}
+	if err := errors.Join(err, db.close()); err != nil {
+		t.Fatal(err)
+	}
+	s := openTemp(t, func(c *Config) { c.Path = path })
+	err = s.read(t.Context(), func(c *conn) error {
+		return c.rows(`SELECT uri, key FROM uri_pattern`, nil, func(scan func(...any) error) error {
+			var uri, key string
+			if err := scan(&uri, &key); err != nil {
+				return err
+			}
+			if key != wanted[uri] {
+				t.Errorf("the key of %s is %s, want %s", uri, key, wanted[uri])
+			}
+			delete(wanted, uri)
+			return nil
+		})
+	})
+	if err != nil || len(wanted) > 0 {
+		t.Errorf("got error %v, and these were not found: %v", err, wanted)
 	}
 }
 

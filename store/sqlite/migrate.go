@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite" // the driver that migrations run on
 
 	"example.com/umpire/folder"
+	"example.com/umpire/uma"
 )
 
 //go:embed migrations/*.sql
@@ -43,7 +44,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files,
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(goMigrations()...),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 }
 
@@ -76,6 +77,9 @@ func checkSchema(c *conn) error {
 	if err != nil {
 		return err
 	}
+	for _, m := range goMigrations() {
+		want = max(want, m.Version)
+	}
 	var have int64
 	if err := c.row(`SELECT max(version_id) FROM goose_db_version`, nil, &have); err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
@@ -88,6 +92,49 @@ func checkSchema(c *conn) error {
 			"start `umpire serve` once to bring it up to date", have, want)
 	}
 	return nil
+}
+
+// goMigrations are the migrations that need more than SQL. Their versions have no file.
+func goMigrations() []*goose.Migration {
+	return []*goose.Migration{goose.NewGoMigration(9, &goose.GoFunc{RunTx: foldKeys}, nil)}
+}
+
+// foldKeys makes the keys of patterns what uma.URIKey returns: without case. SQL folds
+// those in ASCII, which are nearly all, without reading them into memory.
+func foldKeys(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE uri_pattern SET key = lower(key) WHERE key <> lower(key)`); err != nil {
+		return err
+	}
+	keys, err := keysBeyondASCII(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		folded, _ := uma.URIKey(key) // the key of a key is the key, folded
+		if folded == key {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE uri_pattern SET key = ? WHERE server IN (SELECT key FROM client) AND key = ?`, folded, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keysBeyondASCII(ctx context.Context, tx *sql.Tx) (keys []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT key FROM uri_pattern WHERE key GLOB '*[^ -~]*'`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, rows.Err()
 }
 
 func tooNew(have, want int64) error {

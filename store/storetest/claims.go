@@ -48,13 +48,14 @@ func (e *env) wantTaken(what string, err error, uri string) {
 var claimTests = map[string]func(e *env){
 	"an_owner_may_not_take_what_is_anothers": func(e *env) {
 		ctx := e.t.Context()
-		e.own("Board", []string{"/board", "/board/*", "/{tenant}/users/*", "/x/*.png"})
+		e.own("Board", []string{"/board", "/board/*", "/{tenant}/users/*", "/x/*.png", "/Strasse/*"})
 		theirs := e.resource("Album")
 		theirs.URIs = []string{"/album/1"}
 		e.create(theirs)
 
 		e.wantErr("name", e.s.CreateResource(ctx, e.claim(e.bob, "Board", nil), e.newID), uma.ErrConflict)
-		for _, uri := range []string{"/board", "/BOARD/", "/board/7", "/board/*", "/board/{id}", "/a/users/1", "/x/y/z.png", "/album/1", "/ALBUM/1"} {
+		for _, uri := range []string{"/board", "/BOARD/", "/board/7", "/board/*", "/board/{id}", "/a/users/1", "/x/y/z.png", "/album/1", "/ALBUM/1",
+			"/BOARD/7", "/a/USERS/1", "/X/y/z.PNG", "/board/ſ", "/ſtrasse/1"} {
 			e.wantTaken("create "+uri, e.s.CreateResource(ctx, e.claim(e.bob, "Mine", []string{"/free", uri}), e.newID), uri)
 		}
 		if len(e.find(e.api, uma.ResourceFilter{Name: "Mine"}, 0, -1)) > 0 {

@@ -200,6 +200,14 @@ var resourceTests = map[string]func(e *env){
 		wantSet(e, "shapes after removal", e.shapes())
 	},
 
+	"candidates_are_found_without_case": func(e *env) {
+		own := e.resource("own")
+		own.Owner, own.URIs = e.apiUUID, []string{"/Admin/*", "/ADMIN/{Id}", "/Ärger/*.PNG", "/other/*"}
+		e.create(own)
+		wantSet(e, "candidates", e.candidates(uma.CandidateKeys("/admin/1", e.shapes())), "/Admin/*", "/ADMIN/{Id}")
+		wantSet(e, "candidates", e.candidates(uma.CandidateKeys("/ärger/a.png", nil)), "/Ärger/*.PNG")
+	},
+
 	"one_uri_of_two_resources": func(e *env) {
 		var ids []uma.ResourceID
 		for _, name := range []string{"A", "B"} {
