@@ -1,8 +1,11 @@
 package tests
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -89,6 +92,30 @@ func TestPasswordGuessesFromOneAddress(t *testing.T) {
 	there.signIn(t, "erin")
 	e.Clock.Advance(time.Minute)
 	here.signIn(t, "erin")
+}
+
+// TestGuessesFromOneAddressKeepNobodyOut: one address filled the places of a user, and
+// the user could sign in nowhere.
+func TestGuessesFromOneAddressKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	e := start(t, behindProxy, func(o *options) { o.Limits.FailedPasswords, o.Limits.FailedSignIns = -1, -1 })
+	here, there := guesser{e, "203.0.113.9"}, guesser{e, "198.51.100.1"}
+	var guessers sync.WaitGroup
+	var stop atomic.Bool
+	defer func() {
+		stop.Store(true)
+		guessers.Wait()
+	}()
+	for i := range 34 { // one is served, 32 wait
+		guessers.Go(func() {
+			for user := []string{"alice", fmt.Sprint("nobody ", i)}[i%2]; !stop.Load(); {
+				here.try(t, user, "wrong")
+			}
+		})
+	}
+	for e.metric(t, `umpire_throttled_requests_total{limit="queue"}`) == "" && !t.Failed() {
+	}
+	there.signIn(t, "alice")
 }
 
 // TestSecretGuesses: the same of clients, wherever they authenticate.

@@ -4,83 +4,96 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 
 	"example.com/umpire/uma"
 )
 
-// Limits of the queue: places for users who signed in before, and as many for others;
-// places for one user's password; places for one address of the others. With more,
-// requests would wait longer than a client does.
-const (
-	maxWaiting    = 32
-	maxPerUser    = 8
-	maxPerAddress = 16
-)
+// maxWaiting is how many users may wait who signed in from their address before, and how
+// many others. With more, requests would wait longer than a client does.
+const maxWaiting = 32
 
 // maxServed is for how many users and addresses a queue remembers the last turn.
 const maxServed = 1024
 
-// A queue admits one caller at a time: first users who signed in from their address
-// before, then the others, their addresses in turn and the users of an address in turn.
-// So many guesses delay other users little.
+// A queue admits one caller at a time: those who signed in from their address before
+// and the others in turn, of each their addresses in turn, of an address its users in
+// turn. If too many wait, the newest request of the address that has the most is sent
+// away. So no address delays or keeps out another. Rejected: places for a user, wherever
+// from, because guesses from elsewhere would fill them; and serving those who signed in
+// before always first, because one account in a loop would keep out all others.
 type queue struct {
 	mu      sync.Mutex
 	busy    bool
-	waiting []*waiter
+	waiting []*waiter // the newest last
 	turn    int64
-	served  map[string]int64 // the last turn of a user or an address
+	served  map[string]int64 // the last turn of each of a waiter's groups
 }
 
+// A waiter belongs to three groups, each within the one before: of those who signed in
+// from their address before or of the others, of its address, of its user there.
 type waiter struct {
-	from  uma.Attempt
-	ready chan struct{}
+	groups [3]string
+	ready  chan error // nil: it is the waiter's turn
+}
+
+func newWaiter(from uma.Attempt) *waiter {
+	known := strconv.FormatBool(from.Known)
+	address := known + "\x00" + from.Address
+	return &waiter{groups: [3]string{known, address, address + "\x00" + from.User}, ready: make(chan error, 1)}
 }
 
 // enter returns when it is the caller's turn; the caller must call leave then. It
-// returns ErrBusy at once if too many are waiting.
+// returns ErrBusy if the caller is sent away.
 func (q *queue) enter(ctx context.Context, from uma.Attempt) error {
-	w, err := q.join(from)
-	if err != nil || w == nil {
-		return err
-	}
+	w := newWaiter(from)
+	q.join(w)
 	select {
-	case <-w.ready:
-		return nil
+	case err := <-w.ready:
+		return err
 	case <-ctx.Done():
 		q.giveUp(w)
 		return ctx.Err()
 	}
 }
 
-// join returns nil if it is the caller's turn.
-func (q *queue) join(from uma.Attempt) (*waiter, error) {
+func (q *queue) join(w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.busy {
 		q.busy = true
-		q.note(from)
-		return nil, nil
+		q.admit(w)
+		return
 	}
-	all, user, address := 0, 0, 0
-	for _, w := range q.waiting {
-		if w.from.Known != from.Known {
-			continue
-		}
-		all++
-		if w.from.User == from.User {
-			user++
-		}
-		if !from.Known && w.from.Address == from.Address {
-			address++
-		}
-	}
-	if all >= maxWaiting || user >= maxPerUser || address >= maxPerAddress {
-		return nil, uma.ErrBusy
-	}
-	w := &waiter{from: from, ready: make(chan struct{})}
 	q.waiting = append(q.waiting, w)
-	return w, nil
+	sizes := map[string]int64{}
+	for _, each := range q.waiting {
+		for _, group := range each.groups {
+			sizes[group]++
+		}
+	}
+	if sizes[w.groups[0]] <= maxWaiting {
+		return
+	}
+	most := 0
+	for i, each := range q.waiting {
+		if compare(sizes, each, q.waiting[most]) >= 0 { // the newest of several
+			most = i
+		}
+	}
+	q.waiting[most].ready <- uma.ErrBusy
+	q.waiting = slices.Delete(q.waiting, most, most+1)
+}
+
+// compare compares the values of two waiters' groups, the larger groups first.
+func compare(values map[string]int64, a, b *waiter) int {
+	for i := range a.groups {
+		if c := cmp.Compare(values[a.groups[i]], values[b.groups[i]]); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 // giveUp removes a waiter. If its turn has come meanwhile, the next one gets it.
@@ -91,7 +104,7 @@ func (q *queue) giveUp(w *waiter) {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 	}
 	q.mu.Unlock()
-	if i < 0 {
+	if i < 0 && <-w.ready == nil {
 		q.leave()
 	}
 }
@@ -105,40 +118,20 @@ func (q *queue) leave() {
 		clear(q.served)
 		return
 	}
-	next := slices.MinFunc(q.waiting, q.order) // the first of several
+	next := slices.MinFunc(q.waiting, func(a, b *waiter) int { return compare(q.served, a, b) }) // the first of several
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool { return w == next })
-	q.note(next.from)
-	close(next.ready)
+	q.admit(next)
 }
 
-func (q *queue) order(a, b *waiter) int {
-	if a.from.Known != b.from.Known {
-		if a.from.Known {
-			return -1
-		}
-		return 1
-	}
-	byUser := cmp.Compare(q.served[user(a)], q.served[user(b)])
-	if a.from.Known {
-		return byUser
-	}
-	return cmp.Or(cmp.Compare(q.served[address(a)], q.served[address(b)]), byUser)
-}
-
-// Keys of served.
-func user(w *waiter) string    { return "u" + w.from.User }
-func address(w *waiter) string { return "a" + w.from.Address }
-
-func (q *queue) note(from uma.Attempt) {
+func (q *queue) admit(w *waiter) {
 	if q.served == nil || len(q.served) >= maxServed {
 		q.served = map[string]int64{}
 	}
 	q.turn++
-	w := &waiter{from: from}
-	q.served[user(w)] = q.turn
-	if !from.Known {
-		q.served[address(w)] = q.turn
+	for _, group := range w.groups {
+		q.served[group] = q.turn
 	}
+	close(w.ready)
 }
 
 // len is how many wait.
