@@ -12,20 +12,35 @@ import (
 )
 
 // guesses limit how often passwords and client secrets are tried. A failure counts for
-// the name and, for passwords, for the address. If a name succeeded from an address
-// lately, the pair of both has a separate count, and the failures of others do not
-// count for it: otherwise anyone could lock out a user or a resource server.
+// the pair of name and address, for the name and, for passwords, for the address. If a
+// name succeeded from an address lately, only the pair counts: otherwise anyone could
+// lock out a user or a resource server.
 type guesses struct {
-	users, clients, addresses *limiter
-	known                     *recent
-	throttled                 func(limit string)
+	users, clients names
+	addresses      *limiter
+	known          *recent
+	throttled      func(limit string)
+}
+
+// names are the limits of users or clients: of pairs, and of names at all addresses.
+type names struct{ pairs, all *limiter }
+
+// allAddresses is how many times more failures of a name are allowed from all addresses
+// than from one. With 1, one address could lock a name out everywhere.
+const allAddresses = 4
+
+func newNames(most, otherwise int, now func() time.Time) names {
+	return names{
+		pairs: newLimiter(most, otherwise, time.Minute, now),
+		all:   newLimiter(allAddresses*most, allAddresses*otherwise, time.Minute, now),
+	}
 }
 
 // A guess is an attempt to authenticate as a user or a client.
 type guess struct {
-	names         *limiter // users or clients
-	limit, what   string   // for the metric, and in a refusal
-	name, pair    caller   // pair: from this address
+	names         names  // users or clients
+	limit, what   string // for the metric, and in a refusal
+	name, pair    caller // pair: from this address
 	address       caller
 	countsAddress bool
 	known         bool
@@ -45,7 +60,7 @@ func (g *guesses) client(x *wire.Exchange) guess {
 
 func (g *guesses) of(c guess, x *wire.Exchange, name string) guess {
 	realm, address := x.Realm.Realm.Name, network(x.Caller.IP)
-	c.name, c.pair = c.names.caller(realm, name), c.names.caller(realm, name, address)
+	c.name, c.pair = c.names.all.caller(realm, name), c.names.pairs.caller(realm, name, address)
 	c.address = g.addresses.caller(address)
 	c.known = g.known.has(c.pair)
 	return c
@@ -53,10 +68,10 @@ func (g *guesses) of(c guess, x *wire.Exchange, name string) guess {
 
 // check refuses a guess that comes too soon.
 func (g *guesses) check(c guess) error {
-	if c.known {
-		return g.refuse(c.limit, c.what, c.names.wait(c.pair))
+	if err := g.refuse(c.limit, c.what, c.names.pairs.wait(c.pair)); err != nil || c.known {
+		return err
 	}
-	if err := g.refuse(c.limit, c.what, c.names.wait(c.name)); err != nil || !c.countsAddress {
+	if err := g.refuse(c.limit, c.what, c.names.all.wait(c.name)); err != nil || !c.countsAddress {
 		return err
 	}
 	return g.refuse("address", "Too many sign-ins from this address failed", g.addresses.wait(c.address))
@@ -72,16 +87,17 @@ func (g *guesses) refuse(limit, what string, wait time.Duration) error {
 
 // note counts a guess as failed or successful.
 func (g *guesses) note(c guess, failed bool) {
-	switch {
-	case !failed:
+	if !failed {
 		g.known.add(c.pair)
-	case c.known:
-		c.names.count(c.pair)
-	default:
-		c.names.count(c.name)
-		if c.countsAddress {
-			g.addresses.count(c.address)
-		}
+		return
+	}
+	c.names.pairs.count(c.pair)
+	if c.known {
+		return
+	}
+	c.names.all.count(c.name)
+	if c.countsAddress {
+		g.addresses.count(c.address)
 	}
 }
 

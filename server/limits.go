@@ -28,9 +28,9 @@ type Limits struct {
 	Tickets       int // permission tickets made with the PATs of one client and subject, a second
 
 	// A minute, see guesses:
-	FailedPasswords int // wrong passwords of one user
+	FailedPasswords int // wrong passwords of one user from one address
 	FailedSignIns   int // wrong passwords from one address
-	FailedSecrets   int // wrong secrets of one client
+	FailedSecrets   int // wrong secrets of one client from one address
 }
 
 // maxCallers is how many callers a limiter tells apart. Those beyond wait with

@@ -60,8 +60,8 @@ func New(cfg Config) http.Handler {
 		guessed: newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Authority.Now),
 		minted:  newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Authority.Now),
 		guesses: &guesses{
-			users:     newLimiter(cfg.Limits.FailedPasswords, DefaultFailedPasswords, time.Minute, cfg.Authority.Now),
-			clients:   newLimiter(cfg.Limits.FailedSecrets, DefaultFailedSecrets, time.Minute, cfg.Authority.Now),
+			users:     newNames(cfg.Limits.FailedPasswords, DefaultFailedPasswords, cfg.Authority.Now),
+			clients:   newNames(cfg.Limits.FailedSecrets, DefaultFailedSecrets, cfg.Authority.Now),
 			addresses: newLimiter(cfg.Limits.FailedSignIns, DefaultFailedSignIns, time.Minute, cfg.Authority.Now),
 			known:     newRecent(cfg.Authority.Now),
 			throttled: cfg.Metrics.throttled,

@@ -53,21 +53,26 @@ const (
 	fromAnywhere = "Too many sign-ins from this address failed"
 )
 
-// TestPasswordGuessesOfOneUser: any number of passwords could be tried.
+// TestPasswordGuessesOfOneUser: any number of passwords could be tried; then, few from
+// one address locked the user out at all others.
 func TestPasswordGuessesOfOneUser(t *testing.T) {
 	t.Parallel()
-	e := start(t, behindProxy, func(o *options) { o.Limits.FailedPasswords = 3 })
+	e := start(t, behindProxy, func(o *options) { o.Limits.FailedPasswords = 2 })
 	here, there := guesser{e, "203.0.113.9"}, guesser{e, "198.51.100.1"}
 	there.signIn(t, "erin")
-	here.fail(t, "erin", 2)
+	here.fail(t, "erin", 1)
 	here.fail(t, "ERIN", 1)
 	here.mustWait(t, "Erin", ofThisUser)
-	guesser{e, "192.0.2.1"}.mustWait(t, "erin", ofThisUser) // from wherever
+	guesser{e, "192.0.2.1"}.signIn(t, "erin")
+	for _, address := range []string{"192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+		guesser{e, address}.fail(t, "erin", 2)
+	}
+	guesser{e, "192.0.2.5"}.mustWait(t, "erin", ofThisUser) // from wherever
 	here.signIn(t, "dave")
 	there.signIn(t, "erin") // who cannot be locked out where she has signed in before
-	there.fail(t, "erin", 3)
+	there.fail(t, "erin", 2)
 	there.mustWait(t, "erin", ofThisUser)
-	here.fail(t, "nobody", 3)
+	here.fail(t, "nobody", 2)
 	here.mustWait(t, "nobody", ofThisUser) // as if there were such a user
 	e.Clock.Advance(time.Minute)
 	here.signIn(t, "erin")
@@ -140,6 +145,9 @@ func TestSecretGuesses(t *testing.T) {
 	}
 	if res := try("198.51.100.1", tokenPath, "secret"); res.status != 200 {
 		t.Errorf("the client where it is known: got %s", res)
+	}
+	if res := try("192.0.2.1", tokenPath, "secret"); res.status != 200 {
+		t.Errorf("the client from elsewhere: got %s", res)
 	}
 	e.newSignIn(t, "", "other-api", "")
 	e.Clock.Advance(time.Minute)

@@ -75,9 +75,9 @@ func (f *serveFlags) limitFlags() []limitFlag {
 	return []limitFlag{
 		{&l.FailedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets that a client may present for one user from one address in a minute"},
 		{&l.Tickets, "ticket-rate", node.DefaultTickets, "permission tickets that are made with the PATs of one client and user in a second"},
-		{&l.FailedPasswords, "failed-passwords", node.DefaultFailedPasswords, "wrong passwords that may be tried for one user in a minute"},
+		{&l.FailedPasswords, "failed-passwords", node.DefaultFailedPasswords, "wrong passwords that may be tried for one user from one address in a minute"},
 		{&l.FailedSignIns, "failed-sign-ins", node.DefaultFailedSignIns, "wrong passwords that may be tried from one address in a minute"},
-		{&l.FailedSecrets, "failed-secrets", node.DefaultFailedSecrets, "wrong secrets that may be tried for one client in a minute"},
+		{&l.FailedSecrets, "failed-secrets", node.DefaultFailedSecrets, "wrong secrets that may be tried for one client from one address in a minute"},
 	}
 }
 
