@@ -10,19 +10,19 @@ import (
 	"example.com/umpire/uma"
 )
 
-// maxWaiting is how many users may wait who signed in from their address before, and how
-// many others. With more, requests would wait longer than a client does.
+// maxWaiting is how many requests may wait of users who signed in from their address
+// before, and how many of others. With more, requests would wait longer than a client does.
 const maxWaiting = 32
 
 // maxServed is for how many users and addresses a queue remembers the last turn.
 const maxServed = 1024
 
-// A queue admits one caller at a time: those who signed in from their address before
-// and the others in turn, of each their addresses in turn, of an address its users in
-// turn. If too many wait, the newest request of the address that has the most is sent
-// away. So no address delays or keeps out another. Rejected: places for a user, wherever
-// from, because guesses from elsewhere would fill them; and serving those who signed in
-// before always first, because one account in a loop would keep out all others.
+// A queue admits one caller at a time: users who signed in from their address before and
+// others in turn, of each the addresses in turn, of an address its users in turn. If too
+// many wait, the newest request of the address that has the most is sent away. So no
+// address keeps another out. Rejected: places of a user at whatever address, because
+// guesses from elsewhere fill them; serving users who signed in before always first,
+// because one account that signs in over and over would keep out all others.
 type queue struct {
 	mu      sync.Mutex
 	busy    bool
