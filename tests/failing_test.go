@@ -106,6 +106,31 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// TestDatabaseIsDamaged: a server whose database was cut in place is not ready, takes no
+// more writes, and says so.
+func TestDatabaseIsDamaged(t *testing.T) {
+	t.Parallel()
+	r := run(t, func(cfg *node.Config) { cfg.Serving = true })
+	pat := r.service(t, "photoz-api")
+	if res := r.admin(t, "/readyz"); res.status != 200 {
+		t.Fatalf("/readyz before: got %s", res)
+	}
+	if err := os.Truncate(filepath.Join(r.Data, "umpire.db"), 10_000); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if res := r.admin(t, "/readyz"); res.status != 503 || !strings.Contains(string(res.raw), "the database file is damaged") {
+			t.Errorf("/readyz: got %s, want 503", res)
+		}
+	}
+	if res := r.send(t, "POST", resourceSet, pat, map[string]any{"name": "New"}); res.status != 500 || res.str("error") == "" {
+		t.Errorf("a new resource: got %s, want server_error", res)
+	}
+	if !r.logged(t, "the database file is damaged", `"msg":"not ready"`) {
+		t.Error("the log does not say what the trouble is")
+	}
+}
+
 // TestDatabaseIsGone: a server whose database was deleted is not ready, takes no more
 // writes, whose answers would be lost with the process, and says so; a command beside it
 // does not make another.

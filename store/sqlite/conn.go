@@ -29,6 +29,8 @@ type conn struct {
 	dirty bool                  // a row was changed since this was last set to false
 	left  int                   // bytes that may still be read: see spend
 	ended func() error          // why statements are interrupted; nil for none
+
+	damage *damage // told of every error; may be nil
 }
 
 const (
@@ -67,12 +69,13 @@ func (c *conn) spend(bytes int) error {
 // step is Stmt.Step.
 func (c *conn) step(s *statement) (bool, error) {
 	more, err := s.Step()
-	return more, c.interrupted(err)
+	return more, c.checked(err)
 }
 
-// interrupted adds the error of the context to that of a statement which it
-// interrupted.
-func (c *conn) interrupted(err error) error {
+// checked notes an error that says that the file is damaged, and adds the error of the
+// context to that of a statement which it interrupted.
+func (c *conn) checked(err error) error {
+	c.damage.note(err)
 	if err == nil || c.ended == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultInterrupt {
 		return err
 	}
@@ -116,7 +119,7 @@ func (c *conn) bound(query string, args []any) (*statement, error) {
 	if !ok {
 		prepared, err := c.db.Prepare(query)
 		if err != nil {
-			return nil, c.interrupted(err)
+			return nil, c.checked(err)
 		}
 		s = &statement{Stmt: prepared}
 		c.stmts[query] = s

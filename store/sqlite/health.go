@@ -20,7 +20,7 @@ var errLost = errors.New("the database file was deleted or replaced while it was
 	"put it back, or stop the server and restore a backup")
 
 // Check reports why the store cannot be written: its file is no longer the one at its
-// path, the last commit failed, or the disk is nearly full. It writes nothing unless
+// path, it is damaged, the last commit failed, or the disk is nearly full. It writes nothing unless
 // the last commit failed: then it tries a commit, so that a load balancer that stopped
 // sending requests learns when to resume.
 func (s *Store) Check(ctx context.Context) error {
@@ -34,6 +34,9 @@ func (s *Store) Check(ctx context.Context) error {
 	s.writer.lost.Store(lost)
 	if lost {
 		return fmt.Errorf("%s: %w", s.path, errLost)
+	}
+	if err := s.inspect(ctx); err != nil {
+		return err
 	}
 	free, err := folder.Free(s.path)
 	if err != nil {

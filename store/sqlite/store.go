@@ -46,10 +46,12 @@ type Store struct {
 	closed  chan struct{}
 	close   sync.Once
 
-	writer *writer // nil when read only
-	path   string
-	files  files // that are open, when they are written
-	recent recent
+	writer    *writer    // nil when read only
+	inspector *inspector // nil when read only
+	damage    damage     // of the file, once it is found
+	path      string
+	files     files // that are open, when they are written
+	recent    recent
 }
 
 var _ uma.Store = (*Store)(nil)
@@ -85,16 +87,26 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var err error
-	if s.writer, err = openWriter(cfg); err != nil {
+	if s.writer, err = openWriter(cfg, &s.damage); err != nil {
 		return err
 	}
 	if _, err = s.isLost(); err != nil { // notes which files they are
 		return err
 	}
 	// The file lives as long as the writer; a reader recovers it, too.
-	return s.openReaders(func() (*conn, error) {
-		return openConn(cfg.Path, sqlite.OpenReadWrite, busyTimeout, queryOnly)
-	}, nil)
+	open := func() (*conn, error) {
+		c, err := openConn(cfg.Path, sqlite.OpenReadWrite, busyTimeout, queryOnly)
+		if err == nil {
+			c.damage = &s.damage
+		}
+		return c, err
+	}
+	c, err := open()
+	if err != nil {
+		return err
+	}
+	s.inspector = &inspector{conn: c}
+	return s.openReaders(open, nil)
 }
 
 func (s *Store) openReaders(open func() (*conn, error), err error) error {
@@ -161,6 +173,9 @@ func (s *Store) Close() error {
 		close(s.closed)
 		if s.writer != nil {
 			errs = append(errs, s.writer.close())
+		}
+		if s.inspector != nil {
+			errs = append(errs, s.inspector.close())
 		}
 		errs = append(errs, s.readers.drain())
 	})

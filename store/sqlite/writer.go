@@ -36,6 +36,7 @@ type writer struct {
 	next *entry // taken from the queue for the batch to come
 
 	lost   atomic.Bool           // the file is no longer where it was: see Store.Check
+	damage *damage               // of the file
 	failed atomic.Pointer[error] // what was wrong with the file at the last commit; nil when nothing was
 
 	mu     sync.RWMutex // held for reading while something is queued
@@ -53,7 +54,7 @@ type entry struct {
 	err    error // of run
 }
 
-func openWriter(cfg Config) (*writer, error) {
+func openWriter(cfg Config, damage *damage) (*writer, error) {
 	c, err := openConn(cfg.Path, sqlite.OpenReadWrite|sqlite.OpenCreate, writerPragmas...)
 	if err != nil {
 		return nil, err
@@ -61,8 +62,10 @@ func openWriter(cfg Config) (*writer, error) {
 	if err := checkDurable(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
+	c.damage = damage
 	w := &writer{
 		conn:    c,
+		damage:  damage,
 		queue:   make(chan *entry, cfg.QueueLength),
 		done:    make(chan struct{}),
 		observe: cfg.Observe,
@@ -110,6 +113,9 @@ func (w *writer) enqueue(e *entry) error {
 	}
 	if w.lost.Load() {
 		return errLost
+	}
+	if err := w.damage.found(); err != nil {
+		return err
 	}
 	select {
 	case w.queue <- e:

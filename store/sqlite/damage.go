@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// errDamaged is the answer to every write once the file was found damaged.
+var errDamaged = errors.New("the database file is damaged, it was cut or overwritten: stop the server and restore a backup")
+
+// damage keeps the first error that said that the file is damaged. It stays until the
+// server is restarted: a page that can be read says nothing of the others.
+type damage struct{ err atomic.Pointer[error] }
+
+// note keeps err if it is about a damaged file. A fault in a full-text index, which only
+// searches for parts of names use, is none.
+func (d *damage) note(err error) {
+	if d == nil || err == nil {
+		return
+	}
+	switch code := sqlite.ErrCode(err); code.ToPrimary() {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		if code != sqlite.ResultCorruptVTab {
+			d.err.CompareAndSwap(nil, &err)
+		}
+	}
+}
+
+// found is errDamaged with what was noted, or nil.
+func (d *damage) found() error {
+	if cause := d.err.Load(); cause != nil {
+		return fmt.Errorf("%w (%w)", errDamaged, *cause)
+	}
+	return nil
+}
+
+// An inspector reads the file on a connection of its own. Others have pages in their
+// cache that the file may no longer have.
+type inspector struct {
+	mu   sync.Mutex
+	conn *conn
+	size int64 // of the file, when it was last inspected
+}
+
+func (i *inspector) close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.conn.close()
+}
+
+// inspect reports damage that a statement met before, or that it finds itself: the pages
+// of the schema, which are hardly ever in the write-ahead log, cannot be read, or the
+// file was cut to less than the database has. (A file is also shorter than its database
+// while pages are in the log, and is cut by VACUUM, but not both.)
+func (s *Store) inspect(ctx context.Context) error {
+	i := s.inspector
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	select {
+	case <-s.closed:
+		return errClosed
+	default:
+	}
+	bytes, err := i.read(ctx)
+	if damaged := s.damage.found(); damaged != nil {
+		return fmt.Errorf("%s: %w", s.path, damaged)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", s.path, err)
+	}
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	if info.Size() < min(i.size, bytes) {
+		s.damage.note(fmt.Errorf("%w: the file has %d bytes, the database %d", sqlite.ResultCorrupt.ToError(), info.Size(), bytes))
+		return fmt.Errorf("%s: %w", s.path, s.damage.found())
+	}
+	i.size = info.Size()
+	return nil
+}
+
+// read reads the schema, and how many bytes the database has.
+func (i *inspector) read(ctx context.Context) (bytes int64, err error) {
+	i.conn.lend(ctx, math.MaxInt)
+	defer i.conn.takeBack()
+	if _, err := i.conn.exec(`PRAGMA shrink_memory`); err != nil { // which empties the cache
+		return 0, err
+	}
+	var entries int64
+	if err := i.conn.row(`SELECT count(*) FROM sqlite_schema WHERE length(sql) > 0`, nil, (*integer)(&entries)); err != nil {
+		return 0, err
+	}
+	err = i.conn.row(`SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`, nil, (*integer)(&bytes))
+	return bytes, err
+}
