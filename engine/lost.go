@@ -11,16 +11,18 @@ import (
 )
 
 // Lost are the restrictions that one source has and the next has not: without them the
-// library's default decides, or nothing is denied.
+// library's default decides, or something is no longer denied.
 type Lost struct {
-	Everything bool        // there is no policy file any more
-	Packages   []Forgotten // uma.guardrails and team packages
+	Everything bool // there is no policy file any more
+	Parts      []Part
 }
 
-// A Forgotten package is missing for resources of some types, or for all.
-type Forgotten struct {
-	Package string   // such as uma.policies.album
-	Types   []string // that it decided alone; nil: any
+// A Part of a policy is missing.
+type Part struct {
+	Name    string   // as policy.removed has it: uma.policies.album, data.lib.blocked, night.rego
+	Package string   // of a file's rules: its name in policy.removed permits the removal, too
+	Types   []string // what the part matters to are resources of these types; nil: any
+	Note    string   // what the name does not say
 }
 
 // RealmFiles are the realm's own files among the sources of a revision.
@@ -32,17 +34,23 @@ func RealmFiles(sources map[string]string) map[string]string {
 
 // An Outline is the part of a source that is compared with the next one.
 type Outline struct {
-	policies   int
-	guardrails bool // some rule
+	policies   map[string]bool // files
+	guardrails bool            // some rule
 	teams      map[string]bool
 	aliases    map[string]any // in data
 	computed   bool           // aliases are made by rules
+	denials    denials
+	documents  documents
 }
 
 // OutlineOf is the outline of a source.
 func OutlineOf(src Source) Outline {
-	o := Outline{policies: len(src.Modules), teams: map[string]bool{}}
-	for _, module := range src.Modules {
+	o := Outline{
+		policies: map[string]bool{}, teams: map[string]bool{},
+		denials: denialsOf(src.Modules), documents: documentsOf(src),
+	}
+	for file, module := range src.Modules {
+		o.policies[file] = true
 		path, _ := packagePath(module.Package)
 		switch {
 		case hasPrefix(path, []string{"uma", "guardrails"}):
@@ -53,11 +61,8 @@ func OutlineOf(src Source) Outline {
 			o.computed = o.computed || slices.ContainsFunc(module.Rules, aliasRule) || len(path) > 2 && path[2] == "type_alias"
 		}
 	}
-	data, _ := mergeData(src.Data) // what is wrong with it keeps it from being activated
-	for _, name := range []string{"uma", "facts", "type_alias"} {
-		data, _ = data[name].(map[string]any)
-	}
-	o.aliases = data
+	aliases, _ := valueAt(o.documents.data, []string{"uma", "facts", "type_alias"})
+	o.aliases, _ = aliases.(map[string]any)
 	return o
 }
 
@@ -67,15 +72,40 @@ func aliasRule(r *ast.Rule) bool {
 
 // Lost are the restrictions of this source that the next one lacks.
 func (o Outline) Lost(next Outline) Lost {
-	lost := Lost{Everything: o.policies > 0 && next.policies == 0}
+	lost := Lost{Everything: len(o.policies) > 0 && len(next.policies) == 0}
 	if o.guardrails && !next.guardrails {
-		lost.Packages = append(lost.Packages, Forgotten{Package: "uma.guardrails"})
+		lost.Parts = append(lost.Parts, Part{Name: "uma.guardrails"})
 	}
+	lost.Parts = append(lost.Parts, o.lostTeams(next)...)
+	lost.Parts = append(lost.Parts, o.lostAliases(next)...)
+	lost.Parts = append(lost.Parts, o.denials.lost(next)...)
+	lost.Parts = append(lost.Parts, o.documents.lost(next.documents)...)
+	return lost
+}
+
+// has reports whether a package is there.
+func (o *Outline) has(name string) bool {
+	switch name {
+	case "uma.guardrails":
+		return o.guardrails
+	case "system.log":
+		return true
+	}
+	for team := range o.teams {
+		if teamPackage(team) == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Outline) lostTeams(next Outline) []Part {
+	var lost []Part
 	for _, team := range slices.Sorted(maps.Keys(o.teams)) {
 		if next.teams[team] {
 			continue
 		}
-		gone := Forgotten{Package: teamPackage(team)}
+		gone := Part{Name: teamPackage(team)}
 		// The default decides types without a package; the types of aliases that rules
 		// compute are not known here.
 		if team != "default" && !o.computed {
@@ -84,19 +114,45 @@ func (o Outline) Lost(next Outline) Lost {
 				continue
 			}
 		}
-		lost.Packages = append(lost.Packages, gone)
+		lost = append(lost, gone)
 	}
 	return lost
+}
+
+// lostAliases is the alias document if types lost their package with it.
+func (o *Outline) lostAliases(next Outline) []Part {
+	if next.computed {
+		return nil
+	}
+	var types []string
+	for _, kind := range slices.Sorted(maps.Keys(o.aliases)) {
+		if team, _ := o.aliases[kind].(string); o.teams[team] && next.teams[team] && !next.decides(kind) {
+			types = append(types, kind)
+		}
+	}
+	if types == nil {
+		return nil
+	}
+	return []Part{{Name: "data.uma.facts.type_alias", Types: types}}
 }
 
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // teamPackage is the package of a type as Rego writes it.
-func teamPackage(kind string) string {
-	if plainName.MatchString(kind) {
-		return "uma.policies." + kind
+func teamPackage(kind string) string { return dotted([]string{"uma", "policies", kind}) }
+
+// dotted is a path as Rego writes it.
+func dotted(path []string) string {
+	var text strings.Builder
+	text.WriteString(path[0])
+	for _, name := range path[1:] {
+		if plainName.MatchString(name) {
+			text.WriteString("." + name)
+		} else {
+			text.WriteString("[" + strconv.Quote(name) + "]")
+		}
 	}
-	return "uma.policies[" + strconv.Quote(kind) + "]"
+	return text.String()
 }
 
 // typesOf are the types that a team package decides.

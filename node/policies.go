@@ -45,7 +45,6 @@ type realmPolicy struct {
 	active   bool // a policy of this process is in force
 	settings uma.PolicySettings
 	files    map[string]string
-	outline  engine.Outline
 	err      error // why what is wanted is not in force
 }
 
@@ -240,7 +239,7 @@ func (p *policies) activate(ctx context.Context, r *realmPolicy) (*uma.Revision,
 	if err != nil {
 		return nil, err
 	}
-	r.active, r.settings, r.files, r.outline = true, r.wanted, src.Files, engine.OutlineOf(src)
+	r.active, r.settings, r.files = true, r.wanted, src.Files
 	return rev, nil
 }
 
@@ -284,20 +283,20 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 	if r.wanted.Bundle == "" || p.node.StoredPolicies {
 		return nil
 	}
-	before, help := r.outline, ""
+	help := ""
 	if !r.active {
 		help = fromDatabase
-		var err error
-		if before, err = p.outlineBefore(ctx, r.realm); err != nil {
-			return err
-		}
+	}
+	before, err := p.outlineBefore(ctx, r)
+	if err != nil {
+		return err
 	}
 	lost := before.Lost(engine.OutlineOf(src))
 	if lost.Everything {
 		return fmt.Errorf("policy folder %s has no policy file any more: put the files back, or take policy.bundle out of the file of realm %s%s", shown(r.wanted.Bundle), r.realm, help)
 	}
 	var missed []string
-	for _, gone := range lost.Packages {
+	for _, gone := range lost.Parts {
 		text, err := p.missed(ctx, r, gone)
 		if err != nil {
 			return err
@@ -307,42 +306,49 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 		}
 	}
 	if len(missed) > 0 {
-		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the packages in policy.removed in the file of realm %s%s", shown(r.wanted.Bundle), strings.Join(missed, ", "), r.realm, help)
+		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", shown(r.wanted.Bundle), strings.Join(missed, ", "), r.realm, help)
 	}
 	return nil
 }
 
-// outlineBefore is the outline of the policy that was in force before the start; empty
-// if this version no longer compiles that policy.
-func (p *policies) outlineBefore(ctx context.Context, realm string) (engine.Outline, error) {
-	files, err := p.stored(ctx, realm)
-	if errors.Is(err, uma.ErrNotFound) {
-		return engine.Outline{}, nil
-	}
-	if err != nil {
-		return engine.Outline{}, fmt.Errorf("read the previous policy: %w", err)
+// outlineBefore is the outline of the policy in force, or before the first activation
+// of that from before the start; empty if this version no longer reads it.
+func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy) (engine.Outline, error) {
+	files := r.files
+	if !r.active {
+		var err error
+		files, err = p.stored(ctx, r.realm)
+		if errors.Is(err, uma.ErrNotFound) {
+			return engine.Outline{}, nil
+		}
+		if err != nil {
+			return engine.Outline{}, fmt.Errorf("read the previous policy: %w", err)
+		}
 	}
 	src, err := parse(files)
 	if err != nil {
-		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy from before the start, which this version does not read", "realm", realm, "err", err)
+		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy from before the start, which this version does not read", "realm", r.realm, "err", err)
 	}
 	return engine.OutlineOf(src), nil
 }
 
-// missed is the text of an error for a package that must not be removed, "" if it may
-// be.
-func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Forgotten) (string, error) {
-	if slices.Contains(r.wanted.Removed, gone.Package) {
+// missed is why a part must not be removed, "" if it may be.
+func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Part) (string, error) {
+	if slices.Contains(r.wanted.Removed, gone.Name) || slices.Contains(r.wanted.Removed, gone.Package) {
 		return "", nil
 	}
-	if gone.Types == nil {
-		return gone.Package, nil
+	note := gone.Note
+	if gone.Types != nil {
+		used, err := p.node.Store.TypesInUse(ctx, r.realm, gone.Types)
+		if err != nil || len(used) == 0 {
+			return "", err
+		}
+		note = "there are resources of type " + used[0]
 	}
-	used, err := p.node.Store.TypesInUse(ctx, r.realm, gone.Types)
-	if err != nil || len(used) == 0 {
-		return "", err
+	if note == "" {
+		return gone.Name, nil
 	}
-	return fmt.Sprintf("%s (there are resources of type %s)", gone.Package, used[0]), nil
+	return fmt.Sprintf("%s (%s)", gone.Name, note), nil
 }
 
 // missing reports the realms that have no policy in force.

@@ -174,17 +174,27 @@ func TestStartWithoutWhatHeldBack(t *testing.T) {
 		change func(t *testing.T, s *site)
 		want   string // of the error; empty: it starts
 	}{
-		"as before":  {func(*testing.T, *site) {}, ""},
-		"one more":   {func(t *testing.T, s *site) { s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n") }, ""},
-		"empty":      {func(t *testing.T, s *site) { s.remove(t, "album.rego", "guard.rego") }, "has no policy file any more"},
-		"guardrails": {func(t *testing.T, s *site) { s.remove(t, "guard.rego") }, "no longer has uma.guardrails: "},
-		"a team":     {func(t *testing.T, s *site) { s.remove(t, "album.rego") }, "no longer has uma.policies.album (there are resources of type album): "},
+		"as before":                {func(*testing.T, *site) {}, ""},
+		"one more":                 {func(t *testing.T, s *site) { s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n") }, ""},
+		"empty":                    {func(t *testing.T, s *site) { s.remove(t, "album.rego", "guard.rego", "night.rego", "day.rego") }, "has no policy file any more"},
+		"guardrails":               {func(t *testing.T, s *site) { s.remove(t, "guard.rego", "night.rego") }, "no longer has uma.guardrails: "},
+		"a team":                   {func(t *testing.T, s *site) { s.remove(t, "album.rego") }, "no longer has uma.policies.album (there are resources of type album): "},
+		"a part of the guardrails": {func(t *testing.T, s *site) { s.remove(t, "night.rego") }, "no longer has night.rego (rules of uma.guardrails): "},
+		"data":                     {func(t *testing.T, s *site) { s.remove(t, "lib/data.json") }, "no longer has data.lib.blocked (rules read it): "},
+		"both, on purpose": {func(t *testing.T, s *site) {
+			s.remove(t, "night.rego", "lib/data.json")
+			s.edit(t, "{bundle: policies,", "{bundle: policies, removed: [night.rego, data.lib.blocked],")
+		}, ""},
+		"a part, as its package is named": {func(t *testing.T, s *site) {
+			s.remove(t, "night.rego")
+			s.edit(t, "{bundle: policies,", "{bundle: policies, removed: [uma.guardrails],")
+		}, ""},
 		"a team that no resource has": {func(t *testing.T, s *site) {
 			s.remove(t, "album.rego")
 			s.edit(t, "resources: [{name: Album, resource_server: api, type: album, scopes: [view]}]\n", "")
 		}, ""},
 		"on purpose": {func(t *testing.T, s *site) {
-			s.remove(t, "album.rego", "guard.rego")
+			s.remove(t, "album.rego", "guard.rego", "night.rego")
 			s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n")
 			s.edit(t, "{bundle: policies,", "{bundle: policies, removed: [uma.guardrails, uma.policies.album],")
 		}, ""},
@@ -197,6 +207,9 @@ func TestStartWithoutWhatHeldBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
+			s.write(t, filepath.Join(s.folder, "night.rego"), "package uma.guardrails\n\ndeny contains \"night\" if input.subject.username in data.lib.blocked\n")
+			s.write(t, filepath.Join(s.folder, "day.rego"), "package uma.policies.day\n\ndeny contains \"day\" if input.subject.username in data.lib.blocked\n")
+			s.write(t, filepath.Join(s.folder, "lib", "data.json"), `{"blocked": ["bob"]}`)
 			n := s.open(t, func(*Node) {})
 			beginAndEnd(t, n)
 			c.change(t, s)

@@ -90,12 +90,13 @@ func (v value) policy(p *uma.PolicySettings) {
 		"max_permissions": set(&p.MaxPermissions, value.count),
 		"resubmit_after":  set(&p.ResubmitAfter, duration(time.Second)),
 		"entrypoint":      set(&p.Entrypoint, matching(entrypoint.MatchString, "want the path of a rule, such as data.uma.authz.decision")),
-		"removed":         set(&p.Removed, each(matching(removable.MatchString, "want uma.guardrails or a package such as uma.policies.album"))),
+		"removed":         set(&p.Removed, each(matching(removable.MatchString, "want a package (uma.guardrails, uma.policies.album), a policy file (night.rego) or data (data.lib.blocked)"))),
 	})
 }
 
-// removable are the packages that policy.removed may name.
-var removable = regexp.MustCompile(`^uma\.(guardrails|policies(\.[A-Za-z_][A-Za-z0-9_]*|\[".+"\]))$`)
+// removable are the parts that a policy folder does not lose unasked: packages, files and
+// data, as engine.Lost names them.
+var removable = regexp.MustCompile(`^(uma\.(guardrails|policies(\.[A-Za-z_]\w*|\[".+"\]))|system\.log|data(\.[A-Za-z_]\w*|\[".+"\])+|[^/].*\.rego)$`)
 
 // folder is the absolute path of a folder.
 func (v value) folder() string {

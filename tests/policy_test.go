@@ -70,10 +70,17 @@ func TestBundleIsWatched(t *testing.T) {
 	}
 	e.writePolicy(t, filepath.Join("deep", "more.rego"), "package uma.policies.board\ndeny contains {\"reason\": \"closed today\"}\n")
 	within1s(t, "a file in a new folder", func() bool { return e.board(t) == 403 })
+	e.writePolicy(t, filepath.Join("deep", "more.rego"), "package uma.policies.board\nreasons contains \"open\"\n")
+	within1s(t, "a denial that is taken out of its file", func() bool { return e.board(t) == 200 })
+	if err := os.Rename(filepath.Join(folder, "more.rego"), filepath.Join(folder, "deep", "more.rego")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(filepath.Join(folder, "deep"), filepath.Join(folder, ".deep")); err != nil {
 		t.Fatal(err)
 	}
-	within1s(t, "a folder that is hidden", func() bool { return e.board(t) == 200 })
+	within1s(t, "a folder that is hidden", func() bool { return e.board(t) == 403 })
+	e.writePolicy(t, "more.rego", "package uma.policies.board\ngrant contains \"view\"\n")
+	within1s(t, "the file again", func() bool { return e.board(t) == 200 })
 	e.writePolicy(t, "data.json", `{"uma": {"facts": {"type_alias": {"board": "admin"}}}}`)
 	within1s(t, "a data file", func() bool { return e.board(t) == 403 })
 
@@ -141,6 +148,48 @@ func TestEmptiedFolder(t *testing.T) {
 			t.Errorf("metrics have no line %s", line)
 		}
 	}
+}
+
+// TestDenyListMovedAway: neither a list that rules read nor a file of denials can
+// vanish, while a list may be changed and moved.
+func TestDenyListMovedAway(t *testing.T) {
+	t.Parallel()
+	e := start(t, photozWith(t, map[string]string{
+		"day.rego":   "package uma.guardrails\ndeny contains \"listed\" if input.subject.username in data.lib.blocked\n",
+		"night.rego": "package uma.guardrails\ndeny contains \"night\" if input.subject.username in [\"erin\"]\n",
+		"data.json":  `{"lib": {"blocked": ["bob"]}}`,
+	}))
+	folder := filepath.Join(filepath.Dir(e.File), "policies")
+	asks := func(user string) int {
+		return e.uma(t, e.as(t, user, "photoz-app"), "permission", "Public board#view", "response_mode", "decision").status
+	}
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(folder, from), filepath.Join(folder, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(word string) {
+		t.Helper()
+		within1s(t, "the log about "+word, func() bool { return e.logged(t, "policy not activated", "no longer has", word) })
+		if bob, erin := asks("bob"), asks("erin"); bob != 403 || erin != 403 {
+			t.Errorf("without %s: got %d for bob and %d for erin, want 403", word, bob, erin)
+		}
+	}
+	if bob, erin := asks("bob"), asks("erin"); bob != 403 || erin != 403 {
+		t.Fatalf("at first: got %d for bob and %d for erin, want 403", bob, erin)
+	}
+	move("data.json", "data.off")
+	refused("data.lib.blocked")
+	e.writePolicy(t, "data.json", `{"lib": {"blocked": ["bob", "dave"]}}`)
+	within1s(t, "a longer list", func() bool { return asks("dave") == 403 })
+	move("data.json", "data.yaml")
+	e.writePolicy(t, "data.yaml", "lib: {blocked: [bob]}\n")
+	within1s(t, "a list that moved", func() bool { return asks("dave") == 200 })
+	move("night.rego", "night.off")
+	refused("night.rego")
+	e.apply(t, strings.Replace(photozRealm(t), "bundle: ./policies", "bundle: "+folder+", removed: [night.rego]", 1))
+	within1s(t, "a removal on purpose", func() bool { return asks("erin") == 200 })
 }
 
 // TestNumbersOfPolicyData: a rule compares with the number that a data file has,
