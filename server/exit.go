@@ -87,11 +87,12 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// requestID returns the identifier the client sent, if it is one, or a new one. That
+// requestID returns the identifier the client sent, if it is one, or a new one. A token
+// or a ticket is none: the identifier is logged and stored as it is. A new one
 // begins with the time: decision records are indexed by it, and a random key would
 // dirty a page of the index for each.
 func requestID(sent string, now time.Time) string {
-	if 0 < len(sent) && len(sent) <= 64 && strings.IndexFunc(sent, notOfID) < 0 {
+	if 0 < len(sent) && len(sent) <= 64 && strings.IndexFunc(sent, notOfID) < 0 && !wire.LikeSecret(sent) {
 		return sent
 	}
 	var b [16]byte

@@ -109,7 +109,9 @@ func TestRequestID(t *testing.T) {
 		})
 		return res, event
 	}
-	for _, sent := range []string{"a-client.s_own-1", "", strings.Repeat("x", 65), "two words", `"quoted"`, "<script>"} {
+	ticket, rpt := boardTicket(t, e), e.uma(t, bob, "permission", "Public board#view").str("access_token")
+	for _, sent := range []string{"a-client.s_own-1", "", strings.Repeat("x", 65), "two words", `"quoted"`, "<script>",
+		ticket, "t." + ticket, rpt[:64], rpt[:30], "x." + rpt[:40]} {
 		res, event := ask(sent)
 		id := res.header.Get("X-Request-Id")
 		if kept := id == sent; kept != (sent == "a-client.s_own-1") || id == "" {

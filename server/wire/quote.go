@@ -17,6 +17,10 @@ var secretLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.=-]+|[A-Z
 
 const secretLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=-."
 
+// LikeSecret reports whether s has what may be a JWT, also one that was cut off, a ticket
+// or a handle.
+func LikeSecret(s string) bool { return strings.Contains(s, "eyJ") || secretLike.MatchString(s) }
+
 // withoutSecrets shortens the quotations in a refusal. Clients put tokens and tickets
 // into wrong parameters, and answers end up in their logs and in ours. It is applied to
 // the whole text, so that no code that quotes can forget it.
