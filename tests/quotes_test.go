@@ -82,14 +82,25 @@ func quotes(text, secret string) bool {
 	return false
 }
 
-// TestNamesAreText: names with control characters, and characters that turn the
-// direction of writing, were accepted and printed to terminals as they are.
+// TestBackslashInAURI: an error_description cannot have a backslash. A slash in its place
+// named another URI.
+func TestBackslashInAURI(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	e.send(t, "POST", resourceSet, e.service(t, "photoz-api"), object{"name": "n", "uris": []string{`/back\slash`}}).expect(t, 400, "invalid_request",
+		"URI [/back%5Cslash] can never be found by a request: URI is malformed: not valid UTF-8, a control or invisible character, or a backslash")
+}
+
+// TestNamesAreText: names with control characters, with invisible characters, and with
+// those that turn the direction of writing, were accepted and printed to terminals as
+// they are.
 func TestNamesAreText(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	pat, alice := e.service(t, "photoz-api"), e.as(t, "alice", "photoz-api")
 	album := e.resourceID(t, "Holiday album")
-	for _, name := range []string{"A\u009b2J", "x\u009d0;t\u009c", "abc\u202egnp.exe", "a\u200fb", "a\u2066b", "a\u2028b", "a\x1bb", "a\u0085"} {
+	for _, name := range []string{"A\u009b2J", "x\u009d0;t\u009c", "abc\u202egnp.exe", "a\u200fb", "a\u2066b", "a\u2028b", "a\x1bb", "a\u0085",
+		"a\u200bb", "a\u2060b", "a\ufeff", "a\u00adb", "\u3164", "a\u180eb", "a\U000e0061b", "a\u2062b"} {
 		for member, r := range map[string]request{
 			"name":        {method: "POST", url: resourceSet, as: pat, json: object{"name": name}},
 			"type":        {method: "POST", url: resourceSet, as: pat, json: object{"name": "n", "type": name}},
@@ -107,7 +118,7 @@ func TestNamesAreText(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"Žluťoučký kůň", "家族のアルバム", "تصاوير", "👨\u200d👩\u200d👧"} {
+	for _, name := range []string{"Žluťoučký kůň", "家族のアルバム", "تصاوير", "👨\u200d👩\u200d👧", "می\u200cخواهم", "❤\ufe0f", "\u0600١"} {
 		if res := e.send(t, "POST", resourceSet, pat, object{"name": name}); res.status != 201 {
 			t.Errorf("%q: got %s, want 201", name, res)
 		}

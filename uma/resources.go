@@ -87,11 +87,20 @@ func checkText(s string) error {
 
 // IsText reports whether s is UTF-8 without characters that make it look like
 // something else: control characters (terminals take U+009B for ESC [), those that
-// turn the direction of writing, and ends of lines and paragraphs.
+// turn the direction of writing, ends of lines and paragraphs, and invisible ones.
 func IsText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) || isInvisible(r)
 	})
+}
+
+// isInvisible reports whether two texts may look the same with r and without. Not counted
+// are the joiners, which Persian, Indian scripts and emoji need, the selectors of variants
+// (in unicode.Mn), which emoji and Chinese names need, and the formats that are drawn.
+func isInvisible(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return r != nonJoiner && r != joiner && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) &&
+		!unicode.In(r, unicode.Prepended_Concatenation_Mark, unicode.Egyptian_Hieroglyphs)
 }
 
 // check refuses what cannot be registered.

@@ -37,7 +37,7 @@ func CheckURI(uri string) error {
 	case len(uri) > maxURIBytes:
 		return fmt.Errorf("URI is longer than %d bytes", maxURIBytes)
 	case !IsText(uri):
-		return errors.New("URI is not valid UTF-8 or contains a control character")
+		return errors.New("URI is not valid UTF-8 or contains a control or invisible character")
 	}
 	// A parameter ends in the segment where it began: matching goes by segments.
 	for segment := range strings.SplitSeq(uri, "/") {
@@ -219,7 +219,7 @@ func isDropped(r rune) bool { return r == '.' || unicode.IsSpace(r) }
 // which some servers take for a slash.
 func checkDecoded(s string) error {
 	if !IsText(s) || strings.Contains(s, `\`) {
-		return errors.New("URI is malformed: not valid UTF-8, a control character or a backslash")
+		return errors.New("URI is malformed: not valid UTF-8, a control or invisible character, or a backslash")
 	}
 	return nil
 }

@@ -56,10 +56,10 @@ func TestCheckURIRefuses(t *testing.T) {
 	for uri, want := range map[string]string{
 		"":                               "URI is empty",
 		"/" + strings.Repeat("a", 2_048): "URI is longer than 2048 bytes",
-		"/a\xff":                         "URI is not valid UTF-8 or contains a control character",
-		"/a\x00":                         "URI is not valid UTF-8 or contains a control character",
-		"/a\nb":                          "URI is not valid UTF-8 or contains a control character",
-		"/a\u0085b":                      "URI is not valid UTF-8 or contains a control character",
+		"/a\xff":                         "URI is not valid UTF-8 or contains a control or invisible character",
+		"/a\x00":                         "URI is not valid UTF-8 or contains a control or invisible character",
+		"/a\nb":                          "URI is not valid UTF-8 or contains a control or invisible character",
+		"/a\u0085b":                      "URI is not valid UTF-8 or contains a control or invisible character",
 	} {
 		if err := uma.CheckURI(uri); err == nil || err.Error() != want {
 			t.Errorf("CheckURI(%.20q) = %v, want %s", uri, err, want)

@@ -18,6 +18,7 @@ func TestTerminalShowsNoCommands(t *testing.T) {
 		"\x1b[2J\x00\x7f":             `\u001b[2J\u0000\u007f`,
 		"a\x9bb":                      `a\ufffdb`,
 		"\u2028\u2066\u061c":          `\u2028\u2066\u061c`,
+		"a\u200bb\ufeff":              `a\u200bb\ufeff`,
 		"\ufffd and \U0001F468\u200d": "\ufffd and \U0001F468\u200d",
 	} {
 		var b bytes.Buffer

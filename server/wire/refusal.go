@@ -161,12 +161,11 @@ func (x *Exchange) realmName() string {
 // printable leaves of s what an error_description may hold, %x20-21 / %x23-5B /
 // %x5D-7E (RFC 6749 §5.2), and stands in for the rest.
 func printable(s string) string {
+	s = strings.ReplaceAll(s, `\`, "%5C") // a slash would make another URI of one that is refused for it
 	clean := func(r rune) rune {
 		switch {
 		case r == '"':
 			return '\''
-		case r == '\\':
-			return '/'
 		case r < ' ' || r > '~':
 			return '?'
 		}
