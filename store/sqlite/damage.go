@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"sync"
@@ -76,6 +77,9 @@ func (s *Store) inspect(ctx context.Context) error {
 		return fmt.Errorf("read %s: %w", s.path, err)
 	}
 	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) { // since isLost looked
+		return fmt.Errorf("%s: %w", s.path, errLost)
+	}
 	if err != nil {
 		return err
 	}

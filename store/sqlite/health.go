@@ -35,11 +35,11 @@ func (s *Store) Check(ctx context.Context) error {
 	if lost {
 		return fmt.Errorf("%s: %w", s.path, errLost)
 	}
-	if err := s.inspect(ctx); err != nil {
-		return err
-	}
 	free, err := folder.Free(s.path)
 	if err != nil {
+		return err
+	}
+	if err := s.inspect(ctx); err != nil {
 		return err
 	}
 	if free < minFree {
