@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -235,13 +236,13 @@ func isLoopback(host string) bool {
 }
 
 // Collecting less often buys a quarter more decisions a second for a few
-// megabytes; the limit guards against a heap that grows for another reason. As many
-// threads as Go itself finds right: it knows a container's quota, and follows it.
-// More of them than processors would bring a tenth of decisions on a machine of
-// two, and have a container stopped by its quota.
+// megabytes; the limit guards against a heap that grows for another reason. With as
+// many threads as processors the writer waits for one after each fsync: four buy
+// another tenth on two.
 const (
-	gcPercent   = 400
-	memoryLimit = 1 << 30
+	gcPercent    = 400
+	memoryLimit  = 1 << 30
+	leastThreads = 4
 )
 
 // tune sets what the runtime is not told by its own variables.
@@ -252,4 +253,18 @@ func tune(getenv func(string) string) {
 	if getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	if getenv("GOMAXPROCS") == "" {
+		if now := runtime.GOMAXPROCS(0); now != threads(now, runtime.NumCPU()) { // once set, it no longer follows a quota
+			runtime.GOMAXPROCS(threads(now, runtime.NumCPU()))
+		}
+	}
+}
+
+// threads is how many run at once. The Go runtime has fewer than there are processors
+// where a container has a quota: more would have the container stopped by it.
+func threads(runtimes, processors int) int {
+	if runtimes < processors {
+		return runtimes
+	}
+	return max(runtimes, leastThreads)
 }

@@ -1,16 +1,16 @@
 package main
 
-import (
-	"runtime"
-	"testing"
-)
+import "testing"
 
-// The Go runtime knows a container's quota and follows it, until a program sets
-// the number of threads itself.
-func TestThreadsAreTheRuntimesOwn(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	tune(func(string) string { return "" })
-	if got := runtime.GOMAXPROCS(0); got != 1 {
-		t.Errorf("got %d threads, want those there were", got)
+// TestThreadsOfAQuota: a container's quota is kept to; without one the writer need not
+// wait for a processor.
+func TestThreadsOfAQuota(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ runtimes, processors, want int }{
+		{1, 2, 1}, {2, 16, 2}, {3, 4, 3}, {1, 1, 4}, {2, 2, 4}, {4, 4, 4}, {16, 16, 16},
+	} {
+		if got := threads(tc.runtimes, tc.processors); got != tc.want {
+			t.Errorf("of %d processors, of which the runtime takes %d: got %d threads, want %d", tc.processors, tc.runtimes, got, tc.want)
+		}
 	}
 }

@@ -30,6 +30,9 @@ type conn struct {
 	left  int                   // bytes that may still be read: see spend
 	ended func() error          // why statements are interrupted; nil for none
 
+	interrupt chan struct{} // see arm; nil until it is first needed
+	release   func() bool   // ends what closes interrupt with the context
+
 	damage *damage // told of every error; may be nil
 }
 
@@ -43,18 +46,35 @@ const (
 	rowBytes = 200
 )
 
-// lend makes statements fail once ctx ends, and reads fail beyond so many bytes.
+// lend makes statements fail once ctx ends, and reading once so many bytes were read.
 func (c *conn) lend(ctx context.Context, bytes int) {
 	c.left, c.ended = bytes, ctx.Err
-	if done := ctx.Done(); done != nil {
-		c.db.SetInterrupt(done)
+	if ctx.Done() == nil {
+		return
 	}
+	if c.interrupt == nil {
+		c.arm()
+	}
+	interrupt := c.interrupt
+	c.release = context.AfterFunc(ctx, func() { close(interrupt) })
 }
 
-// takeBack undoes lend.
+// takeBack ends what lend began.
 func (c *conn) takeBack() {
-	c.db.SetInterrupt(nil)
+	if c.release != nil && !c.release() {
+		<-c.interrupt // the context has ended: it is being closed
+		c.arm()
+	}
+	c.release = nil
 	c.left, c.ended = math.MaxInt, nil
+}
+
+// arm makes a channel that interrupts statements when it is closed. It is kept from
+// one lending to the next: for each channel the library starts a goroutine and looks
+// at all statements, which costs more than a look-up by key.
+func (c *conn) arm() {
+	c.interrupt = make(chan struct{})
+	c.db.SetInterrupt(c.interrupt)
 }
 
 // spend counts bytes that are read into memory. It returns uma.ErrTooMuch beyond the
@@ -115,6 +135,9 @@ func (c *conn) close() error {
 // parameters. Whoever steps through it ends it, whatever happens: a statement that
 // is left half read would hold its connection to an old state of the database.
 func (c *conn) bound(query string, args []any) (*statement, error) {
+	if c.ended != nil && c.ended() != nil { // the interruption follows the end a moment later
+		return nil, c.ended()
+	}
 	s, ok := c.stmts[query]
 	if !ok {
 		prepared, err := c.db.Prepare(query)
