@@ -42,6 +42,15 @@ func (s *site) write(t *testing.T, path, content string) {
 	}
 }
 
+func (s *site) text(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // open is a node whose realm is applied. Changed may change it before anything is
 // in force.
 func (s *site) open(t *testing.T, changed func(*Node)) *Node {
@@ -164,6 +173,45 @@ func TestWatchesEndWithTheServer(t *testing.T) {
 		if strings.Contains(string(stacks), left) {
 			t.Errorf("%s goes on", left)
 		}
+	}
+}
+
+// A change of the realms wakes the loop that there is, and starts no other: two would
+// activate at once.
+func TestOneLoopFollowsTheRealms(t *testing.T) { // not parallel: it looks at what all tests run
+	s := newSite(t)
+	saved := make(chan struct{}, 8)
+	n := s.open(t, saving(func(context.Context, *uma.Revision) error {
+		saved <- struct{}{}
+		return nil
+	}))
+	if err := begin(t, n); err != nil {
+		t.Fatal(err)
+	}
+	<-saved
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	if err := errors.Join(n.Authority.Reload(ctx), n.start(ctx, &group)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"r2", "r3"} {
+		file := filepath.Join(filepath.Dir(s.file), name+".yaml")
+		s.write(t, file, strings.Replace(s.text(t), "realm: r\n", "realm: "+name+"\n", 1))
+		realms, err := ReadRealms([]string{file}, os.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Load(t.Context(), realms); err != nil {
+			t.Fatal(err)
+		}
+		<-saved
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if got := strings.Count(string(stacks), "node.(*policies).follow("); got != 1 {
+		t.Errorf("%d loops put policies in force, want one", got)
 	}
 }
 

@@ -173,11 +173,7 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second / 2)
 		defer tick.Stop()
-		n.Authority.Follow(ctx, tick.C, func() {
-			if err := n.policies.begin(ctx, wg); err != nil {
-				n.Log.ErrorContext(ctx, "follow realm settings", "err", err)
-			}
-		})
+		n.Authority.Follow(ctx, tick.C, n.policies.compare)
 	})
 	wg.Go(func() { n.sweep(ctx) })
 	wg.Go(func() {
