@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,10 +22,11 @@ import (
 func documents(t testing.TB) []string {
 	t.Helper()
 	docs, err := filepath.Glob("../docs/*.md")
-	if err != nil || len(docs) == 0 {
-		t.Fatalf("no documents: %v", err)
+	deeper, err2 := filepath.Glob("../docs/*/*.md")
+	if err := errors.Join(err, err2); err != nil || len(docs) == 0 || len(deeper) == 0 {
+		t.Fatalf("%d documents, and %d in folders of docs: %v", len(docs), len(deeper), err)
 	}
-	return append(docs, "../README.md", "../CONTRIBUTING.md", "../examples/photoz/README.md")
+	return slices.Concat(docs, deeper, []string{"../README.md", "../CONTRIBUTING.md", "../examples/photoz/README.md"})
 }
 
 // TestDocumentedCommands runs the commands that a document shows as they are

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,11 +22,12 @@ var inDocuments = regexp.MustCompile("(?m)`umpire ([^`]+)`|^umpire (.+)$")
 func TestDocumentedCommandLines(t *testing.T) {
 	t.Parallel()
 	docs, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	deeper, err2 := filepath.Glob("../../docs/*/*.md")
+	if err := errors.Join(err, err2); err != nil || len(docs) == 0 || len(deeper) == 0 {
+		t.Fatalf("%d documents, and %d in folders of docs: %v", len(docs), len(deeper), err)
 	}
 	found := 0
-	for _, doc := range append(docs, "../../README.md", "../../examples/photoz/README.md") {
+	for _, doc := range slices.Concat(docs, deeper, []string{"../../README.md", "../../examples/photoz/README.md"}) {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
