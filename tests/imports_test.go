@@ -20,7 +20,8 @@ var house = map[string]struct {
 	may   []string // this module's packages and others' modules
 	tests []string // what their tests may import as well
 }{
-	"uma":             {},
+	"uma":             {may: []string{module + "/workers"}},
+	"workers":         {},
 	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "gopkg.in/yaml.v3", "github.com/goccy/go-yaml"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"engine":          {may: []string{module + "/uma", module + "/policies", "github.com/open-policy-agent/opa"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"policies":        {},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"example.com/umpire/workers"
 )
 
 // An Authority is the authorization server, without its HTTP.
@@ -43,7 +45,7 @@ type Authority struct {
 
 	// Signatures do not wait for evaluations, which last as long as a policy makes
 	// them.
-	evaluations, signatures turns
+	evaluations, signatures workers.Pool
 }
 
 // Validate reports everything that a lacks to serve, so that the program can say

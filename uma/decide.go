@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"example.com/umpire/workers"
 )
 
 // atOnce is how many permissions of one request are evaluated at the same time,
@@ -64,20 +66,19 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate has the policy decide one permission, in a goroutine of the pool, and fills
-// its event.
+// evaluate has the policy decide one permission, in a worker, and fills its event.
 func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) result {
 	type answer struct {
 		eval *Evaluation
 		err  error
 	}
 	policy, in := x.policy, ev.Input
-	got, err := take(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (answer, error) {
+	got, err := workers.Do(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (answer, error) {
 		eval, err := policy.Decide(ctx, in)
 		return answer{eval, err}, nil
 	})
 	if err != nil {
-		ev.Error = untaken(err)
+		ev.Error = notEvaluated(err)
 		return result{wanted: w, failed: err}
 	}
 	res := result{wanted: w}
@@ -98,12 +99,12 @@ func (x *assessment) evaluate(ctx context.Context, ev *Event, w *wanted) result 
 	return res
 }
 
-// untaken is the reason, for a record, why a turn had no result.
-func untaken(err error) string {
-	switch _, panicked := errors.AsType[*panicError](err); {
+// notEvaluated is the reason, for a record, why an evaluation has no result.
+func notEvaluated(err error) string {
+	switch _, panicked := errors.AsType[*workers.PanicError](err); {
 	case panicked:
 		return "panic in the policy engine"
-	case errors.Is(err, errStuck):
+	case errors.Is(err, workers.ErrStuck):
 		return "the policy goes on after its deadline and cannot be stopped"
 	}
 	return "no time left to evaluate the policy"

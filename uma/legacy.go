@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"example.com/umpire/workers"
 )
 
 // Keycloak's Authorization API before version 4: the same
@@ -298,7 +300,7 @@ func asLegacy(rpt *Claims, jti string) *Claims {
 // longer than the RPT, because the resource server must not be able to use the caller's
 // token elsewhere.
 func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
-	token, err := take(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(x.snap, access) })
+	token, err := workers.Do(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(x.snap, access) })
 	if err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}

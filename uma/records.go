@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"example.com/umpire/workers"
 )
 
 // The outcomes of decision records.
@@ -65,8 +67,8 @@ func (x *assessment) maskingTime(ctx context.Context) (context.Context, context.
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
-// encode turns a decision into its event. Masks are evaluated in the pool; if none of
-// its goroutines is free before the deadline, a stub is stored.
+// encode turns a decision into its event. Masks are evaluated by workers; if none
+// is free before the deadline, a stub is stored.
 func (x *assessment) encode(ctx context.Context, ev Event) ([]byte, error) {
 	policy := x.policy
 	if !policy.Masks() {
@@ -78,7 +80,7 @@ func (x *assessment) encode(ctx context.Context, ev Event) ([]byte, error) {
 	}
 	ctx, cancel := x.maskingTime(ctx)
 	defer cancel()
-	done, err := take(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (encoded, error) {
+	done, err := workers.Do(ctx, &x.evaluations, x.snap.Realm.Policy.Timeout, x.stuck(ctx, ev.ID), func() (encoded, error) {
 		raw, err := policy.Encode(ctx, &ev)
 		return encoded{raw, err}, nil
 	})

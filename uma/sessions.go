@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/umpire/workers"
 )
 
 // ClientCredentials is the grant by which a client obtains a token of its own
@@ -117,9 +119,9 @@ func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, h
 	}
 }
 
-// respond signs what is answered, when its turn comes.
+// respond signs the tokens of an answer, in a worker.
 func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
-	return take(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(s, access, refresh) })
+	return workers.Do(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(s, access, refresh) })
 }
 
 // sign signs an access token, its refresh token if there is one, and an ID token
