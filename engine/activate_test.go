@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -74,7 +75,7 @@ func TestActivateRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want one with %q", err, c.want)
 			}
-			if _, err := e.Prepare(&uma.Realm{Name: "photoz"}); err == nil {
+			if _, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz"}); err == nil {
 				t.Error("is in force all the same")
 			}
 		})
@@ -189,7 +190,12 @@ func TestBadPolicyLeavesTheOldInForce(t *testing.T) {
 func TestRealmsHaveTheirOwn(t *testing.T) {
 	t.Parallel()
 	e, _ := newEngine(t, photoz(t))
-	if _, err := e.Prepare(&uma.Realm{Name: "other"}); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Prepare(ctx, &uma.Realm{Name: "photoz"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("after its context: got %v, want %v", err, context.Canceled)
+	}
+	if _, err := e.Prepare(t.Context(), &uma.Realm{Name: "other"}); err == nil {
 		t.Error("a realm without a policy has one")
 	}
 	if _, err := e.Activate(t.Context(), "other", settings, source(t, nil)); err != nil {
@@ -252,7 +258,7 @@ func TestRevisionCoversTheEntrypoint(t *testing.T) {
 func TestDeadlineOfTheRealmAsItIs(t *testing.T) {
 	t.Parallel()
 	e, _ := newEngine(t, map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if {\n\tsome x in numbers.range(1, 100000000)\n\tx < 0\n}\n"})
-	evaluator, err := e.Prepare(&uma.Realm{Name: "photoz", Policy: uma.PolicySettings{Timeout: time.Nanosecond}})
+	evaluator, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz", Policy: uma.PolicySettings{Timeout: time.Nanosecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +288,7 @@ func TestActivateUnderLoad(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for !stop.Load() {
-				evaluator, err := e.Prepare(&uma.Realm{Name: "photoz"})
+				evaluator, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz"})
 				if err != nil {
 					t.Error(err)
 					return

@@ -78,7 +78,10 @@ func (e *Engine) Check(ctx context.Context, realm string, settings uma.PolicySet
 
 // Prepare returns the policy in force for a realm. Its deadline is that of the
 // realm as it is now; a change of its files or entry point takes an Activate.
-func (e *Engine) Prepare(realm *uma.Realm) (uma.Evaluator, error) {
+func (e *Engine) Prepare(ctx context.Context, realm *uma.Realm) (uma.Evaluator, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	p, ok := (*e.realm.Load())[realm.Name]
 	if !ok {
 		return nil, fmt.Errorf("realm %s has no policy in force", realm.Name)

@@ -68,7 +68,7 @@ func newEngine(t testing.TB, files map[string]string) (*engine.Engine, uma.Evalu
 
 func prepare(t testing.TB, e *engine.Engine) uma.Evaluator {
 	t.Helper()
-	evaluator, err := e.Prepare(&uma.Realm{Name: "photoz"})
+	evaluator, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz"})
 	if err != nil {
 		t.Fatal(err)
 	}

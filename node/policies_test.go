@@ -322,7 +322,7 @@ func TestPoliciesFromDatabase(t *testing.T) {
 	if err := begin(t, n); err != nil {
 		t.Fatal(err)
 	}
-	policy, err := n.engine.Prepare(&uma.Realm{Name: "r"})
+	policy, err := n.engine.Prepare(t.Context(), &uma.Realm{Name: "r"})
 	if err != nil || policy.Revision() != want.Hash {
 		t.Errorf("got %v, %v, want revision %s", policy, err, want.Hash)
 	}

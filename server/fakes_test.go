@@ -99,15 +99,15 @@ func (fakeView) Resource(context.Context, uma.Key, uma.ResourceID) (*uma.Resourc
 // fakeTokens signs and verifies `token-of-CLIENT`.
 type fakeTokens struct{ uma.Issuer }
 
-func (fakeTokens) Sign(_ *uma.Snapshot, c *uma.Claims) (string, error) {
+func (fakeTokens) Sign(_ context.Context, _ *uma.Snapshot, c *uma.Claims) (string, error) {
 	return "token-of-" + c.AuthorizedParty, nil
 }
 
-func (fakeTokens) Verify(s *uma.Snapshot, _, raw string) (*uma.Claims, error) {
+func (fakeTokens) Verify(_ context.Context, s *uma.Snapshot, _, raw string) (*uma.Claims, error) {
 	id, ok := strings.CutPrefix(raw, "token-of-")
 	client := s.Clients[id]
 	if !ok || client == nil {
-		return nil, errors.New("not a token")
+		return nil, uma.ErrUnverified
 	}
 	return &uma.Claims{
 		Type: uma.TypeBearer, Subject: client.UUID, AuthorizedParty: id, Audience: uma.Audience{"account"},
@@ -115,12 +115,12 @@ func (fakeTokens) Verify(s *uma.Snapshot, _, raw string) (*uma.Claims, error) {
 	}, nil
 }
 
-func (fakeTokens) VerifyTicket(*uma.Snapshot, string, string) (*uma.Claims, error) {
-	return nil, errors.New("not a ticket")
+func (fakeTokens) VerifyTicket(context.Context, *uma.Snapshot, string, string) (*uma.Claims, error) {
+	return nil, uma.ErrUnverified
 }
 
-func (fakeTokens) VerifyRefresh(*uma.Snapshot, string, string) (*uma.Claims, error) {
-	return nil, errors.New("not a refresh token")
+func (fakeTokens) VerifyRefresh(context.Context, *uma.Snapshot, string, string) (*uma.Claims, error) {
+	return nil, uma.ErrUnverified
 }
 
 func (fakeTokens) KeySet(*uma.Snapshot) ([]byte, error) {
@@ -129,11 +129,13 @@ func (fakeTokens) KeySet(*uma.Snapshot) ([]byte, error) {
 
 type fakeHasher struct{ uma.Hasher }
 
-func (fakeHasher) Secret(plain string) []byte { return []byte(plain) }
+func (fakeHasher) Secret(_ context.Context, plain string) ([]byte, error) { return []byte(plain), nil }
 
 type fakePolicy struct{}
 
-func (fakePolicy) Prepare(*uma.Realm) (uma.Evaluator, error) { return nil, errors.New("no policy") }
+func (fakePolicy) Prepare(context.Context, *uma.Realm) (uma.Evaluator, error) {
+	return nil, errors.New("no policy")
+}
 
 // env is a running server and what it logged.
 type env struct {

@@ -37,7 +37,7 @@ func (s *server) token(st style) wire.Handler {
 	return func(x *wire.Exchange) error {
 		err := s.grant(x, st)
 		if e, ok := errors.AsType[*uma.Error](err); ok && st.jwt && e.Ticket != "" {
-			jwt, failed := s.authority.TicketJWT(x.Realm, e.Ticket, e.Interval)
+			jwt, failed := s.authority.TicketJWT(x.Context(), x.Realm, e.Ticket, e.Interval)
 			if failed != nil {
 				return failed
 			}

@@ -52,28 +52,33 @@ func NewHasher(key []byte) (*Hasher, error) {
 }
 
 // Secret implements uma.Hasher.
-func (h *Hasher) Secret(plain string) []byte {
+func (h *Hasher) Secret(ctx context.Context, plain string) ([]byte, error) {
 	sum := sha256.Sum256([]byte(plain))
-	return mac(h.secret, sum[:])
+	return mac(ctx, h.secret, sum[:])
 }
 
 // SecretFromHash implements uma.Hasher.
-func (h *Hasher) SecretFromHash(hash string) ([]byte, error) {
+func (h *Hasher) SecretFromHash(ctx context.Context, hash string) ([]byte, error) {
 	digits, ok := strings.CutPrefix(hash, "sha256:")
 	sum, err := hex.DecodeString(digits)
 	if !ok || err != nil || len(sum) != sha256.Size {
 		return nil, errors.New("a secret's hash is not sha256: and 64 hexadecimal digits")
 	}
-	return mac(h.secret, sum), nil
+	return mac(ctx, h.secret, sum)
 }
 
 // Fingerprint implements uma.Hasher.
-func (h *Hasher) Fingerprint(content []byte) []byte { return mac(h.fingerprint, content) }
+func (h *Hasher) Fingerprint(ctx context.Context, content []byte) ([]byte, error) {
+	return mac(ctx, h.fingerprint, content)
+}
 
-func mac(key, content []byte) []byte {
+func mac(ctx context.Context, key, content []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	m := hmac.New(sha256.New, key)
 	m.Write(content)
-	return m.Sum(nil)
+	return m.Sum(nil), nil
 }
 
 // A phc is an argon2id hash and its parameters.

@@ -107,27 +107,52 @@ func TestSecret(t *testing.T) {
 	t.Parallel()
 	h := newHasher(t)
 	sum := sha256.Sum256([]byte("secret"))
-	got, err := h.SecretFromHash("sha256:" + hex.EncodeToString(sum[:]))
-	if err != nil || !bytes.Equal(got, h.Secret("secret")) {
-		t.Errorf("from its hash: got %x, %v, want %x", got, err, h.Secret("secret"))
+	must := func(b []byte, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	if bytes.Equal(h.Secret("secret"), h.Secret("Secret")) {
+	want := must(h.Secret(t.Context(), "secret"))
+	if got := must(h.SecretFromHash(t.Context(), "sha256:"+hex.EncodeToString(sum[:]))); !bytes.Equal(got, want) {
+		t.Errorf("from its hash: got %x, want %x", got, want)
+	}
+	if bytes.Equal(want, must(h.Secret(t.Context(), "Secret"))) {
 		t.Error("two secrets are one")
 	}
-	if bytes.Equal(h.Secret("secret"), h.Fingerprint(sum[:])) {
+	if bytes.Equal(want, must(h.Fingerprint(t.Context(), sum[:]))) {
 		t.Error("a fingerprint is a secret")
 	}
 	for _, bad := range []string{"", "sha256:", "sha256:00", hex.EncodeToString(sum[:]), "sha1:" + hex.EncodeToString(sum[:]), "sha256:" + strings.Repeat("zz", 32)} {
-		if _, err := h.SecretFromHash(bad); err == nil {
+		if _, err := h.SecretFromHash(t.Context(), bad); err == nil {
 			t.Errorf("took %q", bad)
 		}
 	}
 	other, err := token.NewHasher(bytes.Repeat([]byte{8}, 32))
-	if err != nil || bytes.Equal(other.Secret("secret"), h.Secret("secret")) {
-		t.Errorf("the key makes no difference (%v)", err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(want, must(other.Secret(t.Context(), "secret"))) {
+		t.Error("the key makes no difference")
 	}
 	if _, err := token.NewHasher(nil); err == nil {
 		t.Error("took no key")
+	}
+}
+
+func TestHasherStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	h := newHasher(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, secret := h.Secret(ctx, "secret")
+	_, fromHash := h.SecretFromHash(ctx, "sha256:"+strings.Repeat("00", sha256.Size))
+	_, fingerprint := h.Fingerprint(ctx, nil)
+	for _, err := range []error{secret, fromHash, fingerprint} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -68,7 +69,10 @@ func derive(secret []byte, purpose string) ([]byte, error) {
 }
 
 // NewKey implements uma.Issuer. The kid is the thumbprint of RFC 7638.
-func (k *Keys) NewKey(alg string) (uma.SigningKey, error) {
+func (k *Keys) NewKey(ctx context.Context, alg string) (uma.SigningKey, error) {
+	if err := ctx.Err(); err != nil {
+		return uma.SigningKey{}, fmt.Errorf("make a key: %w", err)
+	}
 	signer, err := generate(alg)
 	if err != nil {
 		return uma.SigningKey{}, fmt.Errorf("make a key: %w", err)
@@ -205,7 +209,7 @@ func header(alg, kid, typ string) string {
 }
 
 // Sign implements uma.Issuer.
-func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
+func (k *Keys) Sign(ctx context.Context, s *uma.Snapshot, c *uma.Claims) (string, error) {
 	key, pub, head, err := k.active(s, c.Type)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
@@ -214,7 +218,7 @@ func (k *Keys) Sign(s *uma.Snapshot, c *uma.Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	return sign(pub.method, private, head, c)
+	return sign(ctx, pub.method, private, head, c)
 }
 
 // Length implements uma.Issuer.
@@ -257,7 +261,7 @@ func (p *publicKey) signature() int {
 }
 
 // SignOwn implements uma.Issuer.
-func (k *Keys) SignOwn(s *uma.Snapshot, c *uma.Claims) (string, error) {
+func (k *Keys) SignOwn(ctx context.Context, s *uma.Snapshot, c *uma.Claims) (string, error) {
 	if c.Type != uma.TypeRefresh && c.Type != uma.TypeTicket {
 		return "", fmt.Errorf("sign for this server: typ %q", c.Type)
 	}
@@ -265,7 +269,7 @@ func (k *Keys) SignOwn(s *uma.Snapshot, c *uma.Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign for this server: %w", err)
 	}
-	return sign(jwt.SigningMethodHS256, key, refreshHeader, c)
+	return sign(ctx, jwt.SigningMethodHS256, key, refreshHeader, c)
 }
 
 // refreshKey differs by realm, so that no realm believes another's tokens.
@@ -283,7 +287,7 @@ func (k *Keys) refreshKey(s *uma.Snapshot) ([]byte, error) {
 	return k.own.add(s.Realm.Name, key), nil
 }
 
-func sign(m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {
+func sign(ctx context.Context, m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {
 	if c.Issuer == "" || c.Expires <= 0 {
 		return "", errors.New("sign a token: without issuer or expiry")
 	}
@@ -297,6 +301,9 @@ func sign(m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, err
 	copy(buf, head)
 	buf[n-1] = '.'
 	b64.Encode(buf[n:], payload)
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
 	sig, err := m.Sign(string(buf), key)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)

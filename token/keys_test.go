@@ -54,7 +54,7 @@ func newEnv(t testing.TB, alg string) *env {
 
 func newKey(t testing.TB, k *token.Keys, alg string) uma.SigningKey {
 	t.Helper()
-	key, err := k.NewKey(alg)
+	key, err := k.NewKey(t.Context(), alg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func rpt() *uma.Claims {
 
 func (e *env) sign(t testing.TB, c *uma.Claims) string {
 	t.Helper()
-	raw, err := e.keys.Sign(e.snap, c)
+	raw, err := e.keys.Sign(t.Context(), e.snap, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestRoundTrip(t *testing.T) {
 				c.Type = typ
 				raw := e.sign(t, c)
 				for range 2 { // the second from the cache
-					got, err := e.keys.Verify(e.snap, issuer, raw)
+					got, err := e.keys.Verify(t.Context(), e.snap, issuer, raw)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -172,7 +172,7 @@ func TestTypeInTheHeader(t *testing.T) {
 	} {
 		c := rpt()
 		c.Type = tt.typ
-		raw, err := e.keys.Sign(snaps[tt.profile], c)
+		raw, err := e.keys.Sign(t.Context(), snaps[tt.profile], c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestTypeInTheHeader(t *testing.T) {
 			t.Errorf("%s in %s: got header %s, want typ %s", tt.typ, tt.profile, h, tt.want)
 		}
 		for profile, snap := range snaps {
-			if got, err := e.keys.Verify(snap, issuer, raw); err != nil || got.Type != tt.typ {
+			if got, err := e.keys.Verify(t.Context(), snap, issuer, raw); err != nil || got.Type != tt.typ {
 				t.Errorf("%s of %s in %s: got %v, %v", tt.typ, tt.profile, profile, got, err)
 			}
 		}
@@ -208,14 +208,14 @@ func TestSignRefuses(t *testing.T) {
 	for _, tc := range tests {
 		c := rpt()
 		tc.edit(c)
-		if raw, err := e.keys.Sign(e.snap, c); err == nil {
+		if raw, err := e.keys.Sign(t.Context(), e.snap, c); err == nil {
 			t.Errorf("%s: signed %s", tc.name, raw)
 		}
 	}
-	if _, err := e.keys.Sign(uma.NewSnapshot(e.snap.Realm, nil, nil), rpt()); err == nil {
+	if _, err := e.keys.Sign(t.Context(), uma.NewSnapshot(e.snap.Realm, nil, nil), rpt()); err == nil {
 		t.Error("signed without a key")
 	}
-	if _, err := e.keys.NewKey("RS512"); err == nil {
+	if _, err := e.keys.NewKey(t.Context(), "RS512"); err == nil {
 		t.Error("made a key for RS512")
 	}
 	if _, err := token.NewKeys(nil, []byte("short"), nil); err == nil {
@@ -226,7 +226,7 @@ func TestSignRefuses(t *testing.T) {
 // The private half must be opened by the vault that sealed it.
 func TestSignWithAnotherVault(t *testing.T) {
 	t.Parallel()
-	if raw, err := newEnv(t, "ES256").keys.Sign(newEnv(t, "ES256").snap, rpt()); err == nil {
+	if raw, err := newEnv(t, "ES256").keys.Sign(t.Context(), newEnv(t, "ES256").snap, rpt()); err == nil {
 		t.Errorf("signed %s", raw)
 	}
 }
@@ -235,37 +235,37 @@ func TestRefresh(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "ES256")
 	c := &uma.Claims{ID: "j2", Issuer: issuer, Subject: "u1", Type: uma.TypeRefresh, AuthorizedParty: "a", SessionID: "s1", Handle: "h", Expires: 99}
-	raw, err := e.keys.SignOwn(e.snap, c)
+	raw, err := e.keys.SignOwn(t.Context(), e.snap, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := e.keys.VerifyRefresh(e.snap, issuer, raw)
+	got, err := e.keys.VerifyRefresh(t.Context(), e.snap, issuer, raw)
 	if err != nil || !reflect.DeepEqual(got, c) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 
 	bearer := rpt()
-	if _, err := e.keys.SignOwn(e.snap, bearer); err == nil {
+	if _, err := e.keys.SignOwn(t.Context(), e.snap, bearer); err == nil {
 		t.Error("signed an access token with the refresh key")
 	}
-	if _, err := e.keys.Verify(e.snap, issuer, raw); err == nil {
+	if _, err := e.keys.Verify(t.Context(), e.snap, issuer, raw); err == nil {
 		t.Error("a refresh token passed as an access token")
 	}
-	if _, err := e.keys.VerifyRefresh(e.snap, issuer, e.sign(t, bearer)); err == nil {
+	if _, err := e.keys.VerifyRefresh(t.Context(), e.snap, issuer, e.sign(t, bearer)); err == nil {
 		t.Error("an access token passed as a refresh token")
 	}
 	for _, iss := range []string{"", issuer + "/"} {
-		if _, err := e.keys.VerifyRefresh(e.snap, iss, raw); err == nil {
+		if _, err := e.keys.VerifyRefresh(t.Context(), e.snap, iss, raw); err == nil {
 			t.Errorf("passed for the issuer %q", iss)
 		}
 	}
-	if _, err := e.keys.VerifyRefresh(snapshot("other", e.snap.Keys...), issuer, raw); err == nil {
+	if _, err := e.keys.VerifyRefresh(t.Context(), snapshot("other", e.snap.Keys...), issuer, raw); err == nil {
 		t.Error("passed in another realm")
 	}
-	if _, err := e.keys.VerifyRefresh(snapshot("", e.snap.Keys...), issuer, raw); err == nil {
+	if _, err := e.keys.VerifyRefresh(t.Context(), snapshot("", e.snap.Keys...), issuer, raw); err == nil {
 		t.Error("passed in a realm without a name")
 	}
-	if _, err := e.keys.VerifyRefresh(e.snap, issuer, raw[:len(raw)-2]+"AA"); err == nil {
+	if _, err := e.keys.VerifyRefresh(t.Context(), e.snap, issuer, raw[:len(raw)-2]+"AA"); err == nil {
 		t.Error("passed with another signature")
 	}
 }
@@ -316,7 +316,7 @@ func TestKeySet(t *testing.T) {
 			t.Errorf("%s: got thumbprint %s, %v, want %s", key.Alg, got, err, key.KID)
 		}
 		alg, _ := jwa.LookupSignatureAlgorithm(key.Alg)
-		signed, err := e.keys.Sign(snapshot("photoz", e.snap.Keys[i]), rpt())
+		signed, err := e.keys.Sign(t.Context(), snapshot("photoz", e.snap.Keys[i]), rpt())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +341,7 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := e.keys.Sign(e.snap, c); err != nil {
+				if _, err := e.keys.Sign(b.Context(), e.snap, c); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -356,7 +356,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(alg+"/cached", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := e.keys.Verify(e.snap, issuer, raw); err != nil {
+				if _, err := e.keys.Verify(b.Context(), e.snap, issuer, raw); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -365,7 +365,7 @@ func BenchmarkVerify(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				token.Forget(e.keys, 1)
-				if _, err := e.keys.Verify(e.snap, issuer, raw); err != nil {
+				if _, err := e.keys.Verify(b.Context(), e.snap, issuer, raw); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,9 +1,10 @@
 package token
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -21,9 +22,8 @@ const (
 	maxVerified = 4096
 )
 
-// errInvalid says no more than that: which check failed is of use only to who
-// forges.
-var errInvalid = errors.New("not a token of this realm")
+// errInvalid does not say which check failed: that helps only those who forge tokens.
+var errInvalid = uma.ErrUnverified
 
 // verifiedID knows a verified token by its hash and the key that verified it. The
 // key is one of the snapshot at hand, so a token is forgotten with its key.
@@ -38,7 +38,10 @@ type verifiedID struct {
 // A token of this server begins with one of the few headers it writes, compared
 // as a whole. So there is no algorithm to be talked into, no crit to overlook and
 // no key to be fetched: what is not such a header is refused unread.
-func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	head, signed, sig, err := split(raw)
 	if err != nil {
 		return nil, err
@@ -66,17 +69,20 @@ func (k *Keys) Verify(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) 
 }
 
 // VerifyRefresh implements uma.Verifier.
-func (k *Keys) VerifyRefresh(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
-	return k.verifyOwn(s, issuer, raw, uma.TypeRefresh)
+func (k *Keys) VerifyRefresh(ctx context.Context, s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+	return k.verifyOwn(ctx, s, issuer, raw, uma.TypeRefresh)
 }
 
 // VerifyTicket implements uma.Verifier.
-func (k *Keys) VerifyTicket(s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
-	return k.verifyOwn(s, issuer, raw, uma.TypeTicket)
+func (k *Keys) VerifyTicket(ctx context.Context, s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
+	return k.verifyOwn(ctx, s, issuer, raw, uma.TypeTicket)
 }
 
 // verifyOwn reads what only this server reads.
-func (k *Keys) verifyOwn(s *uma.Snapshot, issuer, raw, typ string) (*uma.Claims, error) {
+func (k *Keys) verifyOwn(ctx context.Context, s *uma.Snapshot, issuer, raw, typ string) (*uma.Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	head, signed, sig, err := split(raw)
 	if err != nil {
 		return nil, err
@@ -103,7 +109,7 @@ func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 	for i := range s.Keys {
 		pub, err := k.public(&s.Keys[i])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errInvalid, err)
 		}
 		if head == pub.plain || head == pub.access {
 			return pub, nil
@@ -140,7 +146,7 @@ func verify(m jwt.SigningMethod, key any, head, signed, sig string) (*uma.Claims
 	}
 	c, err := decode(payload)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}
 	if c.Expires <= 0 {
 		return nil, errInvalid

@@ -1,9 +1,11 @@
 package token_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,7 +35,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	member := func(m string) string { return strings.Replace(payload, `"azp":"a"`, m, 1) }
 	valid := rs(good, payload)
-	if _, err := e.keys.Verify(e.snap, issuer, valid); err != nil {
+	if _, err := e.keys.Verify(t.Context(), e.snap, issuer, valid); err != nil {
 		t.Fatal(err)
 	}
 	public := e.snap.Keys[0].Public
@@ -113,12 +115,15 @@ func TestVerifyRefuses(t *testing.T) {
 	for name, raw := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := e.keys.Verify(e.snap, issuer, raw)
+			c, err := e.keys.Verify(t.Context(), e.snap, issuer, raw)
 			if err == nil {
 				t.Fatalf("got claims %+v", c)
 			}
 			if len(raw) > 20 && strings.Contains(err.Error(), raw[:20]) {
 				t.Errorf("the error quotes the token: %v", err)
+			}
+			if !errors.Is(err, uma.ErrUnverified) {
+				t.Errorf("got %v, want %v", err, uma.ErrUnverified)
 			}
 		})
 	}
@@ -131,11 +136,11 @@ func TestVerifyIssuer(t *testing.T) {
 	raw := e.sign(t, rpt())
 	for range 2 {
 		for _, iss := range []string{"", "https://as.example/realms/other", issuer + "/"} {
-			if _, err := e.keys.Verify(e.snap, iss, raw); err == nil {
+			if _, err := e.keys.Verify(t.Context(), e.snap, iss, raw); err == nil {
 				t.Errorf("verified for the issuer %q", iss)
 			}
 		}
-		if _, err := e.keys.Verify(e.snap, issuer, raw); err != nil {
+		if _, err := e.keys.Verify(t.Context(), e.snap, issuer, raw); err != nil {
 			t.Error(err)
 		}
 	}
@@ -145,22 +150,22 @@ func TestCacheForgetsWithTheKey(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "ES256")
 	raw := e.sign(t, rpt())
-	if _, err := e.keys.Verify(e.snap, issuer, raw); err != nil {
+	if _, err := e.keys.Verify(t.Context(), e.snap, issuer, raw); err != nil {
 		t.Fatal(err)
 	}
 	next := newKey(t, e.keys, "ES256")
-	if _, err := e.keys.Verify(snapshot("photoz", next, e.snap.Keys[0]), issuer, raw); err != nil {
+	if _, err := e.keys.Verify(t.Context(), snapshot("photoz", next, e.snap.Keys[0]), issuer, raw); err != nil {
 		t.Errorf("while its key is published: %v", err)
 	}
-	if _, err := e.keys.Verify(snapshot("photoz", next), issuer, raw); err == nil {
+	if _, err := e.keys.Verify(t.Context(), snapshot("photoz", next), issuer, raw); err == nil {
 		t.Error("believed after its key was gone")
 	}
-	if _, err := e.keys.Verify(snapshot("other", newKey(t, e.keys, "ES256")), issuer, raw); err == nil {
+	if _, err := e.keys.Verify(t.Context(), snapshot("other", newKey(t, e.keys, "ES256")), issuer, raw); err == nil {
 		t.Error("believed in another realm")
 	}
 	replaced := next
 	replaced.KID = e.snap.Keys[0].KID
-	if _, err := e.keys.Verify(snapshot("photoz", replaced), issuer, raw); err == nil {
+	if _, err := e.keys.Verify(t.Context(), snapshot("photoz", replaced), issuer, raw); err == nil {
 		t.Error("believed with another key under its kid")
 	}
 }
@@ -169,7 +174,7 @@ func TestCacheKnowsTheWholeToken(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "RS256")
 	raw := e.sign(t, rpt())
-	c, err := e.keys.Verify(e.snap, issuer, raw)
+	c, err := e.keys.Verify(t.Context(), e.snap, issuer, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +187,11 @@ func TestCacheKnowsTheWholeToken(t *testing.T) {
 		raw[:len(raw)-4] + "AAAA",
 		raw[:strings.LastIndexByte(raw, '.')+1],
 	} {
-		if _, err := e.keys.Verify(e.snap, issuer, forged); err == nil {
+		if _, err := e.keys.Verify(t.Context(), e.snap, issuer, forged); err == nil {
 			t.Errorf("verified %s", forged)
 		}
 	}
-	again, err := e.keys.Verify(e.snap, issuer, raw)
+	again, err := e.keys.Verify(t.Context(), e.snap, issuer, raw)
 	if err != nil || again.Subject != "u1" {
 		t.Errorf("got %+v, %v", again, err)
 	}
@@ -197,20 +202,20 @@ func TestCacheIsBounded(t *testing.T) {
 	e := newEnv(t, "EdDSA")
 	c := rpt()
 	c.Extra["big"] = strings.Repeat("x", token.MaxCached)
-	if _, err := e.keys.Verify(e.snap, issuer, e.sign(t, c)); err != nil {
+	if _, err := e.keys.Verify(t.Context(), e.snap, issuer, e.sign(t, c)); err != nil {
 		t.Fatal(err)
 	}
 	if got := token.Remembered(e.keys); got != 0 {
 		t.Errorf("remembers %d big tokens", got)
 	}
-	if _, err := e.keys.Verify(e.snap, issuer, "x.y.z"); err == nil || token.Remembered(e.keys) != 0 {
+	if _, err := e.keys.Verify(t.Context(), e.snap, issuer, "x.y.z"); err == nil || token.Remembered(e.keys) != 0 {
 		t.Errorf("remembers what it refused (%v)", err)
 	}
 	token.Forget(e.keys, 10)
 	c = &uma.Claims{Issuer: issuer, Type: uma.TypeBearer, Expires: 1}
 	for i := range 100 {
 		c.ID = fmt.Sprint(i)
-		if _, err := e.keys.Verify(e.snap, issuer, e.sign(t, c)); err != nil {
+		if _, err := e.keys.Verify(t.Context(), e.snap, issuer, e.sign(t, c)); err != nil {
 			t.Fatal(err)
 		}
 		if got := token.Remembered(e.keys); got < min(i+1, 10) || got > 20 {
@@ -224,8 +229,28 @@ func TestVerifyEmptyIssuer(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "EdDSA")
 	raw := signWith(t, jwt.SigningMethodEdDSA, e.private, e.header("EdDSA", "at+jwt"), strings.Replace(payload, issuer, "", 1))
-	if _, err := e.keys.Verify(e.snap, "", raw); err == nil {
+	if _, err := e.keys.Verify(t.Context(), e.snap, "", raw); err == nil {
 		t.Error("an empty issuer is that of an empty iss")
+	}
+}
+
+func TestKeysStopWithTheirContext(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "EdDSA")
+	raw := e.sign(t, rpt())
+	refresh := &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: 1}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, newKey := e.keys.NewKey(ctx, "EdDSA")
+	_, sign := e.keys.Sign(ctx, e.snap, rpt())
+	_, signOwn := e.keys.SignOwn(ctx, e.snap, refresh)
+	_, verify := e.keys.Verify(ctx, e.snap, issuer, raw)
+	_, verifyRefresh := e.keys.VerifyRefresh(ctx, e.snap, issuer, raw)
+	_, verifyTicket := e.keys.VerifyTicket(ctx, e.snap, issuer, raw)
+	for i, err := range []error{newKey, sign, signOwn, verify, verifyRefresh, verifyTicket} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("call %d: got %v, want %v", i, err, context.Canceled)
+		}
 	}
 }
 
@@ -233,7 +258,7 @@ func TestVerifyEmptyIssuer(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	e := newEnv(f, "EdDSA")
 	valid := e.sign(f, rpt())
-	refresh, err := e.keys.SignOwn(e.snap, &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: 1})
+	refresh, err := e.keys.SignOwn(f.Context(), e.snap, &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -241,10 +266,10 @@ func FuzzVerify(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if c, err := e.keys.Verify(e.snap, issuer, raw); err == nil && raw != valid {
+		if c, err := e.keys.Verify(t.Context(), e.snap, issuer, raw); err == nil && raw != valid {
 			t.Errorf("verified %q as %+v", raw, c)
 		}
-		if c, err := e.keys.VerifyRefresh(e.snap, issuer, raw); err == nil && raw != refresh {
+		if c, err := e.keys.VerifyRefresh(t.Context(), e.snap, issuer, raw); err == nil && raw != refresh {
 			t.Errorf("verified %q as %+v", raw, c)
 		}
 	})
@@ -258,14 +283,14 @@ func FuzzPayload(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		c, err := e.keys.Verify(e.snap, issuer, signWith(t, jwt.SigningMethodEdDSA, e.private, head, payload))
+		c, err := e.keys.Verify(t.Context(), e.snap, issuer, signWith(t, jwt.SigningMethodEdDSA, e.private, head, payload))
 		if err != nil {
 			return
 		}
 		if c.Issuer != issuer || c.Expires <= 0 || c.Type != uma.TypeBearer {
 			t.Errorf("verified %s", payload)
 		}
-		if _, err := e.keys.Sign(e.snap, c); err != nil {
+		if _, err := e.keys.Sign(t.Context(), e.snap, c); err != nil {
 			t.Errorf("what was read cannot be written: %v", err)
 		}
 	})

@@ -60,10 +60,12 @@ func (x *assessment) checkFormat() error {
 // nothing else says who asks. It must have been issued to the client that
 // authenticated, and its session must go on.
 func (x *assessment) identityToken(ctx context.Context, view View) (*identity, error) {
-	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.ClaimToken)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), x.req.ClaimToken)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrUnverified):
 		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
+	case err != nil:
+		return nil, fmt.Errorf("verify claim token: %w", err)
 	case !x.saysWho(claims):
 		return nil, badClaim(UnusableIdentity, "Invalid identity", nil)
 	case claims.AuthorizedParty != x.asking.ID:
@@ -126,10 +128,12 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 		return badClaim(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
 	}
 	seen := InputClaimToken{Format: format}
-	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), token)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), token)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrUnverified):
 		seen.Reason = "does not verify"
+	case err != nil:
+		return fmt.Errorf("verify claim token: %w", err)
 	case claims.Subject != x.who.subject:
 		return badClaim(UnusableClaims, "Token issued for a different subject", nil)
 	case claims.AuthorizedParty != x.asking.ID && !slices.Contains(claims.Audience, x.asking.ID):

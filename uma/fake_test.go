@@ -131,8 +131,8 @@ func reason(err error) Reason {
 }
 
 // Prepare and the three after it make a world a policy.
-func (w *world) Prepare(*Realm) (Evaluator, error) { return w, nil }
-func (w *world) Revision() string                  { return "revision-1" }
+func (w *world) Prepare(context.Context, *Realm) (Evaluator, error) { return w, nil }
+func (w *world) Revision() string                                   { return "revision-1" }
 
 func (w *world) Decide(_ context.Context, in *Input) (*Evaluation, error) {
 	w.computes("decide")
@@ -233,7 +233,9 @@ type fakeHasher struct {
 	w *world
 }
 
-func (h fakeHasher) Secret(plain string) []byte { return h.w.Secret(plain) }
+func (h fakeHasher) Secret(ctx context.Context, plain string) ([]byte, error) {
+	return h.w.Secret(plain), ctx.Err()
+}
 
 func (h fakeHasher) CheckPassword(_ context.Context, _ Attempt, hash, plain string) (bool, error) {
 	h.w.computes("check a password")
@@ -245,7 +247,9 @@ func (h fakeHasher) Password(_ context.Context, plain string) (string, error) {
 	return plain, nil
 }
 
-func (h fakeHasher) Fingerprint(content []byte) []byte { return h.w.Secret(string(content)) }
+func (h fakeHasher) Fingerprint(ctx context.Context, content []byte) ([]byte, error) {
+	return h.Secret(ctx, string(content))
+}
 
 // computes is told of what takes long. There are few readers: a view that is open
 // meanwhile takes one from the others, and keeps the write-ahead log from being reset.
@@ -267,10 +271,13 @@ type fakeVerifier struct {
 	w *world
 }
 
-func (v fakeVerifier) Verify(_ *Snapshot, _, raw string) (*Claims, error) {
+func (v fakeVerifier) Verify(ctx context.Context, _ *Snapshot, _, raw string) (*Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	c := v.w.tokens[raw]
 	if c == nil || c.Type == TypeRefresh {
-		return nil, errors.New("does not verify")
+		return nil, ErrUnverified
 	}
 	if !v.w.kept[raw] { // as the verifier keeps what it has verified
 		v.w.kept[raw] = true
@@ -281,15 +288,18 @@ func (v fakeVerifier) Verify(_ *Snapshot, _, raw string) (*Claims, error) {
 	return c, nil
 }
 
-func (v fakeVerifier) VerifyRefresh(_ *Snapshot, _, raw string) (*Claims, error) {
+func (v fakeVerifier) VerifyRefresh(ctx context.Context, _ *Snapshot, _, raw string) (*Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if c := v.w.tokens[raw]; c != nil && c.Type == TypeRefresh {
 		return c, nil
 	}
-	return nil, errors.New("does not verify")
+	return nil, ErrUnverified
 }
 
-func (v fakeVerifier) VerifyTicket(s *Snapshot, issuer, raw string) (*Claims, error) {
-	return v.Verify(s, issuer, raw)
+func (v fakeVerifier) VerifyTicket(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error) {
+	return v.Verify(ctx, s, issuer, raw)
 }
 
 type fakeIssuer struct {
@@ -297,18 +307,23 @@ type fakeIssuer struct {
 	w *world
 }
 
-func (i fakeIssuer) Sign(_ *Snapshot, c *Claims) (string, error) {
+func (i fakeIssuer) Sign(ctx context.Context, _ *Snapshot, c *Claims) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	i.w.computes("sign")
 	i.w.signed = append(i.w.signed, c)
 	raw, err := json.Marshal(c)
 	return string(raw), err
 }
 
-func (i fakeIssuer) NewKey(string) (SigningKey, error) { return SigningKey{}, nil }
+func (i fakeIssuer) NewKey(context.Context, string) (SigningKey, error) { return SigningKey{}, nil }
 
 func (i fakeIssuer) Length(*Snapshot, *Claims) (int, error) { return 1000, nil }
 
-func (i fakeIssuer) SignOwn(s *Snapshot, c *Claims) (string, error) { return i.Sign(s, c) }
+func (i fakeIssuer) SignOwn(ctx context.Context, s *Snapshot, c *Claims) (string, error) {
+	return i.Sign(ctx, s, c)
+}
 
 // A fakeView reads from memory. It counts how often it is open and fails the
 // read whose turn it is.

@@ -88,11 +88,23 @@ func (x *assessment) assess(ctx context.Context) (*TokenAnswer, error) {
 		return nil, x.endRound(ctx, err)
 	}
 	var err error
-	if x.policy, err = x.Policy.Prepare(&x.snap.Realm); err != nil {
-		return nil, Refuse(PolicyFailed, "", err)
+	if x.policy, err = x.prepare(ctx, x.snap); err != nil {
+		return nil, err
 	}
 	x.decide(ctx)
 	return x.settle(ctx)
+}
+
+// prepare returns the policy in force for a realm.
+func (a *Authority) prepare(ctx context.Context, s *Snapshot) (Evaluator, error) {
+	policy, err := a.Policy.Prepare(ctx, &s.Realm)
+	switch {
+	case err == nil:
+		return policy, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("prepare policy: %w", err)
+	}
+	return nil, Refuse(PolicyFailed, "", err)
 }
 
 // read does all the reading of an assessment. The view is closed before the
@@ -102,7 +114,7 @@ func (x *assessment) read(ctx context.Context) (err error) {
 	if !isCompactJWS(claims) {
 		claims = ""
 	}
-	_ = x.verifyAhead(x.snap, x.caller.Bearer, x.req.SubjectToken, x.req.RPT, claims)
+	_ = x.verifyAhead(ctx, x.snap, x.caller.Bearer, x.req.SubjectToken, x.req.RPT, claims)
 	view, err := x.Store.View(ctx)
 	if err != nil {
 		return fmt.Errorf("open view: %w", err)
@@ -133,7 +145,7 @@ func (x *assessment) whoAsks(ctx context.Context, view View) error {
 		}
 		x.who, x.asking, x.caller.Client = id, id.client, id.client
 	} else {
-		client, err := x.authenticate(x.snap, x.caller)
+		client, err := x.authenticate(ctx, x.snap, x.caller)
 		if err != nil {
 			return err
 		}
@@ -194,9 +206,12 @@ func (x *assessment) whichServer(ctx context.Context, view View) error {
 // presentTicket finds the ticket and its resource server. The ticket stays
 // unspent until the request is settled.
 func (x *assessment) presentTicket(ctx context.Context, view View) error {
-	hash, err := x.ticketHash(x.snap, x.req.Ticket)
-	if err != nil {
+	hash, err := x.ticketHash(ctx, x.snap, x.req.Ticket)
+	switch {
+	case errors.Is(err, ErrUnverified):
 		return Refuse(UnusableTicket, "", err)
+	case err != nil:
+		return err
 	}
 	t, err := view.Ticket(ctx, x.snap.Realm.Key, hash, x.now)
 	switch {
@@ -246,10 +261,12 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 		}
 		return Refuse(UnusableRPT, "", err)
 	}
-	claims, err := x.Verifier.Verify(x.snap, x.RealmURL(x.snap), x.req.RPT)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), x.req.RPT)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrUnverified):
 		return bad(err)
+	case err != nil:
+		return fmt.Errorf("verify rpt: %w", err)
 	case claims.Type != TypeBearer && claims.Type != TypeEntitlement || claims.Authorization == nil,
 		claims.Subject != x.who.subject, claims.AuthorizedParty != x.who.client.ID:
 		return bad(nil)

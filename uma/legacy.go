@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -300,7 +301,7 @@ func asLegacy(rpt *Claims, jti string) *Claims {
 // longer than the RPT, because the resource server must not be able to use the caller's
 // token elsewhere.
 func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
-	token, err := workers.Do(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(x.snap, access) })
+	token, err := workers.Do(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(ctx, x.snap, access) })
 	if err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}
@@ -330,9 +331,12 @@ func (a *Authority) revokeWithin(ctx context.Context, s *Snapshot, rpt *Claims) 
 	if rpt.AccessToken == "" {
 		return nil
 	}
-	claims, err := a.Verifier.Verify(s, a.RealmURL(s), rpt.AccessToken)
-	if err != nil {
-		return nil // its key is gone, and so it is good for nothing
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), rpt.AccessToken)
+	switch {
+	case errors.Is(err, ErrUnverified):
+		return nil // its key is gone, so nobody accepts it
+	case err != nil:
+		return fmt.Errorf("verify access token: %w", err)
 	}
 	if err := a.Store.Revoke(ctx, s.Realm.Key, claims.ID, fromUnix(claims.Expires)); err != nil {
 		return fmt.Errorf("revoke token: %w", err)

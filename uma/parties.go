@@ -91,9 +91,12 @@ var errElsewhere = fmt.Errorf("%w: made for somebody else", errInactive)
 // wraps it, says that the token is no good; any other is this server's trouble. It
 // may also be of other types, if the caller takes them.
 func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw string, also ...string) (*identity, error) {
-	claims, err := a.Verifier.Verify(s, a.RealmURL(s), raw)
-	if err != nil {
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), raw)
+	switch {
+	case errors.Is(err, ErrUnverified):
 		return nil, fmt.Errorf("%w: %w", errInactive, err)
+	case err != nil:
+		return nil, fmt.Errorf("verify access token: %w", err)
 	}
 	if claims.Type != TypeBearer && !slices.Contains(also, claims.Type) {
 		return nil, fmt.Errorf("%w: not an access token", errInactive)
@@ -119,13 +122,13 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 
 // verifyAhead checks the signatures of tokens before a view is opened, because that
 // takes longer than reading. The verifier caches the outcome. The error is that of the
-// last invalid token.
-func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) (err error) {
+// last token that it does not accept or cannot check.
+func (a *Authority) verifyAhead(ctx context.Context, s *Snapshot, tokens ...string) (err error) {
 	for _, token := range tokens {
 		if token == "" {
 			continue
 		}
-		if _, failed := a.Verifier.Verify(s, a.RealmURL(s), token); failed != nil {
+		if _, failed := a.Verifier.Verify(ctx, s, a.RealmURL(s), token); failed != nil {
 			err = failed
 		}
 	}
@@ -136,11 +139,11 @@ func (a *Authority) verifyAhead(s *Snapshot, tokens ...string) (err error) {
 // reading: from a bearer token that this server signed, else the client that the
 // credentials name. It is for counting requests, not for access: the token may have
 // ended, the secret may be wrong.
-func (a *Authority) Asks(s *Snapshot, c *Caller) (client, subject string) {
+func (a *Authority) Asks(ctx context.Context, s *Snapshot, c *Caller) (client, subject string) {
 	if !c.HasBearer {
 		return c.ClientID, ""
 	}
-	claims, err := a.Verifier.Verify(s, a.RealmURL(s), c.Bearer)
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), c.Bearer)
 	if err != nil {
 		return "", "" // whatever is asked will be refused
 	}
@@ -195,13 +198,17 @@ func (s *Session) alive(now time.Time, subject string) bool {
 // authenticate returns the client that the caller says it is. Public clients
 // are known by their id alone. An unknown client, a disabled one and a wrong
 // secret look the same from outside, and take as long.
-func (a *Authority) authenticate(s *Snapshot, c *Caller) (*Client, error) {
+func (a *Authority) authenticate(ctx context.Context, s *Snapshot, c *Caller) (*Client, error) {
 	client := s.Clients[c.ClientID]
 	var want []byte
 	if client != nil {
 		want = client.Secret
 	}
-	same := subtle.ConstantTimeCompare(a.Hasher.Secret(c.ClientSecret), want) == 1
+	got, err := a.Hasher.Secret(ctx, c.ClientSecret)
+	if err != nil {
+		return nil, fmt.Errorf("hash client secret: %w", err)
+	}
+	same := subtle.ConstantTimeCompare(got, want) == 1
 	switch {
 	case client == nil || !client.Enabled:
 	case client.Public && !c.HasSecret, !client.Public && c.HasSecret && same:
@@ -212,8 +219,8 @@ func (a *Authority) authenticate(s *Snapshot, c *Caller) (*Client, error) {
 }
 
 // confidential is authenticate for endpoints that public clients may not use.
-func (a *Authority) confidential(s *Snapshot, c *Caller) (*Client, error) {
-	client, err := a.authenticate(s, c)
+func (a *Authority) confidential(ctx context.Context, s *Snapshot, c *Caller) (*Client, error) {
+	client, err := a.authenticate(ctx, s, c)
 	if err == nil && client.Public {
 		return nil, Refuse(UnauthorizedClient, "Client not allowed.", nil)
 	}

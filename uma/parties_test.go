@@ -210,7 +210,7 @@ func TestAuthenticate(t *testing.T) {
 				tc.edit(w)
 			}
 			c := &Caller{ClientID: tc.id, ClientSecret: tc.secret, HasSecret: tc.has}
-			client, err := w.authority.authenticate(w.snap, c)
+			client, err := w.authority.authenticate(t.Context(), w.snap, c)
 			if tc.want {
 				if err != nil || client.ID != tc.id || c.Client != client {
 					t.Errorf("got %v, %v", client, err)

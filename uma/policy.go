@@ -9,8 +9,8 @@ import (
 type Policy interface {
 	// Prepare returns the policy in force for a realm, so that all permissions
 	// of a request are decided by the same revision. An error means that the
-	// realm has none that works.
-	Prepare(realm *Realm) (Evaluator, error)
+	// realm has none that works, or is the context's if the context ends first.
+	Prepare(ctx context.Context, realm *Realm) (Evaluator, error)
 }
 
 // An Evaluator is one revision of one realm's policy. It is safe for concurrent

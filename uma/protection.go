@@ -57,8 +57,11 @@ func (a *Authority) presented(ctx context.Context, s *Snapshot, c *Caller, other
 	if !c.HasBearer {
 		return nil, Refuse(otherwise, "", nil)
 	}
-	if err := a.verifyAhead(s, c.Bearer); err != nil {
+	switch err := a.verifyAhead(ctx, s, c.Bearer); {
+	case errors.Is(err, ErrUnverified):
 		return nil, Refuse(otherwise, "", fmt.Errorf("%w: %w", errInactive, err))
+	case err != nil:
+		return nil, fmt.Errorf("verify access token: %w", err)
 	}
 	view, err := a.Store.View(ctx)
 	if err != nil {

@@ -141,20 +141,23 @@ type ApplyHow struct {
 // ApplyRealm makes a realm what its file says. Applying a file again changes
 // nothing.
 func (a *Authority) ApplyRealm(ctx context.Context, spec *RealmSpec, how ApplyHow) (*RealmReport, error) {
+	fingerprint, err := a.Hasher.Fingerprint(ctx, spec.Content)
+	if err != nil {
+		return nil, fmt.Errorf("fingerprint of the realm file: %w", err)
+	}
 	change := &RealmChange{
 		Realm:       spec.Realm,
 		Scopes:      map[string][]ScopeRow{},
-		Fingerprint: a.Hasher.Fingerprint(spec.Content),
+		Fingerprint: fingerprint,
 		Prune:       how.Prune, Lenient: how.Lenient, DryRun: how.DryRun, Progress: how.Progress, Now: a.Now(),
 	}
 	for _, c := range spec.Clients {
-		client, err := a.applyClient(c)
+		client, err := a.applyClient(ctx, c)
 		if err != nil {
 			return nil, fmt.Errorf("client %s: %w", c.ID, err)
 		}
 		change.Clients = append(change.Clients, client)
 	}
-	var err error
 	if change.Users, err = a.applyUsers(ctx, spec); err != nil {
 		return nil, err
 	}
@@ -190,18 +193,22 @@ func (a *Authority) Unchanged(ctx context.Context, spec *RealmSpec) (bool, error
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && slices.Equal(had, a.Hasher.Fingerprint(spec.Content)), err
+	if err != nil {
+		return false, err
+	}
+	fingerprint, err := a.Hasher.Fingerprint(ctx, spec.Content)
+	return err == nil && slices.Equal(had, fingerprint), err
 }
 
-func (a *Authority) applyClient(spec ClientSpec) (*Client, error) {
+func (a *Authority) applyClient(ctx context.Context, spec ClientSpec) (*Client, error) {
 	c := spec.Client
 	c.UUID, c.Origin = a.NewID(), FromFile
 	var err error
 	switch {
 	case spec.PlainSecret != "":
-		c.Secret = a.Hasher.Secret(spec.PlainSecret)
+		c.Secret, err = a.Hasher.Secret(ctx, spec.PlainSecret)
 	case spec.SecretHash != "":
-		c.Secret, err = a.Hasher.SecretFromHash(spec.SecretHash)
+		c.Secret, err = a.Hasher.SecretFromHash(ctx, spec.SecretHash)
 	}
 	return &c, err
 }
@@ -322,7 +329,7 @@ func (a *Authority) missingKey(ctx context.Context, realm, alg string) (*Signing
 	case s.ActiveKey(alg) != nil:
 		return nil, nil
 	}
-	k, err := a.Issuer.NewKey(alg)
+	k, err := a.Issuer.NewKey(ctx, alg)
 	if err != nil {
 		return nil, fmt.Errorf("make %s key of realm %s: %w", alg, realm, err)
 	}
@@ -337,7 +344,7 @@ func (a *Authority) RotateKey(ctx context.Context, realm string) (SigningKey, er
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("load realm: %w", err)
 	}
-	k, err := a.Issuer.NewKey(s.Realm.SigningAlg)
+	k, err := a.Issuer.NewKey(ctx, s.Realm.SigningAlg)
 	if err != nil {
 		return k, fmt.Errorf("make %s key: %w", s.Realm.SigningAlg, err)
 	}

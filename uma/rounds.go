@@ -116,9 +116,12 @@ func (x *assessment) successor(interval time.Duration) (*Ticket, string) {
 // the RPT with it: that is good no more (§5.5).
 func (x *assessment) replayed(ctx context.Context, cause error) error {
 	refusal := Refuse(UnusableTicket, "", cause)
-	hash, err := x.ticketHash(x.snap, x.req.Ticket)
-	if err != nil {
+	hash, err := x.ticketHash(ctx, x.snap, x.req.Ticket)
+	switch {
+	case errors.Is(err, ErrUnverified):
 		return refusal
+	case err != nil:
+		return err
 	}
 	view, err := x.Store.View(ctx)
 	if err != nil {

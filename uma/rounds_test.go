@@ -255,7 +255,7 @@ func TestTicketJWTLivesLongerByItsInterval(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, interval := range []time.Duration{0, 5 * time.Second} {
-		if _, err := w.authority.TicketJWT(w.snap, "the-ticket", interval); err != nil {
+		if _, err := w.authority.TicketJWT(t.Context(), w.snap, "the-ticket", interval); err != nil {
 			t.Fatal(err)
 		}
 		got := w.signed[len(w.signed)-1]

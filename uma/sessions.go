@@ -16,7 +16,7 @@ import (
 // ClientCredentials is the grant by which a client obtains a token of its own
 // service account (RFC 6749 §4.4). It has no session and no refresh token.
 func (a *Authority) ClientCredentials(ctx context.Context, s *Snapshot, c *Caller, scope string) (*TokenResponse, error) {
-	client, err := a.authenticate(s, c)
+	client, err := a.authenticate(ctx, s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func service(client *Client) (*identity, error) {
 // clients that the realm allows it to. With the scope openid there is an ID
 // token too.
 func (a *Authority) Password(ctx context.Context, s *Snapshot, c *Caller, username, password, scope string) (*TokenResponse, error) {
-	client, err := a.authenticate(s, c)
+	client, err := a.authenticate(ctx, s, c)
 	switch {
 	case err != nil:
 		return nil, err
@@ -121,13 +121,13 @@ func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, h
 
 // respond signs the tokens of an answer, in a worker.
 func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
-	return workers.Do(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(s, access, refresh) })
+	return workers.Do(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(ctx, s, access, refresh) })
 }
 
 // sign signs an access token, its refresh token if there is one, and an ID token
 // if the scope has openid.
-func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
-	token, err := a.Issuer.Sign(s, access)
+func (a *Authority) sign(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
+	token, err := a.Issuer.Sign(ctx, s, access)
 	if err != nil {
 		return nil, fmt.Errorf("sign access token: %w", err)
 	}
@@ -137,7 +137,7 @@ func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, 
 		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
-		if res.RefreshToken, err = a.Issuer.SignOwn(s, refresh); err != nil {
+		if res.RefreshToken, err = a.Issuer.SignOwn(ctx, s, refresh); err != nil {
 			return nil, fmt.Errorf("sign refresh token: %w", err)
 		}
 		res.RefreshExpiresIn = refresh.Expires - unix(now)
@@ -145,7 +145,7 @@ func (a *Authority) sign(s *Snapshot, access, refresh *Claims) (*TokenResponse, 
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
 		claims := idClaims(a.NewSerial(), access)
 		claims.AccessTokenHash = accessTokenHash(s.Realm.SigningAlg, token)
-		if res.IDToken, err = a.Issuer.Sign(s, claims); err != nil {
+		if res.IDToken, err = a.Issuer.Sign(ctx, s, claims); err != nil {
 			return nil, fmt.Errorf("sign id token: %w", err)
 		}
 	}
@@ -178,7 +178,7 @@ func accessTokenHash(alg, token string) string {
 // its session. Permissions of an RPT are kept without assessment (§3.6), and
 // only while all that they rest on is as it was (§6.1).
 func (a *Authority) Refresh(ctx context.Context, s *Snapshot, c *Caller, token, scope string) (*TokenResponse, error) {
-	client, err := a.authenticate(s, c)
+	client, err := a.authenticate(ctx, s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -233,10 +233,12 @@ type refreshing struct {
 // readRefresh returns what a client's refresh token stands for. That a used one
 // ends its session is left to Store.Rotate.
 func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client, token string) (_ *refreshing, err error) {
-	claims, err := a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
+	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrUnverified):
 		return nil, Refuse(InvalidGrant, "Invalid refresh token", err)
+	case err != nil:
+		return nil, fmt.Errorf("verify refresh token: %w", err)
 	case claims.AuthorizedParty != client.ID:
 		return nil, Refuse(InvalidGrant, "Invalid refresh token. Token client and authorized client don't match", nil)
 	case claims.Expires <= unix(a.Now()):
@@ -282,9 +284,9 @@ func (a *Authority) unmoved(ctx context.Context, view View, s *Snapshot, r *refr
 	case err != nil:
 		return nil, fmt.Errorf("read rpt: %w", err)
 	}
-	policy, err := a.Policy.Prepare(&s.Realm)
+	policy, err := a.prepare(ctx, s)
 	if err != nil {
-		return nil, Refuse(PolicyFailed, "", err)
+		return nil, err
 	}
 	switch server := s.ByKey[rpt.Server]; {
 	case server == nil || !server.Enabled || !server.ResourceServer,
@@ -309,14 +311,15 @@ func (a *Authority) unmoved(ctx context.Context, view View, s *Snapshot, r *refr
 // refresh token with its session. It does nothing to a token that is not the
 // client's own, and does not say so.
 func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token string) error {
-	client, err := a.authenticate(s, c)
+	client, err := a.authenticate(ctx, s, c)
 	if err != nil {
 		return err
 	}
 	if token == "" {
 		return Refuse(InvalidRequest, "Token not provided", nil)
 	}
-	if claims, err := a.Verifier.Verify(s, a.RealmURL(s), token); err == nil {
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), token)
+	if err == nil {
 		if claims.AuthorizedParty != client.ID {
 			return nil
 		}
@@ -325,8 +328,15 @@ func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token st
 		}
 		return a.revokeWithin(ctx, s, claims)
 	}
-	claims, err := a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
-	if err != nil || claims.AuthorizedParty != client.ID {
+	if errors.Is(err, ErrUnverified) {
+		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
+	}
+	switch {
+	case errors.Is(err, ErrUnverified):
+		return nil
+	case err != nil:
+		return fmt.Errorf("verify token: %w", err)
+	case claims.AuthorizedParty != client.ID:
 		return nil
 	}
 	return a.endSession(ctx, s, claims.SessionID)
@@ -334,11 +344,14 @@ func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token st
 
 // Logout ends the session of a client's refresh token.
 func (a *Authority) Logout(ctx context.Context, s *Snapshot, c *Caller, refreshToken string) error {
-	client, err := a.authenticate(s, c)
+	client, err := a.authenticate(ctx, s, c)
 	if err != nil {
 		return err
 	}
-	claims, err := a.Verifier.VerifyRefresh(s, a.RealmURL(s), refreshToken)
+	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), refreshToken)
+	if err != nil && !errors.Is(err, ErrUnverified) {
+		return fmt.Errorf("verify refresh token: %w", err)
+	}
 	if err != nil || claims.AuthorizedParty != client.ID {
 		return Refuse(InvalidGrant, "Invalid refresh token", err)
 	}
@@ -348,7 +361,10 @@ func (a *Authority) Logout(ctx context.Context, s *Snapshot, c *Caller, refreshT
 // LogoutByHint ends the session of an ID token (OpenID Connect RP-Initiated
 // Logout §2). An expired one will do.
 func (a *Authority) LogoutByHint(ctx context.Context, s *Snapshot, idTokenHint string) error {
-	claims, err := a.Verifier.Verify(s, a.RealmURL(s), idTokenHint)
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), idTokenHint)
+	if err != nil && !errors.Is(err, ErrUnverified) {
+		return fmt.Errorf("verify id token: %w", err)
+	}
 	if err != nil || claims.Type != TypeID {
 		return Refuse(InvalidRequest, "Invalid parameter: id_token_hint", err)
 	}

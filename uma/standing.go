@@ -165,7 +165,7 @@ var introspectionHints = []string{"", "access_token", "refresh_token", "requesti
 // Introspect tells a confidential client about a token that names it in `aud`
 // or `azp`. Of any other token, and of one that is no good, it says only that.
 func (a *Authority) Introspect(ctx context.Context, s *Snapshot, c *Caller, token, hint string) (*Introspection, error) {
-	client, err := a.confidential(s, c)
+	client, err := a.confidential(ctx, s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -195,9 +195,12 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 		return nil, Refuse(InvalidRequest, "Token not provided.", nil)
 	}
 	inactive := &Introspection{}
-	claims, err := a.Verifier.Verify(s, a.RealmURL(s), token)
-	if err != nil {
-		claims, err = a.Verifier.VerifyRefresh(s, a.RealmURL(s), token)
+	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), token)
+	if errors.Is(err, ErrUnverified) {
+		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
+	}
+	if err != nil && !errors.Is(err, ErrUnverified) {
+		return nil, fmt.Errorf("verify token: %w", err)
 	}
 	if err != nil || claims.Expires <= unix(a.Now()) || claims.Type == TypeID ||
 		claims.AuthorizedParty != client.ID && !slices.Contains(claims.Audience, client.ID) {

@@ -85,10 +85,10 @@ func (p *Protection) checkCount(permissions int) error {
 
 // TicketJWT returns a ticket in JWT form: a token around its value, for clients
 // that expect one. A ticket that is to be presented after an interval lives longer
-// by that.
-func (a *Authority) TicketJWT(s *Snapshot, ticket string, interval time.Duration) (string, error) {
+// by that. The ticket is stored already, so it is signed even if the request has ended.
+func (a *Authority) TicketJWT(ctx context.Context, s *Snapshot, ticket string, interval time.Duration) (string, error) {
 	now, url := a.Now(), a.RealmURL(s)
-	jwt, err := a.Issuer.SignOwn(s, &Claims{
+	jwt, err := a.Issuer.SignOwn(context.WithoutCancel(ctx), s, &Claims{
 		ID: a.NewSerial(), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
 		IssuedAt: unix(now), Expires: unix(now.Add(interval + s.Realm.Lifetimes.Ticket)),
 	})
@@ -99,11 +99,12 @@ func (a *Authority) TicketJWT(s *Snapshot, ticket string, interval time.Duration
 }
 
 // ticketHash is what a presented ticket is kept under, in JWT form or not.
-func (a *Authority) ticketHash(s *Snapshot, ticket string) ([]byte, error) {
+// ErrUnverified: it is a JWT that this server did not sign.
+func (a *Authority) ticketHash(ctx context.Context, s *Snapshot, ticket string) ([]byte, error) {
 	if !strings.Contains(ticket, ".") { // no character of a ticket's value
 		return Digest(ticket), nil
 	}
-	claims, err := a.Verifier.VerifyTicket(s, a.RealmURL(s), ticket)
+	claims, err := a.Verifier.VerifyTicket(ctx, s, a.RealmURL(s), ticket)
 	if err != nil {
 		return nil, fmt.Errorf("ticket in JWT form: %w", err)
 	}

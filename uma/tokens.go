@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -100,40 +101,50 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(a))
 }
 
-// Issuer makes the realm's tokens and keys.
+// Issuer makes the realm's tokens and keys. What takes a context may ask a key service
+// or a hardware module, and returns the context's error if the context ends first.
 type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
-	Sign(s *Snapshot, c *Claims) (string, error)
+	Sign(ctx context.Context, s *Snapshot, c *Claims) (string, error)
 
-	// Length is how many characters the token has that Sign makes of the claims.
+	// Length is how many characters the token has that Sign makes of the claims. It
+	// needs no private key.
 	Length(s *Snapshot, c *Claims) (int, error)
 
 	// SignOwn signs a refresh token or a ticket, which only this server reads
 	// (HS256).
-	SignOwn(s *Snapshot, c *Claims) (string, error)
+	SignOwn(ctx context.Context, s *Snapshot, c *Claims) (string, error)
 
 	// NewKey makes a key pair for an algorithm, sealed, active and created now.
-	NewKey(alg string) (SigningKey, error)
+	NewKey(ctx context.Context, alg string) (SigningKey, error)
 }
 
-// Verifier reads tokens that this server signed. An error never quotes them.
+// ErrUnverified is a Verifier's error for a token that it does not accept. Any other
+// error says that the token could not be checked.
+var ErrUnverified = errors.New("not a token of this realm")
+
+// Verifier reads tokens that this server signed. An error never quotes them. What takes
+// a context may ask a key service, and returns the context's error if the context ends
+// first.
 type Verifier interface {
 	// Verify checks signature (by any key of the snapshot), issuer, and that the
 	// token has an expiry and a known typ. It does not look at the clock nor at
 	// sessions, audiences or revocation: that is the caller's part.
-	Verify(s *Snapshot, issuer, raw string) (*Claims, error)
+	Verify(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
 	// VerifyRefresh does the same for refresh tokens.
-	VerifyRefresh(s *Snapshot, issuer, raw string) (*Claims, error)
+	VerifyRefresh(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
 	// VerifyTicket does the same for permission tickets in JWT form.
-	VerifyTicket(s *Snapshot, issuer, raw string) (*Claims, error)
+	VerifyTicket(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
-	// KeySet is the JWK Set of the snapshot's keys, JSON (RFC 7517).
+	// KeySet is the JWK Set of the snapshot's keys, JSON (RFC 7517). It needs no
+	// private key.
 	KeySet(s *Snapshot) ([]byte, error)
 }
 
-// Hasher makes what is kept of secrets.
+// Hasher makes what is kept of secrets. Its methods may ask a key service, and return
+// the context's error if the context ends first.
 type Hasher interface {
 	// Password hashes with argon2id: slow on purpose, one at a time.
 	Password(ctx context.Context, plain string) (string, error)
@@ -144,13 +155,13 @@ type Hasher interface {
 	CheckPassword(ctx context.Context, from Attempt, hash, plain string) (bool, error)
 
 	// Secret is HMAC-SHA-256 of SHA-256(plain) under a sealed key.
-	Secret(plain string) []byte
+	Secret(ctx context.Context, plain string) ([]byte, error)
 
 	// SecretFromHash is the same from `sha256:HEX`, the SHA-256 of the secret.
-	SecretFromHash(hash string) ([]byte, error)
+	SecretFromHash(ctx context.Context, hash string) ([]byte, error)
 
 	// Fingerprint is a keyed digest of the content of a realm file.
-	Fingerprint(content []byte) []byte
+	Fingerprint(ctx context.Context, content []byte) ([]byte, error)
 }
 
 // An Attempt says whose password is checked and from which address, so that many

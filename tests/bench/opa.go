@@ -134,7 +134,7 @@ func evaluationAlone(ctx context.Context) error {
 	if _, err := e.Activate(ctx, "photoz", settings, src); err != nil {
 		return err
 	}
-	policy, err := e.Prepare(&uma.Realm{Name: "photoz", Policy: settings})
+	policy, err := e.Prepare(ctx, &uma.Realm{Name: "photoz", Policy: settings})
 	if err != nil {
 		return err
 	}
