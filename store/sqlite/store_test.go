@@ -7,7 +7,12 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
+
+	"example.com/umpire/uma"
 )
+
+var at = time.Date(2026, 3, 29, 1, 59, 59, 0, time.UTC)
 
 // empty is a database with its schema and nothing in it: made once, since making
 // one takes half a second with the race detector. The tests of migrations make
@@ -55,4 +60,58 @@ func openTemp(t testing.TB, change func(*Config)) *Store {
 		}
 	})
 	return s
+}
+
+// smallRealm applies a realm with one resource server and one user.
+func smallRealm(t testing.TB, s *Store) *uma.Snapshot {
+	t.Helper()
+	_, err := s.ApplyRealm(t.Context(), &uma.RealmChange{
+		Realm:   uma.Realm{Name: "photoz", Enabled: true, Policy: uma.PolicySettings{ResubmitAfter: time.Hour}},
+		Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
+		Users:   []*uma.User{{ID: "alice-id", Username: "alice", Enabled: true}},
+		Now:     at,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := s.Snapshot(t.Context(), "photoz", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot
+}
+
+func ticket(value string) *uma.Ticket {
+	return &uma.Ticket{Hash: uma.Digest(value), Issued: at, Expires: at.Add(time.Minute)}
+}
+
+// tickets counts those of values that are there.
+func tickets(t testing.TB, s *Store, values ...string) (there []string) {
+	t.Helper()
+	v, err := s.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for _, value := range values {
+		_, err := v.Ticket(t.Context(), 1, uma.Digest(value), at)
+		if err != nil && !errors.Is(err, uma.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			there = append(there, value)
+		}
+	}
+	return there
+}
+
+func pathOf(t *testing.T, s *Store) (path string) {
+	t.Helper()
+	err := s.read(t.Context(), func(c *conn) error {
+		return c.row(`SELECT file FROM pragma_database_list WHERE name = 'main'`, nil, &path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

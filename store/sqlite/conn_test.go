@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// A panic in the middle of a read leaves nothing behind: neither is the connection
+// lost, nor does it go on to read what was there at the time.
+func TestPanicInTheMiddleOfARead(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	if err := errors.Join(s.SaveTicket(t.Context(), 1, ticket("a")), s.SaveTicket(t.Context(), 1, ticket("b"))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * readers {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			_ = s.read(t.Context(), func(c *conn) error {
+				return c.rows(`SELECT hash FROM ticket`, nil, func(func(dest ...any) error) error { panic("on purpose") })
+			})
+		}()
+	}
+	if err := s.SaveTicket(t.Context(), 1, ticket("c")); err != nil {
+		t.Fatal(err)
+	}
+	if got := tickets(t, s, "a", "b", "c"); len(got) != 3 {
+		t.Errorf("got %v, want all three", got)
+	}
+}
+
+// A statement that is being read is not begun again, which would have no end.
+func TestStatementsAreNotNested(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	err := s.read(t.Context(), func(c *conn) error {
+		const query = `SELECT name FROM sqlite_schema`
+		return c.rows(query, nil, func(func(dest ...any) error) error {
+			_, err := texts[string](c, query)
+			return err
+		})
+	})
+	if err == nil || !strings.Contains(err.Error(), "is being read") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"example.com/umpire/uma"
+)
+
+// Rules are found by their own table.
+func TestRulesOfRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	records := []uma.Record{
+		{ID: "a", Rules: []string{"team/x", "team/y", "team/x"}, Event: []byte("{}")},
+		{ID: "b", Rules: []string{"team/y"}, Event: []byte("{}")},
+	}
+	if err := s.Commit(t.Context(), &uma.Settlement{Now: at, Records: records}); err != nil {
+		t.Fatal(err)
+	}
+	err := s.read(t.Context(), func(c *conn) error {
+		got, err := texts[string](c, `SELECT x.rule || ' ' || d.id FROM decision_rule x JOIN decision d ON d.seq = x.seq ORDER BY 1`)
+		if want := []string{"team/x a", "team/y a", "team/y b"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The last records come from memory and the others from the file, and nobody can
+// tell which; what was undone comes from neither.
+func TestRecentRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	for i := range len(s.recent.ring) + 50 {
+		st := &uma.Settlement{Now: at, Records: []uma.Record{{ID: fmt.Sprint("d", i), Time: at, Event: []byte("{}")}}}
+		if i == 200 {
+			st.Records[0].Event = make([]byte, maxRecent+1)
+		}
+		if i == 20 {
+			undone := &uma.Settlement{Now: at, Successor: ticket("once"), Records: []uma.Record{{ID: "undone", Event: []byte("{}")}}}
+			if err := errors.Join(s.SaveTicket(t.Context(), 0, ticket("once")), s.Commit(t.Context(), undone)); err == nil {
+				t.Fatal("the same ticket was stored twice")
+			}
+		}
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := Open(t.Context(), Config{Path: pathOf(t, s), ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, after := range []int64{-1, 0, 49, 50, 51, 100, 190, 191, 200, 201, 300, 305, 306, 400} {
+		got, err1 := s.DecisionsAfter(t.Context(), after, 10)
+		want, err2 := other.DecisionsAfter(t.Context(), after, 10)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if after >= 0 && len(want) != int(max(0, min(10, 306-after))) {
+			t.Errorf("after %d: the file has %d", after, len(want))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("after %d: got and want\n%+v\n%+v", after, got, want)
+		}
+		tooLarge := after < 201 && after+10 >= 201
+		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < 306 && !tooLarge) {
+			t.Errorf("after %d: kept is %v", after, kept)
+		}
+	}
+}
