@@ -14,13 +14,12 @@ import (
 	_ "modernc.org/sqlite" // the driver that migrations run on
 
 	"example.com/umpire/folder"
-	"example.com/umpire/uma"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// prepareSchema brings the schema up to date under a lock: several processes that start
+// prepareSchema makes or migrates the schema, under a lock: several processes that start
 // on a new folder at the same time would make the same tables.
 func prepareSchema(ctx context.Context, path string) error {
 	return folder.Alone(ctx, filepath.Dir(path), func() (err error) {
@@ -39,18 +38,14 @@ func fileURI(path, query string) string {
 	return uri.String()
 }
 
-func newProvider(db *sql.DB) (*goose.Provider, error) {
+// migrate runs the migrations that the database does not have yet.
+func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(goMigrations()...),
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-}
-
-// migrate brings the schema up to date. It refuses one that a later Umpire made.
-func migrate(ctx context.Context, db *sql.DB) error {
-	p, err := newProvider(db)
 	if err != nil {
 		return err
 	}
@@ -58,8 +53,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
 	}
-	if have > want {
-		return tooNew(have, want)
+	var application int64
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&application); err != nil {
+		return fmt.Errorf("read the application id: %w", err)
+	}
+	if err := checkVersion(have, want, application); err != nil {
+		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", have, want, err)
@@ -67,7 +66,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// checkSchema refuses every schema but the one of this binary.
+// checkSchema refuses every schema but the one of this binary. It changes nothing.
 func checkSchema(c *conn) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -77,67 +76,36 @@ func checkSchema(c *conn) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range goMigrations() {
-		want = max(want, m.Version)
-	}
-	var have int64
+	var have, application int64
 	if err := c.row(`SELECT max(version_id) FROM goose_db_version`, nil, &have); err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
 	}
-	switch {
-	case have > want:
-		return tooNew(have, want)
-	case have < want:
+	if err := c.row(`PRAGMA application_id`, nil, &application); err != nil {
+		return fmt.Errorf("read the application id: %w", err)
+	}
+	if err := checkVersion(have, want, application); err != nil {
+		return err
+	}
+	if have < want {
 		return fmt.Errorf("the schema has version %d and this umpire needs %d: "+
 			"start `umpire serve` once to bring it up to date", have, want)
 	}
 	return nil
 }
 
-// goMigrations are the migrations that need more than SQL. Their versions have no file.
-func goMigrations() []*goose.Migration {
-	return []*goose.Migration{goose.NewGoMigration(9, &goose.GoFunc{RunTx: foldKeys}, nil)}
-}
+// errUnreleased is the answer to a database of a build before the first migration was the
+// whole schema. Its versions 1 to 9 are not those of the migrations that are here; it is
+// told by its application id, which the first migration sets.
+var errUnreleased = errors.New("the database was made by an unreleased build of umpire and cannot be upgraded: " +
+	"move it, with its -wal and -shm files, to another folder and start `umpire serve` with the realm files, which makes a new one")
 
-// foldKeys makes the keys of patterns what uma.URIKey returns: without case. SQL folds
-// those in ASCII, which are nearly all, without reading them into memory.
-func foldKeys(ctx context.Context, tx *sql.Tx) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE uri_pattern SET key = lower(key) WHERE key <> lower(key)`); err != nil {
-		return err
-	}
-	keys, err := keysBeyondASCII(ctx, tx)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		folded, _ := uma.URIKey(key) // the key of a key is the key, folded
-		if folded == key {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE uri_pattern SET key = ? WHERE server IN (SELECT key FROM client) AND key = ?`, folded, key); err != nil {
-			return err
-		}
+// checkVersion refuses a database that cannot be migrated to the version that is wanted.
+func checkVersion(have, want, application int64) error {
+	switch {
+	case have > 0 && application == 0:
+		return errUnreleased
+	case have > want:
+		return fmt.Errorf("the schema was made by a later umpire (version %d, this one knows %d): use that one", have, want)
 	}
 	return nil
-}
-
-func keysBeyondASCII(ctx context.Context, tx *sql.Tx) (keys []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT key FROM uri_pattern WHERE key GLOB '*[^ -~]*'`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, rows.Err()
-}
-
-func tooNew(have, want int64) error {
-	return errors.New("the schema was made by a later umpire " +
-		fmt.Sprintf("(version %d, this one knows %d): use that one", have, want))
 }
