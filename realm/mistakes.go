@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // A Notice is something about a place in a realm file. It never quotes a secret.
@@ -45,34 +47,13 @@ func sortNotices(n []Notice) {
 	})
 }
 
-// nearest returns the word that name was probably meant to be, or "".
-func nearest(name string, words []string) string {
-	best, least := "", 3
+// Nearest returns the word that a misspelt one resembles, or "" if none does.
+func Nearest(misspelt string, words []string) string {
+	nearest, least := "", 3 // letters that differ: fewer resemble
 	for _, w := range words {
-		if d := distance(name, w); d < least && d < len(w) {
-			best, least = w, d
+		if d := levenshtein.ComputeDistance(strings.ToLower(misspelt), w); d < least && d < len(w) {
+			nearest, least = w, d
 		}
 	}
-	return best
-}
-
-// distance is that of Levenshtein, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return nearest
 }

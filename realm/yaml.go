@@ -133,7 +133,7 @@ var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
 func hint(name string, known fields) string {
 	keys := slices.Sorted(maps.Keys(known))
-	if near := nearest(name, keys); near != "" {
+	if near := Nearest(name, keys); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	if strings.Contains(name, ":") {

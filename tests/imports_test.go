@@ -22,7 +22,7 @@ var house = map[string]struct {
 }{
 	"uma":             {may: []string{module + "/workers"}},
 	"workers":         {},
-	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "gopkg.in/yaml.v3", "github.com/goccy/go-yaml"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	"realm":           {may: []string{module + "/uma", "go.yaml.in/yaml/v4", "github.com/agnivade/levenshtein"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"engine":          {may: []string{module + "/uma", module + "/policies", "github.com/open-policy-agent/opa"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"policies":        {},
 	"folder":          {},
@@ -44,8 +44,6 @@ var keepers = map[string][]string{
 	"github.com/pressly/goose":            {"store/sqlite"},
 	"github.com/golang-jwt/jwt":           {"token", "pep"},
 	"go.yaml.in/yaml":                     {"realm", "bundles"},
-	"gopkg.in/yaml.v3":                    {"realm"},
-	"github.com/goccy/go-yaml":            {"realm"},
 	"github.com/prometheus/client_golang": {"server", "cmd/umpire"},
 }
 

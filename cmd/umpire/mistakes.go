@@ -6,9 +6,10 @@ import (
 	"io"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"example.com/umpire/realm"
 )
 
 // Exit codes.
@@ -92,17 +93,12 @@ func argumentMistake(cmd *cobra.Command, args []string) error {
 	return misused("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean("", args[0], names))
 }
 
-// didYouMean is the end of a sentence about an unknown word: the name that resembles it
-// most, empty if none does.
+// didYouMean ends a sentence about an unknown word with the name that it resembles, if
+// there is one.
 func didYouMean(prefix, word string, names []string) string {
-	nearest, least := "", 3 // letters that differ: fewer resemble
-	for _, name := range names {
-		if d := levenshtein.ComputeDistance(strings.ToLower(word), name); d < least {
-			nearest, least = name, d
-		}
-	}
-	if nearest == "" {
+	name := realm.Nearest(word, names)
+	if name == "" {
 		return ""
 	}
-	return ": did you mean " + prefix + nearest + "?"
+	return ": did you mean " + prefix + name + "?"
 }
