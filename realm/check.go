@@ -111,11 +111,12 @@ func webURL(v value) string {
 }
 
 func secure(u *url.URL) bool {
-	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && IsLoopback(u.Hostname()))
 }
 
-// isLoopback does not ask the resolver: what it says may change.
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host is this machine. A name other than localhost is not
+// resolved: the resolver's answer may change.
+func IsLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
+	"example.com/umpire/realm"
 )
 
 // serveFlags are those of `umpire serve`.
@@ -191,7 +192,7 @@ func publicURL(given, listen string) (string, error) {
 		switch {
 		case err != nil:
 			return "", mistaken("--listen: %w", err)
-		case !isLoopback(host):
+		case !realm.IsLoopback(host):
 			return "", mistaken("--public-url is needed when --listen is not a loopback address")
 		}
 		return "", nil
@@ -203,7 +204,7 @@ func publicURL(given, listen string) (string, error) {
 	case !plainURL(u):
 		return "", mistaken("--public-url %q: want a host, a port from 1 to 65535 or none, and a path without `.`, `..`, empty or escaped parts", given)
 	case u.Scheme == "https":
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && realm.IsLoopback(u.Hostname()):
 	default:
 		return "", mistaken("--public-url %q: want https, or http with a loopback address", given)
 	}
@@ -228,11 +229,6 @@ func trimmed(list []string) []string {
 		out[i] = strings.TrimSpace(entry)
 	}
 	return out
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Collecting less often buys a quarter more decisions a second for a few
