@@ -184,84 +184,6 @@ users:
 	}
 }
 
-func TestSecrets(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, content string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("db.secret", "from a file\r\n")
-	write("bom.secret", "\ufefffrom a file\n")
-	write("empty", "\n")
-	write("huge", strings.Repeat("x", 100_000))
-	read := func(secret string, env map[string]string) (*uma.RealmSpec, error) {
-		write("realm.yaml", "realm: r\nclients: [{id: c, secret: \""+secret+"\"}]\n")
-		spec, _, err := realm.Read(filepath.Join(dir, "realm.yaml"), func(name string) string { return env[name] })
-		return spec, err
-	}
-
-	for secret, want := range map[string]string{
-		"plain": "plain", "env:DB": "from the environment", "file:db.secret": "from a file", "file:bom.secret": "from a file",
-		"file:" + filepath.Join(dir, "db.secret"): "from a file",
-	} {
-		spec, err := read(secret, map[string]string{"DB": "from the environment"})
-		if err != nil || spec.Clients[0].PlainSecret != want {
-			t.Errorf("%s: got %v, %v, want %q", secret, spec, err, want)
-		}
-	}
-	for _, secret := range []string{"", "env:", "env:NONE", "env:A B", "file:", "file:none", "file:empty", "file:huge", "file:."} {
-		if _, err := read(secret, nil); !strings.Contains(errText(err), "clients[0].secret: ") {
-			t.Errorf("%s: got %v", secret, err)
-		}
-	}
-
-	// The same letters with another secret behind them are another content.
-	one, err1 := read("env:DB", map[string]string{"DB": "1"})
-	two, err2 := read("env:DB", map[string]string{"DB": "2"})
-	again, err3 := read("env:DB", map[string]string{"DB": "1"})
-	if err := errors.Join(err1, err2, err3); err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Equal(one.Content, two.Content) || !bytes.Equal(one.Content, again.Content) {
-		t.Error("the content is not the file with its secrets resolved")
-	}
-}
-
-func TestBundleFolder(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "realm.yaml")
-	if err := os.WriteFile(file, []byte("realm: r\npolicy: {bundle: policies}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "policy.bundle: ") {
-		t.Errorf("no folder: got %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "policies"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "is not a folder") {
-		t.Errorf("a file: got %v", err)
-	}
-	if err := os.Remove(filepath.Join(dir, "policies")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	spec, _, err := realm.Read(file, noEnv)
-	if err != nil || spec.Realm.Policy.Bundle != filepath.Join(dir, "policies") {
-		t.Errorf("got %+v, %v", spec, err)
-	}
-	var m realm.Mistakes
-	if _, _, err := realm.Read(filepath.Join(dir, "none.yaml"), noEnv); err == nil || errors.As(err, &m) {
-		t.Errorf("a file that is not there: got %v", err)
-	}
-}
-
 // The golden file holds a line for each mistake of the file beside it. Look at
 // it when you write it anew: go test ./realm -update.
 func TestMistakes(t *testing.T) {
@@ -296,34 +218,6 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-func TestNotYAML(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ name, yaml, want string }{
-		{"empty", "", "r.yaml: is not one YAML document"},
-		{"a comment", "# nothing", "r.yaml: is not one YAML document"},
-		{"two documents", "realm: a\n---\nrealm: b\n", "r.yaml: is not one YAML document"},
-		{"text", "realm", "r.yaml:1:1: want an object: key: value"},
-		{"syntax", "realm: a: b", "r.yaml:1:9: mapping values are not allowed in this context"},
-		{"alias", "realm: r\nusers: [{username: u, password: *SECRET-1}]",
-			"r.yaml:2:33: anchors and aliases are not taken; text that begins with & or * needs quotes"},
-		{"known alias", "realm: &x r\nprofile: *x",
-			"r.yaml:1:8: realm: anchors and aliases are not taken; text that begins with & or * needs quotes\n" +
-				"r.yaml:2:10: profile: anchors and aliases are not taken; text that begins with & or * needs quotes"},
-		{"merge", "realm: r\n<<: {enabled: false}", "r.yaml:2:1: a key is not text; put it in quotes"},
-		{"tag", "realm: !SECRET-1 r", "r.yaml:1:8: realm: want text; a number, true, false or null needs quotes to be text"},
-		{"binary", "realm: \xff", "r.yaml: invalid leading UTF-8 octet (value: 255)"},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			_, _, err := realm.Parse("r.yaml", []byte(tc.yaml), noEnv)
-			if got := errText(err); got != tc.want {
-				t.Errorf("got %q\nwant %q", got, tc.want)
-			}
-		})
-	}
-}
-
 // Characters that make a name look like another one, or that are a command to a terminal.
 func TestNamesAreText(t *testing.T) {
 	t.Parallel()
@@ -355,34 +249,6 @@ func TestNoImpostors(t *testing.T) {
 			t.Errorf("took %s", yaml)
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	for _, file := range []string{"testdata/example.yaml", "testdata/mistakes.yaml", "../tests/testdata/photoz/realm.yaml"} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(content)
-	}
-	for _, seed := range []string{"", "realm: r", "- - -", "{{{", "realm: [r]\nclients: {}", "? {a: b}\n: c", "a: &a [*a]", "realm: r\nusers: [[]]", "\x00"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		spec, _, err := realm.Parse("testdata/r.yaml", content, func(string) string { return "SECRET" })
-		if (spec == nil) == (err == nil) {
-			t.Fatalf("got %+v and %v", spec, err)
-		}
-		if m, ok := errors.AsType[realm.Mistakes](err); err != nil && (!ok || len(m) == 0) {
-			t.Errorf("got %T %v", err, err)
-		}
-		if err == nil && (spec.Realm.Name == "" || spec.Realm.Policy.Entrypoint == "" || spec.Realm.Lifetimes.Access <= 0) {
-			t.Errorf("took %q as %+v", content, spec)
-		}
-		if strings.Contains(errText(err), "SECRET") && !bytes.Contains(content, []byte("SECRET")) {
-			t.Errorf("a secret is quoted: %v", err)
-		}
-	})
 }
 
 func lines(notices []realm.Notice) []string {
