@@ -10,11 +10,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// references are the names that rows give one another, with their places. A row
-// may name one that comes after it, so they are checked at the end.
+// references are the names that objects define and refer to, with their places. An object
+// may refer to a later one, so they are checked at the end.
 type references struct {
 	clients, users, resourceIDs, resources []reference // must be unique
-	servers, owners, roleClients           []reference // must be there
+	servers, owners, roleClients           []reference // must exist
 }
 
 type reference struct {
@@ -54,7 +54,7 @@ func (refs *references) check(spec *uma.RealmSpec) {
 	}
 	for _, o := range refs.owners {
 		if !users[o.name] {
-			o.at.wrong("there is no user %q; without owner it is the resource server's own", o.name)
+			o.at.wrong("there is no user %q; without owner the resource belongs to the resource server", o.name)
 		}
 	}
 	refs.checkEmails(spec)
@@ -65,8 +65,8 @@ func (refs *references) check(spec *uma.RealmSpec) {
 	}
 }
 
-// checkEmails notes addresses that cannot be shared with: those of several users, and
-// those that are the name of another.
+// checkEmails notes the e-mail addresses that owners cannot share with: those of several
+// users, and those that are the name of another user.
 func (refs *references) checkEmails(spec *uma.RealmSpec) {
 	named, owners := map[string]int{}, map[string]int{}
 	for i, u := range spec.Users {
@@ -80,17 +80,17 @@ func (refs *references) checkEmails(spec *uma.RealmSpec) {
 		email = strings.ToLower(email)
 		at := refs.users[i].at
 		if other, taken := named[email]; taken && other != i {
-			at.note("has the e-mail address %s, which is the name of another user: owners can share with neither by it", email)
+			at.note("has the e-mail address %s, which is the name of another user: owners can share with neither of them by this address", email)
 		}
 		if first, taken := owners[email]; taken {
-			at.note("has the e-mail address of user %s: owners can share with neither by it", spec.Users[first].Username)
+			at.note("has the e-mail address of user %s: owners can share with neither of them by this address", spec.Users[first].Username)
 			continue
 		}
 		owners[email] = i
 	}
 }
 
-// unique returns the names, and says of each second one what it is.
+// unique returns the set of names, and records fault at each name that is in it already.
 func unique(refs []reference, fault string) map[string]bool {
 	seen := make(map[string]bool)
 	for _, ref := range refs {
@@ -110,6 +110,7 @@ func webURL(v value) string {
 	}, "want an absolute https URL without fragment (http on a loopback address)")(v)
 }
 
+// secure reports whether tokens may be sent to a URL.
 func secure(u *url.URL) bool {
 	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && IsLoopback(u.Hostname()))
 }
@@ -121,6 +122,7 @@ func IsLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// iconURL reads an absolute URL with http or https.
 func iconURL(v value) string {
 	return matching(func(s string) bool {
 		u, err := url.Parse(s)
@@ -128,8 +130,8 @@ func iconURL(v value) string {
 	}, "want an absolute http or https URL")(v)
 }
 
-// origin reads a web origin, as browsers write it (RFC 6454 §6.2): it is compared
-// letter by letter.
+// origin reads a web origin. It is compared byte by byte with the Origin header, so it must
+// have the form that browsers send (RFC 6454 §6.2).
 func origin(v value) string {
 	return matching(func(s string) bool {
 		u, err := url.Parse(s)
@@ -137,14 +139,13 @@ func origin(v value) string {
 			s == u.Scheme+"://"+strings.ToLower(u.Host) && !strings.ContainsAny(u.Host, "*@") &&
 			!strings.HasSuffix(u.Host, ":") &&
 			!(u.Scheme == "https" && u.Port() == "443") && !(u.Scheme == "http" && u.Port() == "80")
-	}, "want an origin as browsers write it: scheme://host, with :port unless it is the scheme's own, lower case, no path, no *")(v)
+	}, "want an origin as browsers send it: scheme://host in lower case, with :port unless it is the scheme's default, without path, without *")(v)
 }
 
 const wantPHC = "want the PHC string of an argon2id hash, $argon2id$v=19$m=19456,t=2,p=1$salt$hash; within { } its commas need quotes"
 
-// checkPHC says what is wrong with the PHC string of an argon2id hash, or
-// nothing. The bounds are those of token.Hasher, which would refuse it at every
-// sign-in.
+// checkPHC returns what is wrong with the PHC string of an argon2id hash, or "". The bounds
+// are those of token.Hasher, which would refuse another hash at every sign-in.
 func checkPHC(s string) string {
 	var memory, passes, threads uint32
 	f := strings.Split(s, "$")

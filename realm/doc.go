@@ -1,6 +1,6 @@
-// Package realm reads realm files: the YAML that describes a realm, checked
-// whole, with every mistake at its line, and turned into a uma.RealmSpec.
+// Package realm reads realm files, YAML that describes a realm, into a uma.RealmSpec, and
+// reports every mistake with its line.
 //
-// It does not store anything and hashes nothing: secrets leave it in clear, and
-// never in an error or a notice.
+// It stores and hashes nothing. The RealmSpec has secrets in clear; errors and notices never
+// quote them.
 package realm

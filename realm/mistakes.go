@@ -9,15 +9,15 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// A Notice is something about a place in a realm file. It never quotes a secret.
+// A Notice is a message about a place in a realm file. It never quotes a secret.
 type Notice struct {
 	File         string
-	Line, Column int    // from 1; 0 where the place is not known
+	Line, Column int    // from 1; 0 if unknown
 	Path         string // such as clients[2].secret; empty for the file as a whole
 	Text         string
 }
 
-// String is file:line:column: path: text, of what is known.
+// String returns file:line:column: path: text, without the parts that are unknown.
 func (n Notice) String() string {
 	s := n.File
 	if n.Line > 0 {
@@ -29,10 +29,10 @@ func (n Notice) String() string {
 	return s + ": " + n.Text
 }
 
-// Mistakes are all that is wrong with a realm file, in the order of its lines.
+// Mistakes are all mistakes of a realm file, in the order of its lines.
 type Mistakes []Notice
 
-// Error is a line for each.
+// Error returns a line for each mistake.
 func (m Mistakes) Error() string {
 	lines := make([]string, len(m))
 	for i, n := range m {

@@ -2,7 +2,6 @@ package realm
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,15 +10,15 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Read reads and checks a realm file. What is wrong with it is Mistakes, all of
-// them; any other error is that the file could not be read. Notices are about a
-// file that is right, too. Secrets written env:NAME are looked up by getenv.
+// Read reads and checks a realm file. The error is Mistakes if the file is mistaken, and
+// another one if it cannot be read. There may be notices without a mistake. Secrets
+// written env:NAME are looked up by getenv.
 func Read(path string, getenv func(string) string) (*uma.RealmSpec, []Notice, error) {
 	return readFile(&reader{file: path, getenv: getenv, bundleExists: true})
 }
 
-// Check is Read without secrets that are kept elsewhere, which whoever checks a file
-// need not have: those written env:NAME or file:PATH are empty.
+// Check is Read for callers that do not have the secrets: those written env:NAME or
+// file:PATH are not looked up and stay empty.
 func Check(path string) (*uma.RealmSpec, []Notice, error) {
 	return readFile(&reader{file: path, bundleExists: true})
 }
@@ -32,8 +31,8 @@ func readFile(r *reader) (*uma.RealmSpec, []Notice, error) {
 	return r.read(content)
 }
 
-// Parse is Read of what would be the content of the file name. Whether the
-// folder of the policies exists is not looked at.
+// Parse is Read for content that would be in the file name. It does not check that the
+// policy folder exists.
 func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmSpec, []Notice, error) {
 	r := &reader{file: name, getenv: getenv}
 	return r.read(content)
@@ -42,14 +41,14 @@ func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmS
 // A reader is one reading of a file.
 type reader struct {
 	file         string
-	getenv       func(string) string // nil: secrets that are kept elsewhere are not looked up
-	bundleExists bool                // it must
+	getenv       func(string) string // nil: secrets written env: and file: are not looked up
+	bundleExists bool                // check that the policy folder exists
 
 	mistakes []Notice
 	notices  []Notice
 
-	// resolved is what the content stands for beside its letters: secrets kept
-	// elsewhere, paths.
+	// resolved are the paths and the secrets outside of the file that its content refers
+	// to, so that a change of one of them counts as a change of the file.
 	resolved strings.Builder
 }
 
@@ -67,23 +66,23 @@ func (r *reader) read(content []byte) (*uma.RealmSpec, []Notice, error) {
 	return spec, r.notices, nil
 }
 
-// beside is a path of the file, which is relative to it.
-func (r *reader) beside(path string) string {
+// locate resolves a path in the file, which is relative to the file's folder.
+func (r *reader) locate(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(filepath.Dir(r.file), path)
 }
 
-// resolve notes what a path of the file stands for.
+// resolve records the path or secret that the value at path refers to.
 func (r *reader) resolve(path, s string) { fmt.Fprintf(&r.resolved, "\x00%s\x00%s", path, s) }
 
-// maxSecret bounds the files that secrets are read from.
+// maxSecret is the largest file that a secret is read from, in bytes.
 const maxSecret = 64 << 10
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// secret is a secret: itself, env:NAME or file:PATH.
+// secret reads a secret: the secret itself, env:NAME or file:PATH.
 func (v value) secret() string {
 	s, ok := v.raw()
 	if !ok {
@@ -95,7 +94,7 @@ func (v value) secret() string {
 	case s == "":
 		v.wrong("is empty")
 	case isEnv && !envName.MatchString(name):
-		v.wrong("env: is not followed by the name of a variable")
+		v.wrong("want the name of an environment variable after env:")
 	case (isEnv || isFile) && v.r.getenv == nil:
 		return ""
 	case isEnv:
@@ -106,7 +105,7 @@ func (v value) secret() string {
 		v.r.resolve(v.path, s)
 	case isFile:
 		var err error
-		s, err = secretFile(v.r.beside(path))
+		s, err = secretFile(v.r.locate(path))
 		if err != nil {
 			v.wrong("%s", err)
 		}
@@ -115,27 +114,21 @@ func (v value) secret() string {
 	return s
 }
 
-// secretFile is the content of a file without the line end behind it, and
-// without the byte order mark that editors put before it.
+// secretFile reads a secret from a file, without the byte order mark at its beginning and
+// the line break at its end that editors write.
 func secretFile(path string) (string, error) {
-	info, err := os.Stat(path) // before it is opened: opening a pipe waits
-	if err != nil {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	if len(content) > maxSecret {
+	case !info.Mode().IsRegular(): // opening a pipe would block
+		return "", fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > maxSecret:
 		return "", fmt.Errorf("%s is larger than %d bytes", path, maxSecret)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
 	}
 	s := strings.TrimPrefix(string(content), "\ufeff")
 	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")

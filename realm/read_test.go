@@ -46,7 +46,7 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 
-	// The same letters with another secret behind them are another content.
+	// The same file with another secret is another content.
 	one, err1 := read("env:DB", map[string]string{"DB": "1"})
 	two, err2 := read("env:DB", map[string]string{"DB": "2"})
 	again, err3 := read("env:DB", map[string]string{"DB": "1"})
@@ -54,7 +54,7 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Equal(one.Content, two.Content) || !bytes.Equal(one.Content, again.Content) {
-		t.Error("the content is not the file with its secrets resolved")
+		t.Error("Content does not change exactly when a secret changes")
 	}
 }
 

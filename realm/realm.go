@@ -16,7 +16,7 @@ var (
 	entrypoint = regexp.MustCompile(`^data(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
 )
 
-// realm reads the whole file.
+// realm reads the whole file. The values set before are the defaults.
 func (r *reader) realm(root value) *uma.RealmSpec {
 	spec := &uma.RealmSpec{Realm: uma.Realm{
 		Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
@@ -94,17 +94,17 @@ func (v value) policy(p *uma.PolicySettings) {
 	})
 }
 
-// removable are the parts that a policy folder does not lose unasked: packages, files and
-// data, as engine.Lost names them.
+// removable are names of the parts that a policy folder loses only if the realm file lists
+// them: packages, files and data, as engine.Lost names them.
 var removable = regexp.MustCompile(`^(uma\.(guardrails|policies(\.[A-Za-z_]\w*|\[".+"\]))|system\.log|data(\.[A-Za-z_]\w*|\[".+"\])+|[^/].*\.rego)$`)
 
-// folder is the absolute path of a folder.
+// folder reads a path and makes it absolute.
 func (v value) folder() string {
 	s := v.text()
 	if s == "" {
 		return ""
 	}
-	path, err := filepath.Abs(v.r.beside(s))
+	path, err := filepath.Abs(v.r.locate(s))
 	if err != nil {
 		v.wrong("%s", err)
 		return ""
@@ -122,7 +122,7 @@ func (v value) folder() string {
 	return path
 }
 
-// issuer reads one of issuers; before are those read already.
+// issuer reads one of the issuers; before are those read already.
 func (v value) issuer(before []uma.TrustedIssuer) uma.TrustedIssuer {
 	i := uma.TrustedIssuer{Accept: []string{"id_token"}}
 	m := v.object(fields{
@@ -134,16 +134,16 @@ func (v value) issuer(before []uma.TrustedIssuer) uma.TrustedIssuer {
 	})
 	m.need("issuer", "audiences")
 	if m.has("jwks_uri") && m.has("jwks") {
-		m.at("jwks").wrong("is there beside jwks_uri: want one of them, or neither for OIDC discovery")
+		m.at("jwks").wrong("is given together with jwks_uri: keep one of them, or neither for OIDC discovery")
 	}
 	if i.Issuer != "" && slices.ContainsFunc(before, func(b uma.TrustedIssuer) bool { return b.Issuer == i.Issuer }) {
-		m.at("issuer").wrong("is there twice")
+		m.at("issuer").wrong("appears twice")
 	}
 	v.note("has no effect yet: claim tokens of other issuers are verified by a later version")
 	return i
 }
 
-// keySet is a JWK Set of public keys, as JSON.
+// keySet reads a JWK Set of public keys into JSON.
 func (v value) keySet() []byte {
 	m := v.object(fields{"keys": func(v value) {
 		if v.list(value.publicKey); len(v.node.Content) == 0 {
@@ -156,7 +156,7 @@ func (v value) keySet() []byte {
 	}
 	set, err := json.Marshal(v.any())
 	if err != nil {
-		v.wrong("is not JSON")
+		v.wrong("cannot be written as JSON")
 	}
 	return set
 }
@@ -169,7 +169,7 @@ func (v value) publicKey() {
 	}
 	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 		if _, ok := key[private]; ok {
-			v.wrong("holds a private key (%s): put in the public half only", private)
+			v.wrong("contains a private key (member %s): give the public key only", private)
 			return
 		}
 	}

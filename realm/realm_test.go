@@ -30,7 +30,7 @@ func parse(t *testing.T, yaml string) (*uma.RealmSpec, []realm.Notice) {
 	return spec, notices
 }
 
-// The example of the design, whose folder of policies is not here.
+// TestExample reads a file that has every kind of object. Its policy folder does not exist.
 func TestExample(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("testdata/example.yaml")
@@ -89,7 +89,7 @@ func TestExample(t *testing.T) {
 		}}},
 	}
 	if !bytes.HasPrefix(spec.Content, content) {
-		t.Error("the content is not that of the file")
+		t.Error("Content does not begin with the content of the file")
 	}
 	spec.Content = nil
 	if !reflect.DeepEqual(spec, want) {
@@ -120,7 +120,7 @@ func TestReadPhotoz(t *testing.T) {
 	}
 }
 
-// A realm needs a name, and nothing else.
+// TestDefaults: a realm file needs a name only.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	spec, notices := parse(t, "realm: r")
@@ -139,7 +139,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Every key that the example leaves at its default.
+// TestKeys reads the keys that the example leaves at their defaults.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	spec, _ := parse(t, `
@@ -184,8 +184,8 @@ users:
 	}
 }
 
-// The golden file holds a line for each mistake of the file beside it. Look at
-// it when you write it anew: go test ./realm -update.
+// TestMistakes compares all mistakes of a file with the golden file. After
+// go test ./realm -update, review what changed.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("testdata/mistakes.yaml")
@@ -218,7 +218,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// Characters that make a name look like another one, or that are a command to a terminal.
+// TestNamesAreText: characters that make a name look like another, or that control a
+// terminal, are refused.
 func TestNamesAreText(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{`abc\u202egnp.exe`, `A\u009b2J`, `a\u2028b`, `a\u200fb`, `a\u001bb`} {
@@ -233,8 +234,8 @@ func TestNamesAreText(t *testing.T) {
 	}
 }
 
-// A role of the realm must not read like a client's, nor a client like this
-// server's own: see the comments in rows.go.
+// TestNoImpostors: a role of the realm must not look like a role of a client, nor a client
+// like the server's own; rows.go says why.
 func TestNoImpostors(t *testing.T) {
 	t.Parallel()
 	for _, yaml := range []string{
@@ -266,14 +267,14 @@ func errText(err error) string {
 	return err.Error()
 }
 
-// Beside the golden file: what differs little from what is right.
+// TestBorders has the values nearest to the border between right and wrong.
 func TestBorders(t *testing.T) {
 	t.Parallel()
 	client := func(s string) string { return "clients: [{id: c, public: true, " + s + "}]" }
 	resource := func(s string) string {
 		return "clients: [{id: c, secret: x, resource_server: true}, {id: plain, secret: x}]\nresources: [{name: n, resource_server: c, " + s + "}]"
 	}
-	tests := []struct{ yaml, want string }{ // want is in the one mistake; empty without one
+	tests := []struct{ yaml, want string }{ // want is a part of the mistake; empty: there is none
 		{"policy: {max_permissions: 10}", ""},
 		{"policy: {max_permissions: 010}", "whole number"},
 		{"policy: {max_permissions: 1_0}", "whole number"},
@@ -307,7 +308,7 @@ func TestBorders(t *testing.T) {
 		{resource("scopes: [], uris: [], attributes: {a: []}"), ""},
 		{resource("attributes: {a: ['', b]}"), ""},
 		{resource("attributes: {a: [" + strings.Repeat("x", 16<<10-1) + "]}"), ""},
-		{resource("attributes: {a: [" + strings.Repeat("x", 16<<10) + "]}"), "16385 bytes together, and at most 16384"},
+		{resource("attributes: {a: [" + strings.Repeat("x", 16<<10) + "]}"), "16385 bytes in total, more than 16384"},
 		{resource("owner: c"), `no user "c"`},
 		{resource("owner: alice") + "\nusers: [{username: Alice, password: x}]", ""},
 		{strings.Replace(resource("id: x"), "resource_server: c,", "resource_server: plain,", 1), `"plain" is not a resource server`},
@@ -342,8 +343,8 @@ func TestBorders(t *testing.T) {
 	}
 }
 
-// A name or address that could mean two users means none; the realm file's author
-// should know before an owner shares.
+// TestEmailsThatAreAmbiguous: a name or address that two users have finds neither of them.
+// The author of the realm file gets a notice, before an owner shares in vain.
 func TestEmailsThatAreAmbiguous(t *testing.T) {
 	t.Parallel()
 	_, notices := parse(t, `
@@ -355,8 +356,8 @@ users:
   - {username: same@example.com, password: a-long-password-0, claims: {email: same@example.com}}
 `)
 	want := []string{
-		"r.yaml:4:16: users[0].username: has the e-mail address bob@example.com, which is the name of another user: owners can share with neither by it",
-		"r.yaml:5:16: users[1].username: has the e-mail address of user bob: owners can share with neither by it",
+		"r.yaml:4:16: users[0].username: has the e-mail address bob@example.com, which is the name of another user: owners can share with neither of them by this address",
+		"r.yaml:5:16: users[1].username: has the e-mail address of user bob: owners can share with neither of them by this address",
 	}
 	if got := lines(notices); !slices.Equal(got, want) {
 		t.Errorf("got notices\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

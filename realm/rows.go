@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	shortSecret   = 16  // bytes; a shorter one is noticed
+	shortSecret   = 16  // bytes; a shorter secret gets a notice
 	maxResourceID = 100 // bytes
 
-	// The role that the resource server's service account holds, of its own
-	// client: Keycloak's clients ask for it in a PAT.
+	// protection is the client role that the service account of every resource server
+	// has: Keycloak's clients look for it in a PAT.
 	protection = "uma_protection"
 )
 
 var (
 	secretHash = regexp.MustCompile(`^sha256:[0-9A-Fa-f]{64}$`)
-	clientID   = regexp.MustCompile(`^[!-~]+$`) // RFC 6749 §A.1, without blanks
+	clientID   = regexp.MustCompile(`^[!-~]+$`) // RFC 6749 §A.1, without spaces
 )
 
+// client reads one of the clients.
 func (v value) client(refs *references) uma.ClientSpec {
 	c := uma.ClientSpec{Client: uma.Client{Enabled: true, Origin: uma.FromFile}}
 	m := v.object(fields{
@@ -60,7 +61,7 @@ func (v value) client(refs *references) uma.ClientSpec {
 	return c
 }
 
-// checkClient checks what goes together.
+// checkClient checks the keys that exclude or require one another.
 func checkClient(m members, c *uma.ClientSpec) {
 	hasSecret := m.has("secret") || m.has("secret_hash")
 	switch {
@@ -75,9 +76,9 @@ func checkClient(m members, c *uma.ClientSpec) {
 	case c.Public && m.has("secret_hash"):
 		m.at("secret_hash").wrong("a public client has no secret")
 	case m.has("secret") && m.has("secret_hash"):
-		m.at("secret_hash").wrong("is there beside secret: want one of them")
+		m.at("secret_hash").wrong("is given together with secret: keep one of them")
 	case !c.Public && !hasSecret:
-		m.at("secret").wrong("is missing: want it or secret_hash, or public: true")
+		m.at("secret").wrong("is missing: give secret or secret_hash, or public: true")
 	}
 	if c.SecretHash != "" && !secretHash.MatchString(c.SecretHash) {
 		m.at("secret_hash").wrong("want sha256: and 64 hexadecimal digits")
@@ -87,6 +88,7 @@ func checkClient(m members, c *uma.ClientSpec) {
 	}
 }
 
+// user reads one of the users.
 func (v value) user(refs *references) uma.UserSpec {
 	u := uma.UserSpec{User: uma.User{Enabled: true, Origin: uma.FromFile}}
 	m := v.object(fields{
@@ -103,7 +105,7 @@ func (v value) user(refs *references) uma.UserSpec {
 	if !m.has("password_hash") {
 		m.need("password")
 	} else if m.has("password") {
-		m.at("password_hash").wrong("is there beside password: want one of them")
+		m.at("password_hash").wrong("is given together with password: keep one of them")
 	}
 	if u.PasswordHash != "" {
 		if fault := checkPHC(u.PasswordHash); fault != "" {
@@ -114,6 +116,7 @@ func (v value) user(refs *references) uma.UserSpec {
 	return u
 }
 
+// resource reads one of the resources.
 func (v value) resource(refs *references) uma.ResourceSpec {
 	r := uma.ResourceSpec{Resource: uma.Resource{Origin: uma.FromFile}}
 	m := v.object(fields{
@@ -131,7 +134,7 @@ func (v value) resource(refs *references) uma.ResourceSpec {
 	})
 	m.need("name", "resource_server")
 	if n := uma.AttributesSize(r.Attributes, nil); n > uma.MaxAttributes {
-		m.at("attributes").wrong("have %d bytes together, and at most %d", n, uma.MaxAttributes)
+		m.at("attributes").wrong("have %d bytes in total, more than %d", n, uma.MaxAttributes)
 	}
 	if r.ServerID != "" {
 		refs.servers = append(refs.servers, reference{r.ServerID, m.at("resource_server")})
@@ -149,42 +152,46 @@ func (v value) resource(refs *references) uma.ResourceSpec {
 	return r
 }
 
-// clientID: the client `account` is what the audience of a plain access token
-// names, so an RPT for a resource server of that name would pass for one.
+// clientID reads a client_id. It is not account: that is the audience of access tokens, for
+// which an RPT for a resource server of that name would pass.
 func (v value) clientID() string {
-	id := matching(clientID.MatchString, "want ASCII without blanks")(v)
+	id := matching(clientID.MatchString, "want printable ASCII characters without spaces")(v)
 	if id == "account" {
-		v.wrong("account is the name of this server's own client")
+		v.wrong("account is reserved for the server's own client")
 		return ""
 	}
 	return id
 }
 
+// username reads the name of a user.
 func (v value) username() string {
 	name := v.text()
 	if strings.HasPrefix(strings.ToLower(name), "service-account-") {
-		v.wrong("begins like the name of a service account")
+		v.wrong("begins with service-account-, which is reserved for service accounts")
 		return ""
 	}
 	return name
 }
 
-// role: policies and shares write a client's role as client/role.
+// role reads the name of a role. It has no slash, because policies and shares write the
+// role of a client as client/role.
 func role(v value) string {
-	return matching(func(s string) bool { return !strings.Contains(s, "/") }, "has a slash, which divides client and role")(v)
+	return matching(func(s string) bool { return !strings.Contains(s, "/") }, "has a slash, which separates client and role in client/role")(v)
 }
 
+// group reads the path of a group.
 func group(v value) string {
 	return matching(uma.IsGroup, "want the path of a group, such as /friends")(v)
 }
 
+// resourceID reads the id of a resource.
 func (v value) resourceID() uma.ResourceID {
 	return uma.ResourceID(matching(func(s string) bool {
 		return len(s) <= maxResourceID && !strings.Contains(s, "/")
 	}, "want at most 100 bytes without a slash")(v))
 }
 
-// uri takes what the protection API takes.
+// uri reads a URI pattern that the protection API would accept.
 func (v value) uri() string {
 	s, ok := v.raw()
 	if !ok {
@@ -196,25 +203,25 @@ func (v value) uri() string {
 	return s
 }
 
-// attribute is any text, even none.
+// attribute reads any text, also an empty one.
 func (v value) attribute() string {
 	s, _ := v.raw()
 	return s
 }
 
-// registered are the names that tokens and introspection give a meaning of
-// their own, beside the members of uma.Claims.
+// registered are the claims, in addition to the members of uma.Claims, to which tokens and
+// introspection give a meaning.
 var registered = []string{
 	"nbf", "cnf", "act", "may_act", "amr", "c_hash", "s_hash", "events",
 	"active", "token_type", "username", "permissions",
 }
 
-// claims are a user's own, which must not speak for the server.
+// claims reads the additional claims of a user, which must not replace those of the server.
 func (v value) claims() map[string]any {
 	all := make(map[string]any)
 	v.entries(func(name string, v value) {
 		if isRegistered(name) {
-			v.wrong("is a claim of the server's own")
+			v.wrong("is a claim that the server sets itself")
 			return
 		}
 		all[name] = v.any()
@@ -223,7 +230,7 @@ func (v value) claims() map[string]any {
 }
 
 func isRegistered(name string) bool {
-	same := func(other string) bool { return strings.EqualFold(name, other) } // as encoding/json compares
+	same := func(other string) bool { return strings.EqualFold(name, other) } // as encoding/json does
 	if slices.ContainsFunc(registered, same) {
 		return true
 	}

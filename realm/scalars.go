@@ -12,10 +12,10 @@ import (
 	"example.com/umpire/uma"
 )
 
-// maxText is the most bytes that a name may have.
+// maxText is the longest name, in bytes.
 const maxText = 255
 
-// checkText says what is wrong with a name, or nothing.
+// checkText returns what is wrong with a name, or "".
 func checkText(s string) string {
 	switch {
 	case s == "":
@@ -23,15 +23,15 @@ func checkText(s string) string {
 	case len(s) > maxText:
 		return "is longer than 255 bytes"
 	case !uma.IsText(s):
-		return "has characters that are not text"
+		return "has control characters or invisible characters"
 	case strings.TrimSpace(s) != s:
-		return "begins or ends with a blank"
+		return "begins or ends with white space"
 	}
 	return ""
 }
 
-// raw is text as it was written; ok is false for what is none. What looks like a
-// number is none: YAML would read 0123 as 83.
+// raw reads text as it was written; ok is false if the value is not text. A number is not
+// text: YAML may read 0123 as 83.
 func (v value) raw() (s string, ok bool) {
 	if !v.is(yaml.ScalarNode, "want text; a number, true, false or null needs quotes to be text", "!!str", "!!timestamp") {
 		return "", false
@@ -39,6 +39,7 @@ func (v value) raw() (s string, ok bool) {
 	return v.node.Value, true
 }
 
+// text reads a name.
 func (v value) text() string {
 	s, ok := v.raw()
 	if !ok {
@@ -51,7 +52,7 @@ func (v value) text() string {
 	return s
 }
 
-// matching is a reader of text that a check takes; fault is what it says of
+// matching returns a reader of names for which ok holds; fault is the mistake recorded for
 // others.
 func matching(ok func(string) bool, fault string) func(value) string {
 	return func(v value) string {
@@ -64,16 +65,17 @@ func matching(ok func(string) bool, fault string) func(value) string {
 	}
 }
 
-// oneOf is a reader of one of some words.
+// oneOf returns a reader of one of the words.
 func oneOf(words ...string) func(value) string {
 	return matching(func(s string) bool { return slices.Contains(words, s) }, "want "+strings.Join(words, " or "))
 }
 
+// flag reads a boolean.
 func (v value) flag() bool {
 	return v.is(yaml.ScalarNode, "want true or false", "!!bool") && strings.EqualFold(v.node.Value, "true")
 }
 
-// count is an integer of at least 1.
+// count reads an integer of at least 1.
 func (v value) count() int {
 	const want = "want a whole number, at least 1"
 	if !v.is(yaml.ScalarNode, want, "!!int") {
@@ -87,7 +89,7 @@ func (v value) count() int {
 	return n
 }
 
-// duration is a reader of durations that are no shorter than least.
+// duration returns a reader of durations that are not shorter than least.
 func duration(least time.Duration) func(value) time.Duration {
 	return func(v value) time.Duration {
 		const want = "want a duration such as 90s, 5m or 24h"
@@ -107,7 +109,7 @@ func duration(least time.Duration) func(value) time.Duration {
 	}
 }
 
-// each is a reader of lists without repeats.
+// each returns a reader of lists without repeated elements.
 func each[T comparable](read func(value) T) func(value) []T {
 	return func(v value) []T {
 		var all []T
@@ -118,7 +120,7 @@ func each[T comparable](read func(value) T) func(value) []T {
 			switch {
 			case len(v.r.mistakes) > before:
 			case t != zero && slices.Contains(all, t):
-				v.wrong("is there twice")
+				v.wrong("appears twice")
 			default:
 				all = append(all, t)
 			}
@@ -127,17 +129,17 @@ func each[T comparable](read func(value) T) func(value) []T {
 	}
 }
 
-// some is each, of at least one.
+// some returns a reader like each, of lists with at least one element.
 func some[T comparable](read func(value) T) func(value) []T {
 	return func(v value) []T {
 		if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
-			v.wrong("is empty, and empty is not any")
+			v.wrong("is empty: name at least one, an empty list does not mean any")
 		}
 		return each(read)(v)
 	}
 }
 
-// named is a reader of objects whose keys are names.
+// named returns a reader of objects whose keys are names.
 func named[T any](read func(value) T) func(value) map[string]T {
 	return func(v value) map[string]T {
 		all := make(map[string]T)
@@ -146,6 +148,7 @@ func named[T any](read func(value) T) func(value) map[string]T {
 	}
 }
 
+// scope reads the name of a scope.
 func (v value) scope() uma.Scope {
 	s := uma.Scope(v.text())
 	if s == "" {
@@ -158,7 +161,8 @@ func (v value) scope() uma.Scope {
 	return s
 }
 
-// any is a value as JSON has it: text, bool, json.Number, []any or map[string]any.
+// any reads a value that JSON can express: text, bool, json.Number, []any or
+// map[string]any.
 func (v value) any() any {
 	switch v.node.Kind {
 	case yaml.SequenceNode:
@@ -168,7 +172,7 @@ func (v value) any() any {
 	case yaml.MappingNode:
 		return named(value.any)(v)
 	}
-	const want = "want a value that JSON has: text, a number, true, false, a list or an object"
+	const want = "want a JSON value: text, a number, true, false, a list or an object"
 	if !v.is(yaml.ScalarNode, want, "!!str", "!!timestamp", "!!bool", "!!int", "!!float") {
 		return nil
 	}
@@ -183,7 +187,7 @@ func (v value) any() any {
 		}
 		return json.Number(s)
 	case "!!str":
-		// YAML takes a number that no float holds for text.
+		// The library reads a number that does not fit a float64 as text.
 		if plain := v.node.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0; plain && json.Valid([]byte(s)) {
 			v.wrong("want a number that other programs can read, or quotes")
 			return nil
@@ -192,8 +196,8 @@ func (v value) any() any {
 	return s
 }
 
-// isNumber reports whether s is a number in JSON's form that other programs can read:
-// it is stored as written, but they convert it to a float.
+// isNumber reports whether s is a JSON number that fits a float64: it is stored as written,
+// but other programs convert it to a float.
 func isNumber(s string) bool {
 	f, err := strconv.ParseFloat(s, 64)
 	mantissa, _, _ := strings.Cut(strings.ToLower(s), "e")

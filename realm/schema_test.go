@@ -16,13 +16,13 @@ import (
 	"example.com/umpire/realm"
 )
 
-// A node of the schema, as far as its keys go.
+// A schemaNode is the part of a schema that names keys.
 type schemaNode struct {
 	Properties map[string]*schemaNode `json:"properties"`
 	Items      *schemaNode            `json:"items"`
 }
 
-// TestSchemaHasTheKeysOfTheReader: every key that the one knows, the other does.
+// TestSchemaHasTheKeysOfTheReader: the schema and the reader know the same keys.
 func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 	t.Parallel()
 	var top schemaNode
@@ -55,8 +55,7 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 	}
 }
 
-// keysOfReader are the keys that the reader says it wants in an object, when it is
-// shown one that is like none of them.
+// keysOfReader returns the keys that the reader names in its mistake for an unknown key.
 func keysOfReader(t *testing.T, path []string) []string {
 	t.Helper()
 	const unlike = "qqqqqqqqqqqqqqqq"
@@ -82,8 +81,8 @@ func keysOfReader(t *testing.T, path []string) []string {
 	return nil
 }
 
-// TestSchemaTakesRealmFiles: what the reader takes an editor does not underline, and
-// the other way round as far as a schema can say.
+// TestSchemaTakesRealmFiles: the schema accepts the files that the reader accepts, and
+// refuses mistakes as far as a schema can express them.
 func TestSchemaTakesRealmFiles(t *testing.T) {
 	t.Parallel()
 	s := compiledSchema(t)
@@ -130,7 +129,7 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// asJSON is the JSON value that a YAML document stands for.
+// asJSON converts a YAML document to a JSON value.
 func asJSON(t *testing.T, text []byte) any {
 	t.Helper()
 	var v any

@@ -11,8 +11,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A value is a node of the file and where it is. What it is not, it says to its
-// reader and returns zero for, so that all mistakes are found in one reading.
+// A value is a node of the file with its path. A method that reads it records a mistake
+// and returns zero where the node is something else, so that one reading finds all
+// mistakes.
+//
+// The library's decoding into structs with KnownFields was tried instead. It reports
+// unknown keys and mistaken types together, with line and column, but quotes the value,
+// which may be a secret; a repeated key ends the reading of its object; 42 passes for text,
+// yes for a bool, 0x10 for 16; aliases and merges are followed; and what checks the values
+// afterwards no longer knows their lines.
 type value struct {
 	r    *reader
 	path string
@@ -24,7 +31,7 @@ func (v value) wrong(format string, args ...any) {
 	v.r.mistakes = append(v.r.mistakes, v.notice(format, args...))
 }
 
-// note records something to know that is no mistake.
+// note records a notice, which is no mistake.
 func (v value) note(format string, args ...any) {
 	v.r.notices = append(v.r.notices, v.notice(format, args...))
 }
@@ -33,8 +40,8 @@ func (v value) notice(format string, args ...any) Notice {
 	return Notice{v.r.file, v.node.Line, v.node.Column, v.path, fmt.Sprintf(format, args...)}
 }
 
-// load parses the one document of a file. The parser's own words are passed on
-// only where they cannot quote the file.
+// load parses the one document of a file. The library's error text is passed on only
+// where it cannot quote the file.
 func (r *reader) load(content []byte) (value, bool) {
 	root := value{r: r, node: new(yaml.Node)}
 	var doc yaml.Node
@@ -43,7 +50,7 @@ func (r *reader) load(content []byte) (value, bool) {
 		root.node = doc.Content[0]
 		return root, true
 	}
-	text := "is not one YAML document"
+	text := "want exactly one YAML document"
 	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
 		root.node.Line, root.node.Column = e.Mark.Line, e.Mark.Column
 		switch e.Stage {
@@ -57,10 +64,10 @@ func (r *reader) load(content []byte) (value, bool) {
 	return value{}, false
 }
 
-const noAlias = "anchors and aliases are not taken; text that begins with & or * needs quotes"
+const noAlias = "anchors and aliases are not supported; text that begins with & or * needs quotes"
 
-// is reports whether the node is of a kind and has one of the tags, and records
-// what was wanted otherwise.
+// is reports whether the node has the kind and one of the tags, and records want as a
+// mistake if it does not.
 func (v value) is(kind yaml.Kind, want string, tags ...string) bool {
 	switch {
 	case v.node.Kind == yaml.AliasNode || v.node.Anchor != "":
@@ -73,18 +80,18 @@ func (v value) is(kind yaml.Kind, want string, tags ...string) bool {
 	return false
 }
 
-// fields say what reads each key of an object.
+// fields are the known keys of an object and the functions that read their values.
 type fields map[string]func(value)
 
-// set is a field whose value goes into one place.
+// set is a field whose value is assigned to a variable.
 func set[T any](into *T, read func(value) T) func(value) {
 	return func(v value) { *into = read(v) }
 }
 
-// members are the keys of an object that are there; nil byKey: it is no object.
+// members are the known keys that an object has.
 type members struct {
 	value
-	byKey map[string]value
+	byKey map[string]value // nil if the value is no object
 }
 
 func (m members) has(key string) bool {
@@ -92,7 +99,7 @@ func (m members) has(key string) bool {
 	return ok
 }
 
-// at is where a mistake about a key belongs: at its value, or at the object.
+// at is the place for a mistake about a key: its value, or the object if it lacks the key.
 func (m members) at(key string) value {
 	if v, ok := m.byKey[key]; ok {
 		return v
@@ -100,7 +107,7 @@ func (m members) at(key string) value {
 	return value{m.r, m.child(key), m.node}
 }
 
-// need records which of the keys are missing.
+// need records the keys that are missing.
 func (m members) need(keys ...string) {
 	for _, key := range keys {
 		if m.byKey != nil && !m.has(key) {
@@ -109,7 +116,7 @@ func (m members) need(keys ...string) {
 	}
 }
 
-// object reads an object whose keys are known.
+// object reads an object with known keys, and records the others as mistakes.
 func (v value) object(known fields) members {
 	found := members{v, make(map[string]value)}
 	ok := v.each("want an object: key: value", func(key value, name string, member value) {
@@ -127,8 +134,8 @@ func (v value) object(known fields) members {
 	return found
 }
 
-// plainKey is one that may be quoted: `secret:pa55` without a blank is a key to
-// YAML, too.
+// plainKey matches keys that a message may quote: YAML takes `secret:pa55`, without a
+// space, for a key.
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
 func hint(name string, known fields) string {
@@ -137,12 +144,12 @@ func hint(name string, known fields) string {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	if strings.Contains(name, ":") {
-		return "; is there no blank after its colon?"
+		return "; is the space after the colon missing?"
 	}
 	return "; want one of " + strings.Join(keys, ", ")
 }
 
-// entries reads an object whose keys are names.
+// entries reads an object whose keys are names that the author chose.
 func (v value) entries(each func(name string, v value)) {
 	v.each("want an object: name: value", func(key value, name string, member value) {
 		if checkText(name) != "" {
@@ -153,8 +160,8 @@ func (v value) entries(each func(name string, v value)) {
 	})
 }
 
-// each calls f for the members of an object, in order, and reports whether it
-// is one.
+// each calls f for the members of an object, in order, and reports whether the value is
+// an object.
 func (v value) each(want string, f func(key value, name string, member value)) bool {
 	if !v.is(yaml.MappingNode, want, "!!map") {
 		return false
@@ -162,13 +169,13 @@ func (v value) each(want string, f func(key value, name string, member value)) b
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
 		key := value{v.r, v.path, v.node.Content[i]}
-		if !key.is(yaml.ScalarNode, "a key is not text; put it in quotes", "!!str") {
+		if !key.is(yaml.ScalarNode, "this key is not text; put it in quotes", "!!str") {
 			continue
 		}
 		name := key.node.Value
 		key.path = v.child(name)
 		if seen[name] {
-			key.wrong("is there twice")
+			key.wrong("appears twice")
 			continue
 		}
 		seen[name] = true

@@ -13,17 +13,17 @@ import (
 func TestNotYAML(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, yaml, want string }{
-		{"empty", "", "r.yaml: is not one YAML document"},
-		{"a comment", "# nothing", "r.yaml: is not one YAML document"},
-		{"two documents", "realm: a\n---\nrealm: b\n", "r.yaml: is not one YAML document"},
+		{"empty", "", "r.yaml: want exactly one YAML document"},
+		{"a comment", "# nothing", "r.yaml: want exactly one YAML document"},
+		{"two documents", "realm: a\n---\nrealm: b\n", "r.yaml: want exactly one YAML document"},
 		{"text", "realm", "r.yaml:1:1: want an object: key: value"},
 		{"syntax", "realm: a: b", "r.yaml:1:9: mapping values are not allowed in this context"},
 		{"alias", "realm: r\nusers: [{username: u, password: *SECRET-1}]",
-			"r.yaml:2:33: anchors and aliases are not taken; text that begins with & or * needs quotes"},
+			"r.yaml:2:33: anchors and aliases are not supported; text that begins with & or * needs quotes"},
 		{"known alias", "realm: &x r\nprofile: *x",
-			"r.yaml:1:8: realm: anchors and aliases are not taken; text that begins with & or * needs quotes\n" +
-				"r.yaml:2:10: profile: anchors and aliases are not taken; text that begins with & or * needs quotes"},
-		{"merge", "realm: r\n<<: {enabled: false}", "r.yaml:2:1: a key is not text; put it in quotes"},
+			"r.yaml:1:8: realm: anchors and aliases are not supported; text that begins with & or * needs quotes\n" +
+				"r.yaml:2:10: profile: anchors and aliases are not supported; text that begins with & or * needs quotes"},
+		{"merge", "realm: r\n<<: {enabled: false}", "r.yaml:2:1: this key is not text; put it in quotes"},
 		{"tag", "realm: !SECRET-1 r", "r.yaml:1:8: realm: want text; a number, true, false or null needs quotes to be text"},
 		{"binary", "realm: \xff", "r.yaml: invalid leading UTF-8 octet (value: 255)"},
 	}

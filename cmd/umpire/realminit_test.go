@@ -70,7 +70,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	ok(t, "policy", "check", file) // which needs none
 	ok(t, "policy", "test", file)
 	bad := example(t, "secret: photoz-api-secret", "secret: 'env:not a name'")
-	if _, stderr, code := umpire(t, "realm", "check", "--no-secrets", bad); code != exitRefused || !strings.Contains(stderr, "is not followed by the name of a variable") {
+	if _, stderr, code := umpire(t, "realm", "check", "--no-secrets", bad); code != exitRefused || !strings.Contains(stderr, "want the name of an environment variable") {
 		t.Errorf("a mistake: exit %d, %q", code, stderr)
 	}
 }
