@@ -27,7 +27,7 @@ var house = map[string]struct {
 	"policies":        {},
 	"folder":          {},
 	"bundles":         {may: []string{module + "/policies", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
-	"token":           {may: []string{module + "/uma", module + "/folder", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}, tests: []string{"github.com/lestrrat-go/jwx/v3"}},
+	"token":           {may: []string{module + "/uma", module + "/folder", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", "pgregory.net/rapid"}},
 	"server":          {may: []string{module + "/uma", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"}},
@@ -43,6 +43,7 @@ var keepers = map[string][]string{
 	"zombiezen.com/go/sqlite":             {"store/sqlite"},
 	"github.com/pressly/goose":            {"store/sqlite"},
 	"github.com/golang-jwt/jwt":           {"token", "pep"},
+	"github.com/lestrrat-go/jwx":          {"token", "pep"},
 	"go.yaml.in/yaml":                     {"realm", "bundles"},
 	"github.com/prometheus/client_golang": {"server", "cmd/umpire"},
 }

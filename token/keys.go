@@ -81,7 +81,6 @@ func (k *Keys) NewKey(ctx context.Context, alg string) (uma.SigningKey, error) {
 	if err != nil {
 		return uma.SigningKey{}, fmt.Errorf("make a key: %w", err)
 	}
-	kid := j.thumbprint()
 	public, err := x509.MarshalPKIXPublicKey(signer.Public())
 	if err != nil {
 		return uma.SigningKey{}, fmt.Errorf("encode a public key: %w", err)
@@ -91,7 +90,7 @@ func (k *Keys) NewKey(ctx context.Context, alg string) (uma.SigningKey, error) {
 		return uma.SigningKey{}, fmt.Errorf("encode a private key: %w", err)
 	}
 	return uma.SigningKey{
-		KID: kid, Alg: alg, Public: public, Sealed: k.vault.Seal(private, keyContext(kid)),
+		KID: j.KID, Alg: alg, Public: public, Sealed: k.vault.Seal(private, keyContext(j.KID)),
 		Created: k.now().UTC(), Active: true,
 	}, nil
 }
@@ -138,7 +137,7 @@ type publicKey struct {
 	der    []byte // as the store has it
 	key    crypto.PublicKey
 	method jwt.SigningMethod
-	jwk    jwk
+	jwk    publicJWK
 
 	// The first segments of the tokens it signs: headers with the typ JWT and at+jwt.
 	plain, access string
@@ -181,7 +180,6 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the public key %s: %w", key.KID, err)
 	}
-	j.KID = j.thumbprint()
 	if j.KID != key.KID { // a kid names one key for ever: caches rely on it
 		return nil, fmt.Errorf("read the public key %s: it is not the one of this kid", key.KID)
 	}
