@@ -1,7 +1,11 @@
 package pep
 
 import (
+	"bytes"
 	"context"
+	"crypto"
+	"crypto/elliptic"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -77,7 +81,10 @@ func TestParseKeys(t *testing.T) {
 		ed  = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
 		rsa = `"kty":"RSA","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"`
 	)
+	b64 := base64.RawURLEncoding.EncodeToString
+	p384 := elliptic.P384().Params()
 	for name, c := range map[string]struct{ key, want string }{
+		"P-384":             {`{"kid":"k","kty":"EC","crv":"P-384","x":"` + b64(p384.Gx.Bytes()) + `","y":"` + b64(p384.Gy.Bytes()) + `"}`, ""},
 		"RSA":               {`{"kid":"k",` + rsa + `}`, "RS256"},
 		"EC":                {`{"kid":"k","use":"sig","alg":"ES256",` + ec + `}`, "ES256"},
 		"Ed25519":           {`{"kid":"k","alg":"EdDSA",` + ed + `}`, "EdDSA"},
@@ -91,15 +98,23 @@ func TestParseKeys(t *testing.T) {
 		"short Ed25519":     {`{"kid":"k",` + strings.Replace(ed, "11qY", "", 1) + `}`, ""},
 		"short RSA":         {`{"kid":"k","kty":"RSA","e":"AQAB","n":"AQAB"}`, ""},
 		"RSA exponent of 1": {`{"kid":"k",` + strings.Replace(rsa, "AQAB", "AQ", 1) + `}`, ""},
+		"RSA exponent of 2": {`{"kid":"k",` + strings.Replace(rsa, "AQAB", "Ag", 1) + `}`, ""},
+		"long RSA exponent": {`{"kid":"k",` + strings.Replace(rsa, "AQAB", "AQAAAAE", 1) + `}`, ""},
+		"RSA of 8200 bits":  {`{"kid":"k","kty":"RSA","e":"AQAB","n":"` + b64(bytes.Repeat([]byte{0xff}, 1025)) + `"}`, ""},
 		"no base64":         {`{"kid":"k",` + strings.Replace(rsa, "AQAB", "A===", 1) + `}`, ""},
+		"X25519":            {`{"kid":"k",` + strings.Replace(ed, "Ed25519", "X25519", 1) + `}`, ""},
+		"unknown kty":       {`{"kid":"k","kty":"AKP","pub":"AAAA"}`, ""},
+		"unknown alg":       {`{"kid":"k","alg":"RS257",` + rsa + `}`, ""},
+		"no kty":            {`{"kid":"k"}`, ""},
+		"no object":         {`7`, ""},
+		"with private half": {`{"kid":"k","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",` + ed + `}`, "EdDSA"},
 	} {
-		var k jwk
-		if err := json.Unmarshal([]byte(c.key), &k); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		set := parseKeys([]jwk{k, k})
+		set := parseKeys([]json.RawMessage{json.RawMessage(`{"kid":"k"}`), json.RawMessage(c.key), json.RawMessage(c.key)})
 		if got := set["k"].alg; got != c.want || (c.want == "") != (len(set) == 0) {
 			t.Errorf("%s: got %q of %d keys, want %q", name, got, len(set), c.want)
+		}
+		if _, ok := set["k"].key.(crypto.Signer); ok {
+			t.Errorf("%s: a private key is kept", name)
 		}
 	}
 }

@@ -31,7 +31,7 @@ var house = map[string]struct {
 	"store/sqlite":    {may: []string{module + "/uma", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", "pgregory.net/rapid"}},
 	"server":          {may: []string{module + "/uma", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"}},
-	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5"}},
+	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3/jwk"}},
 	"rego_test":       {tests: []string{module + "/uma", module + "/engine", module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
 }
 
