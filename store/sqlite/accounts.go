@@ -14,20 +14,14 @@ const realmServers = `c.realm = ?1 AND json_extract(c.details, '$.resource_serve
 
 // OwnedResource implements uma.Accounts.
 func (v *view) OwnedResource(ctx context.Context, realm uma.Key, owner string, id uma.ResourceID) (*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return resourceRow(c, `SELECT`+resourceColumns+`FROM client c JOIN resource r ON r.server = c.key AND r.id = ?2
 		WHERE `+realmServers+` AND r.owner = ?3`, int64(realm), string(id), owner)
 }
 
 // RealmRequest implements uma.Accounts.
 func (v *view) RealmRequest(ctx context.Context, realm uma.Key, id string) (*uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return realmRequest(c, realm, id)
 }
 
@@ -38,20 +32,14 @@ func realmRequest(c *conn, realm uma.Key, id string) (*uma.Request, error) {
 
 // OwnedResources implements uma.Accounts.
 func (v *view) OwnedResources(ctx context.Context, realm uma.Key, owner, name string, first, max int) ([]*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	found, err := pageOf(c, &owned, realm, uma.GrantedFilter{Owner: owner, Name: name}, first, max)
 	return found, reading("owned resources", err)
 }
 
 // SharedResources implements uma.Accounts.
 func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.GrantedFilter, first, max int) ([]*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	of := &between
 	switch {
 	case f.Owner == "" && f.Requester == "":
@@ -67,9 +55,9 @@ func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.Granted
 
 // RequestsFor implements uma.Accounts.
 func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requester string) ([]uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil || len(resources) == 0 {
-		return nil, err
+	c := v.reader(ctx)
+	if len(resources) == 0 {
+		return nil, nil
 	}
 	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.state = `
 	args := []any{keysText(resources)}
@@ -98,9 +86,9 @@ func (v *view) PendingBy(ctx context.Context, realm uma.Key, requester, after st
 // pending reads a page of what one user is asked for, or asks for. Ids of users are
 // those of one realm; that it is this one is only made sure of.
 func (v *view) pending(ctx context.Context, column, user string, realm uma.Key, after string, max int) ([]uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil || max <= 0 {
-		return nil, err
+	c := v.reader(ctx)
+	if max <= 0 {
+		return nil, nil
 	}
 	found, err := list(c, `SELECT`+requestColumns+`FROM live_request q WHERE `+column+` = ? AND q.state = 'pending' AND q.id > ?
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = q.server AND c.realm = ?) ORDER BY q.id LIMIT ? + 0`,

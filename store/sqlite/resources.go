@@ -64,19 +64,13 @@ func resourceByName(c *conn, server uma.Key, owner, name string) (*uma.Resource,
 
 // Resource implements uma.Resources.
 func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return resourceByID(c, server, id)
 }
 
 // ResourcesByID implements uma.Resources.
 func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return resourcesByID(c, server, ids)
 }
 
@@ -92,19 +86,13 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 
 // ResourceByName implements uma.Resources.
 func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name string) (*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return resourceByName(c, server, owner, name)
 }
 
 // KnownScopes implements uma.Resources.
 func (v *view) KnownScopes(ctx context.Context, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return knownScopes(c, server, names)
 }
 
@@ -123,9 +111,9 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 
 // TypeScopes implements uma.Resources.
 func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names []uma.Scope) ([]uma.Scope, error) {
-	c, err := v.reader(ctx)
-	if err != nil || len(names) == 0 {
-		return nil, err
+	c := v.reader(ctx)
+	if len(names) == 0 {
+		return nil, nil
 	}
 	in, arg := among(names)
 	found, err := texts[uma.Scope](c, `SELECT scope FROM type_scope WHERE server = ? AND type = ? AND scope`+in,
@@ -135,10 +123,7 @@ func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names
 
 // URIShapes implements uma.Resources.
 func (v *view) URIShapes(ctx context.Context, server uma.Key) ([]string, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return uriShapes(c, server)
 }
 
@@ -149,10 +134,7 @@ func uriShapes(c *conn, server uma.Key) ([]string, error) {
 
 // URICandidates implements uma.Resources.
 func (v *view) URICandidates(ctx context.Context, server uma.Key, keys []string) ([]uma.URICandidate, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return uriCandidates(c, server, keys)
 }
 
@@ -171,12 +153,9 @@ func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, 
 
 // Scope implements uma.Resources.
 func (v *view) Scope(ctx context.Context, server uma.Key, idOrName string) (uma.ScopeRow, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return uma.ScopeRow{}, err
-	}
+	c := v.reader(ctx)
 	var row uma.ScopeRow
-	err = c.row(`SELECT id, name FROM scope WHERE server = ? AND id = ?`, []any{int64(server), idOrName},
+	err := c.row(`SELECT id, name FROM scope WHERE server = ? AND id = ?`, []any{int64(server), idOrName},
 		&row.ID, (*texture)(&row.Name))
 	if errors.Is(err, uma.ErrNotFound) {
 		err = c.row(`SELECT id, name FROM scope WHERE server = ? AND name = ?`, []any{int64(server), idOrName},

@@ -11,10 +11,7 @@ import (
 
 // Select implements uma.Resources.
 func (v *view) Select(ctx context.Context, server uma.Key, q uma.Selection, limit int) ([]*uma.Resource, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	found, err := selectResources(c, server, q, limit)
 	return found, reading("resources", err)
 }

@@ -43,10 +43,7 @@ func shareByID(c *conn, server uma.Key, id string) (*uma.Share, error) {
 
 // Share implements uma.Shares.
 func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return shareByID(c, server, id)
 }
 
@@ -54,10 +51,7 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 // policies of an owner or of those for one resource; the rest is compared row by row.
 // A part of a name is sought in the index for parts, unless very many have it.
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	if part := fold(f.Name); isPart(part) && f.Resource == "" {
 		keys, err := sharesNamed(c, server, part)
 		if err != nil {

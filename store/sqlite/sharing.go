@@ -36,9 +36,9 @@ func share(q *uma.Request) uma.Share {
 // Between implements uma.Shares. Most resources have no policies: the statement for
 // the requests tells with one more row, of key 0, that there are some.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil || len(resources) == 0 {
-		return nil, nil, err
+	c := v.reader(ctx)
+	if len(resources) == 0 {
+		return nil, nil, nil
 	}
 	var shares []uma.Share
 	var requests []uma.Request
@@ -47,7 +47,7 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 	if len(resources) > 1 {
 		query, args[0] = betweenMany, keysText(resources)
 	}
-	err = c.rows(query, args, func(scan func(dest ...any) error) error {
+	err := c.rows(query, args, func(scan func(dest ...any) error) error {
 		q, err := scanRequest(scan)
 		switch {
 		case q.Key == 0:
@@ -82,9 +82,9 @@ const (
 
 // SharedWith implements uma.Shares.
 func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name string, limit int) ([]uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil || limit <= 0 {
-		return nil, err
+	c := v.reader(ctx)
+	if limit <= 0 {
+		return nil, nil
 	}
 	query := `SELECT` + requestColumns + `FROM live_request q
 		WHERE q.server = ? AND q.requester = ? AND q.state = 'granted'
@@ -102,10 +102,7 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 
 // Request implements uma.Shares.
 func (v *view) Request(ctx context.Context, server uma.Key, id string) (*uma.Request, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return requestRow(c, `SELECT`+requestColumns+`FROM live_request q WHERE q.server = ? AND q.id = ?`, int64(server), id)
 }
 

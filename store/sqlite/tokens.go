@@ -10,13 +10,10 @@ import (
 
 // Ticket implements uma.Tokens.
 func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.Ticket, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	t := &uma.Ticket{Hash: hash}
 	var round, interval int64
-	err = c.row(`SELECT server, client, subject, permissions, claims, round, interval, issued, expires FROM ticket
+	err := c.row(`SELECT server, client, subject, permissions, claims, round, interval, issued, expires FROM ticket
 		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
 		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
 		(*integer)(&round), (*integer)(&interval), (*moment)(&t.Issued), (*moment)(&t.Expires))
@@ -29,12 +26,9 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 
 // SpentTicket implements uma.Tokens.
 func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*uma.SpentTicket, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	t := &uma.SpentTicket{}
-	err = c.row(`SELECT client, rpt FROM spent_ticket WHERE realm = ? AND hash = ?`, []any{int64(realm), hash}, &t.Client, &t.RPT)
+	err := c.row(`SELECT client, rpt FROM spent_ticket WHERE realm = ? AND hash = ?`, []any{int64(realm), hash}, &t.Client, &t.RPT)
 	if err != nil {
 		return nil, reading("spent ticket", err)
 	}
@@ -43,13 +37,11 @@ func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*um
 
 // TokenState implements uma.Tokens.
 func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (*uma.TokenState, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	st := &uma.TokenState{}
 	if session == "" {
-		st.Revoked, err = c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)
+		revoked, err := c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)
+		st.Revoked = revoked
 		return st, reading("revocation", err)
 	}
 	const state = `EXISTS (SELECT 1 FROM revocation WHERE realm = ?1 AND jti = ?3),
@@ -58,7 +50,7 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 	st.Session, st.User = &uma.Session{ID: session}, &uma.User{}
 	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
-	err = c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
+	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
 		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, scanParty(st.User)...)...)
 	if errors.Is(err, uma.ErrNotFound) { // no session, or none of a user that is there
 		st.User = nil
@@ -72,12 +64,9 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 
 // RPT implements uma.Tokens.
 func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	r := &uma.RPT{JTI: jti}
-	err = c.row(`SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep
+	err := c.row(`SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep
 		FROM rpt WHERE realm = ? AND jti = ?`, []any{int64(realm), jti},
 		&r.Family, &r.Within, &r.Ticket, &r.SessionID, &r.Subject, &r.Client, (*integer)(&r.Server), document{&r.Permissions}, &r.Revision,
 		(*integer)(&r.Generation), (*integer)(&r.UserVersion), (*moment)(&r.Expires), (*moment)(&r.Keep))
@@ -89,10 +78,7 @@ func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, er
 
 // Standing implements uma.Tokens.
 func (v *view) Standing(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	st, err := standing(c, server, grants)
 	return st, reading("what grants rest on", err)
 }
@@ -160,13 +146,10 @@ func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma
 
 // RefreshToken implements uma.Tokens.
 func (v *view) RefreshToken(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.RefreshToken, bool, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, false, err
-	}
+	c := v.reader(ctx)
 	t := &uma.RefreshToken{Hash: hash}
 	var spent bool
-	err = c.row(`SELECT session, client, scope, rpt, expires, spent FROM refresh_token
+	err := c.row(`SELECT session, client, scope, rpt, expires, spent FROM refresh_token
 		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
 		&t.SessionID, &t.Client, &t.Scope, &t.RPT, (*moment)(&t.Expires), &spent)
 	if err != nil {

@@ -28,12 +28,9 @@ func scanParty(u *uma.User) []any {
 
 // User implements uma.Users.
 func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	u := &uma.User{}
-	err = c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
+	err := c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
 	if err != nil {
 		return nil, reading("user", err)
 	}
@@ -42,10 +39,7 @@ func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, e
 
 // UserByName implements uma.Users.
 func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (*uma.User, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	return userByName(c, realm, username)
 }
 
@@ -61,10 +55,7 @@ func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 
 // UsersNamed implements uma.Users.
 func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []string) (map[string][]*uma.User, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	var names, emails []string
 	for _, name := range namesOrEmails {
 		if name != "" {
@@ -123,12 +114,9 @@ func lowerASCII(s string) string {
 
 // UsersByID implements uma.Users.
 func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[string]*uma.User, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	found := map[string]*uma.User{}
-	err = c.rows(`SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
+	err := c.rows(`SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
 		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
 			u := &uma.User{}
 			err := scan(scanParty(u)...)
@@ -140,12 +128,9 @@ func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[
 
 // Usernames implements uma.Users.
 func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[string]string, error) {
-	c, err := v.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
+	c := v.reader(ctx)
 	found := map[string]string{}
-	err = c.rows(`SELECT id, username FROM user WHERE realm = ? AND id IN (SELECT value FROM json_each(?))`,
+	err := c.rows(`SELECT id, username FROM user WHERE realm = ? AND id IN (SELECT value FROM json_each(?))`,
 		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
 			var id, username string
 			err := scan(&id, &username)
@@ -157,16 +142,16 @@ func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[
 
 // Passwords implements uma.Users.
 func (v *view) Passwords(ctx context.Context, realm uma.Key, usernames []string) (map[string]string, error) {
-	c, err := v.reader(ctx)
-	if err != nil || len(usernames) == 0 {
-		return nil, err
+	c := v.reader(ctx)
+	if len(usernames) == 0 {
+		return nil, nil
 	}
 	asked := make(map[string]string, len(usernames))
 	for _, name := range usernames {
 		asked[fold(name)] = name
 	}
 	found := map[string]string{}
-	err = c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,
+	err := c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,
 		[]any{int64(realm), listText(slices.Collect(maps.Keys(asked)))}, func(scan func(dest ...any) error) error {
 			var folded, password string
 			err := scan(&folded, &password)

@@ -33,13 +33,19 @@ func (v *view) Close() error {
 	return v.store.release(c)
 }
 
-// reader returns the connection of the view.
-func (v *view) reader(ctx context.Context) (*conn, error) {
+// reader returns the connection of the view. If the view is closed or ctx has ended, it
+// returns one whose every statement fails with that error.
+func (v *view) reader(ctx context.Context) *conn {
 	if v.conn == nil {
-		return nil, errors.New("the view is closed")
+		return failing(errors.New("the view is closed"))
 	}
-	return v.conn, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return failing(err)
+	}
+	return v.conn
 }
+
+func failing(err error) *conn { return &conn{ended: func() error { return err }} }
 
 // reading wraps an error of a read; uma.ErrNotFound stays recognisable.
 func reading(what string, err error) error {

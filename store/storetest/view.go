@@ -41,6 +41,21 @@ var viewTests = map[string]func(e *env){
 		}
 	},
 
+	"reads_nothing_once_closed_or_when_the_context_has_ended": func(e *env) {
+		v := e.view()
+		ctx, cancel := context.WithCancel(e.t.Context())
+		cancel()
+		_, err := v.User(ctx, e.realm, e.alice)
+		e.wantErr("with an ended context", err, context.Canceled)
+		_, err = v.User(e.t.Context(), e.realm, e.alice)
+		e.must(err)
+		e.must(v.Close())
+		u, err := v.User(e.t.Context(), e.realm, e.alice)
+		if err == nil || errors.Is(err, uma.ErrNotFound) {
+			e.t.Errorf("closed: got user %v and error %v, want an error that says so", u, err)
+		}
+	},
+
 	"closes_twice": func(e *env) {
 		v := e.view()
 		e.must(v.Close())
