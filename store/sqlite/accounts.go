@@ -33,7 +33,7 @@ func realmRequest(c *conn, realm uma.Key, id string) (*uma.Request, error) {
 // OwnedResources implements uma.Accounts.
 func (v *view) OwnedResources(ctx context.Context, realm uma.Key, owner, name string, first, max int) ([]*uma.Resource, error) {
 	c := v.reader(ctx)
-	found, err := pageOf(c, &owned, realm, uma.GrantedFilter{Owner: owner, Name: name}, first, max)
+	found, err := pageOf(c, &owned, realm, uma.GrantedFilter{Owner: owner, Name: name}, pageSpec{first, max})
 	return found, reading("owned resources", err)
 }
 
@@ -49,7 +49,7 @@ func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.Granted
 	case f.Owner == "":
 		of = &sharedWith
 	}
-	found, err := pageOf(c, of, realm, f, first, max)
+	found, err := pageOf(c, of, realm, f, pageSpec{first, max})
 	return found, reading("shared resources", err)
 }
 

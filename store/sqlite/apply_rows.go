@@ -50,15 +50,9 @@ func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 }
 
 func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
-	found, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ? AND id = ?`,
+	found, err := oneRow(c, `SELECT`+clientColumns+`FROM client WHERE realm = ? AND id = ?`,
 		[]any{int64(realm), id}, scanClient)
-	if err == nil && len(found) == 0 {
-		err = uma.ErrNotFound
-	}
-	if err != nil {
-		return nil, reading("client", err)
-	}
-	return found[0], nil
+	return found, reading("client", err)
 }
 
 // userTexts are the columns of a user that a decision may see.

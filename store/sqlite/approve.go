@@ -106,7 +106,7 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if c.Seen != nil {
 		now := map[string]int64{}
 		err := tx.rows(`SELECT id, version FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
-			AND state = 'granted'`, []any{int64(r.Server), r.Owner, r.Name, string(r.ID)}, func(scan func(dest ...any) error) error {
+			AND state = 'granted'`, []any{int64(r.Server), r.Owner, r.Name, string(r.ID)}, func(scan scanFunc) error {
 			var id string
 			var version int64
 			err := scan(&id, &version)

@@ -46,7 +46,7 @@ func manyResources(t *testing.T, resources int) (s *Store, server uma.Key) {
 // more of each scope than it returns.
 func TestListsAreBounded(t *testing.T) {
 	t.Parallel()
-	const many = maxWalk + perHit + 2*findPage
+	const many = maxMisses + perHit + 2*findPage
 	s, server := manyResources(t, many)
 	for name, tc := range map[string]struct {
 		f      uma.ResourceFilter

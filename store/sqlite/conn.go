@@ -199,8 +199,16 @@ func (c *conn) insert(query string, args ...any) (uma.Key, error) {
 	return uma.Key(c.db.LastInsertRowID()), nil
 }
 
-// row reads the one row of a query, which must not write, into dest, or returns uma.ErrNotFound.
-func (c *conn) row(query string, args []any, dest ...any) (err error) {
+// A scanFunc reads the columns of the row that a statement is at into dest: see scan.
+type scanFunc func(dest ...any) error
+
+// row reads the first row of a query into dest, or returns uma.ErrNotFound.
+func (c *conn) row(query string, args []any, dest ...any) error {
+	return c.first(query, args, func(s *statement) error { return scan(s.Stmt, dest) })
+}
+
+// first calls read at the first row of a query, which must not write.
+func (c *conn) first(query string, args []any, read func(s *statement) error) (err error) {
 	s, err := c.bound(query, args)
 	if err != nil {
 		return err
@@ -212,11 +220,11 @@ func (c *conn) row(query string, args []any, dest ...any) (err error) {
 	case !found:
 		return uma.ErrNotFound
 	}
-	return scan(s.Stmt, dest)
+	return read(s)
 }
 
 // rows calls each for every row of a query. It must not run the same query.
-func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) error) error) (err error) {
+func (c *conn) rows(query string, args []any, each func(scan scanFunc) error) (err error) {
 	s, err := c.bound(query, args)
 	if err != nil {
 		return err
@@ -237,11 +245,20 @@ func (c *conn) rows(query string, args []any, each func(scan func(dest ...any) e
 	}
 }
 
+// oneRow returns the first row of a query, or uma.ErrNotFound.
+func oneRow[T any](c *conn, query string, args []any, read func(scan scanFunc) (T, error)) (v T, err error) {
+	err = c.first(query, args, func(s *statement) (err error) {
+		v, err = read(func(dest ...any) error { return scan(s.Stmt, dest) })
+		return err
+	})
+	return v, err
+}
+
 // list collects the rows of a query.
-func list[T any](c *conn, query string, args []any, one func(scan func(dest ...any) error) (T, error)) ([]T, error) {
+func list[T any](c *conn, query string, args []any, read func(scan scanFunc) (T, error)) ([]T, error) {
 	var all []T
-	err := c.rows(query, args, func(scan func(dest ...any) error) error {
-		v, err := one(scan)
+	err := c.rows(query, args, func(scan scanFunc) error {
+		v, err := read(scan)
 		if err == nil {
 			all = append(all, v)
 		}
@@ -252,7 +269,7 @@ func list[T any](c *conn, query string, args []any, one func(scan func(dest ...a
 
 // texts collects the rows of a query that has one column.
 func texts[T ~string](c *conn, query string, args ...any) ([]T, error) {
-	return list(c, query, args, func(scan func(dest ...any) error) (T, error) {
+	return list(c, query, args, func(scan scanFunc) (T, error) {
 		var s string
 		err := scan(&s)
 		return T(s), err
@@ -262,7 +279,7 @@ func texts[T ~string](c *conn, query string, args ...any) ([]T, error) {
 // exists reports whether a query has a row.
 func (c *conn) exists(query string, args ...any) (bool, error) {
 	var one int64
-	err := c.row(query, args, (*integer)(&one))
+	err := c.row(query, args, &one)
 	if errors.Is(err, uma.ErrNotFound) {
 		return false, nil
 	}

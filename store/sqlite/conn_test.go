@@ -22,7 +22,7 @@ func TestPanicInTheMiddleOfARead(t *testing.T) {
 				}
 			}()
 			_ = s.read(t.Context(), func(c *conn) error {
-				return c.rows(`SELECT hash FROM ticket`, nil, func(func(dest ...any) error) error { panic("on purpose") })
+				return c.rows(`SELECT hash FROM ticket`, nil, func(scanFunc) error { panic("on purpose") })
 			})
 		}()
 	}
@@ -40,7 +40,7 @@ func TestStatementsAreNotNested(t *testing.T) {
 	s := openTemp(t, nil)
 	err := s.read(t.Context(), func(c *conn) error {
 		const query = `SELECT name FROM sqlite_schema`
-		return c.rows(query, nil, func(func(dest ...any) error) error {
+		return c.rows(query, nil, func(scanFunc) error {
 			_, err := texts[string](c, query)
 			return err
 		})

@@ -99,9 +99,9 @@ func (i *inspector) read(ctx context.Context) (bytes int64, err error) {
 		return 0, err
 	}
 	var entries int64
-	if err := i.conn.row(`SELECT count(*) FROM sqlite_schema WHERE length(sql) > 0`, nil, (*integer)(&entries)); err != nil {
+	if err := i.conn.row(`SELECT count(*) FROM sqlite_schema WHERE length(sql) > 0`, nil, &entries); err != nil {
 		return 0, err
 	}
-	err = i.conn.row(`SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`, nil, (*integer)(&bytes))
+	err = i.conn.row(`SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`, nil, &bytes)
 	return bytes, err
 }

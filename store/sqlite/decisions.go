@@ -103,7 +103,7 @@ func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any)
 const recordColumns = ` seq, id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision,` +
 	` rules, request, encoding, event, (SELECT parts FROM decision_shared WHERE key = shared) `
 
-func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
+func scanRecord(scan scanFunc) (uma.Record, error) {
 	var r uma.Record
 	var encoding int64
 	var own, parts []byte
@@ -117,17 +117,14 @@ func scanRecord(scan func(dest ...any) error) (uma.Record, error) {
 
 // FindDecisions implements uma.Decisions.
 func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
-	var found []uma.Record
-	err := s.read(ctx, func(c *conn) error {
+	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
 		from, err := firstSince(c, f.Since)
 		if err != nil {
-			return reading("decision records", err)
+			return nil, err
 		}
 		f.After = max(f.After, from-1)
-		found, err = findDecisions(c, f, newestFirst, limit)
-		return err
+		return findDecisions(c, f, newestFirst, limit)
 	})
-	return found, err
 }
 
 // decisionPage is how many records EachDecision reads at a time.
@@ -145,23 +142,17 @@ func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each fun
 		}
 		return reading("decision records", err)
 	})
-	for err == nil {
-		var page []uma.Record
-		err = s.read(ctx, func(c *conn) (err error) {
-			page, err = findDecisions(c, f, oldestFirst, decisionPage)
-			return err
-		})
-		for i := range page {
-			if err := each(&page[i]); err != nil {
-				return err
-			}
-			f.After = page[i].Seq
-		}
-		if len(page) < decisionPage {
-			return err
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	next := func(c *conn) ([]uma.Record, bool, error) {
+		page, err := findDecisions(c, f, oldestFirst, decisionPage)
+		if len(page) > 0 {
+			f.After = page[len(page)-1].Seq
+		}
+		return page, len(page) == decisionPage, reading("decision records", err)
+	}
+	return eachPage(ctx, s, next, func(r uma.Record) error { return each(&r) })
 }
 
 // firstSince returns the seq of the first record that is not older than since, where a
@@ -182,8 +173,7 @@ const (
 
 func findDecisions(c *conn, f uma.DecisionFilter, order string, limit int) ([]uma.Record, error) {
 	query, args := filterDecisions(f, order, limit)
-	found, err := list(c, query, args, scanRecord)
-	return found, reading("decision records", err)
+	return list(c, query, args, scanRecord)
 }
 
 // filterDecisions returns a query for the records that f describes. The first of its
@@ -237,22 +227,13 @@ func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []a
 
 // Decision implements uma.Decisions.
 func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
-	var r uma.Record
-	err := s.read(ctx, func(c *conn) error {
-		found, err := list(c, `SELECT`+recordColumns+`FROM decision WHERE id = ?`, []any{id}, scanRecord)
-		if err == nil && len(found) == 0 {
-			err = uma.ErrNotFound
-		}
+	return fetch(ctx, s, "decision record", func(c *conn) (*uma.Record, error) {
+		r, err := oneRow(c, `SELECT`+recordColumns+`FROM decision WHERE id = ?`, []any{id}, scanRecord)
 		if err != nil {
-			return reading("decision record", err)
+			return nil, err
 		}
-		r = found[0]
-		return nil
+		return &r, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &r, nil
 }
 
 // DecisionsAfter implements uma.Decisions.
@@ -260,24 +241,18 @@ func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma
 	if found := s.recent.after(seq, limit); len(found) > 0 {
 		return found, nil
 	}
-	var found []uma.Record
-	err := s.read(ctx, func(c *conn) error {
-		var err error
-		found, err = list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ? + 0`,
+	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
+		return list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ? + 0`,
 			[]any{seq, limit}, scanRecord)
-		return reading("decision records", err)
 	})
-	return found, err
 }
 
 // LastDecision implements uma.Decisions.
 func (s *Store) LastDecision(ctx context.Context) (int64, error) {
-	var seq int64
-	err := s.read(ctx, func(c *conn) error {
-		return reading("the last decision record",
-			c.row(`SELECT coalesce(max(seq), 0) FROM decision`, nil, (*integer)(&seq)))
+	return fetch(ctx, s, "the last decision record", func(c *conn) (seq int64, err error) {
+		err = c.row(`SELECT coalesce(max(seq), 0) FROM decision`, nil, &seq)
+		return seq, err
 	})
-	return seq, err
 }
 
 // SaveRevision implements uma.Decisions.
@@ -306,27 +281,21 @@ func (s *Store) SaveRevision(ctx context.Context, r *uma.Revision) error {
 // RevisionInForce implements uma.Decisions. Two realms with the same sources
 // share the row of revision.
 func (s *Store) RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error) {
-	r := &uma.Revision{Realm: realm}
-	err := s.read(ctx, func(c *conn) error {
-		return reading("policy in force of realm "+realm, c.row(`SELECT r.hash, r.sources, r.since
+	return fetch(ctx, s, "policy in force of realm "+realm, func(c *conn) (*uma.Revision, error) {
+		r := &uma.Revision{Realm: realm}
+		err := c.row(`SELECT r.hash, r.sources, r.since
 			FROM policy_in_force f JOIN revision r ON r.hash = f.hash WHERE f.realm = ?`,
-			[]any{realm}, &r.Hash, document{&r.Sources}, (*moment)(&r.Since)))
+			[]any{realm}, &r.Hash, document{&r.Sources}, (*moment)(&r.Since))
+		return r, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
 // Revision implements uma.Decisions.
 func (s *Store) Revision(ctx context.Context, hash string) (*uma.Revision, error) {
-	r := &uma.Revision{Hash: hash}
-	err := s.read(ctx, func(c *conn) error {
-		return reading("policy revision", c.row(`SELECT realm, sources, since FROM revision WHERE hash = ?`,
-			[]any{hash}, &r.Realm, document{&r.Sources}, (*moment)(&r.Since)))
+	return fetch(ctx, s, "policy revision", func(c *conn) (*uma.Revision, error) {
+		r := &uma.Revision{Hash: hash}
+		err := c.row(`SELECT realm, sources, since FROM revision WHERE hash = ?`,
+			[]any{hash}, &r.Realm, document{&r.Sources}, (*moment)(&r.Since))
+		return r, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }

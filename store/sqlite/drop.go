@@ -200,7 +200,8 @@ type namedKey struct {
 	name string
 }
 
-func scanNamed(scan func(dest ...any) error) (namedKey, error) {
+func scanNamed(scan scanFunc) (namedKey, error) {
 	var n namedKey
-	return n, scan((*integer)(&n.key), &n.name)
+	err := scan((*integer)(&n.key), &n.name)
+	return n, err
 }

@@ -23,7 +23,7 @@ const (
 	maxPartHits = 2000
 
 	// maxScopeHits is how many scopes a part of a name may find and still be faster
-	// than a walk. It looks through at most maxWalk.
+	// than a walk. It looks through at most maxMisses.
 	maxScopeHits = 200
 
 	// perHit is how many more resources without a match a walk may look at for each
@@ -36,25 +36,15 @@ func (s *Store) FindResources(ctx context.Context, server uma.Key, f uma.Resourc
 	if max < 0 {
 		max = math.MaxInt
 	}
-	l := newListing(server, f, first)
-	for max > 0 && !l.done {
-		var page []*uma.Resource
-		err := s.read(ctx, func(c *conn) error {
-			var err error
-			page, err = l.next(c, max)
-			return reading("resources", err)
-		})
-		if err != nil {
-			return err
-		}
-		max -= len(page)
-		for _, r := range page {
-			if err := each(r); err != nil {
-				return err
-			}
-		}
+	if max == 0 {
+		return nil
 	}
-	return nil
+	l := newListing(server, f, first)
+	return eachPage(ctx, s, func(c *conn) ([]*uma.Resource, bool, error) {
+		page, err := l.next(c, max)
+		max -= len(page)
+		return page, max > 0 && !l.done, reading("resources", err)
+	}, each)
 }
 
 // A listing is a walk through the resources that a filter describes, in the order
@@ -67,7 +57,7 @@ type listing struct {
 	begun  bool
 	done   bool
 
-	hits, inVain int
+	hits, misses int
 
 	// scopes are those that filter.Scope is a part of, when they are the way to
 	// the resources.
@@ -139,8 +129,8 @@ func (l *listing) next(c *conn, limit int) ([]*uma.Resource, error) {
 	if len(places) > 0 {
 		l.moveTo(places[len(places)-1])
 	}
-	l.inVain += len(places) - len(hits)
-	if more && l.inVain > maxWalk+perHit*l.hits {
+	l.misses += len(places) - len(hits)
+	if more && l.misses > maxMisses+perHit*l.hits {
 		return nil, uma.ErrVague
 	}
 	l.done = !more
@@ -163,7 +153,7 @@ func (l *listing) look(c *conn, limit int) ([]place, bool, error) {
 	n := findPage
 	query, args, rest := l.query()
 	if rest.isEmpty() { // nothing is looked at in vain
-		n = min(l.first, maxWalk) + min(limit, findPage)
+		n = min(l.first, maxMisses) + min(limit, findPage)
 	}
 	found, err := list(c, query, append(args, n), scanPlace)
 	return found, len(found) == n, err
@@ -278,8 +268,8 @@ func (l *listing) matches(r *uma.Resource) bool {
 // findScopes looks for the scopes whose names have the part in the filter. If there are
 // too many, the walk in the order of names is used instead.
 func (l *listing) findScopes(c *conn) error {
-	known, err := texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? LIMIT ? + 0`, int64(l.server), maxWalk+1)
-	if err != nil || len(known) > maxWalk {
+	known, err := texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? LIMIT ? + 0`, int64(l.server), maxMisses+1)
+	if err != nil || len(known) > maxMisses {
 		return err
 	}
 	found := slices.DeleteFunc(known, func(s uma.Scope) bool { return !strings.Contains(string(s), l.filter.Scope) })

@@ -12,11 +12,11 @@ import (
 func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
 	c := v.reader(ctx)
 	if f.ScopeID != "" {
-		found, err := requestsForScope(c, server, f, first, max)
+		found, err := requestsForScope(c, server, f, pageSpec{first, max})
 		return found, reading("requests for a scope", err)
 	}
 	keys, args := requestKeys(server, f)
-	found, err := list(c, pageOfRequests(keys), append(args, max, first), scanRequest)
+	found, err := list(c, pageOfRequests(keys), pageSpec{first, max}.limit(args), scanRequest)
 	return found, reading("requests", err)
 }
 
@@ -26,7 +26,7 @@ func pageOfRequests(keys string) string {
 
 // requestsForScope compares scopes, by name or id, row by row: of all requests of a
 // resource server those that an index has for the scope, else what requestKeys finds.
-func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
+func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) ([]uma.Request, error) {
 	matches := func(q uma.Request) bool {
 		return (string(q.Scope) == f.ScopeID || q.ScopeID == f.ScopeID) && slices.Contains(states(&f), q.State)
 	}
@@ -46,7 +46,7 @@ func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, first, max i
 			args = append(args, int64(server), name, f.After)
 		}
 	}
-	return sift(c, pageOfRequests(keys), append(args, -1, 0), scanRequest, matches, first, max, maxWalk)
+	return filterPage(c, pageOfRequests(keys), wholeList.limit(args), scanRequest, matches, p)
 }
 
 // CountRequests implements uma.Shares. It counts entries of the indexes, all that there
@@ -79,7 +79,7 @@ func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error
 			keys, args = keys+` AND (+q.scope = ? OR +q.scope_id = ?)`, append(args, side.ScopeID, side.ScopeID)
 		}
 		var n int64
-		if err := c.row(`SELECT count(*) FROM (`+keys+`)`, args, (*integer)(&n)); err != nil {
+		if err := c.row(`SELECT count(*) FROM (`+keys+`)`, args, &n); err != nil {
 			return 0, reading("number of requests", err)
 		}
 		total += int(n)

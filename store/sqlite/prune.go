@@ -80,7 +80,7 @@ type owner struct {
 func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 	owners := map[string]owner{}
 	err := c.rows(`SELECT key, id, username, folded, origin FROM user WHERE realm = ?`, []any{int64(a.realm)},
-		func(scan func(dest ...any) error) error {
+		func(scan scanFunc) error {
 			var l leftover
 			var username, folded, origin string
 			if err := scan((*integer)(&l.key), &l.id, &username, &folded, &origin); err != nil {
@@ -144,9 +144,10 @@ func (a *applier) sharesNaming(c *conn, user string) ([]uma.Key, error) {
 		[]any{aUser + user, int64(a.realm)}, scanKey)
 }
 
-func scanKey(scan func(dest ...any) error) (uma.Key, error) {
+func scanKey(scan scanFunc) (uma.Key, error) {
 	var key uma.Key
-	return key, scan((*integer)(&key))
+	err := scan((*integer)(&key))
+	return key, err
 }
 
 // leftResources finds the resources that go, and notes those that drifted.
@@ -154,7 +155,7 @@ func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]o
 	serverGoes := server.Origin == uma.FromFile && !a.named.clients[server.ID]
 	var found []leftover
 	err := c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = ?`, []any{int64(server.Key)},
-		func(scan func(dest ...any) error) error {
+		func(scan scanFunc) error {
 			l := leftover{server: server.Key}
 			var ownerID, name, origin string
 			var drifted bool

@@ -264,7 +264,7 @@ func (m *meter) walk(realm, server uma.Key) {
 				m.t.Errorf("%s, by %s: got %d and error %v, want %v", what, part, n, err, uma.ErrVague)
 			}
 			m.want("in vain", n, 0, nil)
-			most("in vain", 12*maxWalk)
+			most("in vain", 12*maxMisses)
 		}
 	}
 }
@@ -290,7 +290,7 @@ func (m *meter) walkByScope(server uma.Key) {
 		if len(found) != tc.want || errors.Is(err, uma.ErrVague) != tc.vague || err != nil && !tc.vague {
 			m.t.Errorf("requests for a scope %s: got %d and error %v, want %d and vague %t", what, len(found), err, tc.want, tc.vague)
 		}
-		if pages := m.looked(); pages > 12*maxWalk {
+		if pages := m.looked(); pages > 12*maxMisses {
 			m.t.Errorf("requests for a scope %s: %d pages were read", what, pages)
 		}
 	}
@@ -298,7 +298,7 @@ func (m *meter) walkByScope(server uma.Key) {
 		if found, err := v.FindShares(ctx, server, "alice-id", f, 0, 20); !errors.Is(err, uma.ErrVague) {
 			m.t.Errorf("policies by a %s: got %d and error %v, want %v", what, len(found), err, uma.ErrVague)
 		}
-		if pages := m.looked(); pages > 12*maxWalk {
+		if pages := m.looked(); pages > 12*maxMisses {
 			m.t.Errorf("policies by a %s: %d pages were read", what, pages)
 		}
 	}

@@ -85,12 +85,10 @@ func (d *details) fill(c *uma.Client) {
 
 // Generation implements uma.Realms.
 func (s *Store) Generation(ctx context.Context) (int64, error) {
-	var n int64
-	err := s.read(ctx, func(c *conn) error {
-		return reading("generation",
-			c.row(`SELECT value FROM counter WHERE name = 'generation'`, nil, (*integer)(&n)))
+	return fetch(ctx, s, "generation", func(c *conn) (n int64, err error) {
+		err = c.row(`SELECT value FROM counter WHERE name = 'generation'`, nil, &n)
+		return n, err
 	})
-	return n, err
 }
 
 // raiseGeneration marks an administrative change of a realm.
@@ -104,37 +102,28 @@ func raiseGeneration(tx *conn, realm uma.Key) error {
 
 // RealmNames implements uma.Realms.
 func (s *Store) RealmNames(ctx context.Context) ([]string, error) {
-	var found []string
-	err := s.read(ctx, func(c *conn) error {
-		var err error
-		found, err = texts[string](c, `SELECT name FROM realm ORDER BY name`)
-		return reading("realms", err)
+	return fetch(ctx, s, "realms", func(c *conn) ([]string, error) {
+		return texts[string](c, `SELECT name FROM realm ORDER BY name`)
 	})
-	return found, err
 }
 
 // TypesInUse implements uma.Realms.
 func (s *Store) TypesInUse(ctx context.Context, realm string, types []string) ([]string, error) {
-	var found []string
-	err := s.read(ctx, func(c *conn) error {
-		var err error
-		found, err = texts[string](c, `SELECT t.value FROM json_each(?) t WHERE EXISTS (
+	return fetch(ctx, s, "types in use", func(c *conn) ([]string, error) {
+		return texts[string](c, `SELECT t.value FROM json_each(?) t WHERE EXISTS (
 			SELECT 1 FROM realm CROSS JOIN client c ON c.realm = realm.key CROSS JOIN resource r ON r.server = c.key
 			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') AND r.type = t.value) ORDER BY t.key`,
 			listText(types), realm)
-		return reading("types in use", err)
 	})
-	return found, err
 }
 
 // RealmFingerprint implements uma.Realms.
 func (s *Store) RealmFingerprint(ctx context.Context, realm string) ([]byte, error) {
-	var fingerprint []byte
-	err := s.read(ctx, func(c *conn) error {
-		return c.rows(`SELECT fingerprint FROM realm WHERE name = ?`, []any{realm},
-			func(scan func(dest ...any) error) error { return scan(&fingerprint) })
+	return fetch(ctx, s, "fingerprint of the realm", func(c *conn) (fingerprint []byte, err error) {
+		err = c.rows(`SELECT fingerprint FROM realm WHERE name = ?`, []any{realm},
+			func(scan scanFunc) error { return scan(&fingerprint) })
+		return fingerprint, err
 	})
-	return fingerprint, reading("fingerprint of the realm", err)
 }
 
 // Snapshot implements uma.Realms.
@@ -181,7 +170,7 @@ func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 
 const clientColumns = ` key, id, uuid, secret, enabled, details, origin `
 
-func scanClient(scan func(dest ...any) error) (*uma.Client, error) {
+func scanClient(scan scanFunc) (*uma.Client, error) {
 	c := &uma.Client{}
 	var kept details
 	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, document{&kept}, (*texture)(&c.Origin))
@@ -189,9 +178,10 @@ func scanClient(scan func(dest ...any) error) (*uma.Client, error) {
 	return c, err
 }
 
-func scanSigningKey(scan func(dest ...any) error) (uma.SigningKey, error) {
+func scanSigningKey(scan scanFunc) (uma.SigningKey, error) {
 	var k uma.SigningKey
-	return k, scan(&k.KID, &k.Alg, &k.Public, &k.Sealed, (*moment)(&k.Created), &k.Active, (*moment)(&k.Expires))
+	err := scan(&k.KID, &k.Alg, &k.Public, &k.Sealed, (*moment)(&k.Created), &k.Active, (*moment)(&k.Expires))
+	return k, err
 }
 
 // AddKey implements uma.Realms.
@@ -230,13 +220,12 @@ func addKey(tx *conn, realm uma.Key, k uma.SigningKey, expires time.Time) (added
 
 // Sealed implements uma.Realms.
 func (s *Store) Sealed(ctx context.Context, name string) ([]byte, error) {
-	var value []byte
-	err := s.read(ctx, func(c *conn) error { return sealed(c, name, &value) })
-	return value, err
+	return fetch(ctx, s, "sealed secret "+name, func(c *conn) ([]byte, error) { return sealed(c, name) })
 }
 
-func sealed(c *conn, name string, value *[]byte) error {
-	return reading("sealed secret "+name, c.row(`SELECT value FROM sealed WHERE name = ?`, []any{name}, value))
+func sealed(c *conn, name string) (value []byte, err error) {
+	err = c.row(`SELECT value FROM sealed WHERE name = ?`, []any{name}, &value)
+	return value, err
 }
 
 // PutSealed implements uma.Realms.
@@ -247,7 +236,8 @@ func (s *Store) PutSealed(ctx context.Context, name string, value []byte) ([]byt
 		if err != nil {
 			return writing("sealed secret "+name, err)
 		}
-		return sealed(tx, name, &kept)
+		kept, err = sealed(tx, name)
+		return reading("sealed secret "+name, err)
 	})
 	if err != nil {
 		return nil, err
@@ -257,10 +247,8 @@ func (s *Store) PutSealed(ctx context.Context, name string, value []byte) ([]byt
 
 // AnySealed implements uma.Realms.
 func (s *Store) AnySealed(ctx context.Context) (bool, error) {
-	var there bool
-	err := s.read(ctx, func(c *conn) error {
-		return reading("sealed secrets",
-			c.row(`SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)`, nil, &there))
+	return fetch(ctx, s, "sealed secrets", func(c *conn) (there bool, err error) {
+		err = c.row(`SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)`, nil, &there)
+		return there, err
 	})
-	return there, err
 }

@@ -86,7 +86,7 @@ func nextVersion(tx *conn) (int64, error) {
 		return 0, writing("version", err)
 	}
 	var version int64
-	err := tx.row(`SELECT value FROM counter WHERE name = 'version'`, nil, (*integer)(&version))
+	err := tx.row(`SELECT value FROM counter WHERE name = 'version'`, nil, &version)
 	return version, reading("version", err)
 }
 

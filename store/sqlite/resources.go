@@ -15,17 +15,19 @@ const resourceColumns = ` r.key, r.id, r.server, r.owner, r.name, r.display_name
 // show and searches do not compare.
 var lightColumns = strings.NewReplacer(`r.attributes`, `''`, `r.texts`, `''`).Replace(resourceColumns)
 
-func resourceFields(r *uma.Resource) []any {
-	return []any{(*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
+func scanResource(scan scanFunc) (*uma.Resource, error) {
+	r := &uma.Resource{}
+	err := scan((*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
 		&r.Type, &r.IconURI, (*names)(&r.URIs), (*scopes)(&r.Scopes), &r.OwnerManaged,
-		document{&r.Attributes}, (*texture)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version)}
+		document{&r.Attributes}, (*texture)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version))
+	return r, err
 }
 
 // resources reads those that a query finds.
 func resources(c *conn, query string, args ...any) ([]*uma.Resource, error) {
-	return list(c, query, args, func(scan func(dest ...any) error) (*uma.Resource, error) {
-		r := &uma.Resource{}
-		if err := scan(resourceFields(r)...); err != nil {
+	return list(c, query, args, func(scan scanFunc) (*uma.Resource, error) {
+		r, err := scanResource(scan)
+		if err != nil {
 			return nil, err
 		}
 		return r, c.spend(size(r))
@@ -45,11 +47,8 @@ func size(r *uma.Resource) int {
 }
 
 func resourceRow(c *conn, query string, args ...any) (*uma.Resource, error) {
-	r := &uma.Resource{}
-	if err := c.row(query, args, resourceFields(r)...); err != nil {
-		return nil, reading("resource", err)
-	}
-	return r, nil
+	r, err := oneRow(c, query, args, scanResource)
+	return r, reading("resource", err)
 }
 
 func resourceByID(c *conn, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
@@ -102,9 +101,10 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 	}
 	in, arg := among(names)
 	found, err := list(c, `SELECT id, name FROM scope WHERE server = ? AND name`+in,
-		[]any{int64(server), arg}, func(scan func(dest ...any) error) (uma.ScopeRow, error) {
+		[]any{int64(server), arg}, func(scan scanFunc) (uma.ScopeRow, error) {
 			var row uma.ScopeRow
-			return row, scan(&row.ID, (*texture)(&row.Name))
+			err := scan(&row.ID, (*texture)(&row.Name))
+			return row, err
 		})
 	return found, reading("scopes", err)
 }
@@ -144,9 +144,10 @@ func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, 
 	}
 	found, err := list(c, `SELECT uri, id FROM uri_pattern
 		WHERE server = ? AND key IN (SELECT value FROM json_each(?))`,
-		[]any{int64(server), listText(keys)}, func(scan func(dest ...any) error) (uma.URICandidate, error) {
+		[]any{int64(server), listText(keys)}, func(scan scanFunc) (uma.URICandidate, error) {
 			var u uma.URICandidate
-			return u, scan(&u.URI, (*texture)(&u.Resource))
+			err := scan(&u.URI, (*texture)(&u.Resource))
+			return u, err
 		})
 	return found, reading("URIs", err)
 }

@@ -20,7 +20,7 @@ type oldRecord struct {
 	shared int64 // 0: nothing
 }
 
-func scanOldRecord(scan func(dest ...any) error) (r oldRecord, err error) {
+func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
 	err = scan(&r.seq, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
 	return r, err
 }

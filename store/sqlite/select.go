@@ -120,9 +120,10 @@ func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Re
 	return slices.Compact(all), len(all) == n, err
 }
 
-func scanPlace(scan func(dest ...any) error) (place, error) {
+func scanPlace(scan scanFunc) (place, error) {
 	var p place
-	return p, scan(&p.name, &p.id, (*integer)(&p.resource))
+	err := scan(&p.name, &p.id, (*integer)(&p.resource))
+	return p, err
 }
 
 // resourcesAt reads the resources of these places, by key. One that is gone is left out.

@@ -18,23 +18,17 @@ const (
 const shareColumns = ` s.key, s.id, s.name, s.description, s.server, s.resource, s.resource_id, s.owner, s.scopes,` +
 	` s.users, s.roles, s.groups, s.clients, s.strategy, s.version, s.audience `
 
-func shareFields(s *uma.Share) []any {
-	return []any{(*integer)(&s.Key), &s.ID, &s.Name, &s.Description, (*integer)(&s.Server), (*integer)(&s.Resource),
-		(*texture)(&s.ResourceID), &s.Owner, (*scopes)(&s.Scopes), (*names)(&s.Users), (*names)(&s.Roles),
-		(*names)(&s.Groups), (*names)(&s.Clients), &s.Strategy, (*integer)(&s.Version), (*integer)(&s.Audience)}
-}
-
-func scanShare(scan func(dest ...any) error) (*uma.Share, error) {
+func scanShare(scan scanFunc) (*uma.Share, error) {
 	s := &uma.Share{Kind: uma.ByPolicy}
-	return s, scan(shareFields(s)...)
+	err := scan((*integer)(&s.Key), &s.ID, &s.Name, &s.Description, (*integer)(&s.Server), (*integer)(&s.Resource),
+		(*texture)(&s.ResourceID), &s.Owner, (*scopes)(&s.Scopes), (*names)(&s.Users), (*names)(&s.Roles),
+		(*names)(&s.Groups), (*names)(&s.Clients), &s.Strategy, (*integer)(&s.Version), (*integer)(&s.Audience))
+	return s, err
 }
 
 func shareRow(c *conn, query string, args ...any) (*uma.Share, error) {
-	s := &uma.Share{Kind: uma.ByPolicy}
-	if err := c.row(query, args, shareFields(s)...); err != nil {
-		return nil, reading("share", err)
-	}
-	return s, nil
+	s, err := oneRow(c, query, args, scanShare)
+	return s, reading("share", err)
 }
 
 func shareByID(c *conn, server uma.Key, id string) (*uma.Share, error) {
@@ -51,14 +45,14 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 // policies of an owner or of those for one resource; the rest is compared row by row.
 // A part of a name is sought in the index for parts, unless very many have it.
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
-	c := v.reader(ctx)
+	c, p := v.reader(ctx), pageSpec{first, max}
 	if part := fold(f.Name); isPart(part) && f.Resource == "" {
 		keys, err := sharesNamed(c, server, part)
 		if err != nil {
 			return nil, reading("names of shares", err)
 		}
 		if len(keys) <= maxPartHits {
-			found, err := sharesAmong(c, keys, server, owner, f, first, max)
+			found, err := sharesAmong(c, keys, server, owner, f, p)
 			return found, reading("shares", err)
 		}
 	}
@@ -69,10 +63,10 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 	}
 	query := `SELECT` + shareColumns + `FROM share s WHERE ` + from + ` ORDER BY s.name LIMIT ? + 0 OFFSET ?`
 	if f.Name == "" && f.Scope == "" {
-		found, err := list(c, query, append(args, max, first), scanShare)
+		found, err := list(c, query, p.limit(args), scanShare)
 		return found, reading("shares", err)
 	}
-	found, err := sift(c, query, append(args, -1, 0), scanShare, describes(f), first, max, maxWalk)
+	found, err := filterPage(c, query, wholeList.limit(args), scanShare, describes(f), p)
 	return found, reading("shares", err)
 }
 
@@ -92,24 +86,15 @@ func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
 }
 
 // sharesAmong returns a page of those among some policies that f describes.
-func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
+func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, p pageSpec) ([]*uma.Share, error) {
 	args := []any{keysText(keys), int64(server), owner, f.After}
-	found, err := sift(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
-		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, describes(f), 0, -1, maxWalk)
+	found, err := filterPage(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
+		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, describes(f), wholeList)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(found, func(a, b *uma.Share) int { return strings.Compare(a.Name, b.Name) })
-	return pageIn(found, first, max), nil
-}
-
-// pageIn returns a page of a list; max < 0 is no limit.
-func pageIn[T any](list []T, first, max int) []T {
-	list = list[min(first, len(list)):]
-	if max < 0 {
-		return list
-	}
-	return list[:min(max, len(list))]
+	return pageIn(found, p), nil
 }
 
 // policiesFor returns the user-managed policies of resources that may be for a party.

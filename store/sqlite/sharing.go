@@ -10,15 +10,12 @@ import (
 const requestColumns = ` q.key, q.id, q.server, q.resource, q.resource_id, q.owner, q.requester, q.scope,` +
 	` q.scope_id, q.state, q.created, q.decided, q.version, q.resource_name `
 
-func requestFields(q *uma.Request) []any {
-	return []any{(*integer)(&q.Key), &q.ID, (*integer)(&q.Server), (*integer)(&q.Resource), (*texture)(&q.ResourceID),
-		&q.Owner, &q.Requester, (*texture)(&q.Scope), &q.ScopeID, &q.State,
-		(*moment)(&q.Created), (*moment)(&q.Decided), (*integer)(&q.Version), &q.ResourceName}
-}
-
-func scanRequest(scan func(dest ...any) error) (uma.Request, error) {
+func scanRequest(scan scanFunc) (uma.Request, error) {
 	var q uma.Request
-	return q, scan(requestFields(&q)...)
+	err := scan((*integer)(&q.Key), &q.ID, (*integer)(&q.Server), (*integer)(&q.Resource), (*texture)(&q.ResourceID),
+		&q.Owner, &q.Requester, (*texture)(&q.Scope), &q.ScopeID, &q.State,
+		(*moment)(&q.Created), (*moment)(&q.Decided), (*integer)(&q.Version), &q.ResourceName)
+	return q, err
 }
 
 // share is a granted request as what it is to a decision.
@@ -47,7 +44,7 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 	if len(resources) > 1 {
 		query, args[0] = betweenMany, keysText(resources)
 	}
-	err := c.rows(query, args, func(scan func(dest ...any) error) error {
+	err := c.rows(query, args, func(scan scanFunc) error {
 		q, err := scanRequest(scan)
 		switch {
 		case q.Key == 0:
@@ -107,9 +104,9 @@ func (v *view) Request(ctx context.Context, server uma.Key, id string) (*uma.Req
 }
 
 func requestRow(c *conn, query string, args ...any) (*uma.Request, error) {
-	q := &uma.Request{}
-	if err := c.row(query, args, requestFields(q)...); err != nil {
+	q, err := oneRow(c, query, args, scanRequest)
+	if err != nil {
 		return nil, reading("request", err)
 	}
-	return q, nil
+	return &q, nil
 }

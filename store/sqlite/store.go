@@ -276,6 +276,19 @@ func (s *Store) read(ctx context.Context, f func(c *conn) error) (err error) {
 	return f(c)
 }
 
+// fetch returns what f reads, in a read transaction of its own.
+func fetch[T any](ctx context.Context, s *Store, what string, f func(c *conn) (T, error)) (v T, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		v, err = f(c)
+		return reading(what, err)
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
 // write makes f an entry of the writer's batch, and returns when the batch has
 // reached the disk. What f changed is undone when it returns an error. It may be
 // called a second time, after all that it changed was undone.

@@ -16,7 +16,7 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 	err := c.row(`SELECT server, client, subject, permissions, claims, round, interval, issued, expires FROM ticket
 		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
 		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
-		(*integer)(&round), (*integer)(&interval), (*moment)(&t.Issued), (*moment)(&t.Expires))
+		&round, &interval, (*moment)(&t.Issued), (*moment)(&t.Expires))
 	if err != nil {
 		return nil, reading("ticket", err)
 	}
@@ -51,7 +51,7 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
 	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
-		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, scanParty(st.User)...)...)
+		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, partyFields(st.User)...)...)
 	if errors.Is(err, uma.ErrNotFound) { // no session, or none of a user that is there
 		st.User = nil
 		err = c.row(`SELECT `+state+` FROM session s WHERE s.realm = ?1 AND s.id = ?2`, args, fields...)
@@ -126,7 +126,7 @@ func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma
 	args := []any{int64(server), listText(ids)}
 	err := c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
 		WHERE q.server = ? AND q.id IN (SELECT value FROM json_each(?)) AND q.state = 'granted' AND r.owner_managed`,
-		args, func(scan func(dest ...any) error) error {
+		args, func(scan scanFunc) error {
 			q, err := scanRequest(scan)
 			s := share(&q)
 			found[q.ID] = &s
@@ -137,7 +137,7 @@ func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma
 	}
 	return c.rows(`SELECT`+shareColumns+`FROM share s JOIN resource r ON r.key = s.resource
 		WHERE s.server = ? AND s.id IN (SELECT value FROM json_each(?)) AND r.owner_managed`,
-		args, func(scan func(dest ...any) error) error {
+		args, func(scan scanFunc) error {
 			s, err := scanShare(scan)
 			found[s.ID] = s
 			return err

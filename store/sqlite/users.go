@@ -12,16 +12,18 @@ import (
 const userColumns = ` u.key, u.id, u.username, u.password, u.enabled, u.roles, u.client_roles, u.groups, u.claims,` +
 	` u.origin, u.version `
 
-func scanUser(u *uma.User) []any {
-	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
+func scanUser(scan scanFunc) (*uma.User, error) {
+	u := &uma.User{}
+	err := scan((*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
 		document{&u.ClientRoles}, (*names)(&u.Groups), document{&u.Claims},
-		(*texture)(&u.Origin), (*integer)(&u.Version)}
+		(*texture)(&u.Origin), (*integer)(&u.Version))
+	return u, err
 }
 
 // partyColumns are those of a user that a decision may see.
 const partyColumns = ` u.key, u.id, u.username, u.enabled, u.roles, u.client_roles, u.groups, u.claims, u.version `
 
-func scanParty(u *uma.User) []any {
+func partyFields(u *uma.User) []any {
 	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Enabled, (*names)(&u.Roles), document{&u.ClientRoles},
 		(*names)(&u.Groups), document{&u.Claims}, (*integer)(&u.Version)}
 }
@@ -29,12 +31,8 @@ func scanParty(u *uma.User) []any {
 // User implements uma.Users.
 func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, error) {
 	c := v.reader(ctx)
-	u := &uma.User{}
-	err := c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser(u)...)
-	if err != nil {
-		return nil, reading("user", err)
-	}
-	return u, nil
+	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser)
+	return u, reading("user", err)
 }
 
 // UserByName implements uma.Users.
@@ -44,13 +42,9 @@ func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (
 }
 
 func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
-	u := &uma.User{}
-	err := c.row(`SELECT`+userColumns+`FROM user u WHERE realm = ? AND folded = ?`,
-		[]any{int64(realm), fold(username)}, scanUser(u)...)
-	if err != nil {
-		return nil, reading("user", err)
-	}
-	return u, nil
+	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u WHERE realm = ? AND folded = ?`,
+		[]any{int64(realm), fold(username)}, scanUser)
+	return u, reading("user", err)
 }
 
 // UsersNamed implements uma.Users.
@@ -93,9 +87,9 @@ func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string
 	}
 	err := c.rows(`SELECT `+column+`,`+partyColumns+`FROM user u
 		WHERE u.realm = ? AND `+column+` IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(values)}, func(scan func(dest ...any) error) error {
+		[]any{int64(realm), listText(values)}, func(scan scanFunc) error {
 			u, value := &uma.User{}, ""
-			err := scan(append([]any{&value}, scanParty(u)...)...)
+			err := scan(append([]any{&value}, partyFields(u)...)...)
 			found[value] = append(found[value], u)
 			return err
 		})
@@ -117,9 +111,9 @@ func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[
 	c := v.reader(ctx)
 	found := map[string]*uma.User{}
 	err := c.rows(`SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
+		[]any{int64(realm), listText(ids)}, func(scan scanFunc) error {
 			u := &uma.User{}
-			err := scan(scanParty(u)...)
+			err := scan(partyFields(u)...)
 			found[u.ID] = u
 			return err
 		})
@@ -131,7 +125,7 @@ func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[
 	c := v.reader(ctx)
 	found := map[string]string{}
 	err := c.rows(`SELECT id, username FROM user WHERE realm = ? AND id IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(ids)}, func(scan func(dest ...any) error) error {
+		[]any{int64(realm), listText(ids)}, func(scan scanFunc) error {
 			var id, username string
 			err := scan(&id, &username)
 			found[id] = username
@@ -152,7 +146,7 @@ func (v *view) Passwords(ctx context.Context, realm uma.Key, usernames []string)
 	}
 	found := map[string]string{}
 	err := c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(slices.Collect(maps.Keys(asked)))}, func(scan func(dest ...any) error) error {
+		[]any{int64(realm), listText(slices.Collect(maps.Keys(asked)))}, func(scan scanFunc) error {
 			var folded, password string
 			err := scan(&folded, &password)
 			found[asked[folded]] = password

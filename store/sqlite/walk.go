@@ -1,17 +1,11 @@
 package sqlite
 
 import (
-	"errors"
-	"math"
 	"slices"
 	"strings"
 
 	"example.com/umpire/uma"
 )
-
-// maxWalk is how many names a walk looks at in vain for a part that is in so many
-// names of the store that the index for parts is of no help.
-const maxWalk = 5_000
 
 // A userList is a list of resources by name that has something to do with a user, at
 // the resource servers of realm ?1: ?2 owns them, ?3 was granted something of them,
@@ -78,21 +72,21 @@ func hitsWhere(id, condition string) string {
 
 // pageOf returns a page of a list. A part of a name is sought in the index for parts;
 // one that is too short for it, or in too many names, by a walk.
-func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, first, max int) ([]*uma.Resource, error) {
+func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, p pageSpec) ([]*uma.Resource, error) {
 	args := []any{int64(realm), f.Owner, f.Requester, int64(f.Server)}
-	places, err := placesOf(c, of, args, fold(f.Name), first, max)
+	places, err := placesOf(c, of, args, fold(f.Name), p)
 	if err != nil {
 		return nil, err
 	}
 	return resourcesInOrder(c, lightColumns, places)
 }
 
-func placesOf(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {
+func placesOf(c *conn, of *userList, args []any, part string, p pageSpec) ([]place, error) {
 	if part == "" {
-		return list(c, of.walk, append(args, max, first), scanServerPlace)
+		return list(c, of.walk, p.limit(args), scanServerPlace)
 	}
 	if !isPart(part) {
-		return placesNamed(c, of, args, part, first, max)
+		return placesNamed(c, of, args, part, p)
 	}
 	keys, err := list(c, `SELECT rowid FROM resource_part WHERE resource_part MATCH ? LIMIT ? + 0`,
 		[]any{`name : ` + quoted(part), maxPartHits + 1}, scanKey)
@@ -100,56 +94,21 @@ func placesOf(c *conn, of *userList, args []any, part string, first, max int) ([
 	case err != nil:
 		return nil, err
 	case len(keys) > maxPartHits:
-		return placesNamed(c, of, args, part, first, max)
+		return placesNamed(c, of, args, part, p)
 	}
 	places, err := list(c, of.hits, append(args, keysText(keys)), scanServerPlace)
 	slices.SortFunc(places, place.compare)
-	return pageIn(places, first, max), err
+	return pageIn(places, p), err
 }
 
 // placesNamed walks until the page is full, or to the end.
-func placesNamed(c *conn, of *userList, args []any, part string, first, max int) ([]place, error) {
-	named := func(p place) bool { return strings.Contains(fold(p.name), part) }
-	return sift(c, of.walk, append(args, -1, 0), scanServerPlace, named, first, max, maxWalk)
+func placesNamed(c *conn, of *userList, args []any, part string, p pageSpec) ([]place, error) {
+	named := func(at place) bool { return strings.Contains(fold(at.name), part) }
+	return filterPage(c, of.walk, wholeList.limit(args), scanServerPlace, named, p)
 }
 
-// errEnough ends a walk whose page is full.
-var errEnough = errors.New("the page is full")
-
-// sift walks through the rows of a query, in its order, for a page of those to keep. If
-// it would look at more than inVain others it returns uma.ErrVague, because the page
-// would be incomplete.
-func sift[T any](c *conn, query string, args []any, one func(scan func(dest ...any) error) (T, error),
-	keep func(T) bool, first, max, inVain int) ([]T, error) {
-	var found []T
-	if max < 0 {
-		max = math.MaxInt
-	}
-	err := c.rows(query, args, func(scan func(dest ...any) error) error {
-		v, err := one(scan)
-		switch {
-		case err != nil:
-			return err
-		case len(found) == max:
-			return errEnough
-		case !keep(v):
-			if inVain--; inVain < 0 {
-				return uma.ErrVague
-			}
-		case first > 0:
-			first--
-		default:
-			found = append(found, v)
-		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		return found, nil
-	}
-	return found, err
-}
-
-func scanServerPlace(scan func(dest ...any) error) (place, error) {
+func scanServerPlace(scan scanFunc) (place, error) {
 	var p place
-	return p, scan(&p.name, &p.id, (*integer)(&p.server), (*integer)(&p.resource))
+	err := scan(&p.name, &p.id, (*integer)(&p.server), (*integer)(&p.resource))
+	return p, err
 }
