@@ -3,6 +3,6 @@
 // decisions into OPA's decision log events, masked.
 //
 // It knows what a realm's policy may and may not hold (the contract of
-// docs/design.md, §5). It does not know where policies come from: package
+// docs/contract.md). It does not know where policies come from: package
 // bundles reads them, and whoever wires the server hands them over as a Source.
 package engine
