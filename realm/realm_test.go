@@ -326,6 +326,8 @@ func TestBorders(t *testing.T) {
 		{"users: [{username: u, password: '12'}]", ""},
 		{"users: [{username: u, password: true}]", "quotes"},
 		{"users: [{username: u, password_hash: 'env:ANY'}]", "not set"},
+		{"users: [{username: u, password_hash: '$2b$10$abcdefghijklmnopqrstuv'}]", "want the PHC string"},
+		{"users: [{username: u, password_hash: '$argon2id$v=19$m=8,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA'}]", "has parameters out of bounds: m 7168 to"},
 		{"tokens: ~", "want an object"},
 		{"clients:", "want a list"},
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,19 +13,14 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"example.com/umpire/phc"
 	"example.com/umpire/uma"
 )
 
-// What argon2id costs (design §6), and what a hash made elsewhere may cost: any
-// more and one sign-in would starve the rest. Memory is in KiB.
+// The parameters of new hashes. Memory is in KiB.
 const (
 	memory, passes, threads = 19 << 10, 2, 1
-
-	minMemory, maxMemory   = 7 << 10, 128 << 10 // OWASP advises no less than 7 MiB
-	maxPasses, maxThreads  = 10, 8
-	minSalt, maxSalt       = 8, 64 // bytes
-	minDigest, maxDigest   = 16, 64
-	saltBytes, digestBytes = 16, 32
+	saltBytes, digestBytes  = 16, 32
 )
 
 // Hasher implements uma.Hasher.
@@ -81,77 +75,40 @@ func mac(ctx context.Context, key, content []byte) ([]byte, error) {
 	return m.Sum(nil), nil
 }
 
-// A phc is an argon2id hash and its parameters.
-type phc struct {
-	memory, passes uint32
-	threads        uint8
-	salt, digest   []byte
-}
-
-// String is the form of the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
-func (p *phc) String() string {
-	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
-		argon2.Version, p.memory, p.passes, p.threads, b64(p.salt), b64(p.digest))
-}
-
-// parsePHC reads such a string. The error does not quote it.
-func parsePHC(s string) (*phc, error) {
-	p := new(phc)
-	var version int
-	fields := strings.Split(s, "$")
-	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" {
-		return nil, errors.New("a password's hash is not an argon2id PHC string")
-	}
-	_, errVersion := fmt.Sscanf(fields[2], "v=%d", &version)
-	_, errCost := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &p.memory, &p.passes, &p.threads)
-	b64 := base64.RawStdEncoding.Strict()
-	var errSalt, errDigest error
-	p.salt, errSalt = b64.DecodeString(fields[4])
-	p.digest, errDigest = b64.DecodeString(fields[5])
-	// Written anew it must be the same, so that nothing was skipped.
-	if errors.Join(errVersion, errCost, errSalt, errDigest) != nil || p.String() != s {
-		return nil, errors.New("a password's hash is not an argon2id PHC string of version 19")
-	}
-	if p.memory < minMemory || p.memory > maxMemory || p.passes < 1 || p.passes > maxPasses ||
-		p.threads < 1 || p.threads > maxThreads ||
-		len(p.salt) < minSalt || len(p.salt) > maxSalt || len(p.digest) < minDigest || len(p.digest) > maxDigest {
-		return nil, errors.New("a password's hash has parameters out of bounds")
-	}
-	return p, nil
-}
-
 // Password implements uma.Hasher.
 func (h *Hasher) Password(ctx context.Context, plain string) (string, error) {
 	if plain == "" {
 		return "", errors.New("hash a password: it is empty")
 	}
-	p := &phc{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltBytes)}
-	rand.Read(p.salt) // never fails, see its documentation
-	digest, err := h.argon2id(ctx, uma.Attempt{}, p, digestBytes, plain)
-	if err != nil {
+	p := parameters()
+	rand.Read(p.Salt) // never fails, see its documentation
+	var err error
+	if p.Digest, err = h.argon2id(ctx, uma.Attempt{}, p, plain); err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
 	}
-	p.digest = digest
 	return p.String(), nil
 }
 
 // CheckPassword implements uma.Hasher.
 func (h *Hasher) CheckPassword(ctx context.Context, from uma.Attempt, hash, plain string) (bool, error) {
-	p := &phc{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltBytes), digest: make([]byte, digestBytes)}
+	p := parameters()
 	if hash != "" {
 		var err error
-		p, err = parsePHC(hash)
-		if err != nil {
-			return false, fmt.Errorf("check a password: %w", err)
+		if p, err = phc.Parse(hash); err != nil {
+			return false, fmt.Errorf("check a password: its hash: %w", err)
 		}
 	}
-	digest, err := h.argon2id(ctx, from, p, len(p.digest), plain)
+	digest, err := h.argon2id(ctx, from, p, plain)
 	if err != nil {
 		return false, fmt.Errorf("check a password: %w", err)
 	}
-	same := subtle.ConstantTimeCompare(digest, p.digest) == 1
+	same := subtle.ConstantTimeCompare(digest, p.Digest) == 1
 	return same && hash != "" && plain != "", nil
+}
+
+// parameters are those of a new hash, its salt and digest still zero.
+func parameters() *phc.Hash {
+	return &phc.Hash{Memory: memory, Passes: passes, Threads: threads, Salt: make([]byte, saltBytes), Digest: make([]byte, digestBytes)}
 }
 
 // Waiting is how many wait for a password to be hashed or checked.
@@ -161,10 +118,10 @@ func (h *Hasher) Waiting() int { return h.slow.len() }
 // collector, which waits for the heap to grow by a factor (docs/operations.md has a
 // figure). Rejected: a collection forced after sign-ins, which would free it sooner but
 // slow all requests meanwhile.
-func (h *Hasher) argon2id(ctx context.Context, from uma.Attempt, p *phc, size int, plain string) ([]byte, error) {
+func (h *Hasher) argon2id(ctx context.Context, from uma.Attempt, p *phc.Hash, plain string) ([]byte, error) {
 	if err := h.slow.enter(ctx, from); err != nil {
 		return nil, err
 	}
 	defer h.slow.leave()
-	return argon2.IDKey([]byte(plain), p.salt, p.passes, p.memory, p.threads, uint32(size)), nil
+	return argon2.IDKey([]byte(plain), p.Salt, p.Passes, p.Memory, uint8(p.Threads), uint32(len(p.Digest))), nil
 }
