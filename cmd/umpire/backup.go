@@ -27,14 +27,10 @@ too. The key-encryption key is not in it: it is kept apart.`,
 }
 
 func (e *env) backup(ctx context.Context, to string) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	if err := e.needDatabase(); err != nil {
 		return err
 	}
-	err = sqlite.Backup(ctx, e.database(), to)
+	err := sqlite.Backup(ctx, e.database(), to)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return mistaken("%s is there already: name a new file", to)
@@ -45,7 +41,7 @@ func (e *env) backup(ctx context.Context, to string) error {
 	if err != nil {
 		return err
 	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, map[string]any{"file": to, "bytes": info.Size()})
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s: %d bytes; the key-encryption key is not in it\n", to, info.Size())

@@ -30,7 +30,9 @@ first, to stdout or to a new file. It reads a page at a time, however many they 
 			if err := f.check(e, cmd); err != nil {
 				return err
 			}
-			return e.exportDecisions(cmd.Context(), &f, file)
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
+				return e.exportDecisions(cmd.Context(), db, &f, file)
+			})
 		},
 	}
 	f.add(cmd)
@@ -38,12 +40,7 @@ first, to stdout or to a new file. It reads a page at a time, however many they 
 	return cmd
 }
 
-func (e *env) exportDecisions(ctx context.Context, flags *decisionFlags, file string) (err error) {
-	db, err := e.openReadOnly(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+func (e *env) exportDecisions(ctx context.Context, db *sqlite.Store, flags *decisionFlags, file string) error {
 	f, err := e.filter(ctx, db, flags)
 	if err != nil {
 		return err

@@ -44,7 +44,9 @@ on one permission, ANSWERED the answer to the client's whole request.`,
 			case follow && f.until != "":
 				return misused("--follow goes on for ever: it cannot be combined with --until")
 			}
-			return e.listDecisions(cmd.Context(), &f, limit, follow)
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
+				return e.listDecisions(cmd.Context(), db, &f, limit, follow)
+			})
 		},
 	}
 	f.add(cmd)
@@ -114,24 +116,15 @@ func firstOf(texts ...string) string {
 // readPage is how many records a list reads at a time.
 const readPage = 200
 
-func (e *env) listDecisions(ctx context.Context, flags *decisionFlags, limit int, follow bool) (err error) {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
-	db, err := e.openReadOnly(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+func (e *env) listDecisions(ctx context.Context, db *sqlite.Store, flags *decisionFlags, limit int, follow bool) error {
 	f, err := e.filter(ctx, db, flags)
 	if err != nil {
 		return err
 	}
 	if follow {
-		return e.followDecisions(ctx, db, f, limit, program)
+		return e.followDecisions(ctx, db, f, limit)
 	}
-	print := &listing{w: e.stdout, program: program, headings: decisionHeadings}
+	print := &listing{w: e.stdout, program: e.asJSON(), headings: decisionHeadings}
 	for limit > 0 {
 		records, err := db.FindDecisions(ctx, f, min(limit, readPage))
 		if err != nil {
@@ -156,7 +149,7 @@ func (e *env) listDecisions(ctx context.Context, flags *decisionFlags, limit int
 
 // followDecisions prints the newest records, oldest of them first, and then those that
 // are made, until the command is ended.
-func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, limit int, program bool) error {
+func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, limit int) error {
 	newest, err := db.FindDecisions(ctx, f, limit)
 	if err != nil {
 		return err
@@ -172,7 +165,7 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 		switch {
 		case err != nil:
 			return err
-		case program:
+		case e.asJSON():
 			return json.NewEncoder(e.stdout).Encode(row)
 		}
 		return print.add(row, row.cells())
@@ -187,7 +180,7 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
 	for {
-		if !program && (len(print.rows) > 0 || !print.began) {
+		if !e.asJSON() && (len(print.rows) > 0 || !print.began) {
 			if err := print.flush(); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -26,7 +27,9 @@ decided each scope, and their reasons. -o json prints the event, with the policy
 and result.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.showDecision(cmd.Context(), args[0], sources)
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
+				return e.showDecision(cmd.Context(), db, args[0], sources)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&sources, "sources", false, "with the policy that decided")
@@ -34,16 +37,7 @@ and result.`,
 	return cmd
 }
 
-func (e *env) showDecision(ctx context.Context, id string, sources bool) (err error) {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
-	db, err := e.openReadOnly(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sources bool) error {
 	r, err := db.Decision(ctx, id)
 	if errors.Is(err, uma.ErrNotFound) {
 		return mistaken("there is no decision %q: `umpire decisions list` lists them", id)
@@ -51,7 +45,7 @@ func (e *env) showDecision(ctx context.Context, id string, sources bool) (err er
 	if err != nil {
 		return err
 	}
-	if program {
+	if e.asJSON() {
 		err = e.printEvent(r)
 	} else {
 		err = e.printDecision(r)
@@ -63,7 +57,7 @@ func (e *env) showDecision(ctx context.Context, id string, sources bool) (err er
 	switch {
 	case err != nil:
 		return fmt.Errorf("policy revision %s: %w", r.Revision, err)
-	case program:
+	case e.asJSON():
 		return printJSON(e.stdout, map[string]any{"revision": rev.Hash, "since": rev.Since.UTC(), "sources": rev.Sources})
 	}
 	for _, name := range slices.Sorted(maps.Keys(rev.Sources)) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -18,7 +19,9 @@ func keysCommand(e *env) *cobra.Command {
 	var realm string
 	list := &cobra.Command{
 		Use: "list", Short: "List the keys that are published", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.listKeys(cmd.Context(), realm) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listKeys(cmd.Context(), db, realm) })
+		},
 	}
 	list.Flags().StringVar(&realm, "realm", "", "`name` of one realm (default: all)")
 	e.outputFlag(list)
@@ -56,11 +59,7 @@ func newKeyRow(realm string, k uma.SigningKey) keyRow {
 }
 
 func (e *env) printKeys(rows []keyRow) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, rows)
 	}
 	var table [][]string
@@ -74,14 +73,10 @@ func (e *env) printKeys(rows []keyRow) error {
 	return printTable(e.stdout, []string{"REALM", "KID", "ALG", "CREATED", "STATE"}, table)
 }
 
-func (e *env) listKeys(ctx context.Context, realm string) (err error) {
-	store, err := e.openReadOnly(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+func (e *env) listKeys(ctx context.Context, store *sqlite.Store, realm string) error {
 	names := []string{realm}
 	if realm == "" {
+		var err error
 		if names, err = store.RealmNames(ctx); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -169,26 +170,31 @@ func (e *env) needDatabase() error {
 	return nil
 }
 
-// openReadOnly opens the database for a command that only reads.
-func (e *env) openReadOnly(ctx context.Context) (*sqlite.Store, error) {
+// withDatabase calls f with the database, opened for reading only.
+func (e *env) withDatabase(ctx context.Context, f func(*sqlite.Store) error) error {
 	if err := e.needDatabase(); err != nil {
-		return nil, err
+		return err
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.Close())
 }
 
-// outputFlag adds --output to a command that prints something for programs too.
-func (e *env) outputFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&e.output, "output", "o", "table", "table or json")
+// outputFlag adds --output to a command: table, json and any others.
+func (e *env) outputFlag(cmd *cobra.Command, others ...string) {
+	formats := append([]string{"table", "json"}, others...)
+	last := len(formats) - 1
+	list := strings.Join(formats[:last], ", ") + " or " + formats[last]
+	cmd.Flags().StringVarP(&e.output, "output", "o", "table", list)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(formats, e.output) {
+			return mistaken("--output is %s, not %q", list, e.output)
+		}
+		return nil
+	}
 }
 
-// asJSON reports whether the command prints for a program.
-func (e *env) asJSON() (bool, error) {
-	switch e.output {
-	case "table":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, mistaken("--output is table or json, not %q", e.output)
-}
+// asJSON reports whether the command prints JSON.
+func (e *env) asJSON() bool { return e.output == "json" }

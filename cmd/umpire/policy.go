@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ func policyCommand(e *env) *cobra.Command {
 	}
 	test.Flags().StringVar(&filter, "run", "", "only tests whose package.name matches this `regexp`")
 	test.Flags().Float64Var(&threshold, "threshold", 0, "least `percentage` of the policies' lines that the tests must reach")
-	test.Flags().StringVarP(&e.output, "output", "o", "table", "table, json or junit")
+	e.outputFlag(test, "junit")
 	cmd.AddCommand(check, test)
 	return cmd
 }
@@ -64,20 +63,16 @@ func folderSettings(dir string) uma.PolicySettings {
 }
 
 func (e *env) checkPolicy(ctx context.Context, path string) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	name, settings, err := settings(path)
 	var notices []realm.Notice
 	if err == nil {
 		notices, err = checkPolicy(ctx, name, settings)
 	}
-	if !program {
+	if !e.asJSON() {
 		e.printNotices(notices)
 	}
 	switch {
-	case program:
+	case e.asJSON():
 		if err := printJSON(e.stdout, newCheckRow(path, notices, err)); err != nil {
 			return err
 		}
@@ -119,9 +114,6 @@ type coverageRow struct {
 }
 
 func (e *env) testPolicy(ctx context.Context, path, filter string, threshold float64) error {
-	if !slices.Contains([]string{"table", "json", "junit"}, e.output) {
-		return mistaken("--output is table, json or junit, not %q", e.output)
-	}
 	if _, err := regexp.Compile(filter); err != nil {
 		return mistaken("--run: %w", err)
 	}

@@ -33,10 +33,6 @@ undone: export the records before. SQLite reuses the space; the file does not sh
 }
 
 func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	if before == "" {
 		return misused("--before is missing: records that are older are removed")
 	}
@@ -65,7 +61,7 @@ func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
 	if err != nil {
 		return fmt.Errorf("after %d decision records: %w", done.Decisions, err)
 	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, struct {
 			Before time.Time `json:"before"`
 			node.Pruned

@@ -12,6 +12,7 @@ import (
 
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
+	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -110,17 +111,13 @@ func mistakes(err error) (each []string) {
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	passed := true
 	rows := []checkRow{}
 	for _, file := range files {
 		spec, notices, err := e.readRealm(ctx, file, noSecrets)
 		rows = append(rows, newCheckRow(file, notices, err))
 		passed = passed && err == nil
-		if program {
+		if e.asJSON() {
 			continue
 		}
 		e.printNotices(notices)
@@ -131,7 +128,7 @@ func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) e
 		fmt.Fprintf(e.stdout, "%s: realm %s, %d clients, %d users, %d resources: fine\n",
 			file, spec.Realm.Name, len(spec.Clients), len(spec.Users), len(spec.Resources))
 	}
-	if program {
+	if e.asJSON() {
 		if err := printJSON(e.stdout, rows); err != nil {
 			return err
 		}
@@ -166,18 +163,10 @@ func (e *env) toTry(ctx context.Context) (done func() error, err error) {
 	case err != nil:
 		return nil, err
 	}
-	s, err := e.openReadOnly(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return nil }, s.Close()
+	return func() error { return nil }, e.withDatabase(ctx, func(*sqlite.Store) error { return nil })
 }
 
 func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (err error) {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	var specs []*uma.RealmSpec
 	for _, file := range files {
 		spec, notices, err := e.readRealm(ctx, file, false)
@@ -215,11 +204,11 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 			return err
 		}
 		reports[spec.Realm.Name] = newRealmReport(report)
-		if !program {
+		if !e.asJSON() {
 			e.printReport(spec.Realm.Name, report)
 		}
 	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, reports)
 	}
 	return nil

@@ -53,10 +53,6 @@ type starterFile struct {
 }
 
 func (e *env) initRealm(folder string) error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
 	files, err := starterFiles()
 	if err != nil {
 		return err
@@ -76,11 +72,11 @@ func (e *env) initRealm(folder string) error {
 			return err
 		}
 		written = append(written, path)
-		if !program {
+		if !e.asJSON() {
 			fmt.Fprintln(e.stdout, "wrote", path)
 		}
 	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, map[string]any{"files": written})
 	}
 	file := filepath.Join(folder, "realm.yaml")

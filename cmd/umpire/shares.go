@@ -25,7 +25,12 @@ is named, not who has a role or belongs to a group that is named.`,
 		Example: `  umpire shares list --realm photoz --owner alice
   umpire shares list --realm photoz --user bob -o json | jq -r .[].resource`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.listShares(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.realm == "" {
+				return misused("--realm is missing")
+			}
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listShares(cmd.Context(), db, f) })
+		},
 	}
 	fl := list.Flags()
 	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
@@ -95,21 +100,9 @@ type shareLister struct {
 // sharePage is how many are read at a time.
 const sharePage = 200
 
-func (e *env) listShares(ctx context.Context, flags shareFlags) (err error) {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
-	if flags.realm == "" {
-		return misused("--realm is missing")
-	}
-	db, err := e.openReadOnly(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+func (e *env) listShares(ctx context.Context, db *sqlite.Store, flags shareFlags) (err error) {
 	l := &shareLister{db: db, of: uma.UserPoliciesOf{Resource: uma.ResourceID(flags.resource)}, print: &listing{
-		w: e.stdout, program: program, headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
+		w: e.stdout, program: e.asJSON(), headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
 	}}
 	if l.realm, err = db.Snapshot(ctx, flags.realm, e.now()); err != nil {
 		return realmError(ctx, db, flags.realm, err)

@@ -21,14 +21,10 @@ func versionCommand(e *env) *cobra.Command {
 }
 
 func (e *env) printVersion() error {
-	program, err := e.asJSON()
-	if err != nil {
-		return err
-	}
-	if program {
+	if e.asJSON() {
 		return printJSON(e.stdout, newBuild())
 	}
-	_, err = fmt.Fprintln(e.stdout, newBuild())
+	_, err := fmt.Fprintln(e.stdout, newBuild())
 	return err
 }
 
