@@ -81,7 +81,7 @@ func TestDrift(t *testing.T) {
 		t.Errorf("what was made over the API: got scopes %v, want it as it was", got)
 	}
 	out, _, _ = p.applied(t, photozRealm(t))
-	expectRows(t, out, "realm photoz is as the file says")
+	expectRows(t, out, "realm photoz: no changes")
 }
 
 // TestAdoption: a row of the file that meets a row of an API adopts it, with its

@@ -15,9 +15,9 @@ import (
 func backupCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Copy the database to a new file, beside a running server too",
-		Long: `Copy the database to a new file, whole and consistent, beside a running server
-too. The key-encryption key is not in it: it is kept apart.`,
+		Short: "Copy the database to a new file (safe while the server runs)",
+		Long: `Copy the database to a new file (safe while the server runs). The copy is consistent.
+It does not contain the key-encryption key: back up that file separately.`,
 		Example: "  umpire backup \"umpire-$(date +%F).db\"",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return e.backup(cmd.Context(), args[0]) },
@@ -33,9 +33,9 @@ func (e *env) backup(ctx context.Context, to string) error {
 	err := sqlite.Backup(ctx, e.database(), to)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return mistaken("%s is there already: name a new file", to)
+		return invalid("%s exists already: name a new file", to)
 	case err != nil:
-		return fmt.Errorf("backup: %w", err)
+		return fmt.Errorf("back up %s: %w", e.database(), err)
 	}
 	info, err := os.Stat(to)
 	if err != nil {
@@ -44,6 +44,6 @@ func (e *env) backup(ctx context.Context, to string) error {
 	if e.asJSON() {
 		return printJSON(e.stdout, map[string]any{"file": to, "bytes": info.Size()})
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %d bytes; the key-encryption key is not in it\n", to, info.Size())
+	_, err = fmt.Fprintf(e.stdout, "%s: %d bytes, without the key-encryption key\n", to, info.Size())
 	return err
 }

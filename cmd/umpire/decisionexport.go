@@ -20,9 +20,10 @@ func exportCommand(e *env) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Export decision records as OPA events, oldest first, beside a running server too",
-		Long: `Export decision records as OPA's decision log events, one JSON object a line, oldest
-first, to stdout or to a new file. It reads a page at a time, however many they are.`,
+		Short: "Export decision records as OPA events, oldest first (safe while the server runs)",
+		Long: `Export decision records as OPA decision log events, one JSON object per line, oldest
+first, to stdout or to a new file. Records are read page by page: any number can be
+exported.`,
 		Example: `  umpire decisions export --until 90d --file old.jsonl
   umpire decisions export --user bob --since 2026-11-01 | jq -r .decision_id`,
 		Args: cobra.NoArgs,
@@ -36,7 +37,7 @@ first, to stdout or to a new file. It reads a page at a time, however many they 
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&file, "file", "", "`file` to make, instead of stdout; it must not be there")
+	cmd.Flags().StringVar(&file, "file", "", "`file` to create and write to, instead of stdout")
 	return cmd
 }
 
@@ -51,28 +52,29 @@ func (e *env) exportDecisions(ctx context.Context, db *sqlite.Store, flags *deci
 	}
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return mistaken("--file: %s is there already, and is not overwritten", file)
+		return invalid("--file: %s exists already: name a new file", file)
 	}
 	if err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	n, err := writeEvents(ctx, db, f, out)
 	if err == nil {
-		err = out.Sync() // the records may be pruned next
+		err = out.Sync() // the records may be deleted next
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(fmt.Errorf("%s is not whole, and is removed: %w", file, err), os.Remove(file))
+		return errors.Join(fmt.Errorf("export to %s: the incomplete file is deleted: %w", file, err), os.Remove(file))
 	}
 	_, err = fmt.Fprintf(e.stderr, "%d decision records exported to %s\n", n, file)
 	return err
 }
 
-// writeEvents writes the events of records, a line each, and returns how many.
+// writeEvents writes the events of the records that match, one per line, and returns their
+// number.
 func writeEvents(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, w io.Writer) (n int, err error) {
 	buffer := bufio.NewWriterSize(w, 64<<10)
 	err = db.EachDecision(ctx, f, func(r *uma.Record) error {
 		n++
-		buffer.Write(r.Event) //nolint:errcheck // an error stays, and WriteByte returns it
+		_, _ = buffer.Write(r.Event) // WriteByte returns its error
 		return buffer.WriteByte('\n')
 	})
 	return n, errors.Join(err, buffer.Flush())

@@ -13,18 +13,18 @@ import (
 )
 
 // A logFile is the file of the decision log. It can be reopened while it is written: a
-// program that rotates it moves it away and sends SIGHUP. It may be a pipe, which is
-// opened as soon as it has a reader.
+// program that rotates logs moves the file away and sends SIGHUP. It may be a named pipe,
+// which is opened as soon as it has a reader.
 type logFile struct {
 	path string
-	file atomic.Pointer[os.File] // nil as long as it could not be opened
+	file atomic.Pointer[os.File] // nil until it has been opened
 }
 
-// errNoReader is the error of a pipe that nobody reads.
-var errNoReader = errors.New("nobody reads this pipe")
+// errNoReader is the error of a named pipe without a reader.
+var errNoReader = errors.New("no process reads this pipe")
 
-// open opens the file in place of the open one. It does not block, as opening a pipe
-// otherwise would until there is a reader, even on signals.
+// open opens the file and closes the one opened before. O_NONBLOCK: opening a pipe would
+// otherwise block until it has a reader, and ignore signals meanwhile.
 func (l *logFile) open() error {
 	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ENXIO) {
@@ -42,8 +42,8 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// endLine ends a partial line, which a killed server or a full disk left, so that the
-// next record begins a new line.
+// endLine writes a newline after an incomplete line, which a killed server or a full disk
+// left, so that the next record begins a new line.
 func endLine(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
@@ -53,13 +53,10 @@ func endLine(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	defer written.Close()
 	var last [1]byte
-	if _, err := written.ReadAt(last[:], info.Size()-1); err != nil {
+	_, err = written.ReadAt(last[:], info.Size()-1)
+	if err = errors.Join(err, written.Close()); err != nil || last[0] == '\n' {
 		return err
-	}
-	if last[0] == '\n' {
-		return nil
 	}
 	_, err = f.WriteString("\n")
 	return err
@@ -77,7 +74,7 @@ func (l *logFile) Write(p []byte) (int, error) {
 		}
 		n, err := f.Write(p)
 		if n == 0 && errors.Is(err, os.ErrClosed) && l.file.Load() != f {
-			continue // it was reopened meanwhile
+			continue // open closed it meanwhile
 		}
 		return n, err
 	}
@@ -91,7 +88,7 @@ func (l *logFile) Close() error {
 	return nil
 }
 
-// openDecisionLog opens what --decision-log names; nil stands for no log.
+// openDecisionLog opens the destination that --decision-log names; nil means no log.
 func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger) (io.Writer, func() error, error) {
 	none := func() error { return nil }
 	switch path {
@@ -103,7 +100,7 @@ func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger
 	l := &logFile{path: path}
 	switch err := l.open(); {
 	case errors.Is(err, errNoReader):
-		log.WarnContext(ctx, "decision log: has no reader yet; its records wait in the database", "err", err)
+		log.WarnContext(ctx, "decision log: the pipe has no reader yet; records are kept in the database and written later", "err", err)
 	case err != nil:
 		return nil, none, fmt.Errorf("--decision-log: %w", err)
 	}
@@ -111,9 +108,9 @@ func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger
 }
 
 // serveSignals handles SIGPIPE and SIGHUP until the returned function is called, also
-// while the server stops. When the reader of stdout or stderr ends, Go's runtime would
-// end the program by SIGPIPE; ignored, the write fails like one to a full disk. SIGHUP
-// reopens the decision log.
+// while the server stops. Without it the Go runtime ends the program by SIGPIPE when the
+// reader of stdout or stderr is gone; if the signal is ignored, the write fails like one to
+// a full disk. SIGHUP reopens the decision log.
 func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	hangups := make(chan os.Signal, 1)
@@ -122,10 +119,10 @@ func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) 
 		for range hangups {
 			file, ok := decisionLog.(*logFile)
 			if !ok {
-				continue // stdout is not ours to open
+				continue // stdout cannot be reopened
 			}
 			if err := file.open(); err != nil {
-				log.ErrorContext(ctx, "decision log: not reopened; the old file is still written", "err", err)
+				log.ErrorContext(ctx, "decision log: cannot be reopened; records are still written to the old file", "err", err)
 				continue
 			}
 			log.InfoContext(ctx, "decision log: reopened", "file", file.path)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,7 @@ import (
 )
 
 func decisionsCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "decisions", Short: "The record of decisions", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "decisions", Short: "List, show, export and delete decision records", Args: cobra.NoArgs}
 	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), exportCommand(e), pruneCommand(e))
 	return cmd
 }
@@ -27,9 +28,9 @@ func listDecisionsCommand(e *env) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List decisions, newest first, beside a running server too",
-		Long: `List decisions, newest first, beside a running server too. OUTCOME is the decision
-on one permission, ANSWERED the answer to the client's whole request.`,
+		Short: "List decisions, newest first (safe while the server runs)",
+		Long: `List decisions, newest first (safe while the server runs). OUTCOME is the decision on
+one permission, ANSWERED the answer to the client's whole request.`,
 		Example: `  umpire decisions list --user bob --outcome denied --since 24h
   umpire decisions list --resource "Holiday album" -o json | jq -r .[].decision_id
   umpire decisions list --follow`,
@@ -40,9 +41,9 @@ on one permission, ANSWERED the answer to the client's whole request.`,
 			}
 			switch {
 			case limit < 1:
-				return mistaken("--limit: %d is not positive", limit)
+				return invalid("--limit: want a positive number, not %d", limit)
 			case follow && f.until != "":
-				return misused("--follow goes on for ever: it cannot be combined with --until")
+				return usageError("--follow cannot be combined with --until: it does not end")
 			}
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
 				return e.listDecisions(cmd.Context(), db, &f, limit, follow)
@@ -50,13 +51,13 @@ on one permission, ANSWERED the answer to the client's whole request.`,
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many; with --follow, of those there are")
-	cmd.Flags().BoolVar(&follow, "follow", false, "print the newest in order, and then each as it is made (with -o json one object a line)")
+	cmd.Flags().IntVar(&limit, "limit", 50, "largest `number` of decisions; with --follow, of those made before")
+	cmd.Flags().BoolVar(&follow, "follow", false, "print the newest decisions, then each new one as it is made (with -o json one object per line)")
 	e.outputFlag(cmd)
 	return cmd
 }
 
-// A decisionRow is a record as lists show it.
+// A decisionRow is a record in the output of list.
 type decisionRow struct {
 	Seq          int64          `json:"seq"`
 	ID           string         `json:"decision_id"`
@@ -76,7 +77,7 @@ type decisionRow struct {
 	Rules        []string       `json:"rules"`
 }
 
-// newDecisionRow has the names that the policy saw, unless they are masked.
+// newDecisionRow takes the names from the policy's input, where a mask may have removed them.
 func newDecisionRow(r *uma.Record) (*decisionRow, error) {
 	ev, err := readEvent(r)
 	if err != nil {
@@ -97,20 +98,9 @@ var decisionHeadings = []string{"TIME", "OUTCOME", "ANSWERED", "USER", "CLIENT",
 
 func (r *decisionRow) cells() []string {
 	return []string{
-		r.Time.Format(time.RFC3339), r.Outcome, orDash(r.Answered), firstOf(r.Username, r.Subject), r.Client,
-		firstOf(r.ResourceName, string(r.Resource), "-"), orDash(strings.Join(r.Scopes, " ")), orDash(strings.Join(r.Rules, " ")), r.ID,
+		r.Time.Format(time.RFC3339), r.Outcome, cmp.Or(r.Answered, "-"), cmp.Or(r.Username, r.Subject), r.Client,
+		cmp.Or(r.ResourceName, string(r.Resource), "-"), cmp.Or(strings.Join(r.Scopes, " "), "-"), cmp.Or(strings.Join(r.Rules, " "), "-"), r.ID,
 	}
-}
-
-func orDash(s string) string { return firstOf(s, "-") }
-
-func firstOf(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // readPage is how many records a list reads at a time.
@@ -124,7 +114,7 @@ func (e *env) listDecisions(ctx context.Context, db *sqlite.Store, flags *decisi
 	if follow {
 		return e.followDecisions(ctx, db, f, limit)
 	}
-	print := &listing{w: e.stdout, program: e.asJSON(), headings: decisionHeadings}
+	list := &listing{w: e.stdout, asJSON: e.asJSON(), headings: decisionHeadings}
 	for limit > 0 {
 		records, err := db.FindDecisions(ctx, f, min(limit, readPage))
 		if err != nil {
@@ -135,7 +125,7 @@ func (e *env) listDecisions(ctx context.Context, db *sqlite.Store, flags *decisi
 			if err != nil {
 				return err
 			}
-			if err := print.add(row, row.cells()); err != nil {
+			if err := list.add(row, row.cells()); err != nil {
 				return err
 			}
 			f.Before = row.Seq
@@ -144,11 +134,11 @@ func (e *env) listDecisions(ctx context.Context, db *sqlite.Store, flags *decisi
 			break
 		}
 	}
-	return print.end()
+	return list.end()
 }
 
-// followDecisions prints the newest records, oldest of them first, and then those that
-// are made, until the command is ended.
+// followDecisions prints the newest records in ascending order, then each new record until
+// ctx ends.
 func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, limit int) error {
 	newest, err := db.FindDecisions(ctx, f, limit)
 	if err != nil {
@@ -159,8 +149,8 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 		return err
 	}
 	slices.Reverse(newest)
-	print := &listing{w: e.stdout, headings: decisionHeadings}
-	one := func(r *uma.Record) error {
+	list := &listing{w: e.stdout, headings: decisionHeadings}
+	printRecord := func(r *uma.Record) error {
 		row, err := newDecisionRow(r)
 		switch {
 		case err != nil:
@@ -168,11 +158,11 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 		case e.asJSON():
 			return json.NewEncoder(e.stdout).Encode(row)
 		}
-		return print.add(row, row.cells())
+		return list.add(row, row.cells())
 	}
 	f.Since, f.After = time.Time{}, last
 	for i := range newest {
-		if err := one(&newest[i]); err != nil {
+		if err := printRecord(&newest[i]); err != nil {
 			return err
 		}
 		f.After = max(f.After, newest[i].Seq)
@@ -180,8 +170,8 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
 	for {
-		if !e.asJSON() && (len(print.rows) > 0 || !print.began) {
-			if err := print.flush(); err != nil {
+		if !e.asJSON() && (len(list.rows) > 0 || !list.began) {
+			if err := list.flush(); err != nil {
 				return err
 			}
 		}
@@ -192,7 +182,7 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 		}
 		err := db.EachDecision(ctx, f, func(r *uma.Record) error {
 			f.After = r.Seq
-			return one(r)
+			return printRecord(r)
 		})
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -200,8 +190,8 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, f uma.Decis
 	}
 }
 
-// An event is what commands read of a decision log event. Masks may have taken out
-// any of it.
+// An event has the members of a decision log event that commands read. Masks may have
+// removed any of them.
 type event struct {
 	Input struct {
 		Subject struct {
@@ -247,8 +237,8 @@ type event struct {
 	}
 }
 
-// readEvent reads the event of a record. What a mask has put in the place of something
-// may be of any type; then it is as if it were taken out.
+// readEvent reads the event of a record. A value that a mask replaced by one of another type
+// is left out.
 func readEvent(r *uma.Record) (*event, error) {
 	ev := new(event)
 	err := json.Unmarshal(r.Event, ev)
@@ -256,7 +246,7 @@ func readEvent(r *uma.Record) (*event, error) {
 		err = nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decision %s: its event is damaged: %w", r.ID, err)
+		return nil, fmt.Errorf("decision %s: the stored event is damaged: %w", r.ID, err)
 	}
 	return ev, nil
 }

@@ -94,13 +94,13 @@ func TestDecisionsOfNobody(t *testing.T) {
 	for _, command := range []string{"list", "export"} {
 		for _, tc := range []struct{ flag, value, text string }{
 			{"--user", "ben", `there is no user "ben"`},
-			{"--subject", "bob", "--user takes names"},
-			{"--client", "photoz", `there is no client "photoz"`},
+			{"--subject", "bob", "use --user for a name"},
+			{"--client", "photoz", `has the client_id "photoz"`},
 			{"--resource", "Holiday", `there is no resource "Holiday"`},
 			{"--realm", "other", `"other"`},
 			{"--rule", "board-view", `the rule "board-view"`},
 			{"--request-id", "unknown", `the request "unknown"`},
-			{"--revision", "abc", `the policy "abc"`},
+			{"--revision", "abc", `the policy revision "abc"`},
 			{"--user", "", "--user is empty"},
 			{"--resource", "", "--resource is empty"},
 		} {
@@ -215,7 +215,7 @@ func TestExport(t *testing.T) {
 	if event := decode[map[string]any](t, string(text)); event["decision_id"] != all[0].ID {
 		t.Errorf("got %s, want dave's", text)
 	}
-	if _, stderr, code := umpire(t, "decisions", "export", "--data", s.data, "--file", file); code != exitUsage || !strings.Contains(stderr, "is there already") {
+	if _, stderr, code := umpire(t, "decisions", "export", "--data", s.data, "--file", file); code != exitUsage || !strings.Contains(stderr, "exists already") {
 		t.Errorf("twice: got exit %d, %s", code, stderr)
 	}
 }
@@ -233,8 +233,8 @@ func TestPrune(t *testing.T) {
 	if _, stderr, code := umpire(t, "decisions", "prune", "--data", t.TempDir(), "--before", "0h"); code == 0 || !strings.Contains(stderr, "umpire.db") {
 		t.Errorf("no database: got exit %d, %s", code, stderr)
 	}
-	if out := ok(t, "decisions", "prune", "--data", s.data, "--before", "1h"); !strings.Contains(out, "removed 0 decision records") {
-		t.Errorf("got %s, want none removed", out)
+	if out := ok(t, "decisions", "prune", "--data", s.data, "--before", "1h"); !strings.Contains(out, "deleted 0 decision records") {
+		t.Errorf("got %s, want none deleted", out)
 	}
 	type report struct{ Decisions, Revisions int }
 	if got := decode[report](t, ok(t, "decisions", "prune", "--data", s.data, "--before", "0h", "-o", "json")); got != (report{3, 0}) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +16,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// decisionFlags say which decisions are meant.
+// decisionFlags are the flags that select decisions.
 type decisionFlags struct {
 	realm, user, subject, client, resource, outcome, rule, request, revision, since, until string
 
-	from, to time.Time // since and until, as check has read them
+	from, to time.Time // since and until; check parses them
 }
 
 func (f *decisionFlags) add(cmd *cobra.Command) {
@@ -27,33 +28,33 @@ func (f *decisionFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
 	fl.StringVar(&f.user, "user", "", "`name` or id of the user who asked")
 	fl.StringVar(&f.subject, "subject", "", "`id` of the requesting party, a user or a client's service account")
-	fl.StringVar(&f.client, "client", "", "`client_id` that asked")
+	fl.StringVar(&f.client, "client", "", "`client_id` of the client that asked")
 	fl.StringVar(&f.resource, "resource", "", "`name` or id of the resource")
 	fl.StringVar(&f.outcome, "outcome", "", "granted, partial, need_info, submitted, denied or error")
-	fl.StringVar(&f.rule, "rule", "", "`label` of a rule that decided, as team/rule")
-	fl.StringVar(&f.request, "request-id", "", "`id` of the request, as in the log and in the header X-Request-Id")
-	fl.StringVar(&f.revision, "revision", "", "`hash` of the policy that decided")
-	fl.StringVar(&f.since, "since", "", "`time` (RFC 3339), day, or how long ago (2h, 90d)")
-	fl.StringVar(&f.until, "until", "", "`time` (RFC 3339), day, or how long ago (1h, 90d)")
+	fl.StringVar(&f.rule, "rule", "", "`label` of a rule that decided, such as team/rule")
+	fl.StringVar(&f.request, "request-id", "", "`id` of the HTTP request, as in the log and in the header X-Request-Id")
+	fl.StringVar(&f.revision, "revision", "", "`hash` of the policy revision that decided")
+	fl.StringVar(&f.since, "since", "", "not before this `time` (RFC 3339), day or age (2h, 90d)")
+	fl.StringVar(&f.until, "until", "", "before this `time` (RFC 3339), day or age (1h, 90d)")
 }
 
-// outcomes are those that a record can have.
+// outcomes are the outcomes that a record can have.
 var outcomes = []string{"granted", "partial", "need_info", "submitted", "denied", "error"}
 
-// check refuses contradictions and empty values: an empty text, such as a variable that
-// is not set, must not mean any.
+// check parses the flags. It refuses contradictions and empty values: an unset shell
+// variable must not select everything.
 func (f *decisionFlags) check(e *env, cmd *cobra.Command) error {
 	var errs []error
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if flag.Value.Type() == "string" && flag.Value.String() == "" {
-			errs = append(errs, fmt.Errorf("--%s is empty", flag.Name))
+			errs = append(errs, fmt.Errorf("--%s is empty: give it a value, or leave it out", flag.Name))
 		}
 	})
 	if f.user != "" && f.subject != "" {
-		errs = append(errs, errors.New("--user and --subject both say who asked"))
+		errs = append(errs, errors.New("--user and --subject both name the requesting party: give one of them"))
 	}
 	if f.outcome != "" && !slices.Contains(outcomes, f.outcome) {
-		errs = append(errs, fmt.Errorf("--outcome: %q is none of %s", f.outcome, strings.Join(outcomes, ", ")))
+		errs = append(errs, fmt.Errorf("--outcome: want one of %s, not %q", strings.Join(outcomes, ", "), f.outcome))
 	}
 	for _, m := range []struct {
 		flag, text string
@@ -63,18 +64,18 @@ func (f *decisionFlags) check(e *env, cmd *cobra.Command) error {
 			continue
 		}
 		var err error
-		if *m.to, err = e.moment(m.text); err != nil {
+		if *m.to, err = e.parseTime(m.text); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", m.flag, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return mistaken("%w", err)
+		return invalid("%w", err)
 	}
 	return nil
 }
 
-// moment reads a time, or how long ago it was.
-func (e *env) moment(text string) (time.Time, error) {
+// parseTime parses a time, a day or an age.
+func (e *env) parseTime(text string) (time.Time, error) {
 	if d, err := parseAge(text); err == nil {
 		return e.now().Add(-d), nil
 	}
@@ -83,11 +84,11 @@ func (e *env) moment(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-11-22T12:00:00Z, a day such as 2026-11-22, nor an age such as 2h or 90d", text)
+	return time.Time{}, fmt.Errorf("want a time such as 2026-11-22T12:00:00Z, a day such as 2026-11-22 or an age such as 2h or 90d, not %q", text)
 }
 
-// A search turns flags into a filter. Names are looked up, and an unknown name is an
-// error: an empty list would be taken for "nothing happened".
+// A search makes a filter of the flags. It looks up names; an unknown name is an error,
+// because an empty list would look as if nothing had happened.
 type search struct {
 	*env
 	db     *sqlite.Store
@@ -95,38 +96,39 @@ type search struct {
 	realms []*uma.Snapshot
 }
 
+// filter returns the filter for the flags.
 func (e *env) filter(ctx context.Context, db *sqlite.Store, flags *decisionFlags) (f uma.DecisionFilter, err error) {
 	f = uma.DecisionFilter{Realm: flags.realm, Outcome: flags.outcome, Since: flags.from, Until: flags.to}
 	s := &search{env: e, db: db, flags: flags}
 	if err := s.readRealms(ctx); err != nil {
 		return f, err
 	}
-	if f.Subject, err = s.party(ctx); err != nil {
+	if f.Subject, err = s.findParty(ctx); err != nil {
 		return f, err
 	}
-	if f.Resource, err = s.resource(ctx); err != nil {
+	if f.Resource, err = s.findResource(ctx); err != nil {
 		return f, err
 	}
-	if f.Client, err = s.client(ctx); err != nil {
+	if f.Client, err = s.findClient(ctx); err != nil {
 		return f, err
 	}
 	f.Rule, f.Request, f.Revision = flags.rule, flags.request, flags.revision
 	for _, m := range []struct {
-		flag, text, what string
+		flag, text, kind string
 		f                uma.DecisionFilter
 	}{
-		{"--rule", flags.rule, "was made by the rule", uma.DecisionFilter{Rule: flags.rule}},
-		{"--request-id", flags.request, "belongs to the request", uma.DecisionFilter{Request: flags.request}},
-		{"--revision", flags.revision, "was made by the policy", uma.DecisionFilter{Revision: flags.revision}},
+		{"--rule", flags.rule, "rule", uma.DecisionFilter{Rule: flags.rule}},
+		{"--request-id", flags.request, "request", uma.DecisionFilter{Request: flags.request}},
+		{"--revision", flags.revision, "policy revision", uma.DecisionFilter{Revision: flags.revision}},
 	} {
 		if m.text == "" {
 			continue
 		}
-		switch known, err := s.onRecord(ctx, m.f); {
+		switch known, err := s.hasRecord(ctx, m.f); {
 		case err != nil:
 			return f, err
 		case !known:
-			return f, mistaken("%s: no decision on record %s %q", m.flag, m.what, m.text)
+			return f, invalid("%s: no decision record has the %s %q", m.flag, m.kind, m.text)
 		}
 	}
 	return f, nil
@@ -150,15 +152,15 @@ func (s *search) readRealms(ctx context.Context) error {
 	return nil
 }
 
-// onRecord reports whether there is any record of the kind.
-func (s *search) onRecord(ctx context.Context, f uma.DecisionFilter) (bool, error) {
+// hasRecord reports whether a record matches.
+func (s *search) hasRecord(ctx context.Context, f uma.DecisionFilter) (bool, error) {
 	found, err := s.db.FindDecisions(ctx, f, 1)
 	return len(found) > 0, err
 }
 
-// party is the id of the requesting party.
-func (s *search) party(ctx context.Context) (string, error) {
-	name := firstOf(s.flags.user, s.flags.subject)
+// findParty returns the id of the requesting party that the flags name.
+func (s *search) findParty(ctx context.Context) (string, error) {
+	name := cmp.Or(s.flags.user, s.flags.subject)
 	if name == "" {
 		return "", nil
 	}
@@ -176,21 +178,21 @@ func (s *search) party(ctx context.Context) (string, error) {
 	switch len(found) {
 	case 1:
 		return found[0], nil
-	case 0: // someone who is gone is known by the id alone
-		switch known, err := s.onRecord(ctx, uma.DecisionFilter{Subject: name}); {
+	case 0: // a deleted user can be found by the id
+		switch known, err := s.hasRecord(ctx, uma.DecisionFilter{Subject: name}); {
 		case err != nil:
 			return "", err
 		case known:
 			return name, nil
 		case s.flags.subject != "":
-			return "", mistaken("--subject: nobody has the id %q, and no decision on record is about it; --user takes names", name)
+			return "", invalid("--subject: no user, service account or decision record has the id %q; use --user for a name", name)
 		}
-		return "", mistaken("--user: there is no user %q; one who was removed is found by the id", name)
+		return "", invalid("--user: there is no user %q; a deleted user is found by the id", name)
 	}
-	return "", mistaken("--user: %q is a user of the realms %s: name one of them with --realm", name, strings.Join(realms, ", "))
+	return "", invalid("--user: the realms %s each have a user %q: select one with --realm", strings.Join(realms, ", "), name)
 }
 
-// userOf returns the id of a user, or of a client's service account, empty if there is none.
+// userOf returns the id of a user or of a client's service account, "" if there is none.
 func (s *search) userOf(ctx context.Context, snap *uma.Snapshot, name string) (_ string, err error) {
 	if s.flags.subject != "" && snap.ByUUID[name] != nil {
 		return name, nil
@@ -213,14 +215,14 @@ func (s *search) userOf(ctx context.Context, snap *uma.Snapshot, name string) (_
 	return u.ID, nil
 }
 
-// resource is the id of a resource; the flag may be the id itself, also of a removed
-// resource.
-func (s *search) resource(ctx context.Context) (uma.ResourceID, error) {
+// findResource returns the id of the resource that the flag names, by name or by id. The id
+// may be that of a deleted resource with records.
+func (s *search) findResource(ctx context.Context) (uma.ResourceID, error) {
 	name := s.flags.resource
 	if name == "" {
 		return "", nil
 	}
-	known, err := s.onRecord(ctx, uma.DecisionFilter{Resource: uma.ResourceID(name)})
+	known, err := s.hasRecord(ctx, uma.DecisionFilter{Resource: uma.ResourceID(name)})
 	if err != nil || known {
 		return uma.ResourceID(name), err
 	}
@@ -245,17 +247,19 @@ func (s *search) resource(ctx context.Context) (uma.ResourceID, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", mistaken("--resource: there is no resource %q; one that was removed is found by the id", name)
+		return "", invalid("--resource: there is no resource %q; a deleted resource is found by the id", name)
 	case 1:
 		return found[0], nil
 	}
-	return "", mistaken("--resource: several resources have the name %q: name one by its id\n  %s", name, strings.Join(shown, "\n  "))
+	return "", invalid("--resource: several resources have the name %q: give the id of one\n  %s", name, strings.Join(shown, "\n  "))
 }
 
-// manyResources is how many resources of one name an error lists.
+// manyResources is how many resources of the same name an error lists.
 const manyResources = 10
 
-func (s *search) client(ctx context.Context) (string, error) {
+// findClient returns the client_id that the flag names. It may be that of a deleted client
+// with records.
+func (s *search) findClient(ctx context.Context) (string, error) {
 	id := s.flags.client
 	if id == "" {
 		return "", nil
@@ -265,9 +269,9 @@ func (s *search) client(ctx context.Context) (string, error) {
 			return id, nil
 		}
 	}
-	known, err := s.onRecord(ctx, uma.DecisionFilter{Client: id})
+	known, err := s.hasRecord(ctx, uma.DecisionFilter{Client: id})
 	if err == nil && !known {
-		err = mistaken("--client: there is no client %q, and no decision on record is about one", id)
+		err = invalid("--client: no client and no decision record has the client_id %q", id)
 	}
 	return id, err
 }

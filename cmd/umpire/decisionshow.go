@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,10 +22,10 @@ func showDecisionCommand(e *env) *cobra.Command {
 	var sources bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show one decision: who asked for what, what was answered, and by which rules",
-		Long: `Show one decision: who asked for what, what the client was answered, which rules
-decided each scope, and their reasons. -o json prints the event, with the policy's input
-and result.`,
+		Short: "Show one decision: the request, the answer, and the rules that decided",
+		Long: `Show one decision: who asked for what, the answer to the client, the rules that decided
+each scope, and their reasons. -o json prints the event, with the policy's input and
+result.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
@@ -32,7 +33,7 @@ and result.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&sources, "sources", false, "with the policy that decided")
+	cmd.Flags().BoolVar(&sources, "sources", false, "also print the policy that decided")
 	e.outputFlag(cmd)
 	return cmd
 }
@@ -40,7 +41,7 @@ and result.`,
 func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sources bool) error {
 	r, err := db.Decision(ctx, id)
 	if errors.Is(err, uma.ErrNotFound) {
-		return mistaken("there is no decision %q: `umpire decisions list` lists them", id)
+		return invalid("there is no decision record %q: `umpire decisions list` shows the ids", id)
 	}
 	if err != nil {
 		return err
@@ -75,14 +76,14 @@ func (e *env) printEvent(r *uma.Record) error {
 	return err
 }
 
-// printDecision prints a record for people: facts, then the decision of each scope.
+// printDecision prints a record as text: its facts, then the decision on each scope.
 func (e *env) printDecision(r *uma.Record) error {
 	ev, err := readEvent(r)
 	if err != nil {
 		return err
 	}
 	var rows [][]string
-	for _, fact := range slices.Concat(askedOf(r, ev), saidOf(ev)) {
+	for _, fact := range slices.Concat(requestFacts(r, ev), policyFacts(ev)) {
 		if fact[1] != "" {
 			rows = append(rows, fact)
 		}
@@ -96,14 +97,14 @@ func (e *env) printDecision(r *uma.Record) error {
 		if scope == "*" {
 			scope = "(all of it)"
 		}
-		rows = append(rows, []string{scope, d.Decision, orDash(strings.Join(d.Rules, " "))})
+		rows = append(rows, []string{scope, d.Decision, cmp.Or(strings.Join(d.Rules, " "), "-")})
 	}
 	fmt.Fprintln(e.stdout)
 	return printTable(e.stdout, []string{"SCOPE", "DECISION", "RULES"}, rows)
 }
 
-// askedOf says who asked for what, and what was answered.
-func askedOf(r *uma.Record, ev *event) [][]string {
+// requestFacts are the request and its answer, as names and values.
+func requestFacts(r *uma.Record, ev *event) [][]string {
 	in := &ev.Input
 	who := r.Subject
 	switch {
@@ -125,7 +126,7 @@ func askedOf(r *uma.Record, ev *event) [][]string {
 	}
 	ticket := ""
 	if in.Ticket != nil {
-		ticket = fmt.Sprintf("with one, round %d", in.Ticket.Round)
+		ticket = fmt.Sprintf("yes, round %d", in.Ticket.Round)
 	}
 	return [][]string{
 		{"decision", r.ID},
@@ -146,8 +147,8 @@ func askedOf(r *uma.Record, ev *event) [][]string {
 	}
 }
 
-// saidOf is what the policy said besides.
-func saidOf(ev *event) (facts [][]string) {
+// policyFacts are reasons and other results of the policy, as names and values.
+func policyFacts(ev *event) (facts [][]string) {
 	if ev.Result != nil {
 		for _, reason := range ev.Result.Reasons {
 			facts = append(facts, []string{"reason", reason})

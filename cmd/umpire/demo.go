@@ -26,16 +26,16 @@ func demoCommand(e *env) *cobra.Command {
 	var exit bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Start a server and the photoz site, and play the story of an album",
-		Long: `Start a server with the photoz example and its resource server, both on free
-loopback ports and in a temporary folder, and play the story of an album as HTTP
-exchanges: tickets, an RPT, access, a refusal, the request to the owner, her
-approval, incremental authorization, and the record of each decision. Then stay
-up until Ctrl-C.`,
+		Short: "Run the photoz example: a server, a resource server and a walk through UMA",
+		Long: `Start a server with the photoz example and its resource server, on free loopback
+ports and in a temporary folder, and show a walk through UMA as HTTP exchanges:
+permission tickets, an RPT, access, a refusal, the request to the owner, her
+approval, incremental authorization, and the record of each decision. Both
+servers then run until Ctrl-C.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.demo(cmd.Context(), exit) },
 	}
-	cmd.Flags().BoolVar(&exit, "exit", false, "end after the story")
+	cmd.Flags().BoolVar(&exit, "exit", false, "exit after the walk")
 	return cmd
 }
 
@@ -46,7 +46,7 @@ func (e *env) demo(ctx context.Context, exit bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := os.CopyFS(filepath.Join(dir, "photoz"), photoz.Files); err != nil {
-		return fmt.Errorf("unpack the example: %w", err)
+		return fmt.Errorf("write the example's files: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -70,17 +70,17 @@ func (e *env) demo(ctx context.Context, exit bool) (err error) {
 	defer func() { err = errors.Join(err, records.Close()) }()
 	story := photoz.Story{AS: as, Site: site, Out: e.stdout, Decision: sinceLast(records)}
 	if err := story.Tell(ctx); err != nil {
-		return fmt.Errorf("the story broke off: %w", err)
+		return fmt.Errorf("demo: %w", err)
 	}
 	if exit {
 		return nil
 	}
-	e.goOn(as, site, filepath.Join(dir, "data"))
+	e.printNextSteps(as, site, filepath.Join(dir, "data"))
 	<-ctx.Done()
 	return nil
 }
 
-// demoServer starts the authorization server and returns the base of its realm.
+// demoServer starts the authorization server and returns the URL of its realm.
 func (e *env) demoServer(ctx context.Context, dir string, wg *sync.WaitGroup) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,12 +121,12 @@ func demoSite(ctx context.Context, as string, wg *sync.WaitGroup) (string, error
 		return "", err
 	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	wg.Go(func() { _ = s.Serve(l) }) // ends by Close below
+	wg.Go(func() { _ = s.Serve(l) }) // it returns ErrServerClosed after Close
 	context.AfterFunc(ctx, func() { _ = s.Close() })
 	return "http://" + l.Addr().String(), nil
 }
 
-// sinceLast returns what shows the decisions made since it was last called.
+// sinceLast returns a function that describes the decisions made since its last call.
 func sinceLast(records *sqlite.Store) func(context.Context) ([]string, error) {
 	var last int64
 	return func(ctx context.Context) ([]string, error) {
@@ -149,10 +149,10 @@ func sinceLast(records *sqlite.Store) func(context.Context) ([]string, error) {
 	}
 }
 
-// goOn prints what to try next.
-func (e *env) goOn(as, site, data string) {
+// printNextSteps prints commands to try next.
+func (e *env) printNextSteps(as, site, data string) {
 	fmt.Fprintf(e.stdout, `
-It stays up until Ctrl-C. To go on (users and passwords: alice, bob, carol, dave):
+Both servers run until Ctrl-C. To try more (users and passwords: alice, bob, carol, dave):
 
   AS=%[1]s SITE=%[2]s
   curl -i $SITE/album/1

@@ -105,7 +105,7 @@ func TestOutputForPrograms(t *testing.T) {
 	write(t, bad, "realm: x\nprofil: y\n")
 	stdout, _, code := umpire(t, "realm", "check", "-o", "json", bad)
 	rows := decode[[]checkRow](t, stdout)
-	if code != exitRefused || len(rows) != 1 || rows[0].Passed || len(rows[0].Mistakes) == 0 || !strings.Contains(rows[0].Mistakes[0], "profil") {
+	if code != exitNotPassed || len(rows) != 1 || rows[0].Passed || len(rows[0].Mistakes) == 0 || !strings.Contains(rows[0].Mistakes[0], "profil") {
 		t.Errorf("a mistaken realm file: exit %d, %s", code, stdout)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/bundles"
 )
 
-// What pipelines read: of the elements of JUnit those that all of them know.
+// The elements of JUnit XML that all CI systems read.
 type (
 	junitSuites struct {
 		XMLName xml.Name     `xml:"testsuites"`
@@ -40,12 +40,12 @@ type (
 	junitTime time.Duration
 )
 
-// MarshalText is in seconds.
+// MarshalText writes seconds.
 func (t junitTime) MarshalText() ([]byte, error) {
 	return strconv.AppendFloat(nil, time.Duration(t).Seconds(), 'f', 6, 64), nil
 }
 
-// printJUnit writes a suite for each test file.
+// printJUnit writes one test suite for each test file.
 func printJUnit(w io.Writer, results *bundles.Results) error {
 	var all junitSuites
 	for _, r := range results.Tests { // in the order of the files

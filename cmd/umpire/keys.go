@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -15,10 +13,10 @@ import (
 )
 
 func keysCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "The signing keys of realms", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "keys", Short: "List and rotate signing keys", Args: cobra.NoArgs}
 	var realm string
 	list := &cobra.Command{
-		Use: "list", Short: "List the keys that are published", Args: cobra.NoArgs,
+		Use: "list", Short: "List published signing keys", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listKeys(cmd.Context(), db, realm) })
 		},
@@ -27,9 +25,10 @@ func keysCommand(e *env) *cobra.Command {
 	e.outputFlag(list)
 	rotate := &cobra.Command{
 		Use:   "rotate --realm NAME",
-		Short: "Make a new signing key",
-		Long: `Make a new signing key for a realm. The old one stays published until the last
-token that it signed has expired. A running server follows within a second.`,
+		Short: "Create a new signing key (safe while the server runs)",
+		Long: `Create a new signing key for a realm (safe while the server runs). A running server
+uses it within a second. The old key stays published until the last token that it signed
+has expired.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.rotateKey(cmd.Context(), realm) },
 	}
@@ -39,7 +38,7 @@ token that it signed has expired. A running server follows within a second.`,
 	return cmd
 }
 
-// A keyRow is a key as the commands show it.
+// A keyRow is a signing key in the output of the commands.
 type keyRow struct {
 	Realm   string     `json:"realm"`
 	KID     string     `json:"kid"`
@@ -96,10 +95,10 @@ func (e *env) listKeys(ctx context.Context, store *sqlite.Store, realm string) e
 
 func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	if realm == "" {
-		return misused("--realm is missing")
+		return usageError("--realm is missing")
 	}
-	if _, err := os.Stat(e.database()); err != nil { // a data folder is made by who applies a realm
-		return fmt.Errorf("--data: %w", err)
+	if err := e.needDatabase(); err != nil { // open would create one
+		return err
 	}
 	n, err := e.open(ctx)
 	if err != nil {
@@ -113,7 +112,7 @@ func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	return e.printKeys([]keyRow{newKeyRow(realm, k)})
 }
 
-// realmError says what is wrong with a realm that a command names.
+// realmError replaces ErrNotFound of a realm by an error that lists the realms there are.
 func realmError(ctx context.Context, realms uma.Realms, name string, err error) error {
 	if !errors.Is(err, uma.ErrNotFound) {
 		return err
@@ -123,7 +122,7 @@ func realmError(ctx context.Context, realms uma.Realms, name string, err error) 
 		return err
 	}
 	if len(names) == 0 {
-		return mistaken("there is no realm %q in the data folder, nor any other: `umpire realm apply FILE` makes one", name)
+		return invalid("there is no realm %q, and the database has no realms: `umpire realm apply FILE` creates one", name)
 	}
-	return mistaken("there is no realm %q in the data folder: there is %s", name, strings.Join(names, ", "))
+	return invalid("there is no realm %q: the realms are %s", name, strings.Join(names, ", "))
 }

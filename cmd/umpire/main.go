@@ -33,7 +33,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program without the process, so that tests can have it too.
+// run is main without process globals, for tests.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = &terminal{stdout}, &terminal{stderr}
 	root := newRoot(&env{stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now})
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return report(stderr, cmd, err)
 }
 
-// env is what a command has of the world.
+// env is a command's access to its surroundings, and the flags that commands share.
 type env struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -59,9 +59,9 @@ func newRoot(e *env) *cobra.Command {
 		Short: "A UMA 2.0 authorization server whose every decision is made by Rego",
 		Long: `A UMA 2.0 authorization server whose every decision is made by Rego.
 
-Every flag can be given in the environment: --public-url as UMPIRE_PUBLIC_URL.
-Exit codes: 0 done, 1 failed, 2 mistaken command line or environment, 3 a check
-or test did not pass.`,
+Every flag can be set by an environment variable: --public-url by
+UMPIRE_PUBLIC_URL. Exit codes: 0 success, 1 failure, 2 invalid command line or
+environment, 3 a check or test did not pass.`,
 		Version: version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.fromEnvironment(cmd) },
 	}
@@ -70,7 +70,7 @@ or test did not pass.`,
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.SetFlagErrorFunc(flagMistake)
-	root.SetUsageTemplate(strings.NewReplacer( // a group of commands is called with one of them, and not alone
+	root.SetUsageTemplate(strings.NewReplacer( // a command group cannot be run without a subcommand
 		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").Replace(root.UsageTemplate()))
 	root.SetVersionTemplate(newBuild().String() + "\n")
 	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), demoCommand(e), backupCommand(e), versionCommand(e))
@@ -79,7 +79,7 @@ or test did not pass.`,
 	return root
 }
 
-// checkHelp makes `umpire help WORD` a mistake where there is no such command.
+// checkHelp makes `umpire help WORD` a usage error if there is no such command.
 func checkHelp(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	help, _, _ := root.Find([]string{"help"})
@@ -91,8 +91,8 @@ func checkHelp(root *cobra.Command) {
 	}
 }
 
-// checkArguments makes a mistaken argument a mistake of usage. A command that groups
-// others shows its help, and takes no argument but their names.
+// checkArguments makes invalid arguments of a command and its subcommands usage errors. A
+// command group prints its help; its only arguments are the names of its subcommands.
 func checkArguments(cmd *cobra.Command) {
 	check := cmd.Args
 	if !cmd.Runnable() {
@@ -109,37 +109,36 @@ func checkArguments(cmd *cobra.Command) {
 	}
 }
 
-// fromEnvironment sets the flags that were not given from UMPIRE_*.
+// fromEnvironment sets the flags that were not given from the variables UMPIRE_*.
 func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name == "realm" && cmd.Name() != "serve" {
-			return // the files of a server; elsewhere the flag is the name of a realm
+			return // UMPIRE_REALM has the files of serve; the --realm of other commands is a name
 		}
 		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v := e.getenv(name); v != "" && !f.Changed {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				errs = append(errs, mistaken("%s: %w", name, err))
+				errs = append(errs, invalid("%s: %w", name, err))
 			}
 		}
 	})
 	return errors.Join(errs...)
 }
 
-// logger writes to stderr, where the decision log is not.
+// logger returns the log, which goes to stderr because stdout may be the decision log.
 func (e *env) logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(e.logLevel)); err != nil {
-		return nil, mistaken("--log-level: %q is none of debug, info, warn, error", e.logLevel)
+		return nil, invalid("--log-level: want debug, info, warn or error, not %q", e.logLevel)
 	}
 	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
 }
 
-// database is the file that everything is in.
+// database returns the path of the database.
 func (e *env) database() string { return filepath.Join(e.data, "umpire.db") }
 
-// open opens the data folder for a command that changes something, beside a
-// running server too.
+// open opens the data folder for a command that writes. A server may run meanwhile.
 func (e *env) open(ctx context.Context) (*node.Node, error) {
 	log, err := e.logger()
 	if err != nil {
@@ -152,20 +151,20 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Key: key, Log: log, Now: e.now, Version: version})
 }
 
-// key is the key-encryption key, if the environment has it. There is no flag for it:
-// everybody may see the arguments of a process.
+// key returns the key-encryption key if the environment has it. There is no flag for it:
+// every user of the machine can see the arguments of a process.
 func (e *env) key() (string, error) {
 	key := e.getenv("UMPIRE_KEY")
 	if key != "" && e.keyFile != "" {
-		return "", mistaken("UMPIRE_KEY and a key file are both given: want one of them")
+		return "", invalid("UMPIRE_KEY and --key-file are both given: give one of them")
 	}
 	return key, nil
 }
 
-// needDatabase says which command makes a database that is not there.
+// needDatabase returns an error that says how to create the database if it does not exist.
 func (e *env) needDatabase() error {
 	if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database %s: `umpire serve --realm FILE` makes it, or name its folder with --data", e.database())
+		return fmt.Errorf("there is no database %s: name its folder with --data, or create it with `umpire realm apply FILE`", e.database())
 	}
 	return nil
 }
@@ -190,7 +189,7 @@ func (e *env) outputFlag(cmd *cobra.Command, others ...string) {
 	cmd.Flags().StringVarP(&e.output, "output", "o", "table", list)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if !slices.Contains(formats, e.output) {
-			return mistaken("--output is %s, not %q", list, e.output)
+			return invalid("--output: want %s, not %q", list, e.output)
 		}
 		return nil
 	}

@@ -235,12 +235,12 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"decisions", "show", "a", "b"}, []string{`umpire decisions show does not take the argument "b"`}, nil},
 		{[]string{"serve", "realm.yaml"}, []string{`umpire serve does not take the argument "realm.yaml"`, usage + "umpire serve --realm FILE"}, nil},
 		{[]string{"keys", "rotate", "--data", data}, []string{"--realm is missing", usage + "umpire keys rotate --realm NAME"}, nil},
-		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`there is no realm "nobody" in the data folder: there is photoz`}, []string{usage}},
-		{[]string{"shares", "list", "--data", data, "--realm", "nobody"}, []string{"there is photoz"}, []string{usage}},
-		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{"`umpire decisions list` lists them"}, []string{usage}},
-		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"`umpire serve --realm FILE` makes it", "--data"}, []string{usage}},
-		{[]string{"serve", "--log-level", "loud"}, []string{`--log-level: "loud" is none of debug, info, warn, error`}, []string{usage}},
-		{[]string{"serve", "--data", data, "--trusted-proxy", "10.0.0.0"}, []string{`--trusted-proxy: "10.0.0.0" is not a network such as 10.0.0.0/8`}, []string{usage}},
+		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`there is no realm "nobody": the realms are photoz`}, []string{usage}},
+		{[]string{"shares", "list", "--data", data, "--realm", "nobody"}, []string{"the realms are photoz"}, []string{usage}},
+		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{"`umpire decisions list` shows the ids"}, []string{usage}},
+		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"create it with `umpire realm apply FILE`", "--data"}, []string{usage}},
+		{[]string{"serve", "--log-level", "loud"}, []string{`--log-level: want debug, info, warn or error, not "loud"`}, []string{usage}},
+		{[]string{"serve", "--data", data, "--trusted-proxy", "10.0.0.0"}, []string{`--trusted-proxy: want a network such as 10.0.0.0/8, not "10.0.0.0"`}, []string{usage}},
 	} {
 		_, stderr, code := umpire(t, tc.args...)
 		if code == 0 {
@@ -276,7 +276,7 @@ func TestBackup(t *testing.T) {
 	if keys, want := ok(t, "keys", "list", "--data", filepath.Dir(to)), ok(t, "keys", "list", "--data", data); keys != want {
 		t.Errorf("the copy has keys\n%swant\n%s", keys, want)
 	}
-	if _, stderr, code := umpire(t, "backup", "--data", data, to); code != exitUsage || !strings.Contains(stderr, "there already") {
+	if _, stderr, code := umpire(t, "backup", "--data", data, to); code != exitUsage || !strings.Contains(stderr, "exists already") {
 		t.Errorf("onto a file that is there: exit %d, %s", code, stderr)
 	}
 	none := filepath.Join(t.TempDir(), "none.db")
@@ -369,7 +369,7 @@ func TestEnvironment(t *testing.T) { // sets the environment, so it is not paral
 		t.Errorf("UMPIRE_LIMIT=many: exit %d, %s; want the variable named", code, stderr)
 	}
 	t.Setenv("PHOTOZ_SECRET", "")
-	if _, stderr, code := umpire(t, "realm", "check", "-o", "table", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); code != exitRefused || !strings.Contains(stderr, "PHOTOZ_SECRET") {
+	if _, stderr, code := umpire(t, "realm", "check", "-o", "table", example(t, "secret: photoz-app-secret", "secret: env:PHOTOZ_SECRET")); code != exitNotPassed || !strings.Contains(stderr, "PHOTOZ_SECRET") {
 		t.Errorf("a secret of the environment that is not there: exit %d, %s", code, stderr)
 	}
 	t.Setenv("PHOTOZ_SECRET", "a secret of the environment")

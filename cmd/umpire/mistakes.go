@@ -14,41 +14,41 @@ import (
 
 // Exit codes.
 const (
-	exitFailed  = 1 // something went wrong
-	exitUsage   = 2 // the command line or the environment is mistaken
-	exitRefused = 3 // what was to be checked did not pass
+	exitFailed    = 1
+	exitUsage     = 2 // invalid command line or environment
+	exitNotPassed = 3 // a check or test did not pass
 )
 
-// errRefused is the outcome of a check that did not pass. What is wrong has been
+// errNotPassed is the error of a check or test that did not pass, after its mistakes were
 // printed.
-var errRefused = errors.New("not passed")
+var errNotPassed = errors.New("not passed")
 
-// A mistake is an error of the caller of the program: exit code 2.
+// A mistake is an error in the command line or environment: exit code 2.
 type mistake struct {
 	error
-	usage bool // the command line is not one of the command: its usage is printed
+	usage bool // print how the command is used
 }
 
 func (m *mistake) Unwrap() error { return m.error }
 
-// misused is an error in the form of a command line: an unknown flag, a missing
-// argument.
-func misused(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), true} }
+// usageError returns an error in the form of the command line, such as an unknown flag or a
+// missing argument.
+func usageError(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), true} }
 
-// mistaken is an error in the values of a well-formed command line or environment: a
-// realm that does not exist, an invalid time.
-func mistaken(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), false} }
+// invalid returns an error in a value of a well-formed command line or environment, such as
+// a realm that does not exist or an invalid time.
+func invalid(format string, args ...any) error { return &mistake{fmt.Errorf(format, args...), false} }
 
-// report prints why a command ended, and returns the exit code.
+// report prints the error of a command and returns the exit code.
 func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errRefused):
-		return exitRefused
+	case errors.Is(err, errNotPassed):
+		return exitNotPassed
 	}
 	between := " "
-	if strings.Contains(err.Error(), "\n") { // each mistake begins a line, with the file that it is in
+	if strings.Contains(err.Error(), "\n") { // each mistake is a line that begins with its file
 		between = "\n"
 	}
 	fmt.Fprintf(stderr, "umpire:%s%v\n", between, err)
@@ -66,35 +66,35 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	return exitUsage
 }
 
-// flagMistake names the flag that resembles an unknown one.
+// flagMistake adds to the error of an unknown flag the name of a flag that resembles it.
 func flagMistake(cmd *cobra.Command, err error) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
-		return misused("%w", err)
+		return usageError("%w", err)
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return misused("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), names))
+	return usageError("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), names))
 }
 
-// argumentMistake names the argument that is missing or too many. For a command that
-// a group does not have it names the one that was probably meant.
+// argumentMistake names the argument that is missing, not allowed, or no subcommand of a
+// command group.
 func argumentMistake(cmd *cobra.Command, args []string) error {
 	switch {
-	case len(args) == 0: // the first word after the name says what a command takes
-		return misused("%s is missing", strings.TrimSuffix(strings.Fields(cmd.Use)[1], "..."))
+	case len(args) == 0: // the second word of Use is the argument
+		return usageError("%s is missing", strings.TrimSuffix(strings.Fields(cmd.Use)[1], "..."))
 	case !cmd.HasSubCommands():
-		return misused("%s does not take the argument %q", cmd.CommandPath(), args[len(args)-1])
+		return usageError("%s does not take the argument %q", cmd.CommandPath(), args[len(args)-1])
 	}
 	var names []string
 	for _, c := range cmd.Commands() {
 		names = append(names, c.Name())
 	}
-	return misused("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean("", args[0], names))
+	return usageError("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean("", args[0], names))
 }
 
-// didYouMean ends a sentence about an unknown word with the name that it resembles, if
-// there is one.
+// didYouMean returns the end of a sentence about an unknown word: the name that it resembles,
+// or "".
 func didYouMean(prefix, word string, names []string) string {
 	name := realm.Nearest(word, names)
 	if name == "" {

@@ -20,10 +20,10 @@ import (
 )
 
 func policyCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "A realm's policies", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "policy", Short: "Check and test policies", Args: cobra.NoArgs}
 	check := &cobra.Command{
 		Use:   "check FILE|FOLDER",
-		Short: "Compile a realm's policies with the shipped library, and hold them to the contract",
+		Short: "Compile policies with the shipped library, and check them against the contract",
 		Args:  cobra.ExactArgs(1),
 		RunE:  func(cmd *cobra.Command, args []string) error { return e.checkPolicy(cmd.Context(), args[0]) },
 	}
@@ -32,20 +32,21 @@ func policyCommand(e *env) *cobra.Command {
 	var threshold float64
 	test := &cobra.Command{
 		Use:   "test FILE|FOLDER",
-		Short: "Run the tests of a realm's policies, the shipped library beside them",
+		Short: "Run the tests of policies",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.testPolicy(cmd.Context(), args[0], filter, threshold)
 		},
 	}
-	test.Flags().StringVar(&filter, "run", "", "only tests whose package.name matches this `regexp`")
-	test.Flags().Float64Var(&threshold, "threshold", 0, "least `percentage` of the policies' lines that the tests must reach")
+	test.Flags().StringVar(&filter, "run", "", "run only tests whose package.name matches this `regexp`")
+	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
 	cmd.AddCommand(check, test)
 	return cmd
 }
 
-// settings are those of the realm file, or the defaults for a folder.
+// settings returns the name and policy settings of a realm file, or defaults for a policy
+// folder.
 func settings(path string) (string, uma.PolicySettings, error) {
 	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" {
 		return "realm", folderSettings(path), nil
@@ -57,7 +58,7 @@ func settings(path string) (string, uma.PolicySettings, error) {
 	return spec.Realm.Name, spec.Realm.Policy, nil
 }
 
-// folderSettings are those of a folder that no realm file names yet.
+// folderSettings are the settings for a policy folder without a realm file.
 func folderSettings(dir string) uma.PolicySettings {
 	return uma.PolicySettings{Bundle: dir, Timeout: time.Second, MaxPermissions: 1, Entrypoint: "data.uma.authz.decision"}
 }
@@ -82,12 +83,12 @@ func (e *env) checkPolicy(ctx context.Context, path string) error {
 		fmt.Fprintf(e.stdout, "%s: fine\n", path)
 	}
 	if err != nil {
-		return errRefused
+		return errNotPassed
 	}
 	return nil
 }
 
-// A testReport is the outcome of a policy's tests for programs.
+// A testReport is the JSON output of policy test.
 type testReport struct {
 	Tests    []testRow     `json:"tests"`
 	Failed   int           `json:"failed"`
@@ -106,7 +107,7 @@ type testRow struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// A coverageRow is how much of a file the tests reach.
+// A coverageRow is the coverage of a file.
 type coverageRow struct {
 	File       string  `json:"file"`
 	Coverage   float64 `json:"coverage"`
@@ -115,7 +116,7 @@ type coverageRow struct {
 
 func (e *env) testPolicy(ctx context.Context, path, filter string, threshold float64) error {
 	if _, err := regexp.Compile(filter); err != nil {
-		return mistaken("--run: %w", err)
+		return invalid("--run: %w", err)
 	}
 	_, settings, err := settings(path)
 	if err != nil {
@@ -124,7 +125,7 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	results, err := node.TestPolicy(ctx, settings, filter)
 	if err != nil {
 		fmt.Fprintln(e.stderr, err)
-		return errRefused
+		return errNotPassed
 	}
 	report := reportOf(results)
 	switch e.output {
@@ -159,7 +160,8 @@ func reportOf(results *bundles.Results) testReport {
 	return report
 }
 
-// printTests prints what did not pass, what the tests did not reach, and the sum.
+// printTests prints the tests that did not pass, the lines that are not covered, and a
+// summary.
 func printTests(w io.Writer, report testReport) {
 	for _, t := range report.Tests {
 		if t.Outcome == "pass" {
@@ -174,13 +176,13 @@ func printTests(w io.Writer, report testReport) {
 	}
 	for _, f := range report.Files {
 		if len(f.NotCovered) > 0 {
-			fmt.Fprintf(w, "not reached  %s:%s\n", f.File, lineRanges(f.NotCovered))
+			fmt.Fprintf(w, "not covered  %s:%s\n", f.File, lineRanges(f.NotCovered))
 		}
 	}
-	fmt.Fprintf(w, "%d tests, %d failed, %.1f %% of the policies' lines reached\n", len(report.Tests), report.Failed, report.Coverage)
+	fmt.Fprintf(w, "%d tests, %d failed, %.1f %% of the policies' lines covered\n", len(report.Tests), report.Failed, report.Coverage)
 }
 
-// lineRanges writes ascending lines as 3-5,9.
+// lineRanges formats ascending line numbers as 3-5,9.
 func lineRanges(lines []int) string {
 	var parts []string
 	for first := 0; first < len(lines); {
@@ -198,19 +200,19 @@ func lineRanges(lines []int) string {
 	return strings.Join(parts, ",")
 }
 
-// verdict refuses failures, too little coverage, and a run without tests: a check
-// that checked nothing did not pass.
+// verdict returns errNotPassed if a test failed, if coverage is below the threshold, or if
+// no test ran.
 func (e *env) verdict(report testReport, filter string, threshold float64) error {
 	switch {
 	case len(report.Tests) == 0 && filter != "":
-		fmt.Fprintf(e.stderr, "there is no test of that name: --run %q matches none\n", filter)
+		fmt.Fprintf(e.stderr, "--run: no test matches %q\n", filter)
 	case len(report.Tests) == 0:
-		fmt.Fprintln(e.stderr, "there are no tests: rules named test_… in files named *_test.rego")
+		fmt.Fprintln(e.stderr, "there are no tests: write rules named test_… into files named *_test.rego")
 	case report.Failed > 0:
 	case report.Coverage < threshold:
-		fmt.Fprintf(e.stderr, "the tests reach %.1f %% of the policies, less than %.1f %%\n", report.Coverage, threshold)
+		fmt.Fprintf(e.stderr, "--threshold: the tests cover %.1f %% of the policies' lines, less than %.1f %%\n", report.Coverage, threshold)
 	default:
 		return nil
 	}
-	return errRefused
+	return errNotPassed
 }

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// printJSON writes a value for programs.
+// printJSON writes indented JSON.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -20,11 +20,12 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// printTable writes rows for people, under their headings.
+// printTable writes rows as aligned columns under headings.
 func printTable(w io.Writer, headings []string, rows [][]string) error {
 	return printRows(w, append([][]string{headings}, rows...))
 }
 
+// printRows writes rows as aligned columns.
 func printRows(w io.Writer, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
@@ -39,8 +40,8 @@ func printRows(w io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// visible writes what a terminal would not print, or take for a command, as an escape:
-// names and header values are what somebody sent.
+// visible escapes characters that a terminal does not print or takes for a command: names
+// and header values come from clients.
 func visible(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
 		return s
@@ -59,22 +60,22 @@ func visible(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// A listing prints a long list as it is read: for programs one JSON array, for
-// people a table, whose columns are as wide as each of its pages needs.
+// A listing prints a long list while it is read, as a JSON array or as a table whose columns
+// are aligned page by page.
 type listing struct {
 	w        io.Writer
-	program  bool
+	asJSON   bool
 	headings []string
 	began    bool
-	rows     [][]string // of the table, yet to be printed
+	rows     [][]string // of the table, not printed yet
 }
 
 // tablePage is how many rows of a table are aligned with one another.
 const tablePage = 200
 
-// add prints one row: the value for programs, the cells for people.
+// add prints one row: the value as JSON, or the cells in a table.
 func (l *listing) add(value any, cells []string) error {
-	if l.program {
+	if l.asJSON {
 		return l.element(value)
 	}
 	l.rows = append(l.rows, cells)
@@ -84,6 +85,7 @@ func (l *listing) add(value any, cells []string) error {
 	return l.flush()
 }
 
+// flush prints the rows that are not printed yet.
 func (l *listing) flush() error {
 	rows := l.rows
 	if !l.began {
@@ -93,6 +95,7 @@ func (l *listing) flush() error {
 	return printRows(l.w, rows)
 }
 
+// element prints an element of the JSON array.
 func (l *listing) element(v any) error {
 	var b bytes.Buffer
 	b.WriteString(",\n  ")
@@ -107,18 +110,18 @@ func (l *listing) element(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	b.Truncate(b.Len() - 1) // the encoder's new line
+	b.Truncate(b.Len() - 1) // the newline of the encoder
 	_, err := b.WriteTo(l.w)
 	return err
 }
 
-// end prints what is left when there are no more rows.
+// end prints the remaining rows and the end of the list.
 func (l *listing) end() error {
 	switch {
-	case l.program && l.began:
+	case l.asJSON && l.began:
 		_, err := io.WriteString(l.w, "\n]\n")
 		return err
-	case l.program:
+	case l.asJSON:
 		return printJSON(l.w, []any{})
 	case l.began && len(l.rows) == 0:
 		return nil

@@ -17,19 +17,19 @@ import (
 )
 
 func realmCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "realm", Short: "Realm files", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "realm", Short: "Create, check and apply realm files", Args: cobra.NoArgs}
 	var noSecrets bool
 	check := &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Check realm files, and the policies they name",
+		Short: "Check realm files and the policies that they name",
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files, noSecrets) },
 	}
-	check.Flags().BoolVar(&noSecrets, "no-secrets", false, "do without the secrets that are kept elsewhere (env:, file:)")
+	check.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not look up the secrets written env: and file:")
 	e.outputFlag(check)
 	schema := &cobra.Command{
 		Use:   "schema",
-		Short: "Print the JSON Schema of realm files, for editors",
+		Short: "Print the JSON Schema of realm files",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := e.stdout.Write(realm.Schema())
@@ -39,18 +39,21 @@ func realmCommand(e *env) *cobra.Command {
 	var how applyFlags
 	apply := &cobra.Command{
 		Use:   "apply FILE...",
-		Short: "Make the data folder what realm files say, beside a running server too",
-		Long: `Make the data folder what realm files say. Applying a file twice changes nothing,
-but for file rows that were changed over an API since: those are reset, and
-listed. What the file no longer names is removed; where other rows hang on it,
-nothing is changed unless --prune is given. A running server follows within a
-second. With --dry-run the change is made, reported and rolled back; writes of a running
-server wait meanwhile.`,
+		Short: "Apply realm files (safe while the server runs)",
+		Long: `Create, update and delete the objects of a realm as its file says. A running server
+uses the changes within a second. Applying a file again changes nothing, except that
+objects from the file that were changed over an API are reset, and listed.
+
+Objects that the file no longer has are deleted. If other objects depend on one of
+them, such as the sessions of a user, the file is not applied unless --prune is given.
+
+With --dry-run the changes are made, listed and rolled back; writes of a running server
+wait until then.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error { return e.applyRealms(cmd.Context(), files, how) },
 	}
-	apply.Flags().BoolVar(&how.prune, "prune", false, "remove also what other rows hang on, and those rows")
-	apply.Flags().BoolVar(&how.dryRun, "dry-run", false, "tell what would be done, and change nothing")
+	apply.Flags().BoolVar(&how.prune, "prune", false, "also delete objects that are still in use, with all that depends on them")
+	apply.Flags().BoolVar(&how.dryRun, "dry-run", false, "list the changes without making them")
 	e.outputFlag(apply)
 	cmd.AddCommand(realmInitCommand(e), check, schema, apply)
 	return cmd
@@ -69,16 +72,17 @@ func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.
 	return spec, append(notices, unread...), err
 }
 
-// checkPolicy compiles a policy. The notices are about files whose names may be misspelt.
+// checkPolicy compiles a policy. The notices are about data files with other names, which
+// may be misspelt.
 func checkPolicy(ctx context.Context, name string, settings uma.PolicySettings) (notices []realm.Notice, err error) {
 	unread, err := node.CheckPolicy(ctx, name, settings)
 	for _, file := range unread {
-		notices = append(notices, realm.Notice{File: file, Text: "is not read: data files are named data.json or data.yaml"})
+		notices = append(notices, realm.Notice{File: file, Text: "is not read: name data files data.json or data.yaml"})
 	}
 	return notices, err
 }
 
-// A checkRow is the outcome of a check, for programs.
+// A checkRow is the outcome of a check, as JSON.
 type checkRow struct {
 	File     string   `json:"file"`
 	Passed   bool     `json:"passed"`
@@ -97,8 +101,7 @@ func newCheckRow(file string, notices []realm.Notice, err error) checkRow {
 	return row
 }
 
-// mistakes are the mistakes that an error joins, each with the lines of source below
-// it.
+// mistakes splits an error into its mistakes, each with the indented source below it.
 func mistakes(err error) (each []string) {
 	for _, line := range strings.Split(err.Error(), "\n") {
 		if n := len(each); n > 0 && strings.HasPrefix(line, "\t") {
@@ -134,7 +137,7 @@ func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) e
 		}
 	}
 	if !passed {
-		return errRefused
+		return errNotPassed
 	}
 	return nil
 }
@@ -148,10 +151,10 @@ func (e *env) printNotices(notices []realm.Notice) {
 // applyFlags are those of `umpire realm apply`.
 type applyFlags struct{ prune, dryRun bool }
 
-// toTry prepares the data folder of a dry run: without a database it is a temporary
-// one, which the returned function removes. The database of an older server is refused,
-// because opening it would migrate it, which is a change.
-func (e *env) toTry(ctx context.Context) (done func() error, err error) {
+// prepareDryRun makes a temporary data folder if there is no database, and returns a
+// function that deletes it. The database of an older version is refused: opening it would
+// migrate it, which is a change.
+func (e *env) prepareDryRun(ctx context.Context) (done func() error, err error) {
 	_, err = os.Stat(e.database())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -177,7 +180,7 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 		specs = append(specs, spec)
 	}
 	if how.dryRun {
-		done, err := e.toTry(ctx)
+		done, err := e.prepareDryRun(ctx)
 		if err != nil {
 			return err
 		}
@@ -214,16 +217,16 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 	return nil
 }
 
-// progress tells about applies that take long.
+// progress returns a function that prints the progress of large changes.
 func (e *env) progress(realm string) func(done, total int) {
 	return func(done, total int) {
 		if total > 1000 {
-			fmt.Fprintf(e.stderr, "realm %s: %d of %d rows\n", realm, done, total)
+			fmt.Fprintf(e.stderr, "realm %s: %d of %d objects\n", realm, done, total)
 		}
 	}
 }
 
-// A realmReport is a uma.RealmReport for programs.
+// A realmReport is a uma.RealmReport as JSON.
 type realmReport struct {
 	Created  []string `json:"created"`
 	Updated  []string `json:"updated"`
@@ -256,6 +259,6 @@ func (e *env) printReport(name string, r *uma.RealmReport) {
 		}
 	}
 	if changes == 0 {
-		fmt.Fprintf(e.stdout, "realm %s is as the file says\n", name)
+		fmt.Fprintf(e.stdout, "realm %s: no changes\n", name)
 	}
 }

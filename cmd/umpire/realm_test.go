@@ -28,7 +28,7 @@ func TestRealmCheck(t *testing.T) {
 
 	bad := example(t, "public: true", "pubic: true", "signing_alg: RS256", "signing_alg: HS256", "owner: alice, type: album, uris: [/album/1]", "owner: nobody, type: album, uris: [/album/1]", "ticket: 2m", "ticket: soon")
 	stdout, stderr, code := umpire(t, "realm", "check", bad, good)
-	if code != exitRefused || !strings.Contains(stdout, good+": realm photoz") {
+	if code != exitNotPassed || !strings.Contains(stdout, good+": realm photoz") {
 		t.Errorf("one of two files is bad: exit %d, %q; want exit 3, and the other checked", code, stdout)
 	}
 	for _, mistake := range []string{`:5:\d+: tokens\.ticket: `, `:5:\d+: tokens\.signing_alg: `, `:13:\d+: clients\[1\]\.pubic: `, `:\d+:\d+: resources\[2\]\.owner: .*"nobody"`} {
@@ -39,10 +39,10 @@ func TestRealmCheck(t *testing.T) {
 
 	file := example(t)
 	write(t, filepath.Join(filepath.Dir(file), "policies", "board.rego"), "package uma.policies.board\n\ndeny if input.subject.id\n")
-	if _, stderr, code := umpire(t, "realm", "check", file); code != exitRefused || !strings.Contains(stderr, "board.rego:3") || !strings.Contains(stderr, "deny contains") {
+	if _, stderr, code := umpire(t, "realm", "check", file); code != exitNotPassed || !strings.Contains(stderr, "board.rego:3") || !strings.Contains(stderr, "deny contains") {
 		t.Errorf("a policy with a mistake: exit %d, %s", code, stderr)
 	}
-	if _, stderr, code := umpire(t, "realm", "check", example(t, "profile: keycloak", "profile: uma1")); code != exitRefused || !strings.Contains(stderr, "want keycloak or uma2") {
+	if _, stderr, code := umpire(t, "realm", "check", example(t, "profile: keycloak", "profile: uma1")); code != exitNotPassed || !strings.Contains(stderr, "want keycloak or uma2") {
 		t.Errorf("profile uma1: exit %d, %s", code, stderr)
 	}
 }
@@ -58,7 +58,7 @@ func TestRealmApply(t *testing.T) {
 			t.Errorf("got %s, want %s created", first, row)
 		}
 	}
-	if again := ok(t, "realm", "apply", "--data", data, file); again != "realm photoz is as the file says\n" {
+	if again := ok(t, "realm", "apply", "--data", data, file); again != "realm photoz: no changes\n" {
 		t.Errorf("a second time: got %q", again)
 	}
 	changed := example(t, "roles: [user, uma_authorization]\n    groups: [/friends]", "roles: [user]\n    groups: [/friends]")
@@ -101,12 +101,12 @@ func TestPolicyCheck(t *testing.T) {
 		write(t, filepath.Join(folder, "extra.rego"), text)
 		for _, path := range []string{file, folder} {
 			stdout, stderr, code := umpire(t, "policy", "check", path)
-			if code != exitRefused || stdout != "" || !strings.Contains(stderr, "extra.rego:") {
+			if code != exitNotPassed || stdout != "" || !strings.Contains(stderr, "extra.rego:") {
 				t.Errorf("%s: exit %d, %q, %q; want exit 3 and the file's line", name, code, stdout, stderr)
 			}
 		}
 	}
-	if _, stderr, code := umpire(t, "policy", "check", filepath.Join(folder, "nowhere")); code != exitRefused || !strings.Contains(stderr, "nowhere") {
+	if _, stderr, code := umpire(t, "policy", "check", filepath.Join(folder, "nowhere")); code != exitNotPassed || !strings.Contains(stderr, "nowhere") {
 		t.Errorf("a folder that is not there: exit %d, %s", code, stderr)
 	}
 }
@@ -128,20 +128,20 @@ func TestPolicyTest(t *testing.T) {
 		args  []string
 		words string
 	}{
-		"none of that name":   {[]string{"--run", "no_such_test"}, "there is no test of that name"},
+		"none of that name":   {[]string{"--run", "no_such_test"}, "--run: no test matches"},
 		"too little coverage": {[]string{"--threshold", "100.5"}, "less than 100.5 %"},
 	} {
-		if _, stderr, code := umpire(t, append([]string{"policy", "test", folder}, tc.args...)...); code != exitRefused || !strings.Contains(stderr, tc.words) {
+		if _, stderr, code := umpire(t, append([]string{"policy", "test", folder}, tc.args...)...); code != exitNotPassed || !strings.Contains(stderr, tc.words) {
 			t.Errorf("%s: exit %d, %s; want exit 3", name, code, stderr)
 		}
 	}
 
 	write(t, filepath.Join(folder, "wrong_test.rego"), "package wrong_test\n\ntest_wrong if 1 == 2\n\ntodo_test_later if 1 == 2\n")
 	stdout, _, code := umpire(t, "policy", "test", folder)
-	if code != exitRefused || !strings.Contains(stdout, "wrong_test.rego:3") || !strings.Contains(stdout, "1 failed") {
+	if code != exitNotPassed || !strings.Contains(stdout, "wrong_test.rego:3") || !strings.Contains(stdout, "1 failed") {
 		t.Errorf("a test that fails: exit %d, %s; want its line", code, stdout)
 	}
-	if _, stderr, code := umpire(t, "policy", "test", t.TempDir()); code != exitRefused || !strings.Contains(stderr, "there are no tests") {
+	if _, stderr, code := umpire(t, "policy", "test", t.TempDir()); code != exitNotPassed || !strings.Contains(stderr, "there are no tests") {
 		t.Errorf("an empty folder: exit %d, %s", code, stderr)
 	}
 	if _, stderr, code := umpire(t, "policy", "test", folder, "--run", "["); code != exitUsage || !strings.Contains(stderr, "--run") {
@@ -175,8 +175,8 @@ todo_test_later if false
 	stdout, _, code := umpire(t, "policy", "test", folder)
 	want := "fail  " + at + ":5  data.a_test.test_limit\n    " + at + ":8:\n    \tgot == 43\n    \t|\n    \t42\n    asked\n" +
 		"skip  " + at + ":11  data.a_test.todo_test_later\n" +
-		"not reached  " + filepath.Join(folder, "a.rego") + ":5-7,10\n2 tests, 1 failed, "
-	if code != exitRefused || !strings.HasPrefix(stdout, want) {
+		"not covered  " + filepath.Join(folder, "a.rego") + ":5-7,10\n2 tests, 1 failed, "
+	if code != exitNotPassed || !strings.HasPrefix(stdout, want) {
 		t.Errorf("exit %d, got\n%s\nwant\n%s", code, stdout, want)
 	}
 	stdout, _, _ = umpire(t, "policy", "test", folder, "-o", "json")
@@ -197,7 +197,7 @@ todo_test_later if false
 			} `xml:"testcase"`
 		} `xml:"testsuite"`
 	}
-	if err := xml.Unmarshal([]byte(stdout), &junit); err != nil || code != exitRefused || len(junit.Suites) != 1 || len(junit.Suites[0].Cases) != 2 {
+	if err := xml.Unmarshal([]byte(stdout), &junit); err != nil || code != exitNotPassed || len(junit.Suites) != 1 || len(junit.Suites[0].Cases) != 2 {
 		t.Fatalf("exit %d, %v: %s", code, err, stdout)
 	}
 	if c := junit.Suites[0].Cases; c[0].Name != "test_limit" || c[0].Failure == nil || !strings.Contains(*c[0].Failure, "42") || c[1].Skipped == nil {
@@ -251,7 +251,7 @@ func TestMisspeltDataFile(t *testing.T) {
 	write(t, filepath.Join(folder, "dta.json"), `{"uma": {"facts": {"x": 1}}}`)
 	for _, args := range [][]string{{"policy", "check", folder}, {"policy", "check", file}, {"realm", "check", file}} {
 		_, stderr, code := umpire(t, args...)
-		if code != 0 || strings.Count(stderr, "dta.json: is not read: data files are named data.json or data.yaml\n") != 1 {
+		if code != 0 || strings.Count(stderr, "dta.json: is not read: name data files data.json or data.yaml\n") != 1 {
 			t.Errorf("umpire %v: exit %d, %q, want a notice about the file", args, code, stderr)
 		}
 	}
@@ -270,7 +270,7 @@ func TestMistakesForPrograms(t *testing.T) {
 		"grant contains \"x\" if input.subjekt\n\ngrant contains \"y\" if input.klient\n")
 	stdout, _, code := umpire(t, "policy", "check", file, "-o", "json")
 	row := decode[checkRow](t, stdout)
-	if code != exitRefused || len(row.Mistakes) != 2 || !strings.Contains(row.Mistakes[0], "extra.rego:6: ") ||
+	if code != exitNotPassed || len(row.Mistakes) != 2 || !strings.Contains(row.Mistakes[0], "extra.rego:6: ") ||
 		!strings.Contains(row.Mistakes[0], "\n\tinput.subjekt\n") || !strings.Contains(row.Mistakes[1], "extra.rego:8: ") {
 		t.Errorf("exit %d, got %s, want two mistakes, each with its source", code, stdout)
 	}

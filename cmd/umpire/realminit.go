@@ -16,21 +16,21 @@ import (
 	"example.com/umpire/realm"
 )
 
-// What a realm begins with.
+// starter are the realm file and policies of a new realm.
 //
 //go:embed starter
 var starter embed.FS
 
-// starterSecrets are made anew each time: a secret that everybody knows is none.
+// starterSecrets are generated for each new realm.
 var starterSecrets = []string{"secrets/api", "secrets/alice", "secrets/bob"}
 
 func realmInitCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [FOLDER]",
-		Short: "Write a realm file to start from, with policies and their tests",
-		Long: `Write a commented realm file to start from into a folder (this one, unless it is
-named), with policies, their tests, new secrets in files of their own, and the
-schema that editors check realm files by. Nothing is overwritten.`,
+		Short: "Create a realm file with policies, tests and secrets",
+		Long: `Write a commented realm file to FOLDER (default: the current one), with policies,
+their tests, new secrets in separate files, and the JSON Schema of realm files for
+editors. Existing files are never overwritten.`,
 		Example: "  umpire realm init myrealm\n  umpire realm check myrealm/realm.yaml\n  umpire policy test myrealm/realm.yaml\n  umpire serve --realm myrealm/realm.yaml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ schema that editors check realm files by. Nothing is overwritten.`,
 	return cmd
 }
 
-// A starterFile is one to be written.
+// A starterFile is a file that realm init writes.
 type starterFile struct {
 	name    string
 	content []byte
@@ -57,10 +57,10 @@ func (e *env) initRealm(folder string) error {
 	if err != nil {
 		return err
 	}
-	// All of them are looked for first, so that nothing is written by half.
+	// All names are checked before the first file is written.
 	for _, f := range files {
 		if _, err := os.Lstat(filepath.Join(folder, f.name)); err == nil {
-			return fmt.Errorf("%s is there already: nothing was written; name another folder", filepath.Join(folder, f.name))
+			return fmt.Errorf("%s exists already, nothing was written: name another folder", filepath.Join(folder, f.name))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -96,7 +96,7 @@ func starterFiles() ([]starterFile, error) {
 	}
 	for _, name := range starterSecrets {
 		secret := make([]byte, 32)
-		rand.Read(secret) // never fails, see its documentation
+		rand.Read(secret) // it never returns an error
 		files = append(files, starterFile{name, []byte(base64.RawURLEncoding.EncodeToString(secret) + "\n"), 0o600})
 	}
 	err := fs.WalkDir(starter, "starter", func(path string, d fs.DirEntry, err error) error {
@@ -115,8 +115,8 @@ func starterFiles() ([]starterFile, error) {
 	return files, err
 }
 
-// writeNew writes a file that is not there, and makes the folder that it is in, which
-// whoever may read the file may enter.
+// writeNew creates a file and its folder. It fails if the file exists. Users who may read
+// the file may enter the folder.
 func writeNew(path string, content []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err

@@ -44,7 +44,7 @@ func TestRealmInit(t *testing.T) {
 	}
 	secret := read(t, filepath.Join(folder, "secrets/api"))
 	_, stderr, code := umpire(t, "realm", "init", folder)
-	if code != exitFailed || !strings.Contains(stderr, "is there already: nothing was written") {
+	if code != exitFailed || !strings.Contains(stderr, "exists already, nothing was written") {
 		t.Errorf("a second time: exit %d, %q", code, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(folder, "realm.schema.json")); err == nil || read(t, filepath.Join(folder, "secrets/api")) != secret {
@@ -61,7 +61,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	file := example(t, "secret: photoz-api-secret", "secret: env:UMPIRE_TEST_NOT_SET", "password: alice\n", "password: file:nowhere\n",
 		"secret: photoz-app-secret", "secret_hash: file:nowhere")
-	if _, stderr, code := umpire(t, "realm", "check", file); code != exitRefused || !strings.Contains(stderr, "UMPIRE_TEST_NOT_SET") || !strings.Contains(stderr, "nowhere") {
+	if _, stderr, code := umpire(t, "realm", "check", file); code != exitNotPassed || !strings.Contains(stderr, "UMPIRE_TEST_NOT_SET") || !strings.Contains(stderr, "nowhere") {
 		t.Errorf("with secrets: exit %d, %q; want them missed", code, stderr)
 	}
 	if stdout, stderr, code := umpire(t, "realm", "check", "--no-secrets", file); code != 0 || strings.Contains(stderr, "nowhere") {
@@ -70,7 +70,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	ok(t, "policy", "check", file) // which needs none
 	ok(t, "policy", "test", file)
 	bad := example(t, "secret: photoz-api-secret", "secret: 'env:not a name'")
-	if _, stderr, code := umpire(t, "realm", "check", "--no-secrets", bad); code != exitRefused || !strings.Contains(stderr, "want the name of an environment variable") {
+	if _, stderr, code := umpire(t, "realm", "check", "--no-secrets", bad); code != exitNotPassed || !strings.Contains(stderr, "want the name of an environment variable") {
 		t.Errorf("a mistake: exit %d, %q", code, stderr)
 	}
 }
@@ -103,7 +103,7 @@ func TestRealmApplyDryRun(t *testing.T) {
 		len(got.Created)+len(got.Removed) != 0 {
 		t.Errorf("got %+v, want empty lists", got)
 	}
-	if out := ok(t, "realm", "apply", "--data", data, file); !strings.Contains(out, "is as the file says") {
+	if out := ok(t, "realm", "apply", "--data", data, file); !strings.Contains(out, "no changes") {
 		t.Errorf("applied after dry runs: got %q", out)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"example.com/umpire/realm"
 )
 
-// serveFlags are those of `umpire serve`.
+// serveFlags are the flags of `umpire serve`.
 type serveFlags struct {
 	realms         []string
 	listen, admin  string
@@ -38,55 +38,55 @@ func serveCommand(e *env) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve --realm FILE",
-		Short: "Serve realms",
-		Long: `Serve the realms of the data folder, after applying the realm files named.
+		Short: "Run the server",
+		Long: `Apply the realm files given by --realm, then serve all realms of the data folder.
 
-The public listener has every endpoint that clients use; the admin listener has
-/healthz, /readyz and /metrics and is never to be public. Decisions are written
-to stdout, one JSON line each in OPA's console format; logs go to stderr.`,
+The public listener has all endpoints for clients. The admin listener has /healthz,
+/readyz and /metrics; do not make it public. Decisions are written to stdout, one JSON
+object per line in OPA's console format; logs go to stderr.`,
 		Example: "  umpire serve --realm examples/photoz/realm.yaml\n  UMPIRE_LISTEN=:8080 UMPIRE_PUBLIC_URL=https://as.example.com umpire serve --realm photoz.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.serve(cmd.Context(), f) },
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.realms, "realm", nil, "realm `FILE` to apply before serving; may be repeated")
+	fl.StringSliceVar(&f.realms, "realm", nil, "realm `FILE` to apply at start; may be repeated")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "`address` of the public listener")
 	fl.StringVar(&f.admin, "admin-listen", "127.0.0.1:8081", "`address` of the admin listener; empty for none")
-	fl.StringVar(&f.publicURL, "public-url", "", "what every URL begins with, such as https://as.example.com (default: http:// and the listener's loopback address)")
-	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` of root-level paths (default: the only one)")
-	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` whose X-Forwarded-For is believed; may be repeated")
-	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` that decisions are appended to; - for stdout, empty for none (they are stored all the same)")
-	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "how long decision records are kept, such as 90d; empty for ever")
+	fl.StringVar(&f.publicURL, "public-url", "", "base `URL` of all endpoints, such as https://as.example.com (default: http:// and the loopback address of the listener)")
+	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` that paths without /realms/NAME belong to (default: the only realm)")
+	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` of proxies whose X-Forwarded-For is used, such as 10.0.0.0/8; may be repeated")
+	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` to append decisions to; - for stdout, empty for none (the database has them in any case)")
+	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "`age` at which decision records are deleted, such as 90d (default: they are kept)")
 	for _, l := range f.limitFlags() {
-		fl.IntVar(l.value, l.name, l.otherwise, l.what+"; -1 for any number")
+		fl.IntVar(l.value, l.name, l.unset, l.usage+"; -1 for no limit")
 	}
-	fl.BoolVar(&f.storedPolicies, "policies-from-database", false, "decide every realm by the policy that was in force last, which the database has; no policy folder is read")
+	fl.BoolVar(&f.storedPolicies, "policies-from-database", false, "use the last active policies, which are in the database, instead of the policy folders")
 	return cmd
 }
 
 // A limitFlag is a flag for one of the limits.
 type limitFlag struct {
-	value     *int
-	name      string
-	otherwise int
-	what      string
+	value *int
+	name  string
+	unset int // the default
+	usage string
 }
 
 func (f *serveFlags) limitFlags() []limitFlag {
 	l := &f.limits
 	return []limitFlag{
-		{&l.FailedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets that a client may present for one user from one address in a minute"},
-		{&l.Tickets, "ticket-rate", node.DefaultTickets, "permission tickets that are made with the PATs of one client and user in a second"},
-		{&l.FailedPasswords, "failed-passwords", node.DefaultFailedPasswords, "wrong passwords that may be tried for one user from one address in a minute"},
-		{&l.FailedSignIns, "failed-sign-ins", node.DefaultFailedSignIns, "wrong passwords that may be tried from one address in a minute"},
-		{&l.FailedSecrets, "failed-secrets", node.DefaultFailedSecrets, "wrong secrets that may be tried for one client from one address in a minute"},
+		{&l.FailedTickets, "failed-tickets", node.DefaultFailedTickets, "unusable tickets per minute that a client may present for one user from one address"},
+		{&l.Tickets, "ticket-rate", node.DefaultTickets, "permission tickets per second that are issued for the PATs of one client and user"},
+		{&l.FailedPasswords, "failed-passwords", node.DefaultFailedPasswords, "wrong passwords per minute for one user from one address"},
+		{&l.FailedSignIns, "failed-sign-ins", node.DefaultFailedSignIns, "wrong passwords per minute from one address"},
+		{&l.FailedSecrets, "failed-secrets", node.DefaultFailedSecrets, "wrong secrets per minute for one client from one address"},
 	}
 }
 
 func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	tune(e.getenv)
-	// Everything that may be mistaken is read before a port is bound: whoever connects
-	// then is answered.
+	// Flags and realm files are read before the ports are bound, so that their mistakes are
+	// reported before a client can connect.
 	cfg, closeLog, err := e.nodeConfig(ctx, f)
 	if err != nil {
 		return err
@@ -121,16 +121,16 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	if len(names) == 0 {
-		return mistaken("there is no realm to serve: name a realm file with --realm")
+		return invalid("there is no realm to serve: give a realm file with --realm")
 	}
 	if f.defaultRealm != "" && !slices.Contains(names, f.defaultRealm) {
-		return mistaken("--default-realm: there is no realm %q", f.defaultRealm)
+		return invalid("--default-realm: there is no realm %q: the realms are %s", f.defaultRealm, strings.Join(names, ", "))
 	}
 	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "realms", names, "version", version)
 	return n.Run(ctx, public, admin)
 }
 
-// bind binds the ports. There need be no admin listener.
+// bind binds the ports. Without --admin-listen the admin listener is nil.
 func (f *serveFlags) bind() (public, admin net.Listener, err error) {
 	if public, err = net.Listen("tcp", f.listen); err != nil {
 		return nil, nil, fmt.Errorf("--listen: %w", err)
@@ -144,12 +144,13 @@ func (f *serveFlags) bind() (public, admin net.Listener, err error) {
 	return public, admin, nil
 }
 
-// nodeConfig checks the flags. The function it returns closes the decision log.
+// nodeConfig makes a node.Config of the flags. The returned function closes the decision
+// log.
 func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, closeLog func() error, err error) {
 	closeLog = func() error { return nil }
 	for _, l := range f.limitFlags() {
 		if *l.value == 0 {
-			return cfg, closeLog, mistaken("--%s must be positive, or -1 for any number", l.name)
+			return cfg, closeLog, invalid("--%s: want a positive number, or -1 for no limit", l.name)
 		}
 	}
 	cfg = node.Config{
@@ -161,10 +162,10 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	}
 	if f.keepDecisions != "" {
 		if cfg.KeepDecisions, err = parseAge(f.keepDecisions); err == nil && cfg.KeepDecisions < node.LeastKept {
-			err = fmt.Errorf("%q is less than %gh", f.keepDecisions, node.LeastKept.Hours())
+			err = fmt.Errorf("want at least %gh, not %q", node.LeastKept.Hours(), f.keepDecisions)
 		}
 		if err != nil {
-			return cfg, closeLog, mistaken("--keep-decisions: %w", err)
+			return cfg, closeLog, invalid("--keep-decisions: %w", err)
 		}
 	}
 	if cfg.Log, err = e.logger(); err != nil {
@@ -176,7 +177,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	for _, p := range trimmed(f.trustedProxies) {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
-			return cfg, closeLog, mistaken("--trusted-proxy: %q is not a network such as 10.0.0.0/8", p)
+			return cfg, closeLog, invalid("--trusted-proxy: want a network such as 10.0.0.0/8, not %q", p)
 		}
 		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
 	}
@@ -184,35 +185,35 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	return cfg, closeLog, err
 }
 
-// publicURL is what URLs begin with; empty for the address that is listened at, once
-// that is known. Tokens over plain HTTP are for loopback alone (FedAuthz §1.3).
+// publicURL returns the base of all URLs, or "" for the address of the listener, which is
+// not known yet. Only loopback addresses may use plain HTTP (FedAuthz §1.3).
 func publicURL(given, listen string) (string, error) {
 	if given == "" {
 		host, _, err := net.SplitHostPort(listen)
 		switch {
 		case err != nil:
-			return "", mistaken("--listen: %w", err)
+			return "", invalid("--listen: %w", err)
 		case !realm.IsLoopback(host):
-			return "", mistaken("--public-url is needed when --listen is not a loopback address")
+			return "", invalid("--public-url is needed because --listen is not a loopback address")
 		}
 		return "", nil
 	}
 	u, err := url.Parse(given)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(given, "?#"):
-		return "", mistaken("--public-url %q is not an absolute URL without query and fragment", given)
+		return "", invalid("--public-url: want an absolute URL without user, query and fragment, not %q", given)
 	case !plainURL(u):
-		return "", mistaken("--public-url %q: want a host, a port from 1 to 65535 or none, and a path without `.`, `..`, empty or escaped parts", given)
+		return "", invalid("--public-url: want a URL whose port is from 1 to 65535 and whose path has no `.`, `..`, empty or escaped segments, not %q", given)
 	case u.Scheme == "https":
 	case u.Scheme == "http" && realm.IsLoopback(u.Hostname()):
 	default:
-		return "", mistaken("--public-url %q: want https, or http with a loopback address", given)
+		return "", invalid("--public-url: want https, or http with a loopback address, not %q", given)
 	}
 	return strings.TrimRight(given, "/"), nil
 }
 
-// plainURL reports whether clients that compare the issuer letter by letter, and
-// those that normalise it, see the same URL.
+// plainURL reports whether a URL is in normal form, so that clients that normalize the
+// issuer and clients that compare it byte by byte agree.
 func plainURL(u *url.URL) bool {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	noPort := u.Port() == "" && !strings.HasSuffix(u.Host, ":")
@@ -221,8 +222,7 @@ func plainURL(u *url.URL) bool {
 	return (noPort || err == nil && port > 0) && !strings.ContainsFunc(u.Host+u.Path, odd) && (dir == "" || path.Clean(dir) == dir)
 }
 
-// trimmed are the entries of a list without the blanks that people write after
-// commas.
+// trimmed returns the entries of a list without the spaces after its commas.
 func trimmed(list []string) []string {
 	out := make([]string, len(list))
 	for i, entry := range list {
@@ -231,17 +231,17 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// Collecting less often buys a quarter more decisions a second for a few
-// megabytes; the limit guards against a heap that grows for another reason. With as
-// many threads as processors the writer waits for one after each fsync: four buy
-// another tenth on two.
+// GOGC 400 makes a quarter more decisions per second than 100, for a few megabytes; the
+// memory limit makes collections more frequent if the heap grows for another reason. With
+// only as many threads as processors, the writer waits for a thread after each fsync: on
+// two processors, four threads make a tenth more decisions.
 const (
 	gcPercent    = 400
 	memoryLimit  = 1 << 30
 	leastThreads = 4
 )
 
-// tune sets what the runtime is not told by its own variables.
+// tune sets runtime parameters for which the environment has no variable.
 func tune(getenv func(string) string) {
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -250,17 +250,18 @@ func tune(getenv func(string) string) {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	if getenv("GOMAXPROCS") == "" {
-		if now := runtime.GOMAXPROCS(0); now != threads(now, runtime.NumCPU()) { // once set, it no longer follows a quota
+		if now := runtime.GOMAXPROCS(0); now != threads(now, runtime.NumCPU()) { // once set, it does not follow changes of the quota
 			runtime.GOMAXPROCS(threads(now, runtime.NumCPU()))
 		}
 	}
 }
 
-// threads is how many run at once. The Go runtime has fewer than there are processors
-// where a container has a quota: more would have the container stopped by it.
-func threads(runtimes, processors int) int {
-	if runtimes < processors {
-		return runtimes
+// threads returns how many threads run Go code, given the runtime's default. A default
+// below the number of processors is the CPU quota of the container: with more threads the
+// kernel would throttle it.
+func threads(byDefault, processors int) int {
+	if byDefault < processors {
+		return byDefault
 	}
-	return max(runtimes, leastThreads)
+	return max(byDefault, leastThreads)
 }

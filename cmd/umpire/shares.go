@@ -14,20 +14,20 @@ import (
 )
 
 func sharesCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "shares", Short: "What owners share", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "shares", Short: "List what owners share", Args: cobra.NoArgs}
 	var f shareFlags
 	list := &cobra.Command{
 		Use:   "list --realm NAME",
-		Short: "List what owners share and with whom, beside a running server too",
-		Long: `List what owners share and with whom, beside a running server too: requests that
-they approved, a line for each scope, and their user-managed policies. --user is who
-is named, not who has a role or belongs to a group that is named.`,
+		Short: "List what owners share and with whom (safe while the server runs)",
+		Long: `List what owners share and with whom (safe while the server runs): requests that they
+approved, one line per scope, and their user-managed policies. --user selects shares
+that name the user, not those with a role or group of the user.`,
 		Example: `  umpire shares list --realm photoz --owner alice
   umpire shares list --realm photoz --user bob -o json | jq -r .[].resource`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.realm == "" {
-				return misused("--realm is missing")
+				return usageError("--realm is missing")
 			}
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listShares(cmd.Context(), db, f) })
 		},
@@ -35,7 +35,7 @@ is named, not who has a role or belongs to a group that is named.`,
 	fl := list.Flags()
 	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
 	fl.StringVar(&f.owner, "owner", "", "`name` or id of the user who shares")
-	fl.StringVar(&f.user, "user", "", "`name` or id of the user it is shared with")
+	fl.StringVar(&f.user, "user", "", "`name` or id of the user who is named")
 	fl.StringVar(&f.resource, "resource", "", "`id` of the resource")
 	e.outputFlag(list)
 	cmd.AddCommand(list)
@@ -44,7 +44,7 @@ is named, not who has a role or belongs to a group that is named.`,
 
 type shareFlags struct{ realm, owner, user, resource string }
 
-// A shareRow is a share as lists show it.
+// A shareRow is a share in the output of list.
 type shareRow struct {
 	Kind         string         `json:"kind"` // request or policy
 	ID           string         `json:"id"`
@@ -53,7 +53,7 @@ type shareRow struct {
 	Resource     uma.ResourceID `json:"resource"`
 	ResourceName string         `json:"resource_name"`
 	Owner        string         `json:"owner"`
-	Scopes       []uma.Scope    `json:"scopes"` // empty: the resource as a whole
+	Scopes       []uma.Scope    `json:"scopes"` // empty: the whole resource
 	Users        []string       `json:"users,omitempty"`
 	Roles        []string       `json:"roles,omitempty"`
 	Groups       []string       `json:"groups,omitempty"`
@@ -62,8 +62,8 @@ type shareRow struct {
 	Granted      *time.Time     `json:"granted_at,omitempty"`
 }
 
-// with is whom the share is for, for people.
-func (r *shareRow) with() string {
+// parties returns with whom the resource is shared, as text.
+func (r *shareRow) parties() string {
 	parts := slices.Clone(r.Users)
 	for _, kind := range []struct {
 		name  string
@@ -85,29 +85,29 @@ func (r *shareRow) cells() []string {
 		}
 		scopes = strings.Join(names, " ")
 	}
-	return []string{r.Owner, r.Server, r.ResourceName, scopes, r.with(), r.Kind, r.ID}
+	return []string{r.Owner, r.Server, r.ResourceName, scopes, r.parties(), r.Kind, r.ID}
 }
 
-// A shareLister lists shares a page at a time, so that neither the command nor the
-// server beside it is held up by their number.
+// A shareLister lists shares page by page, so that it holds no long read transaction
+// beside a running server.
 type shareLister struct {
 	db    *sqlite.Store
 	realm *uma.Snapshot
 	of    uma.UserPoliciesOf
-	print *listing
+	out   *listing
 }
 
-// sharePage is how many are read at a time.
+// sharePage is how many shares are read at a time.
 const sharePage = 200
 
 func (e *env) listShares(ctx context.Context, db *sqlite.Store, flags shareFlags) (err error) {
-	l := &shareLister{db: db, of: uma.UserPoliciesOf{Resource: uma.ResourceID(flags.resource)}, print: &listing{
-		w: e.stdout, program: e.asJSON(), headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
+	l := &shareLister{db: db, of: uma.UserPoliciesOf{Resource: uma.ResourceID(flags.resource)}, out: &listing{
+		w: e.stdout, asJSON: e.asJSON(), headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
 	}}
 	if l.realm, err = db.Snapshot(ctx, flags.realm, e.now()); err != nil {
 		return realmError(ctx, db, flags.realm, err)
 	}
-	if err := l.find(ctx, flags); err != nil {
+	if err := l.findUsers(ctx, flags); err != nil {
 		return err
 	}
 	for _, c := range l.servers() {
@@ -115,11 +115,11 @@ func (e *env) listShares(ctx context.Context, db *sqlite.Store, flags shareFlags
 			return err
 		}
 	}
-	return l.print.end()
+	return l.out.end()
 }
 
-// find learns the ids of the users that the flags name.
-func (l *shareLister) find(ctx context.Context, flags shareFlags) (err error) {
+// findUsers looks up the ids of the users that the flags name.
+func (l *shareLister) findUsers(ctx context.Context, flags shareFlags) (err error) {
 	view, err := l.db.View(ctx)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (l *shareLister) find(ctx context.Context, flags shareFlags) (err error) {
 		}
 		switch {
 		case errors.Is(err, uma.ErrNotFound):
-			return mistaken("%s: there is no user %q in the realm", m.flag, m.name)
+			return invalid("%s: there is no user %q in the realm %s", m.flag, m.name, flags.realm)
 		case err != nil:
 			return err
 		}
@@ -147,7 +147,7 @@ func (l *shareLister) find(ctx context.Context, flags shareFlags) (err error) {
 	return nil
 }
 
-// servers are those of the realm that have resources, by client_id.
+// servers returns the resource servers of the realm, by client_id.
 func (l *shareLister) servers() []*uma.Client {
 	var servers []*uma.Client
 	for _, c := range l.realm.Clients {
@@ -159,11 +159,10 @@ func (l *shareLister) servers() []*uma.Client {
 	return servers
 }
 
-// A sharePageOf reads the shares of one kind that follow an id.
+// A sharePageOf reads a page of the shares of one kind, those with ids after a given one.
 type sharePageOf func(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error)
 
-// list prints what was shared at a resource server, a page after the other, each
-// read in a view of its own.
+// list prints the shares at a resource server. Each page is read in its own view.
 func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
 	for _, read := range []sharePageOf{l.requests, l.policies} {
 		for after := ""; ; {
@@ -172,7 +171,7 @@ func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
 				return err
 			}
 			for _, r := range rows {
-				if err := l.print.add(r, r.cells()); err != nil {
+				if err := l.out.add(r, r.cells()); err != nil {
 					return err
 				}
 			}
@@ -195,10 +194,10 @@ func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Cl
 	if err != nil {
 		return nil, err
 	}
-	return rows, l.name(ctx, view, rows)
+	return rows, l.nameParties(ctx, view, rows)
 }
 
-// requests reads granted requests.
+// requests reads a page of granted requests.
 func (l *shareLister) requests(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error) {
 	granted := true
 	found, err := view.FindRequests(ctx, server.Key, uma.RequestFilter{
@@ -221,7 +220,7 @@ func (l *shareLister) requests(ctx context.Context, view uma.View, server *uma.C
 	return rows, nil
 }
 
-// policies reads user-managed policies.
+// policies reads a page of user-managed policies.
 func (l *shareLister) policies(ctx context.Context, view uma.View, server *uma.Client, after string) ([]*shareRow, error) {
 	found, err := view.SharesAfter(ctx, server.Key, l.of, after, sharePage)
 	if err != nil {
@@ -238,8 +237,8 @@ func (l *shareLister) policies(ctx context.Context, view uma.View, server *uma.C
 	return rows, l.nameResources(ctx, view, server.Key, rows)
 }
 
-// name puts names in the place of the ids of owners and users.
-func (l *shareLister) name(ctx context.Context, view uma.View, rows []*shareRow) error {
+// nameParties replaces the ids of owners and users by their names.
+func (l *shareLister) nameParties(ctx context.Context, view uma.View, rows []*shareRow) error {
 	var ids []string
 	for _, r := range rows {
 		ids = append(append(ids, r.Owner), r.Users...)
@@ -256,7 +255,7 @@ func (l *shareLister) name(ctx context.Context, view uma.View, rows []*shareRow)
 		if name := names[id]; name != "" {
 			return name
 		}
-		return id // of a user who is gone
+		return id // of a deleted user
 	}
 	for _, r := range rows {
 		r.Owner = of(r.Owner)
@@ -267,6 +266,7 @@ func (l *shareLister) name(ctx context.Context, view uma.View, rows []*shareRow)
 	return nil
 }
 
+// nameResources adds the names of resources.
 func (l *shareLister) nameResources(ctx context.Context, view uma.View, server uma.Key, rows []*shareRow) error {
 	var ids []uma.ResourceID
 	for _, r := range rows {

@@ -184,7 +184,7 @@ func TestHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.signal(t, syscall.SIGHUP)
-	eventually(t, "a line of log", func() bool { return p.logged("ERROR", "decision log: not reopened") })
+	eventually(t, "a line of log", func() bool { return p.logged("ERROR", "decision log: cannot be reopened") })
 	p.expectGrant(t)
 	p.expectEnd(t)
 }
@@ -228,8 +228,8 @@ func TestDecisionLogPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, _ := spawn(t, nil, "--decision-log", pipe)
-	if !p.logged("WARN", "nobody reads this pipe", pipe) {
-		t.Errorf("got log %s, want a warning that nobody reads the pipe", p.stderr)
+	if !p.logged("WARN", "no process reads this pipe", pipe) {
+		t.Errorf("got log %s, want a warning that no process reads the pipe", p.stderr)
 	}
 	p.expectGrant(t)
 	r, err := os.OpenFile(pipe, os.O_RDONLY, 0)

@@ -8,15 +8,15 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A terminal writes text without commands for the terminal that shows it: control
-// characters are escaped, as in JSON. Names with such characters are refused, but the
-// database may be older than that rule, and a User-Agent or a claim may have any.
+// A terminal escapes control characters, as JSON does, so that text from clients cannot
+// send commands to the terminal. Names with such characters are refused, but a User-Agent
+// or a claim may have them, and a database may be older than that check.
 type terminal struct{ w io.Writer }
 
-// Write returns how much of p has been written, as a caller that goes on after a
-// full disk needs to know it.
+// Write implements io.Writer. It returns how much of p was written, which the decision log
+// needs to continue after a full disk.
 func (t *terminal) Write(p []byte) (n int, err error) {
-	clean := 0 // from n on
+	clean := 0 // bytes from n on that need no escape
 	for n+clean < len(p) {
 		r, size := utf8.DecodeRune(p[n+clean:])
 		if isShown(r, size) {
@@ -39,12 +39,12 @@ func (t *terminal) Write(p []byte) (n int, err error) {
 	return n + written, err
 }
 
-// isShown reports whether a character goes out as it is.
+// isShown reports whether a character is written unescaped.
 func isShown(r rune, size int) bool {
 	switch {
 	case r == '\n', r == '\t', r == '\r', ' ' <= r && r <= '~':
 		return true
-	case r == utf8.RuneError && size == 1: // a byte that is no UTF-8
+	case r == utf8.RuneError && size == 1: // a byte that is not UTF-8
 		return false
 	}
 	return uma.IsText(string(r))

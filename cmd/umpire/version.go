@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when a release is built.
+// version is set by the linker for a release.
 var version = "0.1.0-dev"
 
 func versionCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "version", Short: "Which build this is: version, commit, Go and OPA", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version, the commit, and the versions of Go and OPA", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return e.printVersion() },
 	}
 	e.outputFlag(cmd)
@@ -28,11 +28,11 @@ func (e *env) printVersion() error {
 	return err
 }
 
-// A build is what a report of a fault has to name.
+// A build identifies the program in bug reports.
 type build struct {
 	Version  string `json:"version"`
-	Commit   string `json:"commit"`   // empty if it was not built from a checkout
-	Modified bool   `json:"modified"` // the checkout had changes that were not committed
+	Commit   string `json:"commit"`   // empty if not built from a Git checkout
+	Modified bool   `json:"modified"` // the checkout had uncommitted changes
 	Go       string `json:"go"`
 	OPA      string `json:"opa"`
 }
