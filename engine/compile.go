@@ -25,6 +25,7 @@ type policy struct {
 	hash     string
 	sources  map[string]string
 	timeout  time.Duration
+	names    map[string]*ast.Term // see inputNames
 	now      func() time.Time
 	compiler *ast.Compiler
 	store    storage.Store
@@ -68,6 +69,9 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		return nil, err
 	}
 	maps.Copy(p.sources, src.Files)
+	if p.names, err = inputNames(); err != nil {
+		return nil, err
+	}
 	p.hash = revisionOf(p.sources, settings.Entrypoint)
 	p.store = inmem.NewFromObjectWithOpts(parts.Data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
 	if p.txn, err = p.store.NewTransaction(ctx); err != nil {

@@ -33,7 +33,7 @@ func (p *policy) Masks() bool { return p.mask != nil }
 func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {
 	start := p.now()
 	ev := new(uma.Evaluation)
-	value, err := inputValue(in)
+	value, err := inputValue(p.names, in)
 	if err != nil {
 		return ev, err
 	}

@@ -39,15 +39,15 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	}
 	w := writer{buf: make([]byte, 0, 2048)}
 	w.input(ev.Input)
-	input := len(w.buf)
+	e.input = w.value(0)
 	if ev.Output != nil {
+		at := len(w.buf)
 		w.output(ev.Output)
+		e.result = w.value(at)
 		if ev.Eval != nil {
 			e.decided = ev.Eval.Decided
 		}
-		e.result = w.buf[input:]
 	}
-	e.input = w.buf[:input:input]
 	if w.err != nil {
 		return e.stub("the record could not be written", w.err)
 	}
@@ -66,20 +66,22 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 // json writes the event with the names, and in the order, of OPA's.
 func (e *event) json() []byte {
 	w := writer{buf: make([]byte, 0, len(e.input)+len(e.result)+1024)}
-	w.open()
-	w.labels(e.Labels)
+	w.object("")
+	w.object("labels")
+	for _, name := range sortedKeys(e.Labels) {
+		w.key(name)
+		w.text("", e.Labels[name])
+	}
+	w.endObject()
 	w.text("decision_id", e.ID)
-	w.optional("batch_decision_id", e.Batch)
-	w.optional("trace_id", e.Input.Context.TraceID)
-	w.name("bundles")
-	w.open()
-	w.string(e.realm)
-	w.buf = append(w.buf, ':')
-	w.open()
+	writeOptional(&w, "batch_decision_id", e.Batch)
+	writeOptional(&w, "trace_id", e.Input.Context.TraceID)
+	w.object("bundles")
+	w.key(e.realm)
+	w.object("")
 	w.text("revision", e.revision)
-	w.close()
-	w.close()
-	w.next()
+	w.endObject()
+	w.endObject()
 	w.text("path", e.Path)
 	for _, part := range []struct {
 		name string
@@ -90,34 +92,30 @@ func (e *event) json() []byte {
 		}
 	}
 	if len(e.erased) > 0 {
-		writeList(&w, "erased", e.erased)
+		w.texts("erased", e.erased)
 	}
 	if len(e.masks) > 0 {
-		writeList(&w, "masked", e.masks)
+		w.texts("masked", e.masks)
 	}
-	w.optional("error", e.failed)
-	w.optional("requested_by", e.requestedBy)
+	writeOptional(&w, "error", e.failed)
+	writeOptional(&w, "requested_by", e.requestedBy)
 	w.text("timestamp", e.Timestamp.UTC().Format(time.RFC3339Nano))
 	w.tail(e)
-	w.close()
-	return w.buf
+	w.endObject()
+	return w.value(0)
 }
 
 // tail writes the members that come after the timestamp.
 func (w *writer) tail(e *event) {
 	if e.Eval != nil {
-		w.name("metrics")
-		w.open()
+		w.object("metrics")
 		w.number("timer_rego_query_eval_ns", e.Eval.Took.Nanoseconds())
-		w.close()
-		w.next()
+		w.endObject()
 	}
 	// OPA's is a number. Ours are text, and in input.context.request_id; a proxy
 	// that counts its requests shows in both.
 	if id, err := strconv.ParseUint(e.Input.Context.RequestID, 10, 64); err == nil {
-		w.name("req_id")
-		w.buf = strconv.AppendUint(w.buf, id, 10)
-		w.next()
+		w.raw("req_id", strconv.AppendUint(nil, id, 10))
 	}
 	if e.Eval != nil && len(e.Eval.RuleLabels) > 0 {
 		w.marshal("rule_labels", e.Eval.RuleLabels)
@@ -132,25 +130,22 @@ func (w *writer) custom(e *event) {
 	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 {
 		return
 	}
-	w.name("custom")
-	w.open()
-	w.optional("answered", e.Answered)
+	w.object("custom")
+	writeOptional(w, "answered", e.Answered)
 	if len(e.decided) > 0 {
-		w.name("decided")
-		writeEach(w, e.decided, (*writer).scopeDecision)
-		w.next()
+		w.list("decided")
+		for i := range e.decided {
+			d := &e.decided[i]
+			w.object("")
+			w.text("scope", string(d.Scope))
+			w.text("decision", d.Decision)
+			w.texts("rules", d.Rules)
+			w.endObject()
+		}
+		w.endList()
 	}
 	for _, name := range sortedKeys(e.stand) {
 		w.text(name, e.stand[name])
 	}
-	w.close()
-	w.next()
-}
-
-func (w *writer) scopeDecision(d *uma.ScopeDecision) {
-	w.open()
-	w.text("scope", string(d.Scope))
-	w.text("decision", d.Decision)
-	writeList(w, "rules", d.Rules)
-	w.close()
+	w.endObject()
 }

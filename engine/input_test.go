@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,38 +17,34 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What the policy is told, what the record says it was told and what the struct
-// says are one document.
+// written is the input as the record has it.
+func written(t interface{ Fatal(...any) }, in *uma.Input) []byte {
+	raw, err := InputJSON(in)
+	if err != nil || !utf8.Valid(raw) {
+		t.Fatal(err, string(raw))
+	}
+	return raw
+}
+
+// The policy's input and that of the record are the same document, and the schema takes it.
 func TestInputIsOneDocument(t *testing.T) {
 	t.Parallel()
 	schema := compiled(t, "input-v1.json")
 	rapid.Check(t, func(t *rapid.T) {
 		in := anyInput().Draw(t, "input")
-		marshalled, err := json.Marshal(in)
+		built, err := inputValue(names(t), in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := ast.ValueFromReader(bytes.NewReader(marshalled))
-		if err != nil {
-			t.Fatal(err)
-		}
-		built, err := inputValue(in)
+		raw := written(t, in)
+		want, err := ast.ValueFromReader(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if built.Compare(want) != 0 {
-			t.Fatalf("built %v\nwant  %v", built, want)
+			t.Fatalf("built   %v\nwritten %v", built, want)
 		}
-		var w writer
-		w.input(in)
-		written, err := ast.ValueFromReader(bytes.NewReader(w.buf))
-		if err != nil || w.err != nil || !utf8.Valid(w.buf) {
-			t.Fatalf("%v, %v: %s", err, w.err, w.buf)
-		}
-		if written.Compare(want) != 0 {
-			t.Fatalf("written %v\nwant    %v", written, want)
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.buf))
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +52,114 @@ func TestInputIsOneDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// wholeInput has every member; a text is the name of its field.
+const wholeInput = `{"version":"Version","realm":"Realm","kind":"Kind",` +
+	`"subject":{"id":"ID","type":"Type","username":"Username","acr":"ACR","auth_time":1,"roles":["Roles"],` +
+	`"client_roles":{"ClientRoles":[]},"groups":["Groups"],"scopes":["Scopes"],"attributes":{"Attributes":null}},` +
+	`"claims":{"verified":{"Verified":null},"pushed":{"Pushed":[]},"tokens":[{"format":"Format","issuer":"Issuer",` +
+	`"verified":true,"reason":"Reason","claims":{"Claims":null}}]},` +
+	`"client":{"id":"ID","public":true,"authenticated":true,"scopes":["Scopes"]},"resource_server":"ResourceServer",` +
+	`"resource":{"id":"ID","name":"Name","type":"Type","owner":"Owner","owner_managed":true,"uris":["URIs"],` +
+	`"scopes":["Scopes"],"attributes":{"Attributes":[]}},"scopes":["Scopes"],` +
+	`"shares":[{"id":"ID","kind":"Kind","name":"Name","scopes":["Scopes"],"users":["Users"],"roles":["Roles"],` +
+	`"groups":["Groups"],"clients":["Clients"],"strategy":"Strategy"}],` +
+	`"requests":[{"id":"ID","state":"State","scopes":["Scopes"],"created":"Created"}],` +
+	`"ticket":{"id":"ID","issued_at":"IssuedAt","round":1},"context":{"time":"Time","ip":"IP","user_agent":"UserAgent",` +
+	`"request_id":"RequestID","trace_id":"TraceID","properties":{}}}`
+
+// Each field of the struct is written, and each member of the schema.
+func TestInputIsComplete(t *testing.T) {
+	t.Parallel()
+	var in uma.Input
+	fill("", reflect.ValueOf(&in).Elem())
+	whole := written(t, &in)
+	if string(whole) != wholeInput {
+		t.Errorf("got  %s\nwant %s", whole, wholeInput)
+	}
+	var without func(path string, v reflect.Value)
+	without = func(path string, v reflect.Value) {
+		was := reflect.New(v.Type()).Elem()
+		was.Set(v)
+		v.SetZero()
+		if bytes.Equal(written(t, &in), whole) && path != "Now" { // the clock is not a member
+			t.Errorf("nothing writes %s", path)
+		}
+		v.Set(was)
+		for name, part := range parts(v) {
+			without(path+"."+name, part)
+		}
+	}
+	for name, part := range parts(reflect.ValueOf(&in)) {
+		without(name, part)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := inputSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range unwritten("input", root, doc) {
+		t.Errorf("nothing writes %s", path)
+	}
+}
+
+// fill sets all that a value has: text to its field's name.
+func fill(name string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(name)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(name, v.Index(0))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf(name), reflect.Zero(v.Type().Elem()))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+	}
+	for name, part := range parts(v) {
+		fill(name, part)
+	}
+}
+
+// parts are the fields of a struct, also of one behind a pointer or in a list.
+func parts(v reflect.Value) map[string]reflect.Value {
+	switch {
+	case v.Kind() == reflect.Pointer:
+		return parts(v.Elem())
+	case v.Kind() == reflect.Slice && v.Len() > 0:
+		return parts(v.Index(0))
+	case v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[time.Time]():
+		return nil
+	}
+	fields := make(map[string]reflect.Value)
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Name] = v.Field(i)
+	}
+	return fields
+}
+
+// unwritten are the members of the schema that a document lacks.
+func unwritten(path string, s *schema, doc any) (missing []string) {
+	if s.Items != nil {
+		return unwritten(path, s.Items, doc.([]any)[0])
+	}
+	for name, member := range s.Properties {
+		if value, ok := doc.(map[string]any)[name]; ok {
+			missing = append(missing, unwritten(path+"."+name, &member, value)...)
+		} else {
+			missing = append(missing, path+"."+name)
+		}
+	}
+	return missing
 }
 
 // Lists and maps that are nil are empty ones, as the schema wants them.
@@ -65,33 +170,31 @@ func TestInputWithoutAnything(t *testing.T) {
 		Shares:   []uma.InputShare{{Kind: "policy", Strategy: "UNANIMOUS"}},
 		Requests: []uma.InputRequest{{State: "pending"}},
 	}
-	var w writer
-	w.input(in)
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.buf))
+	raw := written(t, in)
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := compiled(t, "input-v1.json").Validate(doc); err != nil {
 		t.Error(err)
 	}
-	built, err := inputValue(in)
+	built, err := inputValue(names(t), in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	written, err := ast.ValueFromReader(bytes.NewReader(w.buf))
-	if err != nil || built.Compare(written) != 0 {
-		t.Errorf("built %v, written %v, %v", built, written, err)
+	want, err := ast.ValueFromReader(bytes.NewReader(raw))
+	if err != nil || built.Compare(want) != 0 {
+		t.Errorf("built %v, written %s, %v", built, raw, err)
 	}
 }
 
 func TestInputThatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	in := &uma.Input{Claims: uma.InputClaims{Verified: map[string]any{"f": func() {}}}}
-	if _, err := inputValue(in); err == nil {
+	if _, err := inputValue(names(t), in); err == nil {
 		t.Error("built: got no error")
 	}
-	var w writer
-	if w.input(in); w.err == nil {
+	if _, err := InputJSON(in); err == nil {
 		t.Error("written: got no error")
 	}
 }
@@ -185,13 +288,13 @@ func anyInput() *rapid.Generator[*uma.Input] {
 			Version: "1", Realm: text(), Kind: rapid.SampledFrom([]string{"rpt", "evaluation", "simulation", "replay", "search"}).Draw(t, "kind"),
 			Subject: uma.InputSubject{
 				ID: "s" + text(), Type: rapid.SampledFrom([]string{"user", "service", "external", "anonymous"}).Draw(t, "type"),
-				Username: text(), Issuer: text(), ACR: text(), AuthTime: rapid.Int64().Draw(t, "auth_time"),
+				Username: text(), ACR: text(), AuthTime: rapid.Int64().Draw(t, "auth_time"),
 				Roles: texts(), ClientRoles: lists(), Groups: texts(), Scopes: texts(), Attributes: values(),
 			},
 			Claims:         uma.InputClaims{Verified: values(), Pushed: lists(), Tokens: []uma.InputClaimToken{}},
-			Client:         uma.InputClient{ID: text(), Public: flag(), Authenticated: flag(), Scopes: scopes(), Metadata: values()},
+			Client:         uma.InputClient{ID: text(), Public: flag(), Authenticated: flag(), Scopes: scopes()},
 			ResourceServer: text(), Scopes: scopes(), Shares: []uma.InputShare{}, Requests: []uma.InputRequest{},
-			Context: uma.InputContext{Time: text(), IP: text(), UserAgent: text(), RequestID: text(), TraceID: text(), Properties: values()},
+			Context: uma.InputContext{Time: text(), IP: text(), UserAgent: text(), RequestID: text(), TraceID: text()},
 			Now:     time.Unix(1, 0),
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "tokens") {
@@ -220,4 +323,12 @@ func anyInput() *rapid.Generator[*uma.Input] {
 		}
 		return in
 	})
+}
+
+func names(t interface{ Fatal(...any) }) map[string]*ast.Term {
+	names, err := inputNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -77,7 +77,7 @@ reasons contains twice("x")
 		if err != nil {
 			t.Fatal(err)
 		}
-		value, err := inputValue(in)
+		value, err := inputValue(names(t), in)
 		if err != nil {
 			t.Fatal(err)
 		}

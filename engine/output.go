@@ -52,11 +52,15 @@ func decodeOutput(v ast.Value) (uma.Output, error) {
 	return out, nil
 }
 
-// required are the members that every decision has.
-var required = []*ast.Term{
-	ast.StringTerm("granted"), ast.StringTerm("need_info"), ast.StringTerm("submit"),
-	ast.StringTerm("reasons"), ast.StringTerm("obligations"), ast.StringTerm("rpt"),
-}
+// The members that every decision, wanted claim and obligation has.
+var (
+	required = []*ast.Term{
+		ast.StringTerm("granted"), ast.StringTerm("need_info"), ast.StringTerm("submit"),
+		ast.StringTerm("reasons"), ast.StringTerm("obligations"), ast.StringTerm("rpt"),
+	}
+	requiredOfNeed       = ast.StringTerm("name")
+	requiredOfObligation = ast.StringTerm("id")
+)
 
 var (
 	errUnknownMember = errors.New("no such member")
@@ -96,7 +100,7 @@ func need(v ast.Value) (n uma.Need, err error) {
 	if err != nil {
 		return n, err
 	}
-	return n, require(doc, keys.name)
+	return n, require(doc, requiredOfNeed)
 }
 
 func obligation(v ast.Value) (o uma.Obligation, err error) {
@@ -120,7 +124,7 @@ func obligation(v ast.Value) (o uma.Obligation, err error) {
 	if err != nil {
 		return o, err
 	}
-	return o, require(doc, keys.id)
+	return o, require(doc, requiredOfObligation)
 }
 
 func properties(v ast.Value) (map[string]any, error) {

@@ -105,114 +105,112 @@ type RPTInstructions struct {
 }
 
 // Input is what the policy is told of one permission, version 1
-// (policies/schemas/input-v1.json). It holds no secret and no token.
+// (policies/schemas/input-v1.json). engine.writeInput names its members. It holds no
+// secret and no token.
 type Input struct {
-	Version        string         `json:"version"`
-	Realm          string         `json:"realm"`
-	Kind           string         `json:"kind"`
-	Subject        InputSubject   `json:"subject"`
-	Claims         InputClaims    `json:"claims"`
-	Client         InputClient    `json:"client"`
-	ResourceServer string         `json:"resource_server"`
-	Resource       *InputResource `json:"resource,omitempty"`
-	Scopes         []Scope        `json:"scopes"`
-	Shares         []InputShare   `json:"shares"`
-	Requests       []InputRequest `json:"requests"`
-	Ticket         *InputTicket   `json:"ticket,omitempty"`
-	Context        InputContext   `json:"context"`
+	Version        string
+	Realm          string
+	Kind           string
+	Subject        InputSubject
+	Claims         InputClaims
+	Client         InputClient
+	ResourceServer string
+	Resource       *InputResource
+	Scopes         []Scope
+	Shares         []InputShare
+	Requests       []InputRequest
+	Ticket         *InputTicket
+	Context        InputContext
 
 	// Now is Context.Time: the clock of the evaluation.
-	Now time.Time `json:"-"`
+	Now time.Time
 }
 
 // InputSubject is the requesting party.
 type InputSubject struct {
-	ID          string              `json:"id"`
-	Type        string              `json:"type"` // user, service, external, anonymous
-	Username    string              `json:"username,omitempty"`
-	Issuer      string              `json:"issuer,omitempty"`
-	ACR         string              `json:"acr,omitempty"`
-	AuthTime    int64               `json:"auth_time,omitempty"`
-	Roles       []string            `json:"roles"`
-	ClientRoles map[string][]string `json:"client_roles"`
-	Groups      []string            `json:"groups"`
-	Scopes      []string            `json:"scopes"`
-	Attributes  map[string]any      `json:"attributes"`
+	ID          string
+	Type        string // user, service, external, anonymous
+	Username    string
+	ACR         string
+	AuthTime    int64
+	Roles       []string
+	ClientRoles map[string][]string
+	Groups      []string
+	Scopes      []string
+	Attributes  map[string]any
 }
 
 // InputClaims are the claims of the request.
 type InputClaims struct {
-	Verified map[string]any      `json:"verified"`
-	Pushed   map[string][]string `json:"pushed"`
-	Tokens   []InputClaimToken   `json:"tokens"`
+	Verified map[string]any
+	Pushed   map[string][]string
+	Tokens   []InputClaimToken
 }
 
 // InputClaimToken is what became of a claim token.
 type InputClaimToken struct {
-	Format   string         `json:"format,omitempty"`
-	Issuer   string         `json:"issuer,omitempty"`
-	Verified bool           `json:"verified"`
-	Reason   string         `json:"reason,omitempty"`
-	Claims   map[string]any `json:"claims,omitempty"`
+	Format   string
+	Issuer   string
+	Verified bool
+	Reason   string
+	Claims   map[string]any
 }
 
 // InputClient is the client that asks.
 type InputClient struct {
-	ID            string         `json:"id"`
-	Public        bool           `json:"public"`
-	Authenticated bool           `json:"authenticated"`
-	Scopes        []Scope        `json:"scopes,omitempty"`
-	Metadata      map[string]any `json:"metadata,omitempty"`
+	ID            string
+	Public        bool
+	Authenticated bool
+	Scopes        []Scope
 }
 
 // InputResource is the resource as the server knows it.
 type InputResource struct {
-	ID           ResourceID          `json:"id"`
-	Name         string              `json:"name"`
-	Type         string              `json:"type"`
-	Owner        string              `json:"owner"`
-	OwnerManaged bool                `json:"owner_managed"`
-	URIs         []string            `json:"uris"`
-	Scopes       []Scope             `json:"scopes"`
-	Attributes   map[string][]string `json:"attributes"`
+	ID           ResourceID
+	Name         string
+	Type         string
+	Owner        string
+	OwnerManaged bool
+	URIs         []string
+	Scopes       []Scope
+	Attributes   map[string][]string
 }
 
 // InputShare is a candidate: uma.sharing decides whom it is for.
 type InputShare struct {
-	ID       string   `json:"id"`
-	Kind     string   `json:"kind"`
-	Name     string   `json:"name,omitempty"`
-	Scopes   []Scope  `json:"scopes"`
-	Users    []string `json:"users"`
-	Roles    []string `json:"roles"`
-	Groups   []string `json:"groups"`
-	Clients  []string `json:"clients"`
-	Strategy string   `json:"strategy"`
+	ID       string
+	Kind     string
+	Name     string
+	Scopes   []Scope
+	Users    []string
+	Roles    []string
+	Groups   []string
+	Clients  []string
+	Strategy string
 }
 
 // InputRequest is a request of this party for this resource.
 type InputRequest struct {
-	ID      string  `json:"id"`
-	State   string  `json:"state"` // pending or denied
-	Scopes  []Scope `json:"scopes"`
-	Created string  `json:"created,omitempty"` // RFC 3339
+	ID      string
+	State   string // pending or denied
+	Scopes  []Scope
+	Created string // RFC 3339
 }
 
 // InputTicket identifies the ticket without giving it away.
 type InputTicket struct {
-	ID       string `json:"id"` // a hash of the hash
-	IssuedAt string `json:"issued_at"`
-	Round    int    `json:"round"`
+	ID       string // a hash of the hash
+	IssuedAt string
+	Round    int
 }
 
 // InputContext is about the HTTP request.
 type InputContext struct {
-	Time       string         `json:"time"` // RFC 3339, UTC
-	IP         string         `json:"ip,omitempty"`
-	UserAgent  string         `json:"user_agent,omitempty"`
-	RequestID  string         `json:"request_id,omitempty"`
-	TraceID    string         `json:"trace_id,omitempty"`
-	Properties map[string]any `json:"properties"`
+	Time      string // RFC 3339, UTC
+	IP        string
+	UserAgent string
+	RequestID string
+	TraceID   string
 }
 
 // An Event is a decision on its way into the record: what Evaluator.Encode

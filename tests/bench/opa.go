@@ -41,7 +41,7 @@ func question() *uma.Input {
 			Scopes: []uma.Scope{"view", "post"}, Attributes: map[string][]string{"visibility": {"public"}},
 		},
 		Scopes: []uma.Scope{"view"}, Shares: []uma.InputShare{}, Requests: []uma.InputRequest{},
-		Context: uma.InputContext{Time: now.Format(time.RFC3339Nano), IP: "127.0.0.1", RequestID: "bench", Properties: map[string]any{}},
+		Context: uma.InputContext{Time: now.Format(time.RFC3339Nano), IP: "127.0.0.1", RequestID: "bench"},
 		Now:     now,
 	}
 }
@@ -69,7 +69,7 @@ func startOPA(ctx context.Context, s setting, dir string) (*opaServer, error) {
 	if err := os.WriteFile(teams, []byte(teamNames()), 0o600); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(map[string]any{"input": question()})
+	input, err := engine.InputJSON(question())
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func startOPA(ctx context.Context, s setting, dir string) (*opaServer, error) {
 	}
 	p, err := launch(ctx, dir, "http://"+addr+"/health", s.opa, "run", "--server", "--addr", addr, "--log-level", "error",
 		"--set", "decision_logs.console=true", library, policyFolder, teams)
-	return &opaServer{p, addr, string(body)}, err
+	return &opaServer{p, addr, `{"input":` + string(input) + `}`}, err
 }
 
 // ask is a script: it has the policy decide.

@@ -42,7 +42,7 @@ request(subject, resource, scopes) := {
 	"version": "1", "realm": "photoz", "kind": "rpt",
 	"subject": subject, "resource": resource, "scopes": scopes,
 	"claims": {"verified": {}, "pushed": {}, "tokens": []},
-	"client": {"id": "photoz-web", "public": true, "authenticated": false, "scopes": [], "metadata": {}},
+	"client": {"id": "photoz-web", "public": true, "authenticated": false, "scopes": []},
 	"resource_server": "photoz-api", "shares": [], "requests": [],
 	"context": {"time": "2026-11-22T12:00:00Z", "properties": {}},
 }

@@ -26,7 +26,7 @@ asks(subject, resource) := {
 	"version": "1", "realm": "example", "kind": "rpt",
 	"subject": subject, "resource": resource, "scopes": ["view", "edit"],
 	"claims": {"verified": {}, "pushed": {}, "tokens": []},
-	"client": {"id": "app", "public": true, "authenticated": false, "scopes": [], "metadata": {}},
+	"client": {"id": "app", "public": true, "authenticated": false, "scopes": []},
 	"resource_server": "api", "shares": [], "requests": [],
 	"context": {"time": "2026-11-22T12:00:00Z", "properties": {}},
 }
