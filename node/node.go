@@ -143,7 +143,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.Authority = &uma.Authority{
 		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher,
-		PublicURL: cmp.Or(n.PublicURL, "http://localhost"), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
+		PublicURL: uma.PublicURL(cmp.Or(n.PublicURL, "http://localhost")), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
 		Decided: n.metrics.Decided, Stuck: n.metrics.Stuck,

@@ -68,7 +68,7 @@ func (d *discovery) specify() {
 }
 
 func (s *server) document(realm *uma.Snapshot) *discovery {
-	base := s.authority.RealmURL(realm)
+	base := s.authority.PublicURL.Realm(realm)
 	connect := base + "/protocol/openid-connect"
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	public := []string{"client_secret_basic", "client_secret_post", "none"}
@@ -115,7 +115,7 @@ type realmInfo struct {
 
 // realmInfo serves Keycloak's description of a realm.
 func (s *server) realmInfo(x *wire.Exchange) error {
-	base := s.authority.RealmURL(x.Realm)
+	base := s.authority.PublicURL.Realm(x.Realm)
 	return x.JSON(http.StatusOK, realmInfo{
 		Realm:          x.Realm.Realm.Name,
 		PublicKey:      keycloak.PublicKey(x.Realm),

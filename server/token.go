@@ -49,7 +49,7 @@ func (s *server) token(st style) wire.Handler {
 
 // grant reads a token request and answers it.
 func (s *server) grant(x *wire.Exchange, st style) error {
-	if err := x.RefuseForeign(s.authority.PublicURL); err != nil {
+	if err := x.RefuseForeign(string(s.authority.PublicURL)); err != nil {
 		return err
 	}
 	form, err := x.Form("permission")

@@ -127,7 +127,7 @@ func grants(results []result, c conditions) bool {
 func upgraded(former []GrantedPermission, now []Grant) bool {
 	for _, f := range former {
 		if !slices.ContainsFunc(now, func(g Grant) bool {
-			return f.resource() == g.Resource &&
+			return f.Resource() == g.Resource &&
 				(len(f.Scopes) == 0 && len(g.Scopes) == 0 || len(within(f.Scopes, g.Scopes)) > 0)
 		}) {
 			return false

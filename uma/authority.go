@@ -20,7 +20,7 @@ type Authority struct {
 
 	// PublicURL is what every URL begins with, without a slash at its end, such
 	// as https://as.example.com or https://as.example.com/auth.
-	PublicURL string
+	PublicURL PublicURL
 
 	Now func() time.Time
 

@@ -60,7 +60,7 @@ func (x *assessment) checkFormat() error {
 // nothing else says who asks. It must have been issued to the client that
 // authenticated, and its session must go on.
 func (x *assessment) identityToken(ctx context.Context, view View) (*identity, error) {
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), x.req.ClaimToken)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), x.req.ClaimToken)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
@@ -70,7 +70,7 @@ func (x *assessment) identityToken(ctx context.Context, view View) (*identity, e
 		return nil, badClaim(UnusableIdentity, "Invalid identity", nil)
 	case claims.AuthorizedParty != x.asking.ID:
 		return nil, badClaim(UnusableClaims, "Token issued to a different client", nil)
-	case claims.Expires <= unix(x.now):
+	case claims.Expires <= x.now.Unix():
 		return nil, badClaim(UnusableClaims, "Expired token", nil)
 	}
 	id, err := x.identify(ctx, view, x.snap, claims)
@@ -128,7 +128,7 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 		return badClaim(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
 	}
 	seen := InputClaimToken{Format: format}
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), token)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), token)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		seen.Reason = "does not verify"
@@ -140,7 +140,7 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 		seen.Reason = "issued to another client" // which proves nothing of this one
 	case !x.saysWho(claims):
 		seen.Reason = "not an identity token"
-	case claims.Expires <= unix(x.now):
+	case claims.Expires <= x.now.Unix():
 		seen.Reason = "expired"
 	default:
 		switch _, err := x.identify(ctx, view, x.snap, claims); {
@@ -149,7 +149,7 @@ func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, to
 		case err != nil:
 			return err
 		default:
-			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, claims.facts()
+			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, facts(claims)
 			x.verified = seen.Claims
 		}
 	}
@@ -167,7 +167,7 @@ func (x *assessment) saysWho(claims *Claims) bool {
 }
 
 // facts are the claims of a verified token that say something about its subject.
-func (c *Claims) facts() map[string]any {
+func facts(c *Claims) map[string]any {
 	out := map[string]any{"iss": c.Issuer, "sub": c.Subject, "preferred_username": c.Username, "acr": c.ACR}
 	if c.AuthTime != 0 {
 		out["auth_time"] = c.AuthTime

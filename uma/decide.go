@@ -237,14 +237,14 @@ func (x *assessment) input(common *Input, w *wanted) *Input {
 	for i := range x.requests {
 		if q := &x.requests[i]; q.Resource == r.Key {
 			in.Requests = append(in.Requests, InputRequest{
-				ID: q.ID, State: q.State, Scopes: q.scopes(), Created: q.Created.UTC().Format(time.RFC3339),
+				ID: q.ID, State: q.State, Scopes: scopesAsked(q), Created: q.Created.UTC().Format(time.RFC3339),
 			})
 		}
 	}
 	return &in
 }
 
-func (q *Request) scopes() []Scope {
+func scopesAsked(q *Request) []Scope {
 	if q.Scope == "" {
 		return nil
 	}

@@ -237,15 +237,15 @@ func TestRulesOfRecord(t *testing.T) {
 		{"rule": "night", "team": "ops"}, // in the order in which they held
 	}
 	eval := &Evaluation{RuleLabels: held}
-	if got, want := eval.rules(), []string{"owner", "albums/friends", "ops/night"}; !slices.Equal(got, want) {
+	if got, want := rulesOf(eval), []string{"owner", "albums/friends", "ops/night"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	eval.Decided = []ScopeDecision{{Scope: "view", Rules: []string{"owner"}}, {Scope: "delete", Rules: []string{"ops/night", "owner"}}}
-	if got, want := eval.rules(), []string{"owner", "ops/night"}; !slices.Equal(got, want) {
+	if got, want := rulesOf(eval), []string{"owner", "ops/night"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	eval.Decided = []ScopeDecision{{Scope: "view"}}
-	if got := eval.rules(); len(got) != 0 {
+	if got := rulesOf(eval); len(got) != 0 {
 		t.Errorf("got %q, want none", got)
 	}
 }

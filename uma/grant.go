@@ -261,7 +261,7 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 		}
 		return Refuse(UnusableRPT, "", err)
 	}
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.RealmURL(x.snap), x.req.RPT)
+	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), x.req.RPT)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		return bad(err)
@@ -272,7 +272,7 @@ func (x *assessment) whatIsCarried(ctx context.Context, view View) error {
 		return bad(nil)
 	case !slices.Contains(claims.Audience, x.server.ID):
 		return nil
-	case claims.Expires <= unix(x.now):
+	case claims.Expires <= x.now.Unix():
 		if x.ticket == nil && len(x.req.Permissions) == 0 && x.req.Legacy == nil {
 			return bad(errInactive) // it was all that was asked for
 		}

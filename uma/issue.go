@@ -10,7 +10,7 @@ import (
 // issue commits the grant with the rows of its RPT and refresh token, and signs
 // both.
 func (x *assessment) issue(ctx context.Context, st *Settlement, grants []Grant) (*TokenAnswer, error) {
-	claims := x.accessClaims(x.snap, x.who, x.scope(), x.snap.lifetime(grants))
+	claims := x.accessClaims(x.snap, x.who, x.scope(), rptLifetime(x.snap, grants))
 	claims.Audience = Audience{x.server.ID}
 	claims.Authorization = &Authorization{Permissions: granted(grants)}
 	if x.who.restricted() {
@@ -105,7 +105,7 @@ func (x *assessment) checkLength(ctx context.Context, rpt, within *Claims) error
 func (x *assessment) scope() string { return grantedScope(x.who, x.who.claims.Scope) }
 
 // lifetime is an RPT's: the realm's, or the shortest that the policy asked for.
-func (s *Snapshot) lifetime(grants []Grant) time.Duration {
+func rptLifetime(s *Snapshot, grants []Grant) time.Duration {
 	d := s.Realm.Lifetimes.RPT
 	for _, g := range grants {
 		if g.TTL > 0 {

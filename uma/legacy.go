@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"example.com/umpire/workers"
 )
 
 // Keycloak's Authorization API before version 4: the same
@@ -301,7 +299,7 @@ func asLegacy(rpt *Claims, jti string) *Claims {
 // longer than the RPT, because the resource server must not be able to use the caller's
 // token elsewhere.
 func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error {
-	token, err := workers.Do(ctx, &x.signatures, 0, nil, func() (string, error) { return x.Issuer.Sign(ctx, x.snap, access) })
+	token, err := x.signOne(ctx, x.snap, access)
 	if err != nil {
 		return fmt.Errorf("sign access token: %w", err)
 	}
@@ -310,7 +308,7 @@ func (x *assessment) signWithin(ctx context.Context, rpt, access *Claims) error 
 }
 
 // resource is the id in either shape.
-func (p *GrantedPermission) resource() ResourceID {
+func (p *GrantedPermission) Resource() ResourceID {
 	if p.ID == "" {
 		return p.SetID
 	}
@@ -319,7 +317,7 @@ func (p *GrantedPermission) resource() ResourceID {
 
 // plain is how introspection shows the claims of an RPT: of any age as today's,
 // with what is left of its permissions.
-func (c *Claims) plain(left []Grant) *Claims {
+func plain(c *Claims, left []Grant) *Claims {
 	shown := *c
 	shown.Authorization = &Authorization{Permissions: granted(left)}
 	shown.Type, shown.Permissions, shown.AccessToken = TypeBearer, nil, ""
@@ -331,7 +329,7 @@ func (a *Authority) revokeWithin(ctx context.Context, s *Snapshot, rpt *Claims) 
 	if rpt.AccessToken == "" {
 		return nil
 	}
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), rpt.AccessToken)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), rpt.AccessToken)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		return nil // its key is gone, so nobody accepts it

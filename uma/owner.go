@@ -52,13 +52,13 @@ type SharedUser struct {
 func (u *SharedUser) Scopes() []Scope {
 	scopes := make([]Scope, len(u.Requests))
 	for i := range u.Requests {
-		scopes[i] = u.Requests[i].asked()
+		scopes[i] = askedBy(&u.Requests[i])
 	}
 	return scopes
 }
 
 // asked is what a request is for: a scope, or Everything.
-func (q *Request) asked() Scope {
+func askedBy(q *Request) Scope {
 	if q.Scope == "" {
 		return Everything
 	}

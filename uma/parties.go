@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// account is the audience of every ordinary access token. A token without it
+// accountAudience is the audience of every ordinary access token. A token without it
 // was made for somebody else's eyes, such as an RPT: it speaks only for the
 // resource servers that it names.
-const account = "account"
+const accountAudience = "account"
 
-// protection is the client role, and the scope, of those who may use the
+// protectionScope is the client role, and the scope, of those who may use the
 // protection API.
-const protection = "uma_protection"
+const protectionScope = "uma_protection"
 
 // An identity is a requesting party or a user of the protection API, as a
 // verified token says.
@@ -55,7 +55,7 @@ func (i *identity) roles() ([]string, map[string][]string, []string) {
 // the token has the role, and the party still does.
 func (i *identity) protects() bool {
 	_, now, _ := i.roles()
-	return slices.Contains(i.claims.ResourceAccess[i.client.ID].Roles, protection) && slices.Contains(now[i.client.ID], protection)
+	return slices.Contains(i.claims.ResourceAccess[i.client.ID].Roles, protectionScope) && slices.Contains(now[i.client.ID], protectionScope)
 }
 
 // scopes are those of the token that the party would still be granted.
@@ -91,7 +91,7 @@ var errElsewhere = fmt.Errorf("%w: made for somebody else", errInactive)
 // wraps it, says that the token is no good; any other is this server's trouble. It
 // may also be of other types, if the caller takes them.
 func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw string, also ...string) (*identity, error) {
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), raw)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), raw)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		return nil, fmt.Errorf("%w: %w", errInactive, err)
@@ -101,7 +101,7 @@ func (a *Authority) bearer(ctx context.Context, view View, s *Snapshot, raw stri
 	if claims.Type != TypeBearer && !slices.Contains(also, claims.Type) {
 		return nil, fmt.Errorf("%w: not an access token", errInactive)
 	}
-	if claims.Expires <= unix(a.Now()) {
+	if claims.Expires <= a.Now().Unix() {
 		return nil, fmt.Errorf("%w: expired", errInactive)
 	}
 	id, err := a.identify(ctx, view, s, claims)
@@ -128,7 +128,7 @@ func (a *Authority) verifyAhead(ctx context.Context, s *Snapshot, tokens ...stri
 		if token == "" {
 			continue
 		}
-		if _, failed := a.Verifier.Verify(ctx, s, a.RealmURL(s), token); failed != nil {
+		if _, failed := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), token); failed != nil {
 			err = failed
 		}
 	}
@@ -143,7 +143,7 @@ func (a *Authority) Asks(ctx context.Context, s *Snapshot, c *Caller) (client, s
 	if !c.HasBearer {
 		return c.ClientID, ""
 	}
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), c.Bearer)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), c.Bearer)
 	if err != nil {
 		return "", "" // whatever is asked will be refused
 	}
@@ -165,11 +165,11 @@ func (a *Authority) identify(ctx context.Context, view View, s *Snapshot, claims
 		return nil, fmt.Errorf("read token state: %w", err)
 	case state.Revoked:
 		return nil, fmt.Errorf("%w: revoked", errInactive)
-	case !state.Session.alive(a.Now(), claims.Subject):
+	case !alive(state.Session, a.Now(), claims.Subject):
 		return nil, fmt.Errorf("%w: its session has ended", errInactive)
 	}
 	id.session, id.user = state.Session, state.User
-	if !slices.Contains(claims.Audience, account) && (claims.Type == TypeBearer || claims.Type == TypeEntitlement) {
+	if !slices.Contains(claims.Audience, accountAudience) && (claims.Type == TypeBearer || claims.Type == TypeEntitlement) {
 		id.servers = append([]string{}, claims.Audience...)
 	}
 	if service := s.ByUUID[claims.Subject]; service != nil {
@@ -191,7 +191,7 @@ func (a *Authority) identify(ctx context.Context, view View, s *Snapshot, claims
 
 // alive reports whether a session goes on and is the subject's. A token without a
 // session has none to end.
-func (s *Session) alive(now time.Time, subject string) bool {
+func alive(s *Session, now time.Time, subject string) bool {
 	return s == nil || !s.Ended && now.Before(s.Expires) && s.User == subject
 }
 
@@ -232,16 +232,16 @@ func (a *Authority) accessClaims(s *Snapshot, i *identity, scope string, lifetim
 	now := a.Now()
 	roles, clientRoles, groups := i.roles()
 	c := &Claims{
-		ID: a.NewSerial(), Issuer: a.RealmURL(s), Subject: i.subject, Type: TypeBearer,
+		ID: a.NewSerial(), Issuer: a.PublicURL.Realm(s), Subject: i.subject, Type: TypeBearer,
 		AuthorizedParty: i.client.ID, ClientID: i.client.ID, ACR: "1", Scope: scope,
 		Groups: groups, Username: i.username(), AllowedOrigins: i.client.WebOrigins,
-		IssuedAt: unix(now), Expires: unix(now.Add(lifetime)),
+		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		Extra: standardClaims(i.attributes()),
 	}
 	if len(roles) > 0 {
 		c.RealmAccess = &RoleSet{Roles: roles}
 	}
-	c.Audience = Audience{account}
+	c.Audience = Audience{accountAudience}
 	for _, id := range slices.Sorted(maps.Keys(clientRoles)) {
 		if len(clientRoles[id]) == 0 {
 			continue
@@ -256,8 +256,8 @@ func (a *Authority) accessClaims(s *Snapshot, i *identity, scope string, lifetim
 	}
 	if i.session != nil {
 		c.SessionID = i.session.ID
-		c.AuthTime = unix(i.session.Started)
-		c.Expires = min(c.Expires, unix(i.session.Expires))
+		c.AuthTime = i.session.Started.Unix()
+		c.Expires = min(c.Expires, i.session.Expires.Unix())
 	}
 	return c
 }
@@ -291,8 +291,8 @@ func grantedScope(i *identity, asked string) string {
 		case slices.Contains(granted, name):
 		case name == "openid":
 			granted = append([]string{name}, granted...)
-		case name == protection: // to be registered for a scope of that name is not to hold the role
-			if slices.Contains(clientRoles[i.client.ID], protection) {
+		case name == protectionScope: // to be registered for a scope of that name is not to hold the role
+			if slices.Contains(clientRoles[i.client.ID], protectionScope) {
 				granted = append(granted, name)
 			}
 		case slices.Contains(i.client.Scopes, Scope(name)):

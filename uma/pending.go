@@ -195,7 +195,7 @@ func (a *Authority) AnswerAll(ctx context.Context, o *Owner, approve bool, scope
 		}
 		granted := make(map[string]bool, len(page))
 		for _, q := range page {
-			if scopes == nil || slices.Contains(scopes, q.asked()) {
+			if scopes == nil || slices.Contains(scopes, askedBy(&q)) {
 				granted[q.ID] = approve
 			}
 		}

@@ -45,7 +45,7 @@ func (a *Authority) PAT(ctx context.Context, s *Snapshot, c *Caller, rule PATRul
 		return nil, Refuse(NoPAT, "", errElsewhere)
 	case !id.client.ResourceServer:
 		return nil, Refuse(NotAResourceServer, "Client application ["+id.client.ID+"] is not registered as a resource server.", nil)
-	case rule == WithRole && !id.protects(), rule == WithScope && !slices.Contains(id.scopes(), protection):
+	case rule == WithRole && !id.protects(), rule == WithScope && !slices.Contains(id.scopes(), protectionScope):
 		return nil, Refuse(NoProtectionScope, "Requires uma_protection scope.", nil)
 	}
 	return &Protection{snap: s, server: id.client, id: id}, nil

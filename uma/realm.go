@@ -2,6 +2,7 @@ package uma
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -211,3 +212,14 @@ type ResourceSpec struct {
 	ServerID  string
 	OwnerName string
 }
+
+// PublicURL is what every URL of the server begins with, without a slash at its end,
+// such as https://as.example.com or https://as.example.com/auth.
+type PublicURL string
+
+// Realm is the issuer of a realm's tokens, and the base of its endpoints.
+func (u PublicURL) Realm(s *Snapshot) string { return string(u) + "/realms/" + s.Realm.Name }
+
+// Root is the base of endpoints that are not Keycloak's: what comes before the /auth
+// of its older paths.
+func (u PublicURL) Root() string { return strings.TrimSuffix(string(u), "/auth") }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -110,15 +109,6 @@ func (a *Authority) Reload(ctx context.Context) error {
 		}
 	}
 }
-
-// RealmURL is the issuer of a realm's tokens, and the base of its endpoints.
-func (a *Authority) RealmURL(s *Snapshot) string {
-	return a.PublicURL + "/realms/" + s.Realm.Name
-}
-
-// RootURL is the base of endpoints that are not Keycloak's: what comes before the
-// /auth of its older paths.
-func (a *Authority) RootURL() string { return strings.TrimSuffix(a.PublicURL, "/auth") }
 
 // KeySet is the JWK Set that the realm publishes.
 func (a *Authority) KeySet(s *Snapshot) ([]byte, error) {

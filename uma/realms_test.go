@@ -174,11 +174,11 @@ func TestRealmURL(t *testing.T) {
 		"https://as.example":      "https://as.example/realms/photoz",
 		"https://as.example/auth": "https://as.example/auth/realms/photoz",
 	} {
-		w.authority.PublicURL = base
-		if got := w.authority.RealmURL(w.snap); got != want {
+		w.authority.PublicURL = PublicURL(base)
+		if got := w.authority.PublicURL.Realm(w.snap); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if got := w.authority.RootURL(); got != "https://as.example" {
+		if got := w.authority.PublicURL.Root(); got != "https://as.example" {
 			t.Errorf("%s: got root %s", base, got)
 		}
 	}

@@ -107,7 +107,7 @@ func (x *assessment) record(ctx context.Context, ev *Event, outcome, answered st
 		rec.Resource = ev.Input.Resource.ID
 	}
 	if ev.Eval != nil {
-		rec.Rules = ev.Eval.rules()
+		rec.Rules = rulesOf(ev.Eval)
 	}
 	return rec
 }
@@ -128,7 +128,7 @@ func (x *assessment) observe(records []Record) {
 
 // rules are the names of the rules that decided if they are known, else of all rules
 // that held.
-func (e *Evaluation) rules() []string {
+func rulesOf(e *Evaluation) []string {
 	var names []string
 	add := func(name string) {
 		if name != "" && !slices.Contains(names, name) {

@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,14 +71,14 @@ func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestIn
 	case !r.OwnerManaged:
 		return nil, bad("permission can only be created for resources with user-managed access enabled")
 	}
-	requester, err := p.userOf(ctx, view, firstOf(in.Requester, in.RequesterName))
+	requester, err := p.userOf(ctx, view, cmp.Or(in.Requester, in.RequesterName))
 	switch {
 	case err != nil:
 		return nil, err
 	case requester == "":
 		return nil, bad("Requester does not exists in this server as user.")
 	}
-	name := firstOf(in.Scope, in.ScopeName)
+	name := cmp.Or(in.Scope, in.ScopeName)
 	scope, err := view.Scope(ctx, p.server.Key, name)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -95,13 +96,6 @@ func (a *Authority) newRequest(ctx context.Context, p *Protection, in *RequestIn
 		q.State = Granted
 	}
 	return q, nil
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // request returns a stored request, which has not been denied.

@@ -46,7 +46,7 @@ func (a *Authority) CreateResource(ctx context.Context, p *Protection, in *Resou
 		return nil, Refuse(InvalidRequest, "Owner must be a valid username or user identifier. If the resource server, the client id or null.", nil)
 	}
 	if in.Strict {
-		r.asRegistered(p.server)
+		asRegistered(r, p.server)
 	}
 	switch err := a.Store.CreateResource(ctx, r, a.NewID); {
 	case errors.Is(err, ErrConflict):
@@ -124,7 +124,7 @@ func (a *Authority) ReplaceResource(ctx context.Context, p *Protection, id strin
 	r := in.resource(p)
 	r.ID, r.Owner = old.ID, old.Owner
 	if in.Strict {
-		r.asBefore(old)
+		asBefore(r, old)
 	}
 	switch err := a.Store.ReplaceResource(ctx, r, a.NewID); {
 	case errors.Is(err, ErrNotFound):
@@ -239,14 +239,14 @@ func (a *Authority) findMatching(ctx context.Context, p *Protection, path string
 	}
 	rows, _, err := matchURI(ctx, view, p.server.Key, path)
 	closeView(view, &err)
-	if err != nil || len(rows) == 0 || !f.matches(rows[len(rows)-1]) {
+	if err != nil || len(rows) == 0 || !matches(f, rows[len(rows)-1]) {
 		return err
 	}
 	return each(rows[len(rows)-1])
 }
 
 // matches compares everything but the URI, as the store does.
-func (f *ResourceFilter) matches(r *Resource) bool {
+func matches(f *ResourceFilter, r *Resource) bool {
 	part := func(s, part string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(part)) }
 	return (f.ID == "" || r.ID == f.ID) && (f.Owner == "" || r.Owner == f.Owner) && part(r.Type, f.Type) &&
 		(f.ExactName && (f.Name == "" || r.Name == f.Name) || !f.ExactName && part(r.Name, f.Name)) &&

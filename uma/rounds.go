@@ -175,7 +175,7 @@ func (x *assessment) upgraded(now []Grant) bool {
 	}
 	return !slices.ContainsFunc(former, func(f GrantedPermission) bool {
 		return !slices.ContainsFunc(now, func(g Grant) bool {
-			return f.resource() == g.Resource && len(within(f.Scopes, g.Scopes)) == len(f.Scopes) && (len(f.Scopes) > 0 || len(g.Scopes) == 0)
+			return f.Resource() == g.Resource && len(within(f.Scopes, g.Scopes)) == len(f.Scopes) && (len(f.Scopes) > 0 || len(g.Scopes) == 0)
 		})
 	})
 }

@@ -246,7 +246,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 	var ids []ResourceID
 	var loose []Scope
 	for _, p := range x.rpt.Authorization.Permissions {
-		if id := p.resource(); id == "" {
+		if id := p.Resource(); id == "" {
 			loose = append(loose, p.Scopes...)
 		} else {
 			ids = append(ids, id)
@@ -257,7 +257,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 		return err
 	}
 	for _, p := range x.rpt.Authorization.Permissions {
-		r := resources[p.resource()]
+		r := resources[p.Resource()]
 		if r == nil || !x.mayCarry(r) {
 			continue
 		}
@@ -287,7 +287,7 @@ func (x *assessment) resolveCarried(ctx context.Context, view View) error {
 // looseIn is the permission of an RPT that has a scope without a resource.
 func looseIn(rpt *Claims, scope Scope) *GrantedPermission {
 	for i := range rpt.Authorization.Permissions {
-		if p := &rpt.Authorization.Permissions[i]; p.resource() == "" && slices.Contains(p.Scopes, scope) {
+		if p := &rpt.Authorization.Permissions[i]; p.Resource() == "" && slices.Contains(p.Scopes, scope) {
 			return p
 		}
 	}

@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -111,17 +112,22 @@ func (a *Authority) newRefresh(s *Snapshot, i *identity, scope string) (row *Ref
 }
 
 func (a *Authority) refreshClaims(s *Snapshot, i *identity, row *RefreshToken, handle string) *Claims {
-	now, url := a.Now(), a.RealmURL(s)
+	now, url := a.Now(), a.PublicURL.Realm(s)
 	return &Claims{
 		ID: a.NewSerial(), Issuer: url, Audience: Audience{url}, Subject: i.subject, Type: TypeRefresh,
 		AuthorizedParty: row.Client, SessionID: row.SessionID, Scope: row.Scope, Handle: handle,
-		IssuedAt: unix(now), Expires: unix(row.Expires),
+		IssuedAt: now.Unix(), Expires: row.Expires.Unix(),
 	}
 }
 
 // respond signs the tokens of an answer, in a worker.
 func (a *Authority) respond(ctx context.Context, s *Snapshot, access, refresh *Claims) (*TokenResponse, error) {
 	return workers.Do(ctx, &a.signatures, 0, nil, func() (*TokenResponse, error) { return a.sign(ctx, s, access, refresh) })
+}
+
+// signOne signs one token, when a worker is free.
+func (a *Authority) signOne(ctx context.Context, s *Snapshot, claims *Claims) (string, error) {
+	return workers.Do(ctx, &a.signatures, 0, nil, func() (string, error) { return a.Issuer.Sign(ctx, s, claims) })
 }
 
 // sign signs an access token, its refresh token if there is one, and an ID token
@@ -133,14 +139,14 @@ func (a *Authority) sign(ctx context.Context, s *Snapshot, access, refresh *Clai
 	}
 	now := a.Now()
 	res := &TokenResponse{
-		AccessToken: token, ExpiresIn: access.Expires - unix(now), TokenType: "Bearer",
+		AccessToken: token, ExpiresIn: access.Expires - now.Unix(), TokenType: "Bearer",
 		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
 		if res.RefreshToken, err = a.Issuer.SignOwn(ctx, s, refresh); err != nil {
 			return nil, fmt.Errorf("sign refresh token: %w", err)
 		}
-		res.RefreshExpiresIn = refresh.Expires - unix(now)
+		res.RefreshExpiresIn = refresh.Expires - now.Unix()
 	}
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
 		claims := idClaims(a.NewSerial(), access)
@@ -194,10 +200,10 @@ func (a *Authority) Refresh(ctx context.Context, s *Snapshot, c *Caller, token, 
 	next, handle := a.newRefresh(s, r.id, grantedScope(r.id, r.row.Scope))
 	lifetime := s.Realm.Lifetimes.Access
 	if r.rpt != nil {
-		lifetime = s.lifetime(r.rpt.Permissions)
+		lifetime = rptLifetime(s, r.rpt.Permissions)
 	}
 	// The access token may have less than was granted, the refresh token keeps it.
-	access := a.accessClaims(s, r.id, grantedScope(r.id, firstOf(scope, r.row.Scope)), lifetime)
+	access := a.accessClaims(s, r.id, grantedScope(r.id, cmp.Or(scope, r.row.Scope)), lifetime)
 	var rpt *RPT
 	if r.rpt != nil {
 		rpt = renew(s, r.rpt, access, next)
@@ -217,7 +223,7 @@ func renew(s *Snapshot, old *RPT, access *Claims, refresh *RefreshToken) *RPT {
 	row := *old
 	access.Audience = Audience{s.ByKey[old.Server].ID}
 	access.Authorization = &Authorization{Permissions: granted(old.Permissions)}
-	row.Family = firstOf(old.Family, old.JTI)
+	row.Family = cmp.Or(old.Family, old.JTI)
 	row.JTI, row.Expires, row.Keep = access.ID, fromUnix(access.Expires), refresh.Expires
 	refresh.RPT = row.JTI
 	return &row
@@ -233,7 +239,7 @@ type refreshing struct {
 // readRefresh returns what a client's refresh token stands for. That a used one
 // ends its session is left to Store.Rotate.
 func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client, token string) (_ *refreshing, err error) {
-	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
+	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.PublicURL.Realm(s), token)
 	switch {
 	case errors.Is(err, ErrUnverified):
 		return nil, Refuse(InvalidGrant, "Invalid refresh token", err)
@@ -241,7 +247,7 @@ func (a *Authority) readRefresh(ctx context.Context, s *Snapshot, client *Client
 		return nil, fmt.Errorf("verify refresh token: %w", err)
 	case claims.AuthorizedParty != client.ID:
 		return nil, Refuse(InvalidGrant, "Invalid refresh token. Token client and authorized client don't match", nil)
-	case claims.Expires <= unix(a.Now()):
+	case claims.Expires <= a.Now().Unix():
 		return nil, Refuse(InvalidGrant, "Token is not active", nil)
 	}
 	view, err := a.Store.View(ctx)
@@ -318,7 +324,7 @@ func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token st
 	if token == "" {
 		return Refuse(InvalidRequest, "Token not provided", nil)
 	}
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), token)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), token)
 	if err == nil {
 		if claims.AuthorizedParty != client.ID {
 			return nil
@@ -329,7 +335,7 @@ func (a *Authority) Revoke(ctx context.Context, s *Snapshot, c *Caller, token st
 		return a.revokeWithin(ctx, s, claims)
 	}
 	if errors.Is(err, ErrUnverified) {
-		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
+		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.PublicURL.Realm(s), token)
 	}
 	switch {
 	case errors.Is(err, ErrUnverified):
@@ -348,7 +354,7 @@ func (a *Authority) Logout(ctx context.Context, s *Snapshot, c *Caller, refreshT
 	if err != nil {
 		return err
 	}
-	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), refreshToken)
+	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.PublicURL.Realm(s), refreshToken)
 	if err != nil && !errors.Is(err, ErrUnverified) {
 		return fmt.Errorf("verify refresh token: %w", err)
 	}
@@ -361,7 +367,7 @@ func (a *Authority) Logout(ctx context.Context, s *Snapshot, c *Caller, refreshT
 // LogoutByHint ends the session of an ID token (OpenID Connect RP-Initiated
 // Logout §2). An expired one will do.
 func (a *Authority) LogoutByHint(ctx context.Context, s *Snapshot, idTokenHint string) error {
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), idTokenHint)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), idTokenHint)
 	if err != nil && !errors.Is(err, ErrUnverified) {
 		return fmt.Errorf("verify id token: %w", err)
 	}

@@ -92,7 +92,7 @@ func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	for _, g := range grants {
-		if err := r.checkScopes(g.Scopes); err != nil {
+		if err := checkShared(r.Resource, g.Scopes); err != nil {
 			return nil, err
 		}
 		u, err := onlyUser(g.User, users)
@@ -112,7 +112,7 @@ func (a *Authority) shareChange(ctx context.Context, o *Owner, id string, grants
 
 // checkScopes refuses scopes that the resource does not have. One without any is
 // shared as a whole.
-func (r *Resource) checkScopes(scopes []Scope) error {
+func checkShared(r *Resource, scopes []Scope) error {
 	for _, s := range scopes {
 		whole := s == Everything && len(r.Scopes) == 0
 		if !whole && !slices.Contains(r.Scopes, s) {

@@ -39,7 +39,7 @@ func (a *Authority) standing(ctx context.Context, view View, s *Snapshot, claims
 
 // readStanding reads what is left of what an RPT rests on. Scopes that a resource
 // borrows from its type stand as long as the type lends them.
-func readStanding(ctx context.Context, view View, rpt *RPT) (*Standing, error) {
+func readStanding(ctx context.Context, view View, rpt *RPT) (*validity, error) {
 	now, err := view.Standing(ctx, rpt.Server, rpt.Permissions)
 	if err != nil {
 		return nil, fmt.Errorf("read what an rpt rests on: %w", err)
@@ -57,14 +57,17 @@ func readStanding(ctx context.Context, view View, rpt *RPT) (*Standing, error) {
 		all.Scopes = union(r.Scopes, lent)
 		now.Resources[g.Resource] = &all
 	}
-	return now, nil
+	return (*validity)(now), nil
 }
+
+// A validity says what is left of what grants rest on.
+type validity Standing
 
 // left returns what still stands of a grant. A scope goes with the resource, or
 // with its place there, with the ownership of whom it was granted to as the owner,
 // and with the last of the shares that covered it. What
 // had scopes and has none left is gone: empty is not all.
-func (n *Standing) left(g Grant) (Grant, bool) {
+func (n *validity) left(g Grant) (Grant, bool) {
 	var resource *Resource
 	if g.Resource != "" {
 		resource = n.Resources[g.Resource]
@@ -91,7 +94,7 @@ func (n *Standing) left(g Grant) (Grant, bool) {
 
 // share returns a share that a grant rests on as it is now; nil when it is gone, or
 // no longer for those whom it was for.
-func (n *Standing) share(s GrantShare) *Share {
+func (n *validity) share(s GrantShare) *Share {
 	if now := n.Shares[s.ID]; now != nil && now.Audience <= s.Version {
 		return now
 	}
@@ -102,7 +105,7 @@ func (n *Standing) share(s GrantShare) *Share {
 // has a share that it was granted for, if it was granted for one. A share that
 // covers none of the scopes holds up all of them: the policy has its reasons why
 // the grant rests on it.
-func (n *Standing) covered(g Grant, scope Scope) bool {
+func (n *validity) covered(g Grant, scope Scope) bool {
 	covers := func(scopes []Scope) bool {
 		return scope == "" && len(scopes) == 0 || slices.Contains(scopes, scope)
 	}
@@ -125,7 +128,7 @@ func (n *Standing) covered(g Grant, scope Scope) bool {
 }
 
 // unmoved reports whether every row that a grant rests on is as it was.
-func (n *Standing) unmoved(g Grant) bool {
+func (n *validity) unmoved(g Grant) bool {
 	if g.Resource != "" {
 		if r := n.Resources[g.Resource]; r == nil || r.Version != g.Version {
 			return false
@@ -195,14 +198,14 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 		return nil, Refuse(InvalidRequest, "Token not provided.", nil)
 	}
 	inactive := &Introspection{}
-	claims, err := a.Verifier.Verify(ctx, s, a.RealmURL(s), token)
+	claims, err := a.Verifier.Verify(ctx, s, a.PublicURL.Realm(s), token)
 	if errors.Is(err, ErrUnverified) {
-		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.RealmURL(s), token)
+		claims, err = a.Verifier.VerifyRefresh(ctx, s, a.PublicURL.Realm(s), token)
 	}
 	if err != nil && !errors.Is(err, ErrUnverified) {
 		return nil, fmt.Errorf("verify token: %w", err)
 	}
-	if err != nil || claims.Expires <= unix(a.Now()) || claims.Type == TypeID ||
+	if err != nil || claims.Expires <= a.Now().Unix() || claims.Type == TypeID ||
 		claims.AuthorizedParty != client.ID && !slices.Contains(claims.Audience, client.ID) {
 		return inactive, nil
 	}
@@ -241,6 +244,6 @@ func (a *Authority) introspect(ctx context.Context, s *Snapshot, client *Client,
 	if len(left) == 0 {
 		return inactive, nil
 	}
-	out.Claims, out.Permissions = claims.plain(left), left
+	out.Claims, out.Permissions = plain(claims, left), left
 	return out, nil
 }

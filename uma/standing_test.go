@@ -76,7 +76,7 @@ func TestStandingLeft(t *testing.T) {
 				n.Scopes[s] = true
 			}
 			before := slices.Clone(tc.grant.Scopes)
-			g, ok := n.left(tc.grant)
+			g, ok := (*validity)(n).left(tc.grant)
 			if want := tc.left != ""; ok != want {
 				t.Fatalf("got left %t, want %t", ok, want)
 			}
@@ -86,7 +86,7 @@ func TestStandingLeft(t *testing.T) {
 			if !slices.Equal(tc.grant.Scopes, before) {
 				t.Error("the grant that was read has changed")
 			}
-			if got := !n.unmoved(tc.grant); got != tc.moved {
+			if got := !(*validity)(n).unmoved(tc.grant); got != tc.moved {
 				t.Errorf("got moved %t, want %t", got, tc.moved)
 			}
 		})

@@ -18,7 +18,7 @@ const (
 // asRegistered fills in what the specification leaves out of a description: a
 // name, which this server knows resources by, and that the owner looks after
 // the sharing, unless the resource server is the owner.
-func (r *Resource) asRegistered(server *Client) {
+func asRegistered(r *Resource, server *Client) {
 	if r.Name == "" {
 		r.Name = string(r.ID)
 	}
@@ -26,7 +26,7 @@ func (r *Resource) asRegistered(server *Client) {
 }
 
 // asBefore keeps what a description of the specification has no words for.
-func (r *Resource) asBefore(old *Resource) {
+func asBefore(r *Resource, old *Resource) {
 	if r.Name == "" {
 		r.Name = string(r.ID)
 	}

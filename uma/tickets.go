@@ -87,10 +87,10 @@ func (p *Protection) checkCount(permissions int) error {
 // that expect one. A ticket that is to be presented after an interval lives longer
 // by that. The ticket is stored already, so it is signed even if the request has ended.
 func (a *Authority) TicketJWT(ctx context.Context, s *Snapshot, ticket string, interval time.Duration) (string, error) {
-	now, url := a.Now(), a.RealmURL(s)
+	now, url := a.Now(), a.PublicURL.Realm(s)
 	jwt, err := a.Issuer.SignOwn(context.WithoutCancel(ctx), s, &Claims{
 		ID: a.NewSerial(), Issuer: url, Audience: Audience{url}, Type: TypeTicket, Handle: ticket,
-		IssuedAt: unix(now), Expires: unix(now.Add(interval + s.Realm.Lifetimes.Ticket)),
+		IssuedAt: now.Unix(), Expires: now.Add(interval + s.Realm.Lifetimes.Ticket).Unix(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("sign ticket: %w", err)
@@ -104,7 +104,7 @@ func (a *Authority) ticketHash(ctx context.Context, s *Snapshot, ticket string) 
 	if !strings.Contains(ticket, ".") { // no character of a ticket's value
 		return Digest(ticket), nil
 	}
-	claims, err := a.Verifier.VerifyTicket(ctx, s, a.RealmURL(s), ticket)
+	claims, err := a.Verifier.VerifyTicket(ctx, s, a.PublicURL.Realm(s), ticket)
 	if err != nil {
 		return nil, fmt.Errorf("ticket in JWT form: %w", err)
 	}

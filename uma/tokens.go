@@ -185,7 +185,4 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// unix is a moment as JWTs write it.
-func unix(t time.Time) int64 { return t.Unix() }
-
 func fromUnix(sec int64) time.Time { return time.Unix(sec, 0).UTC() }

@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -187,10 +188,10 @@ func (p *Protection) share(ctx context.Context, view View, r *Resource, in *Shar
 		Kind: ByPolicy, Name: in.Name, Description: in.Description,
 		Server: p.server.Key, Resource: r.Key, ResourceID: r.ID, Owner: r.Owner,
 		Roles: union(nil, in.Roles), Groups: union(nil, in.Groups), Clients: union(nil, in.Clients),
-		Strategy: firstOf(in.Strategy, Unanimous),
+		Strategy: cmp.Or(in.Strategy, Unanimous),
 	}
 	var err error
-	if s.Scopes, err = r.shared(in.Scopes, otherwise); err != nil {
+	if s.Scopes, err = sharedScopes(r, in.Scopes, otherwise); err != nil {
 		return nil, err
 	}
 	if err := p.checkClients(s); err != nil {
@@ -202,7 +203,7 @@ func (p *Protection) share(ctx context.Context, view View, r *Resource, in *Shar
 
 // shared are the scopes of a policy for a resource. Empty is not all: none at all
 // only a resource has that has no scopes.
-func (r *Resource) shared(scopes, otherwise []Scope) ([]Scope, error) {
+func sharedScopes(r *Resource, scopes, otherwise []Scope) ([]Scope, error) {
 	if scopes == nil {
 		scopes = otherwise
 	}

@@ -182,7 +182,7 @@ func respond[T any](f *Face, x *wire.Exchange, p page, list string, rows []T, sh
 	more := len(rows) > p.max
 	rows = rows[:min(len(rows), p.max)]
 	if p.links {
-		p.link(x, f.Authority.RealmURL(x.Realm)+path+list, more)
+		p.link(x, f.Authority.PublicURL.Realm(x.Realm)+path+list, more)
 	}
 	out := make([]*resource, len(rows))
 	for i := range rows {

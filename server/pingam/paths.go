@@ -34,5 +34,5 @@ func Innermost(path string) string {
 // URL is where one of the realm's endpoints of the face is: of "uma", "oauth2" or
 // "json".
 func URL(a *uma.Authority, s *uma.Snapshot, of string) string {
-	return a.RootURL() + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
+	return a.PublicURL.Root() + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
 }

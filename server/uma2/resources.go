@@ -33,7 +33,7 @@ func unconditional(x *wire.Exchange) error {
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	return f.Create(x, f.Authority.RealmURL(x.Realm)+"/authz/protection/resource_set")
+	return f.Create(x, f.Authority.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
 }
 
 // Create registers a resource, whose address is below that of the list.
