@@ -23,6 +23,7 @@ import (
 	"example.com/umpire/engine"
 	"example.com/umpire/folder"
 	"example.com/umpire/server"
+	"example.com/umpire/server/wire"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/token"
 	"example.com/umpire/uma"
@@ -79,8 +80,8 @@ const (
 // A Node is a server, running or not.
 type Node struct {
 	Config
-	Store     *sqlite.Store
-	Authority *uma.Authority
+	Store *sqlite.Store
+	Core  *wire.Core
 
 	engine    *engine.Engine
 	metrics   *server.Metrics
@@ -141,18 +142,21 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.Authority = &uma.Authority{
+	n.Core, err = wire.NewCore(wire.Parts{
 		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher,
 		PublicURL: uma.PublicURL(cmp.Or(n.PublicURL, "http://localhost")), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
 		Decided: n.metrics.Decided, Stuck: n.metrics.Stuck,
+	})
+	if err != nil {
+		return err
 	}
 	n.policies = newPolicies(n)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)
-	return n.Authority.Validate()
+	return nil
 }
 
 // openVault makes the vault of the key that is given, or of its file.
@@ -214,7 +218,7 @@ func (n *Node) Public(ctx context.Context) (http.Handler, error) {
 		}
 	}
 	return server.New(server.Config{
-		Authority: n.Authority, Log: n.Log, Metrics: n.metrics, DefaultRealm: realm, TrustedProxies: n.TrustedProxies,
+		Core: n.Core, Log: n.Log, Metrics: n.metrics, DefaultRealm: realm, TrustedProxies: n.TrustedProxies,
 		Limits: n.Limits,
 	}), nil
 }
@@ -227,13 +231,13 @@ func (n *Node) Admin() http.Handler {
 // ready reports why the server cannot serve: the store does not answer, or a
 // realm has no policy that works, or no key to sign with.
 func (n *Node) ready(ctx context.Context) error {
-	if err := n.Authority.Reload(ctx); err != nil { // a realm that was applied just now is known
+	if err := n.Core.Realms.Reload(ctx); err != nil { // a realm that was applied just now is known
 		return fmt.Errorf("store: %w", err)
 	}
 	if err := n.Store.Check(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	without, err := n.Authority.WithoutKey(ctx)
+	without, err := n.Core.Realms.WithoutKey(ctx)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func TestOneLoopFollowsTheRealms(t *testing.T) { // not parallel: it looks at wh
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer stop()
-	if err := errors.Join(n.Authority.Reload(ctx), n.start(ctx, &group)); err != nil {
+	if err := errors.Join(n.Core.Realms.Reload(ctx), n.start(ctx, &group)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"r2", "r3"} {

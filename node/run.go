@@ -12,6 +12,7 @@ import (
 	"example.com/umpire/realm"
 	"example.com/umpire/server"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
 )
 
 // Errors of a server that stops before everything is done.
@@ -48,14 +49,14 @@ func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 		for _, notice := range f.Notices {
 			n.Log.WarnContext(ctx, "realm file", "file", file, "notice", notice.String())
 		}
-		same, err := n.Authority.Unchanged(ctx, spec)
+		same, err := n.Core.Realms.Unchanged(ctx, spec)
 		if err != nil {
 			return fmt.Errorf("compare realm file %s: %w", file, err)
 		}
 		if same {
 			continue
 		}
-		report, err := n.Authority.ApplyRealm(ctx, spec, uma.ApplyHow{Lenient: true})
+		report, err := n.Core.Realms.ApplyRealm(ctx, spec, admin.ApplyOptions{Lenient: true})
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
@@ -151,12 +152,12 @@ func within(ctx context.Context, wait func(), late error) error {
 // begin puts the policies in force, starts what goes on beside the requests, and
 // returns what answers them.
 func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, error) {
-	if err := n.Authority.EnsureKeys(ctx); err != nil {
+	if err := n.Core.Realms.EnsureKeys(ctx); err != nil {
 		return nil, err
 	}
 	// The generation is noted before the policies are read, so that Follow sees
 	// what changes in between.
-	if err := n.Authority.Reload(ctx); err != nil {
+	if err := n.Core.Realms.Reload(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.policies.begin(ctx, wg); err != nil {
@@ -173,7 +174,7 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second / 2)
 		defer tick.Stop()
-		n.Authority.Follow(ctx, tick.C, n.policies.compare)
+		n.Core.Realms.Follow(ctx, tick.C, n.policies.compare)
 	})
 	wg.Go(func() { n.sweep(ctx) })
 	wg.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 const (
@@ -197,7 +198,7 @@ func (v value) uri() string {
 	if !ok {
 		return ""
 	}
-	if err := uma.CheckURI(s); err != nil {
+	if err := uripath.Check(s); err != nil {
 		v.wrong("%s", err)
 	}
 	return s

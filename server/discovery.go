@@ -68,7 +68,7 @@ func (d *discovery) specify() {
 }
 
 func (s *server) document(realm *uma.Snapshot) *discovery {
-	base := s.authority.PublicURL.Realm(realm)
+	base := s.core.PublicURL.Realm(realm)
 	connect := base + "/protocol/openid-connect"
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	public := []string{"client_secret_basic", "client_secret_post", "none"}
@@ -97,7 +97,7 @@ func (s *server) document(realm *uma.Snapshot) *discovery {
 // certs serves the realm's public keys (RFC 7517). Clients ask with parameters
 // such as ?kid=: they get all.
 func (s *server) certs(x *wire.Exchange) error {
-	keys, err := s.authority.KeySet(x.Realm)
+	keys, err := s.core.Realms.KeySet(x.Realm)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ type realmInfo struct {
 
 // realmInfo serves Keycloak's description of a realm.
 func (s *server) realmInfo(x *wire.Exchange) error {
-	base := s.authority.PublicURL.Realm(x.Realm)
+	base := s.core.PublicURL.Realm(x.Realm)
 	return x.JSON(http.StatusOK, realmInfo{
 		Realm:          x.Realm.Realm.Name,
 		PublicKey:      keycloak.PublicKey(x.Realm),

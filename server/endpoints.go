@@ -44,10 +44,10 @@ type endpoint struct {
 // endpoints is all that is served: the realm's own, whose shapes and words follow
 // its profile, and those of other vendors.
 func (s *server) endpoints() []endpoint {
-	k := &keycloak.Face{Authority: s.authority}
-	u := &uma2.Face{Authority: s.authority}
-	own := &account.Face{Authority: s.authority}
-	old := &legacy.Face{Authority: s.authority}
+	k := &keycloak.Face{Core: s.core}
+	u := &uma2.Face{Core: s.core}
+	own := &account.Face{Core: s.core}
+	old := &legacy.Face{Core: s.core}
 	ping := &pingam.Face{Face: *u}
 	wso := &wso2.Face{Face: *u}
 	type m = map[string]wire.Handler

@@ -21,7 +21,7 @@ func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Reader
 	x, err := wire.NewExchange(c, dialect, readers)
 	r := c.Request()
 	x.Caller.IP = wire.ClientIP(r.RemoteAddr, r.Header["X-Forwarded-For"], s.TrustedProxies)
-	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"), s.authority.Now())
+	x.Caller.RequestID = requestID(r.Header.Get("X-Request-Id"), s.core.Now())
 	x.Caller.TraceID = traceID(r.Header.Get("Traceparent"))
 	x.Header()["X-Request-Id"] = []string{x.Caller.RequestID}
 	return x, err
@@ -38,7 +38,7 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 			err, cut = errors.Join(err, failed), true
 		}
 	}
-	took := s.authority.Now().Sub(began)
+	took := s.core.Now().Sub(began)
 	status, route := c.Response().Status, c.Path()
 	if route == "" {
 		route = "other"

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -166,18 +167,18 @@ func start(t *testing.T, store fakeStore) *env {
 	e := &env{metrics: NewMetrics(), log: &logged{}}
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
 	var n atomic.Int64
-	a := &uma.Authority{
+	a, err := wire.NewCore(wire.Parts{
 		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID:     func() string { return fmt.Sprint("id-", n.Add(1)) },
 		NewSerial: func() string { return fmt.Sprint("serial-", n.Add(1)) },
 		Log:       func(ctx context.Context, msg string, args ...any) { log.ErrorContext(ctx, msg, args...) },
-	}
-	if err := a.Validate(); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	h := New(Config{
-		Authority: a, Log: log, Metrics: e.metrics, DefaultRealm: "photoz",
+		Core: a, Log: log, Metrics: e.metrics, DefaultRealm: "photoz",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	srv := httptest.NewUnstartedServer(h)

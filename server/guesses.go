@@ -9,6 +9,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // guesses limit how often passwords and client secrets are tried. A failure counts for
@@ -102,7 +103,7 @@ func (g *guesses) note(c guess, failed bool) {
 }
 
 // password serves the password grant.
-func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*uma.TokenResponse, error) {
+func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*party.Tokens, error) {
 	name := form.Get("username")
 	c := s.guesses.user(x, name)
 	if err := s.guesses.check(c); err != nil {
@@ -111,7 +112,7 @@ func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*uma.
 	x.Caller.Attempt = uma.Attempt{
 		User: x.Realm.Realm.Name + "\x00" + strings.ToLower(name), Address: network(x.Caller.IP), Known: c.known,
 	}
-	res, err := s.authority.Password(x.Context(), x.Realm, &x.Caller, name, form.Get("password"), scope)
+	res, err := s.core.Party.Password(x.Context(), x.Realm, &x.Caller, name, form.Get("password"), scope)
 	switch {
 	case err == nil:
 		s.guesses.note(c, false)

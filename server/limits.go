@@ -110,7 +110,7 @@ func tooMany(what string, wait time.Duration) error {
 // bound for each PAT, because a client may get many PATs.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
-		client, subject := s.authority.Asks(x.Context(), x.Realm, &x.Caller)
+		client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
 		who := s.minted.caller(x.Realm.Realm.Name, client, subject)
 		if wait := s.minted.wait(who); wait > 0 {
 			s.Metrics.throttled("ticket_rate")
@@ -129,7 +129,7 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 // says, or the credentials that the grant checks before it looks at a ticket:
 // nothing that a caller makes up gets it another count.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
-	client, subject := s.authority.Asks(x.Context(), x.Realm, &x.Caller)
+	client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
 	who := s.guessed.caller(x.Realm.Realm.Name, client, subject, x.Caller.IP)
 	if wait := s.guessed.wait(who); wait > 0 {
 		s.Metrics.throttled("failed_tickets")

@@ -83,13 +83,13 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Decided counts a decision; see uma.Authority.
+// Decided counts a decision; see uma.Core.
 func (m *Metrics) Decided(realm, outcome, answered string, evaluation time.Duration) {
 	m.decisions.WithLabelValues(realm, outcome, answered).Inc()
 	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
 }
 
-// Stuck counts evaluations that are given up; see uma.Authority.
+// Stuck counts evaluations that are given up; see uma.Core.
 func (m *Metrics) Stuck(realm string, delta int) {
 	m.stuck.WithLabelValues(realm).Add(float64(delta))
 	if delta > 0 {

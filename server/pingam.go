@@ -11,7 +11,7 @@ import (
 // them. The issuer is the realm's: that is what the tokens say.
 func (s *server) pingConfiguration(x *wire.Exchange) error {
 	d := s.document(x.Realm)
-	oauth2, uma := pingam.URL(s.authority, x.Realm, "oauth2"), pingam.URL(s.authority, x.Realm, "uma")
+	oauth2, uma := pingam.URL(s.core, x.Realm, "oauth2"), pingam.URL(s.core, x.Realm, "uma")
 	d.Token, d.Introspection = oauth2+"/access_token", oauth2+"/introspect"
 	d.Resources, d.Permissions = uma+"/resource_set", uma+"/permission_request"
 	d.specify()

@@ -13,14 +13,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
 )
 
 // Config is what the public listener needs.
 type Config struct {
-	Authority *uma.Authority
-	Log       *slog.Logger // nil: nothing is logged
-	Metrics   *Metrics     // nil: nobody reads them
+	Core    *wire.Core
+	Log     *slog.Logger // nil: nothing is logged
+	Metrics *Metrics     // nil: nobody reads them
 
 	// DefaultRealm is whose discovery documents root-level paths show; empty for
 	// none.
@@ -37,11 +36,11 @@ type Config struct {
 
 type server struct {
 	Config
-	authority *uma.Authority
-	guessed   *limiter // by who presents unusable tickets
-	minted    *limiter // by who makes tickets
-	guesses   *guesses
-	dialects  map[string]*wire.Dialect // by the path of a route
+	core     *wire.Core
+	guessed  *limiter // by who presents unusable tickets
+	minted   *limiter // by who makes tickets
+	guesses  *guesses
+	dialects map[string]*wire.Dialect // by the path of a route
 }
 
 // New returns the handler of the public listener.
@@ -56,14 +55,14 @@ func New(cfg Config) http.Handler {
 		cfg.Timeout = 10 * time.Second
 	}
 	s := &server{
-		Config: cfg, authority: cfg.Authority,
-		guessed: newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Authority.Now),
-		minted:  newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Authority.Now),
+		Config: cfg, core: cfg.Core,
+		guessed: newLimiter(cfg.Limits.FailedTickets, DefaultFailedTickets, time.Minute, cfg.Core.Now),
+		minted:  newLimiter(cfg.Limits.Tickets, DefaultTickets, time.Second, cfg.Core.Now),
 		guesses: &guesses{
-			users:     newNames(cfg.Limits.FailedPasswords, DefaultFailedPasswords, cfg.Authority.Now),
-			clients:   newNames(cfg.Limits.FailedSecrets, DefaultFailedSecrets, cfg.Authority.Now),
-			addresses: newLimiter(cfg.Limits.FailedSignIns, DefaultFailedSignIns, time.Minute, cfg.Authority.Now),
-			known:     newRecent(cfg.Authority.Now),
+			users:     newNames(cfg.Limits.FailedPasswords, DefaultFailedPasswords, cfg.Core.Now),
+			clients:   newNames(cfg.Limits.FailedSecrets, DefaultFailedSecrets, cfg.Core.Now),
+			addresses: newLimiter(cfg.Limits.FailedSignIns, DefaultFailedSignIns, time.Minute, cfg.Core.Now),
+			known:     newRecent(cfg.Core.Now),
 			throttled: cfg.Metrics.throttled,
 		},
 		dialects: map[string]*wire.Dialect{},
@@ -102,7 +101,7 @@ func (s *server) mount(e *echo.Echo, path string, ep endpoint) {
 func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited bool) echo.HandlerFunc {
 	inRealm := strings.Contains(path, ":realm")
 	return func(c echo.Context) error {
-		began := s.authority.Now()
+		began := s.core.Now()
 		x, err := s.open(c, ep.dialect(nil), ep.readers)
 		if !unlimited {
 			cancel := x.Within(s.Timeout)
@@ -128,7 +127,7 @@ func (s *server) guarded(x *wire.Exchange, ep endpoint, realm string, handle wir
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if x.Realm, err = s.authority.Realm(x.Context(), realm); err != nil {
+	if x.Realm, err = s.core.Realms.Realm(x.Context(), realm); err != nil {
 		return err
 	}
 	x.Speak(ep.dialect(x.Realm))
@@ -139,7 +138,7 @@ var nothingHere = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", 
 
 // unrouted answers requests that no route is for: other paths and methods.
 func (s *server) unrouted(_ error, c echo.Context) {
-	began := s.authority.Now()
+	began := s.core.Now()
 	dialect := s.dialects[c.Path()] // of the path with another method
 	if dialect == nil {
 		dialect = dialectOf(c.Request().URL.Path)
@@ -156,7 +155,7 @@ func (s *server) unrouted(_ error, c echo.Context) {
 	}
 	// A realm that is not there is said to be so whatever is asked below /realms.
 	if name, ok := realmOf(c.Request().URL.Path); ok {
-		if _, missing := s.authority.Realm(x.Context(), name); missing != nil {
+		if _, missing := s.core.Realms.Realm(x.Context(), name); missing != nil {
 			err = missing
 			x.Header().Del("Allow")
 		}

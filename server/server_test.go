@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -433,8 +434,8 @@ func TestAdmin(t *testing.T) {
 // next request is served.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	a := &uma.Authority{Now: func() time.Time { return moment }, PublicURL: "https://as.example.com"}
-	h := New(Config{Authority: a}) // without a store: every realm panics
+	a := &wire.Core{Now: func() time.Time { return moment }, PublicURL: "https://as.example.com"}
+	h := New(Config{Core: a}) // without a store: every realm panics
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequest("GET", base, nil))
 	if res := rec.Result(); res.StatusCode != 500 || strings.Contains(rec.Body.String(), "nil pointer") {
@@ -457,14 +458,18 @@ func TestTrouble(t *testing.T) {
 }
 
 // BenchmarkToken is what HTTP costs without a connection: parsing, routing,
-// headers, metrics and the answer, with an Authority that does next to nothing.
+// headers, metrics and the answer, with a core that does next to nothing.
 func BenchmarkToken(b *testing.B) {
-	a := &uma.Authority{
+	a, err := wire.NewCore(wire.Parts{
 		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
+		Log: func(context.Context, string, ...any) {},
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
-	h := New(Config{Authority: a, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	h := New(Config{Core: a, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequest("POST", tokenURL, strings.NewReader(credsAPI))

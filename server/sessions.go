@@ -5,7 +5,7 @@ import (
 
 	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // introspect serves token introspection (RFC 7662). The client authenticates
@@ -15,7 +15,7 @@ func (s *server) introspect(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.authority.Introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
+	answer, err := s.core.Party.Introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (s *server) introspect(x *wire.Exchange) error {
 }
 
 // strictIntrospect serves it as FedAuthz §5 has it: a PAT will do for credentials.
-func (s *server) strictIntrospect(show func(*uma.Introspection) any) wire.Handler {
+func (s *server) strictIntrospect(show func(*party.Introspection) any) wire.Handler {
 	return func(x *wire.Exchange) error {
 		form, err := x.Form()
 		if err != nil {
@@ -39,7 +39,7 @@ func (s *server) strictIntrospect(show func(*uma.Introspection) any) wire.Handle
 
 // introspectQuery serves it with the token in the query, for clients that send it
 // there. No log of this server has a query.
-func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler {
+func (s *server) introspectQuery(show func(*party.Introspection) any) wire.Handler {
 	return func(x *wire.Exchange) error {
 		query, err := x.Query()
 		switch {
@@ -52,16 +52,16 @@ func (s *server) introspectQuery(show func(*uma.Introspection) any) wire.Handler
 	}
 }
 
-func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*uma.Introspection) any) error {
+func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*party.Introspection) any) error {
 	if err := x.OneToken(); err != nil {
 		return err
 	}
-	introspect := s.authority.IntrospectForPAT
+	introspect := s.core.Protection.IntrospectForPAT
 	if !x.Caller.HasBearer {
 		if err := s.credentials(x, form); err != nil {
 			return err
 		}
-		introspect = s.authority.Introspect
+		introspect = s.core.Party.Introspect
 	}
 	answer, err := introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *server) revoke(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.authority.Revoke(x.Context(), x.Realm, &x.Caller, form.Get("token")); err != nil {
+	if err := s.core.Party.Revoke(x.Context(), x.Realm, &x.Caller, form.Get("token")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusOK)
@@ -104,7 +104,7 @@ func (s *server) logout(x *wire.Exchange) error {
 	if err := s.credentials(x, form); err != nil {
 		return err
 	}
-	if err := s.authority.Logout(x.Context(), x.Realm, &x.Caller, token); err != nil {
+	if err := s.core.Party.Logout(x.Context(), x.Realm, &x.Caller, token); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -115,7 +115,7 @@ func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
 	if hint == "" {
 		return wire.Invalid("No refresh token and no id_token_hint")
 	}
-	if err := s.authority.LogoutByHint(x.Context(), x.Realm, hint); err != nil {
+	if err := s.core.Party.LogoutByHint(x.Context(), x.Realm, hint); err != nil {
 		return err
 	}
 	if x.Method() == http.MethodGet {
@@ -126,7 +126,7 @@ func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
 
 // userinfo serves the claims of the token's user (OpenID Connect Core §5.3).
 func (s *server) userinfo(x *wire.Exchange) error {
-	info, err := s.authority.UserInfo(x.Context(), x.Realm, &x.Caller)
+	info, err := s.core.Party.UserInfo(x.Context(), x.Realm, &x.Caller)
 	if err != nil {
 		return err
 	}

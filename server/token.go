@@ -8,6 +8,8 @@ import (
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
+	"example.com/umpire/uma/party"
 )
 
 const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
@@ -24,7 +26,7 @@ type style struct {
 }
 
 // show leaves out of the answer with an RPT what UMA 2.0 does not have.
-func (st style) show(t *uma.TokenResponse) any {
+func (st style) show(t *party.Tokens) any {
 	if st.strict && t.RPT {
 		return uma2.ShowToken(t)
 	}
@@ -37,7 +39,7 @@ func (s *server) token(st style) wire.Handler {
 	return func(x *wire.Exchange) error {
 		err := s.grant(x, st)
 		if e, ok := errors.AsType[*uma.Error](err); ok && st.jwt && e.Ticket != "" {
-			jwt, failed := s.authority.TicketJWT(x.Context(), x.Realm, e.Ticket, e.Interval)
+			jwt, failed := s.core.Protection.TicketJWT(x.Context(), x.Realm, e.Ticket, e.Interval)
 			if failed != nil {
 				return failed
 			}
@@ -49,7 +51,7 @@ func (s *server) token(st style) wire.Handler {
 
 // grant reads a token request and answers it.
 func (s *server) grant(x *wire.Exchange, st style) error {
-	if err := x.RefuseForeign(string(s.authority.PublicURL)); err != nil {
+	if err := x.RefuseForeign(string(s.core.PublicURL)); err != nil {
 		return err
 	}
 	form, err := x.Form("permission")
@@ -66,11 +68,11 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	if len(form.All("permission")) > 1 {
 		return wire.Invalid("duplicated parameter: permission")
 	}
-	var res *uma.TokenResponse
+	var res *party.Tokens
 	scope := form.Get("scope")
 	switch grant {
 	case "client_credentials":
-		res, err = s.authority.ClientCredentials(x.Context(), x.Realm, &x.Caller, scope)
+		res, err = s.core.Party.ClientCredentials(x.Context(), x.Realm, &x.Caller, scope)
 	case "password":
 		res, err = s.password(x, form, scope)
 	case "refresh_token":
@@ -78,7 +80,7 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 		if token == "" {
 			return wire.Invalid("No refresh token")
 		}
-		res, err = s.authority.Refresh(x.Context(), x.Realm, &x.Caller, token, scope)
+		res, err = s.core.Party.Refresh(x.Context(), x.Realm, &x.Caller, token, scope)
 	case "":
 		return wire.Invalid("Missing form parameter: grant_type")
 	default:
@@ -101,14 +103,14 @@ func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
 		return err
 	}
 	req.Strict = st.strict
-	answer, err := s.authority.Token(x.Context(), x.Realm, &x.Caller, req)
+	answer, err := s.core.Grant.Token(x.Context(), x.Realm, &x.Caller, req)
 	if err != nil {
 		return err
 	}
 	switch req.Mode {
-	case uma.ModeDecision:
+	case grant.ModeDecision:
 		return x.JSON(http.StatusOK, decisionBody{Result: true})
-	case uma.ModePermissions:
+	case grant.ModePermissions:
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
 	return x.JSON(http.StatusOK, st.show(answer.Token))
@@ -122,8 +124,8 @@ type decisionBody struct {
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what
 // is asked for, or narrow it, must not be empty (design §4, "Empty is not all");
 // other empty ones are as good as absent, as clients send them.
-func parseTokenRequest(form wire.Form) (*uma.TokenRequest, error) {
-	req := &uma.TokenRequest{
+func parseTokenRequest(form wire.Form) (*grant.Request, error) {
+	req := &grant.Request{
 		Audience:         form.Get("audience"),
 		ClaimTokenFormat: form.Get("claim_token_format"),
 	}
@@ -153,7 +155,7 @@ func parseTokenRequest(form wire.Form) (*uma.TokenRequest, error) {
 
 // parseResponseOptions reads the parameters that say how to read the others and
 // what to answer.
-func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
+func parseResponseOptions(form wire.Form, req *grant.Request) error {
 	format, err := form.Filled("permission_resource_format")
 	switch {
 	case err != nil:
@@ -180,7 +182,7 @@ func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
 		return err
 	}
 	switch req.Mode = form.Get("response_mode"); req.Mode {
-	case uma.ModeToken, uma.ModeDecision, uma.ModePermissions:
+	case grant.ModeToken, grant.ModeDecision, grant.ModePermissions:
 		return nil
 	}
 	return wire.Invalid("Invalid response_mode")
@@ -188,11 +190,11 @@ func parseResponseOptions(form wire.Form, req *uma.TokenRequest) error {
 
 // parsePermissions reads the `permission` parameters: RESOURCE, RESOURCE#scope,scope
 // or #scope. Blanks around each part do not count: clients send them.
-func parsePermissions(values []string) ([]uma.AskedPermission, error) {
-	permissions := make([]uma.AskedPermission, 0, len(values))
+func parsePermissions(values []string) ([]grant.AskedPermission, error) {
+	permissions := make([]grant.AskedPermission, 0, len(values))
 	for _, v := range values {
 		resource, scopes, some := strings.Cut(v, "#")
-		p := uma.AskedPermission{Resource: strings.TrimSpace(resource)}
+		p := grant.AskedPermission{Resource: strings.TrimSpace(resource)}
 		for some {
 			var scope string
 			scope, scopes, some = strings.Cut(scopes, ",")

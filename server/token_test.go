@@ -7,29 +7,30 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
 )
 
 func TestParseTokenRequest(t *testing.T) {
 	t.Parallel()
-	asked := func(resource string, scopes ...uma.Scope) uma.AskedPermission {
-		return uma.AskedPermission{Resource: resource, Scopes: scopes}
+	asked := func(resource string, scopes ...uma.Scope) grant.AskedPermission {
+		return grant.AskedPermission{Resource: resource, Scopes: scopes}
 	}
-	some := func(p ...uma.AskedPermission) *uma.TokenRequest { return &uma.TokenRequest{Permissions: p} }
-	none := []uma.AskedPermission{}
+	some := func(p ...grant.AskedPermission) *grant.Request { return &grant.Request{Permissions: p} }
+	none := []grant.AskedPermission{}
 	tests := []struct {
 		name, body string
-		want       *uma.TokenRequest
+		want       *grant.Request
 	}{
 		{"nothing", "", some()},
 		{"every parameter", "ticket=t&rpt=r&claim_token=c&claim_token_format=f&subject_token=s&audience=a&scope=x+y&permission_resource_format=uri" +
 			"&permission_resource_matching_uri=true&submit_request=false&response_include_resource_name=false&response_permissions_limit=3&response_mode=permissions",
-			&uma.TokenRequest{
+			&grant.Request{
 				Ticket: "t", RPT: "r", ClaimToken: "c", ClaimTokenFormat: "f", SubjectToken: "s", Audience: "a", Scopes: []uma.Scope{"x", "y"},
-				Permissions: none, ByURI: true, MatchingURI: true, NoSubmit: true, WithoutNames: true, Limit: 3, Mode: uma.ModePermissions,
+				Permissions: none, ByURI: true, MatchingURI: true, NoSubmit: true, WithoutNames: true, Limit: 3, Mode: grant.ModePermissions,
 			}},
 		{"defaults said aloud", "submit_request=TRUE&response_include_resource_name=True&permission_resource_matching_uri=FALSE&permission_resource_format=id", some()},
 		{"empty ones of clients", "username=&password=&code=&redirect_uri=&response_mode=&audience=&scope=&claim_token_format=&response_type=token&claimToken=x", some()},
-		{"decision", "response_mode=decision", &uma.TokenRequest{Permissions: none, Mode: uma.ModeDecision}},
+		{"decision", "response_mode=decision", &grant.Request{Permissions: none, Mode: grant.ModeDecision}},
 		{"resource", "permission=A", some(asked("A"))},
 		{"scopes", "permission=A%23view,print", some(asked("A", "view", "print"))},
 		{"the seed's blanks", "permission=Resource+A%23Scope+A,+Scope+B", some(asked("Resource A", "Scope A", "Scope B"))},
@@ -117,7 +118,7 @@ func FuzzTokenForm(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		form, err := wire.ParseForm(body, "permission")
-		var req *uma.TokenRequest
+		var req *grant.Request
 		if err == nil {
 			req, err = parseTokenRequest(form)
 		}

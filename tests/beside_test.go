@@ -9,7 +9,7 @@ import (
 
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
-	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
 )
 
 // beside opens the server's folder as a command does that runs beside it.
@@ -38,7 +38,7 @@ func (e *env) apply(t testing.TB, text string) {
 		if err != nil {
 			return err
 		}
-		_, err = n.Authority.ApplyRealm(t.Context(), spec, uma.ApplyHow{Prune: true})
+		_, err = n.Core.Realms.ApplyRealm(t.Context(), spec, admin.ApplyOptions{Prune: true})
 		return err
 	})
 }
@@ -47,7 +47,7 @@ func (e *env) apply(t testing.TB, text string) {
 func (e *env) rotateKey(t testing.TB) {
 	t.Helper()
 	e.beside(t, func(n *node.Node) error {
-		_, err := n.Authority.RotateKey(t.Context(), e.Realm)
+		_, err := n.Core.Realms.RotateKey(t.Context(), e.Realm)
 		return err
 	})
 }

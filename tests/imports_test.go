@@ -20,20 +20,38 @@ var house = map[string]struct {
 	may   []string // this module's packages and others' modules
 	tests []string // what their tests may import as well
 }{
-	"uma":             {may: []string{module + "/workers"}},
+	"uma":             {},
+	"uma/sets":        {tests: rooms("uma")},
+	"uma/uripath":     {may: rooms("uma")},
+	"uma/lookup":      {may: rooms("uma", "uma/uripath")},
+	"uma/party":       {may: rooms("uma", "uma/sets", "workers"), tests: rooms("uma/umatest")},
+	"uma/grant":       {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party", "workers"), tests: rooms("uma/umatest", "uma/admin")},
+	"uma/protection":  {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party"), tests: rooms("uma/umatest")},
+	"uma/account":     {may: rooms("uma", "uma/sets", "uma/party"), tests: rooms("uma/umatest")},
+	"uma/admin":       {may: rooms("uma"), tests: rooms("uma/umatest")},
+	"uma/umatest":     {may: rooms("uma", "uma/sets", "uma/uripath")},
 	"workers":         {},
-	"realm":           {may: []string{module + "/uma", module + "/phc", "go.yaml.in/yaml/v4", "github.com/agnivade/levenshtein"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	"realm":           {may: append(rooms("uma", "uma/uripath", "phc"), "go.yaml.in/yaml/v4", "github.com/agnivade/levenshtein"), tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"engine":          {may: []string{module + "/uma", module + "/policies", "github.com/open-policy-agent/opa"}, tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"policies":        {},
 	"folder":          {},
 	"phc":             {},
 	"bundles":         {may: []string{module + "/policies", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
 	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
-	"store/sqlite":    {may: []string{module + "/uma", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
-	"store/storetest": {may: []string{module + "/uma", "pgregory.net/rapid"}},
-	"server":          {may: []string{module + "/uma", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"}},
+	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
+	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
+	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
 	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3/jwk"}},
 	"rego_test":       {tests: []string{module + "/uma", module + "/engine", module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
+}
+
+// rooms are packages of this module; a package does not stand for those below it.
+func rooms(names ...string) []string {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = module + "/" + name
+	}
+	return paths
 }
 
 // keepers are the only folders whose packages may import these.
@@ -129,10 +147,10 @@ func roomOf(folder string) (room string, rules struct{ may, tests []string }, ok
 
 func allowed(path, room string, may []string) bool {
 	first, _, _ := strings.Cut(path, "/")
-	if !strings.Contains(first, ".") || within(path, module+"/"+room) {
+	if !strings.Contains(first, ".") || within(path, module+"/"+room) && room != "uma" {
 		return true // standard library, or a package of the same folder
 	}
-	return slices.ContainsFunc(may, func(m string) bool { return within(path, m) })
+	return slices.ContainsFunc(may, func(m string) bool { return path == m || within(path, m) && !within(m, module) })
 }
 
 // within is whether a path is another or lies below it; github.com/labstack/echo

@@ -1,195 +1,28 @@
 package uma
 
 import (
-	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // The formats of claim tokens. Clients spell the first with http, documents with
 // https.
 const (
-	formatID      = "http://openid.net/specs/openid-connect-core-1_0.html#IDToken"
-	formatIDHTTPS = "https://openid.net/specs/openid-connect-core-1_0.html#IDToken"
-	formatJWT     = "urn:ietf:params:oauth:token-type:jwt"
+	FormatID      = "http://openid.net/specs/openid-connect-core-1_0.html#IDToken"
+	FormatIDHTTPS = "https://openid.net/specs/openid-connect-core-1_0.html#IDToken"
+	FormatJWT     = "urn:ietf:params:oauth:token-type:jwt"
 )
 
 // ClaimTokenFormats are those that are understood.
-func ClaimTokenFormats() []string { return []string{formatID, formatJWT} }
-
-// claimFormat is the format of the claim token: empty without one, and that of
-// ID tokens unless the request says otherwise.
-func (x *assessment) claimFormat() string {
-	switch {
-	case x.req.ClaimToken == "":
-		return ""
-	case x.req.ClaimTokenFormat == "", x.req.ClaimTokenFormat == formatIDHTTPS:
-		return formatID
-	}
-	return x.req.ClaimTokenFormat
-}
-
-// lacksClaimToken reports whether claim_token_format announces a missing token that
-// would have identified the party. A client that lost the token must not become the
-// party itself.
-func (x *assessment) lacksClaimToken() bool {
-	return x.req.ClaimToken == "" && x.req.ClaimTokenFormat != "" && x.req.ClaimTokenFormat != formatJWT
-}
-
-// mayPush reports whether the client may present its claim token. A public client
-// pushes none: anyone could say that it is that client. A strict request of one
-// may bring a signed token, which is about whom a bearer token speaks for.
-func (x *assessment) mayPush() bool {
-	known := x.caller.HasBearer || x.req.SubjectToken != ""
-	return !x.asking.Public || x.req.Strict && known && isCompactJWS(x.req.ClaimToken)
-}
-
-func (x *assessment) checkFormat() error {
-	switch f := x.claimFormat(); f {
-	case "", formatID, formatJWT:
-		return nil
-	default:
-		return badClaim(InvalidRequest, "Claim token format ["+f+"] not supported", nil)
-	}
-}
-
-// identityToken is whom a claim token in the ID token format speaks for, when
-// nothing else says who asks. It must have been issued to the client that
-// authenticated, and its session must go on.
-func (x *assessment) identityToken(ctx context.Context, view View) (*identity, error) {
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), x.req.ClaimToken)
-	switch {
-	case errors.Is(err, ErrUnverified):
-		return nil, badClaim(UnusableIdentity, "Invalid signature", err)
-	case err != nil:
-		return nil, fmt.Errorf("verify claim token: %w", err)
-	case !x.saysWho(claims):
-		return nil, badClaim(UnusableIdentity, "Invalid identity", nil)
-	case claims.AuthorizedParty != x.asking.ID:
-		return nil, badClaim(UnusableClaims, "Token issued to a different client", nil)
-	case claims.Expires <= x.now.Unix():
-		return nil, badClaim(UnusableClaims, "Expired token", nil)
-	}
-	id, err := x.identify(ctx, view, x.snap, claims)
-	if errors.Is(err, errInactive) {
-		return nil, badClaim(UnusableIdentity, "Invalid identity", err)
-	}
-	return id, err
-}
-
-// whatIsClaimed gathers the claims of the request: those of the ticket, which
-// win, and those of a claim token. What a client says is never among the
-// verified ones, and no raw token goes any further than this.
-func (x *assessment) whatIsClaimed(ctx context.Context, view View) error {
-	x.pushed = map[string][]string{}
-	if err := x.readClaimToken(ctx, view); err != nil {
-		return err
-	}
-	if x.ticket != nil {
-		for name, values := range x.ticket.Claims {
-			x.pushed[name] = values
-		}
-	}
-	for name := range x.pushed {
-		if strings.HasPrefix(name, "kc.") { // names that Keycloak's policies read facts of the request from
-			delete(x.pushed, name)
-		}
-	}
-	return nil
-}
-
-func (x *assessment) readClaimToken(ctx context.Context, view View) error {
-	format, token := x.claimFormat(), x.req.ClaimToken
-	switch {
-	case format == "":
-		return nil
-	case format == formatID, isCompactJWS(token):
-		return x.verifyClaimToken(ctx, view, format, token)
-	}
-	pushed, err := decodePushed(token)
-	switch {
-	case errors.Is(err, errPushed):
-		return badClaim(InvalidRequest, "Invalid claims: "+errPushed.Error(), nil)
-	case err != nil:
-		return badClaim(InvalidRequest, "Invalid claims", err)
-	}
-	x.pushed = pushed
-	return nil
-}
-
-// verifyClaimToken adds the claims of a signed token to the verified ones. One
-// of this realm must be of the requesting party; one that does not verify, or is
-// no longer active, counts as none, and the policy says what is missing.
-func (x *assessment) verifyClaimToken(ctx context.Context, view View, format, token string) error {
-	if !isCompactJWS(token) {
-		return badClaim(InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
-	}
-	seen := InputClaimToken{Format: format}
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), token)
-	switch {
-	case errors.Is(err, ErrUnverified):
-		seen.Reason = "does not verify"
-	case err != nil:
-		return fmt.Errorf("verify claim token: %w", err)
-	case claims.Subject != x.who.subject:
-		return badClaim(UnusableClaims, "Token issued for a different subject", nil)
-	case claims.AuthorizedParty != x.asking.ID && !slices.Contains(claims.Audience, x.asking.ID):
-		seen.Reason = "issued to another client" // which proves nothing of this one
-	case !x.saysWho(claims):
-		seen.Reason = "not an identity token"
-	case claims.Expires <= x.now.Unix():
-		seen.Reason = "expired"
-	default:
-		switch _, err := x.identify(ctx, view, x.snap, claims); {
-		case errors.Is(err, errInactive):
-			seen.Reason = "not active"
-		case err != nil:
-			return err
-		default:
-			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, facts(claims)
-			x.verified = seen.Claims
-		}
-	}
-	if x.req.Strict && x.ticket != nil && !seen.Verified {
-		return badClaim(UnusableClaims, "The claim token "+seen.Reason, nil)
-	}
-	x.tokens = append(x.tokens, seen)
-	return nil
-}
-
-// saysWho reports whether a token identifies a user: an ID token, or for Keycloak's
-// clients an access token. An RPT does not.
-func (x *assessment) saysWho(claims *Claims) bool {
-	return claims.Type == TypeID || claims.Type == TypeBearer && !x.req.Strict && claims.Authorization == nil
-}
-
-// facts are the claims of a verified token that say something about its subject.
-func facts(c *Claims) map[string]any {
-	out := map[string]any{"iss": c.Issuer, "sub": c.Subject, "preferred_username": c.Username, "acr": c.ACR}
-	if c.AuthTime != 0 {
-		out["auth_time"] = c.AuthTime
-	}
-	for name, v := range c.Extra {
-		out[name] = v
-	}
-	return out
-}
-
-// isCompactJWS reports whether a token looks like a signed JWT and not like
-// base64: three parts between dots.
-func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
+func ClaimTokenFormats() []string { return []string{FormatID, FormatJWT} }
 
 // maxPushed is how many bytes of claims a request or a ticket may push: they go into
 // its record, and into the input of each of its evaluations.
-const maxPushed = 16 << 10
+const MaxPushed = 16 << 10
 
-var errPushed = fmt.Errorf("pushed claims may have %d bytes", maxPushed)
+var ErrPushed = fmt.Errorf("pushed claims may have %d bytes", MaxPushed)
 
 // sizeOfClaims is what pushed claims count for.
-func sizeOfClaims(claims map[string][]string) (size int) {
+func SizeOfClaims(claims map[string][]string) (size int) {
 	for name, values := range claims {
 		size += len(name) + 4
 		for _, v := range values {
@@ -197,32 +30,4 @@ func sizeOfClaims(claims map[string][]string) (size int) {
 		}
 	}
 	return size
-}
-
-// decodePushed reads the claims that Keycloak's clients push: base64, in either
-// alphabet and with or without padding, of a JSON object of lists of strings.
-func decodePushed(token string) (map[string][]string, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(token), "="))
-	if err != nil {
-		return nil, errors.New("claim_token is not base64")
-	}
-	if len(raw) > maxPushed {
-		return nil, errPushed
-	}
-	claims, err := ParseJSON(string(raw))
-	if err != nil {
-		return nil, err
-	}
-	if claims.Kind != JSONObject {
-		return nil, errors.New("claim_token is no JSON object of lists of strings")
-	}
-	out := make(map[string][]string, len(claims.Members))
-	for _, m := range claims.Members {
-		list, err := m.Value.texts(m.Name)
-		if err != nil || list == nil {
-			return nil, errors.New("a claim is no list of strings")
-		}
-		out[m.Name] = list
-	}
-	return out, nil
 }

@@ -1,13 +1,10 @@
-// Package uma holds the terms of User-Managed Access 2.0 and what an
-// authorization server does with them: an Authority keeps resources, hands out
-// permission tickets and turns them into requesting party tokens, or says why
-// not.
+// Package uma holds the terms of User-Managed Access 2.0, the refusals, and the contracts
+// with what implements them: Store and its roles, View, Policy, Issuer, Verifier, Hasher.
 //
-// The package knows the protocol and nothing else. It imports the standard
-// library only; what it needs of policy engines, databases and cryptography it
-// names as small interfaces (policy.go, tokens.go, storage.go) beside the code
-// that calls them, and other packages of this module implement them.
+// It imports the standard library only. What an authorization server does is in the
+// packages below it, its rooms: party, grant, protection, account and admin. Each has a
+// Service that holds just what it uses.
 //
-// Section numbers in comments refer to the UMA 2.0 Grant unless they say
-// FedAuthz, which is Federated Authorization for UMA 2.0.
+// Section numbers in comments refer to the UMA 2.0 Grant unless they say FedAuthz, which
+// is Federated Authorization for UMA 2.0.
 package uma

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -126,3 +127,11 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// storing is how a failing write is told.
+func Storing(what string, err error) error {
+	if errors.Is(err, ErrBusy) {
+		return Refuse(Busy, "", err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

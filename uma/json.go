@@ -277,10 +277,10 @@ func (v JSONValue) Scopes(name string) ([]Scope, error) {
 }
 
 // Strings returns a member that is an array of strings, nil if it is absent.
-func (v JSONValue) Strings(name string) ([]string, error) { return v.Member(name).texts(name) }
+func (v JSONValue) Strings(name string) ([]string, error) { return v.Member(name).AsStrings(name) }
 
-// texts is the value itself as Strings has it; name is what an error calls it.
-func (v JSONValue) texts(name string) ([]string, error) {
+// AsStrings is the value itself as Strings has it; name is what an error calls it.
+func (v JSONValue) AsStrings(name string) ([]string, error) {
 	if v.Kind == JSONAbsent {
 		return nil, nil
 	}
@@ -313,7 +313,7 @@ func (v JSONValue) Lists(name string) (map[string][]string, error) {
 		list := []string{e.Value.Text}
 		if e.Value.Kind != JSONString {
 			var err error
-			if list, err = e.Value.texts(e.Name); err != nil || list == nil {
+			if list, err = e.Value.AsStrings(e.Name); err != nil || list == nil {
 				return nil, invalid("the values in " + name + " must be strings or arrays of strings")
 			}
 		}

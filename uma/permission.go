@@ -1,6 +1,8 @@
 package uma
 
-import "time"
+import (
+	"time"
+)
 
 // A Scope names one thing that can be done to a resource, such as "view".
 type Scope string
@@ -192,3 +194,19 @@ type RefreshToken struct {
 	RPT       string // jti of the RPT whose permissions it keeps; empty for a plain one
 	Expires   time.Time
 }
+
+// How the kinds of whom a policy names combine: all of them, one of them, more of
+// them than not.
+const (
+	Unanimous   = "UNANIMOUS"
+	Affirmative = "AFFIRMATIVE"
+	Consensus   = "CONSENSUS"
+)
+
+// Limits of policies. All those of a resource may be candidates for one decision,
+// and go into its record.
+const (
+	MaxShares     = 1000     // of a resource
+	MaxNamed      = 16 << 10 // bytes of whom one names
+	MaxShareBytes = 64 << 10 // of all policies of a resource, as records have them
+)

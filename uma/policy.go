@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -11,6 +12,18 @@ type Policy interface {
 	// of a request are decided by the same revision. An error means that the
 	// realm has none that works, or is the context's if the context ends first.
 	Prepare(ctx context.Context, realm *Realm) (Evaluator, error)
+}
+
+// PreparePolicy returns the policy in force for a realm; PolicyFailed if there is none.
+func PreparePolicy(ctx context.Context, p Policy, s *Snapshot) (Evaluator, error) {
+	policy, err := p.Prepare(ctx, &s.Realm)
+	switch {
+	case err == nil:
+		return policy, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("prepare policy: %w", err)
+	}
+	return nil, Refuse(PolicyFailed, "", err)
 }
 
 // An Evaluator is one revision of one realm's policy. It is safe for concurrent
@@ -226,4 +239,14 @@ type Event struct {
 	Path      string // of the entry point, such as uma/authz/decision
 	Labels    map[string]string
 	Timestamp time.Time
+}
+
+// RuleName is a rule's name in records by its labels: team/rule, or the rule alone
+// if it has no team. It is empty for a rule without that label.
+func RuleName(labels map[string]any) string {
+	name, _ := labels["rule"].(string)
+	if team, ok := labels["team"].(string); ok && name != "" {
+		return team + "/" + name
+	}
+	return name
 }

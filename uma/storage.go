@@ -21,7 +21,11 @@ type Store interface {
 	Sessions
 	Committer
 	Decisions
+	Viewer
+}
 
+// A Viewer reads.
+type Viewer interface {
 	// View returns a consistent view of the store, as of now. Reading ends with ctx,
 	// also in the middle of a statement. One view may read a bounded number of rows and
 	// bytes, far more than a request needs: ErrTooMuch beyond it.

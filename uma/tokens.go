@@ -10,6 +10,26 @@ import (
 	"time"
 )
 
+// Keycloak's Authorization API before version 4: the same
+// assessment as at the token endpoint, asked for and answered in other shapes.
+
+// resource is the id in either shape.
+func (p *GrantedPermission) Resource() ResourceID {
+	if p.ID == "" {
+		return p.SetID
+	}
+	return p.ID
+}
+
+// granted is how an RPT shows grants.
+func GrantedPermissions(grants []Grant) []GrantedPermission {
+	out := make([]GrantedPermission, len(grants))
+	for i, g := range grants {
+		out[i] = GrantedPermission{Scopes: g.Scopes, Claims: g.Claims, ID: g.Resource, Name: g.Name}
+	}
+	return out
+}
+
 // The `typ` claims of the tokens this server signs, as Keycloak writes them.
 const (
 	TypeBearer  = "Bearer"  // access tokens and RPTs
@@ -179,10 +199,10 @@ func Digest(secret string) []byte {
 }
 
 // newSecret returns 32 random bytes in base64url: a ticket or a handle (§5.4).
-func newSecret() string {
+func NewSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails, see its documentation
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func fromUnix(sec int64) time.Time { return time.Unix(sec, 0).UTC() }
+func FromUnix(sec int64) time.Time { return time.Unix(sec, 0).UTC() }

@@ -20,7 +20,7 @@ type View interface {
 // closeView closes a view when its reader returns, and makes a failure to close it the
 // error. That replaces any other error, a refusal too: after a failure of the store
 // nothing that was read is reliable.
-func closeView(view View, err *error) {
+func CloseView(view View, err *error) {
 	if failed := view.Close(); failed != nil {
 		failed = fmt.Errorf("close view: %w", failed)
 		if *err != nil {

@@ -105,7 +105,7 @@ func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	k, err := n.Authority.RotateKey(ctx, realm)
+	k, err := n.Core.Realms.RotateKey(ctx, realm)
 	if err != nil {
 		return realmError(ctx, n.Store, realm, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"example.com/umpire/realm"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
 )
 
 func realmCommand(e *env) *cobra.Command {
@@ -193,7 +194,7 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 	defer func() { err = errors.Join(err, n.Close()) }()
 	reports := map[string]realmReport{}
 	for _, spec := range specs {
-		report, err := n.Authority.ApplyRealm(ctx, spec, uma.ApplyHow{
+		report, err := n.Core.Realms.ApplyRealm(ctx, spec, admin.ApplyOptions{
 			Prune: how.prune, DryRun: how.dryRun, Progress: e.progress(spec.Realm.Name),
 		})
 		if errors.Is(err, uma.ErrPrune) {

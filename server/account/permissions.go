@@ -6,32 +6,33 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
 )
 
 // A permission is a user with the scopes of a resource that it has or asks for.
 // Where the resource has none, `*` is the resource as a whole: an empty list is
 // how an owner takes everything back.
 type permission struct {
-	account
+	shownUser
 	Scopes []uma.Scope `json:"scopes"`
 }
 
-// An account is a user as others see it.
-type account struct {
+// A shownUser is a user as others see it.
+type shownUser struct {
 	Username  string `json:"username"`
 	FirstName string `json:"firstName,omitempty"`
 	LastName  string `json:"lastName,omitempty"`
 	Email     string `json:"email,omitempty"`
 }
 
-func showUser(u *uma.User) account {
+func showUser(u *uma.User) shownUser {
 	claim := func(name string) string { s, _ := u.Claims[name].(string); return s }
-	return account{
+	return shownUser{
 		Username: u.Username, FirstName: claim("given_name"), LastName: claim("family_name"), Email: claim("email"),
 	}
 }
 
-func showUsers(users []uma.SharedUser) []permission {
+func showUsers(users []account.SharedUser) []permission {
 	out := make([]permission, len(users))
 	for i := range users {
 		out[i] = permission{showUser(users[i].User), users[i].Scopes()}
@@ -46,7 +47,7 @@ func (f *Face) Permissions(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.SharingOf(x.Context(), owner, x.Param("id"))
+	r, err := f.Core.Account.SharingOf(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (f *Face) Requests(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.RequestsOf(x.Context(), owner, x.Param("id"))
+	r, err := f.Core.Account.RequestsOf(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -82,20 +83,20 @@ func (f *Face) Share(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Authority.ShareWith(x.Context(), owner, x.Param("id"), grants, uma.ShareHow{}); err != nil {
+	if err := f.Core.Account.ShareWith(x.Context(), owner, x.Param("id"), grants, account.ShareHow{}); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
 }
 
-func parsePermissions(body wire.Value) ([]uma.UserScopes, error) {
+func parsePermissions(body wire.Value) ([]account.UserScopes, error) {
 	switch {
 	case body.Kind != wire.Array && body.Kind != wire.Absent:
 		return nil, wire.Invalid("the body must be an array of permissions")
 	case len(body.List) == 0:
 		return nil, uma.Refuse(uma.InvalidPermission, "", nil)
 	}
-	grants := make([]uma.UserScopes, len(body.List))
+	grants := make([]account.UserScopes, len(body.List))
 	for i, e := range body.List {
 		if e.Kind != wire.Object {
 			return nil, wire.Invalid("each permission must be an object")
@@ -128,10 +129,10 @@ func (f *Face) User(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Authority.OwnedResource(x.Context(), owner, x.Param("id")); err != nil {
+	if _, err := f.Core.Account.OwnedResource(x.Context(), owner, x.Param("id")); err != nil {
 		return err
 	}
-	u, err := f.Authority.FindUser(x.Context(), owner, params.Get("value"))
+	u, err := f.Core.Account.FindUser(x.Context(), owner, params.Get("value"))
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.UnknownUser {
 		return x.Empty(http.StatusNoContent)
 	}
@@ -140,7 +141,7 @@ func (f *Face) User(x *wire.Exchange) error {
 	}
 	return x.JSON(http.StatusOK, struct {
 		ID string `json:"id"`
-		account
+		shownUser
 	}{u.ID, showUser(u)})
 }
 
@@ -150,11 +151,11 @@ func (f *Face) Profile(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	u := owner.User()
+	u := owner.User
 	verified, _ := u.Claims["email_verified"].(bool)
 	return x.JSON(http.StatusOK, struct {
 		ID string `json:"id"`
-		account
+		shownUser
 		EmailVerified bool `json:"emailVerified"`
 	}{u.ID, showUser(u), verified})
 }

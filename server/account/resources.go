@@ -9,6 +9,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
 )
 
 // path is that of the API below the realm.
@@ -35,7 +36,7 @@ type client struct {
 	ID string `json:"clientId"`
 }
 
-func show(r *uma.OwnedResource, scopes []uma.Scope) *resource {
+func show(r *account.OwnedResource, scopes []uma.Scope) *resource {
 	out := &resource{
 		ID: r.ID, Name: r.Name, DisplayName: r.DisplayName, IconURI: r.IconURI,
 		URIs: append([]string{}, r.URIs...), Scopes: make([]scope, len(scopes)),
@@ -50,7 +51,7 @@ func show(r *uma.OwnedResource, scopes []uma.Scope) *resource {
 }
 
 // showPart is a resource to whom it is shared with, or who asks for it.
-func showPart(r *uma.SharedResource) *resource {
+func showPart(r *account.SharedResource) *resource {
 	var scopes []uma.Scope
 	for _, u := range r.Users {
 		scopes = append(scopes, u.Scopes()...)
@@ -68,11 +69,11 @@ func (f *Face) Resources(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	rows, err := f.Authority.OwnedResources(x.Context(), owner, p.name, p.first, p.max+1)
+	rows, err := f.Core.Account.OwnedResources(x.Context(), owner, p.name, p.first, p.max+1)
 	if err != nil {
 		return err
 	}
-	return respond(f, x, p, "", rows, func(r *uma.OwnedResource) *resource { return show(r, r.Scopes) })
+	return respond(f, x, p, "", rows, func(r *account.OwnedResource) *resource { return show(r, r.Scopes) })
 }
 
 // Resource serves GET /account/resources/{id}.
@@ -81,7 +82,7 @@ func (f *Face) Resource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.OwnedResource(x.Context(), owner, x.Param("id"))
+	r, err := f.Core.Account.OwnedResource(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (f *Face) SharedWithMe(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	rows, err := f.Authority.SharedWithMe(x.Context(), owner, p.name, p.first, p.max+1)
+	rows, err := f.Core.Account.SharedWithMe(x.Context(), owner, p.name, p.first, p.max+1)
 	if err != nil {
 		return err
 	}
@@ -117,12 +118,12 @@ func (f *Face) SharedWithOthers(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	q := &uma.GrantedQuery{Name: p.name, First: p.first, Max: p.max + 1}
-	rows, err := f.Authority.SharedWithOthers(x.Context(), owner, q)
+	q := &account.GrantedQuery{Name: p.name, First: p.first, Max: p.max + 1}
+	rows, err := f.Core.Account.SharedWithOthers(x.Context(), owner, q)
 	if err != nil {
 		return err
 	}
-	return respond(f, x, p, "/shared-with-others", rows, func(r *uma.SharedResource) *resource {
+	return respond(f, x, p, "/shared-with-others", rows, func(r *account.SharedResource) *resource {
 		out := show(&r.OwnedResource, r.Scopes)
 		out.Permissions = showUsers(r.Users)
 		return out
@@ -137,12 +138,12 @@ func (f *Face) PendingRequests(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Authority.RequestsBy(x.Context(), owner, func(r *uma.SharedResource) error { return add(showPart(r)) })
+		return f.Core.Account.RequestsBy(x.Context(), owner, func(r *account.SharedResource) error { return add(showPart(r)) })
 	})
 }
 
-func (f *Face) owner(x *wire.Exchange) (*uma.Owner, error) {
-	return f.Authority.Owner(x.Context(), x.Realm, &x.Caller)
+func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
+	return f.Core.Account.Owner(x.Context(), x.Realm, &x.Caller)
 }
 
 // A page is the part of a list that is asked for.
@@ -182,7 +183,7 @@ func respond[T any](f *Face, x *wire.Exchange, p page, list string, rows []T, sh
 	more := len(rows) > p.max
 	rows = rows[:min(len(rows), p.max)]
 	if p.links {
-		p.link(x, f.Authority.PublicURL.Realm(x.Realm)+path+list, more)
+		p.link(x, f.Core.PublicURL.Realm(x.Realm)+path+list, more)
 	}
 	out := make([]*resource, len(rows))
 	for i := range rows {

@@ -4,9 +4,9 @@
 // Authority's.
 package keycloak
 
-import "example.com/umpire/uma"
+import "example.com/umpire/server/wire"
 
 // A Face serves the protection API.
 type Face struct {
-	Authority *uma.Authority
+	Core *wire.Core
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // An introspectedPermission has both the names of FedAuthz §5.1.1 and
@@ -20,7 +21,7 @@ type introspectedPermission struct {
 // ShowIntrospection is what introspection answers. With the hint
 // requesting_party_token it is about the permissions of an RPT, else about the
 // token.
-func ShowIntrospection(i *uma.Introspection, hint string) (any, error) {
+func ShowIntrospection(i *party.Introspection, hint string) (any, error) {
 	if !i.Active {
 		return map[string]bool{"active": false}, nil
 	}
@@ -48,7 +49,7 @@ func ShowIntrospection(i *uma.Introspection, hint string) (any, error) {
 	return out, nil
 }
 
-func showRPT(i *uma.Introspection) any {
+func showRPT(i *party.Introspection) any {
 	c := i.Claims
 	out := map[string]any{
 		"active": true, "exp": c.Expires, "iat": c.IssuedAt, "jti": c.ID, "aud": c.Audience, "typ": c.Type, "acr": c.ACR,

@@ -8,6 +8,7 @@ import (
 
 	"example.com/umpire/server/keycloak"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 func marshal(v any, err error) ([]byte, error) {
@@ -32,13 +33,13 @@ func TestIntrospectionOnTheWire(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		in   uma.Introspection
+		in   party.Introspection
 		hint string
 		want string
 	}{
-		{"inactive says nothing else", uma.Introspection{Claims: claims, Username: "bob", Permissions: []uma.Grant{{}}}, "requesting_party_token", `{"active":false}`},
+		{"inactive says nothing else", party.Introspection{Claims: claims, Username: "bob", Permissions: []uma.Grant{{}}}, "requesting_party_token", `{"active":false}`},
 		{
-			"an RPT, asked for as one", uma.Introspection{
+			"an RPT, asked for as one", party.Introspection{
 				Active: true, Claims: claims, Username: "bob",
 				Permissions: []uma.Grant{{Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}}, {Resource: "b", Name: "Bare"}},
 			}, "requesting_party_token",
@@ -47,14 +48,14 @@ func TestIntrospectionOnTheWire(t *testing.T) {
 				`{"resource_id":"b","rsname":"Bare","resource_scopes":[],"scopes":[],"rsid":"b"}]}`,
 		},
 		{
-			"an access token", uma.Introspection{Active: true, Claims: claims, Username: "bob"}, "",
+			"an access token", party.Introspection{Active: true, Claims: claims, Username: "bob"}, "",
 			`{"active":true,"acr":"1","aud":"photoz-api","authorization":{"permissions":[{"scopes":["view"],"rsid":"r","rsname":"Album"}]},` +
 				`"azp":"photoz-web","client_id":"photoz-web","email":"bob@example.com","exp":1700000300,"iat":1700000000,` +
 				`"iss":"https://as.example/realms/photoz","jti":"j","preferred_username":"bob","scope":"profile email","sid":"s",` +
 				`"sub":"u-bob","token_type":"Bearer","typ":"Bearer","username":"bob"}`,
 		},
 		{
-			"a refresh token keeps its handle to itself", uma.Introspection{Active: true, Claims: refresh, Username: "bob"}, "",
+			"a refresh token keeps its handle to itself", party.Introspection{Active: true, Claims: refresh, Username: "bob"}, "",
 			`{"active":true,"aud":"i","azp":"photoz-web","client_id":"photoz-web","exp":2,"iat":1,"iss":"i","jti":"j","sub":"u-bob",` +
 				`"token_type":"Refresh","typ":"Refresh","username":"bob"}`,
 		},
@@ -90,7 +91,7 @@ func canonical(t *testing.T, raw []byte) string {
 // Clients assert the set of keys: exactly these five.
 func TestIntrospectedPermissionHasFiveKeys(t *testing.T) {
 	t.Parallel()
-	raw, err := marshal(keycloak.ShowIntrospection(&uma.Introspection{
+	raw, err := marshal(keycloak.ShowIntrospection(&party.Introspection{
 		Active: true, Claims: &uma.Claims{}, Permissions: []uma.Grant{{Resource: "r", Name: "Album", Scopes: []uma.Scope{"view"}}},
 	}, "requesting_party_token"))
 	if err != nil {

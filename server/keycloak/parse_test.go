@@ -9,18 +9,21 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 func TestParseResource(t *testing.T) {
 	t.Parallel()
-	scopes := func(names ...uma.Scope) *uma.ResourceInput { return &uma.ResourceInput{Name: "S", Scopes: names} }
+	scopes := func(names ...uma.Scope) *protection.ResourceInput {
+		return &protection.ResourceInput{Name: "S", Scopes: names}
+	}
 	tests := []struct {
 		name, body string
-		want       *uma.ResourceInput
+		want       *protection.ResourceInput
 	}{
-		{"name alone", `{"name":"S"}`, &uma.ResourceInput{Name: "S"}},
+		{"name alone", `{"name":"S"}`, &protection.ResourceInput{Name: "S"}},
 		{"everything", `{"name":"S","displayName":"D","type":"t","icon_uri":"http://x/i.png","uris":["/a","/b"],"ownerManagedAccess":true,
-			"owner":"alice","resource_scopes":["view"],"attributes":{"a":["1","2"],"b":"3"}}`, &uma.ResourceInput{
+			"owner":"alice","resource_scopes":["view"],"attributes":{"a":["1","2"],"b":"3"}}`, &protection.ResourceInput{
 			Name: "S", DisplayName: "D", Type: "t", IconURI: "http://x/i.png", URIs: []string{"/a", "/b"}, OwnerManaged: true,
 			Owner: "alice", Scopes: []uma.Scope{"view"}, Attributes: map[string][]string{"a": {"1", "2"}, "b": {"3"}},
 		}},
@@ -31,13 +34,13 @@ func TestParseResource(t *testing.T) {
 		{"both, as GET has them", `{"name":"S","resource_scopes":[{"name":"view"}],"scopes":[{"name":"view"}]}`, scopes("view")},
 		{"both, different", `{"name":"S","resource_scopes":["view"],"scopes":["print"]}`, scopes("view")},
 		{"a scope twice", `{"name":"S","scopes":["view","view"]}`, scopes("view")},
-		{"uri", `{"name":"S","uri":"/one"}`, &uma.ResourceInput{Name: "S", URIs: []string{"/one"}}},
-		{"uri and uris", `{"name":"S","uri":"/one","uris":["/two"]}`, &uma.ResourceInput{Name: "S", URIs: []string{"/two", "/one"}}},
-		{"owner by id", `{"name":"S","owner":{"id":"u1","name":"alice"}}`, &uma.ResourceInput{Name: "S", Owner: "u1"}},
-		{"owner by name", `{"name":"S","owner":{"name":"alice"}}`, &uma.ResourceInput{Name: "S", Owner: "alice"}},
-		{"no attributes", `{"name":"S","attributes":{}}`, &uma.ResourceInput{Name: "S", Attributes: map[string][]string{}}},
-		{"nulls", `{"name":"S","type":null,"uris":null,"owner":null,"scopes":null,"attributes":null,"ownerManagedAccess":null}`, &uma.ResourceInput{Name: "S"}},
-		{"unknown members", `{"name":"S","x":{"y":[1]},"user_access_policy_uri":"u","Name":"T"}`, &uma.ResourceInput{Name: "S"}},
+		{"uri", `{"name":"S","uri":"/one"}`, &protection.ResourceInput{Name: "S", URIs: []string{"/one"}}},
+		{"uri and uris", `{"name":"S","uri":"/one","uris":["/two"]}`, &protection.ResourceInput{Name: "S", URIs: []string{"/two", "/one"}}},
+		{"owner by id", `{"name":"S","owner":{"id":"u1","name":"alice"}}`, &protection.ResourceInput{Name: "S", Owner: "u1"}},
+		{"owner by name", `{"name":"S","owner":{"name":"alice"}}`, &protection.ResourceInput{Name: "S", Owner: "alice"}},
+		{"no attributes", `{"name":"S","attributes":{}}`, &protection.ResourceInput{Name: "S", Attributes: map[string][]string{}}},
+		{"nulls", `{"name":"S","type":null,"uris":null,"owner":null,"scopes":null,"attributes":null,"ownerManagedAccess":null}`, &protection.ResourceInput{Name: "S"}},
+		{"unknown members", `{"name":"S","x":{"y":[1]},"user_access_policy_uri":"u","Name":"T"}`, &protection.ResourceInput{Name: "S"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +142,7 @@ func TestParsePermissions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		v, err := uma.ParseJSON(tt.body)
-		var p []uma.TicketPermission
+		var p []protection.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)
 		}
@@ -174,7 +177,7 @@ func TestParseQueries(t *testing.T) {
 		var got string
 		params, err := wire.ParseForm(tt.query)
 		if err == nil {
-			var q *uma.ResourceQuery
+			var q *protection.ResourceQuery
 			var deep bool
 			if q, deep, err = parseResourceQuery(params); err == nil {
 				got = fmt.Sprintf("%+v %v", *q, deep)
@@ -212,10 +215,10 @@ func TestRepresentations(t *testing.T) {
 	}
 	bare := &uma.Resource{ID: "r2", Name: "Bare", Owner: "u1"}
 	rows := []uma.ScopeRow{{ID: "s1", Name: "view"}, {ID: "s2", Name: "print"}}
-	req := &uma.RequestView{Request: uma.Request{
+	req := &protection.RequestView{Request: uma.Request{
 		ID: "q1", ResourceID: "r1", Owner: "u1", Requester: "u2", Scope: "view", ScopeID: "s1", State: uma.Granted, ResourceName: "Photo",
 	}, OwnerName: "alice", RequesterName: "bob"}
-	whole := &uma.RequestView{Request: uma.Request{ID: "q2", ResourceID: "r2", Owner: "u1", Requester: "u2", State: uma.Pending, ResourceName: "Bare"}}
+	whole := &protection.RequestView{Request: uma.Request{ID: "q2", ResourceID: "r2", Owner: "u1", Requester: "u2", State: uma.Pending, ResourceName: "Bare"}}
 	tests := []struct {
 		name string
 		v    any
@@ -223,8 +226,8 @@ func TestRepresentations(t *testing.T) {
 	}{
 		{"read", showResource(full), `{"_id":"r1","name":"Photo","displayName":"A photo","type":"photo","icon_uri":"http://x/i.png","uris":["/photo/1"],"owner":{"id":"u1"},"ownerManagedAccess":true,"resource_scopes":[{"name":"view"},{"name":"print"}],"scopes":[{"name":"view"},{"name":"print"}],"attributes":{"a":["1","2"]}}`},
 		{"read, bare", showResource(bare), `{"_id":"r2","name":"Bare","uris":[],"owner":{"id":"u1"},"ownerManagedAccess":false,"resource_scopes":[],"attributes":{}}`},
-		{"created", createdResource(&uma.ResourceView{Resource: full, OwnerName: "alice", ScopeRows: rows}), `{"_id":"r1","name":"Photo","displayName":"A photo","type":"photo","icon_uri":"http://x/i.png","uris":["/photo/1"],"owner":{"id":"u1","name":"alice"},"ownerManagedAccess":true,"resource_scopes":[{"id":"s1","name":"view"},{"id":"s2","name":"print"}],"scopes":[{"id":"s1","name":"view"},{"id":"s2","name":"print"}]}`},
-		{"created, bare", createdResource(&uma.ResourceView{Resource: bare, OwnerName: "photoz-api"}), `{"_id":"r2","name":"Bare","uris":[],"owner":{"id":"u1","name":"photoz-api"},"ownerManagedAccess":false,"resource_scopes":[]}`},
+		{"created", createdResource(&protection.ResourceView{Resource: full, OwnerName: "alice", ScopeRows: rows}), `{"_id":"r1","name":"Photo","displayName":"A photo","type":"photo","icon_uri":"http://x/i.png","uris":["/photo/1"],"owner":{"id":"u1","name":"alice"},"ownerManagedAccess":true,"resource_scopes":[{"id":"s1","name":"view"},{"id":"s2","name":"print"}],"scopes":[{"id":"s1","name":"view"},{"id":"s2","name":"print"}]}`},
+		{"created, bare", createdResource(&protection.ResourceView{Resource: bare, OwnerName: "photoz-api"}), `{"_id":"r2","name":"Bare","uris":[],"owner":{"id":"u1","name":"photoz-api"},"ownerManagedAccess":false,"resource_scopes":[]}`},
 		{"request", showRequest(req, false), `{"id":"q1","owner":"u1","resource":"r1","scope":"s1","granted":true,"requester":"u2"}`},
 		{"request with names", showRequest(req, true), `{"id":"q1","owner":"u1","resource":"r1","scope":"s1","granted":true,"requester":"u2","scopeName":"view","resourceName":"Photo","ownerName":"alice","requesterName":"bob"}`},
 		{"request of a whole resource", showRequest(whole, false), `{"id":"q2","owner":"u1","resource":"r2","granted":false,"requester":"u2"}`},
@@ -260,7 +263,7 @@ func TestEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &uma.ResourceInput{
+	want := &protection.ResourceInput{
 		Name: "Photo", DisplayName: "A", Type: "photo", IconURI: "http://x/i.png", Owner: "u1", URIs: []string{"/photo/1"},
 		Scopes: []uma.Scope{"view", "print"}, OwnerManaged: true, Attributes: map[string][]string{"a": {"1"}},
 	}
@@ -280,7 +283,7 @@ func FuzzResourceJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		v, err := uma.ParseJSON(body)
-		var in *uma.ResourceInput
+		var in *protection.ResourceInput
 		if err == nil {
 			in, err = parseResource(v)
 		}
@@ -301,7 +304,7 @@ func FuzzPermissionJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		v, err := uma.ParseJSON(body)
-		var p []uma.TicketPermission
+		var p []protection.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)
 		}

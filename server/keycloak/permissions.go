@@ -5,11 +5,12 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // RequestTicket serves POST /permission (FedAuthz §4).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -21,7 +22,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	ticket, err := f.Authority.RequestTicket(x.Context(), pat, permissions)
+	ticket, err := f.Core.Protection.RequestTicket(x.Context(), pat, permissions)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ type ticketBody struct {
 }
 
 // parsePermissions reads an array of permissions, or a single one as UMA has it.
-func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+func parsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 	list := v.List
 	if v.Kind == wire.Object {
 		list = []wire.Value{v}
@@ -41,7 +42,7 @@ func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
 	if len(list) == 0 {
 		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
 	}
-	permissions := make([]uma.TicketPermission, len(list))
+	permissions := make([]protection.TicketPermission, len(list))
 	for i, e := range list {
 		if e.Kind != wire.Object {
 			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
@@ -54,7 +55,7 @@ func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
 	return permissions, nil
 }
 
-func parsePermission(v wire.Value) (p uma.TicketPermission, err error) {
+func parsePermission(v wire.Value) (p protection.TicketPermission, err error) {
 	if p.Resource, err = v.String("resource_id"); err != nil {
 		return p, err
 	}

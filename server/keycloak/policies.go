@@ -6,6 +6,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // A policy is the representation of a user-managed policy. It does not say which
@@ -31,7 +32,7 @@ const (
 	policyLogic = "POSITIVE"
 )
 
-func showPolicy(v *uma.ShareView) policy {
+func showPolicy(v *protection.ShareView) policy {
 	return policy{
 		ID: v.ID, Name: v.Name, Description: v.Description, Type: policyType, Logic: policyLogic, Strategy: v.Strategy,
 		Owner: v.Owner, Scopes: v.Scopes, Users: v.Usernames, Roles: v.Roles, Groups: v.Groups, Clients: v.Clients,
@@ -53,7 +54,7 @@ func policyError(err error) error {
 
 // CreatePolicy serves POST /uma-policy/{resourceId}.
 func (f *Face) CreatePolicy(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (f *Face) CreatePolicy(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.Authority.CreateShare(x.Context(), pat, x.Param("id"), in)
+	v, err := f.Core.Protection.CreateShare(x.Context(), pat, x.Param("id"), in)
 	if err != nil {
 		return policyError(err)
 	}
@@ -74,11 +75,11 @@ func (f *Face) CreatePolicy(x *wire.Exchange) error {
 
 // ReadPolicy serves GET /uma-policy/{policyId}.
 func (f *Face) ReadPolicy(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
-	v, err := f.Authority.ReadShare(x.Context(), pat, x.Param("id"))
+	v, err := f.Core.Protection.ReadShare(x.Context(), pat, x.Param("id"))
 	if err != nil {
 		return policyError(err)
 	}
@@ -88,7 +89,7 @@ func (f *Face) ReadPolicy(x *wire.Exchange) error {
 // ReplacePolicy serves PUT /uma-policy/{policyId}. The body is a whole
 // representation, such as GET gives: its owner does not count.
 func (f *Face) ReplacePolicy(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (f *Face) ReplacePolicy(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Authority.ReplaceShare(x.Context(), pat, x.Param("id"), in); err != nil {
+	if err := f.Core.Protection.ReplaceShare(x.Context(), pat, x.Param("id"), in); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusCreated)
@@ -111,11 +112,11 @@ func (f *Face) ReplacePolicy(x *wire.Exchange) error {
 
 // DeletePolicy serves DELETE /uma-policy/{policyId}.
 func (f *Face) DeletePolicy(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
-	if err := f.Authority.DeleteShare(x.Context(), pat, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeleteShare(x.Context(), pat, x.Param("id")); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusNoContent)
@@ -124,7 +125,7 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 // ListPolicies serves GET /uma-policy: the caller's own. For a resource or a scope
 // that it cannot have policies for there is nothing to list: 204.
 func (f *Face) ListPolicies(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.AnyToken)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	filter, err := f.Authority.UserPolicyFilter(x.Context(), pat, &uma.UserPolicyQuery{
+	filter, err := f.Core.Protection.UserPolicyFilter(x.Context(), pat, &protection.UserPolicyQuery{
 		Name: params.Get("name"), Resource: params.Get("resource"), Scope: params.Get("scope"),
 	})
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.NotFound {
@@ -146,7 +147,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Authority.FindShares(x.Context(), pat, filter, first, most, func(v *uma.ShareView) error {
+		return f.Core.Protection.FindShares(x.Context(), pat, filter, first, most, func(v *protection.ShareView) error {
 			return add(showPolicy(v))
 		})
 	})
@@ -154,11 +155,11 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 
 // parsePolicy reads a representation. Members that are unknown are ignored, but
 // for those of Keycloak's that would make a policy narrower.
-func parsePolicy(v wire.Value) (*uma.ShareInput, error) {
+func parsePolicy(v wire.Value) (*protection.ShareInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a policy must be a JSON object")
 	}
-	in := &uma.ShareInput{}
+	in := &protection.ShareInput{}
 	var kind, logic string
 	err := v.Texts(map[string]*string{
 		"id":               &in.ID,

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // A request is the representation of a permission request, which Keycloak calls
@@ -22,7 +23,7 @@ type request struct {
 	RequesterName string         `json:"requesterName,omitempty"`
 }
 
-func showRequest(v *uma.RequestView, names bool) request {
+func showRequest(v *protection.RequestView, names bool) request {
 	r := request{
 		ID: v.ID, Owner: v.Owner, Resource: v.ResourceID, Scope: v.ScopeID,
 		Granted: v.State == uma.Granted, Requester: v.Requester,
@@ -36,7 +37,7 @@ func showRequest(v *uma.RequestView, names bool) request {
 
 // CreateRequest serves POST /permission/ticket.
 func (f *Face) CreateRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.Authority.CreateRequest(x.Context(), pat, in)
+	v, err := f.Core.Protection.CreateRequest(x.Context(), pat, in)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 // UpdateRequest serves PUT /permission/ticket: the owner's answer. The body is a
 // whole representation, of which `id` and `granted` count.
 func (f *Face) UpdateRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 	if body.Member("granted").Kind == wire.Absent {
 		return wire.Invalid("granted is missing")
 	}
-	if err := f.Authority.UpdateRequest(x.Context(), pat, in); err != nil {
+	if err := f.Core.Protection.UpdateRequest(x.Context(), pat, in); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -89,11 +90,11 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 
 // DeleteRequest serves DELETE /permission/ticket/{id}.
 func (f *Face) DeleteRequest(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
-	if err := f.Authority.DeleteRequest(x.Context(), pat, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeleteRequest(x.Context(), pat, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -106,7 +107,7 @@ func (f *Face) ListRequests(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Authority.FindRequests(x.Context(), pat, q, func(r *uma.RequestView) error {
+		return f.Core.Protection.FindRequests(x.Context(), pat, q, func(r *protection.RequestView) error {
 			return add(showRequest(r, q.ReturnNames))
 		})
 	})
@@ -118,15 +119,15 @@ func (f *Face) CountRequests(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	n, err := f.Authority.CountRequests(x.Context(), pat, q)
+	n, err := f.Core.Protection.CountRequests(x.Context(), pat, q)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusOK, n)
 }
 
-func (f *Face) requestQuery(x *wire.Exchange) (*uma.Protection, *uma.RequestQuery, error) {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+func (f *Face) requestQuery(x *wire.Exchange) (*protection.Caller, *protection.RequestQuery, error) {
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,8 +139,8 @@ func (f *Face) requestQuery(x *wire.Exchange) (*uma.Protection, *uma.RequestQuer
 	return pat, q, err
 }
 
-func parseRequestQuery(params wire.Form) (*uma.RequestQuery, error) {
-	q := &uma.RequestQuery{
+func parseRequestQuery(params wire.Form) (*protection.RequestQuery, error) {
+	q := &protection.RequestQuery{
 		ScopeID: params.Get("scopeId"), ResourceID: params.Get("resourceId"),
 		Owner: params.Get("owner"), Requester: params.Get("requester"),
 	}
@@ -157,8 +158,8 @@ func parseRequestQuery(params wire.Form) (*uma.RequestQuery, error) {
 	return q, err
 }
 
-func parseRequest(v wire.Value) (*uma.RequestInput, error) {
-	in := &uma.RequestInput{}
+func parseRequest(v wire.Value) (*protection.RequestInput, error) {
+	in := &protection.RequestInput{}
 	err := v.Texts(map[string]*string{
 		"id":            &in.ID,
 		"resource":      &in.Resource,

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // A resource is the representation of one. It has no members but those that
@@ -46,7 +47,7 @@ func showResource(r *uma.Resource) *resource {
 
 // describedResource is what a list of representations has. The Java client prints
 // the owner's name, which reading one resource does not tell it.
-func describedResource(v *uma.ResourceView) *resource {
+func describedResource(v *protection.ResourceView) *resource {
 	return withAttributes(createdResource(v), v.Resource)
 }
 
@@ -58,7 +59,7 @@ func withAttributes(out *resource, r *uma.Resource) *resource {
 }
 
 // createdResource is what creating answers.
-func createdResource(v *uma.ResourceView) *resource {
+func createdResource(v *protection.ResourceView) *resource {
 	scopes := make([]scope, len(v.ScopeRows))
 	for i, row := range v.ScopeRows {
 		scopes[i] = scope{row.ID, row.Name}
@@ -81,11 +82,11 @@ func represent(r *uma.Resource, scopes []scope) *resource {
 
 // parseResource reads a representation in either spelling.
 // Members that are unknown are ignored (UMA Grant §1.1).
-func parseResource(v wire.Value) (*uma.ResourceInput, error) {
+func parseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
 	}
-	in := &uma.ResourceInput{}
+	in := &protection.ResourceInput{}
 	err := v.Texts(map[string]*string{
 		"name":        &in.Name,
 		"displayName": &in.DisplayName,

@@ -5,11 +5,12 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -21,7 +22,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.CreateResource(x.Context(), pat, in)
+	r, err := f.Core.Protection.CreateResource(x.Context(), pat, in)
 	if err != nil {
 		return err
 	}
@@ -30,11 +31,11 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 
 // ReadResource serves GET /resource_set/{id}.
 func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.ReadResource(x.Context(), pat, x.Param("id"))
+	r, err := f.Core.Protection.ReadResource(x.Context(), pat, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 // ReplaceResource serves PUT /resource_set/{id}. The body is a whole
 // representation, such as GET gives: its owner does not count.
 func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 	if id != "" && id != x.Param("id") {
 		return wire.Invalid("_id is not that of the path")
 	}
-	if err := f.Authority.ReplaceResource(x.Context(), pat, x.Param("id"), in); err != nil {
+	if err := f.Core.Protection.ReplaceResource(x.Context(), pat, x.Param("id"), in); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -71,11 +72,11 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 
 // DeleteResource serves DELETE /resource_set/{id}.
 func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
-	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -84,7 +85,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 // ListResources serves GET /resource_set: ids, or with deep=true
 // representations, as they come from the store.
 func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithRole)
+	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -98,14 +99,14 @@ func (f *Face) ListResources(x *wire.Exchange) error {
 	}
 	return x.Array(func(add func(any) error) error {
 		if deep {
-			return f.Authority.DescribeResources(x.Context(), pat, q, func(r *uma.ResourceView) error { return add(describedResource(r)) })
+			return f.Core.Protection.DescribeResources(x.Context(), pat, q, func(r *protection.ResourceView) error { return add(describedResource(r)) })
 		}
-		return f.Authority.FindResources(x.Context(), pat, q, func(r *uma.Resource) error { return add(r.ID) })
+		return f.Core.Protection.FindResources(x.Context(), pat, q, func(r *uma.Resource) error { return add(r.ID) })
 	})
 }
 
-func parseResourceQuery(params wire.Form) (q *uma.ResourceQuery, deep bool, err error) {
-	q = &uma.ResourceQuery{
+func parseResourceQuery(params wire.Form) (q *protection.ResourceQuery, deep bool, err error) {
+	q = &protection.ResourceQuery{
 		ID: params.Get("_id"), Name: params.Get("name"), URI: params.Get("uri"),
 		Owner: params.Get("owner"), Type: params.Get("type"), Scope: params.Get("scope"),
 	}

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
 )
 
 // An rptBody is what both endpoints answer.
@@ -46,7 +47,7 @@ func (f *Face) Entitlements(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	return f.answer(x, http.StatusOK, &uma.TokenRequest{Audience: server, Legacy: &uma.LegacyRequest{Everything: true}})
+	return f.answer(x, http.StatusOK, &grant.Request{Audience: server, Legacy: &grant.LegacyRequest{Everything: true}})
 }
 
 // Entitlement serves POST /authz/entitlement/{client_id}: what the body names.
@@ -73,8 +74,8 @@ func (f *Face) Entitlement(x *wire.Exchange) error {
 	return f.answer(x, http.StatusOK, req)
 }
 
-func (f *Face) answer(x *wire.Exchange, status int, req *uma.TokenRequest) error {
-	answer, err := f.Authority.Token(x.Context(), x.Realm, &x.Caller, req)
+func (f *Face) answer(x *wire.Exchange, status int, req *grant.Request) error {
+	answer, err := f.Core.Grant.Token(x.Context(), x.Realm, &x.Caller, req)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (f *Face) caller(x *wire.Exchange, role string) error {
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	return f.Authority.LegacyCaller(x.Context(), x.Realm, &x.Caller, role)
+	return f.Core.Party.LegacyCaller(x.Context(), x.Realm, &x.Caller, role)
 }
 
 // request checks the caller and reads the object that is the body.

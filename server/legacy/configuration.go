@@ -29,7 +29,7 @@ type configuration struct {
 
 // Configuration serves /.well-known/uma-configuration.
 func (f *Face) Configuration(x *wire.Exchange) error {
-	base := f.Authority.PublicURL.Realm(x.Realm)
+	base := f.Core.PublicURL.Realm(x.Realm)
 	bearer := []string{"bearer"}
 	return x.JSON(http.StatusOK, configuration{
 		Version: "1.0", Issuer: base,
@@ -40,6 +40,6 @@ func (f *Face) Configuration(x *wire.Exchange) error {
 		Resources:   base + "/authz/protection/resource_set",
 		Permissions: base + "/authz/protection/permission",
 		RPT:         base + "/authz/authorize",
-		Realm:       x.Realm.Realm.Name, PublicKey: keycloak.PublicKey(x.Realm), ServerURL: string(f.Authority.PublicURL),
+		Realm:       x.Realm.Realm.Name, PublicKey: keycloak.PublicKey(x.Realm), ServerURL: string(f.Core.PublicURL),
 	})
 }

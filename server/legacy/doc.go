@@ -2,9 +2,9 @@
 // /authz/authorize, /authz/entitlement and the permission endpoints of that time.
 package legacy
 
-import "example.com/umpire/uma"
+import "example.com/umpire/server/wire"
 
 // Face serves it.
 type Face struct {
-	Authority *uma.Authority
+	Core *wire.Core
 }

@@ -7,6 +7,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
 )
 
 const mediaType = "application/json"
@@ -51,8 +52,8 @@ func onlyMembers(v wire.Value, names ...string) error {
 
 // parseCommon reads what both requests may have: the RPT to add to, and how to
 // answer.
-func parseCommon(body wire.Value) (*uma.TokenRequest, error) {
-	req := &uma.TokenRequest{Legacy: &uma.LegacyRequest{}}
+func parseCommon(body wire.Value) (*grant.Request, error) {
+	req := &grant.Request{Legacy: &grant.LegacyRequest{}}
 	var err error
 	if req.RPT, err = body.String("rpt"); err != nil {
 		return nil, err

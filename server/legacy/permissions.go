@@ -42,7 +42,7 @@ func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	pat, err := f.Authority.LegacyPAT(x.Context(), x.Realm, &x.Caller)
+	pat, err := f.Core.Protection.LegacyPAT(x.Context(), x.Realm, &x.Caller)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)
 			return err
 		}
 	}
-	ticket, err := f.Authority.LegacyTicket(x.Context(), pat, permissions)
+	ticket, err := f.Core.Protection.LegacyTicket(x.Context(), pat, permissions)
 	if err != nil {
 		return err
 	}

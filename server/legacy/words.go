@@ -29,7 +29,7 @@ var differ = map[uma.Reason]struct {
 	uma.UnknownResourceSetName: {http.StatusBadRequest, "nonexistent_resource_set_name"},
 }
 
-// Words says a refusal of the Authority.
+// Words says a refusal of the Core.
 func Words(e *uma.Error) wire.Refusal {
 	if e.Reason == uma.UnusableBearer { // here it is what every request begins with
 		e = uma.Refuse(uma.NoPAT, "", e)

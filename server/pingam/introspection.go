@@ -2,7 +2,7 @@ package pingam
 
 import (
 	"example.com/umpire/server/uma2"
-	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // An rpt is what introspection answers of an RPT: no `scope` (FedAuthz §5.1.1).
@@ -15,7 +15,7 @@ type rpt struct {
 }
 
 // ShowIntrospection is the answer to introspection, as PingAM documents it.
-func ShowIntrospection(i *uma.Introspection) any {
+func ShowIntrospection(i *party.Introspection) any {
 	if !i.Active || i.Permissions == nil {
 		return uma2.ShowPlain(i)
 	}

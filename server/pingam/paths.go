@@ -3,6 +3,7 @@ package pingam
 import (
 	"strings"
 
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -33,6 +34,6 @@ func Innermost(path string) string {
 
 // URL is where one of the realm's endpoints of the face is: of "uma", "oauth2" or
 // "json".
-func URL(a *uma.Authority, s *uma.Snapshot, of string) string {
+func URL(a *wire.Core, s *uma.Snapshot, of string) string {
 	return a.PublicURL.Root() + "/am/" + of + "/realms/root/realms/" + s.Realm.Name
 }

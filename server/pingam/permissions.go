@@ -14,7 +14,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	jwt, err := f.Authority.TicketJWT(x.Context(), x.Realm, ticket, 0)
+	jwt, err := f.Core.Protection.TicketJWT(x.Context(), x.Realm, ticket, 0)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
 )
 
 // A policy is what an owner granted of one resource, and has the resource's id.
@@ -33,7 +34,7 @@ type policyRef struct {
 	Rev string         `json:"_rev"`
 }
 
-func showPolicy(s *uma.SharedResource) policy {
+func showPolicy(s *account.SharedResource) policy {
 	p := policy{ID: s.ID, PolicyID: s.ID, Name: s.Name, Rev: revision(s), Permissions: []policyPermission{}}
 	for i := range s.Users {
 		u := &s.Users[i]
@@ -50,7 +51,7 @@ func showPolicy(s *uma.SharedResource) policy {
 }
 
 // revision says which rows a policy consists of, and how often each was changed.
-func revision(s *uma.SharedResource) string {
+func revision(s *account.SharedResource) string {
 	h := sha256.New()
 	for _, u := range s.Users {
 		for _, q := range u.Requests {
@@ -62,21 +63,21 @@ func revision(s *uma.SharedResource) string {
 
 // owner returns whom the token speaks for, if the path is about that user. Of
 // other users it does not say whether they exist.
-func (f *Face) owner(x *wire.Exchange) (*uma.Owner, error) {
-	o, err := f.Authority.Owner(x.Context(), x.Realm, &x.Caller)
+func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
+	o, err := f.Core.Account.Owner(x.Context(), x.Realm, &x.Caller)
 	if err != nil {
 		return nil, err
 	}
-	if !strings.EqualFold(o.User().Username, x.Param("user")) {
+	if !strings.EqualFold(o.User.Username, x.Param("user")) {
 		return nil, &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
 	}
 	return o, nil
 }
 
 // policy reads a policy that is there.
-func (f *Face) policy(x *wire.Exchange, o *uma.Owner) (*uma.SharedResource, error) {
+func (f *Face) policy(x *wire.Exchange, o *account.Owner) (*account.SharedResource, error) {
 	id := x.Param("id")
-	s, err := f.Authority.SharingOf(x.Context(), o, id)
+	s, err := f.Core.Account.SharingOf(x.Context(), o, id)
 	if refusedFor(err, uma.NotFound) || err == nil && len(s.Users) == 0 {
 		return nil, noPolicy(id)
 	}
@@ -103,7 +104,7 @@ func (f *Face) ReadPolicy(x *wire.Exchange) error {
 	return answerPolicy(x, s)
 }
 
-func answerPolicy(x *wire.Exchange, s *uma.SharedResource) error {
+func answerPolicy(x *wire.Exchange, s *account.SharedResource) error {
 	p := showPolicy(s)
 	x.Header().Set("Etag", `"`+p.Rev+`"`)
 	return x.JSON(http.StatusOK, p)
@@ -130,7 +131,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	shared, err := f.Authority.SharedWithOthers(x.Context(), o, &uma.GrantedQuery{
+	shared, err := f.Core.Account.SharedWithOthers(x.Context(), o, &account.GrantedQuery{
 		Server: filter.server, User: filter.subject, First: p.offset, Max: p.size + 1,
 	})
 	if err != nil {

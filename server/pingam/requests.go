@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
 )
 
 // A pending is what a user asks of a resource of the owner.
@@ -16,7 +17,7 @@ type pending struct {
 	Permissions []uma.Scope `json:"permissions"`
 }
 
-func showPending(p *uma.PendingRequest) pending {
+func showPending(p *account.PendingRequest) pending {
 	scopes := p.Scopes
 	if len(p.Resource.Scopes) == 0 {
 		scopes = []uma.Scope{} // the resource as a whole
@@ -45,7 +46,7 @@ func (f *Face) ListRequests(x *wire.Exchange) error {
 	case p.offset != 0:
 		return wire.Invalid("_pagedResultsOffset is not supported here: use _pagedResultsCookie")
 	}
-	rows, err := f.Authority.PendingRequests(x.Context(), o, params.Get("_pagedResultsCookie"), p.size+1)
+	rows, err := f.Core.Account.PendingRequests(x.Context(), o, params.Get("_pagedResultsCookie"), p.size+1)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (f *Face) ReadRequest(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	p, err := f.Authority.PendingRequest(x.Context(), o, x.Param("id"))
+	p, err := f.Core.Account.PendingRequest(x.Context(), o, x.Param("id"))
 	switch {
 	case refusedFor(err, uma.NotFound), refusedFor(err, uma.Conflict): // it pends no more
 		return noRequest(x.Param("id"))
@@ -80,7 +81,7 @@ func (f *Face) Answer(x *wire.Exchange) error {
 		return err
 	}
 	id := x.Param("id")
-	err = f.Authority.AnswerRequest(x.Context(), o, id, approve, scopes)
+	err = f.Core.Account.AnswerRequest(x.Context(), o, id, approve, scopes)
 	switch {
 	case refusedFor(err, uma.NotFound):
 		return noRequest(id)
@@ -96,14 +97,14 @@ func (f *Face) AnswerAll(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Authority.AnswerAll(x.Context(), o, approve, scopes); err != nil {
+	if _, err := f.Core.Account.AnswerAll(x.Context(), o, approve, scopes); err != nil {
 		return err
 	}
 	return x.JSON(http.StatusOK, struct{}{})
 }
 
 // action reads who answers, how, and what is approved.
-func (f *Face) action(x *wire.Exchange, yes, no string) (o *uma.Owner, approve bool, scopes []uma.Scope, err error) {
+func (f *Face) action(x *wire.Exchange, yes, no string) (o *account.Owner, approve bool, scopes []uma.Scope, err error) {
 	if o, err = f.owner(x); err != nil {
 		return nil, false, nil, err
 	}

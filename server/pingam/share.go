@@ -7,6 +7,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
 )
 
 // WritePolicy serves PUT /policies/{id}: it creates a policy or replaces it, as
@@ -29,7 +30,7 @@ func (f *Face) WritePolicy(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	before, err := f.Authority.SharingOf(x.Context(), o, id)
+	before, err := f.Core.Account.SharingOf(x.Context(), o, id)
 	switch {
 	case refusedFor(err, uma.NotFound):
 		return noPolicy(id)
@@ -51,7 +52,7 @@ func (f *Face) WritePolicy(x *wire.Exchange) error {
 	}
 	ref := policyRef{after.ID, revision(after)}
 	x.Header().Set("Etag", `"`+ref.Rev+`"`)
-	x.Header().Set("Location", URL(f.Authority, x.Realm, "json")+"/users/"+url.PathEscape(o.User().Username)+"/uma/policies/"+string(ref.ID))
+	x.Header().Set("Location", URL(f.Core, x.Realm, "json")+"/users/"+url.PathEscape(o.User.Username)+"/uma/policies/"+string(ref.ID))
 	return x.JSON(http.StatusCreated, ref)
 }
 
@@ -78,8 +79,8 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 }
 
 // share makes the policy what the grants say, if the conditions hold.
-func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource, grants []uma.UserScopes, only conditions) error {
-	id, how := string(before.ID), uma.ShareHow{Only: true, New: only.absent, There: only.there}
+func (f *Face) share(x *wire.Exchange, o *account.Owner, before *account.SharedResource, grants []account.UserScopes, only conditions) error {
+	id, how := string(before.ID), account.ShareHow{Only: true, New: only.absent, There: only.there}
 	failed := preconditionFailed("The policy exists already")
 	if only.rev != "" {
 		failed = preconditionFailed("The policy is no longer the one of If-Match")
@@ -88,7 +89,7 @@ func (f *Face) share(x *wire.Exchange, o *uma.Owner, before *uma.SharedResource,
 		}
 		how.Seen = before
 	}
-	err := f.Authority.ShareWith(x.Context(), o, id, grants, how)
+	err := f.Core.Account.ShareWith(x.Context(), o, id, grants, how)
 	switch {
 	case refusedFor(err, uma.NotFound):
 		return noPolicy(id)
@@ -126,7 +127,7 @@ func parseConditions(x *wire.Exchange) (c conditions, err error) {
 
 // parsePolicy reads a policy, whose id is that of the path. Conditions that would
 // narrow it are not supported: it must not be granted as if they were not there.
-func parsePolicy(v wire.Value, id string) ([]uma.UserScopes, error) {
+func parsePolicy(v wire.Value, id string) ([]account.UserScopes, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("Invalid UMA policy. It must be a JSON object.")
 	}
@@ -149,7 +150,7 @@ func parsePolicy(v wire.Value, id string) ([]uma.UserScopes, error) {
 	case len(permissions.List) == 0:
 		return nil, wire.Invalid("Invalid UMA policy. It grants nothing: DELETE takes everything back.")
 	}
-	grants := make([]uma.UserScopes, len(permissions.List))
+	grants := make([]account.UserScopes, len(permissions.List))
 	for i, p := range permissions.List {
 		var err error
 		if grants[i], err = parsePolicyPermission(p); err != nil {
@@ -159,7 +160,7 @@ func parsePolicy(v wire.Value, id string) ([]uma.UserScopes, error) {
 	return grants, nil
 }
 
-func parsePolicyPermission(v wire.Value) (g uma.UserScopes, err error) {
+func parsePolicyPermission(v wire.Value) (g account.UserScopes, err error) {
 	const what = "Invalid UMA policy permission. "
 	subject, scopes := v.Member("subject"), v.Member("scopes")
 	switch {
@@ -185,7 +186,7 @@ func parsePolicyPermission(v wire.Value) (g uma.UserScopes, err error) {
 
 // wholeOrScopes makes of no scopes the resource as a whole, if that has none. Of
 // one that has scopes no scopes are nothing, which is not granted.
-func wholeOrScopes(r *uma.SharedResource, grants []uma.UserScopes) error {
+func wholeOrScopes(r *account.SharedResource, grants []account.UserScopes) error {
 	for i := range grants {
 		switch {
 		case len(grants[i].Scopes) > 0:

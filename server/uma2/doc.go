@@ -2,9 +2,9 @@
 // Authorization, strictly, for realms with the profile uma2.
 package uma2
 
-import "example.com/umpire/uma"
+import "example.com/umpire/server/wire"
 
 // Face serves it.
 type Face struct {
-	Authority *uma.Authority
+	Core *wire.Core
 }

@@ -1,6 +1,9 @@
 package uma2
 
-import "example.com/umpire/uma"
+import (
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
+)
 
 // An rpt is what introspection answers of an RPT (FedAuthz §5.1.1): what it
 // permits and nothing about the requesting party.
@@ -50,7 +53,7 @@ type plain struct {
 }
 
 // ShowIntrospection is the answer to introspection (FedAuthz §5.1.1).
-func ShowIntrospection(i *uma.Introspection) any {
+func ShowIntrospection(i *party.Introspection) any {
 	if !i.Active || i.Permissions == nil {
 		return ShowPlain(i)
 	}
@@ -62,7 +65,7 @@ func ShowIntrospection(i *uma.Introspection) any {
 }
 
 // ShowPlain is the answer about a token that is no RPT, or is no good.
-func ShowPlain(i *uma.Introspection) any {
+func ShowPlain(i *party.Introspection) any {
 	if !i.Active {
 		return map[string]bool{"active": false}
 	}

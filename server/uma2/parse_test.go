@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
+	"example.com/umpire/uma/protection"
 )
 
 // refused fails unless err is an *uma.Error, which clients are told.
@@ -25,7 +27,7 @@ func TestParseResource(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ParseResource(v)
-	want := &uma.ResourceInput{
+	want := &protection.ResourceInput{
 		Name: "N", Type: "T", IconURI: "https://i.example/x.png", Owner: "alice", Scopes: []uma.Scope{"b", "a"}, Strict: true,
 		Texts: map[string]string{"description": "D", "description#fr": "F", "name#de": "G"},
 	}
@@ -41,13 +43,13 @@ func TestShow(t *testing.T) {
 		`{"_id":"r","resource_scopes":[]}`: ShowResource(&uma.Resource{ID: "r", Name: "r", Owner: "u", URIs: []string{"/x"}, Attributes: map[string][]string{"a": {"b"}}}),
 		`{"_id":"r","description":"D","icon_uri":"I","name":"N","name#fr":"F","resource_scopes":["view"],"type":"T"}`: ShowResource(&uma.Resource{
 			ID: "r", Name: "N", Type: "T", IconURI: "I", Scopes: []uma.Scope{"view"}, Texts: map[string]string{"description": "D", "name#fr": "F"}}),
-		`{"access_token":"a","token_type":"Bearer","expires_in":5}`: ShowToken(&uma.TokenResponse{
+		`{"access_token":"a","token_type":"Bearer","expires_in":5}`: ShowToken(&party.Tokens{
 			AccessToken: "a", TokenType: "Bearer", ExpiresIn: 5, Scope: "profile", SessionState: "s", IDToken: "i", Upgraded: new(bool)}),
-		`{"active":false}`: ShowIntrospection(&uma.Introspection{}),
-		`{"active":true,"exp":2,"iat":1,"iss":"i","aud":"a","jti":"j","client_id":"c","token_type":"Bearer","permissions":[{"resource_id":"r","resource_scopes":[],"exp":2}]}`: ShowIntrospection(&uma.Introspection{
+		`{"active":false}`: ShowIntrospection(&party.Introspection{}),
+		`{"active":true,"exp":2,"iat":1,"iss":"i","aud":"a","jti":"j","client_id":"c","token_type":"Bearer","permissions":[{"resource_id":"r","resource_scopes":[],"exp":2}]}`: ShowIntrospection(&party.Introspection{
 			Active: true, Username: "bob", Permissions: []uma.Grant{{Resource: "r", Name: "N"}, {Scopes: []uma.Scope{"view"}}},
 			Claims: &uma.Claims{Expires: 2, IssuedAt: 1, Issuer: "i", Audience: uma.Audience{"a"}, ID: "j", AuthorizedParty: "c", Type: "Bearer", Scope: "profile", Subject: "u"}}),
-		`{"active":true,"scope":"profile","client_id":"c","username":"bob","token_type":"Bearer","exp":2,"iat":1,"sub":"u","aud":["a","b"],"iss":"i","jti":"j"}`: ShowIntrospection(&uma.Introspection{
+		`{"active":true,"scope":"profile","client_id":"c","username":"bob","token_type":"Bearer","exp":2,"iat":1,"sub":"u","aud":["a","b"],"iss":"i","jti":"j"}`: ShowIntrospection(&party.Introspection{
 			Active: true, Username: "bob",
 			Claims: &uma.Claims{Expires: 2, IssuedAt: 1, Issuer: "i", Audience: uma.Audience{"a", "b"}, ID: "j", AuthorizedParty: "c", Type: "Bearer", Scope: "profile", Subject: "u"}}),
 	} {
@@ -68,7 +70,7 @@ func FuzzResourceJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		v, err := uma.ParseJSON(body)
-		var in *uma.ResourceInput
+		var in *protection.ResourceInput
 		if err == nil {
 			in, err = ParseResource(v)
 		}
@@ -91,7 +93,7 @@ func FuzzPermissionJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		v, err := uma.ParseJSON(body)
-		var p []uma.TicketPermission
+		var p []protection.TicketPermission
 		if err == nil {
 			p, err = ParsePermissions(v)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // A Ticket is the answer to a permission request (FedAuthz §4.2).
@@ -22,7 +23,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 }
 
 // AskTicket makes a ticket for the permissions of the body, as a face reads them.
-func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]uma.TicketPermission, error)) (string, error) {
+func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]protection.TicketPermission, error)) (string, error) {
 	pat, err := f.PAT(x)
 	if err != nil {
 		return "", err
@@ -35,12 +36,12 @@ func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]uma.TicketP
 	if err != nil {
 		return "", err
 	}
-	return f.Authority.RequestStrictTicket(x.Context(), pat, permissions)
+	return f.Core.Protection.RequestStrictTicket(x.Context(), pat, permissions)
 }
 
 // ParsePermissions reads a permission, or an array of them. The scopes of one may
 // be none, but they must be given.
-func ParsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+func ParsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 	list := v.List
 	if v.Kind == wire.Object {
 		list = []wire.Value{v}
@@ -48,7 +49,7 @@ func ParsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
 	if len(list) == 0 {
 		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
 	}
-	permissions := make([]uma.TicketPermission, len(list))
+	permissions := make([]protection.TicketPermission, len(list))
 	for i, e := range list {
 		if e.Kind != wire.Object {
 			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
@@ -64,7 +65,7 @@ func ParsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
 		if err != nil {
 			return nil, err
 		}
-		permissions[i] = uma.TicketPermission{Resource: id, Scopes: scopes}
+		permissions[i] = protection.TicketPermission{Resource: id, Scopes: scopes}
 	}
 	return permissions, nil
 }

@@ -5,16 +5,17 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // ParseResource reads a resource description (FedAuthz §3.1). Members that are
 // unknown are ignored (UMA Grant §1.1), but for `owner`, Umpire's own, by which a
 // resource server says whom it registers a resource for.
-func ParseResource(v wire.Value) (*uma.ResourceInput, error) {
+func ParseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
 	}
-	in := &uma.ResourceInput{Strict: true}
+	in := &protection.ResourceInput{Strict: true}
 	err := v.Texts(map[string]*string{
 		"name":     &in.Name,
 		"type":     &in.Type,

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // An identified is an answer that names a resource (FedAuthz §3.2).
@@ -13,11 +14,11 @@ type identified struct {
 }
 
 // PAT is whom the PAT speaks for. It comes in one way (RFC 6750 §2).
-func (f *Face) PAT(x *wire.Exchange) (*uma.Protection, error) {
+func (f *Face) PAT(x *wire.Exchange) (*protection.Caller, error) {
 	if err := x.OneToken(); err != nil {
 		return nil, err
 	}
-	return f.Authority.PAT(x.Context(), x.Realm, &x.Caller, uma.WithScope)
+	return f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithScope)
 }
 
 // unconditional refuses a condition on what the resource is like. Resources have
@@ -33,7 +34,7 @@ func unconditional(x *wire.Exchange) error {
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	return f.Create(x, f.Authority.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
+	return f.Create(x, f.Core.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
 }
 
 // Create registers a resource, whose address is below that of the list.
@@ -42,7 +43,7 @@ func (f *Face) Create(x *wire.Exchange, list string) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.CreateResource(x.Context(), pat, in)
+	r, err := f.Core.Protection.CreateResource(x.Context(), pat, in)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (f *Face) Create(x *wire.Exchange, list string) error {
 
 // described reads who asks and how it describes a resource: a new one, or that of
 // the id.
-func (f *Face) described(x *wire.Exchange, id string) (*uma.Protection, *uma.ResourceInput, error) {
+func (f *Face) described(x *wire.Exchange, id string) (*protection.Caller, *protection.ResourceInput, error) {
 	pat, err := f.PAT(x)
 	if err != nil {
 		return nil, nil, err
@@ -74,7 +75,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Authority.ReadResource(x.Context(), pat, x.Param("id"))
+	r, err := f.Core.Protection.ReadResource(x.Context(), pat, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (f *Face) Replace(x *wire.Exchange, status int) error {
 	if err := unconditional(x); err != nil {
 		return err
 	}
-	if err := f.Authority.ReplaceResource(x.Context(), pat, id, in); err != nil {
+	if err := f.Core.Protection.ReplaceResource(x.Context(), pat, id, in); err != nil {
 		return err
 	}
 	return x.JSON(status, identified{uma.ResourceID(id)})
@@ -109,7 +110,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 	if err := unconditional(x); err != nil {
 		return err
 	}
-	if err := f.Authority.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -123,6 +124,6 @@ func (f *Face) ListResources(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Authority.ListOwn(x.Context(), pat, func(r *uma.Resource) error { return add(r.ID) })
+		return f.Core.Protection.ListOwn(x.Context(), pat, func(r *uma.Resource) error { return add(r.ID) })
 	})
 }

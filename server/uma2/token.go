@@ -1,6 +1,6 @@
 package uma2
 
-import "example.com/umpire/uma"
+import "example.com/umpire/uma/party"
 
 // A token is the answer to a UMA grant (UMA Grant §3.3.5): no `scope`.
 type token struct {
@@ -12,6 +12,6 @@ type token struct {
 }
 
 // ShowToken is the answer to a UMA grant.
-func ShowToken(t *uma.TokenResponse) any {
+func ShowToken(t *party.Tokens) any {
 	return token{t.AccessToken, t.TokenType, t.ExpiresIn, t.RefreshToken, t.Upgraded != nil && *t.Upgraded}
 }

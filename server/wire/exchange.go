@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // Limits in bytes: of bodies, and of what is kept of a User-Agent, which goes into
@@ -31,7 +32,7 @@ type Handler func(*Exchange) error
 // An Exchange is a request and its answer.
 type Exchange struct {
 	Realm  *uma.Snapshot // nil where an endpoint belongs to none
-	Caller uma.Caller
+	Caller party.Caller
 
 	ctx        context.Context
 	echo       echo.Context

@@ -2,7 +2,7 @@ package wso2
 
 import (
 	"example.com/umpire/server/uma2"
-	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
 )
 
 // An introspected is what introspection answers of an active token: of an RPT with
@@ -22,7 +22,7 @@ type introspected struct {
 
 // ShowIntrospection is the answer to introspection. Users are called with their
 // realm, as WSO2 has them with their tenant.
-func ShowIntrospection(i *uma.Introspection) any {
+func ShowIntrospection(i *party.Introspection) any {
 	if !i.Active {
 		return map[string]bool{"active": false}
 	}

@@ -6,6 +6,7 @@ import (
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // RequestTicket serves POST …/permission.
@@ -18,7 +19,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 }
 
 // parsePermissions reads an array, and nothing else.
-func parsePermissions(v wire.Value) ([]uma.TicketPermission, error) {
+func parsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 	if v.Kind != wire.Array {
 		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
 	}

@@ -12,7 +12,7 @@ const RegistrationPath = "/api/identity/oauth2/uma/resourceregistration/v1.0/res
 
 // CreateResource serves POST …/resource.
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	return f.Create(x, f.Authority.PublicURL.Root()+"/t/"+url.PathEscape(x.Realm.Realm.Name)+RegistrationPath)
+	return f.Create(x, f.Core.PublicURL.Root()+"/t/"+url.PathEscape(x.Realm.Realm.Name)+RegistrationPath)
 }
 
 // ReplaceResource serves PUT …/resource/{id}, which answers 201 here.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 // claims are the URIs (folded) and scopes of a resource that only its owner registered.
@@ -13,7 +14,7 @@ type claims struct{ uris, scopes map[string]bool }
 func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
 	folded := make([]string, len(r.URIs))
 	for i, uri := range r.URIs {
-		folded[i] = uma.FoldURI(uri)
+		folded[i] = uripath.Fold(uri)
 	}
 	args := func(names string) []any {
 		return []any{names, int64(r.Server), r.Name, string(r.ID), int(uma.ByOwner)}
@@ -51,7 +52,7 @@ func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, erro
 		return had, err
 	}
 	for _, uri := range newURIs(old, next) {
-		had.uris[uma.FoldURI(uri)] = true
+		had.uris[uripath.Fold(uri)] = true
 	}
 	for _, scope := range next.Scopes {
 		if !slices.Contains(old.Scopes, scope) {
@@ -75,9 +76,9 @@ func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 func newURIs(old, next *uma.Resource) []string {
 	had := map[string]bool{}
 	for _, uri := range old.URIs {
-		had[uma.FoldURI(uri)] = true
+		had[uripath.Fold(uri)] = true
 	}
-	return slices.DeleteFunc(slices.Clone(next.URIs), func(uri string) bool { return had[uma.FoldURI(uri)] })
+	return slices.DeleteFunc(slices.Clone(next.URIs), func(uri string) bool { return had[uripath.Fold(uri)] })
 }
 
 // checkClaims refuses a name or URI that an owner adds in next if the name is that of a
@@ -117,11 +118,11 @@ func checkClaims(tx *conn, old, next *uma.Resource) error {
 
 func uriTaken(tx *conn, r *uma.Resource, uri string, shapes []string) (bool, error) {
 	taken, err := tx.exists(`SELECT 1 FROM resource_uri WHERE server = ? AND uri = ? AND resource <> ? LIMIT 1`,
-		int64(r.Server), uma.FoldURI(uri), int64(r.Key))
+		int64(r.Server), uripath.Fold(uri), int64(r.Key))
 	if err != nil || taken {
 		return taken, err
 	}
-	candidates, err := uriCandidates(tx, r.Server, uma.CandidateKeys(uri, shapes))
+	candidates, err := uriCandidates(tx, r.Server, uripath.CandidateKeys(uri, shapes))
 	if err != nil {
 		return false, err
 	}
@@ -129,5 +130,5 @@ func uriTaken(tx *conn, r *uma.Resource, uri string, shapes []string) (bool, err
 	for i, c := range candidates {
 		patterns[i] = c.URI
 	}
-	return uma.ReachesURI(uri, patterns), nil
+	return uripath.Reaches(uri, patterns), nil
 }

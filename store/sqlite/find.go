@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 const (
@@ -262,7 +263,7 @@ func (l *listing) matches(r *uma.Resource) bool {
 		(f.Owner == "" || r.Owner == f.Owner) &&
 		strings.Contains(fold(r.Type), f.Type) &&
 		(f.Scope == "" || slices.ContainsFunc(r.Scopes, func(s uma.Scope) bool { return strings.Contains(string(s), f.Scope) })) &&
-		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uma.FoldURI(u) == f.URI }))
+		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uripath.Fold(u) == f.URI }))
 }
 
 // findScopes looks for the scopes whose names have the part in the filter. If there are

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 // isOwn reports whether the owner of a resource is the resource server itself.
@@ -72,14 +73,14 @@ func addIndex(tx *conn, r *uma.Resource, own bool, c claims) error {
 		}
 	}
 	for _, uri := range r.URIs {
-		folded := uma.FoldURI(uri)
+		folded := uripath.Fold(uri)
 		changes = append(changes, change{`INSERT INTO resource_uri (server, uri, name, id, resource, registered)
 			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			[]any{server, folded, r.Name, string(r.ID), int64(r.Key), registered(c.uris[folded])}})
 		if !own {
 			continue
 		}
-		key, shape := uma.URIKey(uri)
+		key, shape := uripath.Key(uri)
 		changes = append(changes, change{`INSERT INTO uri_pattern (server, key, uri, id)
 			VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, []any{server, key, uri, string(r.ID)}})
 		if shape != "" {
@@ -106,11 +107,11 @@ func removeIndex(tx *conn, r *uma.Resource, own bool) error {
 	}
 	for _, uri := range r.URIs {
 		changes = append(changes, change{`DELETE FROM resource_uri WHERE server = ? AND uri = ? AND name = ? AND id = ?`,
-			[]any{server, uma.FoldURI(uri), r.Name, string(r.ID)}})
+			[]any{server, uripath.Fold(uri), r.Name, string(r.ID)}})
 		if !own {
 			continue
 		}
-		key, shape := uma.URIKey(uri)
+		key, shape := uripath.Key(uri)
 		changes = append(changes, change{`DELETE FROM uri_pattern WHERE server = ? AND key = ? AND uri = ? AND id = ?`,
 			[]any{server, key, uri, string(r.ID)}})
 		if shape != "" {

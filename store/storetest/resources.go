@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 // fullResource has no field at its zero value, once it is kept.
@@ -179,11 +180,11 @@ var resourceTests = map[string]func(e *env){
 
 		var keys, shapes []string
 		for _, uri := range append(own.URIs, theirs.URIs...) {
-			key, _ := uma.URIKey(uri)
+			key, _ := uripath.Key(uri)
 			keys = append(keys, key)
 		}
 		for _, uri := range own.URIs[:2] {
-			_, shape := uma.URIKey(uri)
+			_, shape := uripath.Key(uri)
 			shapes = append(shapes, shape)
 		}
 		wantSet(e, "shapes", e.shapes(), shapes...)
@@ -204,8 +205,8 @@ var resourceTests = map[string]func(e *env){
 		own := e.resource("own")
 		own.Owner, own.URIs = e.apiUUID, []string{"/Admin/*", "/ADMIN/{Id}", "/Ärger/*.PNG", "/other/*"}
 		e.create(own)
-		wantSet(e, "candidates", e.candidates(uma.CandidateKeys("/admin/1", e.shapes())), "/Admin/*", "/ADMIN/{Id}")
-		wantSet(e, "candidates", e.candidates(uma.CandidateKeys("/ärger/a.png", nil)), "/Ärger/*.PNG")
+		wantSet(e, "candidates", e.candidates(uripath.CandidateKeys("/admin/1", e.shapes())), "/Admin/*", "/ADMIN/{Id}")
+		wantSet(e, "candidates", e.candidates(uripath.CandidateKeys("/ärger/a.png", nil)), "/Ärger/*.PNG")
 	},
 
 	"one_uri_of_two_resources": func(e *env) {
@@ -216,7 +217,7 @@ var resourceTests = map[string]func(e *env){
 			ids = append(ids, e.create(r).ID)
 		}
 		e.reading(func(v uma.View) {
-			key, _ := uma.URIKey("/album/1")
+			key, _ := uripath.Key("/album/1")
 			got, err := v.URICandidates(e.t.Context(), e.api, []string{key})
 			e.must(err)
 			var found []uma.ResourceID

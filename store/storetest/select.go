@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/uripath"
 )
 
 // shelf makes resources for selections and listings, each written as
@@ -63,8 +64,8 @@ var selections = []struct {
 	{"any_scope", func(e *env) uma.Selection { return uma.Selection{AnyScope: []uma.Scope{"delete", "print"}} }, "C D F"},
 	{"any_scope_once", func(e *env) uma.Selection { return uma.Selection{AnyScope: []uma.Scope{"delete", "view", "view"}} }, "A B C D"},
 	{"unknown_scope", func(e *env) uma.Selection { return uma.Selection{AnyScope: []uma.Scope{"VIEW"}} }, ""},
-	{"uri", func(e *env) uma.Selection { return uma.Selection{URI: uma.FoldURI("/B")} }, "B D"},
-	{"uri_twice_in_one", func(e *env) uma.Selection { return uma.Selection{URI: uma.FoldURI("/c")} }, "C"},
+	{"uri", func(e *env) uma.Selection { return uma.Selection{URI: uripath.Fold("/B")} }, "B D"},
+	{"uri_twice_in_one", func(e *env) uma.Selection { return uma.Selection{URI: uripath.Fold("/c")} }, "C"},
 	{"unknown_uri", func(e *env) uma.Selection { return uma.Selection{URI: "/x"} }, ""},
 }
 
@@ -138,7 +139,7 @@ var findings = []struct {
 	}, ""},
 	{"no_name_is_no_filter", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{ExactName: true} },
 		"Alpha Beta Gamma alphabet Öl_%"},
-	{"uri", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{URI: uma.FoldURI("/SHARED")} }, "Alpha Gamma"},
+	{"uri", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{URI: uripath.Fold("/SHARED")} }, "Alpha Gamma"},
 	{"uri_and_owner", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{URI: "/shared", Owner: e.bob} }, "Gamma"},
 	{"owner", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{Owner: e.alice} }, "Beta alphabet"},
 	{"owner_and_part", func(e *env) uma.ResourceFilter { return uma.ResourceFilter{Owner: e.alice, Name: "alpha"} }, "alphabet"},

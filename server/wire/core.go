@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/account"
+	"example.com/umpire/uma/admin"
+	"example.com/umpire/uma/grant"
+	"example.com/umpire/uma/party"
+	"example.com/umpire/uma/protection"
+)
+
+// A Core is what the faces call: the rooms of uma.
+type Core struct {
+	PublicURL uma.PublicURL
+	Now       func() time.Time
+
+	Realms     *admin.Realms
+	Party      *party.Service
+	Grant      *grant.Service
+	Protection *protection.Service
+	Account    *account.Service
+}
+
+// Parts are what the rooms are made of.
+type Parts struct {
+	Store    uma.Store
+	Policy   uma.Policy
+	Issuer   uma.Issuer
+	Verifier uma.Verifier
+	Hasher   uma.Hasher
+
+	PublicURL uma.PublicURL
+	Now       func() time.Time
+
+	// NewID makes a fresh UUID for what clients know by its id, NewSerial one that
+	// begins with the time (RFC 9562 §5.7) for what each request adds to an index: a
+	// row follows the one before it there, and not every row is on a page of its own.
+	NewID, NewSerial func() string
+
+	Log func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
+
+	Labels  map[string]string                                               // see grant.Service; may be nil
+	Decided func(realm, outcome, answered string, evaluation time.Duration) // see grant.Service; may be nil
+	Stuck   func(realm string, delta int)                                   // see grant.Service; may be nil
+}
+
+// Validate reports everything that is missing, so that the program can say so when
+// it starts and not when the first client calls.
+func (p *Parts) Validate() error {
+	parts := []struct {
+		name string
+		ok   bool
+	}{
+		{"Store", p.Store != nil},
+		{"Policy", p.Policy != nil},
+		{"Issuer", p.Issuer != nil},
+		{"Verifier", p.Verifier != nil},
+		{"Hasher", p.Hasher != nil},
+		{"PublicURL", p.PublicURL != ""},
+		{"Now", p.Now != nil},
+		{"NewID", p.NewID != nil},
+		{"NewSerial", p.NewSerial != nil},
+		{"Log", p.Log != nil},
+	}
+	var errs []error
+	for _, part := range parts {
+		if !part.ok {
+			errs = append(errs, fmt.Errorf("the server has no %s", part.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// NewCore gives each room the parts that it uses.
+func NewCore(p Parts) (*Core, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	realms := &admin.Realms{
+		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	}
+	parties := &party.Service{
+		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher,
+		PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial,
+	}
+	return &Core{
+		PublicURL: p.PublicURL, Now: p.Now, Realms: realms, Party: parties,
+		Grant: &grant.Service{
+			Store: p.Store, Realms: realms, Party: parties, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier,
+			PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
+			Labels: p.Labels, Decided: p.Decided, Stuck: p.Stuck,
+		},
+		Protection: &protection.Service{
+			Store: p.Store, Party: parties, Issuer: p.Issuer, PublicURL: p.PublicURL,
+			Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
+		},
+		Account: &account.Service{Store: p.Store, Party: parties, Now: p.Now, NewID: p.NewID},
+	}, nil
+}

@@ -1,0 +1,38 @@
+package account
+
+import (
+	"testing"
+	"time"
+
+	"example.com/umpire/uma/party"
+	"example.com/umpire/uma/umatest"
+)
+
+// A world has the service over the fakes.
+type world struct {
+	*umatest.World
+	service *Service
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return over(umatest.NewWorld(t))
+}
+
+func newFullWorld(t *testing.T) *world {
+	t.Helper()
+	return over(umatest.NewFullWorld(t))
+}
+
+func over(fakes *umatest.World) *world {
+	w := &world{World: fakes}
+	now := func() time.Time { return w.Now }
+	w.service = &Service{
+		Store: w.Store, Now: now, NewID: w.NewID,
+		Party: &party.Service{
+			Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher,
+			PublicURL: umatest.PublicURL, Now: now, NewID: w.NewID, NewSerial: w.NewSerial,
+		},
+	}
+	return w
+}

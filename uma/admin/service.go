@@ -1,0 +1,29 @@
+package admin
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// Realms are the realms that a server serves: their configuration as it is now,
+// realm files on their way into the store, and keys.
+type Realms struct {
+	Store    Store
+	Hasher   uma.Hasher
+	Issuer   uma.Issuer   // of keys
+	Verifier uma.Verifier // of the sets of keys that realms publish
+	Now      func() time.Time
+	NewID    func() string
+	Log      func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
+
+	snapshots atomic.Pointer[snapshots]
+}
+
+// A Store keeps realms.
+type Store interface {
+	uma.Viewer
+	uma.Realms
+}

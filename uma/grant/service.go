@@ -1,0 +1,56 @@
+package grant
+
+import (
+	"context"
+	"time"
+
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
+	"example.com/umpire/workers"
+)
+
+// A Service is the UMA grant: it trades tickets and named permissions for RPTs.
+type Service struct {
+	Store    Store
+	Realms   Realms
+	Party    *party.Service // who asks
+	Policy   uma.Policy
+	Issuer   uma.Issuer
+	Verifier uma.Verifier
+
+	PublicURL uma.PublicURL
+	Now       func() time.Time
+
+	// NewID makes a fresh UUID, NewSerial one that begins with the time, for what each
+	// request adds to an index; see party.Service.
+	NewID, NewSerial func() string
+
+	Log func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
+
+	// Labels go into every decision record: which server decided.
+	Labels map[string]string
+
+	// Decided observes each decision, and what the request was answered; may be nil.
+	Decided func(realm, outcome, answered string, evaluation time.Duration)
+
+	// Stuck is told when an evaluation is given up because it goes on after its
+	// deadline (1), and when it ends after all (-1); may be nil.
+	Stuck func(realm string, delta int)
+
+	evaluations workers.Pool
+}
+
+// A Store is what the grant reads, and commits its answers to.
+type Store interface {
+	uma.Viewer
+	uma.Committer
+
+	// DropRPT is that of uma.Sessions.
+	DropRPT(ctx context.Context, realm uma.Key, jti string) error
+}
+
+// Realms are the realms as they are now.
+type Realms interface {
+	Realm(ctx context.Context, name string) (*uma.Snapshot, error)
+	Reload(ctx context.Context) error
+}

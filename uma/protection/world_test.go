@@ -1,0 +1,43 @@
+package protection
+
+import (
+	"testing"
+	"time"
+
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/party"
+	"example.com/umpire/uma/umatest"
+)
+
+// A world has the service over the fakes.
+type world struct {
+	*umatest.World
+	service *Service
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return over(umatest.NewWorld(t))
+}
+
+func newFullWorld(t *testing.T) *world {
+	t.Helper()
+	return over(umatest.NewFullWorld(t))
+}
+
+func over(fakes *umatest.World) *world {
+	w := &world{World: fakes}
+	now := func() time.Time { return w.Now }
+	w.service = &Service{
+		Store: w.Store, Now: now, NewID: w.NewID, Issuer: w.Issuer, PublicURL: umatest.PublicURL, NewSerial: w.NewSerial, Log: w.Log,
+		Party: &party.Service{
+			Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher,
+			PublicURL: umatest.PublicURL, Now: now, NewID: w.NewID, NewSerial: w.NewSerial,
+		},
+	}
+	return w
+}
+
+func (w *world) pat() *Caller {
+	return &Caller{Snap: w.Snap, Server: w.API, Identity: &party.Identity{Subject: "uuid-api", Client: w.API, Claims: &uma.Claims{}}}
+}
