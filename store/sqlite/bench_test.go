@@ -155,7 +155,7 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer v.Close()
+	defer mustClose(b, v.Close)
 	v.(*view).conn.left = math.MaxInt // no request reads so often in one view
 	for name, read := range map[string]func() error{
 		"session":  func() error { _, err := v.TokenState(ctx, realm, "jti", "session"); return err },

@@ -153,7 +153,7 @@ func TestViewReadsSoMuchAndNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.Close()
+	defer mustClose(t, v.Close)
 	found, err := v.Select(t.Context(), server, uma.Selection{Owner: "api-uuid"}, 20)
 	if len(found) != 20 || err != nil {
 		t.Errorf("20 MB: got %d, %v", len(found), err)
@@ -167,7 +167,7 @@ func TestViewReadsSoMuchAndNoMore(t *testing.T) {
 	if v, err = s.View(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer v.Close()
+	defer mustClose(t, v.Close)
 	owned, err := v.OwnedResources(t.Context(), 1, "api-uuid", "", 0, 1000)
 	if len(owned) != 100 || err != nil {
 		t.Errorf("a list of an account: got %d, %v; it shows no attributes", len(owned), err)

@@ -57,7 +57,7 @@ func TestRecentRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
+	defer mustClose(t, other.Close)
 	for _, after := range []int64{-1, 0, 49, 50, 51, 100, 190, 191, 200, 201, 300, 305, 306, 400} {
 		got, err1 := s.DecisionsAfter(t.Context(), after, 10)
 		want, err2 := other.DecisionsAfter(t.Context(), after, 10)

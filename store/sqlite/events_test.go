@@ -136,7 +136,7 @@ func TestSharedPartsAreStoredOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
+	defer mustClose(t, other.Close)
 	after, err := other.DecisionsAfter(t.Context(), 0, 1000)
 	if err != nil || len(after) != len(records) {
 		t.Fatalf("got %d records, %v", len(after), err)

@@ -53,7 +53,7 @@ func TestNothingButDurableIsOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
+	defer mustClose(t, c.close)
 	if err := checkDurable(c); err == nil {
 		t.Error("synchronous NORMAL is taken for durable")
 	}
@@ -106,7 +106,7 @@ func TestOpenWhatIsNoDatabase(t *testing.T) {
 		s, err := Open(t.Context(), cfg)
 		if err == nil {
 			t.Errorf("%s: opened", what)
-			s.Close()
+			mustClose(t, s.Close)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {

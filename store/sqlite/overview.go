@@ -30,21 +30,16 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 // resource server in the order of their ids and compares them row by row.
 func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.UserPoliciesOf, after string, max int) ([]*uma.Share, error) {
 	c := v.reader(ctx)
-	query, args := strings.Builder{}, []any{int64(server), after}
-	query.WriteString(`SELECT` + shareColumns + `FROM share s WHERE s.server = ? AND s.id > ?`)
+	query, args := `SELECT`+shareColumns+`FROM share s WHERE s.server = ? AND s.id > ?`, []any{int64(server), after}
 	if p.Owner != "" {
-		query.WriteString(` AND +s.owner = ?`)
-		args = append(args, p.Owner)
+		query, args = query+` AND +s.owner = ?`, append(args, p.Owner)
 	}
 	if p.Resource != "" {
-		query.WriteString(` AND +s.resource_id = ?`)
-		args = append(args, string(p.Resource))
+		query, args = query+` AND +s.resource_id = ?`, append(args, string(p.Resource))
 	}
 	if p.User != "" {
-		query.WriteString(` AND ? IN (SELECT value FROM json_each(s.users))`)
-		args = append(args, p.User)
+		query, args = query+` AND ? IN (SELECT value FROM json_each(s.users))`, append(args, p.User)
 	}
-	query.WriteString(` ORDER BY s.id LIMIT ? + 0`)
-	found, err := list(c, query.String(), append(args, max), scanShare)
+	found, err := list(c, query+` ORDER BY s.id LIMIT ? + 0`, append(args, max), scanShare)
 	return found, reading("shares", err)
 }

@@ -94,7 +94,7 @@ func readOnly(t *testing.T, dir string) {
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { os.Chmod(dir, 0o700) }) //nolint:errcheck // else the folder stays
+		t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) // else the folder stays
 		return
 	}
 	for _, args := range [][]string{{"--bind", dir, dir}, {"-o", "remount,ro,bind", dir}} {
@@ -102,7 +102,7 @@ func readOnly(t *testing.T, dir string) {
 			t.Skipf("root may write everywhere, and nothing can be mounted here: %v: %s", err, out)
 		}
 		if args[0] == "--bind" {
-			t.Cleanup(func() { exec.Command("umount", dir).Run() }) //nolint:errcheck // else the folder stays
+			t.Cleanup(func() { _ = exec.Command("umount", dir).Run() }) // else the folder stays
 		}
 	}
 }

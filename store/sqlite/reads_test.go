@@ -23,12 +23,12 @@ func readStore(t *testing.T, resources int, seen *statements) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer mustClose(t, s.Close)
 	v, err := s.View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.Close()
+	defer mustClose(t, v.Close)
 	m := &meter{t: t, v: v, c: v.(*view).conn, pages: map[string]int{}, resources: resources}
 	m.readMany(snapshot.Realm.Key, snapshot.Clients["api"].Key)
 	m.listRequests(snapshot.Clients["api"].Key)

@@ -22,7 +22,7 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a folder that stays does no harm
 	path := filepath.Join(dir, "umpire.db")
 	s, err := Open(context.Background(), Config{Path: path})
 	if err != nil {
@@ -92,7 +92,7 @@ func tickets(t testing.TB, s *Store, values ...string) (there []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.Close()
+	defer mustClose(t, v.Close)
 	for _, value := range values {
 		_, err := v.Ticket(t.Context(), 1, uma.Digest(value), at)
 		if err != nil && !errors.Is(err, uma.ErrNotFound) {
@@ -114,4 +114,12 @@ func pathOf(t *testing.T, s *Store) (path string) {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// mustClose is for defer.
+func mustClose(t testing.TB, close func() error) {
+	t.Helper()
+	if err := close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
 }

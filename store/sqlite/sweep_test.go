@@ -166,7 +166,7 @@ func TestSweepKeepsWhatATicketWasSpentOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer view.Close()
+	defer mustClose(t, view.Close)
 	spent, err := view.SpentTicket(ctx, realm, ticket)
 	if err != nil || spent.RPT != "first" || spent.Client != "web" {
 		t.Errorf("got %+v, %v, want what it was spent on", spent, err)

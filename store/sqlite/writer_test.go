@@ -243,7 +243,7 @@ func TestAnotherProcessWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
+	defer mustClose(t, other.close)
 	begin := func(statement string) {
 		t.Helper()
 		if _, err := other.exec(statement); err != nil {
