@@ -1,6 +1,10 @@
 // Package storetest holds the promises of uma.Store as tests, which every driver
 // runs. A promise that is not tested here is not one. What only a driver can
 // arrange, such as a full queue, is tested beside it.
+//
+// The name of a file begins with the role of package uma that it tests: Realms is in
+// realms.go and realms_*.go. The roles of uma.View are in view_*.go, races between writes
+// in races.go.
 package storetest
 
 import (
@@ -13,29 +17,36 @@ import (
 // when its test ends.
 func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 	suite := map[string]map[string]func(e *env){
-		"View":      viewTests,
-		"Realms":    realmTests,
-		"Apply":     applyTests,
-		"Prune":     pruneTests,
-		"Users":     userTests,
-		"Resources": resourceTests,
-		"Select":    selectTests,
-		"Find":      findTests,
-		"Registrar": registrarTests,
-		"Claims":    claimTests,
-		"Removals":  removalTests,
-		"Shares":    shareTests,
-		"Requests":  requestTests,
-		"Policies":  policyTests,
-		"Approving": approvingTests,
-		"Accounts":  accountTests,
-		"Overview":  overviewTests,
-		"Tickets":   ticketTests,
+		"Realms":               realmTests,
+		"RealmsApply":          applyTests,
+		"RealmsApplyResources": applyResourceTests,
+		"RealmsPrune":          pruneTests,
+
+		"Registrar":         registrarTests,
+		"RegistrarClaims":   claimTests,
+		"RegistrarFind":     findTests,
+		"RegistrarRemovals": removalTests,
+
+		"Tickets": ticketTests,
+
+		"SharingRequests": requestTests,
+		"SharingPolicies": policyTests,
+		"SharingApprove":  approveTests,
+
 		"Sessions":  sessionTests,
-		"Standing":  standingTests,
-		"Commit":    commitTests,
+		"Committer": commitTests,
 		"Decisions": decisionTests,
-		"Races":     raceTests,
+
+		"View":          viewTests,
+		"ViewUsers":     userTests,
+		"ViewResources": resourceTests,
+		"ViewSelect":    selectTests,
+		"ViewShares":    shareTests,
+		"ViewAccounts":  accountTests,
+		"ViewOverview":  overviewTests,
+		"ViewTokens":    standingTests,
+
+		"Races": raceTests,
 	}
 	for area, tests := range suite {
 		t.Run(area, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (e *env) granted(r *uma.Resource) map[string][]uma.Scope {
 
 type grants = map[string][]uma.Scope
 
-var approvingTests = map[string]func(e *env){
+var approveTests = map[string]func(e *env){
 	"decides_all_together": func(e *env) {
 		r, far := e.create(e.resource("Album", "view", "delete")), e.resource("Far", "view")
 		far.Server = e.second
