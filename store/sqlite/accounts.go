@@ -7,9 +7,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// realmServers is the condition that c is a resource server of realm ?1. There are few
-// of them, so what a user has at all of them is sought at each, in the order of an
-// index, and merged.
+// realmServers is the condition that client c is a resource server of realm ?1. A realm
+// has few of them: a list of what a user has at all of them reads an index once for
+// each, and merges.
 const realmServers = `c.realm = ?1 AND json_extract(c.details, '$.resource_server')`
 
 // OwnedResource implements uma.Accounts.
@@ -43,7 +43,7 @@ func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.Granted
 	of := &between
 	switch {
 	case f.Owner == "" && f.Requester == "":
-		return nil, reading("shared resources", errors.New("they are those of somebody"))
+		return nil, reading("shared resources", errors.New("neither an owner nor a requester is given"))
 	case f.Requester == "":
 		of = &sharedBy
 	case f.Owner == "":
@@ -62,7 +62,7 @@ func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requ
 	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.state = `
 	args := []any{keysText(resources)}
 	if state == uma.Pending {
-		query += `'pending'` // which an index has alone
+		query += `'pending'` // not a parameter, so that SQLite uses the index request_pending
 	} else {
 		query, args = query+`?`, append(args, state)
 	}
@@ -83,8 +83,9 @@ func (v *view) PendingBy(ctx context.Context, realm uma.Key, requester, after st
 	return v.pending(ctx, `q.requester`, requester, realm, after, max)
 }
 
-// pending reads a page of what one user is asked for, or asks for. Ids of users are
-// those of one realm; that it is this one is only made sure of.
+// pending reads a page of the pending requests in which one user is the owner, or the
+// requester. An index finds them by the id of the user alone; the condition on the
+// realm leaves out those of another realm, should it have a user with the same id.
 func (v *view) pending(ctx context.Context, column, user string, realm uma.Key, after string, max int) ([]uma.Request, error) {
 	c := v.reader(ctx)
 	if max <= 0 {

@@ -11,16 +11,16 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A big change is committed in batches. One ends after so many steps or, since what
-// goes may take much with it, once so many rows were changed.
+// A large change is committed in batches. A batch ends after applyBatch steps or, because
+// deleting one row can delete many others, after applyRows changed rows.
 const (
 	applyBatch = 500
 	applyRows  = 5000
 )
 
-// An applier carries a RealmChange out. A change is a list of steps, a row each,
-// which look at their row when they run; so the steps may be committed in batches
-// and the rest still be right when something else wrote in between.
+// An applier applies a RealmChange as a list of steps. A step is about one row, which
+// it reads when it runs. Therefore steps may be committed in batches: what others write
+// between two batches does no harm.
 type applier struct {
 	*uma.RealmChange
 	report uma.RealmReport
@@ -29,15 +29,15 @@ type applier struct {
 	changed  bool
 	finished bool // the last step has run
 
-	realm   uma.Key                // from the first step on
-	servers map[string]*uma.Client // rows by client_id, from the steps of the clients on
-	owners  map[string]string      // subject ids by folded username, from the steps of the users on
+	realm   uma.Key                // set by the first step
+	servers map[string]*uma.Client // by client_id; set by the steps for clients
+	owners  map[string]string      // subject ids by folded username; set by the steps for users
 	named   named
 	gone    leftovers
-	drifted map[uma.Key]bool    // resources
-	known   map[knownScope]bool // that the change has met
+	drifted map[uma.Key]bool    // resources that were changed over an API
+	known   map[knownScope]bool // scopes that a step has stored, or found
 
-	// Resources of the batch whose parts are yet to be made known.
+	// Resources of the batch that writeParts is to add to resource_part, or to update there.
 	fresh []*uma.Resource
 	parts map[uma.Key]*uma.Resource
 }
@@ -47,11 +47,11 @@ type knownScope struct {
 	name   uma.Scope
 }
 
-// named are the keys of what the change names.
+// named are the rows that the change names.
 type named struct {
 	clients, users map[string]bool            // by client_id, by folded username
 	scopes         map[string]map[string]bool // by client_id and name
-	ids            map[resourceName]bool      // with the id that the file gives
+	ids            map[resourceName]bool      // resources for which the file gives an id
 	names          map[resourceName]bool
 }
 
@@ -65,7 +65,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		RealmChange: c, servers: map[string]*uma.Client{}, owners: map[string]string{},
 		drifted: map[uma.Key]bool{}, known: map[knownScope]bool{}, parts: map[uma.Key]*uma.Resource{},
 	}
-	a.nameAll()
+	a.collectNames()
 	if err := s.read(ctx, a.findLeftovers); err != nil {
 		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
 	}
@@ -96,7 +96,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 // errDryRun makes the transaction of a dry run roll back.
 var errDryRun = errors.New("dry run")
 
-// tryApply makes a whole change and rolls it back.
+// tryApply applies the whole change in one transaction, and rolls it back.
 func (s *Store) tryApply(ctx context.Context, a *applier) error {
 	err := s.writeAlone(ctx, func(tx *conn) error {
 		for done := 0; done < len(a.steps); {
@@ -114,9 +114,9 @@ func (s *Store) tryApply(ctx context.Context, a *applier) error {
 	return err
 }
 
-// run runs the first of the steps and returns how many. Once something has changed,
-// and until the generation is raised, the realm bears a mark and is that of no file:
-// a change that is cut short is finished, or taken back, by the next.
+// run runs steps until a batch is full, and returns how many it ran. From the first
+// change to the last step the realm has applying=1 and no fingerprint, so an
+// interrupted apply runs again.
 func (a *applier) run(tx *conn, steps []func(tx *conn) error) (done int, err error) {
 	before, err := totalChanges(tx)
 	for after := before; err == nil && done < len(steps) && after-before < applyRows; done++ {
@@ -135,12 +135,15 @@ func (a *applier) run(tx *conn, steps []func(tx *conn) error) (done int, err err
 	return done, a.writeParts(tx)
 }
 
-// totalChanges is how many rows a connection has changed, triggers and all.
+// totalChanges returns how many rows a connection has changed, including those that
+// triggers changed.
 func totalChanges(tx *conn) (n int64, err error) {
 	err = tx.row(`SELECT total_changes()`, nil, &n)
 	return n, reading("number of changes", err)
 }
 
+// writeParts updates resource_part for the resources of a batch, in the order of their
+// keys: see addParts.
 func (a *applier) writeParts(tx *conn) error {
 	for _, key := range slices.Sorted(maps.Keys(a.parts)) {
 		if err := setParts(tx, a.parts[key]); err != nil {
@@ -157,7 +160,8 @@ func (a *applier) writeParts(tx *conn) error {
 	return nil
 }
 
-func (a *applier) nameAll() {
+// collectNames sets named.
+func (a *applier) collectNames() {
 	a.named = named{
 		clients: map[string]bool{}, users: map[string]bool{}, scopes: map[string]map[string]bool{},
 		ids: map[resourceName]bool{}, names: map[resourceName]bool{},
@@ -191,8 +195,9 @@ func (a *applier) nameAll() {
 	}
 }
 
-// plan lists the steps. What goes makes room for what comes, but for the rows that
-// others hang on; the generation is raised by the last step.
+// plan lists the steps. Resources are deleted before new ones are stored, which may
+// have their names. Scopes, users and clients are deleted afterwards, because resources
+// refer to them. The last step raises the generation.
 func (a *applier) plan() {
 	a.step(a.beginRealm)
 	for _, c := range a.Clients {
@@ -214,13 +219,13 @@ func (a *applier) plan() {
 	}
 	for _, l := range a.gone.scopes {
 		for _, key := range l.holders {
-			a.step(func(tx *conn) error { return a.takeScope(tx, key, uma.Scope(l.id)) })
+			a.step(func(tx *conn) error { return a.removeScopeFromResource(tx, key, uma.Scope(l.id)) })
 		}
 		a.step(func(tx *conn) error { return a.dropScope(tx, l) })
 	}
 	for _, l := range a.gone.users {
 		for _, key := range l.holders {
-			a.step(func(tx *conn) error { return takeUser(tx, key, l.id) })
+			a.step(func(tx *conn) error { return removeUserFromShare(tx, key, l.id) })
 		}
 		a.step(func(tx *conn) error { return a.dropUser(tx, l) })
 	}
@@ -232,7 +237,7 @@ func (a *applier) plan() {
 
 func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run) }
 
-// beginRealm makes the realm if it is new, with its key.
+// beginRealm stores the realm, and its signing key, if they do not exist.
 func (a *applier) beginRealm(tx *conn) error {
 	text, err := settingsText(&a.Realm)
 	if err != nil {
@@ -260,7 +265,7 @@ func (a *applier) beginRealm(tx *conn) error {
 	return err
 }
 
-// finishRealm keeps the settings and the fingerprint, and raises the generation if
+// finishRealm stores the settings and the fingerprint, and raises the generation if
 // anything changed.
 func (a *applier) finishRealm(tx *conn) error {
 	a.finished = true

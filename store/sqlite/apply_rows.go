@@ -55,7 +55,7 @@ func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
 	return found, reading("client", err)
 }
 
-// userTexts are the columns of a user that a decision may see.
+// userTexts are the columns of a user that decisions depend on.
 type userTexts struct {
 	username, roles, clientRoles, groups, claims string
 	enabled                                      bool
@@ -204,7 +204,8 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	return updateResource(tx, old, &next, uma.FromFile, false)
 }
 
-// forgetDrift is for a resource that drifted and is back where the file has it.
+// forgetDrift is for a resource that was changed over an API, and is as the file says
+// again.
 func (a *applier) forgetDrift(tx *conn, key uma.Key) error {
 	if !a.drifted[key] {
 		return nil
@@ -213,7 +214,8 @@ func (a *applier) forgetDrift(tx *conn, key uma.Key) error {
 	return writing("resource", err)
 }
 
-// addScopes makes the scopes of a resource known, with the ids of the change.
+// addScopes stores the scopes of a resource that the resource server does not know,
+// with the ids of the change.
 func (a *applier) addScopes(tx *conn, server uma.Key, c *uma.ResourceChange) error {
 	for i, name := range c.Scopes {
 		if a.known[knownScope{server, name}] {
@@ -228,8 +230,8 @@ func (a *applier) addScopes(tx *conn, server uma.Key, c *uma.ResourceChange) err
 	return nil
 }
 
-// findResource returns the row that a resource of the file is, nil for a new one,
-// and the row that has the name which it gets, if that is another.
+// findResource returns the row of a resource of the file, nil for a new one, and
+// another row that has its name and owner, if there is one.
 func (a *applier) findResource(tx *conn, c *uma.ResourceChange, next *uma.Resource) (old, other *uma.Resource, err error) {
 	if !c.GeneratedID {
 		old, err = resourceByID(tx, next.Server, next.ID)
@@ -255,17 +257,17 @@ func (n *named) byID(serverID string, id uma.ResourceID) bool {
 	return n.ids[resourceName{server: serverID, name: string(id)}]
 }
 
-// makeRoom moves a row aside that has the name which a resource gets, when a later
-// step gives it another: resources of a file may swap their names.
+// makeRoom renames another row that has the name of a resource of the file, if a later
+// step gives that row a name: two resources of a file may swap their names.
 func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, other *uma.Resource) error {
 	if other == nil {
 		return nil
 	}
 	if !a.named.byID(c.ServerID, other.ID) {
-		return fmt.Errorf("resource %s: another has that name and owner: %w", c.Name, uma.ErrConflict)
+		return fmt.Errorf("resource %s: another resource has that name and owner: %w", c.Name, uma.ErrConflict)
 	}
 	aside := *other
 	aside.Name = "\x00" + string(other.ID)
 	a.parts[aside.Key] = &aside
-	return updateResource(tx, other, &aside, uma.FromOwner, false) // what it claims is still to be seen
+	return updateResource(tx, other, &aside, uma.FromOwner, false) // its own step decides on its claims
 }

@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// DecideRequests implements uma.Sharing. All are looked at before one is changed.
+// DecideRequests implements uma.Sharing. It reads all requests before it changes one.
 func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string, granted map[string]bool, now time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
 		ids := slices.Sorted(maps.Keys(granted))
@@ -34,7 +34,7 @@ func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string,
 	})
 }
 
-// pendingRequest returns a pending request of an owner. uma.ErrConflict: it was
+// pendingRequest returns a pending request of an owner, or uma.ErrConflict if it was
 // answered already.
 func pendingRequest(tx *conn, realm uma.Key, owner, id string) (*uma.Request, error) {
 	q, err := requestRow(tx, `SELECT`+requestColumns+`FROM live_request q WHERE q.owner = ? AND q.id = ? AND q.state = 'pending'
@@ -57,7 +57,7 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 	return s.write(ctx, func(tx *conn) error {
 		r, err := sharable(tx, c)
 		if err != nil {
-			return reading("what is shared", err)
+			return reading("resource to share", err)
 		}
 		if err := checkShared(tx, c, r); err != nil {
 			return err
@@ -73,12 +73,12 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 		_, err = tx.exec(`DELETE FROM request WHERE resource = ? AND state = 'granted'
 			AND requester NOT IN (SELECT value FROM json_each(?))`,
 			int64(c.Resource), listText(slices.Collect(maps.Keys(c.Grants))))
-		return writing("what others were granted", err)
+		return writing("requests of others", err)
 	})
 }
 
-// sharable returns the resource of a change. uma.ErrNotFound: it, or one of the scopes,
-// cannot be shared by who wants to.
+// sharable returns the resource of a change. It returns uma.ErrNotFound if the owner of
+// the change may not share it, or one of the scopes.
 func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ? AND r.owner = ?
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND c.realm = ?)`,
@@ -88,7 +88,7 @@ func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	}
 	for _, granted := range c.Grants {
 		if len(granted) > 0 && !r.OwnerManaged {
-			return nil, uma.ErrNotFound // what was granted can be taken back all the same
+			return nil, uma.ErrNotFound // but what was granted can be revoked
 		}
 		for _, scope := range granted {
 			whole := scope == uma.Everything && len(r.Scopes) == 0
@@ -100,8 +100,8 @@ func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	return r, nil
 }
 
-// checkShared looks at the conditions of a change: whether anybody was granted anything,
-// and whether what was granted is what was seen.
+// checkShared checks the conditions of a change: the granted requests must be those of
+// Seen; there must be none if New, and some if There.
 func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if c.Seen != nil {
 		now := map[string]int64{}
@@ -114,10 +114,10 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 			return err
 		})
 		if err != nil {
-			return reading("what was shared", err)
+			return reading("granted requests", err)
 		}
 		if !maps.Equal(now, c.Seen) {
-			return writing("what is shared", uma.ErrMoved)
+			return writing("granted requests", uma.ErrMoved)
 		}
 	}
 	if !c.New && !c.There {
@@ -126,20 +126,20 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	shared, err := tx.exists(`SELECT 1 FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
 		AND state = 'granted' LIMIT 1`, int64(r.Server), r.Owner, r.Name, string(r.ID))
 	if err != nil {
-		return reading("what was shared", err)
+		return reading("granted requests", err)
 	}
 	if c.New && shared || c.There && !shared {
-		return writing("what is shared", uma.ErrConflict)
+		return writing("granted requests", uma.ErrConflict)
 	}
 	return nil
 }
 
-// grantExactly makes the scopes of a change all that one user is granted.
+// grantExactly grants one user the scopes of a change, and revokes all others.
 func grantExactly(tx *conn, c *uma.ShareChange, r *uma.Resource, user string) error {
 	missing := map[uma.Scope]bool{}
 	for _, scope := range c.Grants[user] {
 		if scope == uma.Everything {
-			scope = "" // as requests have it
+			scope = "" // as requests store it
 		}
 		missing[scope] = true
 	}
@@ -161,7 +161,7 @@ func grantExactly(tx *conn, c *uma.ShareChange, r *uma.Resource, user string) er
 		if err != nil {
 			return err
 		}
-		if q.State != uma.Refused { // a denied one is replaced
+		if q.State != uma.Refused { // createRequest replaces a denied one
 			delete(missing, q.Scope)
 		}
 	}

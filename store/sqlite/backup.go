@@ -9,9 +9,9 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// Backup writes a whole and consistent copy of the database at path to a new file,
-// beside a running server too. The file must not exist. Only its owner may read it,
-// because it has users and every record.
+// Backup writes a complete and consistent copy of the database at path to a new file. A
+// server may be running. The file must not exist. Only its owner may read it, because
+// it has users and every record.
 //
 // It is one long read transaction: later commits stay in the write-ahead log until it
 // ends.

@@ -7,7 +7,8 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// claims are the URIs (folded) and scopes of a resource that only its owner registered.
+// claims are the URIs (folded) and scopes of a resource that its owner registered and
+// the resource server did not.
 type claims struct{ uris, scopes map[string]bool }
 
 // claimsOf reads the claims of a resource.
@@ -62,9 +63,9 @@ func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, erro
 	return had, nil
 }
 
-// vouches reports whether a write of that origin ends claims of a resource, even if it
+// endsClaims reports whether a write of that origin ends claims of a resource, even if it
 // changes nothing else.
-func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
+func endsClaims(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 	if by == uma.FromOwner {
 		return false, nil
 	}
@@ -72,7 +73,7 @@ func vouches(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 	return len(had.uris)+len(had.scopes) > 0, err
 }
 
-// newURIs are those that next has, and old had not under any case.
+// newURIs returns the URIs of next that old does not have, compared without case.
 func newURIs(old, next *uma.Resource) []string {
 	had := map[string]bool{}
 	for _, uri := range old.URIs {

@@ -42,7 +42,7 @@ type column interface {
 	read(s *sqlite.Stmt, i int) error
 }
 
-// scan reads the columns of a row. What is no column is a pointer to a basic type.
+// scan reads the columns of a row. dest are columns, or pointers to basic types.
 func scan(s *sqlite.Stmt, dest []any) error {
 	for i, d := range dest {
 		if err := scanOne(s, i, d); err != nil {
@@ -90,7 +90,7 @@ func number(s *sqlite.Stmt, i int) (int64, error) {
 	return s.ColumnInt64(i), nil
 }
 
-// An integer is a key, a version or a count.
+// An integer is a field of a named type of integers, such as uma.Key.
 type integer int64
 
 func (n *integer) read(s *sqlite.Stmt, i int) error {
@@ -99,7 +99,7 @@ func (n *integer) read(s *sqlite.Stmt, i int) error {
 	return err
 }
 
-// A moment is a time, kept as unix milliseconds; 0 is the zero time.
+// A moment is a time, stored as unix milliseconds; 0 is the zero time.
 type moment time.Time
 
 func (m *moment) read(s *sqlite.Stmt, i int) error {
@@ -118,16 +118,16 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// A texture is a named string type.
-type texture string
+// A namedText is a field of a named type of strings, such as uma.Scope.
+type namedText string
 
-func (t *texture) read(s *sqlite.Stmt, i int) error {
+func (t *namedText) read(s *sqlite.Stmt, i int) error {
 	v, err := text(s, i)
-	*t = texture(v)
+	*t = namedText(v)
 	return err
 }
 
-// names is a list of strings, kept as a JSON array.
+// names is a list of strings, stored as a JSON array.
 type names []string
 
 func (n *names) read(s *sqlite.Stmt, i int) error {
@@ -136,7 +136,7 @@ func (n *names) read(s *sqlite.Stmt, i int) error {
 	return err
 }
 
-// scopes is a list of scopes, kept as a JSON array.
+// scopes is a list of scopes, stored as a JSON array.
 type scopes []uma.Scope
 
 func (n *scopes) read(s *sqlite.Stmt, i int) error {
@@ -145,8 +145,8 @@ func (n *scopes) read(s *sqlite.Stmt, i int) error {
 	return err
 }
 
-// readList reads a JSON array of strings. Where nothing in it is escaped, cutting
-// is enough, and takes a tenth of the time.
+// readList reads a JSON array of strings. If nothing in it is escaped it is split at
+// the commas, which takes a tenth of the time.
 func readList[T ~string](stmt *sqlite.Stmt, i int) ([]T, error) {
 	s, err := text(stmt, i)
 	if err != nil || s == "[]" {
@@ -177,9 +177,9 @@ func listText[T ~string](list []T) string {
 	return string(b)
 }
 
-// among returns the end of a condition that a column is one of values, and its
-// argument. A list of one, the usual case, costs half as much without json_each.
-func among[T ~string](values []T) (string, any) {
+// inList returns the condition that a column is one of values, without the column, and
+// its argument. A list of one, the usual case, costs half as much without json_each.
+func inList[T ~string](values []T) (string, any) {
 	if len(values) == 1 {
 		return ` = ?`, string(values[0])
 	}
@@ -208,7 +208,7 @@ func (d document) read(s *sqlite.Stmt, i int) error {
 	return dec.Decode(d.v)
 }
 
-// documentText is the JSON of a value; of an empty map {}.
+// documentText is the JSON of a value, {} for a nil map.
 func documentText(v any) (string, error) {
 	b, err := json.Marshal(v)
 	if string(b) == "null" {
@@ -217,7 +217,7 @@ func documentText(v any) (string, error) {
 	return string(b), err
 }
 
-// textsText is the JSON of texts, which few resources have; without any empty.
+// textsText is the JSON of the texts of a resource, empty if it has none, as most.
 func textsText(texts map[string]string) string {
 	if len(texts) == 0 {
 		return ""
@@ -226,5 +226,5 @@ func textsText(texts map[string]string) string {
 	return string(b)
 }
 
-// fold is what names are compared by where case does not matter.
+// fold returns a name in the form in which names are compared without case.
 func fold(s string) string { return strings.ToLower(s) }

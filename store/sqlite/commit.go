@@ -33,7 +33,7 @@ func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 	for i := range st.Requests {
 		err := createRequest(tx, &st.Requests[i])
 		switch {
-		case errors.Is(err, uma.ErrConflict): // asked before
+		case errors.Is(err, uma.ErrConflict): // it was requested before
 		case errors.Is(err, uma.ErrNotFound):
 			return &uma.MovedError{}
 		case err != nil:
@@ -56,8 +56,8 @@ func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 	return nil
 }
 
-// replaceRPT keeps the RPT of a settlement in place of the one that it stands in for,
-// and remembers what its ticket was spent on.
+// replaceRPT stores the RPT of a settlement, deletes the one that it upgrades, and
+// stores which RPT the ticket was spent on.
 func replaceRPT(tx *conn, st *uma.Settlement) error {
 	if st.Upgraded != "" {
 		if err := dropRPT(tx, st.Realm, st.Upgraded); err != nil {
@@ -74,15 +74,16 @@ func replaceRPT(tx *conn, st *uma.Settlement) error {
 	return saveRPT(tx, st.Realm, st.RPT)
 }
 
-// checkRests returns a MovedError unless all that a grant rests on is as it was.
+// checkRests returns a MovedError if anything that a grant rests on has changed since
+// it was read.
 func checkRests(tx *conn, realm uma.Key, r *uma.Rests) error {
-	// One statement for what every grant rests on: each has its own costs, and this
-	// one is in the way of all writers.
+	// One statement for the realm and the user, which every grant rests on: a statement
+	// costs time in which no other entry is written.
 	same, err := tx.exists(`SELECT 1 FROM realm WHERE key = ?1 AND generation = ?2 AND
 		(?3 = '' OR EXISTS (SELECT 1 FROM user WHERE realm = ?1 AND id = ?3 AND version = ?4 AND enabled))`,
 		int64(realm), r.Generation, r.User, r.UserVersion)
 	if err != nil {
-		return reading("who a grant rests on", err)
+		return reading("realm and user of a grant", err)
 	}
 	if !same {
 		return &uma.MovedError{Party: true}
@@ -98,7 +99,7 @@ func checkRests(tx *conn, realm uma.Key, r *uma.Rests) error {
 		for key, version := range rows.seen {
 			same, err := tx.exists(rows.query, int64(key), version)
 			if err != nil {
-				return reading("what a grant rests on", err)
+				return reading("rows that a grant rests on", err)
 			}
 			if !same {
 				return &uma.MovedError{}

@@ -12,26 +12,26 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A conn is one connection with the statements it has prepared. It is for one
-// goroutine at a time. It speaks to SQLite without database/sql, which would cost
-// as much again as the short queries that there are here.
+// A conn is one connection with the statements that it has prepared. It is for one
+// goroutine at a time. It does not use database/sql, which would double the cost of a
+// short query.
 //
-// While a connection is lent, its statements are interrupted when the borrower's
-// context ends. Most take microseconds; longer reads are done in pages, each in a read
-// transaction of its own.
+// Statements of a connection that is limited are interrupted when the context ends.
+// Most take microseconds; longer reads are done in pages, each in a read transaction of
+// its own.
 //
-// A parameter that is a LIMIT by itself has SQLite plan by its value, and prepare
-// the statement anew at every call, which costs five times the query: LIMIT ? + 0
-// has it not. TestLimitsArePreparedOnce sees to it.
+// SQLite plans a statement by the value of a parameter that is the whole LIMIT. It
+// therefore prepares the statement anew at every call, which costs five times the
+// query. All statements have LIMIT ? + 0 instead: see TestLimitsArePreparedOnce.
 type conn struct {
 	db    *sqlite.Conn
 	stmts map[string]*statement // the library keeps them too, but clears bindings at each use
 	dirty bool                  // a row was changed since this was last set to false
 	left  int                   // bytes that may still be read: see spend
-	ended func() error          // why statements are interrupted; nil for none
+	ended func() error          // error of the context that interrupts statements; nil without one
 
-	interrupt chan struct{} // see arm; nil until it is first needed
-	release   func() bool   // ends what closes interrupt with the context
+	interrupt chan struct{} // see arm; nil until it is needed
+	release   func() bool   // keeps the end of the context from closing interrupt
 
 	damage *damage // told of every error; may be nil
 }
@@ -42,12 +42,13 @@ const (
 	// allowed.
 	maxReading = 32 << 20
 
-	// rowBytes is the cost of a row besides the data of a resource.
+	// rowBytes is what a row counts, besides the data of a resource.
 	rowBytes = 200
 )
 
-// lend makes statements fail once ctx ends, and reading once so many bytes were read.
-func (c *conn) lend(ctx context.Context, bytes int) {
+// limit makes statements fail once ctx ends, and spend fail once so many bytes were
+// read.
+func (c *conn) limit(ctx context.Context, bytes int) {
 	c.left, c.ended = bytes, ctx.Err
 	if ctx.Done() == nil {
 		return
@@ -59,8 +60,8 @@ func (c *conn) lend(ctx context.Context, bytes int) {
 	c.release = context.AfterFunc(ctx, func() { close(interrupt) })
 }
 
-// takeBack ends what lend began.
-func (c *conn) takeBack() {
+// unlimit ends what limit began.
+func (c *conn) unlimit() {
 	if c.release != nil && !c.release() {
 		<-c.interrupt // the context has ended: it is being closed
 		c.arm()
@@ -69,16 +70,16 @@ func (c *conn) takeBack() {
 	c.left, c.ended = math.MaxInt, nil
 }
 
-// arm makes a channel that interrupts statements when it is closed. It is kept from
-// one lending to the next: for each channel the library starts a goroutine and looks
-// at all statements, which costs more than a look-up by key.
+// arm makes a channel that interrupts statements when it is closed. It is used again by
+// the next call of limit: for each channel the library starts a goroutine and looks at
+// all statements, which costs more than a look-up by key.
 func (c *conn) arm() {
 	c.interrupt = make(chan struct{})
 	c.db.SetInterrupt(c.interrupt)
 }
 
 // spend counts bytes that are read into memory. It returns uma.ErrTooMuch beyond the
-// bound of lend.
+// bound of limit.
 func (c *conn) spend(bytes int) error {
 	if c.left -= bytes; c.left < 0 {
 		return uma.ErrTooMuch
@@ -86,14 +87,14 @@ func (c *conn) spend(bytes int) error {
 	return nil
 }
 
-// step is Stmt.Step.
+// step is Stmt.Step, with the error checked.
 func (c *conn) step(s *statement) (bool, error) {
 	more, err := s.Step()
 	return more, c.checked(err)
 }
 
-// checked notes an error that says that the file is damaged, and adds the error of the
-// context to that of a statement which it interrupted.
+// checked notes an error that says that the file is damaged. To the error of a
+// statement that was interrupted it adds the error of the context.
 func (c *conn) checked(err error) error {
 	c.damage.note(err)
 	if err == nil || c.ended == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultInterrupt {
@@ -102,7 +103,7 @@ func (c *conn) checked(err error) error {
 	return fmt.Errorf("%w: %w", c.ended(), err)
 }
 
-// A statement is prepared, and busy while somebody steps through it.
+// A statement is a prepared statement. It is busy while its rows are read.
 type statement struct {
 	*sqlite.Stmt
 	busy bool
@@ -131,11 +132,11 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.db.Close())...)
 }
 
-// bound returns the statement of a query, prepared at first use, with its
-// parameters. Whoever steps through it ends it, whatever happens: a statement that
-// is left half read would hold its connection to an old state of the database.
+// bound returns the statement of a query, prepared at its first use, with its
+// parameters bound. The caller must call end, also after an error: a statement that is
+// not reset keeps its connection reading an old state of the database.
 func (c *conn) bound(query string, args []any) (*statement, error) {
-	if c.ended != nil && c.ended() != nil { // the interruption follows the end a moment later
+	if c.ended != nil && c.ended() != nil { // the interrupt comes a moment after the end of the context
 		return nil, c.ended()
 	}
 	s, ok := c.stmts[query]
@@ -162,7 +163,7 @@ func (c *conn) bound(query string, args []any) (*statement, error) {
 	return s, nil
 }
 
-// end makes a statement ready for its next use, and adds its error to err.
+// end resets a statement for its next use, and adds the error of that to err.
 func (s *statement) end(err *error) {
 	s.busy = false
 	if failed := s.Reset(); failed != nil {
@@ -189,8 +190,8 @@ func (c *conn) exec(query string, args ...any) (changed int, err error) {
 	return changed, nil
 }
 
-// insert runs a statement that adds one row and returns its key. RETURNING would
-// do that too, but has SQLite keep every page that the statement changes.
+// insert runs a statement that adds one row and returns its key. RETURNING would return
+// it too, but makes SQLite keep every page that the statement changes.
 func (c *conn) insert(query string, args ...any) (uma.Key, error) {
 	c.dirty = true
 	if _, err := c.exec(query, args...); err != nil {
@@ -286,7 +287,7 @@ func (c *conn) exists(query string, args ...any) (bool, error) {
 	return err == nil, err
 }
 
-// isBusy reports whether another process holds the lock that err failed for.
+// isBusy reports whether err says that another process holds the lock.
 func isBusy(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy }
 
 // conflict turns the violation of a UNIQUE constraint into uma.ErrConflict.

@@ -17,11 +17,11 @@ import (
 var errDamaged = errors.New("the database file is damaged, it was cut or overwritten: stop the server and restore a backup")
 
 // damage keeps the first error that said that the file is damaged. It stays until the
-// server is restarted: a page that can be read says nothing of the others.
+// server is restarted: that one page can be read again says nothing about the others.
 type damage struct{ err atomic.Pointer[error] }
 
-// note keeps err if it is about a damaged file. A fault in a full-text index, which only
-// searches for parts of names use, is none.
+// note keeps err if it says that the file is damaged. A full-text index does not count:
+// only searches for parts of names use it.
 func (d *damage) note(err error) {
 	if d == nil || err == nil {
 		return
@@ -42,8 +42,8 @@ func (d *damage) found() error {
 	return nil
 }
 
-// An inspector reads the file on a connection of its own. Others have pages in their
-// cache that the file may no longer have.
+// An inspector reads the file through a connection of its own, whose cache it empties
+// first: other connections may have pages in their caches that the file no longer has.
 type inspector struct {
 	mu   sync.Mutex
 	conn *conn
@@ -56,10 +56,11 @@ func (i *inspector) close() error {
 	return i.conn.close()
 }
 
-// inspect reports damage that a statement met before, or that it finds itself: the pages
-// of the schema, which are hardly ever in the write-ahead log, cannot be read, or the
-// file was cut to less than the database has. (A file is also shorter than its database
-// while pages are in the log, and is cut by VACUUM, but not both.)
+// inspect reports damage that a statement met before, or that it finds itself: the
+// pages of the schema cannot be read, or the file was cut. It reads the schema because
+// its pages are hardly ever in the write-ahead log. A file that was cut is shorter than
+// it was, and shorter than the database. One of the two is normal: VACUUM makes the
+// file shorter, and it is shorter than the database as long as pages are in the log.
 func (s *Store) inspect(ctx context.Context) error {
 	i := s.inspector
 	i.mu.Lock()
@@ -91,11 +92,11 @@ func (s *Store) inspect(ctx context.Context) error {
 	return nil
 }
 
-// read reads the schema, and how many bytes the database has.
+// read reads the schema, and returns how many bytes the database has.
 func (i *inspector) read(ctx context.Context) (bytes int64, err error) {
-	i.conn.lend(ctx, math.MaxInt)
-	defer i.conn.takeBack()
-	if _, err := i.conn.exec(`PRAGMA shrink_memory`); err != nil { // which empties the cache
+	i.conn.limit(ctx, math.MaxInt)
+	defer i.conn.unlimit()
+	if _, err := i.conn.exec(`PRAGMA shrink_memory`); err != nil { // empties the cache
 		return 0, err
 	}
 	var entries int64

@@ -10,16 +10,16 @@ import (
 	"example.com/umpire/uma"
 )
 
-// recent are the last records that were committed, so that the decision log need
-// not read back what was just written. The zero value is empty.
+// recent has the last records that were committed, so that the decision log need not
+// read them from the file. The zero value is empty.
 type recent struct {
 	mu   sync.Mutex
 	last int64           // the highest seq
-	ring [256]uma.Record // by seq; one more takes the place of the oldest
+	ring [256]uma.Record // by seq; a new record replaces the oldest
 }
 
-// maxRecent bounds an event that is kept in memory, in bytes: a resource may have
-// attributes of a megabyte.
+// maxRecent is how many bytes an event may have to be kept in memory: a resource may
+// have attributes of a megabyte.
 const maxRecent = 16 << 10
 
 func (r *recent) add(records []uma.Record) {
@@ -36,8 +36,8 @@ func (r *recent) add(records []uma.Record) {
 	}
 }
 
-// after returns the records that follow seq, at most limit, or nothing if not all of
-// them are here.
+// after returns the records that follow seq, at most limit, or none if not all of them
+// are in memory.
 func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,14 +55,14 @@ func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 	return found
 }
 
-// saveRecords adds the records of a settlement, each with its Seq, and what their
-// events share.
+// saveRecords stores the records of a settlement, sets their Seq, and stores the parts
+// that their events share.
 func saveRecords(tx *conn, records []uma.Record, events storedEvents) error {
 	var shared any
 	if events.parts != nil {
 		key, err := tx.insert(`INSERT INTO decision_shared (parts) VALUES (?)`, events.parts)
 		if err != nil {
-			return writing("what decision records share", err)
+			return writing("shared parts of decision records", err)
 		}
 		shared = int64(key)
 	}
@@ -80,7 +80,7 @@ func saveRecords(tx *conn, records []uma.Record, events storedEvents) error {
 	return nil
 }
 
-// saveRecord adds a record and gives it its Seq.
+// saveRecord stores a record and sets its Seq.
 func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any) error {
 	_, err := tx.exec(`INSERT INTO decision
 		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event, shared, request)
@@ -108,7 +108,7 @@ func scanRecord(scan scanFunc) (uma.Record, error) {
 	var encoding int64
 	var own, parts []byte
 	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Answered, &r.Subject, &r.Client,
-		&r.Server, (*texture)(&r.Resource), &r.Revision, (*names)(&r.Rules), &r.Request, &encoding, &own, &parts)
+		&r.Server, (*namedText)(&r.Resource), &r.Revision, (*names)(&r.Rules), &r.Request, &encoding, &own, &parts)
 	if err == nil {
 		r.Event, err = decodeEvent(r.ID, encoding, own, parts)
 	}
@@ -155,9 +155,9 @@ func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each fun
 	return eachPage(ctx, s, next, func(r uma.Record) error { return each(&r) })
 }
 
-// firstSince returns the seq of the first record that is not older than since, where a
-// search ends or begins; one beyond the last if there is none, 0 without a time. The +
-// keeps SQLite from looking for it from the other end of the table.
+// firstSince returns the seq of the first record that is not older than since; one
+// beyond the last if there is none, 0 without a time. The + keeps SQLite from searching
+// the table from the other end.
 func firstSince(c *conn, since time.Time) (seq int64, err error) {
 	if !since.IsZero() {
 		err = c.row(`SELECT coalesce(min(+seq), 1 << 62) FROM decision WHERE time >= ?`, []any{millis(since)}, &seq)
@@ -176,10 +176,10 @@ func findDecisions(c *conn, f uma.DecisionFilter, order string, limit int) ([]um
 	return list(c, query, args, scanRecord)
 }
 
-// filterDecisions returns a query for the records that f describes. The first of its
-// keys chooses the index, whose rows are in the order of seq already; the others are
-// compared row by row, which the + says. A rule is found by the table of rules, unless
-// something narrower is asked for.
+// filterDecisions returns a query for the records that f describes. The first key of f
+// that is set chooses the index, whose rows are in the order of seq. The others have a
+// +, which keeps SQLite from using their indexes: they are compared row by row. A rule
+// is looked up in decision_rule, unless f has a narrower key.
 func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []any) {
 	var where []string
 	var args []any
@@ -195,7 +195,7 @@ func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []a
 		where, args, keyed = append(where, column+` = ?`), append(args, value), true
 	}
 	if f.Request != "" {
-		where = append(where, `request <> ''`) // the index has no others
+		where = append(where, `request <> ''`) // the condition of the index
 	}
 	add(`request`, f.Request)
 	add(`resource`, string(f.Resource))

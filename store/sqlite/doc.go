@@ -1,5 +1,4 @@
-// Package sqlite keeps an uma.Store in one SQLite file. It owns the schema, the
-// one writer that batches commits and the pool of readers; what the rows mean is
-// the business of package uma, and what is promised of them is tested by
-// store/storetest.
+// Package sqlite implements uma.Store in one SQLite file. It owns the schema, the one
+// writer, which batches commits, and the pool of readers. Package uma says what the
+// rows mean; store/storetest tests what uma.Store promises.
 package sqlite

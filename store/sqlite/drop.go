@@ -7,9 +7,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Each of these steps removes a leftover with all that hangs on it. Without Prune
-// one that others hang on stays, a client or a user disabled. Whether they do is
-// asked again, for something may have come in between.
+// Each of these steps deletes a leftover, with the rows that depend on it. Without Prune a
+// leftover on which other rows depend is kept; a client or a user is disabled. Each step
+// looks for such rows again, because others may have written since findLeftovers.
 
 func (a *applier) keep(l leftover) { a.report.Kept = append(a.report.Kept, l.what) }
 
@@ -27,10 +27,10 @@ func (a *applier) dropResource(tx *conn, l leftover) error {
 		a.keep(l)
 		return nil
 	}
-	return a.removeAt(tx, l.key, l.what)
+	return a.removeResourceAt(tx, l.key, l.what)
 }
 
-func (a *applier) removeAt(tx *conn, key uma.Key, what string) error {
+func (a *applier) removeResourceAt(tx *conn, key uma.Key, what string) error {
 	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ?`, int64(key))
 	if errors.Is(err, uma.ErrNotFound) {
 		return nil
@@ -57,7 +57,7 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 		return reading("resources", err)
 	}
 	for _, key := range late {
-		if err := a.takeScope(tx, key, uma.Scope(l.id)); err != nil {
+		if err := a.removeScopeFromResource(tx, key, uma.Scope(l.id)); err != nil {
 			return err
 		}
 	}
@@ -66,8 +66,8 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 	return writing("scope", err)
 }
 
-// takeScope takes a scope from a resource, with the requests for it.
-func (a *applier) takeScope(tx *conn, key uma.Key, scope uma.Scope) error {
+// removeScopeFromResource removes a scope from a resource, and the requests for it.
+func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope) error {
 	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ?`, int64(key))
 	if errors.Is(err, uma.ErrNotFound) {
 		return nil
@@ -81,7 +81,7 @@ func (a *applier) takeScope(tx *conn, key uma.Key, scope uma.Scope) error {
 		return nil
 	}
 	a.changed = true
-	return updateResource(tx, r, &next, uma.FromOwner, r.Origin == uma.FromFile) // its claims stay claims
+	return updateResource(tx, r, &next, uma.FromOwner, r.Origin == uma.FromFile) // claims stay claims
 }
 
 func (a *applier) dropUser(tx *conn, l leftover) error {
@@ -98,7 +98,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 		return reading("resources of a user", err)
 	}
 	for _, r := range owned {
-		if err := a.removeAt(tx, r.key, "resource "+r.name); err != nil {
+		if err := a.removeResourceAt(tx, r.key, "resource "+r.name); err != nil {
 			return err
 		}
 	}
@@ -107,12 +107,12 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 		return reading("shares that name a user", err)
 	}
 	for _, key := range late {
-		if err := takeUser(tx, key, l.id); err != nil {
+		if err := removeUserFromShare(tx, key, l.id); err != nil {
 			return err
 		}
 	}
 	a.removed(l.what)
-	return runAll(tx, []change{
+	return runAll(tx, []command{
 		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
 			[]any{int64(a.realm), l.id}},
 		{`DELETE FROM session INDEXED BY session_user WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
@@ -120,10 +120,11 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 	})
 }
 
-// takeUser takes a user that goes from the list of a share. A share may not come to be
-// for others by that: UNANIMOUS and without its last user it is for nobody, and goes;
-// one that goes by majority keeps the id, which nobody will have again.
-func takeUser(tx *conn, key uma.Key, user string) error {
+// removeUserFromShare removes a deleted user from the users of a share. The share must
+// not become valid for anybody else by that. If the user was the last one: an
+// AFFIRMATIVE share with other parties loses the user; a CONSENSUS share with other
+// parties keeps the id, which is never used again; any other share is deleted.
+func removeUserFromShare(tx *conn, key uma.Key, user string) error {
 	s, err := shareRow(tx, `SELECT`+shareColumns+`FROM share s WHERE s.key = ?`, int64(key))
 	if errors.Is(err, uma.ErrNotFound) {
 		return nil
@@ -183,12 +184,12 @@ func (a *applier) dropClient(tx *conn, l leftover) error {
 		return reading("resources of a client", err)
 	}
 	for _, r := range held {
-		if err := a.removeAt(tx, r.key, "resource "+r.name); err != nil {
+		if err := a.removeResourceAt(tx, r.key, "resource "+r.name); err != nil {
 			return err
 		}
 	}
 	a.removed(l.what)
-	return runAll(tx, []change{
+	return runAll(tx, []command{
 		{`DELETE FROM scope WHERE server = ?`, []any{int64(l.key)}},
 		{`DELETE FROM session INDEXED BY session_client WHERE realm = ? AND client = ?`, []any{int64(a.realm), l.id}},
 		{`DELETE FROM client WHERE key = ?`, []any{int64(l.key)}},

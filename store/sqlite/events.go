@@ -10,14 +10,14 @@ import (
 
 // The events of one request repeat most of their members: the party, the client, the
 // claims. A request for 200 permissions would store 16 KiB of pushed claims 200 times.
-// Therefore members that are equal in two of the events are stored once, in
-// decision_shared, and each event has a mark in place of such a value. A reader joins
-// both to the original event, byte by byte.
+// Therefore a value that two of the events have is stored once, in decision_shared, and
+// each event has a mark in its place. joinEvent makes the original event of both, byte by
+// byte.
 
 // The encodings of an event.
 const (
 	plainEvent  = 0 // as it is
-	sharedEvent = 1 // with marks for the parts of a row of decision_shared
+	sharedEvent = 1 // with marks in place of the parts in a row of decision_shared
 )
 
 const (
@@ -38,7 +38,7 @@ type storedEvents struct {
 	parts []byte   // what they share; nil: nothing
 }
 
-// shareParts finds the values that the events of some records repeat.
+// shareParts finds the values that the events of some records have in common.
 func shareParts(records []uma.Record) storedEvents {
 	if len(records) < 2 {
 		return storedEvents{}
@@ -161,9 +161,10 @@ func endOfString(doc []byte, i int) int {
 	return len(doc)
 }
 
-var errParts = errors.New("the parts that it shares with others are not there")
+var errParts = errors.New("the parts that it shares with other records are missing")
 
-// joinEvent puts an event together that is stored in the encoding sharedEvent.
+// joinEvent returns the original of an event that is stored in the encoding
+// sharedEvent.
 func joinEvent(own, parts []byte) ([]byte, error) {
 	shared := bytes.Split(parts, []byte{partMark})
 	event := make([]byte, 0, len(own)+len(parts))

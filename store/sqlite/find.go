@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// findPage is how many resources a listing looks at in one transaction.
+	// findPage is how many resources a listing reads in one transaction.
 	findPage = 256
 
 	// pageBytes is about how many bytes of resources a listing has in memory.
 	pageBytes = 1 << 20
 
-	// maxPartHits is how many resources the index for parts of names may find and
-	// still be faster than a walk in the order of names, which then meets a hit
-	// often enough.
+	// maxPartHits is how many resources resource_part may find. Beyond that it is faster
+	// to read resources in the order of names, because enough of them match.
 	maxPartHits = 2000
 
-	// maxScopeHits is how many scopes a part of a name may find and still be faster
-	// than a walk. It looks through at most maxMisses.
+	// maxScopeHits is how many scopes may have a part in their names. Beyond that it is
+	// faster to read resources in the order of names. The names of at most maxMisses
+	// scopes are compared.
 	maxScopeHits = 200
 
-	// perHit is how many more resources without a match a walk may look at for each
-	// match. A part that the index finds too often is in one name of 500 of a million.
+	// perHit is how many more resources without a match a listing may read for each match.
+	// A part with maxPartHits matches among a million names is in one name of 500.
 	perHit = 500
 )
 
@@ -48,23 +48,23 @@ func (s *Store) FindResources(ctx context.Context, server uma.Key, f uma.Resourc
 	}, each)
 }
 
-// A listing is a walk through the resources that a filter describes, in the order
-// of names and ids.
+// A listing finds the resources that a filter describes, page by page, in the order of
+// names and ids.
 type listing struct {
 	server uma.Key
 	filter uma.ResourceFilter
-	first  int   // hits that are yet to be skipped
-	after  place // the last that was looked at
+	first  int   // matches that are still to be skipped
+	after  place // the last that was read
 	begun  bool
 	done   bool
 
 	hits, misses int
 
-	// scopes are those that filter.Scope is a part of, when they are the way to
-	// the resources.
+	// scopes are those with filter.Scope as a part of their names, if resources are
+	// found by them.
 	scopes []uma.Scope
 
-	// places are all that the index for parts found, when that is the way.
+	// places are what resource_part found, if byPlaces.
 	places   []place
 	byPlaces bool
 }
@@ -77,7 +77,7 @@ func newListing(server uma.Key, f uma.ResourceFilter, first int) *listing {
 	return &listing{server: server, filter: f, first: first}
 }
 
-// begin chooses the way to the resources.
+// begin chooses how resources are found.
 func (l *listing) begin(c *conn) error {
 	f := &l.filter
 	switch {
@@ -93,11 +93,12 @@ func (l *listing) begin(c *conn) error {
 	return nil
 }
 
-// isPart reports whether the index for parts knows strings of that length.
+// isPart reports whether a string is long enough for the trigrams of resource_part and
+// share_part.
 func isPart(s string) bool { return utf8.RuneCountInString(s) >= 3 }
 
-// next looks at the next resources, some hundred at most, and returns those of them
-// that the filter describes, at most limit and about pageBytes.
+// next reads the next resources, some hundred at most, and returns those that match the
+// filter, at most limit and about pageBytes.
 func (l *listing) next(c *conn, limit int) ([]*uma.Resource, error) {
 	if !l.begun {
 		if err := l.begin(c); err != nil {
@@ -108,11 +109,11 @@ func (l *listing) next(c *conn, limit int) ([]*uma.Resource, error) {
 	if l.done {
 		return nil, nil
 	}
-	places, more, err := l.look(c, limit)
+	places, more, err := l.nextPlaces(c, limit)
 	if err != nil {
 		return nil, err
 	}
-	hits, err := l.narrow(c, places)
+	hits, err := l.matching(c, places)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +139,8 @@ func (l *listing) next(c *conn, limit int) ([]*uma.Resource, error) {
 	return page, nil
 }
 
-// look returns the next places, and whether there may be more after them.
-func (l *listing) look(c *conn, limit int) ([]place, bool, error) {
+// nextPlaces returns the next places to compare, and whether there may be more after them.
+func (l *listing) nextPlaces(c *conn, limit int) ([]place, bool, error) {
 	switch {
 	case l.byPlaces:
 		n := min(findPage, len(l.places))
@@ -153,7 +154,7 @@ func (l *listing) look(c *conn, limit int) ([]place, bool, error) {
 	}
 	n := findPage
 	query, args, rest := l.query()
-	if rest.isEmpty() { // nothing is looked at in vain
+	if rest.isEmpty() { // every row matches
 		n = min(l.first, maxMisses) + min(limit, findPage)
 	}
 	found, err := list(c, query, append(args, n), scanPlace)
@@ -171,7 +172,7 @@ func (l *listing) moveTo(last place) {
 // readPage reads resources until it has limit, or about pageBytes of them.
 func readPage(c *conn, places []place, limit int) ([]*uma.Resource, error) {
 	var page []*uma.Resource
-	const some = 16 // resources of all the bytes that they may have are half a page
+	const some = 16 // these are half a page, if each has all the bytes that it may have
 	for bytes := 0; len(places) > 0 && len(page) < limit && bytes < pageBytes; {
 		n := min(some, len(places), limit-len(page))
 		found, err := resourcesInOrder(c, resourceColumns, places[:n])
@@ -186,8 +187,8 @@ func readPage(c *conn, places []place, limit int) ([]*uma.Resource, error) {
 	return page, nil
 }
 
-// narrow returns the places of the resources that the filter describes.
-func (l *listing) narrow(c *conn, places []place) ([]place, error) {
+// matching returns the places of the resources that match the filter.
+func (l *listing) matching(c *conn, places []place) ([]place, error) {
 	if !l.byPlaces && l.rest().isEmpty() {
 		return places, nil
 	}
@@ -199,7 +200,7 @@ func (l *listing) narrow(c *conn, places []place) ([]place, error) {
 			return nil, err
 		}
 		for _, at := range places[:n] {
-			if r := found[at.resource]; r != nil && l.matches(r) { // it may be gone, or another, since an earlier page
+			if r := found[at.resource]; r != nil && l.matches(r) { // it may have been deleted or changed since
 				hits = append(hits, at)
 			}
 		}
@@ -208,7 +209,8 @@ func (l *listing) narrow(c *conn, places []place) ([]place, error) {
 	return hits, nil
 }
 
-// rest are the filters still to be compared with each resource.
+// rest returns the filters that nextPlaces does not apply: they are compared with each
+// resource.
 func (l *listing) rest() filter {
 	if len(l.scopes) > 0 {
 		f := filter(l.filter)
@@ -219,7 +221,7 @@ func (l *listing) rest() filter {
 	return rest
 }
 
-// A filter is the resources that a listing is for.
+// A filter describes the resources of a listing.
 type filter uma.ResourceFilter
 
 func (f filter) isEmpty() bool {
@@ -227,8 +229,8 @@ func (f filter) isEmpty() bool {
 	return f == filter{}
 }
 
-// query returns the statement for the next places, from an index in the order of the
-// list, and the filters still to be compared.
+// query returns the statement for the next places, which reads an index in the order of
+// the list, and the filters that it does not apply.
 func (l *listing) query() (query string, args []any, rest filter) {
 	rest = filter(l.filter)
 	from := `r.name, r.id, r.key FROM resource r WHERE r.server = ?`
@@ -252,7 +254,7 @@ func (l *listing) query() (query string, args []any, rest filter) {
 	return query, append(args, l.after.name, l.after.id), rest
 }
 
-// matches reports whether r is what the filter describes.
+// matches reports whether r matches the filter.
 func (l *listing) matches(r *uma.Resource) bool {
 	f := &l.filter
 	name := strings.Contains(fold(r.Name), f.Name)
@@ -266,8 +268,8 @@ func (l *listing) matches(r *uma.Resource) bool {
 		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uripath.Fold(u) == f.URI }))
 }
 
-// findScopes looks for the scopes whose names have the part in the filter. If there are
-// too many, the walk in the order of names is used instead.
+// findScopes finds the scopes whose names have the part in the filter. If there are too
+// many, resources are read in the order of names instead.
 func (l *listing) findScopes(c *conn) error {
 	known, err := texts[uma.Scope](c, `SELECT name FROM scope WHERE server = ? LIMIT ? + 0`, int64(l.server), maxMisses+1)
 	if err != nil || len(known) > maxMisses {
@@ -281,8 +283,8 @@ func (l *listing) findScopes(c *conn) error {
 	return nil
 }
 
-// findParts asks the index for parts, which knows no order. When it finds too
-// many, the walk in the order of names takes its place.
+// findParts finds resources in resource_part, which has no order. If there are too
+// many, resources are read in the order of names instead.
 func (l *listing) findParts(c *conn) error {
 	words := []string{`server : "` + serverWord(l.server) + `"`}
 	if isPart(l.filter.Name) {

@@ -8,7 +8,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// FindRequests implements uma.Shares. What the page skips is skipped in an index.
+// FindRequests implements uma.Shares. Requests that the page skips are only read in an
+// index.
 func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFilter, first, max int) ([]uma.Request, error) {
 	c := v.reader(ctx)
 	if f.ScopeID != "" {
@@ -24,8 +25,9 @@ func pageOfRequests(keys string) string {
 	return `SELECT` + requestColumns + `FROM (` + keys + ` ORDER BY 2 LIMIT ? + 0 OFFSET ?) k CROSS JOIN request q ON q.key = k.key`
 }
 
-// requestsForScope compares scopes, by name or id, row by row: of all requests of a
-// resource server those that an index has for the scope, else what requestKeys finds.
+// requestsForScope finds requests for a scope, which is given by name or id. Without
+// another filter an index finds those of the scope; else the scope of each request that
+// requestKeys finds is compared.
 func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) ([]uma.Request, error) {
 	matches := func(q uma.Request) bool {
 		return (string(q.Scope) == f.ScopeID || q.ScopeID == f.ScopeID) && slices.Contains(states(&f), q.State)
@@ -49,9 +51,9 @@ func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) 
 	return filterPage(c, pageOfRequests(keys), wholeList.limit(args), scanRequest, matches, p)
 }
 
-// CountRequests implements uma.Shares. It counts entries of the indexes, all that there
-// are, and reads no rows unless there is a scope to compare. What both sides of a party
-// have is what it asked of itself.
+// CountRequests implements uma.Shares. It counts the entries of the indexes, and reads
+// rows only if a scope is to be compared. Requests of a party to itself are on both
+// sides, and are counted once.
 func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestFilter) (int, error) {
 	c := v.reader(ctx)
 	of := sides(f)
@@ -87,9 +89,9 @@ func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error
 	return total, nil
 }
 
-// requestKeys returns a query for the keys and ids of the requests that f describes:
-// a range of an index for each side of a party and each state, in the order of ids,
-// which are merged.
+// requestKeys returns a query for the keys and ids of the requests that f describes. It
+// merges the ranges of indexes, one for each side of a party and each state, in the
+// order of ids.
 func requestKeys(server uma.Key, f uma.RequestFilter) (string, []any) {
 	var ranges []string
 	var args []any
@@ -105,7 +107,7 @@ func requestKeys(server uma.Key, f uma.RequestFilter) (string, []any) {
 	return strings.Join(ranges, ` UNION `), args
 }
 
-// states are those that a filter leaves: never denied.
+// states are those that a filter allows, never denied.
 func states(f *uma.RequestFilter) []string {
 	switch {
 	case f.Granted == nil:
@@ -116,8 +118,8 @@ func states(f *uma.RequestFilter) []string {
 	return []string{uma.Pending}
 }
 
-// sides are what a filter by party stands for: what the party is asked for, and what
-// it asks for itself.
+// sides are the filters that a filter by party stands for: one with the party as owner,
+// one with it as requester.
 func sides(f uma.RequestFilter) []uma.RequestFilter {
 	if f.Party == "" {
 		return []uma.RequestFilter{f}
@@ -136,9 +138,9 @@ func sides(f uma.RequestFilter) []uma.RequestFilter {
 	return out
 }
 
-// requestRange returns a query for the requests of one side in one state. There is an
-// index for each of what it may go by. What one user has of one resource is a few
-// rows, whatever their state.
+// requestRange returns a query for the requests of one side in one state. Each filter
+// has an index. Only the few requests of one user for one resource are read in all
+// states and compared.
 func requestRange(server uma.Key, f *uma.RequestFilter, state string) (string, []any) {
 	from, where, args := `live_request q`, `q.server = ?`, []any{int64(server)}
 	add := func(condition string, value string) {

@@ -20,9 +20,9 @@ var errLost = errors.New("the database file was deleted or replaced while it was
 	"put it back, or stop the server and restore a backup")
 
 // Check reports why the store cannot be written: its file is no longer the one at its
-// path, it is damaged, the last commit failed, or the disk is nearly full. It writes nothing unless
-// the last commit failed: then it tries a commit, so that a load balancer that stopped
-// sending requests learns when to resume.
+// path, it is damaged, the last commit failed, or the disk is nearly full. It writes
+// nothing, unless the last commit failed. Then it tries a commit, so that a load
+// balancer that stopped sending requests learns when to resume.
 func (s *Store) Check(ctx context.Context) error {
 	if s.writer == nil {
 		return nil
@@ -83,7 +83,7 @@ func (s *Store) isLost() (bool, error) {
 		case err != nil && !gone:
 			return false, err
 		case *f.opened == nil:
-			*f.opened = now // nil as long as it is not there
+			*f.opened = now // nil if it does not exist yet
 		case gone || !os.SameFile(*f.opened, now):
 			return true, nil
 		}
@@ -91,7 +91,7 @@ func (s *Store) isLost() (bool, error) {
 	return false, nil
 }
 
-// WALSize is how many bytes the write-ahead log has.
+// WALSize is the size of the write-ahead log in bytes.
 func (s *Store) WALSize() int64 {
 	info, err := os.Stat(s.path + "-wal")
 	if err != nil {

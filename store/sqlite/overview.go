@@ -9,8 +9,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// PendingBeside implements uma.Accounts. The subquery drops what it finds twice;
-// what is left is a page, which is sorted here.
+// PendingBeside implements uma.Accounts. The subquery removes duplicates; what remains
+// is a page, which is sorted here.
 func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Request, error) {
 	c := v.reader(ctx)
 	if len(requests) == 0 {
@@ -26,8 +26,8 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 	return found, reading("requests", err)
 }
 
-// SharesAfter implements uma.Shares: for an overview, it walks the policies of the
-// resource server in the order of their ids and compares them row by row.
+// SharesAfter implements uma.Shares. It reads the policies of a resource server in the
+// order of their ids, and compares each with the filter.
 func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.UserPoliciesOf, after string, max int) ([]*uma.Share, error) {
 	c := v.reader(ctx)
 	query, args := `SELECT`+shareColumns+`FROM share s WHERE s.server = ? AND s.id > ?`, []any{int64(server), after}

@@ -25,7 +25,7 @@ func pageIn[T any](list []T, p pageSpec) []T {
 	return list[:min(p.max, len(list))]
 }
 
-// errEnough ends a walk whose page is full.
+// errEnough ends reading when the page is full.
 var errEnough = errors.New("the page is full")
 
 // maxMisses is how many rows that do not match a search reads before it gives up, where

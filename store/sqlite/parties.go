@@ -6,25 +6,25 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Who a share may be for is written as a text with the kind in front.
+// The kinds of parties in share_party.
 const (
-	aUser   = "u:"
-	aGroup  = "g:"
-	aRole   = "r:"
-	aClient = "c:"
+	userPrefix   = "u:"
+	groupPrefix  = "g:"
+	rolePrefix   = "r:"
+	clientPrefix = "c:"
 )
 
-// indexParties returns the parties that a share is found by. Who a UNANIMOUS share is
-// for is in every list that is not empty, so the narrowest is enough; of any other
-// one list may do.
+// indexParties returns the parties that a share is found by. A party of a UNANIMOUS
+// share is in each of its lists, unless that is empty, so the narrowest list is enough.
+// A party of any other share may be in one list alone.
 func indexParties(s *uma.Share) []string {
 	var parties []string
 	for _, kind := range []struct {
-		is    string
-		names []string
-	}{{aUser, s.Users}, {aGroup, s.Groups}, {aRole, s.Roles}, {aClient, s.Clients}} {
+		prefix string
+		names  []string
+	}{{userPrefix, s.Users}, {groupPrefix, s.Groups}, {rolePrefix, s.Roles}, {clientPrefix, s.Clients}} {
 		for _, name := range kind.names {
-			parties = append(parties, kind.is+name)
+			parties = append(parties, kind.prefix+name)
 		}
 		if s.Strategy == unanimous && len(parties) > 0 {
 			break
@@ -34,7 +34,7 @@ func indexParties(s *uma.Share) []string {
 	return slices.Compact(parties)
 }
 
-// partiesOf returns all that a party is.
+// partiesOf returns the parties by which shares for p are found.
 func partiesOf(p *uma.Party) []string {
 	var parties []string
 	add := func(kind string, names ...string) {
@@ -44,9 +44,9 @@ func partiesOf(p *uma.Party) []string {
 			}
 		}
 	}
-	add(aUser, p.ID)
-	add(aGroup, p.Groups...)
-	add(aRole, p.Roles...)
-	add(aClient, p.Client)
+	add(userPrefix, p.ID)
+	add(groupPrefix, p.Groups...)
+	add(rolePrefix, p.Roles...)
+	add(clientPrefix, p.Client)
 	return parties
 }

@@ -6,20 +6,20 @@ import (
 	"example.com/umpire/uma"
 )
 
-// leftovers are the file rows that a change does not name and, with Prune, all
-// resources that go with them.
+// leftovers are the rows that came from a realm file and that the change does not name
+// and, with Prune, all resources that are deleted with them.
 type leftovers struct {
 	clients, users, resources, scopes []leftover
 }
 
-// A leftover is a row that goes, unless others hang on it.
+// A leftover is a row that is deleted, unless other rows depend on it.
 type leftover struct {
 	what    string // "client photoz-api"
 	key     uma.Key
 	server  uma.Key   // of a resource or a scope
 	id      string    // client_id, subject id, resource id, name of the scope
-	blocked bool      // others hang on it
-	holders []uma.Key // when it goes all the same: resources that have the scope, shares that name the user
+	blocked bool      // other rows depend on it
+	holders []uma.Key // with Prune: resources that have the scope, shares that name the user
 }
 
 func (l *leftovers) blocked() []string {
@@ -73,10 +73,10 @@ func (a *applier) findLeftovers(c *conn) error {
 // An owner is a user who may own resources.
 type owner struct {
 	folded string // username
-	goes   bool
+	remove bool
 }
 
-// leftUsers finds the users that go, and returns all by subject id.
+// leftUsers finds the users to delete, and returns all users by subject id.
 func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 	owners := map[string]owner{}
 	err := c.rows(`SELECT key, id, username, folded, origin FROM user WHERE realm = ?`, []any{int64(a.realm)},
@@ -86,9 +86,9 @@ func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 			if err := scan((*integer)(&l.key), &l.id, &username, &folded, &origin); err != nil {
 				return err
 			}
-			goes := origin == string(uma.FromFile) && !a.named.users[folded]
-			owners[l.id] = owner{folded, goes}
-			if goes {
+			remove := origin == string(uma.FromFile) && !a.named.users[folded]
+			owners[l.id] = owner{folded, remove}
+			if remove {
 				l.what = "user " + username
 				a.gone.users = append(a.gone.users, l)
 			}
@@ -136,12 +136,12 @@ func holders(c *conn, l leftover) ([]uma.Key, error) {
 		[]any{int64(l.server), l.id}, scanKey)
 }
 
-// sharesNaming returns the policies that have a user in their lists: wherever users
-// are, they are what the policy is found by.
+// sharesNaming returns the policies that have a user in their lists. A policy is always
+// found by its users: see indexParties.
 func (a *applier) sharesNaming(c *conn, user string) ([]uma.Key, error) {
 	return list(c, `SELECT s.key FROM share_party x CROSS JOIN share s ON s.key = x.share
 		CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`,
-		[]any{aUser + user, int64(a.realm)}, scanKey)
+		[]any{userPrefix + user, int64(a.realm)}, scanKey)
 }
 
 func scanKey(scan scanFunc) (uma.Key, error) {
@@ -150,9 +150,9 @@ func scanKey(scan scanFunc) (uma.Key, error) {
 	return key, err
 }
 
-// leftResources finds the resources that go, and notes those that drifted.
+// leftResources finds the resources to delete, and those that were changed over an API.
 func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]owner) error {
-	serverGoes := server.Origin == uma.FromFile && !a.named.clients[server.ID]
+	removeServer := server.Origin == uma.FromFile && !a.named.clients[server.ID]
 	var found []leftover
 	err := c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = ?`, []any{int64(server.Key)},
 		func(scan scanFunc) error {
@@ -168,7 +168,7 @@ func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]o
 			user, isUser := owners[ownerID]
 			named := a.named.byID(server.ID, uma.ResourceID(l.id)) ||
 				(isUser || ownerID == server.UUID) && a.named.names[resourceName{server.ID, user.folded, name}]
-			follows := a.Prune && (serverGoes || user.goes)
+			follows := a.Prune && (removeServer || user.remove)
 			if !named && (follows || origin == string(uma.FromFile)) {
 				l.what = "resource " + name
 				found = append(found, l)
@@ -185,8 +185,8 @@ func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]o
 	return err
 }
 
-// anyOf reports whether one of the queries has a row.
-func anyOf(c *conn, queries ...change) (bool, error) {
+// anyRow reports whether one of the queries has a row.
+func anyRow(c *conn, queries ...command) (bool, error) {
 	for _, q := range queries {
 		there, err := c.exists(q.query, q.args...)
 		if err != nil || there {
@@ -197,46 +197,46 @@ func anyOf(c *conn, queries ...change) (bool, error) {
 }
 
 func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
-	return anyOf(c,
-		change{`SELECT 1 FROM live_request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
-		change{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
-		change{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
+	return anyRow(c,
+		command{`SELECT 1 FROM live_request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
+		command{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
+		command{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{int64(a.realm), l.id, millis(a.Now)}},
-		change{`SELECT 1 FROM resource WHERE server = ? AND origin <> ? LIMIT 1`,
+		command{`SELECT 1 FROM resource WHERE server = ? AND origin <> ? LIMIT 1`,
 			[]any{int64(l.key), string(uma.FromFile)}})
 }
 
 func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
 	realm := int64(a.realm)
-	return anyOf(c,
-		change{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
+	return anyRow(c,
+		command{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
 			[]any{realm, l.id, millis(a.Now)}},
-		change{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
+		command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		change{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2
+		command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		change{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
+		command{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
 			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		change{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
-			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ? LIMIT 1`, []any{aUser + l.id, realm}},
-		change{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
+		command{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
+			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ? LIMIT 1`, []any{userPrefix + l.id, realm}},
+		command{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
 			WHERE c.realm = ?1 AND r.origin <> ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromFile)}})
 }
 
 func resourceBlocked(c *conn, l leftover) (bool, error) {
-	return anyOf(c,
-		change{`SELECT 1 FROM live_request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
-		change{`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, []any{int64(l.key)}})
+	return anyRow(c,
+		command{`SELECT 1 FROM live_request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
+		command{`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, []any{int64(l.key)}})
 }
 
-// scopeBlocked looks at requests, shares and resources of an API: those of the file
-// give up the scope by themselves.
+// scopeBlocked reports whether requests, shares or resources of an API depend on a
+// scope. Resources of the file do not count: other steps remove the scope from them.
 func scopeBlocked(c *conn, l leftover) (bool, error) {
 	args := []any{int64(l.server), l.id}
-	return anyOf(c,
-		change{`SELECT 1 FROM live_request WHERE server = ? AND scope = ? LIMIT 1`, args},
-		change{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
+	return anyRow(c,
+		command{`SELECT 1 FROM live_request WHERE server = ? AND scope = ? LIMIT 1`, args},
+		command{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
 			WHERE x.server = ? AND x.scope = ? AND r.origin <> 'file' LIMIT 1`, args},
-		change{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
+		command{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
 			WHERE x.server = ?1 AND x.scope = ?2 AND EXISTS (SELECT 1 FROM json_each(s.scopes) o WHERE o.value = ?2) LIMIT 1`, args})
 }

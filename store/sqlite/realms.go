@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// settings are a realm but for its key, name and generation, as they are kept.
+// settings is realm.settings: a realm without its key, name and generation.
 type settings struct {
 	Enabled     bool                `json:"enabled"`
 	Profile     uma.Profile         `json:"profile"`
@@ -53,7 +53,7 @@ func (s *settings) fill(r *uma.Realm) {
 	r.Policy, r.TicketReuse, r.Issuers = uma.PolicySettings(s.Policy), s.TicketReuse, s.Issuers
 }
 
-// details are what a client has that no statement looks at, as they are kept.
+// details is client.details: fields of a client that have no column.
 type details struct {
 	Public             bool                `json:"public,omitempty"`
 	ResourceServer     bool                `json:"resource_server,omitempty"`
@@ -91,7 +91,7 @@ func (s *Store) Generation(ctx context.Context) (int64, error) {
 	})
 }
 
-// raiseGeneration marks an administrative change of a realm.
+// raiseGeneration is called by every administrative change of a realm.
 func raiseGeneration(tx *conn, realm uma.Key) error {
 	if _, err := tx.exec(`UPDATE realm SET generation = generation + 1 WHERE key = ?`, int64(realm)); err != nil {
 		return writing("generation of the realm", err)
@@ -151,7 +151,7 @@ func (s *Store) Snapshot(ctx context.Context, realm string, now time.Time) (*uma
 	return snapshot, nil
 }
 
-// realmRow returns a realm, and its settings as they are kept.
+// realmRow returns a realm, and its settings as they are stored.
 func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 	r := &uma.Realm{Name: name}
 	var text string
@@ -173,7 +173,7 @@ const clientColumns = ` key, id, uuid, secret, enabled, details, origin `
 func scanClient(scan scanFunc) (*uma.Client, error) {
 	c := &uma.Client{}
 	var kept details
-	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, document{&kept}, (*texture)(&c.Origin))
+	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, document{&kept}, (*namedText)(&c.Origin))
 	kept.fill(c)
 	return c, err
 }
@@ -199,8 +199,8 @@ func (s *Store) AddKey(ctx context.Context, realm string, k uma.SigningKey, expi
 	})
 }
 
-// addKey makes k the active key of its algorithm; without an expiry for the one
-// before, only if there is none.
+// addKey makes k the active key of its algorithm, and lets the previous one expire.
+// Without a time for that it does nothing if there is an active key.
 func addKey(tx *conn, realm uma.Key, k uma.SigningKey, expires time.Time) (added bool, err error) {
 	if expires.IsZero() {
 		there, err := tx.exists(`SELECT 1 FROM signing_key WHERE realm = ? AND alg = ? AND active = 1`, int64(realm), k.Alg)
@@ -211,7 +211,7 @@ func addKey(tx *conn, realm uma.Key, k uma.SigningKey, expires time.Time) (added
 	_, err = tx.exec(`UPDATE signing_key SET active = 0, expires = ? WHERE realm = ? AND alg = ? AND active = 1`,
 		millis(expires), int64(realm), k.Alg)
 	if err != nil {
-		return false, writing("the key before", err)
+		return false, writing("previous signing key", err)
 	}
 	_, err = tx.exec(`INSERT INTO signing_key (realm, kid, alg, public, sealed, created, active, expires)
 		VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(realm), k.KID, k.Alg, k.Public, k.Sealed, millis(k.Created))

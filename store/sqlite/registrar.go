@@ -16,7 +16,7 @@ func (s *Store) CreateResource(ctx context.Context, r *uma.Resource, newID func(
 		if err != nil {
 			return reading("resource", err)
 		}
-		if taken { // said before anything is written, so that nothing is to be undone
+		if taken { // checked before anything is written, so that nothing must be undone
 			return writing("resource", uma.ErrConflict)
 		}
 		if r.Origin == uma.FromOwner {
@@ -46,8 +46,8 @@ func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func
 		if r.Attributes == nil {
 			next.Attributes = old.Attributes
 		}
-		vouched, err := vouches(tx, old, r.Origin)
-		if err != nil || sameResource(old, &next) && !vouched {
+		ended, err := endsClaims(tx, old, r.Origin)
+		if err != nil || sameResource(old, &next) && !ended {
 			return err
 		}
 		if r.Origin == uma.FromOwner {
@@ -79,8 +79,8 @@ func (s *Store) DeleteResource(ctx context.Context, server uma.Key, id uma.Resou
 	})
 }
 
-// nextVersion returns a version that no row ever had, so that a row is not taken
-// for one of the same id that was there before it.
+// nextVersion returns a version that no row ever had, so that a row is not mistaken for
+// a deleted one with the same id.
 func nextVersion(tx *conn) (int64, error) {
 	if _, err := tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'version'`); err != nil {
 		return 0, writing("version", err)
@@ -90,7 +90,7 @@ func nextVersion(tx *conn) (int64, error) {
 	return version, reading("version", err)
 }
 
-// addScopes makes those of the scopes that the resource server does not know yet.
+// addScopes stores the scopes that the resource server does not know.
 func addScopes(tx *conn, server uma.Key, scopes []uma.Scope, newID func() string) error {
 	known, err := knownScopes(tx, server, scopes)
 	if err != nil {
@@ -113,7 +113,7 @@ func insertScope(tx *conn, server uma.Key, row uma.ScopeRow, origin uma.Origin) 
 	return writing("scope", err)
 }
 
-// insertResource keeps a new resource but for its parts, and fills its key and
+// insertResource stores a new resource, except in resource_part, and sets its key and
 // version.
 func insertResource(tx *conn, r *uma.Resource) error {
 	own, err := isOwn(tx, r)
@@ -146,9 +146,9 @@ func insertResource(tx *conn, r *uma.Resource) error {
 	return addIndex(tx, r, own, claimed)
 }
 
-// updateResource makes old what next says, with a new version, but for its parts.
-// What hangs on old and is gone in next goes with it. By whom decides what of next is
-// claimed: see claims.
+// updateResource replaces old by next, with a new version, except in resource_part.
+// Requests and shares for scopes that next does not have are deleted. by decides which
+// URIs and scopes of next are claims: see claimsAfter.
 func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bool) error {
 	wasOwn, err := isOwn(tx, old)
 	if err != nil {
@@ -190,9 +190,9 @@ func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bo
 	return adjustRequests(tx, old, next)
 }
 
-// adjustRequests keeps what requests repeat of their resource in step, and removes
-// those for scopes that it no longer has. A request for the resource as a whole
-// stands only as long as the resource has no scopes.
+// adjustRequests copies the name and the owner of a resource to its requests, and
+// deletes those for scopes that it no longer has. A request for the resource as a whole
+// is deleted when the resource gets scopes.
 func adjustRequests(tx *conn, old, next *uma.Resource) error {
 	if !slices.Equal(old.Scopes, next.Scopes) {
 		left := next.Scopes
@@ -213,7 +213,7 @@ func adjustRequests(tx *conn, old, next *uma.Resource) error {
 	return writing("requests of a resource", err)
 }
 
-// sameResource reports whether two states of a resource are alike, whatever their
+// sameResource reports whether two states of a resource are equal, except for their
 // versions.
 func sameResource(a, b *uma.Resource) bool {
 	return a.Owner == b.Owner && a.Name == b.Name && a.DisplayName == b.DisplayName && a.Type == b.Type &&

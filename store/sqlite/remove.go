@@ -2,10 +2,11 @@ package sqlite
 
 import "example.com/umpire/uma"
 
-// removeResource removes a resource and all that was asked and shared of it. What is
-// many goes later, by Sweep: the key of the resource, which no other will have, is
-// kept in dropped. Requests are read through live_request, which has none of dropped
-// resources; parties are nothing without their share.
+// removeResource deletes a resource with its requests and shares. Many requests or
+// parties are deleted later, by Sweep: the key of the resource, which is never used
+// again, is then in dropped. Nobody sees these rows until then. Requests are read
+// through live_request, which leaves out those of dropped resources; parties are read
+// with their share.
 func removeResource(tx *conn, r *uma.Resource) error {
 	own, err := isOwn(tx, r)
 	if err != nil {
@@ -15,15 +16,16 @@ func removeResource(tx *conn, r *uma.Resource) error {
 		return err
 	}
 	key := int64(r.Key)
-	many, err := anyOf(tx,
-		change{`SELECT 1 FROM request WHERE resource = ? LIMIT 1 OFFSET ?`, []any{key, sweepBatch}},
-		change{`SELECT 1 FROM share_party WHERE resource = ? LIMIT 1 OFFSET ?`, []any{key, sweepBatch}})
+	many, err := anyRow(tx,
+		command{`SELECT 1 FROM request WHERE resource = ? LIMIT 1 OFFSET ?`, []any{key, sweepBatch}},
+		command{`SELECT 1 FROM share_party WHERE resource = ? LIMIT 1 OFFSET ?`, []any{key, sweepBatch}})
 	if err != nil {
-		return reading("what a resource has", err)
+		return reading("rows of a resource", err)
 	}
-	removal := []change{{`DELETE FROM resource WHERE key = ?`, []any{key}}} // with its shares and, unless dropped, all of theirs
+	// This deletes its shares, too, and its requests and parties, unless it is dropped.
+	removal := []command{{`DELETE FROM resource WHERE key = ?`, []any{key}}}
 	if many {
-		removal = append([]change{{`INSERT INTO dropped (resource) VALUES (?)`, []any{key}}}, removal...)
+		removal = append([]command{{`INSERT INTO dropped (resource) VALUES (?)`, []any{key}}}, removal...)
 	}
 	if err := runAll(tx, removal); err != nil {
 		return err
@@ -31,10 +33,11 @@ func removeResource(tx *conn, r *uma.Resource) error {
 	return removeParts(tx, r.Key)
 }
 
-// droppedRows remove what is left of dropped resources, and these when nothing is.
-func droppedRows() []change {
+// droppedRows returns the commands that delete rows of dropped resources, and entries
+// of dropped that have no rows left.
+func droppedRows() []command {
 	limit := []any{sweepBatch}
-	return []change{
+	return []command{
 		{`DELETE FROM request WHERE key IN
 			(SELECT q.key FROM dropped d CROSS JOIN request q ON q.resource = d.resource LIMIT ? + 0)`, limit},
 		{`DELETE FROM share_party WHERE (resource, party, share) IN

@@ -15,7 +15,7 @@ import (
 func addCrowd(t *testing.T, s *Store, requests, parties int) {
 	t.Helper()
 	err := s.write(t.Context(), func(tx *conn) error {
-		return runAll(tx, []change{
+		return runAll(tx, []command{
 			{`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
 				INSERT INTO request (id, server, resource, resource_id, resource_name, owner, requester, scope, scope_id, state,
 					created, decided, version)
@@ -150,7 +150,7 @@ func TestRemovalOutlivesACrash(t *testing.T) {
 func TestDroppedUntilAllIsSwept(t *testing.T) {
 	t.Parallel()
 	requests, parties, resources := droppedRows()[0], droppedRows()[1], droppedRows()[2]
-	for _, order := range [][]change{{requests, parties}, {parties, requests}} {
+	for _, order := range [][]command{{requests, parties}, {parties, requests}} {
 		s := openTemp(t, nil)
 		server := album(t, s, sweepBatch+1, sweepBatch+1)
 		if err := s.DeleteResource(t.Context(), server, "album"); err != nil {
@@ -159,7 +159,7 @@ func TestDroppedUntilAllIsSwept(t *testing.T) {
 		for _, rows := range order {
 			for _, most := range []int{sweepBatch, 1} {
 				for _, step := range []struct {
-					change
+					command
 					want int
 				}{{resources, 0}, {rows, most}} {
 					err := s.write(t.Context(), func(tx *conn) error {

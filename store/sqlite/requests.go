@@ -14,12 +14,12 @@ func (s *Store) CreateRequest(ctx context.Context, q *uma.Request) error {
 	return s.write(ctx, func(tx *conn) error { return createRequest(tx, q) })
 }
 
-// createRequest keeps a request, with what it repeats of its resource read anew.
-// It changes nothing when it returns uma.ErrConflict or uma.ErrNotFound.
+// createRequest stores a request, with the fields that readTarget reads. It changes
+// nothing when it returns uma.ErrConflict or uma.ErrNotFound.
 func createRequest(tx *conn, q *uma.Request) error {
 	row := *q
 	if err := readTarget(tx, &row); err != nil {
-		return reading("what is requested", err)
+		return reading("requested resource", err)
 	}
 	there, err := requestRow(tx, `SELECT`+requestColumns+`FROM request q
 		WHERE q.resource = ? AND q.requester = ? AND q.scope = ?`, int64(q.Resource), q.Requester, string(q.Scope))
@@ -49,13 +49,14 @@ func createRequest(tx *conn, q *uma.Request) error {
 	return nil
 }
 
-// readTarget fills in the resource and the scope of a request. uma.ErrNotFound:
-// one of them is gone; the resource as a whole is gone when it has scopes.
+// readTarget sets the fields of a request that are copied from its resource and its
+// scope. It returns uma.ErrNotFound if one of them does not exist, or if the request is
+// for the resource as a whole and that has scopes.
 func readTarget(tx *conn, q *uma.Request) error {
 	var has []uma.Scope
 	err := tx.row(`SELECT id, name, owner, scopes FROM resource WHERE key = ? AND server = ?`,
 		[]any{int64(q.Resource), int64(q.Server)},
-		(*texture)(&q.ResourceID), &q.ResourceName, &q.Owner, (*scopes)(&has))
+		(*namedText)(&q.ResourceID), &q.ResourceName, &q.Owner, (*scopes)(&has))
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func readTarget(tx *conn, q *uma.Request) error {
 	return tx.row(`SELECT id FROM scope WHERE server = ? AND name = ?`, []any{int64(q.Server), string(q.Scope)}, &q.ScopeID)
 }
 
-// DecideRequest implements uma.Sharing. To grant what is granted changes nothing.
+// DecideRequest implements uma.Sharing. Granting a granted request changes nothing.
 func (s *Store) DecideRequest(ctx context.Context, server uma.Key, id string, grant bool, now time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
 		q, err := requestRow(tx, `SELECT`+requestColumns+`FROM live_request q WHERE q.server = ? AND q.id = ?`, int64(server), id)

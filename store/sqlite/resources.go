@@ -11,15 +11,15 @@ import (
 const resourceColumns = ` r.key, r.id, r.server, r.owner, r.name, r.display_name, r.type, r.icon_uri,` +
 	` r.uris, r.scopes, r.owner_managed, r.attributes, r.origin, r.texts, r.version `
 
-// lightColumns are those without attributes and texts, which lists of accounts do not
-// show and searches do not compare.
+// lightColumns are resourceColumns without attributes and texts, which lists of
+// accounts do not show and searches do not compare.
 var lightColumns = strings.NewReplacer(`r.attributes`, `''`, `r.texts`, `''`).Replace(resourceColumns)
 
 func scanResource(scan scanFunc) (*uma.Resource, error) {
 	r := &uma.Resource{}
-	err := scan((*integer)(&r.Key), (*texture)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
+	err := scan((*integer)(&r.Key), (*namedText)(&r.ID), (*integer)(&r.Server), &r.Owner, &r.Name, &r.DisplayName,
 		&r.Type, &r.IconURI, (*names)(&r.URIs), (*scopes)(&r.Scopes), &r.OwnerManaged,
-		document{&r.Attributes}, (*texture)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version))
+		document{&r.Attributes}, (*namedText)(&r.Origin), document{&r.Texts}, (*integer)(&r.Version))
 	return r, err
 }
 
@@ -34,7 +34,7 @@ func resources(c *conn, query string, args ...any) ([]*uma.Resource, error) {
 	})
 }
 
-// size is about how many bytes a resource has.
+// size is about how many bytes a resource has in memory.
 func size(r *uma.Resource) int {
 	n := len(r.Name) + len(r.DisplayName) + len(r.Type) + len(r.IconURI)
 	for _, uri := range r.URIs {
@@ -77,7 +77,7 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	in, arg := among(ids)
+	in, arg := inList(ids)
 	found, err := resources(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = ? AND r.id`+in,
 		int64(server), arg)
 	return found, reading("resources", err)
@@ -99,11 +99,11 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 	if len(names) == 0 {
 		return nil, nil
 	}
-	in, arg := among(names)
+	in, arg := inList(names)
 	found, err := list(c, `SELECT id, name FROM scope WHERE server = ? AND name`+in,
 		[]any{int64(server), arg}, func(scan scanFunc) (uma.ScopeRow, error) {
 			var row uma.ScopeRow
-			err := scan(&row.ID, (*texture)(&row.Name))
+			err := scan(&row.ID, (*namedText)(&row.Name))
 			return row, err
 		})
 	return found, reading("scopes", err)
@@ -115,7 +115,7 @@ func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names
 	if len(names) == 0 {
 		return nil, nil
 	}
-	in, arg := among(names)
+	in, arg := inList(names)
 	found, err := texts[uma.Scope](c, `SELECT scope FROM type_scope WHERE server = ? AND type = ? AND scope`+in,
 		int64(server), typ, arg)
 	return found, reading("scopes of a type", err)
@@ -146,7 +146,7 @@ func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, 
 		WHERE server = ? AND key IN (SELECT value FROM json_each(?))`,
 		[]any{int64(server), listText(keys)}, func(scan scanFunc) (uma.URICandidate, error) {
 			var u uma.URICandidate
-			err := scan(&u.URI, (*texture)(&u.Resource))
+			err := scan(&u.URI, (*namedText)(&u.Resource))
 			return u, err
 		})
 	return found, reading("URIs", err)
@@ -157,10 +157,10 @@ func (v *view) Scope(ctx context.Context, server uma.Key, idOrName string) (uma.
 	c := v.reader(ctx)
 	var row uma.ScopeRow
 	err := c.row(`SELECT id, name FROM scope WHERE server = ? AND id = ?`, []any{int64(server), idOrName},
-		&row.ID, (*texture)(&row.Name))
+		&row.ID, (*namedText)(&row.Name))
 	if errors.Is(err, uma.ErrNotFound) {
 		err = c.row(`SELECT id, name FROM scope WHERE server = ? AND name = ?`, []any{int64(server), idOrName},
-			&row.ID, (*texture)(&row.Name))
+			&row.ID, (*namedText)(&row.Name))
 	}
 	return row, reading("scope", err)
 }

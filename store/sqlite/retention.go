@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// revisionGrace is how long a revision stays after another came into force: decisions
-// in progress may still be stored with its hash.
+// revisionGrace is how long a revision stays after another replaced it: decisions in
+// progress may still be stored with its hash.
 const revisionGrace = 15 * time.Second
 
-// revisionsAtOnce is how many are removed at a time: each has all sources of a policy.
+// revisionsAtOnce is how many revisions are removed at a time: each has all sources of
+// a policy.
 const revisionsAtOnce = 10
 
-// An oldRecord is what must be known of a record to remove it.
+// An oldRecord is what removeRecords needs of a record.
 type oldRecord struct {
 	seq    int64
 	time   time.Time
@@ -26,7 +27,7 @@ func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
 }
 
 // PruneDecisions implements uma.Decisions. Records are removed from the oldest on and
-// leave no gap, so that one number tells which were removed: the seq of the first that
+// leave no gap, so that one number says which were removed: the seq of the first that
 // is left. A hash chain would store the hash of the last removed record here.
 func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
@@ -43,26 +44,27 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 		if removed == 0 {
 			return nil
 		}
-		return writing("what is left of decision records", removeRecords(tx, records[:removed]))
+		return writing("decision records", removeRecords(tx, records[:removed]))
 	})
 	return removed, err
 }
 
-// removeRecords removes the oldest records, and what belongs to them alone.
+// removeRecords removes the oldest records, with their rules and the shared parts that
+// no other record has.
 func removeRecords(tx *conn, records []oldRecord) error {
-	changes := []change{{`DELETE FROM decision WHERE seq <= ?`, []any{records[len(records)-1].seq}}}
+	commands := []command{{`DELETE FROM decision WHERE seq <= ?`, []any{records[len(records)-1].seq}}}
 	shared := map[int64]bool{}
 	for _, r := range records {
 		for _, rule := range r.rules {
-			changes = append(changes, change{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.seq}})
+			commands = append(commands, command{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.seq}})
 		}
 		if r.shared != 0 && !shared[r.shared] {
 			shared[r.shared] = true
-			changes = append(changes, change{`DELETE FROM decision_shared WHERE key = ?1
+			commands = append(commands, command{`DELETE FROM decision_shared WHERE key = ?1
 				AND NOT EXISTS (SELECT 1 FROM decision WHERE shared = ?1)`, []any{r.shared}})
 		}
 	}
-	return runAll(tx, changes)
+	return runAll(tx, commands)
 }
 
 // PruneRevisions implements uma.Decisions.
@@ -75,12 +77,12 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 		if err != nil {
 			return reading("policy revisions that no record names", err)
 		}
-		var changes []change
+		var commands []command
 		for _, hash := range hashes {
-			changes = append(changes, change{`DELETE FROM revision WHERE hash = ?`, []any{hash}})
+			commands = append(commands, command{`DELETE FROM revision WHERE hash = ?`, []any{hash}})
 		}
 		removed = len(hashes)
-		return writing("policy revisions", runAll(tx, changes))
+		return writing("policy revisions", runAll(tx, commands))
 	})
 	return removed, err
 }

@@ -44,8 +44,8 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 	return nil, errors.New("an empty selection")
 }
 
-// selectByType reads the resource server's own resources and those of others
-// apart, so that to leave out the own ones does not mean to read them.
+// selectByType reads the resource server's own resources and those of users by separate
+// queries, so that own resources that the selection leaves out are not read.
 func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*uma.Resource, error) {
 	const query = `SELECT` + resourceColumns + `FROM resource r
 		WHERE r.server = ? AND r.type = ? AND r.own = ? AND r.owner <> ? ORDER BY r.name, r.id LIMIT ? + 0`
@@ -68,12 +68,12 @@ func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*
 	return found[:min(limit, len(found))], nil
 }
 
-func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Registered, limit int) ([]*uma.Resource, error) {
+func selectByScope(c *conn, server uma.Key, anyScope []uma.Scope, registered uma.Registered, limit int) ([]*uma.Resource, error) {
 	var places []place
 	for after, more := (place{}), true; more && len(places) < limit; {
 		var next []place
 		var err error
-		if next, more, err = placesByScope(c, server, anyOf, registered, after, maxMerged); err != nil {
+		if next, more, err = placesByScope(c, server, anyScope, registered, after, maxMerged); err != nil {
 			return nil, err
 		}
 		if places = append(places, next...); more {
@@ -83,8 +83,8 @@ func selectByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Re
 	return resourcesInOrder(c, resourceColumns, places[:min(limit, len(places))])
 }
 
-// A place is where a resource stands in the order of lists: by name, then id, and in
-// those of several resource servers by these.
+// A place is the position of a resource in a list: by name, then id, and in lists over
+// several resource servers then by these.
 type place struct {
 	name, id         string
 	server, resource uma.Key
@@ -95,15 +95,16 @@ func (p place) compare(q place) int {
 }
 
 // maxMerged is how many entries of scopes are merged at a time. A resource that has
-// several of the scopes is met once for each.
+// several of the scopes has an entry for each.
 const maxMerged = 2 * findPage
 
 // placesByScope returns the first places after one of the resources that have any of
-// the scopes, each once, and whether there may be more. An index has the order of one
-// scope only: the walk has a cursor for each scope, and SQLite takes the least of their
-// entries. So it reads at most n entries and one for each scope.
-func placesByScope(c *conn, server uma.Key, anyOf []uma.Scope, registered uma.Registered, after place, n int) (found []place, more bool, err error) {
-	args := []any{int64(server), listText(anyOf), after.name, after.id, n}
+// the scopes, each once, and whether there may be more. resource_scope has the entries
+// of one scope in the order of places. The recursion has a cursor for each scope, and
+// SQLite steps the one with the least entry. So it reads at most n entries, and one for
+// each scope.
+func placesByScope(c *conn, server uma.Key, anyScope []uma.Scope, registered uma.Registered, after place, n int) (found []place, more bool, err error) {
+	args := []any{int64(server), listText(anyScope), after.name, after.id, n}
 	next := ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope`
 	if registered != 0 {
 		next += ` AND s.registered = ?6`
@@ -126,7 +127,8 @@ func scanPlace(scan scanFunc) (place, error) {
 	return p, err
 }
 
-// resourcesAt reads the resources of these places, by key. One that is gone is left out.
+// resourcesAt reads the resources of these places, by key. One that was deleted is left
+// out.
 func resourcesAt(c *conn, columns string, places []place) (map[uma.Key]*uma.Resource, error) {
 	if len(places) == 0 {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// writing wraps an error of a write.
+// writing adds what was being written to an error.
 func writing(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", what, err)
@@ -43,7 +43,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 	var reused bool
 	err := s.write(ctx, func(tx *conn) error {
 		reused = false
-		// One statement looks and spends, so that of many one finds it unspent.
+		// One statement checks and spends the token, so that one of several calls succeeds.
 		n, err := tx.exec(`UPDATE refresh_token SET spent = 1
 			WHERE realm = ?1 AND hash = ?2 AND expires > ?3 AND spent = 0 AND EXISTS (
 				SELECT 1 FROM session WHERE realm = ?1 AND id = refresh_token.session AND expires > ?3 AND ended = 0)`,
@@ -61,7 +61,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 		if err := saveRPT(tx, realm, rpt); err != nil || rpt.Ticket == nil {
 			return err
 		}
-		// What the ticket was spent on lives longer now.
+		// The new RPT lives longer, and so does what the ticket was spent on.
 		_, err = tx.exec(`UPDATE spent_ticket SET expires = max(expires, ?) WHERE realm = ? AND hash = ?`,
 			millis(rpt.Keep), int64(realm), rpt.Ticket)
 		return writing("spent ticket", err)
@@ -72,8 +72,8 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 	return err
 }
 
-// endReused ends the session of a refresh token that was spent before: one of its
-// two holders is not who it was given to.
+// endReused ends the session of a refresh token that was spent before: of those who
+// presented it, one is not the client that it was issued to.
 func endReused(tx *conn, realm uma.Key, hash []byte, now time.Time) (bool, error) {
 	var session string
 	err := tx.row(`SELECT session FROM refresh_token WHERE realm = ? AND hash = ? AND expires > ? AND spent = 1`,
@@ -84,8 +84,8 @@ func endReused(tx *conn, realm uma.Key, hash []byte, now time.Time) (bool, error
 	return true, endSession(tx, realm, session)
 }
 
-// EndSession implements uma.Sessions. What was issued in the session is read
-// together with it, so one row is enough.
+// EndSession implements uma.Sessions. Tokens of a session are read together with its
+// row, so it is enough to change that.
 func (s *Store) EndSession(ctx context.Context, realm uma.Key, id string) error {
 	return s.write(ctx, func(tx *conn) error { return endSession(tx, realm, id) })
 }
@@ -95,13 +95,13 @@ func endSession(tx *conn, realm uma.Key, id string) error {
 	return writing("session", err)
 }
 
-// endUserSessions and endClientSessions end every session of a user, or of all users
-// through a client.
+// endUserSessions ends every session of a user.
 func endUserSessions(tx *conn, realm uma.Key, user string) error {
 	_, err := tx.exec(`UPDATE session INDEXED BY session_user SET ended = 1 WHERE realm = ? AND user = ? AND ended = 0`, int64(realm), user)
 	return writing("sessions of a user", err)
 }
 
+// endClientSessions ends every session through a client.
 func endClientSessions(tx *conn, realm uma.Key, client string) error {
 	_, err := tx.exec(`UPDATE session INDEXED BY session_client SET ended = 1 WHERE realm = ? AND client = ? AND ended = 0`, int64(realm), client)
 	return writing("sessions through a client", err)
@@ -153,8 +153,8 @@ func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
 	return writing("RPT", err)
 }
 
-// spendTicket makes a ticket unusable; one that is reusable only has to be there.
-// To look and to delete is one statement, so that a ticket is spent once.
+// spendTicket deletes a ticket, or only checks that it exists if it is reusable. One
+// statement checks and deletes it, so that a ticket is spent once.
 func spendTicket(tx *conn, realm uma.Key, hash []byte, reusable bool, now time.Time) error {
 	if reusable {
 		there, err := tx.exists(`SELECT 1 FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,

@@ -21,7 +21,7 @@ const shareColumns = ` s.key, s.id, s.name, s.description, s.server, s.resource,
 func scanShare(scan scanFunc) (*uma.Share, error) {
 	s := &uma.Share{Kind: uma.ByPolicy}
 	err := scan((*integer)(&s.Key), &s.ID, &s.Name, &s.Description, (*integer)(&s.Server), (*integer)(&s.Resource),
-		(*texture)(&s.ResourceID), &s.Owner, (*scopes)(&s.Scopes), (*names)(&s.Users), (*names)(&s.Roles),
+		(*namedText)(&s.ResourceID), &s.Owner, (*scopes)(&s.Scopes), (*names)(&s.Users), (*names)(&s.Roles),
 		(*names)(&s.Groups), (*names)(&s.Clients), &s.Strategy, (*integer)(&s.Version), (*integer)(&s.Audience))
 	return s, err
 }
@@ -41,9 +41,9 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 	return shareByID(c, server, id)
 }
 
-// FindShares implements uma.Shares. The order of names is that of an index, of all
-// policies of an owner or of those for one resource; the rest is compared row by row.
-// A part of a name is sought in the index for parts, unless very many have it.
+// FindShares implements uma.Shares. An index has the policies of an owner, or those for
+// one resource, in the order of names; other filters are compared with each. A part of
+// a name is looked up in share_part, unless very many names have it.
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
 	c, p := v.reader(ctx), pageSpec{first, max}
 	if part := fold(f.Name); isPart(part) && f.Resource == "" {
@@ -66,12 +66,13 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 		found, err := list(c, query, p.limit(args), scanShare)
 		return found, reading("shares", err)
 	}
-	found, err := filterPage(c, query, wholeList.limit(args), scanShare, describes(f), p)
+	found, err := filterPage(c, query, wholeList.limit(args), scanShare, matchesPolicy(f), p)
 	return found, reading("shares", err)
 }
 
-// describes reports whether a policy matches those filters of f that no index has.
-func describes(f uma.UserPolicyFilter) func(s *uma.Share) bool {
+// matchesPolicy returns a function that compares a policy with the filters of f that
+// have no index.
+func matchesPolicy(f uma.UserPolicyFilter) func(s *uma.Share) bool {
 	part := fold(f.Name)
 	return func(s *uma.Share) bool {
 		return strings.Contains(fold(s.Name), part) && (f.Scope == "" || slices.Contains(s.Scopes, f.Scope))
@@ -79,17 +80,17 @@ func describes(f uma.UserPolicyFilter) func(s *uma.Share) bool {
 }
 
 // sharesNamed returns the policies at a resource server that have a part in their
-// names: one more than maxPartHits, if there are more.
+// names, at most one more than maxPartHits.
 func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
 	return list(c, `SELECT rowid FROM share_part WHERE share_part MATCH ? LIMIT ? + 0`,
 		[]any{`server : "#` + strconv.FormatInt(int64(server), 10) + `#" AND name : ` + quoted(part), maxPartHits + 1}, scanKey)
 }
 
-// sharesAmong returns a page of those among some policies that f describes.
+// sharesAmong returns a page of those policies with these keys that match the filter.
 func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, p pageSpec) ([]*uma.Share, error) {
 	args := []any{keysText(keys), int64(server), owner, f.After}
 	found, err := filterPage(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
-		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, describes(f), wholeList)
+		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, matchesPolicy(f), wholeList)
 	if err != nil {
 		return nil, err
 	}
@@ -109,12 +110,12 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 	return s.write(ctx, func(tx *conn) error {
 		row := *sh
 		if err := readShared(tx, &row); err != nil {
-			return reading("what is shared", err)
+			return reading("shared resource", err)
 		}
 		if err := checkShareName(tx, &row); err != nil {
 			return err
 		}
-		if err := checkShareRoom(tx, &row); err != nil {
+		if err := checkShareSize(tx, &row); err != nil {
 			return err
 		}
 		var err error
@@ -140,13 +141,13 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 	})
 }
 
-// readShared fills in the resource of a share. uma.ErrNotFound: it is gone or not
-// the owner's, or a scope of the share is not among its own; the resource as a whole
-// is gone when it has scopes.
+// readShared sets the resource id of a share. It returns uma.ErrNotFound if the
+// resource does not exist or belongs to another owner, if it lacks a scope of the
+// share, or if the share is for the resource as a whole and that has scopes.
 func readShared(tx *conn, s *uma.Share) error {
 	var has []uma.Scope
 	err := tx.row(`SELECT id, scopes FROM resource WHERE key = ? AND server = ? AND owner = ?`,
-		[]any{int64(s.Resource), int64(s.Server), s.Owner}, (*texture)(&s.ResourceID), (*scopes)(&has))
+		[]any{int64(s.Resource), int64(s.Server), s.Owner}, (*namedText)(&s.ResourceID), (*scopes)(&has))
 	if err != nil {
 		return err
 	}
@@ -156,8 +157,8 @@ func readShared(tx *conn, s *uma.Share) error {
 	return nil
 }
 
-// checkShareName returns uma.ErrConflict when another share of the owner has the name.
-// That is said before anything is written, so that nothing is to be undone.
+// checkShareName returns uma.ErrConflict if another share of the owner has the name. It
+// is called before anything is written, so that nothing must be undone.
 func checkShareName(tx *conn, s *uma.Share) error {
 	taken, err := tx.exists(`SELECT 1 FROM share WHERE server = ? AND owner = ? AND name = ? AND key <> ?`,
 		int64(s.Server), s.Owner, s.Name, int64(s.Key))
@@ -167,9 +168,9 @@ func checkShareName(tx *conn, s *uma.Share) error {
 	return writing("share", err)
 }
 
-// checkShareRoom returns uma.ErrFull if the shares of the resource together would be
+// checkShareSize returns uma.ErrFull if the shares of the resource together would be
 // too large.
-func checkShareRoom(tx *conn, s *uma.Share) error {
+func checkShareSize(tx *conn, s *uma.Share) error {
 	var others int64
 	err := tx.row(`SELECT coalesce(sum(octet_length(id) + octet_length(name) + octet_length(strategy) + octet_length(scopes)
 		+ octet_length(users) + octet_length(roles) + octet_length(groups) + octet_length(clients)), 0)
@@ -193,12 +194,12 @@ func sizeOfShare(s *uma.Share) int {
 }
 
 func addParties(tx *conn, s *uma.Share) error {
-	var changes []change
+	var commands []command
 	for _, party := range indexParties(s) {
-		changes = append(changes, change{`INSERT INTO share_party (resource, party, share) VALUES (?, ?, ?)`,
+		commands = append(commands, command{`INSERT INTO share_party (resource, party, share) VALUES (?, ?, ?)`,
 			[]any{int64(s.Resource), party, int64(s.Key)}})
 	}
-	return runAll(tx, changes)
+	return runAll(tx, commands)
 }
 
 // ReplaceShare implements uma.Sharing.
@@ -212,13 +213,13 @@ func (s *Store) ReplaceShare(ctx context.Context, sh *uma.Share) error {
 		next.Name, next.Description, next.Scopes, next.Strategy = sh.Name, sh.Description, sh.Scopes, sh.Strategy
 		next.Users, next.Roles, next.Groups, next.Clients = sh.Users, sh.Roles, sh.Groups, sh.Clients
 		if err := readShared(tx, &next); err != nil {
-			return reading("what is shared", err)
+			return reading("shared resource", err)
 		}
 		if err := checkShareName(tx, &next); err != nil {
 			return err
 		}
 		if sizeOfShare(&next) > sizeOfShare(old) {
-			if err := checkShareRoom(tx, &next); err != nil {
+			if err := checkShareSize(tx, &next); err != nil {
 				return err
 			}
 		}
@@ -232,13 +233,13 @@ func (s *Store) ReplaceShare(ctx context.Context, sh *uma.Share) error {
 	})
 }
 
-// updateShare makes old what next says, with a new version.
+// updateShare replaces old by next, with a new version.
 func updateShare(tx *conn, old, next *uma.Share) error {
 	var err error
 	if next.Version, err = nextVersion(tx); err != nil {
 		return err
 	}
-	if !grew(old, next) {
+	if !onlyAddsParties(old, next) {
 		next.Audience = next.Version
 	}
 	_, err = tx.exec(`UPDATE share SET name = ?, name_folded = ?, description = ?, scopes = ?, users = ?, roles = ?,
@@ -254,16 +255,17 @@ func updateShare(tx *conn, old, next *uma.Share) error {
 	return addParties(tx, next)
 }
 
-// sameShare reports whether two states of a share are alike, whatever their versions.
+// sameShare reports whether two states of a share are equal, except for their versions.
 func sameShare(a, b *uma.Share) bool {
 	return a.Name == b.Name && a.Description == b.Description && a.Strategy == b.Strategy &&
 		slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Users, b.Users) && slices.Equal(a.Roles, b.Roles) &&
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Clients, b.Clients)
 }
 
-// grew reports whether a share is still for all that it was for. A kind that named
-// nobody and now does is one more hurdle, unless any kind will do.
-func grew(old, next *uma.Share) bool {
+// onlyAddsParties reports whether a share is still for everybody whom it was for. A
+// list that was empty and now names somebody is one more condition to meet, unless the
+// strategy is AFFIRMATIVE.
+func onlyAddsParties(old, next *uma.Share) bool {
 	if old.Strategy != next.Strategy {
 		return false
 	}
@@ -292,21 +294,22 @@ func (s *Store) DeleteShare(ctx context.Context, server uma.Key, id string) erro
 	})
 }
 
-// adjustShares keeps policies in step with their resource as adjustRequests does with
-// requests. One that has no scope left goes: without scopes it would be one for the
-// whole. Of two policies with one name, when a resource comes to an owner who has such
-// a name, the one that comes is told apart by its id.
+// adjustShares updates the policies of a resource that was replaced. It removes scopes
+// that the resource no longer has, and deletes a policy that has none left: without
+// scopes it would be for the resource as a whole. It gives policies the new owner of
+// the resource; if that owner has a policy of the same name, the id is appended to the
+// name.
 func adjustShares(tx *conn, old, next *uma.Resource) error {
 	key := int64(next.Key)
 	if !slices.Equal(old.Scopes, next.Scopes) {
-		if err := takeScopes(tx, next); err != nil {
+		if err := removeLostScopes(tx, next); err != nil {
 			return err
 		}
 	}
 	if old.Owner == next.Owner {
 		return nil
 	}
-	return runAll(tx, []change{
+	return runAll(tx, []command{
 		{`UPDATE share SET name = name || ' ' || id, name_folded = name_folded || ' ' || lower(id) WHERE resource = ?
 			AND EXISTS (SELECT 1 FROM share o WHERE o.server = share.server AND o.owner = ? AND o.name = share.name)`,
 			[]any{key, next.Owner}},
@@ -314,8 +317,9 @@ func adjustShares(tx *conn, old, next *uma.Resource) error {
 	})
 }
 
-// takeScopes takes the scopes that a resource no longer has from the policies for it.
-func takeScopes(tx *conn, next *uma.Resource) error {
+// removeLostScopes removes scopes that a resource no longer has from the policies for
+// it.
+func removeLostScopes(tx *conn, next *uma.Resource) error {
 	there, err := tx.exists(`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, int64(next.Key))
 	if err != nil || !there {
 		return reading("shares of a resource", err)
@@ -325,7 +329,7 @@ func takeScopes(tx *conn, next *uma.Resource) error {
 		return err
 	}
 	left, key := listText(next.Scopes), int64(next.Key)
-	return runAll(tx, []change{
+	return runAll(tx, []command{
 		{`UPDATE share SET version = ?, scopes = (SELECT json_group_array(x.value) FROM json_each(share.scopes) x
 		WHERE x.value IN (SELECT value FROM json_each(?2))) WHERE resource = ?3 AND EXISTS
 		(SELECT 1 FROM json_each(share.scopes) x WHERE x.value NOT IN (SELECT value FROM json_each(?2)))`,

@@ -12,13 +12,13 @@ const requestColumns = ` q.key, q.id, q.server, q.resource, q.resource_id, q.own
 
 func scanRequest(scan scanFunc) (uma.Request, error) {
 	var q uma.Request
-	err := scan((*integer)(&q.Key), &q.ID, (*integer)(&q.Server), (*integer)(&q.Resource), (*texture)(&q.ResourceID),
-		&q.Owner, &q.Requester, (*texture)(&q.Scope), &q.ScopeID, &q.State,
+	err := scan((*integer)(&q.Key), &q.ID, (*integer)(&q.Server), (*integer)(&q.Resource), (*namedText)(&q.ResourceID),
+		&q.Owner, &q.Requester, (*namedText)(&q.Scope), &q.ScopeID, &q.State,
 		(*moment)(&q.Created), (*moment)(&q.Decided), (*integer)(&q.Version), &q.ResourceName)
 	return q, err
 }
 
-// share is a granted request as what it is to a decision.
+// share returns a granted request in the form of a share, as decisions see it.
 func share(q *uma.Request) uma.Share {
 	s := uma.Share{
 		Key: q.Key, ID: q.ID, Kind: uma.ByRequest, Server: q.Server, Resource: q.Resource, ResourceID: q.ResourceID,
@@ -30,8 +30,9 @@ func share(q *uma.Request) uma.Share {
 	return s
 }
 
-// Between implements uma.Shares. Most resources have no policies: the statement for
-// the requests tells with one more row, of key 0, that there are some.
+// Between implements uma.Shares. Most resources have no policies. Therefore the
+// statement that reads the requests has one more row, of key 0, if there are policies,
+// and only then they are read.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
 	c := v.reader(ctx)
 	if len(resources) == 0 {
@@ -57,13 +58,13 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 		return err
 	})
 	if err != nil || !policies {
-		return shares, requests, reading("what was shared and asked for", err)
+		return shares, requests, reading("requests between a party and owners", err)
 	}
 	found, err := policiesFor(c, p, resources)
 	for _, s := range found {
 		shares = append(shares, *s)
 	}
-	return shares, requests, reading("what was shared by policies", err)
+	return shares, requests, reading("policies for a party", err)
 }
 
 const (

@@ -16,24 +16,24 @@ import (
 	"example.com/umpire/uma"
 )
 
-// readers is how many views there can be at a time. More do not read faster.
+// readers is how many views may be open at a time. More are not faster.
 const readers = 4
 
 var errClosed = errors.New("the store is closed")
 
-// Config says where the store is.
+// Config says where the store is, and how it is used.
 type Config struct {
-	// Path is the database file, made if need be.
+	// Path is the database file, which is made if it does not exist.
 	Path string
 
-	// ReadOnly opens a file that another process may be writing, as it is.
+	// ReadOnly changes nothing in the file, which another process may be writing.
 	ReadOnly bool
 
 	// QueueLength is how many writes may wait; 0 stands for 1024.
 	QueueLength int
 
-	// Observe is told of every commit: how many entries it had and how long it
-	// took. It may be nil.
+	// Observe is called after every commit, with the number of its entries and the
+	// time that it took. It may be nil.
 	Observe func(batch int, took time.Duration)
 
 	// Now is the clock that commits are timed by; nil stands for time.Now.
@@ -48,15 +48,15 @@ type Store struct {
 
 	writer    *writer    // nil when read only
 	inspector *inspector // nil when read only
-	damage    damage     // of the file, once it is found
+	damage    damage     // that was found in the file
 	path      string
-	files     files // that are open, when they are written
+	files     files // that are open, unless read only
 	recent    recent
 }
 
 var _ uma.Store = (*Store)(nil)
 
-// Open opens the store, and brings its schema up to date.
+// Open opens the store, and migrates its schema to that of this binary.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{readers: &pool{free: make(chan struct{}, readers)}, closed: make(chan struct{})}
 	if cfg.QueueLength == 0 {
@@ -90,10 +90,10 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	if s.writer, err = openWriter(cfg, &s.damage); err != nil {
 		return err
 	}
-	if _, err = s.isLost(); err != nil { // notes which files they are
+	if _, err = s.isLost(); err != nil { // notes which files are open
 		return err
 	}
-	// The file lives as long as the writer; a reader recovers it, too.
+	// A reader may have to recover the write-ahead log, so it opens the file for writing.
 	open := func() (*conn, error) {
 		c, err := openConn(cfg.Path, sqlite.OpenReadWrite, busyTimeout, queryOnly)
 		if err == nil {
@@ -119,11 +119,11 @@ func (s *Store) openReaders(open func() (*conn, error), err error) error {
 	return err
 }
 
-// openStill returns how to open a file in a read-only folder, where SQLite cannot make
-// the index of the write-ahead log that readers and writers share. Nobody writes there.
-// Without a log the file is opened as immutable; with one each connection makes an
-// index of its own, without locks, because an immutable file would be read without its
-// log.
+// openStill returns a function that opens a file for reading only. In a read-only
+// folder SQLite cannot make the index of the write-ahead log, which readers and writers
+// share. Nobody can write there, so no locks are needed. Without a log the file is
+// opened as immutable. With one each connection makes an index of its own: of an
+// immutable file the log would not be read.
 func openStill(path string) (func() (*conn, error), error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
@@ -165,8 +165,8 @@ var writerPragmas = []string{
 	busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, fmt.Sprint(`journal_size_limit = `, walKept),
 }
 
-// Close waits for the writes that are queued and releases the file. Views that
-// are still open keep their connection until they are closed.
+// Close waits for the writes that are queued and releases the file. A view that is
+// still open keeps its connection until it is closed.
 func (s *Store) Close() error {
 	var errs []error
 	s.close.Do(func() {
@@ -190,8 +190,9 @@ func (s *Store) QueueLen() int {
 	return len(s.writer.queue)
 }
 
-// reader takes a connection of the pool, with a read transaction begun. What it
-// reads is as of its first statement, ends with ctx, and has at most so many bytes.
+// reader takes a connection of the pool and begins a read transaction. Its statements
+// see the database as of the first of them, fail once ctx ends, and read at most so
+// many bytes.
 func (s *Store) reader(ctx context.Context, bytes int) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (s *Store) reader(ctx context.Context, bytes int) (*conn, error) {
 	select {
 	case <-s.readers.free:
 		c := s.readers.get()
-		c.lend(ctx, bytes)
+		c.limit(ctx, bytes)
 		if _, err := c.exec(`BEGIN`); err != nil {
 			return nil, errors.Join(fmt.Errorf("begin to read: %w", err), s.release(c))
 		}
@@ -218,7 +219,7 @@ func (s *Store) reader(ctx context.Context, bytes int) (*conn, error) {
 
 // release ends the read transaction and gives the connection back.
 func (s *Store) release(c *conn) error {
-	c.takeBack()
+	c.unlimit()
 	_, err := c.exec(`ROLLBACK`)
 	s.readers.put(c)
 	select {
@@ -229,15 +230,15 @@ func (s *Store) release(c *conn) error {
 	}
 }
 
-// A pool lends the connections that read, the one used last first: what it has
-// read is still in its cache if nothing was committed since.
+// A pool has the idle connections for reading. The one that was used last is taken
+// first: its page cache is valid if nothing was committed since.
 type pool struct {
-	free  chan struct{} // one for each connection that is here
+	free  chan struct{} // one for each idle connection
 	mu    sync.Mutex
 	conns []*conn
 }
 
-// get takes a connection, for who has received from free.
+// get takes a connection. The caller has received from free.
 func (p *pool) get() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -253,7 +254,7 @@ func (p *pool) put(c *conn) {
 	p.free <- struct{}{}
 }
 
-// drain closes the connections that are here.
+// drain closes the idle connections.
 func (p *pool) drain() error {
 	var errs []error
 	for {
@@ -289,9 +290,9 @@ func fetch[T any](ctx context.Context, s *Store, what string, f func(c *conn) (T
 	return v, nil
 }
 
-// write makes f an entry of the writer's batch, and returns when the batch has
-// reached the disk. What f changed is undone when it returns an error. It may be
-// called a second time, after all that it changed was undone.
+// write queues f for the writer, and returns when the commit with it has reached the
+// disk. If f returns an error, its changes are undone. It may be called a second time,
+// after its changes were undone.
 func (s *Store) write(ctx context.Context, f func(tx *conn) error) error {
 	return s.submit(ctx, &entry{run: f})
 }

@@ -8,23 +8,23 @@ import (
 	"example.com/umpire/uma"
 )
 
-// sweepBatch is how many rows a sweep removes at a time, so that nobody waits long
-// behind it.
+// sweepBatch is how many rows a sweep deletes in one commit, so that other writes do
+// not wait long.
 const sweepBatch = 200
 
-// revocationsLonger is how much longer than its token a revocation is kept. Other rows
-// that were swept by a clock that was ahead fail closed: a token without its session or
-// row is inactive. Without its revocation a token would be active again.
+// revocationsLonger is how much longer than its token a revocation is kept. If the
+// clock was ahead and other rows were swept too early, that fails closed: a token
+// without its session or row is inactive. Without its revocation a token would be
+// active again.
 const revocationsLonger = 24 * time.Hour
 
-// Sweep removes what is of no use any more: expired and spent tickets, refresh tokens,
-// revocations and RPT rows, sessions that are over, refusals that the realm no
-// longer remembers, retired keys that have expired, and what is left of resources
-// that had very much. It returns how many rows it removed, also when it ends with an
-// error.
+// Sweep deletes rows that have expired or ended: tickets, spent tickets, refresh
+// tokens, revocations, RPTs, sessions, retired keys, denied requests that are older
+// than the realm's resubmit_after, and rows of dropped resources. It returns how many
+// rows it deleted, also with an error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	at := millis(now)
-	steps := []change{
+	steps := []command{
 		{`DELETE FROM ticket WHERE (realm, hash) IN
 			(SELECT realm, hash FROM ticket WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM refresh_token WHERE (realm, hash) IN
@@ -47,20 +47,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 		return 0, err
 	}
 	removed := 0
-	for _, step := range slices.Concat(steps, droppedRows(), refusals) {
-		n, err := s.sweep(ctx, step)
+	for _, cmd := range slices.Concat(steps, droppedRows(), refusals) {
+		n, err := s.sweep(ctx, cmd)
 		removed += n
 		if err != nil {
-			return removed, writing("what is swept", err)
+			return removed, writing("rows to sweep", err)
 		}
 	}
 	return removed, nil
 }
 
-// oldRefusals returns a step for each realm: how long an owner's refusal is
-// remembered is a setting of the realm.
-func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]change, error) {
-	var steps []change
+// oldRefusals returns a command for each realm: how long a denied request is kept is a
+// setting of the realm.
+func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]command, error) {
+	var steps []command
 	err := s.read(ctx, func(c *conn) error {
 		realms, err := texts[string](c, `SELECT name FROM realm`)
 		if err != nil {
@@ -78,21 +78,22 @@ func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]change, error
 	return steps, err
 }
 
-// refusalsOf walks the index of refusals by their time, which the CROSS JOIN says.
-func refusalsOf(r *uma.Realm, now time.Time) change {
-	return change{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q CROSS JOIN client c ON c.key = q.server
+// refusalsOf reads denied requests in the order of their times, which the CROSS JOIN
+// demands.
+func refusalsOf(r *uma.Realm, now time.Time) command {
+	return command{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q CROSS JOIN client c ON c.key = q.server
 		WHERE q.state = 'denied' AND q.decided <= ? AND c.realm = ? LIMIT ? + 0)`,
 		[]any{millis(now.Add(-r.Policy.ResubmitAfter)), int64(r.Key), sweepBatch}}
 }
 
-// sweep repeats a step until it finds less than a batch.
-func (s *Store) sweep(ctx context.Context, step change) (int, error) {
+// sweep repeats a command until it deletes less than a batch.
+func (s *Store) sweep(ctx context.Context, cmd command) (int, error) {
 	removed := 0
 	for {
 		var n int
 		err := s.write(ctx, func(tx *conn) error {
 			var err error
-			n, err = tx.exec(step.query, step.args...)
+			n, err = tx.exec(cmd.query, cmd.args...)
 			return err
 		})
 		if err != nil {

@@ -52,7 +52,7 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
 	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
 		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, partyFields(st.User)...)...)
-	if errors.Is(err, uma.ErrNotFound) { // no session, or none of a user that is there
+	if errors.Is(err, uma.ErrNotFound) { // no session, or one of a deleted user
 		st.User = nil
 		err = c.row(`SELECT `+state+` FROM session s WHERE s.realm = ?1 AND s.id = ?2`, args, fields...)
 	}
@@ -79,11 +79,11 @@ func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, er
 // Standing implements uma.Tokens.
 func (v *view) Standing(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
 	c := v.reader(ctx)
-	st, err := standing(c, server, grants)
-	return st, reading("what grants rest on", err)
+	st, err := readStanding(c, server, grants)
+	return st, reading("rows that grants rest on", err)
 }
 
-func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
+func readStanding(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
 	st := &uma.Standing{
 		Resources: map[uma.ResourceID]*uma.Resource{},
 		Shares:    map[string]*uma.Share{},
@@ -91,9 +91,9 @@ func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error
 	}
 	var ids []uma.ResourceID
 	var shares []string
-	var loose []uma.Scope
+	var scopes []uma.Scope
 	for _, g := range grants {
-		loose = append(loose, g.Scopes...)
+		scopes = append(scopes, g.Scopes...)
 		if g.Resource != "" {
 			ids = append(ids, g.Resource)
 		}
@@ -108,7 +108,7 @@ func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error
 	for _, r := range found {
 		st.Resources[r.ID] = r
 	}
-	known, err := knownScopes(c, server, loose)
+	known, err := knownScopes(c, server, scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func standing(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error
 	return st, standingShares(c, server, shares, st.Shares)
 }
 
-// standingShares finds granted requests and, if there are ids left, policies.
+// standingShares reads granted requests and, if there are ids left, policies.
 func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
 	if len(ids) == 0 {
 		return nil

@@ -16,11 +16,11 @@ func scanUser(scan scanFunc) (*uma.User, error) {
 	u := &uma.User{}
 	err := scan((*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
 		document{&u.ClientRoles}, (*names)(&u.Groups), document{&u.Claims},
-		(*texture)(&u.Origin), (*integer)(&u.Version))
+		(*namedText)(&u.Origin), (*integer)(&u.Version))
 	return u, err
 }
 
-// partyColumns are those of a user that a decision may see.
+// partyColumns are the columns of a user that decisions depend on.
 const partyColumns = ` u.key, u.id, u.username, u.enabled, u.roles, u.client_roles, u.groups, u.claims, u.version `
 
 func partyFields(u *uma.User) []any {
@@ -79,7 +79,7 @@ func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []st
 	return found, nil
 }
 
-// usersBy reads users by what an index has of them.
+// usersBy reads users by a column, or an expression, that has an index.
 func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string][]*uma.User, error) {
 	found := map[string][]*uma.User{}
 	if len(values) == 0 {
@@ -96,7 +96,7 @@ func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string
 	return found, err
 }
 
-// lowerASCII is what lower of SQLite makes of a text.
+// lowerASCII returns what lower of SQLite returns.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

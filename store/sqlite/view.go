@@ -45,9 +45,10 @@ func (v *view) reader(ctx context.Context) *conn {
 	return v.conn
 }
 
+// failing returns a connection whose statements fail with err.
 func failing(err error) *conn { return &conn{ended: func() error { return err }} }
 
-// reading wraps an error of a read; uma.ErrNotFound stays recognisable.
+// reading adds what was being read to an error.
 func reading(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", what, err)

@@ -7,13 +7,13 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A userList is a list of resources by name that has something to do with a user, at
-// the resource servers of realm ?1: ?2 owns them, ?3 was granted something of them,
-// and ?4 is the resource server, unless it is 0. Those of one name are in the order of
-// ids, unless one owner has them, then of resource servers.
+// A userList has the statements of a list of a user's resources. ?1 is the realm, ?2
+// the owner, ?3 the user with whom they are shared, ?4 the resource server, or 0 for
+// all of the realm. The list is in the order of names, then ids (unless all have one
+// owner, whose names are unique), then resource servers.
 type userList struct {
-	walk string // in the order of the list
-	hits string // among resources that were found
+	walk string // reads a page of the list, in its order
+	hits string // reads those of the list among the resources ?5
 }
 
 var (
@@ -46,11 +46,11 @@ const (
 		AND (q.resource_name, q.resource_id) > (+w.name, +w.id) ORDER BY q.resource_name, q.resource_id LIMIT 1`
 )
 
-// walkOver returns the statement of a walk, whose steps lead from one name and id to the
-// next at the same resource server, over all that an index has of the first: after the
-// last they are NULL. The steps at several resource servers come in order, since SQLite
-// takes the least row of those that are yet to be stepped from. What a page skips is
-// stepped over in the index alone.
+// walkOver returns the statement of a walk. A step of its recursion seeks the name and
+// id that follow, at the same resource server, and so skips all other rows that an
+// index has of the first. After the last they are NULL. The resource servers are
+// merged, because SQLite continues with the least row of the queue. What a page skips
+// is only read in the index.
 func walkOver(next, found string) string {
 	return `WITH RECURSIVE walk (server, name, id) AS (
 		SELECT c.key, '', '' FROM client c WHERE ` + realmServers + ` AND (?4 = 0 OR c.key = ?4)
@@ -70,8 +70,9 @@ func hitsWhere(id, condition string) string {
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND ` + realmServers + ` AND (?4 = 0 OR c.key = ?4))`
 }
 
-// pageOf returns a page of a list. A part of a name is sought in the index for parts;
-// one that is too short for it, or in too many names, by a walk.
+// pageOf returns a page of a list. A part of a name is looked up in resource_part. If
+// it is too short for that, or in too many names, a walk compares all names of the
+// list.
 func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, p pageSpec) ([]*uma.Resource, error) {
 	args := []any{int64(realm), f.Owner, f.Requester, int64(f.Server)}
 	places, err := placesOf(c, of, args, fold(f.Name), p)

@@ -23,9 +23,9 @@ const (
 	beginTries = 2
 )
 
-// A writer owns the only connection that writes. It commits what is queued
-// together: an fsync costs the same for one entry and for many, and no entry
-// waits for others to come.
+// A writer owns the only connection that writes. It commits all that is queued
+// together: an fsync costs the same for one entry and for many. No entry waits for
+// others to come.
 type writer struct {
 	conn    *conn
 	queue   chan *entry
@@ -33,20 +33,20 @@ type writer struct {
 	observe func(batch int, took time.Duration)
 	now     func() time.Time
 
-	next *entry // taken from the queue for the batch to come
+	next *entry // taken from the queue for the next batch
 
-	lost   atomic.Bool           // the file is no longer where it was: see Store.Check
+	lost   atomic.Bool           // the file is no longer the one at its path: see Store.Check
 	damage *damage               // of the file
-	failed atomic.Pointer[error] // what was wrong with the file at the last commit; nil when nothing was
+	failed atomic.Pointer[error] // error of the file at the last commit; nil without one
 
-	mu     sync.RWMutex // held for reading while something is queued
+	mu     sync.RWMutex // held for reading while an entry is being queued
 	closed bool
 }
 
-// An entry is one write: it happens whole or not at all.
+// An entry is one write, which happens as a whole or not at all.
 type entry struct {
-	// run writes. It may be called a second time, after all that it wrote was
-	// undone, unless it is alone.
+	// run writes. Unless alone, it may be called a second time, after all that it
+	// wrote was undone.
 	run    func(tx *conn) error
 	after  func() // called once it is committed, in the order of commits; may be nil
 	alone  bool   // shares its batch with no other
@@ -75,7 +75,7 @@ func openWriter(cfg Config, damage *damage) (*writer, error) {
 	return w, nil
 }
 
-// checkDurable refuses a connection whose commits could be lost with the power.
+// checkDurable refuses a connection whose commits could be lost in a power failure.
 func checkDurable(c *conn) error {
 	var synchronous int64
 	var journal string
@@ -92,8 +92,8 @@ func checkDurable(c *conn) error {
 	return nil
 }
 
-// submit queues an entry and waits for its outcome. Once it is queued it waits
-// even if ctx ends: whoever asked must learn whether it happened.
+// submit queues an entry and waits for its outcome, also if ctx ends meanwhile: the
+// caller must learn whether it happened.
 func (w *writer) submit(ctx context.Context, e *entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (w *writer) enqueue(e *entry) error {
 	}
 }
 
-// close lets the queue run dry and ends the writer.
+// close waits until the queue is empty and ends the writer.
 func (w *writer) close() error {
 	w.mu.Lock()
 	w.closed = true
@@ -165,7 +165,7 @@ func (w *writer) loop() {
 	}
 }
 
-// note keeps the error of the file, if there was one, when a batch was committed.
+// note keeps the error of the file, if there was one, after a batch.
 func (w *writer) note(batch []*entry) {
 	w.failed.Store(nil)
 	for _, e := range batch {
@@ -220,14 +220,13 @@ func (w *writer) take(batch []*entry) []*entry {
 // errUndo says that an entry failed after it had written.
 var errUndo = errors.New("an entry is to be undone")
 
-// commit runs a batch in one transaction. An error is that of the transaction:
-// then no entry happened.
+// commit runs a batch in one transaction. If it returns an error, no entry happened.
 //
-// A savepoint costs as much as a third of what is written within it, and most
-// entries succeed or fail before they write. So the batch is tried without, and
-// only if an entry leaves something to be undone is it run again with them.
+// A savepoint costs up to a third of what is written within it, and most entries
+// succeed, or fail before they write. So the batch is run without savepoints first.
+// Only if an entry failed after it had written, the batch is run again with them.
 func (w *writer) commit(batch []*entry) error {
-	err := w.transaction(batch, w.plainly)
+	err := w.transaction(batch, w.withoutSavepoint)
 	if !errors.Is(err, errUndo) {
 		return err
 	}
@@ -270,12 +269,13 @@ func (w *writer) begin() error {
 	return fmt.Errorf("%w: another process is writing: %v", uma.ErrBusy, err)
 }
 
-// rollback ends a transaction that failed. SQLite may have done so itself, then
-// this is an error that says nothing new.
+// rollback ends a transaction that failed. Its error says nothing new: SQLite may have
+// rolled back by itself.
 func (w *writer) rollback() { _, _ = w.conn.exec(`ROLLBACK`) }
 
-// plainly runs an entry. The error is errUndo when it failed after it had written.
-func (w *writer) plainly(e *entry) error {
+// withoutSavepoint runs an entry. It returns errUndo if the entry failed after it had
+// written.
+func (w *writer) withoutSavepoint(e *entry) error {
 	w.conn.dirty = false
 	e.err = w.call(e)
 	if e.err == nil {
@@ -290,8 +290,8 @@ func (w *writer) plainly(e *entry) error {
 	return nil
 }
 
-// withSavepoint runs an entry so that, when it fails, its own changes are undone.
-// An error is that of the savepoint.
+// withSavepoint runs an entry so that its changes are undone when it fails. It returns
+// an error of the savepoint, not of the entry.
 func (w *writer) withSavepoint(e *entry) error {
 	if _, err := w.conn.exec(`SAVEPOINT entry`); err != nil {
 		return fmt.Errorf("begin an entry: %w", err)
@@ -311,18 +311,18 @@ func (w *writer) withSavepoint(e *entry) error {
 	return nil
 }
 
-// stillOpen returns an error if the transaction is gone: a full disk and the like
-// have SQLite roll back by itself, and each statement that followed would be one
+// stillOpen returns an error if the transaction has ended: SQLite rolls back by itself
+// if the disk is full, for example. Each statement that followed would be a transaction
 // of its own.
 func (w *writer) stillOpen(cause error) error {
 	if !w.conn.db.AutocommitEnabled() {
 		return nil
 	}
-	return fmt.Errorf("the transaction was given up: %w", cause)
+	return fmt.Errorf("SQLite rolled the transaction back: %w", cause)
 }
 
-// call runs the entry's function. A panic is an error like others: the writer
-// serves everybody and must go on.
+// call runs an entry. A panic is an error like others: the writer must go on for
+// everybody else.
 func (w *writer) call(e *entry) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -149,13 +149,13 @@ CREATE TABLE resource_uri (
 -- The URIs and URI patterns of resources that the resource server owns itself.
 CREATE TABLE uri_pattern (
     server INTEGER NOT NULL,
-    key    TEXT NOT NULL, -- uma.URIKey
+    key    TEXT NOT NULL, -- uripath.Key
     uri    TEXT NOT NULL, -- as registered
     id     TEXT NOT NULL, -- of the resource
     PRIMARY KEY (server, key, uri, id)
 ) STRICT, WITHOUT ROWID;
 
--- How many URI patterns have a shape (uma.URIKey).
+-- How many URI patterns have a shape (uripath.Key).
 CREATE TABLE uri_shape (
     server INTEGER NOT NULL,
     shape  TEXT NOT NULL,
