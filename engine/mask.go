@@ -71,10 +71,10 @@ func readMask(v ast.Value) (mask, error) {
 	return mask{}, errors.New("no path and no object")
 }
 
-func readMaskObject(doc ast.Object) (m mask, err error) {
+func readMaskObject(doc ast.Value) (m mask, err error) {
 	var op, path string
 	var value any
-	err = members(doc, func(name string, v ast.Value) (err error) {
+	err = members(doc, nil, func(name string, v ast.Value) (err error) {
 		switch name {
 		case "op":
 			op, err = str[string](v)

@@ -12,16 +12,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// decodeOutput reads what the entry point answered. It takes what
-// policies/schemas/output-v1.json takes and nothing else; a test holds the two together.
-// Sets count as lists in their order.
+// decodeOutput reads the answer of the entry point. It accepts the documents that
+// policies/schemas/output-v1.json accepts, and a set where the schema has a list; a test
+// compares the two.
 func decodeOutput(v ast.Value) (uma.Output, error) {
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return uma.Output{}, errors.New("the decision is no object")
-	}
 	out := uma.Output{SharesUnknown: true}
-	err := members(doc, func(name string, v ast.Value) (err error) {
+	err := members(v, required, func(name string, v ast.Value) (err error) {
 		switch name {
 		case "granted":
 			out.Granted, err = distinct[uma.Scope](v)
@@ -46,35 +42,28 @@ func decodeOutput(v ast.Value) (uma.Output, error) {
 	if err != nil {
 		return uma.Output{}, err
 	}
-	if err := require(doc, required...); err != nil {
-		return uma.Output{}, err
-	}
 	return out, nil
 }
 
-// The members that every decision, wanted claim and obligation has.
+// The members that each decision, each wanted claim and each obligation must have.
 var (
 	required = []*ast.Term{
 		ast.StringTerm("granted"), ast.StringTerm("need_info"), ast.StringTerm("submit"),
 		ast.StringTerm("reasons"), ast.StringTerm("obligations"), ast.StringTerm("rpt"),
 	}
-	requiredOfNeed       = ast.StringTerm("name")
-	requiredOfObligation = ast.StringTerm("id")
+	requiredOfNeed       = []*ast.Term{ast.StringTerm("name")}
+	requiredOfObligation = []*ast.Term{ast.StringTerm("id")}
 )
 
 var (
-	errUnknownMember = errors.New("no such member")
-	errNoString      = errors.New("no string")
-	errNoObject      = errors.New("no object")
-	errNoList        = errors.New("no list or set")
+	errUnknownMember = errors.New("unknown member")
+	errNotString     = errors.New("not a string")
+	errNotObject     = errors.New("not an object")
+	errNotList       = errors.New("not a list or set")
 )
 
 func need(v ast.Value) (n uma.Need, err error) {
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return n, errNoObject
-	}
-	err = members(doc, func(name string, v ast.Value) (err error) {
+	err = members(v, requiredOfNeed, func(name string, v ast.Value) (err error) {
 		switch name {
 		case "name":
 			n.Name, err = str[string](v)
@@ -97,18 +86,11 @@ func need(v ast.Value) (n uma.Need, err error) {
 		}
 		return err
 	})
-	if err != nil {
-		return n, err
-	}
-	return n, require(doc, requiredOfNeed)
+	return n, err
 }
 
 func obligation(v ast.Value) (o uma.Obligation, err error) {
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return o, errNoObject
-	}
-	err = members(doc, func(name string, v ast.Value) (err error) {
+	err = members(v, requiredOfObligation, func(name string, v ast.Value) (err error) {
 		switch name {
 		case "id":
 			o.ID, err = str[string](v)
@@ -121,15 +103,12 @@ func obligation(v ast.Value) (o uma.Obligation, err error) {
 		}
 		return err
 	})
-	if err != nil {
-		return o, err
-	}
-	return o, require(doc, requiredOfObligation)
+	return o, err
 }
 
 func properties(v ast.Value) (map[string]any, error) {
 	if _, ok := v.(ast.Object); !ok {
-		return nil, errNoObject
+		return nil, errNotObject
 	}
 	plain, err := ast.JSON(v)
 	if err != nil {
@@ -137,22 +116,18 @@ func properties(v ast.Value) (map[string]any, error) {
 	}
 	doc, ok := plain.(map[string]any)
 	if !ok {
-		return nil, errNoObject
+		return nil, errNotObject
 	}
 	return doc, nil
 }
 
-// reserved are names that a permission's claims must not take: a resource server
-// could read them as what the token itself says. The first seven are the
-// registered claim names of RFC 7519 §4.1.
+// reserved are names that a permission's claims must not have: a resource server could
+// take such a claim for the token's own. The first seven are the registered claim names
+// of RFC 7519 §4.1.
 var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "roles", "authorization"}
 
 func rptInstructions(v ast.Value) (rpt uma.RPTInstructions, err error) {
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return rpt, errNoObject
-	}
-	err = members(doc, func(name string, v ast.Value) (err error) {
+	err = members(v, nil, func(name string, v ast.Value) (err error) {
 		switch name {
 		case "ttl":
 			rpt.TTL, err = seconds(v)
@@ -166,19 +141,19 @@ func rptInstructions(v ast.Value) (rpt uma.RPTInstructions, err error) {
 	return rpt, err
 }
 
-// seconds takes whole numbers from 1. More than an int32 holds (68 years) is as
-// good as that.
+// seconds accepts whole numbers from 1. The largest int32 (68 years) stands for all larger
+// ones.
 func seconds(v ast.Value) (int, error) {
 	n, ok := v.(ast.Number)
 	if !ok {
-		return 0, errors.New("no number")
+		return 0, errors.New("not a number")
 	}
 	if i, ok := n.Int64(); ok && i >= 1 {
 		return int(min(i, math.MaxInt32)), nil
 	}
 	r, ok := new(big.Rat).SetString(string(n))
 	if !ok || !r.IsInt() || r.Sign() <= 0 {
-		return 0, fmt.Errorf("%s is no whole number from 1", n)
+		return 0, fmt.Errorf("%s is not a whole number from 1", n)
 	}
 	if !r.Num().IsInt64() {
 		return math.MaxInt32, nil
@@ -187,14 +162,10 @@ func seconds(v ast.Value) (int, error) {
 }
 
 func claims(v ast.Value) (map[string][]string, error) {
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return nil, errNoObject
-	}
-	claims := make(map[string][]string, doc.Len())
-	err := members(doc, func(name string, v ast.Value) (err error) {
+	claims := make(map[string][]string)
+	err := members(v, nil, func(name string, v ast.Value) (err error) {
 		if slices.Contains(reserved, name) {
-			return errors.New("the name is taken by the token")
+			return errors.New("the token itself has a claim of this name")
 		}
 		claims[name], err = listOf(v, str[string])
 		return err
@@ -202,10 +173,14 @@ func claims(v ast.Value) (map[string][]string, error) {
 	return claims, err
 }
 
-// members calls read for each member of an object and says in which one it
-// failed.
-func members(doc ast.Object, read func(name string, v ast.Value) error) error {
-	return doc.Iter(func(k, v *ast.Term) error {
+// members calls read for each member of an object. Its error names the member that is
+// wrong or that the object lacks.
+func members(v ast.Value, required []*ast.Term, read func(name string, v ast.Value) error) error {
+	doc, ok := v.(ast.Object)
+	if !ok {
+		return errNotObject
+	}
+	err := doc.Iter(func(k, v *ast.Term) error {
 		name, ok := k.Value.(ast.String)
 		if !ok {
 			return fmt.Errorf("%s: %w", k, errUnknownMember)
@@ -215,10 +190,10 @@ func members(doc ast.Object, read func(name string, v ast.Value) error) error {
 		}
 		return nil
 	})
-}
-
-func require(doc ast.Object, names ...*ast.Term) error {
-	for _, name := range names {
+	if err != nil {
+		return err
+	}
+	for _, name := range required {
 		if doc.Get(name) == nil {
 			return fmt.Errorf("%s: missing", string(name.Value.(ast.String)))
 		}
@@ -237,7 +212,7 @@ func listOf[T any](v ast.Value, read func(ast.Value) (T, error)) ([]T, error) {
 	case *ast.Array:
 		array = v
 	default:
-		return nil, errNoList
+		return nil, errNotList
 	}
 	elems := make([]T, array.Len())
 	for i := range elems {
@@ -260,7 +235,7 @@ func distinct[S ~string](v ast.Value) ([]S, error) {
 	}
 	for i := range elems {
 		if slices.Contains(elems[:i], elems[i]) {
-			return nil, fmt.Errorf("%s: twice", elems[i])
+			return nil, fmt.Errorf("%s is there twice", elems[i])
 		}
 	}
 	return elems, nil
@@ -269,7 +244,7 @@ func distinct[S ~string](v ast.Value) ([]S, error) {
 func str[S ~string](v ast.Value) (S, error) {
 	s, ok := v.(ast.String)
 	if !ok {
-		return "", errNoString
+		return "", errNotString
 	}
 	return S(s), nil
 }
