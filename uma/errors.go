@@ -100,6 +100,7 @@ type RequiredClaim struct {
 // the log has the rest.
 type Error struct {
 	Reason         Reason
+	Fault          Fault
 	Description    string        // for the developer of the client; empty where the face has words of its own
 	Ticket         string        // the next one, with NeedInfo, and with Submitted of a strict request
 	Interval       time.Duration // to wait before it is presented, with Submitted
@@ -115,8 +116,17 @@ func Refuse(reason Reason, description string, cause error) *Error {
 	return &Error{Reason: reason, Description: description, Err: cause}
 }
 
+// Reject returns an Error for the given reason and fault. The cause goes to the log and
+// never to the client.
+func Reject(reason Reason, fault Fault, cause error) *Error {
+	return &Error{Reason: reason, Fault: fault, Err: cause}
+}
+
 func (e *Error) Error() string {
 	s := string(e.Reason)
+	if e.Fault.Kind != "" {
+		s += ": " + string(e.Fault.Kind)
+	}
 	if e.Description != "" {
 		s += ": " + e.Description
 	}
@@ -134,4 +144,25 @@ func Storing(what string, err error) error {
 		return Refuse(Busy, "", err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// A Meaning is what an error of the store means for a request.
+type Meaning struct {
+	Err     error
+	Refusal *Error
+}
+
+// Tell returns what becomes of an error of the store: the refusal that it means, Busy
+// for ErrBusy, and else an error of this server that says what was being done.
+func Tell(doing string, err error, meanings ...Meaning) error {
+	for _, m := range meanings {
+		if errors.Is(err, m.Err) {
+			m.Refusal.Err = err
+			return m.Refusal
+		}
+	}
+	if errors.Is(err, ErrBusy) {
+		return Reject(Busy, Fault{}, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }

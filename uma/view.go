@@ -17,7 +17,20 @@ type View interface {
 	Tokens
 }
 
-// closeView closes a view when its reader returns, and makes a failure to close it the
+// Read calls read with a view and closes the view. If it cannot be closed, that is the
+// error, whatever read returned: after a failure of the store nothing that was read is
+// reliable.
+func Read[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (_ T, err error) {
+	view, err := v.View(ctx)
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("open view: %w", err)
+	}
+	defer CloseView(view, &err)
+	return read(view)
+}
+
+// CloseView closes a view when its reader returns, and makes a failure to close it the
 // error. That replaces any other error, a refusal too: after a failure of the store
 // nothing that was read is reliable.
 func CloseView(view View, err *error) {

@@ -45,9 +45,9 @@ func policyError(err error) error {
 	e, ok := errors.AsType[*uma.Error](err)
 	switch {
 	case ok && e.Reason == uma.NotFound:
-		return &wire.Refusal{Status: http.StatusNotFound, Code: string(uma.InvalidRequest), Description: e.Description}
+		return &wire.Refusal{Status: http.StatusNotFound, Code: string(uma.InvalidRequest), Description: Sentence(e)}
 	case ok && e.Reason == uma.Conflict:
-		return &wire.Refusal{Status: http.StatusConflict, Code: e.Description, Description: "Conflicting policy"}
+		return &wire.Refusal{Status: http.StatusConflict, Code: Sentence(e), Description: "Conflicting policy"}
 	}
 	return err
 }

@@ -66,12 +66,16 @@ var phrases = map[uma.Reason]phrase{
 // Dialect is Keycloak's.
 var Dialect = wire.Dialect{Words: Words}
 
+// sentences are those that Keycloak's clients know.
+var sentences = wire.Sentences{}
+
 // Words says a refusal of the Authority as Keycloak does.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]
 	if !ok {
 		p = phrase{http.StatusInternalServerError, "server_error", ""}
 	}
+	said := Sentence(e)
 	r := wire.Refusal{
 		Status: p.status, Code: p.code, Description: p.description,
 		Ticket: e.Ticket, Interval: e.Interval, RequiredClaims: e.RequiredClaims,
@@ -79,8 +83,16 @@ func Words(e *uma.Error) wire.Refusal {
 		Retry:     p.status == http.StatusServiceUnavailable,
 	}
 	// What is not there is said in the same bytes whatever was looked for.
-	if e.Description != "" && e.Reason != uma.NotFound && e.Reason != uma.RealmNotFound {
-		r.Description = e.Description
+	if said != "" && e.Reason != uma.NotFound && e.Reason != uma.RealmNotFound {
+		r.Description = said
 	}
 	return r
+}
+
+// Sentence is what Keycloak says of a refusal beside its code.
+func Sentence(e *uma.Error) string {
+	if said := sentences.Say(e.Fault); said != "" {
+		return said
+	}
+	return e.Description
 }

@@ -38,7 +38,7 @@ func Words(e *uma.Error) wire.Refusal {
 	if !ok {
 		return keycloak.Words(e)
 	}
-	return wire.Refusal{Status: d.status, Code: d.code, Description: e.Description}
+	return wire.Refusal{Status: d.status, Code: d.code, Description: keycloak.Sentence(e)}
 }
 
 // body leaves empty what was empty.

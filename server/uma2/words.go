@@ -66,11 +66,18 @@ var phrases = map[uma.Reason]phrase{
 	uma.Busy:         {http.StatusServiceUnavailable, "temporarily_unavailable", "Too much is going on: try again"},
 }
 
+// sentences are those of this face alone.
+var sentences = wire.Sentences{}
+
 // Words says a refusal of the Authority as the specifications do.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]
 	if !ok {
 		p = phrase{http.StatusInternalServerError, "server_error", ""}
+	}
+	said := sentences.Say(e.Fault)
+	if said == "" {
+		said = e.Description
 	}
 	r := wire.Refusal{
 		Status: p.status, Code: p.code, Description: p.description,
@@ -84,8 +91,8 @@ func Words(e *uma.Error) wire.Refusal {
 		r.Scope = "uma_protection"
 	case uma.NotFound, uma.Forbidden, uma.RealmNotFound: // the same bytes whatever was looked for
 	default:
-		if e.Description != "" {
-			r.Description = e.Description
+		if said != "" {
+			r.Description = said
 		}
 	}
 	return r

@@ -1,0 +1,28 @@
+package uma
+
+// A Fault says what is wrong and with what: a face puts it into words. The zero Fault
+// says that the Reason is all there is to say.
+type Fault struct {
+	Kind FaultKind
+
+	// What it is about. Each kind says which of these it has.
+	Parameter string // of a form, or member of a body
+	Value     string // as it was given
+	Resource  string // id, name or URI, as the request names it
+	Scopes    []Scope
+	Client    string // client_id
+	User      string // username, subject id or e-mail address
+	Owner     string
+	Name      string // of a policy or a resource
+	Setting   string // of the realm file
+	Limit     int
+}
+
+// A FaultKind is a kind of fault. server/wire has a sentence for each, and a face its
+// own where its clients know another.
+type FaultKind string
+
+// Faults of any request.
+const (
+	Missing FaultKind = "missing" // Parameter
+)
