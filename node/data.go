@@ -12,15 +12,14 @@ import (
 	"example.com/umpire/folder"
 )
 
-// largeWAL is a size of the write-ahead log that deserves a warning: the log grows by
-// all that is written during a long read transaction.
+// largeWAL is the size of the write-ahead log above which a warning is logged. The log keeps
+// everything that is written while a read transaction is open.
 const largeWAL = 256 << 20
 
-// database is the path of the database.
+// database returns the path of the database.
 func (n *Node) database() string { return filepath.Join(n.Data, "umpire.db") }
 
-// openFolder makes the data folder, keeps other users out of it, and locks it if this
-// is a server.
+// openFolder creates the data folder, restricts it to this user, and for a server locks it.
 func (n *Node) openFolder(ctx context.Context) error {
 	notice, err := folder.Secure(n.Data)
 	if err != nil {
@@ -31,26 +30,26 @@ func (n *Node) openFolder(ctx context.Context) error {
 	}
 	if n.Serving {
 		if n.hold, err = folder.Take(n.Data, n.Now()); err != nil {
-			return fmt.Errorf("take the data folder: %w", err)
+			return fmt.Errorf("lock the data folder: %w", err)
 		}
 		return nil
 	}
-	// Beside a server whose database was deleted, a command would make a new one, and
-	// the server would never see what the command writes.
+	// If the database of a running server was deleted, a command would create a new one,
+	// which the server would not read.
 	if _, err := os.Stat(n.database()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	holder, err := folder.Holder(n.Data)
 	if err == nil && holder != "" {
-		err = fmt.Errorf("%s is gone, and %s still has it open: stop that server and restore a backup", n.database(), holder)
+		err = fmt.Errorf("%s was deleted while %s has it open: stop that server and restore a backup", n.database(), holder)
 	}
 	return err
 }
 
-// watchStore checks the store once a second, which makes the store refuse writes when
-// its file is gone, and logs each change of the outcome.
+// watchStore checks the store once a second and logs each change of the result. The check
+// makes the store refuse writes if its file was deleted.
 func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
-	said, large := "", false
+	logged, large := "", false
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,15 +61,15 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 			text = err.Error()
 		}
 		switch {
-		case text != "" && said == "":
+		case text != "" && logged == "":
 			n.Log.ErrorContext(ctx, "the store cannot be written", "err", text)
-		case text == "" && said != "":
-			n.Log.InfoContext(ctx, "the store can be written again", "was", said)
+		case text == "" && logged != "":
+			n.Log.InfoContext(ctx, "the store can be written again", "was", logged)
 		}
-		said = text
+		logged = text
 		size := n.Store.WALSize()
 		if size > largeWAL && !large {
-			n.Log.WarnContext(ctx, "the write-ahead log is large: something reads the database for long, such as a backup", "bytes", size)
+			n.Log.WarnContext(ctx, "the write-ahead log is large: a long read transaction, such as a backup, keeps it from being cut", "bytes", size)
 		}
 		large = size > largeWAL
 	}

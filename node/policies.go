@@ -18,64 +18,64 @@ import (
 	"example.com/umpire/uma"
 )
 
-// policies keeps the policy of every realm in force. One loop compares the realm's
-// settings and the contents of its folder with the policy in force and activates the
-// difference: at each change of either, and after a failure with retries until it
-// succeeds. If a policy cannot be activated, the old one stays in force.
+// policies activates the policies of all realms. One loop compares the settings and the
+// folder of a realm with its active policy, and activates a policy that differs: at each
+// change of either, and after a failure with retries until it succeeds. If a policy cannot
+// be activated, the old one stays active.
 type policies struct {
 	node    *Node
 	watches *sync.WaitGroup
 	wake    chan struct{} // the loop has something to compare
 	realms  map[string]*realmPolicy
-	again   retry // of reading the settings
+	retry   backoff // of reading the settings
 
-	mu      sync.Mutex // never held while a policy is read or compiled: /readyz waits for it
-	without map[string]error
+	mu      sync.Mutex       // never held while a policy is read or compiled: /readyz waits for it
+	without map[string]error // realms without an active policy, and why
 }
 
-// realmPolicy is what the loop knows of one realm.
+// realmPolicy is the state of one realm.
 type realmPolicy struct {
 	realm   string
-	wanted  uma.PolicySettings
-	changed atomic.Bool // settings or folder, perhaps
-	due     atomic.Bool // another try
-	again   retry
+	desired uma.PolicySettings
+	changed atomic.Bool // the settings or the folder may have changed
+	due     atomic.Bool // a retry is due
+	retry   backoff
 	unwatch context.CancelFunc
 
-	active   bool // a policy of this process is in force
-	settings uma.PolicySettings
-	files    map[string]string
-	err      error // why what is wanted is not in force
+	active   bool               // this process has activated a policy
+	settings uma.PolicySettings // of the active policy
+	files    map[string]string  // of the active policy
+	err      error              // why the desired policy is not active
 }
 
-// Activation is tried again after firstRetry, then twice as long each time.
+// The first retry follows firstRetry after a failure; the wait doubles up to maxRetry.
 const (
 	firstRetry = 250 * time.Millisecond
 	maxRetry   = time.Minute
 )
 
-// A retry is the time until something is tried again.
-type retry struct {
+// A backoff schedules retries.
+type backoff struct {
 	timer *time.Timer
 	wait  time.Duration
 }
 
-// after calls again later, and waits longer each time.
-func (r *retry) after(again func()) {
-	r.cancel()
-	r.wait = min(max(2*r.wait, firstRetry), maxRetry)
-	r.timer = time.AfterFunc(r.wait, again)
+// schedule calls try after a wait that doubles each time.
+func (b *backoff) schedule(try func()) {
+	b.cancel()
+	b.wait = min(max(2*b.wait, firstRetry), maxRetry)
+	b.timer = time.AfterFunc(b.wait, try)
 }
 
-// reset makes the next wait a short one.
-func (r *retry) reset() {
-	r.cancel()
-	r.wait = 0
+// reset makes the next wait the shortest.
+func (b *backoff) reset() {
+	b.cancel()
+	b.wait = 0
 }
 
-func (r *retry) cancel() {
-	if r.timer != nil {
-		r.timer.Stop()
+func (b *backoff) cancel() {
+	if b.timer != nil {
+		b.timer.Stop()
 	}
 }
 
@@ -85,8 +85,8 @@ func newPolicies(n *Node) *policies {
 	}
 }
 
-// begin activates the policies of all realms, or returns why it cannot, and follows
-// their changes until ctx ends, in goroutines of group.
+// begin activates the policies of all realms, or returns an error. Goroutines of group then
+// activate their changes until ctx ends.
 func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	p.watches = group
 	if err := p.sync(ctx); err != nil {
@@ -97,7 +97,7 @@ func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	return nil
 }
 
-// compare wakes the loop.
+// compare wakes the loop, which compares all realms that may have changed.
 func (p *policies) compare() {
 	select {
 	case p.wake <- struct{}{}:
@@ -105,7 +105,7 @@ func (p *policies) compare() {
 	}
 }
 
-// follow compares until ctx ends.
+// follow is the loop; it returns when ctx ends.
 func (p *policies) follow(ctx context.Context) {
 	defer p.stop()
 	for {
@@ -114,43 +114,43 @@ func (p *policies) follow(ctx context.Context) {
 			return
 		case <-p.wake:
 		}
-		_ = p.sync(ctx) // each failure was logged, and is tried again
+		_ = p.sync(ctx) // it logs failures and schedules retries
 	}
 }
 
 func (p *policies) stop() {
-	p.again.cancel()
+	p.retry.cancel()
 	for _, r := range p.realms {
-		r.again.cancel()
+		r.retry.cancel()
 	}
 }
 
-// sync is one comparison of all realms. It returns what failed.
+// sync compares all realms once.
 func (p *policies) sync(ctx context.Context) error {
 	if err := p.readSettings(ctx); err != nil {
-		p.again.after(p.compare)
+		p.retry.schedule(p.compare)
 		if ctx.Err() == nil {
 			p.node.Log.ErrorContext(ctx, "read policy settings", "err", err)
 		}
 		return err
 	}
-	p.again.reset()
+	p.retry.reset()
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.realms)) {
 		r := p.realms[name]
 		due := r.due.Swap(false)
 		if r.changed.Swap(false) {
-			r.again.reset()
+			r.retry.reset()
 			due = true
 		}
 		if due {
-			errs = append(errs, p.settle(ctx, r))
+			errs = append(errs, p.update(ctx, r))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// readSettings reads what is wanted of each realm, and watches the folders.
+// readSettings reads the desired settings of each realm, and watches the folders.
 func (p *policies) readSettings(ctx context.Context) error {
 	names, err := p.node.Store.RealmNames(ctx)
 	if err != nil {
@@ -162,7 +162,7 @@ func (p *policies) readSettings(ctx context.Context) error {
 			return fmt.Errorf("load realm %s: %w", name, err)
 		}
 		r := p.realms[name]
-		if r != nil && reflect.DeepEqual(r.wanted, s.Realm.Policy) {
+		if r != nil && reflect.DeepEqual(r.desired, s.Realm.Policy) {
 			continue
 		}
 		if r == nil {
@@ -170,17 +170,18 @@ func (p *policies) readSettings(ctx context.Context) error {
 			p.realms[name] = r
 		}
 		r.unwatch()
-		r.wanted = s.Realm.Policy
+		r.desired = s.Realm.Policy
 		r.changed.Store(true)
 		r.unwatch = p.watch(ctx, r)
 	}
 	return nil
 }
 
-// watch has a realm compared whenever its folder changes.
+// watch starts to compare a realm whenever its folder changes, until the returned function
+// is called.
 func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc {
 	ctx, stop := context.WithCancel(ctx)
-	if dir := r.wanted.Bundle; dir != "" && !p.node.StoredPolicies {
+	if dir := r.desired.Bundle; dir != "" && !p.node.StoredPolicies {
 		p.watches.Go(func() {
 			bundles.Watch(ctx, dir, func() {
 				r.changed.Store(true)
@@ -191,14 +192,15 @@ func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc
 	return stop
 }
 
-// settle puts what is wanted of a realm in force, unless it is.
-func (p *policies) settle(ctx context.Context, r *realmPolicy) error {
+// update activates the desired policy of a realm unless it is active, logs the result, and
+// schedules a retry after a failure.
+func (p *policies) update(ctx context.Context, r *realmPolicy) error {
 	rev, err := p.activate(ctx, r)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return err // the server stops
 	case err != nil:
-		r.again.after(func() {
+		r.retry.schedule(func() {
 			r.due.Store(true)
 			p.compare()
 		})
@@ -210,7 +212,7 @@ func (p *policies) settle(ctx context.Context, r *realmPolicy) error {
 		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", rev.Hash)
 		p.node.metrics.PolicyActivated(r.realm, rev.Hash, p.node.Now())
 	case r.err != nil:
-		p.node.Log.InfoContext(ctx, "policy folder has the policy in force again", "realm", r.realm)
+		p.node.Log.InfoContext(ctx, "policy folder has the active policy again", "realm", r.realm)
 	}
 	r.err = err
 	p.mu.Lock()
@@ -222,27 +224,28 @@ func (p *policies) settle(ctx context.Context, r *realmPolicy) error {
 	return err
 }
 
-// activate activates what is wanted; nil, nil if it is in force already. The
-// sources are kept first, so that every decision can be explained.
+// activate activates the desired policy; it returns nil, nil if that is active already. The
+// engine stores the sources first, so that every decision can be explained.
 func (p *policies) activate(ctx context.Context, r *realmPolicy) (*uma.Revision, error) {
 	src, err := p.source(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if r.active && maps.Equal(src.Files, r.files) && reflect.DeepEqual(r.wanted, r.settings) {
-		return nil, nil // an editor touched a file, or took a change back
+	if r.active && maps.Equal(src.Files, r.files) && reflect.DeepEqual(r.desired, r.settings) {
+		return nil, nil // a file was written with the same content, or a change was undone
 	}
 	if err := p.checkLost(ctx, r, src); err != nil {
 		return nil, err
 	}
-	rev, err := p.node.engine.Activate(ctx, r.realm, r.wanted, src)
+	rev, err := p.node.engine.Activate(ctx, r.realm, r.desired, src)
 	if err != nil {
 		return nil, err
 	}
-	r.active, r.settings, r.files = true, r.wanted, src.Files
+	r.active, r.settings, r.files = true, r.desired, src.Files
 	return rev, nil
 }
 
+// source reads the desired policy.
 func (p *policies) source(ctx context.Context, r *realmPolicy) (engine.Source, error) {
 	if p.node.StoredPolicies {
 		files, err := p.stored(ctx, r.realm)
@@ -254,19 +257,17 @@ func (p *policies) source(ctx context.Context, r *realmPolicy) (engine.Source, e
 		}
 		return parse(files)
 	}
-	src, err := Source(r.wanted.Bundle)
-	if _, gone := os.Stat(r.wanted.Bundle); err != nil && gone != nil && !r.active {
-		err = fmt.Errorf("%w: this path is from when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
+	src, err := Source(r.desired.Bundle)
+	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
+		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}
 	return src, err
 }
 
-// fromDatabase is the second remedy in errors of a start about a missing or changed
-// folder.
-const fromDatabase = "; or serve the last policy in force, which is in the database, with --policies-from-database"
+// fromDatabase is the second remedy in errors at start about a missing or changed folder.
+const fromDatabase = "; or use the last active policy, which is in the database, with --policies-from-database"
 
-// stored are the files of the policy that was in force last, as the database has
-// them.
+// stored returns the files of the last active policy from the database.
 func (p *policies) stored(ctx context.Context, realm string) (map[string]string, error) {
 	rev, err := p.node.Store.RevisionInForce(ctx, realm)
 	if err != nil {
@@ -275,12 +276,12 @@ func (p *policies) stored(ctx context.Context, realm string) (map[string]string,
 	return engine.RealmFiles(rev.Sources), nil
 }
 
-// checkLost refuses a source that lost restrictions of the policy in force before it,
-// also when the server was restarted in between: files that are moved away for a
-// moment, or a volume that is not mounted, must not permit what their policies denied.
-// A realm file without a folder says that there is no policy.
+// checkLost refuses a source that lost restrictions of the policy that was active before,
+// also if the server was restarted in between: if files are moved away for a moment, or a
+// volume is not mounted, requests that their policies denied must not be granted. It permits
+// a realm file without a policy folder.
 func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Source) error {
-	if r.wanted.Bundle == "" || p.node.StoredPolicies {
+	if r.desired.Bundle == "" || p.node.StoredPolicies {
 		return nil
 	}
 	help := ""
@@ -293,26 +294,26 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 	}
 	lost := before.Lost(engine.OutlineOf(src))
 	if lost.Everything {
-		return fmt.Errorf("policy folder %s has no policy file any more: put the files back, or take policy.bundle out of the file of realm %s%s", shown(r.wanted.Bundle), r.realm, help)
+		return fmt.Errorf("policy folder %s no longer has any policy file: put the files back, or remove policy.bundle from the file of realm %s%s", shown(r.desired.Bundle), r.realm, help)
 	}
-	var missed []string
-	for _, gone := range lost.Parts {
-		text, err := p.missed(ctx, r, gone)
+	var needed []string
+	for _, part := range lost.Parts {
+		text, err := p.describeNeeded(ctx, r, part)
 		if err != nil {
 			return err
 		}
 		if text != "" {
-			missed = append(missed, text)
+			needed = append(needed, text)
 		}
 	}
-	if len(missed) > 0 {
-		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", shown(r.wanted.Bundle), strings.Join(missed, ", "), r.realm, help)
+	if len(needed) > 0 {
+		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", shown(r.desired.Bundle), strings.Join(needed, ", "), r.realm, help)
 	}
 	return nil
 }
 
-// outlineBefore is the outline of the policy in force, or before the first activation
-// of that from before the start; empty if this version no longer reads it.
+// outlineBefore returns the outline of the active policy, or before the first activation that
+// of the last active policy in the database; empty if this version cannot read it.
 func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy) (engine.Outline, error) {
 	files := r.files
 	if !r.active {
@@ -327,37 +328,37 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy) (engine.Ou
 	}
 	src, err := parse(files)
 	if err != nil {
-		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy from before the start, which this version does not read", "realm", r.realm, "err", err)
+		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy that was active before the start: this version cannot read that policy", "realm", r.realm, "err", err)
 	}
 	return engine.OutlineOf(src), nil
 }
 
-// missed is why a part must not be removed, "" if it may be.
-func (p *policies) missed(ctx context.Context, r *realmPolicy, gone engine.Part) (string, error) {
-	if slices.Contains(r.wanted.Removed, gone.Name) || slices.Contains(r.wanted.Removed, gone.Package) {
+// describeNeeded describes a lost part that must not be missing, and returns "" if it may.
+func (p *policies) describeNeeded(ctx context.Context, r *realmPolicy, part engine.Part) (string, error) {
+	if slices.Contains(r.desired.Removed, part.Name) || slices.Contains(r.desired.Removed, part.Package) {
 		return "", nil
 	}
-	note := gone.Note
-	if gone.Types != nil {
-		used, err := p.node.Store.TypesInUse(ctx, r.realm, gone.Types)
+	note := part.Note
+	if part.Types != nil {
+		used, err := p.node.Store.TypesInUse(ctx, r.realm, part.Types)
 		if err != nil || len(used) == 0 {
 			return "", err
 		}
 		note = "there are resources of type " + used[0]
 	}
 	if note == "" {
-		return gone.Name, nil
+		return part.Name, nil
 	}
-	return fmt.Sprintf("%s (%s)", gone.Name, note), nil
+	return fmt.Sprintf("%s (%s)", part.Name, note), nil
 }
 
-// missing reports the realms that have no policy in force.
+// missing returns an error for each realm without an active policy.
 func (p *policies) missing() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.without)) {
-		errs = append(errs, fmt.Errorf("realm %s has no policy: %w", name, p.without[name]))
+		errs = append(errs, fmt.Errorf("realm %s has no active policy: %w", name, p.without[name]))
 	}
 	return errors.Join(errs...)
 }

@@ -224,7 +224,7 @@ func TestStartWithoutWhatHeldBack(t *testing.T) {
 	}{
 		"as before":                {func(*testing.T, *site) {}, ""},
 		"one more":                 {func(t *testing.T, s *site) { s.write(t, filepath.Join(s.folder, "x.rego"), "package lib.x\n") }, ""},
-		"empty":                    {func(t *testing.T, s *site) { s.remove(t, "album.rego", "guard.rego", "night.rego", "day.rego") }, "has no policy file any more"},
+		"empty":                    {func(t *testing.T, s *site) { s.remove(t, "album.rego", "guard.rego", "night.rego", "day.rego") }, "no longer has any policy file"},
 		"guardrails":               {func(t *testing.T, s *site) { s.remove(t, "guard.rego", "night.rego") }, "no longer has uma.guardrails: "},
 		"a team":                   {func(t *testing.T, s *site) { s.remove(t, "album.rego") }, "no longer has uma.policies.album (there are resources of type album): "},
 		"a part of the guardrails": {func(t *testing.T, s *site) { s.remove(t, "night.rego") }, "no longer has night.rego (rules of uma.guardrails): "},
@@ -250,7 +250,7 @@ func TestStartWithoutWhatHeldBack(t *testing.T) {
 		"another folder": {func(t *testing.T, s *site) {
 			s.write(t, filepath.Join(filepath.Dir(s.folder), "other", "README"), "")
 			s.edit(t, "bundle: policies,", "bundle: other,")
-		}, "has no policy file any more"},
+		}, "no longer has any policy file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,19 +14,19 @@ import (
 // page is how many records the log reads at a time.
 const page = 256
 
-// A recordLog writes each decision record that is committed as a line of its own, in
-// the format of OPA's console decision logs. A slow or failing log delays no request:
+// A recordLog writes committed decision records to the decision log, one per line, in the
+// format of OPA's console decision logs. A slow or failing log does not delay requests:
 // missing records are in the store, and are written when the log can be written again.
 type recordLog struct {
 	*Node
 	w     io.Writer
-	after int64  // Seq of the last record that was written whole
-	torn  bool   // the log ends in half a line
-	cause string // of the failure that was logged last; empty while the log can be written
+	after int64  // Seq of the last record that was written completely
+	torn  bool   // the log ends with an incomplete line
+	cause string // the failure that was logged last; empty while the log can be written
 }
 
-// follow writes committed records until ctx ends, and then those that were committed by
-// then.
+// follow writes records as they are committed, until ctx ends and all committed records are
+// written.
 func (l *recordLog) follow(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -44,7 +44,7 @@ func (l *recordLog) follow(ctx context.Context) {
 	}
 }
 
-// report logs a failure once, however often the write is tried again.
+// report logs a failure once, not for every retry.
 func (l *recordLog) report(ctx context.Context, err error) {
 	switch {
 	case err == nil && l.cause != "":
@@ -54,12 +54,12 @@ func (l *recordLog) report(ctx context.Context, err error) {
 		l.metrics.DecisionLogFailed()
 		if err.Error() != l.cause {
 			l.cause = err.Error()
-			l.Log.ErrorContext(ctx, "decision log: cannot be written; its records wait in the database", "err", err)
+			l.Log.ErrorContext(ctx, "decision log: cannot be written; records are kept in the database and written later", "err", err)
 		}
 	}
 }
 
-// writeNew writes the records that the log lacks.
+// writeNew writes the records that the log does not have.
 func (l *recordLog) writeNew(ctx context.Context) error {
 	for {
 		records, err := l.Store.DecisionsAfter(ctx, l.after, page)
@@ -70,7 +70,7 @@ func (l *recordLog) writeNew(ctx context.Context) error {
 			return nil
 		}
 		if err := l.write(records); err != nil {
-			return fmt.Errorf("write: %w", err)
+			return fmt.Errorf("write decision log: %w", err)
 		}
 		if len(records) < page {
 			return nil
@@ -78,9 +78,9 @@ func (l *recordLog) writeNew(ctx context.Context) error {
 	}
 }
 
-// write writes records and notes the last whole one: a full disk, or a reader that
-// ends, may take only a part. A line that was cut short stays, and its record is
-// written again, whole, on a new line.
+// write writes records and remembers the last complete one: if the disk is full or a reader
+// ends, only a part is written. An incomplete line stays, and its record is written again on
+// a new line.
 func (l *recordLog) write(records []uma.Record) error {
 	text := lines(records)
 	if l.torn {
@@ -93,19 +93,19 @@ func (l *recordLog) write(records []uma.Record) error {
 	if n <= 0 {
 		return err
 	}
-	whole := bytes.Count(text[:n], []byte{'\n'})
+	complete := bytes.Count(text[:n], []byte{'\n'})
 	if l.torn {
-		whole--
+		complete--
 	}
-	if whole > 0 {
-		l.after = records[whole-1].Seq
+	if complete > 0 {
+		l.after = records[complete-1].Seq
 	}
 	l.torn = text[n-1] != '\n'
 	return err
 }
 
-// lines are records in the format of OPA's console decision logs: the event
-// with the members of a log line beside its own.
+// lines formats records as OPA's console decision logs: the event, preceded by the members of
+// a log line.
 func lines(records []uma.Record) []byte {
 	var b bytes.Buffer
 	for i := range records {

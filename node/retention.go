@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// pruneBatch is how many records are removed at a time, and prunePause the time for
-	// other writes in between: another process polls for the lock, and would not get it
-	// without a pause.
+	// pruneBatch is how many records are deleted per transaction. prunePause follows each,
+	// because another process polls for the write lock and would not get it otherwise.
 	pruneBatch = 256
 	prunePause = 20 * time.Millisecond
 
@@ -21,27 +20,27 @@ const (
 	LeastKept = time.Hour
 )
 
-// Pruned says how much Prune removed.
+// Pruned counts the rows that Prune deleted.
 type Pruned struct {
 	Decisions int `json:"decisions"`
 	Revisions int `json:"revisions"`
 }
 
-// Prune removes decision records older than before, then the policy revisions that no
-// record names any more, in small batches, and calls progress after each. It may be
-// ended at any time: with an error, too, it returns how many have been removed.
+// Prune deletes decision records older than before, then the policy revisions that no record
+// refers to, in small batches, and calls progress after each. It can be interrupted at any
+// time: together with an error it returns what it has deleted.
 func Prune(ctx context.Context, store *sqlite.Store, before time.Time, now func() time.Time, progress func(Pruned)) (done Pruned, err error) {
 	for _, step := range []struct {
-		remove func() (int, error)
+		delete func() (int, error)
 		count  *int
 	}{
 		{func() (int, error) { return store.PruneDecisions(ctx, before, pruneBatch) }, &done.Decisions},
 		{func() (int, error) { return store.PruneRevisions(ctx, now()) }, &done.Revisions},
 	} {
 		for {
-			n, err := step.remove()
+			n, err := step.delete()
 			if err != nil {
-				return done, fmt.Errorf("prune decision records: %w", err)
+				return done, fmt.Errorf("delete old decision records: %w", err)
 			}
 			if n == 0 {
 				break
@@ -58,8 +57,8 @@ func Prune(ctx context.Context, store *sqlite.Store, before time.Time, now func(
 	return done, nil
 }
 
-// retain removes the records that are older than KeepDecisions: at the start, then
-// once a minute.
+// retain deletes the records that are older than KeepDecisions, at start and then once a
+// minute.
 func (n *Node) retain(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -73,7 +72,7 @@ func (n *Node) retain(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !errors.Is(err, uma.ErrBusy):
-			n.Log.ErrorContext(ctx, "prune decision records", "err", err)
+			n.Log.ErrorContext(ctx, "decision records not pruned", "err", err)
 		case done != Pruned{}:
 			n.Log.InfoContext(ctx, "decision records pruned", "decisions", done.Decisions, "revisions", done.Revisions, "kept", n.KeepDecisions)
 		}

@@ -11,14 +11,13 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Source reads a policy folder; an empty one stands for the shipped library
-// alone.
+// Source reads a policy folder. Without a folder the policy is the shipped library alone.
 func Source(dir string) (engine.Source, error) {
 	src, _, err := read(dir)
 	return src, err
 }
 
-// read also returns the files that may have been meant as data and are not read.
+// read also returns the files that look like data but are not read because of their names.
 func read(dir string) (src engine.Source, unread []string, err error) {
 	if dir == "" {
 		return engine.Source{}, nil, nil
@@ -33,7 +32,7 @@ func read(dir string) (src engine.Source, unread []string, err error) {
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, unread, nil
 }
 
-// parse is the source that Source reads of a folder with these files.
+// parse makes the Source of policy files that are in the database.
 func parse(files map[string]string) (engine.Source, error) {
 	b, err := bundles.Parse(files, bundles.Options{Parser: engine.ParserOptions()})
 	if err != nil {
@@ -42,8 +41,8 @@ func parse(files map[string]string) (engine.Source, error) {
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
 }
 
-// shown is what a folder is called in messages: its path from where the command
-// runs, so that an editor finds it, unless that is the longer one.
+// shown returns the path of a folder for messages: relative to the working directory, if
+// that is shorter, so that an editor can open it.
 func shown(dir string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -55,8 +54,8 @@ func shown(dir string) string {
 	return dir
 }
 
-// CheckPolicy compiles a policy as a server would, and reports every mistake. It
-// returns the files that may have been meant as data and are not read.
+// CheckPolicy compiles a policy as a server does, and reports every mistake. It returns the
+// files that look like data but are not read because of their names.
 func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) (unread []string, err error) {
 	src, unread, err := read(settings.Bundle)
 	if err != nil {
@@ -66,7 +65,7 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 	return unread, err
 }
 
-// TestPolicy runs the tests of a policy folder, the shipped library beside it.
+// TestPolicy runs the tests of a policy folder, together with the shipped library.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
 	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
 	if err != nil {

@@ -132,7 +132,7 @@ func TestEmptiedFolder(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	refused("any file", "has no policy file any more")
+	refused("any file", "no longer has any policy file")
 	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}

@@ -265,7 +265,7 @@ func TestServeFolderInUse(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "--realm", example(t))
 	_, stderr, code := umpire(t, "serve", "--data", s.data, "--listen", "127.0.0.1:0", "--admin-listen", "")
-	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("take the data folder: %s is in use by process %d", s.data, os.Getpid())) {
+	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("lock the data folder: %s is in use by process %d", s.data, os.Getpid())) {
 		t.Errorf("got exit %d and %q, want the process that has the folder", code, stderr)
 	}
 	ok(t, "realm", "apply", "--data", s.data, example(t))
