@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A failure of the store is logged once when it begins and once when it ends, and a
-// large write-ahead log once.
+// A failure of the store is logged once when it begins and once when it ends; a large
+// write-ahead log is logged once.
 func TestWatchStore(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

@@ -51,8 +51,8 @@ func (s *site) text(t *testing.T) string {
 	return string(text)
 }
 
-// open is a node whose realm is applied. Changed may change it before anything is
-// in force.
+// open returns a node whose realm file is applied. Changed may change the node before a
+// policy is active.
 func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 	t.Helper()
 	n, err := Open(t.Context(), Config{Data: s.data, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -75,7 +75,7 @@ func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 	return n
 }
 
-// begin puts the policies of a node in force and keeps them so until the test ends.
+// begin activates the policies of a node and their changes until the test ends.
 func begin(t *testing.T, n *Node) error {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -87,7 +87,7 @@ func begin(t *testing.T, n *Node) error {
 	return n.policies.begin(ctx, &group)
 }
 
-// beginAndEnd puts the policies of a node in force, and stops.
+// beginAndEnd activates the policies of a node, and stops.
 func beginAndEnd(t *testing.T, n *Node) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -99,13 +99,12 @@ func beginAndEnd(t *testing.T, n *Node) {
 	group.Wait()
 }
 
-// saving is a node whose engine saves revisions by save.
+// saving makes the engine of a node save revisions by save.
 func saving(save func(context.Context, *uma.Revision) error) func(*Node) {
 	return func(n *Node) { n.engine = engine.New(engine.Config{Now: n.Now, Keep: save}) }
 }
 
-// A revision that cannot be stored at once is stored later, without another
-// change of the folder.
+// A revision that cannot be stored is stored by a retry, without a change of the folder.
 func TestActivationIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -136,7 +135,7 @@ func TestActivationIsTriedAgain(t *testing.T) {
 	}
 }
 
-// While a policy is compiled or stored the server answers whether it is ready.
+// The server answers /readyz while a policy is compiled or stored.
 func TestReadyWhilePolicyIsActivated(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -161,8 +160,8 @@ func TestReadyWhilePolicyIsActivated(t *testing.T) {
 	close(end)
 }
 
-// No goroutine of the policies runs after the group that a stop waits for. The test is
-// not parallel, so that no other folder is watched meanwhile.
+// A stop waits for all goroutines of the policies. The test is not parallel, because it
+// counts goroutines that watch folders.
 func TestWatchesEndWithTheServer(t *testing.T) {
 	s := newSite(t)
 	n := s.open(t, func(*Node) {})
@@ -176,8 +175,8 @@ func TestWatchesEndWithTheServer(t *testing.T) {
 	}
 }
 
-// A change of the realms wakes the loop that there is, and starts no other: two would
-// activate at once.
+// A change of the realms wakes the running loop and starts no other: two loops could
+// activate at the same time.
 func TestOneLoopFollowsTheRealms(t *testing.T) { // not parallel: it looks at what all tests run
 	s := newSite(t)
 	saved := make(chan struct{}, 8)
@@ -215,7 +214,7 @@ func TestOneLoopFollowsTheRealms(t *testing.T) { // not parallel: it looks at wh
 	}
 }
 
-// A start compares the folder with the policy that was in force before.
+// At start the policy folder is compared with the last active policy.
 func TestStartWithoutWhatHeldBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -290,7 +289,7 @@ func (s *site) edit(t *testing.T, old, next string) {
 	s.write(t, s.file, strings.Replace(string(content), old, next, 1))
 }
 
-// A copy of the database serves what was in force, wherever the folder was.
+// A copy of the database serves its last active policies without their folders.
 func TestPoliciesFromDatabase(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -328,7 +327,7 @@ func TestPoliciesFromDatabase(t *testing.T) {
 	}
 }
 
-// A realm that never had a policy in force has none in the database.
+// A realm without an active policy so far has no policy in the database.
 func TestPoliciesFromDatabaseWithout(t *testing.T) {
 	t.Parallel()
 	n := newSite(t).open(t, func(n *Node) { n.StoredPolicies = true })

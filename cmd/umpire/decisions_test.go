@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// decided is a server that has made three decisions: two for bob, who is granted, and
-// one for dave, who is not.
+// decided starts a server that has made three decisions: two granted to bob and one denied
+// to dave.
 func decided(t testing.TB, flags ...string) *server {
 	t.Helper()
 	s := serve(t, t.TempDir(), append([]string{"--realm", example(t), "--decision-log", ""}, flags...)...)
@@ -28,7 +28,7 @@ func (s *server) decisions(t testing.TB, flags ...string) []decisionRow {
 	return decode[[]decisionRow](t, ok(t, append([]string{"decisions", "list", "--data", s.data, "-o", "json"}, flags...)...))
 }
 
-// TestDecisions: records are searched, by the names of things too, beside a running server.
+// TestDecisions: records are searched, also by names, while the server runs.
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -112,8 +112,8 @@ func TestDecisionsOfNobody(t *testing.T) {
 	}
 }
 
-// TestDecisionsOfSeveral: a name that several resources or users have is told apart by
-// what the error lists.
+// TestDecisionsOfSeveral: a name of several resources or users is an error that lists their
+// ids or realms.
 func TestDecisionsOfSeveral(t *testing.T) {
 	t.Parallel()
 	other := example(t, "realm: photoz", "realm: other")
@@ -130,8 +130,8 @@ func TestDecisionsOfSeveral(t *testing.T) {
 	}
 }
 
-// TestShowDecision: for people, who asked for what, what was answered and why; for
-// programs, the event.
+// TestShowDecision: the text has the request, the answer and the reasons; the JSON is the
+// event.
 func TestShowDecision(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -165,7 +165,7 @@ func TestShowDecision(t *testing.T) {
 	}
 }
 
-// TestFollowDecisions: first the records there are, then each new one.
+// TestFollowDecisions: the existing records are printed first, then each new one.
 func TestFollowDecisions(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -194,7 +194,7 @@ func TestFollowDecisions(t *testing.T) {
 	}
 }
 
-// TestExport: the events, oldest first, are those of the record, a line each.
+// TestExport: the events of the records are exported, oldest first, one per line.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s := decided(t)
@@ -220,8 +220,8 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// TestPrune: records before a time go, and policies that no record names then; what is
-// in force stays.
+// TestPrune: records before a time are deleted, then revisions that no record refers to; the
+// active revision stays.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	s := decided(t)

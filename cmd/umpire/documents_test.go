@@ -48,7 +48,7 @@ func TestDocumentedCommandLines(t *testing.T) {
 	}
 }
 
-// commandFault names the command or flag of a command line that does not exist.
+// commandFault returns the command or flag of a command line that does not exist, or "".
 func commandFault(line string) string {
 	cmd := newRoot(&env{getenv: func(string) string { return "" }, now: time.Now})
 	words := strings.Fields(strings.NewReplacer("\n", " ", "[", "", "]", "").Replace(line))
@@ -75,11 +75,11 @@ func commandFault(line string) string {
 	return ""
 }
 
-// TestOutputForPrograms: every command that reports something does so for programs
-// too, in one style: members in snake_case, lists that are empty as [].
+// TestOutputForPrograms: every command with output has JSON output in one style: members in
+// snake_case, empty lists as [].
 func TestOutputForPrograms(t *testing.T) {
 	t.Parallel()
-	other := []string{"serve", "demo", "schema", "export", "completion", "help"} // that write what they are for
+	other := []string{"serve", "demo", "schema", "export", "completion", "help"} // whose output has one format
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, c := range cmd.Commands() {

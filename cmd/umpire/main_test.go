@@ -16,8 +16,8 @@ import (
 	"example.com/umpire/examples/photoz"
 )
 
-// asProgram, in the environment, makes the test binary the program: a test that
-// wants a process of its own starts itself.
+// asProgram is an environment variable that makes the test binary run as umpire, for tests
+// that need a separate process.
 const asProgram = "UMPIRE_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A buffer is written by a command while a test reads it.
+// A buffer can be read by a test while a command writes to it.
 type buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -57,7 +57,7 @@ func umpire(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), code
 }
 
-// ok runs a command that is to succeed, and returns what it prints.
+// ok runs a command that must succeed, and returns its output.
 func ok(t testing.TB, args ...string) string {
 	t.Helper()
 	stdout, stderr, code := umpire(t, args...)
@@ -67,8 +67,8 @@ func ok(t testing.TB, args ...string) string {
 	return stdout
 }
 
-// example is the photoz example in a folder of its own; replace changes the text
-// of its realm file (old, new, ...). It returns the path of the file.
+// example copies the photoz example to a new folder, with the replacements (old, new, ...)
+// in its realm file, and returns the path of that file.
 func example(t testing.TB, replace ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -95,7 +95,7 @@ func write(t testing.TB, file, text string) {
 	}
 }
 
-// decode reads what a command printed with -o json.
+// decode reads the JSON output of a command.
 func decode[T any](t testing.TB, text string) T {
 	t.Helper()
 	var v T
@@ -105,7 +105,7 @@ func decode[T any](t testing.TB, text string) T {
 	return v
 }
 
-// eventually waits until something holds, a few seconds at most.
+// eventually waits a few seconds for a condition.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -144,8 +144,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestMistakes: what is wrong with a command line is said by name, and is exit
-// code 2.
+// TestMistakes: an error in a command line names what is wrong, with exit code 2.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -213,7 +212,7 @@ func TestMistakes(t *testing.T) {
 }
 
 // TestUsageIsForCommandLines: the usage is printed only for an error in the form of the
-// command line, with the name that was probably meant.
+// command line, which suggests a similar name.
 func TestUsageIsForCommandLines(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -259,8 +258,8 @@ func TestUsageIsForCommandLines(t *testing.T) {
 	}
 }
 
-// TestBackup: the copy is whole, beside a server that has the database open, for its
-// owner alone, and never in the place of another file.
+// TestBackup: the copy is complete while a server has the database open, readable by its
+// owner only, and never replaces a file.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	data, to := t.TempDir(), filepath.Join(t.TempDir(), "umpire.db")
@@ -288,7 +287,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestVersion: a report of a fault can name the build.
+// TestVersion: the output identifies the build.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	b := decode[build](t, ok(t, "version", "-o", "json"))
@@ -306,8 +305,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestFailures: what goes wrong otherwise is exit code 1, and names what it is
-// about.
+// TestFailures: other errors have exit code 1 and name their object.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
@@ -349,7 +347,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestEnvironment: flags come from UMPIRE_* too; one on the command line wins.
+// TestEnvironment: UMPIRE_* set flags; a flag on the command line takes precedence.
 func TestEnvironment(t *testing.T) { // sets the environment, so it is not parallel
 	data, file := t.TempDir(), example(t)
 	t.Setenv("UMPIRE_DATA", data)

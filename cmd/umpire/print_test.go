@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTablesAreVisible: names and header values come from clients. A terminal must not
-// take them for commands, nor show them in another order.
+// TestTablesAreVisible: names and header values come from clients. They must not contain
+// commands for a terminal, nor characters that change the order of text.
 func TestTablesAreVisible(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -14,8 +14,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// TestRealmCheck: all that is wrong with a file is listed with its lines, its
-// policy's mistakes too.
+// TestRealmCheck: all mistakes of a realm file and its policies are listed with their lines.
 func TestRealmCheck(t *testing.T) {
 	t.Parallel()
 	good := example(t)
@@ -47,8 +46,7 @@ func TestRealmCheck(t *testing.T) {
 	}
 }
 
-// TestRealmApply: a file is applied once, its changes are listed, and what others
-// hang on needs --prune.
+// TestRealmApply: applying a file lists its changes; applying it again changes nothing.
 func TestRealmApply(t *testing.T) {
 	t.Parallel()
 	data, file := t.TempDir(), example(t)
@@ -74,14 +72,14 @@ func TestRealmApply(t *testing.T) {
 	write(t, file, string(text))
 	reports := decode[map[string]uma.RealmReport](t, ok(t, "realm", "apply", "--data", data, "-o", "json", file))
 	if got := reports["photoz"].Removed; !slices.Equal(got, []string{"user dave"}) {
-		t.Errorf("got removed %v, want dave: nothing hangs on that user", got)
+		t.Errorf("got removed %v, want dave, on whom nothing depends", got)
 	}
 	if info, err := os.Stat(filepath.Join(data, "umpire.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key file: %v, %v; want mode 0600", info, err)
 	}
 }
 
-// TestPolicyCheck compiles a realm's policy with the library beside it.
+// TestPolicyCheck compiles a realm's policy with the shipped library.
 func TestPolicyCheck(t *testing.T) {
 	t.Parallel()
 	file := example(t)
@@ -111,7 +109,7 @@ func TestPolicyCheck(t *testing.T) {
 	}
 }
 
-// TestPolicyTest runs the tests beside a realm's policy.
+// TestPolicyTest runs the tests of a realm's policy.
 func TestPolicyTest(t *testing.T) {
 	t.Parallel()
 	file := example(t)
@@ -153,8 +151,8 @@ func TestPolicyTest(t *testing.T) {
 	}
 }
 
-// TestPolicyTestReport: the report has the values of a failed expression and the lines
-// that no test reaches, for people and for pipelines.
+// TestPolicyTestReport: text, JSON and JUnit have the values of a failed expression; text and
+// JSON the lines that no test covers.
 func TestPolicyTestReport(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -211,8 +209,8 @@ todo_test_later if false
 	}
 }
 
-// TestPolicyMistakesAreLocated: every command prints a mistake with its path from the
-// working directory, in OPA's words, and names a function that policies may not call.
+// TestPolicyMistakesAreLocated: every command prints OPA's mistakes with paths relative to
+// the working directory, and names functions that policies may not call.
 func TestPolicyMistakesAreLocated(t *testing.T) {
 	t.Parallel()
 	file := example(t)
@@ -243,7 +241,7 @@ func TestPolicyMistakesAreLocated(t *testing.T) {
 	}
 }
 
-// TestMisspeltDataFile: a data file of another name is not read, which the checks say.
+// TestMisspeltDataFile: the checks print a notice for data files with other names.
 func TestMisspeltDataFile(t *testing.T) {
 	t.Parallel()
 	file := example(t)
@@ -260,8 +258,7 @@ func TestMisspeltDataFile(t *testing.T) {
 	}
 }
 
-// TestMistakesForPrograms: with -o json a mistake is one member, with the lines of
-// source that belong to it.
+// TestMistakesForPrograms: in JSON a mistake is one element, with the source below it.
 func TestMistakesForPrograms(t *testing.T) {
 	t.Parallel()
 	file := example(t)
@@ -276,8 +273,7 @@ func TestMistakesForPrograms(t *testing.T) {
 	}
 }
 
-// TestKeys: keys are listed and rotated, and the old one says until when it is
-// published.
+// TestKeys: keys are listed and rotated; the list says until when the old key is published.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

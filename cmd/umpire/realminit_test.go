@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRealmInit: what is written passes at once, serves, and is not written twice.
+// TestRealmInit: the new files pass all checks, can be served, and are not overwritten.
 func TestRealmInit(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "mine")
@@ -55,8 +55,7 @@ func TestRealmInit(t *testing.T) {
 	}
 }
 
-// TestRealmCheckWithoutSecrets: a pipeline checks a file whose secrets it does not
-// have.
+// TestRealmCheckWithoutSecrets: a realm file can be checked without its secrets.
 func TestRealmCheckWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	file := example(t, "secret: photoz-api-secret", "secret: env:UMPIRE_TEST_NOT_SET", "password: alice\n", "password: file:nowhere\n",
@@ -75,7 +74,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestRealmApplyDryRun: the changes are reported, and none is made.
+// TestRealmApplyDryRun: changes are listed, and not made.
 func TestRealmApplyDryRun(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")

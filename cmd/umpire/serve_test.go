@@ -28,7 +28,7 @@ type server struct {
 	stop           func() (code int)
 }
 
-// serve starts one and waits until it says where it listens.
+// serve starts a server and waits until it logs its addresses.
 func serve(t testing.TB, data string, flags ...string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,7 +89,7 @@ func (s *server) post(t testing.TB, bearer string, form url.Values) (int, map[st
 	return res.StatusCode, body
 }
 
-// ask asks, as a user, for a permission of photoz-api.
+// ask requests a permission of photoz-api for a user.
 func (s *server) ask(t testing.TB, user, permission string) (status int) {
 	t.Helper()
 	_, signIn := s.post(t, "", url.Values{"grant_type": {"password"}, "client_id": {"photoz-web"}, "username": {user}, "password": {user}})
@@ -100,8 +100,8 @@ func (s *server) ask(t testing.TB, user, permission string) (status int) {
 	return status
 }
 
-// TestServe: a server starts, decides, writes its decisions to stdout and its log
-// to stderr, and ends when it is told to.
+// TestServe: a server starts, decides, writes decisions to stdout and its log to stderr, and
+// stops on request.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "--realm", example(t))
@@ -130,8 +130,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServeRealms: several files make several realms, and one of them answers
-// root-level paths.
+// TestServeRealms: several files create several realms; --default-realm answers paths
+// without a realm.
 func TestServeRealms(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -163,7 +163,7 @@ func TestServeRealms(t *testing.T) {
 	}
 }
 
-// TestSignals: the program ends well when it is told to by the system.
+// TestSignals: SIGINT and SIGTERM stop the server with exit code 0.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
@@ -189,7 +189,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestDemo: the demo plays the whole story.
+// TestDemo: the demo shows the whole walk.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	out := ok(t, "demo", "--exit")
@@ -227,7 +227,8 @@ func expectInOrder(t testing.TB, text string, want ...string) {
 	}
 }
 
-// TestDemoStays: without --exit the demo stays up, and says how to go on.
+// TestDemoStays: without --exit the servers keep running, and the output has commands to
+// try.
 func TestDemoStays(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -259,8 +260,8 @@ func TestDemoStays(t *testing.T) {
 	}
 }
 
-// TestServeFolderInUse: of two servers on one data folder the second ends, and names the
-// first; commands go on beside it.
+// TestServeFolderInUse: a second server on a data folder stops with an error that names the
+// first; commands work while the server runs.
 func TestServeFolderInUse(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "--realm", example(t))
@@ -278,8 +279,8 @@ func TestServeFolderInUse(t *testing.T) {
 	}
 }
 
-// TestKeyFromTheEnvironment: the key-encryption key may be in the environment, where it
-// takes the place of a file.
+// TestKeyFromTheEnvironment: the key-encryption key can be in the environment instead of a
+// file.
 func TestKeyFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	const secret = "0f0e0d0c0b0a09080706050403020100000102030405060708090a0b0c0d0e0f"

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestServeReadsBeforeItBinds: a mistake in a flag or file is reported before a port
-// that is in use, and before any client can connect.
+// TestServeReadsBeforeItBinds: mistakes in flags and files are reported before the ports are
+// bound.
 func TestServeReadsBeforeItBinds(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

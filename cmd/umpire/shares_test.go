@@ -12,9 +12,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// shared keeps shares of alice's albums in a data folder: n requests of bob's and
-// carol's that she approved, one that she did not, and a policy for bob and a group.
-// It returns the id of her Diary.
+// shared stores shares of alice's albums in a data folder: n approved requests of bob and
+// carol, one that is not approved, and a policy for bob and a group. It returns the id of
+// her Diary.
 func shared(t *testing.T, data string, n int) (diary uma.ResourceID) {
 	t.Helper()
 	must := func(err error) {
@@ -63,8 +63,7 @@ func shared(t *testing.T, data string, n int) (diary uma.ResourceID) {
 	return other.ID
 }
 
-// TestShares: what owners share is listed beside a running server, requests that
-// were approved and user-managed policies.
+// TestShares: approved requests and user-managed policies are listed while the server runs.
 func TestShares(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "--realm", example(t))
@@ -115,7 +114,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestSharesInPages: a list that is longer than a page is whole, once.
+// TestSharesInPages: a list of several pages has each share once.
 func TestSharesInPages(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -138,7 +137,7 @@ func TestSharesInPages(t *testing.T) {
 	}
 }
 
-// TestSharesMistakes: what is wrong with the command line is said by name.
+// TestSharesMistakes: an error in the command line names what is wrong.
 func TestSharesMistakes(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

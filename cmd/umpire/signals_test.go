@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// A process is `umpire serve` in a process of its own.
+// A process is `umpire serve` in a separate process.
 type process struct {
 	server
 	cmd *exec.Cmd
 }
 
-// spawn starts one and waits until it says where it listens. unread closes the pipe
-// that its log is read from.
+// spawn starts a process and waits until it logs its addresses. unread closes the pipe from
+// which its log is read.
 func spawn(t testing.TB, stdout *os.File, flags ...string) (p *process, unread func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -68,7 +68,7 @@ func (p *process) signal(t testing.TB, s os.Signal) {
 	}
 }
 
-// expectEnd tells the process to end, and wants that to go well.
+// expectEnd stops the process, which must exit with code 0.
 func (p *process) expectEnd(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)
@@ -77,7 +77,7 @@ func (p *process) expectEnd(t testing.TB) {
 	}
 }
 
-// expectGrant wants a request to be granted.
+// expectGrant makes a request that must be granted.
 func (p *process) expectGrant(t testing.TB) {
 	t.Helper()
 	if status := p.ask(t, "bob", "Public board#view"); status != 200 {
@@ -85,7 +85,7 @@ func (p *process) expectGrant(t testing.TB) {
 	}
 }
 
-// logged reports whether the log has a line with all of these.
+// logged reports whether the log has a line with all of the words.
 func (p *process) logged(parts ...string) bool {
 	for line := range strings.Lines(p.stderr.String()) {
 		has := true
@@ -99,8 +99,8 @@ func (p *process) logged(parts ...string) bool {
 	return false
 }
 
-// TestReaderOfStdoutEnds: the program that reads the decision log ends, such as a log
-// shipper that restarts. Go's default would end the server with it.
+// TestReaderOfStdoutEnds: the server keeps running when the reader of the decision log, such
+// as a log shipper, ends. By default Go's runtime would end the server, too.
 func TestReaderOfStdoutEnds(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -128,7 +128,7 @@ func TestReaderOfStdoutEnds(t *testing.T) {
 	p.expectEnd(t)
 }
 
-// TestReaderOfStderrEnds: the program that reads the log may end, too.
+// TestReaderOfStderrEnds: the server keeps running when the reader of its log ends.
 func TestReaderOfStderrEnds(t *testing.T) {
 	t.Parallel()
 	p, unread := spawn(t, nil)
@@ -138,7 +138,7 @@ func TestReaderOfStderrEnds(t *testing.T) {
 	p.expectEnd(t)
 }
 
-// events are the events of a file of decision log, each of whose lines must be one.
+// events reads the events of a decision log file, which must have one per line.
 func events(t testing.TB, file string) (found []map[string]any) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -155,8 +155,8 @@ func events(t testing.TB, file string) (found []map[string]any) {
 	return found
 }
 
-// TestHangup: a program that rotates the decision log moves it away and sends
-// SIGHUP; what is decided from then on is in a new file.
+// TestHangup: after the decision log is moved away, SIGHUP makes the server write to a new
+// file.
 func TestHangup(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "decisions.log")
@@ -176,7 +176,7 @@ func TestHangup(t *testing.T) {
 	if first := events(t, file+".1"); len(first) != 1 || first[0]["seq"] != 1.0 || events(t, file)[0]["seq"] != 2.0 {
 		t.Errorf("got %d records in the old file, want one in each", len(first))
 	}
-	// What cannot be opened leaves the one before.
+	// If the file cannot be opened, the one before stays open.
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +198,8 @@ func TestHangupWithStdout(t *testing.T) {
 	p.expectEnd(t)
 }
 
-// TestHalfALine: a server that was killed may have left half a record at the end of
-// its log.
+// TestHalfALine: after an incomplete line at the end of the decision log, which a killed
+// server may leave, records begin on a new line.
 func TestHalfALine(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "decisions.log")

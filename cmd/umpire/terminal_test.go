@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Terminals take U+009B for ESC [, and U+202E turns what follows around.
+// To terminals U+009B is ESC [, and U+202E reverses the text after it.
 func TestTerminalShowsNoCommands(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
@@ -29,7 +29,7 @@ func TestTerminalShowsNoCommands(t *testing.T) {
 	}
 }
 
-// A full disk takes a part, and who writes must learn how much.
+// If a disk is full, Write returns how much was written.
 func TestTerminalSaysHowMuchWasWritten(t *testing.T) {
 	t.Parallel()
 	for room, want := range map[int]int{0: 0, 2: 2, 3: 3, 7: 3, 9: 5, 10: 6, 11: 7} {
@@ -43,7 +43,7 @@ func TestTerminalSaysHowMuchWasWritten(t *testing.T) {
 	}
 }
 
-// A disk has room for so many bytes.
+// A disk has room for a number of bytes.
 type disk struct{ room int }
 
 func (d *disk) Write(p []byte) (int, error) {

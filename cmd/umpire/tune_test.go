@@ -2,8 +2,8 @@ package main
 
 import "testing"
 
-// TestThreadsOfAQuota: a container's quota is kept to; without one the writer need not
-// wait for a processor.
+// TestThreadsOfAQuota: a container's CPU quota limits the threads; without one there are
+// threads to spare for the writer.
 func TestThreadsOfAQuota(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ runtimes, processors, want int }{
