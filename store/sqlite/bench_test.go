@@ -72,7 +72,7 @@ func benchStore(b *testing.B) (s *Store, realm, server uma.Key, keys []uma.Key) 
 	return s, realm, server, keys
 }
 
-// benchRecord is as big as the record of a decision is.
+// benchRecord has the size of the record of a decision.
 func benchRecord(id string) uma.Record {
 	return uma.Record{ID: id, Batch: id, Realm: "photoz", Time: at, Kind: "rpt", Outcome: "granted", Subject: "user-0001",
 		Client: "web", Server: "api", Resource: "resource-0001", Revision: strings.Repeat("a", 64),

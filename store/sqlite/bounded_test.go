@@ -11,18 +11,18 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What one owner has in TestSharesReadBounded: of every resource each requester was
-// granted `view`, the first of them asks for `delete`, and there is a policy for a
-// role and for a user of its own. That is more than 100,000 shares, of more names than
-// a walk looks at in vain.
+// The numbers of TestSharesReadBounded. One owner has ownedMany resources. Each requester
+// was granted `view` of each, the first requester has a pending request for `delete`, and
+// each has a policy for a role and one user. These are more than 100,000 shares, and more
+// names than maxMisses.
 const (
 	ownedFew   = 400
 	ownedMany  = 11_000
 	requesters = 9
 )
 
-// manyShares is the path of a store with that many resources, made in bulk, with the
-// realm as it is. They are called Album and their number, but for the last one.
+// manyShares makes a store with that many resources and returns its path and its realm.
+// The resources are called Album and their number, the last one Zoo.
 func manyShares(t *testing.T, resources int) (path string, snapshot *uma.Snapshot) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "many.db")
@@ -74,19 +74,19 @@ func manyShares(t *testing.T, resources int) (path string, snapshot *uma.Snapsho
 	return path, snapshot
 }
 
-// With 100,000 shares of 10,000 resources of one owner, what is read and changed by
-// token requests, approvals, withdrawals, lists of requests and account pages is found
-// by an index that leads to it, and goes no further than the page: see readMany.
+// With 100,000 shares of 10,000 resources of one owner, each statement of token
+// requests, approvals, withdrawals, lists of requests and account pages finds its rows
+// by an index, and reads no more than the page: see readMany.
 func TestSharesReadBounded(t *testing.T) {
 	t.Parallel()
 	few := readStore(t, ownedFew, nil)
 	seen := statements{all: map[string]bool{}}
 	many := readStore(t, ownedMany, &seen)
 	for what, pages := range many {
-		// Trees have one or two levels more when they hold more. A part of more names is
-		// sought by a walk.
+		// A larger B-tree has one or two levels more. A part of very many names is found
+		// by a walk.
 		if most := few[what]*2 + 50; pages > most {
-			t.Errorf("%s: %d pages were read, want at most %d, since %d are of fewer shares", what, pages, most, few[what])
+			t.Errorf("%s: %d pages were read, want at most %d, since %d were read with fewer shares", what, pages, most, few[what])
 		}
 	}
 	if len(seen.all) < 50 {
@@ -105,27 +105,27 @@ func TestSharesReadBounded(t *testing.T) {
 }
 
 var (
-	// Keys that few rows have: what there is of one resource, or one step of a list that
-	// ends with its page.
+	// Keys that few rows have: the rows of one resource, or a step of a list that ends with
+	// its page.
 	narrow = regexp.MustCompile(`[( ](rowid|id|resource|share|scope|name|resource_name)=\?|[( ](id|name|resource_name)>\?|` +
 		`\(resource_name,resource_id\)>\(\?,\?\)`)
 
-	// What is no table, or one that sharing adds nothing to.
+	// Virtual tables, and tables that have no more rows when more is shared.
 	small = regexp.MustCompile(`^(SCAN (json_each|x|resource_part|share_part) VIRTUAL TABLE|SCAN (CONSTANT ROW|dropped|w|k|walk|\(subquery-\d+\))$|` +
 		`SEARCH c USING INDEX client_server|USING ROWID SEARCH ON TABLE dropped|CO-ROUTINE|COMPOUND|CORRELATED|CREATE BLOOM FILTER|LEFT-MOST|LIST SUBQUERY|SCALAR SUBQUERY|` +
 		`RECURSIVE STEP|SETUP|UNION ALL|MERGE|LEFT|RIGHT)`)
 
-	// What one user has of one resource.
+	// The requests of one user for one resource are sorted.
 	sorted = "USE TEMP B-TREE FOR ORDER BY"
 
-	// Lists that are in the order of their index, and end with their page. What pages they
-	// read shows that rows are not looked at for what is skipped or counted.
+	// Lists in the order of their index, which end with their page. The number of pages
+	// shows that rows that are skipped or counted are not read.
 	inOrder = regexp.MustCompile(`^SEARCH q USING (INDEX request_shared \(server=\? AND requester=\?\)$|` +
 		`INDEX request_\w+ \(server=\? AND ([a-z]+=\? AND )*state=\?)`)
 )
 
-// writeMany approves, shares and withdraws. What each changes is counted: it has
-// nothing to do with how many shares there are.
+// writeMany approves, shares and withdraws. It checks that the number of rows that each
+// changes does not depend on the number of shares.
 func writeMany(t *testing.T, s *Store, snapshot *uma.Snapshot) {
 	t.Helper()
 	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key

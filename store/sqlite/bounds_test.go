@@ -11,7 +11,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// manyResources is a store of a resource server that has many resources of hundreds of
+// manyResources makes a store of a resource server with many resources and hundreds of
 // scopes.
 func manyResources(t *testing.T, resources int) (s *Store, server uma.Key) {
 	t.Helper()
@@ -41,9 +41,9 @@ func manyResources(t *testing.T, resources int) (s *Store, server uma.Key) {
 	return s, server
 }
 
-// A list costs its page: however many resources there are, a search looks at a few
-// hundred in one reading, gives up when it finds nothing among thousands, and reads no
-// more of each scope than it returns.
+// However many resources there are, a search reads a few hundred in one transaction,
+// gives up when none of thousands match, and reads no more resources of each scope than
+// it returns.
 func TestListsAreBounded(t *testing.T) {
 	t.Parallel()
 	const many = maxMisses + perHit + 2*findPage
@@ -90,13 +90,13 @@ func TestListsAreBounded(t *testing.T) {
 				page, err := l.next(c, left)
 				left -= len(page)
 				if pages := m.looked(); pages > 20*findPage {
-					t.Errorf("%s: one reading looked at %d pages of the file", name, pages)
+					t.Errorf("%s: one transaction read %d pages of the file", name, pages)
 				}
 				return err
 			})
 		}
 		if pieces > tc.pieces {
-			t.Errorf("%s: got %d readings, want at most %d", name, pieces, tc.pieces)
+			t.Errorf("%s: got %d transactions, want at most %d", name, pieces, tc.pieces)
 		}
 	}
 }
@@ -104,8 +104,8 @@ func TestListsAreBounded(t *testing.T) {
 // endless is a statement that only an interruption ends.
 const endless = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n`
 
-// When a client disconnects its read ends, even in the middle of a statement, and the
-// connection serves the next one.
+// When a client disconnects, its read ends, even during a statement, and the connection
+// is used for the next read.
 func TestStatementsEndWithTheContext(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -130,16 +130,16 @@ func TestStatementsEndWithTheContext(t *testing.T) {
 	}
 	cancel()
 	if _, err := v.UserByName(context.WithoutCancel(ctx), 1, "alice"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a view whose context is over: got %v", err)
+		t.Errorf("a view whose context has ended: got %v", err)
 	}
 	if err := v.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// One view reads so many bytes and no more, whatever was registered before attributes
-// had a bound.
-func TestViewReadsSoMuchAndNoMore(t *testing.T) {
+// A view reads no more bytes than maxReading, even if resources were registered before
+// their attributes were bounded.
+func TestViewBoundsTheBytesItReads(t *testing.T) {
 	t.Parallel()
 	s, server := manyResources(t, 100)
 	err := s.write(t.Context(), func(tx *conn) error {
@@ -170,6 +170,6 @@ func TestViewReadsSoMuchAndNoMore(t *testing.T) {
 	defer mustClose(t, v.Close)
 	owned, err := v.OwnedResources(t.Context(), 1, "api-uuid", "", 0, 1000)
 	if len(owned) != 100 || err != nil {
-		t.Errorf("a list of an account: got %d, %v; it shows no attributes", len(owned), err)
+		t.Errorf("a list of an account: got %d, %v; which has no attributes", len(owned), err)
 	}
 }

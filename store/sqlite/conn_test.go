@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// A panic in the middle of a read leaves nothing behind: neither is the connection
-// lost, nor does it go on to read what was there at the time.
-func TestPanicInTheMiddleOfARead(t *testing.T) {
+// After a panic during a read its connection is used again, and does not continue to
+// read the old state of the database.
+func TestPanicDuringARead(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	if err := errors.Join(s.SaveTicket(t.Context(), 1, ticket("a")), s.SaveTicket(t.Context(), 1, ticket("b"))); err != nil {
@@ -34,7 +34,7 @@ func TestPanicInTheMiddleOfARead(t *testing.T) {
 	}
 }
 
-// A statement that is being read is not begun again, which would have no end.
+// A statement whose rows are being read is not started again: that would never end.
 func TestStatementsAreNotNested(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

@@ -12,9 +12,9 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// A database that is cut or overwritten in place refuses writes, whether Check finds it
-// or a read did.
-func TestFileThatIsDamaged(t *testing.T) {
+// A database that is cut or overwritten in place refuses writes, whether Check or a
+// read finds the damage.
+func TestFileIsDamaged(t *testing.T) {
 	t.Parallel()
 	overwrite := func(path string, from, to int64) error {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -66,7 +66,8 @@ func TestFileThatIsDamaged(t *testing.T) {
 	})
 }
 
-// openForDamage is openTemp for a file that cannot be closed well.
+// openForDamage is openTemp for a file that will be damaged: errors of Close are
+// ignored.
 func openForDamage(t *testing.T) *Store {
 	t.Helper()
 	made, err := empty()
@@ -82,8 +83,8 @@ func openForDamage(t *testing.T) *Store {
 	return s
 }
 
-// A file that grows, and that VACUUM makes smaller, is not damaged.
-func TestFileThatIsVacuumed(t *testing.T) {
+// A file that grows, or becomes smaller by VACUUM, is not damaged.
+func TestFileIsVacuumed(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	other, err := openConn(s.path, sqlite.OpenReadWrite, busyTimeout)

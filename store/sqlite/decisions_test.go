@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Rules are found by their own table.
+// Records are found by rule in decision_rule.
 func TestRulesOfRecords(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -33,8 +33,8 @@ func TestRulesOfRecords(t *testing.T) {
 	}
 }
 
-// The last records come from memory and the others from the file, and nobody can
-// tell which; what was undone comes from neither.
+// The last records are read from memory, the others from the file, with the same
+// result. Records of a transaction that was rolled back are in neither.
 func TestRecentRecords(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

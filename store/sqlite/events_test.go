@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Events are read as they were written, whatever they share, and whatever they are.
+// Events are read as they were written, whatever they have in common.
 func TestSharedParts(t *testing.T) {
 	t.Parallel()
 	long, other := strings.Repeat("long ", 20), strings.Repeat("other", 20)
@@ -70,7 +70,7 @@ func expectShared(t testing.TB, name string, records []uma.Record, saved bool) {
 	}
 }
 
-// FuzzSharedParts: no events are read otherwise than they were written.
+// FuzzSharedParts: events are always read as they were written.
 func FuzzSharedParts(f *testing.F) {
 	long := strings.Repeat("long ", 20)
 	f.Add([]byte(`{"a":"`+long+`","input":{"b":"`+long+`"}}`), []byte(`{"input":{"b":"`+long+`"}}`))
@@ -88,7 +88,8 @@ func FuzzSharedParts(f *testing.F) {
 	})
 }
 
-// What is not there, or of a later version, is an error and no half event.
+// If parts are missing, or the encoding is of a later version, the result is an error
+// and no part of the event.
 func TestDamagedEvents(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -106,7 +107,7 @@ func TestDamagedEvents(t *testing.T) {
 	}
 }
 
-// What the permissions of a request share is stored once.
+// Parts that the events of a request have in common are stored once.
 func TestSharedPartsAreStoredOnce(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

@@ -7,9 +7,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A part that more names have than the index for parts is asked for finds them
-// all, in order.
-func TestPartsOfManyNames(t *testing.T) {
+// A part of more names than maxPartHits is found in all of them, in order.
+func TestPartOfManyNames(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	const many = maxPartHits + 100
@@ -48,8 +47,7 @@ func TestPartsOfManyNames(t *testing.T) {
 	}
 }
 
-// Shares go with their resource, where no statement sees them; the parts of their
-// names go, too.
+// Shares are deleted with their resource by a cascade; so are their rows in share_part.
 func TestPartsOfNamesFollowShares(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

@@ -17,7 +17,7 @@ import (
 
 // A database that is deleted or replaced under the server refuses writes: they would be
 // lost when the process ends.
-func TestFileThatIsGone(t *testing.T) {
+func TestFileIsDeletedOrReplaced(t *testing.T) {
 	t.Parallel()
 	for what, lose := range map[string]func(path string) error{
 		"deleted": os.Remove,
@@ -50,7 +50,7 @@ func TestFileThatIsGone(t *testing.T) {
 }
 
 // A database that is put back is used again.
-func TestFileThatIsPutBack(t *testing.T) {
+func TestFileIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	if err := os.Rename(s.path, s.path+".away"); err != nil {
@@ -67,9 +67,9 @@ func TestFileThatIsPutBack(t *testing.T) {
 	}
 }
 
-// After a full disk the store stays unready until a commit succeeds, which needs no
-// request.
-func TestCommitThatFailed(t *testing.T) {
+// After a full disk the store stays unready until a commit succeeds. Check tries one
+// itself: no request is needed.
+func TestCommitFails(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	// limit is how many pages the file may have; it has more than one.
@@ -99,13 +99,13 @@ func TestCommitThatFailed(t *testing.T) {
 		t.Errorf("a commit succeeds: got %v", err)
 	}
 	if s.WALSize() <= before {
-		t.Error("nothing was written to learn that")
+		t.Error("Check tried no commit")
 	}
 	if before = s.WALSize(); s.Check(t.Context()) != nil || s.WALSize() != before {
-		t.Error("a good store is written to at every look")
+		t.Error("Check writes to a store without a fault")
 	}
 	if s.writer.failed.Load() != nil {
-		t.Error("a commit succeeded, and the failure is still there")
+		t.Error("a commit succeeded, and the failure is still noted")
 	}
 	if err := s.write(t.Context(), func(tx *conn) error { _, err := tx.exec(`PRAGMA query_only = ON`); return err }); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestCommitThatFailed(t *testing.T) {
 	}
 }
 
-// Of several processes that start on a new folder at once each has the whole schema.
+// Several processes start on a new folder at once: each finds the whole schema.
 func TestNewFolderOpenedByMany(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "umpire.db")
@@ -140,8 +140,8 @@ func TestNewFolderOpenedByMany(t *testing.T) {
 	wg.Wait()
 }
 
-// Nobody else may read the database, its log and its index, whatever they were before.
-func TestFilesAreTheOwners(t *testing.T) {
+// The database, its log and its index have mode 0600, whatever they had before.
+func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "umpire.db")
 	for _, before := range []fs.FileMode{0, 0o644, 0o666} {
@@ -169,9 +169,8 @@ func TestFilesAreTheOwners(t *testing.T) {
 	}
 }
 
-// The space that a long read transaction takes in the write-ahead log is freed
-// afterwards.
-func TestLogIsCut(t *testing.T) {
+// After a long read transaction the write-ahead log is cut to its usual size.
+func TestWriteAheadLogIsCut(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	const limit = 100_000 // in place of walKept, which would take a while
@@ -203,7 +202,7 @@ func TestLogIsCut(t *testing.T) {
 		grow(600_000)
 	}
 	if s.WALSize() < 6_000_000 {
-		t.Errorf("while something reads the log has %d bytes, want all that was written", s.WALSize())
+		t.Errorf("during a read transaction the log has %d bytes, want all that was written", s.WALSize())
 	}
 	if err := v.Close(); err != nil {
 		t.Fatal(err)

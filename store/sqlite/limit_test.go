@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A LIMIT that is a parameter by itself costs a preparation at every call; see
-// conn.
+// A statement whose LIMIT is only a parameter is prepared at every call: see conn.
 func TestLimitsArePreparedOnce(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")

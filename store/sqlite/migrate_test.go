@@ -14,7 +14,7 @@ func TestSchemaOfALaterUmpire(t *testing.T) {
 	for _, readOnly := range []bool{false, true} {
 		_, err := Open(t.Context(), Config{Path: path, ReadOnly: readOnly})
 		if err == nil || !strings.Contains(err.Error(), "later umpire") {
-			t.Errorf("read only %v: got error %v, want one that says so", readOnly, err)
+			t.Errorf("read only %v: got error %v, want one that names a later umpire", readOnly, err)
 		}
 	}
 }
@@ -28,7 +28,8 @@ func TestSchemaOfAnEarlierUmpire(t *testing.T) {
 	}
 }
 
-// schemaAt makes a store and changes what it says of its schema.
+// schemaAt makes a store, runs statements that change what it says about its schema,
+// and returns its path.
 func schemaAt(t *testing.T, statements ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "umpire.db")
@@ -63,7 +64,7 @@ func TestTablesAreStrict(t *testing.T) {
 	}
 }
 
-// With statistics the driver would prepare some statements anew at every call.
+// With statistics SQLite would prepare some statements anew at every call.
 func TestThereAreNoStatistics(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -100,7 +101,7 @@ func TestSchemaOfAnUnreleasedBuild(t *testing.T) {
 	}
 }
 
-// Whoever deletes a resource, SQLite deletes the rows that refer to it.
+// SQLite deletes the rows that refer to a resource, whichever statement deletes it.
 func TestRowsOfAResourceAreDeletedWithIt(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -140,8 +141,8 @@ func TestRowsOfAResourceAreDeletedWithIt(t *testing.T) {
 	}
 }
 
-// Rows of request and share_party outlive a dropped resource: they have no foreign keys.
-func TestRowsThatOutliveAResourceHaveNoForeignKeys(t *testing.T) {
+// Rows of request and share_party may outlive their resource: see removeResource.
+func TestRowsOfDroppedResourcesHaveNoForeignKeys(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	err := s.read(t.Context(), func(c *conn) error {

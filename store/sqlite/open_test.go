@@ -39,14 +39,14 @@ func TestPragmas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(s.readers.conns) != readers {
-		t.Fatalf("%d readers are here, want %d", len(s.readers.conns), readers)
+		t.Fatalf("%d readers are idle, want %d", len(s.readers.conns), readers)
 	}
 	for i, c := range s.readers.conns {
 		check(fmt.Sprint("reader ", i), c, reader)
 	}
 }
 
-func TestNothingButDurableIsOpened(t *testing.T) {
+func TestConnectionThatIsNotDurableIsRefused(t *testing.T) {
 	t.Parallel()
 	c, err := openConn(filepath.Join(t.TempDir(), "umpire.db"), sqlite.OpenReadWrite|sqlite.OpenCreate,
 		`journal_mode = WAL`, `synchronous = NORMAL`)
@@ -55,11 +55,11 @@ func TestNothingButDurableIsOpened(t *testing.T) {
 	}
 	defer mustClose(t, c.close)
 	if err := checkDurable(c); err == nil {
-		t.Error("synchronous NORMAL is taken for durable")
+		t.Error("synchronous NORMAL is accepted")
 	}
 }
 
-// What was answered is there after the store is opened again.
+// What was written before Close is read after the store is opened again.
 func TestReopen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a folder with % and ? and #", "umpire.db")
@@ -89,7 +89,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-func TestOpenWhatIsNoDatabase(t *testing.T) {
+func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	garbage := filepath.Join(dir, "garbage.db")
@@ -110,11 +110,11 @@ func TestOpenWhatIsNoDatabase(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
-		t.Error("to open for reading made a file")
+		t.Error("opening for reading made a file")
 	}
 }
 
-func TestCloseEndsAll(t *testing.T) {
+func TestCloseEndsEverything(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "umpire.db")})
 	if err != nil {

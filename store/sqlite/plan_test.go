@@ -13,7 +13,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A statements is the set of all statements that stores have prepared.
+// statements is the set of all statements that stores have prepared.
 type statements struct {
 	mu  sync.Mutex
 	all map[string]bool
@@ -56,7 +56,7 @@ func TestStore(t *testing.T) {
 	t.Run("indexes", func(t *testing.T) { checkIndexes(t, slices.Sorted(maps.Keys(seen.all))) })
 }
 
-// checkOrphans looks for rows of what is gone, other than those that are to be swept.
+// checkOrphans looks for rows of deleted rows, other than those that Sweep deletes.
 func checkOrphans(t *testing.T, s *Store) {
 	t.Helper()
 	err := s.read(context.WithoutCancel(t.Context()), func(c *conn) error { // at the end of a test
@@ -81,37 +81,36 @@ func checkOrphans(t *testing.T, s *Store) {
 	}
 }
 
-// intended are the statements that may walk a whole table or all of a server, or
-// sort: small tables, lists that end after a page, and what a realm file is compared
-// with.
+// intended are the statements that may read a whole table, or all rows of a resource
+// server, or sort: small tables, lists that end after a page, and the comparison with a
+// realm file.
 var intended = []string{
 	"FROM realm",
 	"FROM revision r",
 	"SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)",
 	"FROM signing_key WHERE realm = ? AND (active OR expires > ?) ORDER BY",
-	"AND q.requester = ? AND +q.state = ?", // what one user has of one resource is sorted
+	"AND q.requester = ? AND +q.state = ?", // the few requests of one user for one resource
 	"FROM live_request WHERE server = ? LIMIT 1",
 	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
-	"FROM session WHERE ended = 1 LIMIT", // an index of these alone
+	"FROM session WHERE ended = 1 LIMIT", // a partial index
 }
 
 var (
 	walk = regexp.MustCompile(`^SCAN|USE TEMP B-TREE|AUTOMATIC`)
 
-	// Not what is meant: json_each and the index for parts find rows by means of
-	// their own, and the rows that a subquery or a step of a walk (w) has found, or the
-	// keys of a page (k), are counted. Of dropped resources (d) there are hardly any.
+	// Scans that are no problem: virtual tables have indexes of their own; subqueries,
+	// steps of a walk (w) and keys of a page (k) are few; so are dropped resources (d).
 	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$|k$|walk$|d$|dropped$)`)
 
-	// A realm or a resource server alone is no key: all of its rows would be read.
-	// Of clients, users, scopes and shapes they are.
+	// A search by realm or resource server alone reads all of its rows. That is accepted
+	// for clients, users, scopes and shapes only.
 	whole = regexp.MustCompile(`^SEARCH (r|q|u|x|s|n|o|request|share\w*|resource\w*|type_scope|uri_pattern|` +
 		`ticket|spent_ticket|session|refresh_token|rpt|revocation) .*\((realm|server)=\?\)$`)
 )
 
-// checkPlans sees to it that every statement of the contract suite finds its rows
-// by an index, so that it takes no longer when there are more rows.
+// checkPlans checks that every statement of the contract suite finds its rows by an
+// index.
 func checkPlans(t *testing.T, queries []string) {
 	s := openTemp(t, nil)
 	if len(queries) < 100 {
@@ -130,8 +129,8 @@ func checkPlans(t *testing.T, queries []string) {
 	}
 }
 
-// checkIndexes sees to it that every index is one that some statement of the contract
-// suite finds its rows by: each costs every write of its table.
+// checkIndexes checks that every index is used by a statement of the contract suite:
+// each costs time at every write.
 func checkIndexes(t *testing.T, queries []string) {
 	s := openTemp(t, nil)
 	read := map[string]bool{}
@@ -158,7 +157,7 @@ func checkIndexes(t *testing.T, queries []string) {
 
 var usedIndex = regexp.MustCompile(`INDEX (\w+)`)
 
-// plan returns the steps that SQLite would take.
+// plan returns the steps of a statement, as SQLite explains them.
 func plan(t *testing.T, s *Store, query string) (steps []string) {
 	t.Helper()
 	err := s.read(t.Context(), func(c *conn) error {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A read-only store lists what a running server writes, and writes nothing.
+// A read-only store reads what a running server writes, and writes nothing.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -27,7 +27,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("running %v: got realms %v and error %v", running, names, err)
 		}
 		if err := ro.SaveTicket(t.Context(), 1, ticket("t")); err == nil {
-			t.Errorf("running %v: wrote", running)
+			t.Errorf("running %v: a write succeeded", running)
 		}
 		if ro.QueueLen() != 0 {
 			t.Error("a read-only store has a queue")
@@ -38,8 +38,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// Where nothing can be written, and nobody writes, a copy of the folder is read whole,
-// what is in the write-ahead log included, with or without its index.
+// A copy of the data folder that nobody can write is read completely, including the
+// write-ahead log, with or without its index.
 func TestReadOnlyFolder(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -86,8 +86,8 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 }
 
-// readOnly makes a folder one that nothing can be written to, until the test ends. Modes
-// do not keep root from writing: then it is mounted so.
+// readOnly makes a folder read-only until the test ends. Modes do not stop root: for
+// root the folder is mounted read-only.
 func readOnly(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -14,8 +14,8 @@ import (
 )
 
 // readStore makes a store of manyShares and returns how many pages of the database each
-// of readMany's reads looked at. With seen it changes shares, too, and collects the
-// statements of both.
+// read of readMany read. With seen it changes shares, too, and collects the statements
+// of both.
 func readStore(t *testing.T, resources int, seen *statements) map[string]int {
 	t.Helper()
 	path, snapshot := manyShares(t, resources)
@@ -43,8 +43,8 @@ func readStore(t *testing.T, resources int, seen *statements) map[string]int {
 	return m.pages
 }
 
-// A meter counts the pages that are looked at between one read and the next, in
-// memory or not: SQLite has that from its cache, and it is the same at every run.
+// A meter counts the pages that a read needs, in the cache or not. SQLite counts them,
+// and the number is the same at every run.
 type meter struct {
 	t         *testing.T
 	v         uma.View
@@ -53,7 +53,7 @@ type meter struct {
 	pages     map[string]int
 }
 
-// want checks what a read returned and notes how many pages it took.
+// want checks the result of a read and notes how many pages it needed.
 func (m *meter) want(what string, got, want int, err error) {
 	m.t.Helper()
 	if err != nil || got != want {
@@ -62,7 +62,7 @@ func (m *meter) want(what string, got, want int, err error) {
 	m.pages[what] += m.looked()
 }
 
-// looked is the number of pages since it was last asked.
+// looked returns the number of pages since its last call.
 func (m *meter) looked() (pages int) {
 	m.t.Helper()
 	// The library offers no sqlite3_db_status: its handles are looked up.
@@ -79,7 +79,7 @@ func (m *meter) looked() (pages int) {
 	return pages
 }
 
-// readMany reads what token requests and account pages do.
+// readMany reads like token requests and account pages.
 func (m *meter) readMany(realm, server uma.Key) {
 	m.t.Helper()
 	ctx, v := m.t.Context(), m.v
@@ -132,7 +132,7 @@ func (m *meter) readMany(realm, server uma.Key) {
 	}
 }
 
-// sharings are the kinds of lists of what is shared.
+// sharings are the filters of lists of shared resources.
 func sharings(server uma.Key) map[string]uma.GrantedFilter {
 	return map[string]uma.GrantedFilter{
 		"by":      {Owner: "alice-id"},
@@ -142,7 +142,8 @@ func sharings(server uma.Key) map[string]uma.GrantedFilter {
 	}
 }
 
-// listRequests lists requests by all that an index has, first page and a later one.
+// listRequests lists requests by each filter that has an index: the first page and a
+// later one.
 func (m *meter) listRequests(server uma.Key) {
 	m.t.Helper()
 	yes, no := true, false
@@ -207,9 +208,9 @@ func (m *meter) listRequestsForOne(server uma.Key) {
 	}
 }
 
-// walk reads what takes longer the more there is, since that is asked for: pages far
-// on, and numbers. It is stepped over or counted in an index, where a page has some 30
-// entries at least. A part of a name that is in none of so many is refused.
+// walk reads what takes longer with more shares: late pages, and counts. They are read
+// in an index, of which a page has at least 30 entries. A part that none of very many
+// names has is refused.
 func (m *meter) walk(realm, server uma.Key) {
 	m.t.Helper()
 	ctx, v := m.t.Context(), m.v
@@ -256,21 +257,22 @@ func (m *meter) walk(realm, server uma.Key) {
 		m.want("the last "+what, n, 10, err)
 		most("the last "+what, 8*m.resources)
 		n, err = list("album", m.resources-21)
-		m.want("the last by what nearly all are called", n, 20, err)
-		most("the last by what nearly all are called", 12*m.resources)
+		m.want("the last by a part of nearly all names", n, 20, err)
+		most("the last by a part of nearly all names", 12*m.resources)
 		for _, part := range []string{"no", "zo"} {
 			n, err = list(part, 0)
 			if !errors.Is(err, uma.ErrVague) {
 				m.t.Errorf("%s, by %s: got %d and error %v, want %v", what, part, n, err, uma.ErrVague)
 			}
-			m.want("in vain", n, 0, nil)
-			most("in vain", 12*maxMisses)
+			m.want("no match", n, 0, nil)
+			most("no match", 12*maxMisses)
 		}
 	}
 }
 
-// walkByScope reads what no index has: requests of somebody by a scope, policies by a
-// scope or a short part of a name. What is in none of so many is refused.
+// walkByScope reads with filters that no index has: requests of a user by scope,
+// policies by scope or by a short part of a name. It is refused if too many rows do not
+// match.
 func (m *meter) walkByScope(server uma.Key) {
 	m.t.Helper()
 	ctx, v := m.t.Context(), m.v
@@ -279,12 +281,12 @@ func (m *meter) walkByScope(server uma.Key) {
 		want  int
 		vague bool
 	}{
-		"of all":                {uma.RequestFilter{ScopeID: "delete"}, 20, false},
-		"that there is not":     {uma.RequestFilter{ScopeID: "none"}, 0, false},
-		"of an owner":           {uma.RequestFilter{Owner: "alice-id", ScopeID: "delete"}, 20, false},
-		"of an owner, in vain":  {uma.RequestFilter{Owner: "alice-id", ScopeID: "none"}, 0, true},
-		"of a party, in vain":   {uma.RequestFilter{Party: "alice-id", ScopeID: "none"}, 0, true},
-		"by a requester, never": {uma.RequestFilter{Requester: "user-3", ScopeID: "delete"}, 0, true},
+		"of all":                          {uma.RequestFilter{ScopeID: "delete"}, 20, false},
+		"that does not exist":             {uma.RequestFilter{ScopeID: "none"}, 0, false},
+		"of an owner":                     {uma.RequestFilter{Owner: "alice-id", ScopeID: "delete"}, 20, false},
+		"of an owner, without a match":    {uma.RequestFilter{Owner: "alice-id", ScopeID: "none"}, 0, true},
+		"of a party, without a match":     {uma.RequestFilter{Party: "alice-id", ScopeID: "none"}, 0, true},
+		"by a requester, without a match": {uma.RequestFilter{Requester: "user-3", ScopeID: "delete"}, 0, true},
 	} {
 		found, err := v.FindRequests(ctx, server, tc.f, 0, 20)
 		if len(found) != tc.want || errors.Is(err, uma.ErrVague) != tc.vague || err != nil && !tc.vague {

@@ -10,8 +10,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// addCrowd gives resources, of one server and owner, requests and parties of a policy:
-// so many each.
+// addCrowd adds that many requests and parties of a policy to each resource.
 func addCrowd(t *testing.T, s *Store, requests, parties int) {
 	t.Helper()
 	err := s.write(t.Context(), func(tx *conn) error {
@@ -34,7 +33,7 @@ func addCrowd(t *testing.T, s *Store, requests, parties int) {
 	}
 }
 
-// left counts the rows that there are of resources, those that are gone among them.
+// left counts the rows of resources, also of deleted ones, and the dropped resources.
 func left(t *testing.T, s *Store) (rows, dropped int64) {
 	t.Helper()
 	err := s.read(t.Context(), func(c *conn) error {
@@ -47,7 +46,7 @@ func left(t *testing.T, s *Store) (rows, dropped int64) {
 	return rows, dropped
 }
 
-// changes is how many rows the writer has changed.
+// changes returns how many rows the writer has changed.
 func changes(t *testing.T, s *Store) (n int64) {
 	t.Helper()
 	err := s.write(t.Context(), func(tx *conn) (err error) {
@@ -60,7 +59,7 @@ func changes(t *testing.T, s *Store) (n int64) {
 	return n
 }
 
-// album makes a resource that has a crowd, and returns its server.
+// album makes a resource with requests and parties, and returns its server.
 func album(t *testing.T, s *Store, requests, parties int) uma.Key {
 	t.Helper()
 	server := smallRealm(t, s).Clients["api"].Key
@@ -74,8 +73,8 @@ func album(t *testing.T, s *Store, requests, parties int) uma.Key {
 	return server
 }
 
-// A removal changes a few rows, however many there are, and what it leaves is swept.
-// What is little goes at once.
+// Deleting a resource changes few rows, however many it has; the others are swept. A
+// resource with few rows is deleted with them at once.
 func TestRemovalIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -108,8 +107,8 @@ func TestRemovalIsBounded(t *testing.T) {
 	}
 }
 
-// A server that is killed after a removal, or in the middle of sweeping what that left,
-// has it gone when it starts again, and goes on sweeping.
+// After a server was killed, a deleted resource is still deleted, and the sweep
+// continues.
 func TestRemovalOutlivesACrash(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -145,9 +144,9 @@ func TestRemovalOutlivesACrash(t *testing.T) {
 	}
 }
 
-// Each step removes a batch, and a resource stays dropped as long as anything of it is
-// left: it may have been dropped when the sweep had just found nothing.
-func TestDroppedUntilAllIsSwept(t *testing.T) {
+// Each command of the sweep deletes a batch. A resource stays dropped as long as it has
+// rows: it may have been deleted after the command for its rows.
+func TestResourceStaysDroppedUntilItsRowsAreSwept(t *testing.T) {
 	t.Parallel()
 	requests, parties, resources := droppedRows()[0], droppedRows()[1], droppedRows()[2]
 	for _, order := range [][]command{{requests, parties}, {parties, requests}} {
@@ -184,8 +183,8 @@ func TestDroppedUntilAllIsSwept(t *testing.T) {
 	}
 }
 
-// crash returns the path of what a process that uses the store would leave if it were
-// killed now.
+// crash returns the path of the files that the process of the store would leave if it
+// were killed now.
 func crash(t *testing.T, s *Store) string {
 	t.Helper()
 	from, to := pathOf(t, s), filepath.Join(t.TempDir(), "umpire.db")
@@ -201,7 +200,8 @@ func crash(t *testing.T, s *Store) string {
 	return to
 }
 
-// A realm file that drops many resources is applied in transactions of some size, too.
+// A realm file that no longer has many resources is applied in transactions of bounded
+// size.
 func TestPruneIsBounded(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)

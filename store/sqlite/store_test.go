@@ -14,9 +14,8 @@ import (
 
 var at = time.Date(2026, 3, 29, 1, 59, 59, 0, time.UTC)
 
-// empty is a database with its schema and nothing in it: made once, since making
-// one takes half a second with the race detector. The tests of migrations make
-// their own.
+// empty is a database with its schema and nothing in it. It is made once, because
+// making one takes half a second with the race detector.
 var empty = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "umpire-store-")
 	if err != nil {
@@ -85,7 +84,7 @@ func ticket(value string) *uma.Ticket {
 	return &uma.Ticket{Hash: uma.Digest(value), Issued: at, Expires: at.Add(time.Minute)}
 }
 
-// tickets counts those of values that are there.
+// tickets returns those of values that are stored.
 func tickets(t testing.TB, s *Store, values ...string) (there []string) {
 	t.Helper()
 	v, err := s.View(t.Context())
@@ -116,7 +115,7 @@ func pathOf(t *testing.T, s *Store) (path string) {
 	return path
 }
 
-// mustClose is for defer.
+// mustClose closes something and checks the error. It is for defer.
 func mustClose(t testing.TB, close func() error) {
 	t.Helper()
 	if err := close(); err != nil {

@@ -46,7 +46,7 @@ func TestSweep(t *testing.T) {
 		}
 	}
 
-	// Of each kind one is over; the retired key expires late.
+	// One row of each kind has expired; the retired key expires later.
 	removed, err := s.Sweep(ctx, soon)
 	must(err)
 	left := map[string][]string{}
@@ -87,9 +87,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A clock that jumps ahead sweeps everything that seems to have expired. When it is
-// right again, a revoked token must not be active again.
-func TestSweepByAClockThatIsAhead(t *testing.T) {
+// A clock that is ahead sweeps rows that have not expired. When it is right again, a
+// revoked token must not be active again.
+func TestSweepWithAClockThatIsAhead(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	realm := smallRealm(t, s).Realm.Key
@@ -118,7 +118,7 @@ func TestSweepByAClockThatIsAhead(t *testing.T) {
 	}
 }
 
-// A sweep commits in small batches, so that nobody waits long behind it.
+// A sweep commits in small batches, so that other writes do not wait long.
 func TestSweepInBatches(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
@@ -140,8 +140,9 @@ func TestSweepInBatches(t *testing.T) {
 	}
 }
 
-// What a ticket was spent on is known as long as the RPT or a refreshed copy of it.
-func TestSweepKeepsWhatATicketWasSpentOn(t *testing.T) {
+// The row of a spent ticket is kept as long as the RPT that it was spent on, or a
+// refreshed copy.
+func TestSweepKeepsSpentTickets(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	realm := smallRealm(t, s).Realm.Key
@@ -169,6 +170,6 @@ func TestSweepKeepsWhatATicketWasSpentOn(t *testing.T) {
 	defer mustClose(t, view.Close)
 	spent, err := view.SpentTicket(ctx, realm, ticket)
 	if err != nil || spent.RPT != "first" || spent.Client != "web" {
-		t.Errorf("got %+v, %v, want what it was spent on", spent, err)
+		t.Errorf("got %+v, %v, want the RPT that it was spent on", spent, err)
 	}
 }

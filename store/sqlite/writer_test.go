@@ -16,8 +16,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// hold keeps the writer busy until the returned function is called. What is
-// written meanwhile waits, and shares a batch.
+// hold keeps the writer busy until the returned function is called. Writes wait
+// meanwhile, and then share a batch.
 func hold(t *testing.T, s *Store) (release func()) {
 	t.Helper()
 	started, end := make(chan struct{}), make(chan struct{})
@@ -39,8 +39,8 @@ func hold(t *testing.T, s *Store) (release func()) {
 	}
 }
 
-// queued puts a write into the queue.
-func queued(t *testing.T, s *Store, run func(tx *conn) error) <-chan error {
+// enqueueWrite puts a write into the queue.
+func enqueueWrite(t *testing.T, s *Store, run func(tx *conn) error) <-chan error {
 	t.Helper()
 	e := &entry{run: run, result: make(chan error, 1)}
 	if err := s.writer.enqueue(e); err != nil {
@@ -49,8 +49,8 @@ func queued(t *testing.T, s *Store, run func(tx *conn) error) <-chan error {
 	return e.result
 }
 
-// saving is a write that keeps a ticket.
-func saving(value string) func(tx *conn) error {
+// saveTicketEntry returns a write that stores a ticket.
+func saveTicketEntry(value string) func(tx *conn) error {
 	return func(tx *conn) error { return saveTicket(tx, 1, ticket(value)) }
 }
 
@@ -58,7 +58,7 @@ func TestBusyHasNoEffect(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, func(c *Config) { c.QueueLength = 1 })
 	release := hold(t, s)
-	first := queued(t, s, saving("first"))
+	first := enqueueWrite(t, s, saveTicketEntry("first"))
 	if err := s.SaveTicket(t.Context(), 1, ticket("second")); !errors.Is(err, uma.ErrBusy) {
 		t.Errorf("got %v, want uma.ErrBusy", err)
 	}
@@ -71,7 +71,7 @@ func TestBusyHasNoEffect(t *testing.T) {
 	}
 }
 
-func TestFailingEntriesLeaveTheirNeighboursAlone(t *testing.T) {
+func TestFailingEntriesDoNotAffectOthers(t *testing.T) {
 	t.Parallel()
 	var sizes []int
 	s := openTemp(t, func(c *Config) {
@@ -88,11 +88,11 @@ func TestFailingEntriesLeaveTheirNeighboursAlone(t *testing.T) {
 	}
 	release := hold(t, s)
 	results := []<-chan error{
-		queued(t, s, saving("before")),
-		queued(t, s, then("failed", func() error { return boom })),
-		queued(t, s, then("panicked", func() error { panic("at the disco") })),
-		queued(t, s, saving("before")), // a second time: a constraint
-		queued(t, s, saving("after")),
+		enqueueWrite(t, s, saveTicketEntry("before")),
+		enqueueWrite(t, s, then("failed", func() error { return boom })),
+		enqueueWrite(t, s, then("panicked", func() error { panic("at the disco") })),
+		enqueueWrite(t, s, saveTicketEntry("before")), // a second time: a constraint
+		enqueueWrite(t, s, saveTicketEntry("after")),
 	}
 	release()
 	for i, want := range []string{"", "boom", "at the disco", "constraint", ""} {
@@ -112,9 +112,9 @@ func TestFailingEntriesLeaveTheirNeighboursAlone(t *testing.T) {
 	}
 }
 
-// A batch is run again only when an entry leaves something to be undone, and an
-// entry that is alone never is.
-func TestEntriesRunAgainOnlyToUndo(t *testing.T) {
+// A batch is run again only if an entry failed after it had written. An entry that is
+// alone never is.
+func TestBatchRunsAgainOnlyToUndo(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	for _, tc := range []struct {
@@ -124,8 +124,8 @@ func TestEntriesRunAgainOnlyToUndo(t *testing.T) {
 		want  []int // calls of each entry
 	}{
 		{"clean", func(*conn) error { return boom }, false, []int{1, 1, 1}},
-		{"dirty", func(tx *conn) error { return errors.Join(saving("dirty")(tx), boom) }, false, []int{2, 2, 1}},
-		{"dirty and alone", func(tx *conn) error { return errors.Join(saving("dirty")(tx), boom) }, true, []int{1, 1, 1}},
+		{"dirty", func(tx *conn) error { return errors.Join(saveTicketEntry("dirty")(tx), boom) }, false, []int{2, 2, 1}},
+		{"dirty and alone", func(tx *conn) error { return errors.Join(saveTicketEntry("dirty")(tx), boom) }, true, []int{1, 1, 1}},
 		{"nothing found to write", func(tx *conn) error {
 			_, err := tx.exec(`DELETE FROM ticket WHERE realm = 1 AND hash = x'00'`)
 			return errors.Join(err, boom)
@@ -139,12 +139,12 @@ func TestEntriesRunAgainOnlyToUndo(t *testing.T) {
 				return func(tx *conn) error { calls[i]++; return run(tx) }
 			}
 			release := hold(t, s)
-			first := queued(t, s, counting(0, saving("first")))
+			first := enqueueWrite(t, s, counting(0, saveTicketEntry("first")))
 			e := &entry{run: counting(1, tc.fails), alone: tc.alone, result: make(chan error, 1)}
 			if err := s.writer.enqueue(e); err != nil {
 				t.Fatal(err)
 			}
-			last := queued(t, s, counting(2, saving("last")))
+			last := enqueueWrite(t, s, counting(2, saveTicketEntry("last")))
 			release()
 			if err := errors.Join(<-first, <-last); err != nil {
 				t.Error(err)
@@ -162,21 +162,21 @@ func TestEntriesRunAgainOnlyToUndo(t *testing.T) {
 	}
 }
 
-// An entry that ends the transaction takes its batch with it, and nobody is told
-// otherwise; the next batch is fine.
+// If an entry ends the transaction, every entry of the batch fails. The next batch
+// succeeds.
 func TestBatchFailsAsOne(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	release := hold(t, s)
 	results := []<-chan error{
-		queued(t, s, saving("first")),
-		queued(t, s, func(tx *conn) error {
+		enqueueWrite(t, s, saveTicketEntry("first")),
+		enqueueWrite(t, s, func(tx *conn) error {
 			// As SQLite does by itself when the disk is full.
 			_, err := tx.exec(`ROLLBACK`)
 			_, failure := tx.exec(`INSERT INTO no_such_table VALUES (1)`)
 			return errors.Join(err, failure)
 		}),
-		queued(t, s, saving("last")),
+		enqueueWrite(t, s, saveTicketEntry("last")),
 	}
 	release()
 	for i, result := range results {
@@ -192,7 +192,7 @@ func TestBatchFailsAsOne(t *testing.T) {
 	}
 }
 
-func TestWriteHoldsItsCallerToTheOutcome(t *testing.T) {
+func TestWriteWaitsForItsOutcome(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	release := hold(t, s)
@@ -219,7 +219,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	release := hold(t, s)
 	var results []<-chan error
 	for i := range maxBatch + 10 {
-		results = append(results, queued(t, s, saving(fmt.Sprint("t", i))))
+		results = append(results, enqueueWrite(t, s, saveTicketEntry(fmt.Sprint("t", i))))
 	}
 	release()
 	for _, result := range results {
@@ -235,7 +235,8 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
-// Another process that writes is waited for, and one that does not end is busy.
+// A write waits for another process that writes. If that does not end, the error is
+// uma.ErrBusy.
 func TestAnotherProcessWrites(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
