@@ -12,6 +12,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/util"
 	"go.yaml.in/yaml/v4"
+
+	"example.com/umpire/strictjson"
 )
 
 // A data file is read as strictly as a realm file: everything that two readers may read
@@ -33,10 +35,9 @@ func wrongData(line int, format string, args ...any) error {
 
 const (
 	noObject = "no object"
-	repeated = "%q is there twice"
+	repeated = "%q is there twice" // the text of strictjson.RepeatedError, too
 	noType   = "%s is no type that JSON has"
 	tooLarge = "the number has an exponent beyond %d"
-	halfPair = "the text has half a surrogate pair"
 )
 
 // maxExponent bounds numbers: computing with a billion digits takes all memory, or
@@ -63,31 +64,15 @@ func parseJSON(content string) (map[string]any, error) {
 	if err != nil {
 		return nil, wrongData(jsonLine(content, err), "%s", err)
 	}
-	if at := halfSurrogate(content); at >= 0 {
-		return nil, wrongData(lineAt(content, int64(at)), halfPair)
+	c := jsonChecker{content, strictjson.New(content)}
+	err = c.value(0)
+	if _, isData := errors.AsType[*dataError](err); err != nil && !isData { // of the Reader
+		err = c.wrong("%s", err)
 	}
-	c := jsonChecker{content: content, dec: json.NewDecoder(strings.NewReader(content))}
-	c.dec.UseNumber()
-	if err := c.value(0); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return doc, nil
-}
-
-// A jsonEscape is a surrogate pair (12 bytes), half of one (6 bytes), or the start of any
-// other escape (2 bytes).
-var jsonEscape = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
-
-// halfSurrogate is where a JSON document has half a surrogate pair, which encoding/json
-// reads as U+FFFD, so that names that differ become one; -1 if nowhere. No backslash is
-// outside of text in JSON.
-func halfSurrogate(content string) int {
-	for _, at := range jsonEscape.FindAllStringIndex(content, -1) {
-		if at[1]-at[0] == len(`\ud800`) {
-			return at[0]
-		}
-	}
-	return -1
 }
 
 // jsonLine is the line of a JSON document that an error is about.
@@ -106,56 +91,34 @@ func lineAt(content string, offset int64) int {
 	return 1 + strings.Count(content[:min(offset, int64(len(content)))], "\n")
 }
 
-// A jsonChecker looks for repeated keys and other mistakes in a document that
-// encoding/json accepted.
+// A jsonChecker looks for mistakes in a document that encoding/json accepted.
 type jsonChecker struct {
 	content string
-	dec     *json.Decoder
+	*strictjson.Reader
 }
 
 func (c *jsonChecker) wrong(format string, args ...any) error {
-	return wrongData(lineAt(c.content, c.dec.InputOffset()), format, args...)
+	return wrongData(lineAt(c.content, int64(c.Offset())), format, args...)
 }
 
 func (c *jsonChecker) value(depth int) error {
-	token, err := c.dec.Token()
-	if err != nil {
-		return c.wrong("%s", err)
-	}
+	first := c.Next()
 	if depth > maxDepth {
 		return c.wrong(tooDeeply, maxDepth)
 	}
-	switch token := token.(type) {
-	case json.Number:
-		if !bounded(token.String()) {
-			return c.wrong(tooLarge, maxExponent)
-		}
-	case json.Delim:
-		return c.members(token, depth)
+	switch first {
+	case '{':
+		return c.Object(func(string) error { return c.value(depth + 1) })
+	case '[':
+		return c.Array(func() error { return c.value(depth + 1) })
+	case '"':
+		_, err := c.Text()
+		return err
+	}
+	if word := c.Word(); first != 't' && first != 'f' && !bounded(word) {
+		return c.wrong(tooLarge, maxExponent)
 	}
 	return nil
-}
-
-func (c *jsonChecker) members(open json.Delim, depth int) error {
-	seen := map[string]bool{}
-	for c.dec.More() {
-		if open == '{' {
-			token, err := c.dec.Token()
-			key, ok := token.(string)
-			switch {
-			case err != nil || !ok:
-				return c.wrong("%v", err)
-			case seen[key]:
-				return c.wrong(repeated, key)
-			}
-			seen[key] = true
-		}
-		if err := c.value(depth + 1); err != nil {
-			return err
-		}
-	}
-	_, err := c.dec.Token() // the closing bracket
-	return err
 }
 
 // bounded reports whether a number as JSON writes it is one to compute with.

@@ -20,7 +20,7 @@ var house = map[string]struct {
 	may   []string // this module's packages and others' modules
 	tests []string // what their tests may import as well
 }{
-	"uma":             {},
+	"uma":             {may: rooms("strictjson")},
 	"uma/sets":        {tests: rooms("uma")},
 	"uma/uripath":     {may: rooms("uma")},
 	"uma/lookup":      {may: rooms("uma", "uma/uripath")},
@@ -36,8 +36,9 @@ var house = map[string]struct {
 	"policies":        {},
 	"folder":          {},
 	"phc":             {},
-	"bundles":         {may: []string{module + "/policies", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
-	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
+	"strictjson":      {},
+	"bundles":         {may: []string{module + "/policies", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
+	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", module + "/strictjson", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
 	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},

@@ -1,13 +1,13 @@
 package token
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
+	"example.com/umpire/strictjson"
 	"example.com/umpire/uma"
 )
 
@@ -64,29 +64,39 @@ func decode(payload []byte) (*uma.Claims, error) {
 	if err := json.Unmarshal(payload, c); err != nil {
 		return nil, errUnreadable // err could quote them
 	}
-	err := eachMember(payload, func(name string, value []byte) error {
-		if members[name] {
+	r := strictjson.New(string(payload))
+	if r.Next() != '{' {
+		return nil, errUnreadable
+	}
+	err := r.Object(func(name string) error {
+		value, err := r.Raw()
+		switch {
+		case err != nil:
+			return err
+		case members[name]:
 			return nil
-		}
-		if isMember(name) {
+		case isMember(name):
 			return errors.New("a claim differs from a registered one by case alone")
-		}
-		dec := json.NewDecoder(bytes.NewReader(value))
-		dec.UseNumber()
-		var v any
-		if err := dec.Decode(&v); err != nil {
-			return errUnreadable
-		}
-		if c.Extra == nil {
+		case c.Extra == nil:
 			c.Extra = make(map[string]any)
 		}
-		c.Extra[name] = v
-		return nil
+		c.Extra[name], err = anyOf(value)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// anyOf decodes a value. Numbers are json.Number.
+func anyOf(value string) (v any, err error) {
+	dec := json.NewDecoder(strings.NewReader(value))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return nil, errUnreadable // the decoder's error could quote the value
+	}
+	return v, nil
 }
 
 var errUnreadable = errors.New("the claims are not as this server writes them")

@@ -1,12 +1,14 @@
 package uma
 
 import (
+	"cmp"
 	"encoding/json"
-	"regexp"
-	"slices"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/umpire/strictjson"
 )
 
 // Limits of a JSON body beside its size.
@@ -55,155 +57,70 @@ func ParseJSON(text string) (JSONValue, error) {
 	if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
 		return JSONValue{}, invalid(cannotParse)
 	}
-	p := jsonParser{text: text}
-	return p.value(0)
+	p := jsonParser{Reader: strictjson.New(text)}
+	v, err := p.value(0)
+	if twice, ok := errors.AsType[*strictjson.RepeatedError](err); ok {
+		err = invalid(cannotParse + ": " + twice.Name + " is given twice")
+	}
+	if errors.Is(err, strictjson.ErrHalfPair) {
+		err = invalid(cannotParse)
+	}
+	return v, err
 }
 
 // cannotParse is what Keycloak says of malformed JSON.
 const cannotParse = "Cannot parse the JSON"
 
-// A jsonParser reads text that json.Valid has accepted, so that no index here runs
-// past the end.
+// A jsonParser builds values of what its Reader reads.
 type jsonParser struct {
-	text   string
-	at     int
+	*strictjson.Reader
 	values int
 }
 
-func (p *jsonParser) value(depth int) (JSONValue, error) {
+func (p *jsonParser) value(depth int) (v JSONValue, err error) {
 	if p.values++; p.values > maxValues {
-		return JSONValue{}, invalid(cannotParse + ": too many values")
+		return v, invalid(cannotParse + ": too many values")
 	}
-	p.blank()
-	first := p.text[p.at]
+	first := p.Next()
 	if depth >= maxDepth && (first == '{' || first == '[') {
-		return JSONValue{}, invalid(cannotParse + ": too deep")
+		return v, invalid(cannotParse + ": too deep")
 	}
 	switch first {
 	case '{':
-		return p.object(depth)
+		v.Kind = JSONObject
+		err = p.Object(func(name string) error {
+			member, err := p.value(depth + 1)
+			v.Members = append(v.Members, JSONMember{name, member})
+			return cmp.Or(err, checkNUL(name))
+		})
 	case '[':
-		return p.array(depth)
+		v.Kind = JSONArray
+		err = p.Array(func() error {
+			e, err := p.value(depth + 1)
+			v.List = append(v.List, e)
+			return err
+		})
 	case '"':
-		s, err := p.string()
-		return JSONValue{Kind: JSONString, Text: s}, err
-	case 't':
-		p.at += len("true")
-		return JSONValue{Kind: JSONBool, True: true}, nil
-	case 'f':
-		p.at += len("false")
-		return JSONValue{Kind: JSONBool}, nil
+		v.Kind = JSONString
+		if v.Text, err = p.Text(); err == nil {
+			err = checkNUL(v.Text)
+		}
+	case 't', 'f':
+		v.Kind, v.True = JSONBool, p.Word() == "true"
 	case 'n':
-		p.at += len("null")
-		return JSONValue{}, nil
+		p.Word()
+	default:
+		v.Kind, v.Text = JSONNumber, p.Word()
 	}
-	start := p.at
-	for p.at < len(p.text) && strings.IndexByte("+-.0123456789eE", p.text[p.at]) >= 0 {
-		p.at++
-	}
-	return JSONValue{Kind: JSONNumber, Text: p.text[start:p.at]}, nil
+	return v, err
 }
 
-func (p *jsonParser) object(depth int) (JSONValue, error) {
-	v := JSONValue{Kind: JSONObject}
-	var names map[string]bool // once a search would be slow
-	p.at++
-	for p.blank(); p.text[p.at] != '}'; p.blank() {
-		p.comma()
-		name, err := p.string()
-		if err != nil {
-			return v, err
-		}
-		if len(v.Members) == 16 {
-			names = make(map[string]bool, 64)
-			for _, m := range v.Members {
-				names[m.Name] = true
-			}
-		}
-		if names[name] || names == nil && v.has(name) {
-			return v, invalid(cannotParse + ": " + name + " is given twice")
-		}
-		if names != nil {
-			names[name] = true
-		}
-		p.blank()
-		p.at++ // the colon
-		member, err := p.value(depth + 1)
-		if err != nil {
-			return v, err
-		}
-		v.Members = append(v.Members, JSONMember{name, member})
+// checkNUL refuses text that C programs read only a part of.
+func checkNUL(s string) error {
+	if strings.IndexByte(s, 0) >= 0 {
+		return invalid(cannotParse)
 	}
-	p.at++
-	return v, nil
-}
-
-func (p *jsonParser) array(depth int) (JSONValue, error) {
-	v := JSONValue{Kind: JSONArray}
-	p.at++
-	for p.blank(); p.text[p.at] != ']'; p.blank() {
-		p.comma()
-		e, err := p.value(depth + 1)
-		if err != nil {
-			return v, err
-		}
-		v.List = append(v.List, e)
-	}
-	p.at++
-	return v, nil
-}
-
-// string reads a string, which is a slice of the text unless it has escapes.
-func (p *jsonParser) string() (string, error) {
-	start, escaped := p.at, false
-	for p.at++; p.text[p.at] != '"'; p.at++ {
-		if p.text[p.at] == '\\' {
-			escaped = true
-			p.at++
-		}
-	}
-	p.at++
-	if !escaped {
-		return p.text[start+1 : p.at-1], nil
-	}
-	var s string
-	raw := p.text[start:p.at]
-	if err := json.Unmarshal([]byte(raw), &s); err != nil || strings.IndexByte(s, 0) >= 0 || hasHalfSurrogate(raw) {
-		return "", invalid(cannotParse)
-	}
-	return s, nil
-}
-
-// A jsonEscape is a surrogate pair (12 bytes), half of one (6 bytes), or the start of any
-// other escape (2 bytes).
-var jsonEscape = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
-
-// hasHalfSurrogate reports whether a string, as it was written, has half a surrogate
-// pair: encoding/json reads it as U+FFFD, so that two names that differ become one.
-func hasHalfSurrogate(raw string) bool {
-	return slices.ContainsFunc(jsonEscape.FindAllString(raw, -1), func(escape string) bool { return len(escape) == len(`\ud800`) })
-}
-
-func (p *jsonParser) blank() {
-	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
-		p.at++
-	}
-}
-
-func (p *jsonParser) comma() {
-	if p.text[p.at] == ',' {
-		p.at++
-		p.blank()
-	}
-}
-
-func (v JSONValue) has(name string) bool {
-	for i := range v.Members {
-		if v.Members[i].Name == name {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
 // Member returns the named member of an object, absent if there is none.
