@@ -20,12 +20,12 @@ var house = map[string]struct {
 	may   []string // this module's packages and others' modules
 	tests []string // what their tests may import as well
 }{
-	"uma":             {may: rooms("strictjson")},
+	"uma":             {},
 	"uma/sets":        {tests: rooms("uma")},
 	"uma/uripath":     {may: rooms("uma")},
 	"uma/lookup":      {may: rooms("uma", "uma/uripath")},
 	"uma/party":       {may: rooms("uma", "uma/sets", "workers"), tests: rooms("uma/umatest")},
-	"uma/grant":       {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party", "workers"), tests: rooms("uma/umatest", "uma/admin")},
+	"uma/grant":       {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party", "workers", "strictjson"), tests: rooms("uma/umatest", "uma/admin")},
 	"uma/protection":  {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party"), tests: rooms("uma/umatest")},
 	"uma/account":     {may: rooms("uma", "uma/sets", "uma/party"), tests: rooms("uma/umatest")},
 	"uma/admin":       {may: rooms("uma"), tests: rooms("uma/umatest")},
@@ -41,7 +41,7 @@ var house = map[string]struct {
 	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", module + "/strictjson", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
-	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
+	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin", "strictjson"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
 	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3/jwk"}},
 	"rego_test":       {tests: []string{module + "/uma", module + "/engine", module + "/policies", module + "/bundles", "github.com/open-policy-agent/opa"}},
 }

@@ -45,7 +45,7 @@ func TestParseResource(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v, err := uma.ParseJSON(tt.body)
+			v, err := wire.ParseJSON(tt.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestParseResourceRefuses(t *testing.T) {
 		{`{"name":"S","attributes":{"a":null}}`, "the values in attributes must be strings or arrays of strings"},
 	}
 	for _, tt := range tests {
-		v, err := uma.ParseJSON(tt.body)
+		v, err := wire.ParseJSON(tt.body)
 		if err == nil {
 			_, err = parseResource(v)
 		}
@@ -141,7 +141,7 @@ func TestParsePermissions(t *testing.T) {
 		{`[{"resource_id":"r","claims":{"k":[true]}}]`, "invalid_request: the values in claims must be strings or arrays of strings"},
 	}
 	for _, tt := range tests {
-		v, err := uma.ParseJSON(tt.body)
+		v, err := wire.ParseJSON(tt.body)
 		var p []protection.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)
@@ -255,7 +255,7 @@ func TestEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := uma.ParseJSON(string(body))
+	v, err := wire.ParseJSON(string(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func FuzzResourceJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		var in *protection.ResourceInput
 		if err == nil {
 			in, err = parseResource(v)
@@ -303,7 +303,7 @@ func FuzzPermissionJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		var p []protection.TicketPermission
 		if err == nil {
 			p, err = parsePermissions(v)

@@ -41,7 +41,7 @@ func TestParsePolicy(t *testing.T) {
 		{`{"policies":["p"]}`, "invalid_request: condition and policies are not supported: the realm's policies are written in Rego"},
 	}
 	for _, tt := range tests {
-		v, err := uma.ParseJSON(tt.body)
+		v, err := wire.ParseJSON(tt.body)
 		var in *protection.ShareInput
 		if err == nil {
 			in, err = parsePolicy(v)
@@ -57,7 +57,7 @@ func TestParsePolicy(t *testing.T) {
 		}
 	}
 	for body, absent := range map[string]bool{`{}`: true, `{"scopes":null}`: true, `{"scopes":[]}`: false} {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func FuzzPolicyJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		if err == nil {
 			_, err = parsePolicy(v)
 		}

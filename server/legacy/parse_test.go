@@ -53,7 +53,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		body, err := uma.ParseJSON(text)
+		body, err := wire.ParseJSON(text)
 		if err == nil {
 			_, err = parseCommon(body)
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
 )
 
 // Limits of a list.
@@ -111,6 +110,6 @@ func quoted(s string) (value, rest string, ok bool) {
 	if end >= len(s) {
 		return "", s, false
 	}
-	v, err := uma.ParseJSON(s[:end+1])
+	v, err := wire.ParseJSON(s[:end+1])
 	return v.Text, strings.TrimLeft(s[end+1:], " "), err == nil
 }

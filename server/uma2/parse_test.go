@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 	"example.com/umpire/uma/protection"
@@ -21,7 +22,7 @@ func refused(t *testing.T, err error) {
 
 func TestParseResource(t *testing.T) {
 	t.Parallel()
-	v, err := uma.ParseJSON(`{"resource_scopes":["b","a"],"name":"N","type":"T","icon_uri":"https://i.example/x.png","owner":"alice",
+	v, err := wire.ParseJSON(`{"resource_scopes":["b","a"],"name":"N","type":"T","icon_uri":"https://i.example/x.png","owner":"alice",
 		"description":"D","description#fr":"F","name#":"x","name#de":"G","type#de":"x","Name":"x","uris":[1],"_id":"x"}`)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func FuzzResourceJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		var in *protection.ResourceInput
 		if err == nil {
 			in, err = ParseResource(v)
@@ -92,7 +93,7 @@ func FuzzPermissionJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		v, err := uma.ParseJSON(body)
+		v, err := wire.ParseJSON(body)
 		var p []protection.TicketPermission
 		if err == nil {
 			p, err = ParsePermissions(v)

@@ -110,7 +110,7 @@ func (x *Exchange) readJSON(mediaType string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return uma.ParseJSON(body)
+	return ParseJSON(body)
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

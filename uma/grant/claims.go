@@ -3,11 +3,14 @@ package grant
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"example.com/umpire/strictjson"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 )
@@ -184,20 +187,37 @@ func decodePushed(token string) (map[string][]string, error) {
 	if len(raw) > uma.MaxPushed {
 		return nil, uma.ErrPushed
 	}
-	claims, err := uma.ParseJSON(string(raw))
+	return readPushed(string(raw))
+}
+
+var errNoLists = errors.New("claim_token is no JSON object of lists of strings")
+
+// readPushed reads a JSON object of lists of strings.
+func readPushed(text string) (map[string][]string, error) {
+	r := strictjson.New(text)
+	if !utf8.ValidString(text) || !json.Valid([]byte(text)) || r.Next() != '{' {
+		return nil, errNoLists
+	}
+	claims := map[string][]string{}
+	err := r.Object(func(name string) error {
+		if r.Next() != '[' || strings.IndexByte(name, 0) >= 0 {
+			return errNoLists
+		}
+		claims[name] = []string{}
+		return r.Array(func() error {
+			if r.Next() != '"' {
+				return errNoLists
+			}
+			value, err := r.Text()
+			if strings.IndexByte(value, 0) >= 0 { // C programs read only what is before it
+				err = errNoLists
+			}
+			claims[name] = append(claims[name], value)
+			return err
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
-	if claims.Kind != uma.JSONObject {
-		return nil, errors.New("claim_token is no JSON object of lists of strings")
-	}
-	out := make(map[string][]string, len(claims.Members))
-	for _, m := range claims.Members {
-		list, err := m.Value.AsStrings(m.Name)
-		if err != nil || list == nil {
-			return nil, errors.New("a claim is no list of strings")
-		}
-		out[m.Name] = list
-	}
-	return out, nil
+	return claims, nil
 }

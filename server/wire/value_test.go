@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
 )
 
 func TestParseJSONRefuses(t *testing.T) {
@@ -34,7 +33,7 @@ func TestParseJSONRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := uma.ParseJSON(tt.body)
+			_, err := wire.ParseJSON(tt.body)
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -44,11 +43,11 @@ func TestParseJSONRefuses(t *testing.T) {
 		})
 	}
 	for _, good := range []string{`"\ud83d\ude00"`, `"\uFFFD�"`} { // a whole pair, and what is a replacement character
-		if _, err := uma.ParseJSON(good); err != nil {
+		if _, err := wire.ParseJSON(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	if _, err := uma.ParseJSON(deep(32)); err != nil {
+	if _, err := wire.ParseJSON(deep(32)); err != nil {
 		t.Errorf("a depth of 32: %v", err)
 	}
 }
@@ -63,7 +62,7 @@ func manyNames(n int) string {
 
 func TestParseJSON(t *testing.T) {
 	t.Parallel()
-	v, err := uma.ParseJSON(` {"Name":"other case","name":"a\"\u00e9","n":null,"yes":true,"no":false,"num":-1.5e3,"whole":-7,"digits":"7",
+	v, err := wire.ParseJSON(` {"Name":"other case","name":"a\"\u00e9","n":null,"yes":true,"no":false,"num":-1.5e3,"whole":-7,"digits":"7",
 		"list":["x","y"], "empty":[], "lists":{"k":["1","2"],"s":"one"}, "obj":{"deep":{}}} `)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +122,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := uma.ParseJSON(text)
+		v, err := wire.ParseJSON(text)
 		if err != nil {
 			refused(t, err)
 			return

@@ -1,4 +1,4 @@
-package uma
+package wire
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"example.com/umpire/strictjson"
+	"example.com/umpire/uma"
 )
 
 // Limits of a JSON body beside its size.
@@ -17,45 +18,43 @@ const (
 	maxValues = 10_000
 )
 
-// A JSONKind says what a JSONValue is.
-type JSONKind byte
+// A Kind says what a Value is.
+type Kind byte
 
 // The kinds of JSON values. Absent is also what a member that is not there is.
 const (
-	JSONAbsent JSONKind = iota // or null: no member of ours tells the two apart
-	JSONBool
-	JSONNumber
-	JSONString
-	JSONArray
-	JSONObject
+	Absent Kind = iota // or null: no member of ours tells the two apart
+	Bool
+	Number
+	String
+	Array
+	Object
 )
 
-// A JSONValue is a JSON value, read more strictly than encoding/json does: names
-// differ by case, no name comes twice in an object, no string has half a surrogate
-// pair or a NUL, nothing follows the value, and neither depth nor number of values
-// is without limit. Bodies of requests are read so, and the claims that clients
-// push in a token: what two programs read differently is read by none.
-type JSONValue struct {
-	Kind    JSONKind
+// A Value is a JSON value, read more strictly than encoding/json does: names differ by
+// case, no name comes twice in an object, no string has half a surrogate pair or a NUL,
+// and depth and number of values are limited.
+type Value struct {
+	Kind    Kind
 	Text    string // of a string, or of a number as it is written
 	True    bool   // of a bool
-	List    []JSONValue
-	Members []JSONMember
+	List    []Value
+	Members []Member
 }
 
-// A JSONMember is one of an object.
-type JSONMember struct {
+// A Member is one of an object.
+type Member struct {
 	Name  string
-	Value JSONValue
+	Value Value
 }
 
 // ParseJSON reads a JSON text. An empty one is absent.
-func ParseJSON(text string) (JSONValue, error) {
+func ParseJSON(text string) (Value, error) {
 	if strings.TrimLeft(text, " \t\r\n") == "" {
-		return JSONValue{}, nil
+		return Value{}, nil
 	}
 	if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
-		return JSONValue{}, invalid(cannotParse)
+		return Value{}, invalid(cannotParse)
 	}
 	p := jsonParser{Reader: strictjson.New(text)}
 	v, err := p.value(0)
@@ -77,7 +76,7 @@ type jsonParser struct {
 	values int
 }
 
-func (p *jsonParser) value(depth int) (v JSONValue, err error) {
+func (p *jsonParser) value(depth int) (v Value, err error) {
 	if p.values++; p.values > maxValues {
 		return v, invalid(cannotParse + ": too many values")
 	}
@@ -87,30 +86,30 @@ func (p *jsonParser) value(depth int) (v JSONValue, err error) {
 	}
 	switch first {
 	case '{':
-		v.Kind = JSONObject
+		v.Kind = Object
 		err = p.Object(func(name string) error {
 			member, err := p.value(depth + 1)
-			v.Members = append(v.Members, JSONMember{name, member})
+			v.Members = append(v.Members, Member{name, member})
 			return cmp.Or(err, checkNUL(name))
 		})
 	case '[':
-		v.Kind = JSONArray
+		v.Kind = Array
 		err = p.Array(func() error {
 			e, err := p.value(depth + 1)
 			v.List = append(v.List, e)
 			return err
 		})
 	case '"':
-		v.Kind = JSONString
+		v.Kind = String
 		if v.Text, err = p.Text(); err == nil {
 			err = checkNUL(v.Text)
 		}
 	case 't', 'f':
-		v.Kind, v.True = JSONBool, p.Word() == "true"
+		v.Kind, v.True = Bool, p.Word() == "true"
 	case 'n':
 		p.Word()
 	default:
-		v.Kind, v.Text = JSONNumber, p.Word()
+		v.Kind, v.Text = Number, p.Word()
 	}
 	return v, err
 }
@@ -124,52 +123,52 @@ func checkNUL(s string) error {
 }
 
 // Member returns the named member of an object, absent if there is none.
-func (v JSONValue) Member(name string) JSONValue {
+func (v Value) Member(name string) Value {
 	for i := range v.Members {
 		if v.Members[i].Name == name {
 			return v.Members[i].Value
 		}
 	}
-	return JSONValue{}
+	return Value{}
 }
 
-// JSONString returns the text of a member, "" if it is absent.
-func (v JSONValue) String(name string) (string, error) {
+// String returns the text of a member, "" if it is absent.
+func (v Value) String(name string) (string, error) {
 	switch m := v.Member(name); m.Kind {
-	case JSONAbsent:
+	case Absent:
 		return "", nil
-	case JSONString:
+	case String:
 		return m.Text, nil
 	}
 	return "", invalid(name + " must be a string")
 }
 
-// JSONBool returns a member that is true or false, and whether it is there.
-func (v JSONValue) Bool(name string) (value, present bool, err error) {
+// Bool returns a member that is true or false, and whether it is there.
+func (v Value) Bool(name string) (value, present bool, err error) {
 	switch m := v.Member(name); m.Kind {
-	case JSONAbsent:
+	case Absent:
 		return false, false, nil
-	case JSONBool:
+	case Bool:
 		return m.True, true, nil
 	}
 	return false, true, invalid(name + " must be true or false")
 }
 
 // Int returns a member that is a whole number, 0 if it is absent.
-func (v JSONValue) Int(name string) (int, error) {
+func (v Value) Int(name string) (int, error) {
 	m := v.Member(name)
-	if m.Kind == JSONAbsent {
+	if m.Kind == Absent {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(m.Text, 10, 32)
-	if m.Kind != JSONNumber || err != nil {
+	if m.Kind != Number || err != nil {
 		return 0, invalid(name + " must be a whole number")
 	}
 	return int(n), nil
 }
 
-// Texts reads the members that are named, as JSONString does.
-func (v JSONValue) Texts(into map[string]*string) (err error) {
+// Texts reads the members that are named, as String does.
+func (v Value) Texts(into map[string]*string) (err error) {
 	for _, m := range v.Members {
 		if text := into[m.Name]; text != nil {
 			if *text, err = v.String(m.Name); err != nil {
@@ -181,34 +180,34 @@ func (v JSONValue) Texts(into map[string]*string) (err error) {
 }
 
 // Scopes is Strings of a member that lists scopes.
-func (v JSONValue) Scopes(name string) ([]Scope, error) {
+func (v Value) Scopes(name string) ([]uma.Scope, error) {
 	names, err := v.Strings(name)
 	if names == nil {
 		return nil, err
 	}
-	scopes := make([]Scope, len(names))
+	scopes := make([]uma.Scope, len(names))
 	for i, s := range names {
-		scopes[i] = Scope(s)
+		scopes[i] = uma.Scope(s)
 	}
 	return scopes, nil
 }
 
 // Strings returns a member that is an array of strings, nil if it is absent.
-func (v JSONValue) Strings(name string) ([]string, error) { return v.Member(name).AsStrings(name) }
+func (v Value) Strings(name string) ([]string, error) { return v.Member(name).AsStrings(name) }
 
 // AsStrings is the value itself as Strings has it; name is what an error calls it.
-func (v JSONValue) AsStrings(name string) ([]string, error) {
-	if v.Kind == JSONAbsent {
+func (v Value) AsStrings(name string) ([]string, error) {
+	if v.Kind == Absent {
 		return nil, nil
 	}
 	list := make([]string, 0, len(v.List))
 	for _, e := range v.List {
-		if e.Kind != JSONString {
+		if e.Kind != String {
 			return nil, invalid(name + " must be an array of strings")
 		}
 		list = append(list, e.Text)
 	}
-	if v.Kind != JSONArray {
+	if v.Kind != Array {
 		return nil, invalid(name + " must be an array of strings")
 	}
 	return list, nil
@@ -216,19 +215,19 @@ func (v JSONValue) AsStrings(name string) ([]string, error) {
 
 // Lists returns a member that is an object of lists of strings, each of which
 // may also be a single string; nil if it is absent.
-func (v JSONValue) Lists(name string) (map[string][]string, error) {
+func (v Value) Lists(name string) (map[string][]string, error) {
 	m := v.Member(name)
 	switch m.Kind {
-	case JSONAbsent:
+	case Absent:
 		return nil, nil
-	case JSONObject:
+	case Object:
 	default:
 		return nil, invalid(name + " must be an object")
 	}
 	lists := make(map[string][]string, len(m.Members))
 	for _, e := range m.Members {
 		list := []string{e.Value.Text}
-		if e.Value.Kind != JSONString {
+		if e.Value.Kind != String {
 			var err error
 			if list, err = e.Value.AsStrings(e.Name); err != nil || list == nil {
 				return nil, invalid("the values in " + name + " must be strings or arrays of strings")
@@ -239,4 +238,4 @@ func (v JSONValue) Lists(name string) (map[string][]string, error) {
 	return lists, nil
 }
 
-func invalid(description string) error { return Refuse(InvalidRequest, description, nil) }
+func invalid(description string) error { return uma.Refuse(uma.InvalidRequest, description, nil) }
