@@ -17,8 +17,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What a realm's policy may not hold. The library comes first in none of these:
-// each of them would compile, or be found too late, without the check.
+// A realm's policy is refused for each of these mistakes. Without the check it would compile
+// or fail too late.
 func TestActivateRefuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -111,7 +111,7 @@ func TestMistakesAreLocated(t *testing.T) {
 	}
 }
 
-// All mistakes of all files come together.
+// All mistakes of all files are reported together.
 func TestActivateReportsAll(t *testing.T) {
 	t.Parallel()
 	_, err := engine.New(engine.Config{Now: time.Now}).Activate(t.Context(), "photoz", settings, source(t, map[string]string{
@@ -254,7 +254,7 @@ func TestRevisionCoversTheEntrypoint(t *testing.T) {
 	}
 }
 
-// A new deadline needs no new policy.
+// A changed deadline holds without a new activation.
 func TestDeadlineOfTheRealmAsItIs(t *testing.T) {
 	t.Parallel()
 	e, _ := newEngine(t, map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"view\" if {\n\tsome x in numbers.range(1, 100000000)\n\tx < 0\n}\n"})

@@ -6,7 +6,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What a decision costs: the input built, the policy evaluated, its answer read.
+// A decision: build the input, evaluate the policy, read its answer.
 func BenchmarkDecide(b *testing.B) {
 	_, evaluator := newEngine(b, photoz(b))
 	share := uma.InputShare{

@@ -16,12 +16,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Every built-in function that a policy may call ends soon after the deadline of
-// the evaluation, whatever it is called with: one that does not would keep its
-// worker. OPA looks for the deadline between calls, and in few functions.
+// Every built-in function that a policy may call ends soon after the deadline of the
+// evaluation, whatever its arguments are. Otherwise it would occupy its worker: OPA checks
+// the deadline between calls, and within few functions.
 func TestBuiltinsEndWithTheEvaluation(t *testing.T) {
 	t.Parallel()
-	const timeout, slack = 50 * time.Millisecond, 4 * time.Second // slack for a machine that does much else
+	const timeout, slack = 50 * time.Millisecond, 4 * time.Second // slack for a busy machine
 	text := "package lib.hostile\n"
 	var functions []*ast.Builtin
 	for _, b := range capabilities().Builtins {
@@ -68,8 +68,8 @@ func TestBuiltinsEndWithTheEvaluation(t *testing.T) {
 // syntax are those that are written as operators and keywords.
 var syntax = []string{"eq", "assign", "print", "rego.metadata.chain", "rego.metadata.rule"}
 
-// hostileArguments are what is bad for one function or another, by the types of
-// its parameters: each value in each place, beside several others.
+// hostileArguments are lists of arguments for a function by the types of its parameters: each
+// hostile value in each place, with several others beside it.
 func hostileArguments(b *ast.Builtin) [][]*ast.Term {
 	parameters := make([][]*ast.Term, b.Decl.Arity())
 	rounds := 0
@@ -93,8 +93,7 @@ func hostileArguments(b *ast.Builtin) [][]*ast.Term {
 	return calls
 }
 
-// worst are arguments for which some functions never return, or long after the
-// deadline.
+// worst are arguments with which some functions return long after the deadline, or never.
 var worst = map[string][][]any{
 	"bits.lsh":                {{json.Number("1"), json.Number("2000000000")}},
 	"graph.reachable_paths":   {{everyEdge(14), []any{"v0"}}},
@@ -115,7 +114,7 @@ func terms(values ...any) []*ast.Term {
 	return out
 }
 
-// hostile are values of a type; those of all types for one that is any.
+// hostile are values of a type; for any, those of all types.
 func hostile(arg types.Type) (values []*ast.Term) {
 	kind := types.Sprint(arg)
 	for _, t := range []struct {

@@ -18,8 +18,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A policy is one revision of one realm's policy, compiled. It never changes:
-// its store is its own and is read in one transaction for as long as it lives.
+// A policy is one compiled revision of one realm's policy. It never changes. It has a store
+// of its own, which all evaluations read in one transaction.
 type policy struct {
 	realm    string
 	hash     string
@@ -31,15 +31,15 @@ type policy struct {
 	store    storage.Store
 	txn      storage.Transaction
 	decision query
-	mask     *query // nil where the realm does not mask
-	labels   bool   // some rule has labels
+	mask     *query // nil if the realm does not mask
+	labels   bool   // whether any rule has labels
 
-	// deciders are the rules that may decide a scope; nil for an entry point of the
-	// realm's own, whose use of them is not known.
+	// deciders are the rules that may decide a scope. nil if the realm has its own entry
+	// point, because how that uses the rules is unknown.
 	deciders []decider
 }
 
-// A query asks for one document.
+// A query evaluates to one document.
 type query struct {
 	body     ast.Body
 	compiler ast.QueryCompiler
@@ -48,7 +48,7 @@ type query struct {
 // answer is the variable that a query binds.
 const answer = ast.Var("answer")
 
-// maskRef is where OPA looks for the masks of a decision log.
+// maskRef is the document that OPA reads the masks of a decision log from.
 const maskRef = "data.system.log.mask"
 
 func compile(ctx context.Context, realm string, settings uma.PolicySettings, src Source, now func() time.Time) (*policy, error) {
@@ -84,7 +84,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		return nil, errors.Join(mistakes...)
 	}
 	if len(p.compiler.GetRulesExact(entrypoint)) == 0 {
-		return nil, fmt.Errorf("policy.entrypoint %s: no such rule", settings.Entrypoint)
+		return nil, fmt.Errorf("policy.entrypoint %s: there is no such rule", settings.Entrypoint)
 	}
 	if p.decision, err = p.prepare(entrypoint); err != nil {
 		return nil, err
@@ -106,10 +106,9 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	return p, nil
 }
 
-// mergeLabels gives each rule the labels of its whole chain of annotations. Left
-// to itself OPA goes through the chain of every rule that held, in each
-// evaluation, a tenth of its time; but a rule that the compiler's set does not
-// know has the labels that it carries.
+// mergeLabels merges the labels of each rule's chain of annotations into the rule, and
+// empties the compiler's set of annotations. With that set, OPA would merge them in each
+// evaluation for every rule that held, which takes a tenth of its time.
 func mergeLabels(c *ast.Compiler) {
 	set := c.GetAnnotationSet()
 	for _, module := range c.Modules {
@@ -129,8 +128,8 @@ type Parts struct {
 	Data     map[string]any
 }
 
-// Assemble puts the shipped library beside a realm's files. It checks nothing
-// but that no two data files say different things of one path.
+// Assemble joins the shipped library and a realm's files. Its only check is that no two
+// data files define the same path.
 func Assemble(src Source) (*Parts, error) {
 	modules, err := Library()
 	if err != nil {
@@ -175,32 +174,32 @@ func newCompiler() (*ast.Compiler, error) {
 		SetErrorLimit(0), nil
 }
 
-// looksOutside are functions that read more than input and bundle, besides those of the
-// network: a decision must depend on these two alone, so that a recorded one can be
+// looksOutside are functions that read more than input and policy, besides those of the
+// network. A decision must depend on these two alone, so that a recorded decision can be
 // repeated.
 var looksOutside = []string{"http.send", "opa.runtime", "rego.parse_module"}
 
-// reachesOut reports whether a built-in function reads more than input and bundle.
+// reachesOut reports whether a built-in function reads more than input and policy.
 func reachesOut(name string) bool {
 	return strings.HasPrefix(name, "net.lookup") || strings.HasPrefix(name, "providers.aws.") ||
 		slices.Contains(looksOutside, name)
 }
 
 // endless are functions whose time or memory is not bounded by the size of their
-// arguments, and that do not check the evaluation's deadline: with claims that a client
-// pushes they could occupy a processor for minutes. A schema that refers to itself
-// overflows the stack in json.match_schema, which ends the server.
+// arguments, and that do not check the evaluation's deadline. Called with claims of a
+// client, they could occupy a CPU for minutes. In json.match_schema, a schema that refers
+// to itself overflows the stack, which ends the process.
 var endless = []string{
 	"bits.lsh", "graph.reachable_paths", "json.match_schema", "product", "strings.render_template",
 }
 
-// capabilities are those of OPA without the functions that a policy must not call.
+// capabilities are OPA's without the functions that a policy must not call.
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
 		return reachesOut(b.Name) || slices.Contains(endless, b.Name)
 	})
-	// Not nil, which would allow every host to schemas' $ref.
+	// nil would allow $ref in schemas to load from every host.
 	c.AllowNet = []string{}
 	return c
 }
@@ -208,7 +207,7 @@ func capabilities() *ast.Capabilities {
 func entrypointRef(entrypoint string) (ast.Ref, error) {
 	ref, err := ast.ParseRef(entrypoint)
 	if err != nil || !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 3 || !ref.IsGround() {
-		return nil, fmt.Errorf("policy.entrypoint %q is no reference such as data.uma.authz.decision", entrypoint)
+		return nil, fmt.Errorf("policy.entrypoint %q is not a reference such as data.uma.authz.decision", entrypoint)
 	}
 	return ref, nil
 }
@@ -230,14 +229,14 @@ func mergeData(files map[string]map[string]any) (map[string]any, error) {
 	merged := make(map[string]any)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if at, ok := merge(merged, files[file]); !ok {
-			return merged, &fault{file: file, text: fmt.Sprintf("data.%s is in another file, too", at)}
+			return merged, &fault{file: file, text: fmt.Sprintf("data.%s is defined in another file, too", at)}
 		}
 	}
 	return merged, nil
 }
 
-// merge copies the members of one object into another. It returns the first that
-// both hold, unless it is an object in both.
+// merge copies the members of one object into another. If both have a member that is not an
+// object in both, it returns the first such member.
 func merge(into, from map[string]any) (at string, ok bool) {
 	for _, name := range slices.Sorted(maps.Keys(from)) {
 		members, isObject := from[name].(map[string]any)

@@ -9,19 +9,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// The names that the library reads of a team package or of uma.guardrails. Each
-// is a set: of `deny if …` nothing would be read, and nothing denied.
+// sets are the names that the library reads in team packages and in uma.guardrails. Each
+// must be a set: the library would not read `deny if …`, and would deny nothing.
 var sets = []string{"grant", "deny", "need_info", "submit", "reasons", "obligations"}
 
-// roots are the packages that a realm's files may define, and what is below
-// them. With any other a realm could answer in the library's place: a file with
-// `package uma.authz` would grant everything.
+// roots are the packages that a realm's files may define, with all packages below them.
+// Any other could replace the library: a file with `package uma.authz` could grant
+// everything.
 var roots = [][]string{{"uma", "policies"}, {"uma", "guardrails"}, {"uma", "facts"}, {"system", "log"}, {"lib"}}
 
 const allowedRoots = "uma.policies.<type>, uma.guardrails, uma.facts, system.log and lib"
 
-// checkModules returns what is wrong with a realm's modules beyond what the
-// compiler finds, in the order of the files.
+// checkModules returns the mistakes in a realm's modules that the compiler does not find,
+// in the order of the files.
 func checkModules(modules map[string]*ast.Module) (mistakes []error) {
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		module := modules[file]
@@ -35,7 +35,7 @@ func checkModules(modules map[string]*ast.Module) (mistakes []error) {
 			continue
 		}
 		if len(path) > depth && isMember(path[depth]) {
-			mistakes = append(mistakes, mistake(module.Package.Loc(), "%s: %s is no package", module.Package, path[depth]))
+			mistakes = append(mistakes, mistake(module.Package.Loc(), "%s: %s must be a rule, not a package", module.Package, path[depth]))
 			continue
 		}
 		if len(path) > depth {
@@ -61,8 +61,8 @@ func checkRule(rule *ast.Rule) []error {
 	return nil
 }
 
-// checkData returns what is wrong with a realm's data files: they have the roots
-// that its packages have, and say nothing in the place of a rule.
+// checkData returns the mistakes in a realm's data files. Data may be below the roots that
+// packages may have, and must not define what rules define.
 func checkData(data map[string]map[string]any) (mistakes []error) {
 	for _, file := range slices.Sorted(maps.Keys(data)) {
 		mistakes = append(mistakes, checkMembers(file, nil, data[file])...)
@@ -77,7 +77,7 @@ func checkMembers(file string, path []string, members map[string]any) (mistakes 
 		depth := contractDepth(below)
 		switch {
 		case depth >= 0 && len(below) > depth && isMember(name):
-			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: %s is made by rules", strings.Join(below, "."), name)})
+			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: %s must be defined by rules, not by data", strings.Join(below, "."), name)})
 		case depth >= 0 && len(below) <= depth && isObject, leadsToRoot(below) && isObject:
 			mistakes = append(mistakes, checkMembers(file, below, object)...)
 		case !allowed(below):
@@ -97,8 +97,8 @@ func leadsToRoot(path []string) bool {
 	return slices.ContainsFunc(roots, func(root []string) bool { return hasPrefix(root, path) })
 }
 
-// contractDepth is the length of the package that holds the sets of the contract,
-// for a path in or below such a package, and -1 for all others.
+// contractDepth returns, for a path in or below a package with the sets of the contract,
+// the length of that package's path; for any other path -1.
 func contractDepth(path []string) int {
 	switch {
 	case hasPrefix(path, []string{"uma", "policies"}):
@@ -115,7 +115,7 @@ func hasPrefix(path, prefix []string) bool {
 	return len(path) >= len(prefix) && slices.Equal(path[:len(prefix)], prefix)
 }
 
-// packagePath is the package's name in parts, without `data`.
+// packagePath is the path of a package, without `data`.
 func packagePath(p *ast.Package) ([]string, bool) {
 	path := make([]string, 0, len(p.Path))
 	for _, term := range p.Path[1:] {
@@ -128,8 +128,8 @@ func packagePath(p *ast.Package) ([]string, bool) {
 	return path, true
 }
 
-// teamNames are the keys of the team packages: what the router looks a type up
-// in, so that it need not evaluate a package to see that it exists.
+// teamNames are the keys of the team packages. The router looks a type up there, because to
+// ask whether a package exists is to evaluate it.
 func teamNames(modules map[string]*ast.Module) map[string]any {
 	names := make(map[string]any)
 	for _, module := range modules {

@@ -19,7 +19,7 @@ import (
 
 var (
 	errUndefined = errors.New("the policy is undefined")
-	errDeadline  = errors.New("the policy took longer than it may")
+	errDeadline  = errors.New("the policy took longer than its deadline")
 )
 
 // Revision is the hash of the policy's sources.
@@ -28,8 +28,8 @@ func (p *policy) Revision() string { return p.hash }
 // Masks reports whether the realm masks its records.
 func (p *policy) Masks() bool { return p.mask != nil }
 
-// Decide evaluates the entry point for one permission. See uma.Evaluator for
-// what an error means.
+// Decide evaluates the entry point for one permission. uma.Evaluator says what an error
+// means.
 func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {
 	start := p.now()
 	ev := new(uma.Evaluation)
@@ -47,8 +47,8 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 		ev.RuleLabels = run.labels.Labels
 	}
 	if len(run.nd) > 0 {
-		// A cache that is no JSON would be one of a built-in that answered with a
-		// set of composite keys; the decision stands without it.
+		// This fails only for a built-in that answers with a set of composite keys. Then
+		// the record has no cache.
 		ev.NDCache, _ = json.Marshal(run.nd)
 	}
 	if err != nil {
@@ -69,20 +69,20 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 	return ev, nil
 }
 
-// An evaluation is what one run of a query leaves behind beside its answer.
+// An evaluation has the results of one run of a query besides its answer.
 type evaluation struct {
-	labels        *topdown.EvaluatedRuleTracker // nil: not wanted
+	labels        *topdown.EvaluatedRuleTracker // nil: not tracked
 	nd            builtins.NDBCache
 	builtinErrors []topdown.Error
 	notes         []note
 	cancelled     atomic.Bool
 }
 
-// Cancel and Cancelled make an evaluation its own topdown.Cancel.
+// Cancel and Cancelled implement topdown.Cancel.
 func (run *evaluation) Cancel()         { run.cancelled.Store(true) }
 func (run *evaluation) Cancelled() bool { return run.cancelled.Load() }
 
-// evaluate returns the document that a query asks for.
+// evaluate returns the document that a query names.
 func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now time.Time, run *evaluation) (document ast.Value, err error) {
 	limit := p.timeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -91,8 +91,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	if ctx.Err() != nil || limit <= 0 {
 		return nil, errDeadline
 	}
-	// A timer of our own: left to itself OPA starts a goroutine for each
-	// evaluation.
+	// Without a Cancel of ours, OPA starts a goroutine for each evaluation.
 	timer := time.AfterFunc(limit, run.Cancel)
 	defer timer.Stop()
 
@@ -112,8 +111,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithEvaluatedRuleTracker(run.labels)
 
 	defer func() {
-		// OPA panics on some values that a client may push, such as numbers with a huge
-		// exponent.
+		// A client can make OPA panic, for instance with a number whose exponent is huge.
 		if p := recover(); p != nil {
 			run.builtinErrors = append(run.builtinErrors, topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf("panic in the policy engine: %v", p)})
 			document, err = nil, nil
@@ -134,8 +132,8 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	return document, nil
 }
 
-// builtinErrors names the built-in functions that failed and where. What they
-// were called with is in the messages: it goes to the record, never to a client.
+// builtinErrors names the built-in functions that failed, with their places. The messages
+// have the arguments of the calls: they go to the record, never to a client.
 func builtinErrors(list []topdown.Error) string {
 	texts := make([]string, len(list))
 	for i := range list {

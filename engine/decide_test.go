@@ -14,7 +14,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What the policies of the recorded answers decide.
+// The policies of the recorded answers decide as recorded.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, photoz(t))
@@ -54,7 +54,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// evaluatorOf has one entry point of its own, of the given rules.
+// evaluatorOf is a policy with the given rules as its own entry point.
 func evaluatorOf(t *testing.T, rules string) uma.Evaluator {
 	t.Helper()
 	e := engine.New(engine.Config{})
@@ -65,7 +65,7 @@ func evaluatorOf(t *testing.T, rules string) uma.Evaluator {
 	return prepare(t, e)
 }
 
-// No answer of the contract's shape is an error, and grants nothing.
+// An answer that does not have the contract's shape is an error and grants nothing.
 func TestDecideErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ rules, want string }{
@@ -111,13 +111,13 @@ func TestDecideErrors(t *testing.T) {
 	}
 }
 
-// doc is a decision of the right shape but for the members given.
+// doc is a valid decision with the given members added or replaced.
 func doc(members string) string {
 	return `decision := object.union({"granted": [], "need_info": [], "submit": [], "reasons": [], "obligations": [], "rpt": {}}, {` + members + `})`
 }
 
-// Everything a policy may say arrives; more than was asked, too: holding the
-// policy to that is the Authority's.
+// Every member of an answer is decoded, also scopes that were not asked for: that check is
+// not the engine's.
 func TestDecideReadsAll(t *testing.T) {
 	t.Parallel()
 	got, err := evaluatorOf(t, `decision := {
@@ -152,8 +152,8 @@ func TestDecideReadsAll(t *testing.T) {
 	}
 }
 
-// A built-in function that fails is no 503, which a client could provoke by what
-// it pushes, and no grant, which it would be were the error in a denial.
+// If a built-in function fails, the answer is neither 503, which a client could cause with
+// its claims, nor a grant, since the error may be in a denial.
 func TestBuiltinErrorGrantsNothing(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, map[string]string{"a.rego": `package uma.policies.a
@@ -212,7 +212,7 @@ func TestDeadlines(t *testing.T) {
 			ctx, cancel := c.ctx(t.Context())
 			defer cancel()
 			got, err := prepare(t, e).Decide(ctx, input(of("a", "view")))
-			if err == nil || !strings.Contains(err.Error(), "longer than it may") || len(got.Output.Granted) != 0 {
+			if err == nil || !strings.Contains(err.Error(), "longer than its deadline") || len(got.Output.Granted) != 0 {
 				t.Errorf("got %+v, %v", got, err)
 			}
 			if got.Took > 5*time.Second {
@@ -222,7 +222,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// time.now_ns is the request's time; what else is drawn is kept for a replay.
+// time.now_ns is the request's time; other values that differ between calls are recorded.
 func TestClockAndCache(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, map[string]string{"a.rego": `package uma.policies.a
@@ -273,8 +273,8 @@ func TestRuleLabels(t *testing.T) {
 	}
 }
 
-// Labels come from every level of annotations, the innermost first; equal ones
-// count once, however many rules and solutions have them.
+// The labels of a rule are merged from every level of annotations, the innermost first.
+// Equal labels are listed once, however many rules and solutions have them.
 func TestRuleLabelsOfAllLevels(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, map[string]string{

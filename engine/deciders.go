@@ -12,14 +12,14 @@ import (
 )
 
 // OPA reports which labelled rules held, but not which elements they added: a denial of
-// "delete" holds also when only "view" is asked. Therefore each labelled rule of a set
-// of the contract gets a call at the end of its body that notes the elements that it
-// adds, and the notes show which rules decided a scope. That costs less than 1 % of an
+// "delete" also holds if only "view" is asked for. Therefore a call is appended to the body
+// of each labelled rule of a set of the contract. It notes the element that the rule adds,
+// and the notes show which rules decided a scope. That costs less than 1 % of an
 // evaluation. Rejected: a tracer, which OPA calls at every step.
 
 // A decider is a labelled rule that may decide a scope.
 type decider struct {
-	team string // the key of its package; "" for the owner's and the guardrails
+	team string // the key of its package; "" for uma.sharing and the guardrails
 	set  string
 	rule string // its name in the record
 }
@@ -30,8 +30,8 @@ type note struct {
 	value   ast.Value
 }
 
-// teamNote stands for a decider in the router's note of which team package it asked: a
-// rule may refer to another team's package.
+// teamNote is the decider of the router's note, which names the team package that it read.
+// A rule may refer to another team's package, so that the notes of the rules do not tell.
 const teamNote = -1
 
 var noteDecl = &ast.Builtin{Name: "umpire.note", Decl: types.NewFunction(types.Args(types.N, types.A), nil)}
@@ -40,7 +40,7 @@ var noteBuiltins = map[string]*topdown.Builtin{noteDecl.Name: {Decl: noteDecl, F
 
 var errNoEvaluation = errors.New("umpire.note: called outside of an evaluation")
 
-// takeNote finds its evaluation by Cancel, the only value of the caller that OPA passes
+// takeNote gets the evaluation from Cancel, which is the only value of ours that OPA passes
 // to a built-in function.
 func takeNote(ctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
 	run, ok := ctx.Cancel.(*evaluation)
@@ -52,7 +52,7 @@ func takeNote(ctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.T
 	return iter(nil)
 }
 
-// noteDeciders makes the labelled rules of a compiled policy note what they add.
+// noteDeciders makes the labelled rules of a compiled policy note the elements they add.
 func noteDeciders(c *ast.Compiler) []decider {
 	var deciders []decider
 	for _, name := range sortedKeys(c.Modules) {
@@ -69,7 +69,8 @@ func noteDeciders(c *ast.Compiler) []decider {
 		for _, rule := range module.Rules {
 			set := setOf(rule)
 			label := uma.RuleName(rule.Annotations[0].Labels)
-			// A denial without labels decides, too: what else is about its scope does not.
+			// A denial without labels is noted, too: it decides, and the claims wanted for
+			// its scope do not.
 			if slices.Contains(sets, set) && (label != "" || set == "deny") {
 				appendNote(rule, len(deciders), rule.Head.Key)
 				deciders = append(deciders, decider{team, set, label})
@@ -79,7 +80,7 @@ func noteDeciders(c *ast.Compiler) []decider {
 	return deciders
 }
 
-// decidingSets are the sets that the router reads of a package.
+// decidingSets are the sets that the router reads in a package.
 func decidingSets(path []string) (team string, sets []string, ok bool) {
 	switch {
 	case len(path) == 3 && hasPrefix(path, []string{"uma", "policies"}):
@@ -102,7 +103,7 @@ func setOf(rule *ast.Rule) string {
 	return string(name)
 }
 
-// noteKey makes the router note which team package it asks.
+// noteKey makes the router note which team package it reads.
 func noteKey(authz *ast.Module) {
 	for _, rule := range authz.Rules {
 		if rule.Head.Name != "key" {
@@ -120,8 +121,8 @@ func appendNote(rule *ast.Rule, i int, value *ast.Term) {
 	}).SetLocation(rule.Loc()))
 }
 
-// decidedScopes is the decision on each requested scope, with the rules that made it.
-// It repeats with the notes what the library's router does with the sets.
+// decidedScopes is the decision on each requested scope, with the rules that made it. It
+// does with the notes what the router of the library does with the sets.
 func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note) []uma.ScopeDecision {
 	if len(asked) == 0 {
 		asked = everything
@@ -132,7 +133,7 @@ func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note)
 			team = n.value
 		}
 	}
-	// by returns the rules that added what concerns a scope to a set.
+	// by returns the rules that added an element that concerns a scope to a set.
 	by := func(set string, scope uma.Scope, concerns func(ast.Value, uma.Scope) bool) (rules []string, found bool) {
 		rules = []string{}
 		for _, n := range notes {
@@ -187,14 +188,13 @@ func grants(element ast.Value, scope uma.Scope) bool {
 	return ok && (uma.Scope(s) == scope || uma.Scope(s) == uma.Everything)
 }
 
-// denies is one_scope of uma.authz: a denial that names no scope is about all.
+// denies is one_scope of uma.authz: a denial that names no scope concerns all.
 func denies(element ast.Value, scope uma.Scope) bool {
 	about, ok := member(element, "scope").(ast.String)
 	return !ok || uma.Scope(about) == uma.Everything || uma.Scope(about) == scope
 }
 
-// wants is wanted_for of uma.authz: a claim without a list of scopes is wanted
-// for all.
+// wants is wanted_for of uma.authz: a claim without a list of scopes is wanted for all.
 func wants(element ast.Value, scope uma.Scope) bool {
 	var has func(string) bool
 	switch scopes := member(element, "scopes").(type) {

@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// lawful has rules of every shape that a set can have.
+// lawful has rules of every form that can add to a set.
 const lawful = `package uma.policies.a
 
 import data.uma.facts
@@ -83,7 +83,7 @@ deny contains {"scope": s, "reason": "locked"} if some s in ["ask", "locked"]
 need_info contains {"name": "mfa"} if input.claims.pushed.mfa
 `
 
-// Of the rules that held, those that decided are told apart, scope by scope.
+// For each scope, the rules that decided are told apart from the others that held.
 func TestDecidedScopes(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, map[string]string{
@@ -141,7 +141,7 @@ func TestDecidedScopes(t *testing.T) {
 	}
 }
 
-// With an entry point of the realm's own it is not known which rules decided.
+// If the realm has its own entry point, it is unknown which rules decided.
 func TestDecidedByOwnEntrypoint(t *testing.T) {
 	t.Parallel()
 	e := engine.New(engine.Config{})

@@ -1,8 +1,7 @@
-// Package engine is uma.Policy by Open Policy Agent: it keeps the policy in
-// force of each realm, evaluates its entry point once per permission and turns
-// decisions into OPA's decision log events, masked.
+// Package engine implements uma.Policy with Open Policy Agent. It holds the policy in
+// force of each realm, evaluates its entry point once for each permission, and makes of
+// each decision a masked event of OPA's decision log.
 //
-// It knows what a realm's policy may and may not hold (the contract of
-// docs/contract.md). It does not know where policies come from: package
-// bundles reads them, and whoever wires the server hands them over as a Source.
+// It checks that a realm's policy keeps the contract of docs/contract.md. It does not read
+// policies: package bundles does, and package node passes them as a Source.
 package engine

@@ -10,8 +10,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// An event is OPA's decision log event (EventV1 of its plugins/logs) in parts:
-// the three documents that masks may change, as JSON, and the rest.
+// An event is the source of OPA's decision log event (EventV1 of its plugins/logs): the
+// three documents that masks may change, as JSON, and the rest.
 type event struct {
 	*uma.Event
 	realm, revision string
@@ -21,16 +21,16 @@ type event struct {
 	requestedBy     string
 	failed          string
 	decided         []uma.ScopeDecision
-	stand           map[string]string // of a stub: what stands for its documents
+	stand           map[string]string // of a stub: members of custom in place of its documents
 }
 
-// maxRecord is how many bytes a record may have. Clients' data is bounded where it
-// comes in, but not what the realm's own users, policies and resources add; and a
-// request has up to policy.max_permissions records.
+// maxRecord is how many bytes a record may have. Clients' data is limited where it comes
+// in, but the data of the realm's users, policies and resources is not, and a request has
+// up to policy.max_permissions records.
 const maxRecord = 64 << 10
 
-// Encode turns a decision into its decision log event. An event that cannot be masked,
-// or is too large, becomes a stub, and the error says why: every decision has a record.
+// Encode makes the decision log event of a decision. If it cannot be masked or is too
+// large, it is a stub, so that every decision has a record, and the error says why.
 func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
 	if ev.Eval != nil {
@@ -63,7 +63,7 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	return raw, nil
 }
 
-// json writes the event with the names, and in the order, of OPA's.
+// json writes the event with OPA's names and in OPA's order.
 func (e *event) json() []byte {
 	w := writer{buf: make([]byte, 0, len(e.input)+len(e.result)+1024)}
 	w.object("")
@@ -112,8 +112,8 @@ func (w *writer) tail(e *event) {
 		w.number("timer_rego_query_eval_ns", e.Eval.Took.Nanoseconds())
 		w.endObject()
 	}
-	// OPA's is a number. Ours are text, and in input.context.request_id; a proxy
-	// that counts its requests shows in both.
+	// OPA's req_id is a number. Ours is text, in input.context.request_id; if a proxy
+	// numbers its requests, both have it.
 	if id, err := strconv.ParseUint(e.Input.Context.RequestID, 10, 64); err == nil {
 		w.raw("req_id", strconv.AppendUint(nil, id, 10))
 	}

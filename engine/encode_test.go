@@ -167,7 +167,7 @@ func TestMasks(t *testing.T) {
 	}
 }
 
-// What is said of the address in one place must not be read in another.
+// If the address is masked in one place, the event does not have it in the other either.
 func TestMaskedAddress(t *testing.T) {
 	t.Parallel()
 	for mask, want := range map[string]any{
@@ -193,8 +193,8 @@ func TestMaskByData(t *testing.T) {
 	}
 }
 
-// A mask that fails leaves a stub: who decided what by which policy, and nothing
-// that could have been masked.
+// If a mask fails, the record is a stub: it has the decision and its policy, and no value
+// that a mask could have removed.
 func TestMaskFails(t *testing.T) {
 	t.Parallel()
 	for name, rules := range map[string]string{
@@ -245,8 +245,7 @@ func TestMaskFails(t *testing.T) {
 	}
 }
 
-// Without time left nothing is masked, and so nothing stored that a mask could have
-// taken out.
+// If no time is left to mask a record, no value is stored that a mask could have removed.
 func TestMaskWithoutTime(t *testing.T) {
 	t.Parallel()
 	_, evaluator := newEngine(t, map[string]string{"mask.rego": "package system.log\n\nmask contains \"/input/context/ip\"\n"})

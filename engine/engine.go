@@ -11,8 +11,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// An Engine keeps one policy in force for each realm. It is safe for concurrent
-// use, also while a policy is replaced.
+// An Engine holds the policy in force of each realm. It is safe for concurrent use, also
+// while a policy is replaced.
 type Engine struct {
 	cfg   Config
 	mu    sync.Mutex // held to replace realms
@@ -23,15 +23,15 @@ type Engine struct {
 type Config struct {
 	Now func() time.Time // nil: time.Now
 
-	// Keep is given each revision before it is put in force; an error leaves the
-	// old one in force. It may be nil.
+	// Keep stores each revision before it comes into force. If that fails, the old one
+	// stays in force. It may be nil.
 	Keep func(context.Context, *uma.Revision) error
 }
 
 var _ uma.Policy = (*Engine)(nil)
 
-// New returns an engine without a policy: until one is activated for a realm,
-// nothing is decided there.
+// New returns an engine without policies. It decides nothing for a realm until a policy of
+// that realm is activated.
 func New(cfg Config) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -41,13 +41,13 @@ func New(cfg Config) *Engine {
 	return e
 }
 
-// Activate compiles a realm's policy with the shipped library beside it and
-// makes it the one that all later decisions of the realm are made by. If it does
-// not compile or breaks the contract the realm keeps the one it had; the error
-// lists every mistake, each as file:line.
+// Activate compiles a realm's policy together with the shipped library and puts it in
+// force: all later decisions of the realm are made by it. If the new policy does not
+// compile or breaks the contract, the old one stays in force; the error lists every
+// mistake, each as file:line.
 //
-// The Revision returned holds the sources, the library's among them, under the
-// hash that names the policy in every record.
+// The Revision returned has the sources, with those of the library, under the hash that
+// names the policy in every record.
 func (e *Engine) Activate(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*uma.Revision, error) {
 	p, err := compile(ctx, realm, settings, src, e.cfg.Now)
 	if err != nil {
@@ -56,7 +56,7 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	rev := p.revision(e.cfg.Now())
 	if e.cfg.Keep != nil {
 		if err := e.cfg.Keep(ctx, rev); err != nil {
-			return nil, fmt.Errorf("keep the sources of the policy of realm %s: %w", realm, err)
+			return nil, fmt.Errorf("store the sources of the policy of realm %s: %w", realm, err)
 		}
 	}
 	e.mu.Lock()
@@ -67,7 +67,7 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	return rev, nil
 }
 
-// Check compiles a policy as Activate does, and leaves it at that.
+// Check compiles a policy as Activate does, without activating it.
 func (e *Engine) Check(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*uma.Revision, error) {
 	p, err := compile(ctx, realm, settings, src, e.cfg.Now)
 	if err != nil {
@@ -76,8 +76,8 @@ func (e *Engine) Check(ctx context.Context, realm string, settings uma.PolicySet
 	return p.revision(e.cfg.Now()), nil
 }
 
-// Prepare returns the policy in force for a realm. Its deadline is that of the
-// realm as it is now; a change of its files or entry point takes an Activate.
+// Prepare returns the policy in force of a realm, with the deadline that the realm has now. A
+// change of the realm's policy files or entry point needs Activate.
 func (e *Engine) Prepare(ctx context.Context, realm *uma.Realm) (uma.Evaluator, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

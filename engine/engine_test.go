@@ -13,7 +13,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-var settings = uma.PolicySettings{Timeout: time.Second, Entrypoint: "data.uma.authz.decision"}
+var settings = uma.PolicySettings{Timeout: time.Minute, Entrypoint: "data.uma.authz.decision"}
 
 // source makes a Source of files by path, as package bundles would.
 func source(t testing.TB, files map[string]string) engine.Source {

@@ -13,9 +13,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// The engine merges labels when a policy is activated, by ways that OPA does not
-// promise (mergeLabels). OPA itself, asked in its own way, must list the same:
-// else an upgrade could lose labels from the audit unseen.
+// mergeLabels relies on behaviour that OPA does not promise. OPA's own API must list the
+// same labels; otherwise an upgrade of OPA could lose labels unnoticed.
 func TestRuleLabelsAreThoseOfOPA(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{

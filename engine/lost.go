@@ -10,19 +10,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Lost are the restrictions that one source has and the next has not: without them the
-// library's default decides, or something is no longer denied.
+// Lost are the restrictions of one source that the next one lacks. Without them, the
+// library's default decides, or a denial is gone.
 type Lost struct {
-	Everything bool // there is no policy file any more
+	Everything bool // the next source has no policy file
 	Parts      []Part
 }
 
-// A Part of a policy is missing.
+// A Part is a part of a policy that the next source lacks.
 type Part struct {
-	Name    string   // as policy.removed has it: uma.policies.album, data.lib.blocked, night.rego
+	Name    string   // as in policy.removed: uma.policies.album, data.lib.blocked, night.rego
 	Package string   // of a file's rules: its name in policy.removed permits the removal, too
-	Types   []string // what the part matters to are resources of these types; nil: any
-	Note    string   // what the name does not say
+	Types   []string // the part decides for resources of these types; nil: any
+	Note    string   // says more than the name
 }
 
 // RealmFiles are the realm's own files among the sources of a revision.
@@ -32,18 +32,18 @@ func RealmFiles(sources map[string]string) map[string]string {
 	return files
 }
 
-// An Outline is the part of a source that is compared with the next one.
+// An Outline is what Lost compares of a source.
 type Outline struct {
 	policies   map[string]bool // files
-	guardrails bool            // some rule
+	guardrails bool            // whether there is any rule of uma.guardrails
 	teams      map[string]bool
 	aliases    map[string]any // in data
-	computed   bool           // aliases are made by rules
+	computed   bool           // whether rules make aliases
 	denials    denials
 	documents  documents
 }
 
-// OutlineOf is the outline of a source.
+// OutlineOf returns the outline of a source.
 func OutlineOf(src Source) Outline {
 	o := Outline{
 		policies: map[string]bool{}, teams: map[string]bool{},
@@ -70,7 +70,7 @@ func aliasRule(r *ast.Rule) bool {
 	return r.Head.Ref().HasPrefix(ast.Ref{ast.VarTerm("type_alias")})
 }
 
-// Lost are the restrictions of this source that the next one lacks.
+// Lost returns the restrictions of this source that the next one lacks.
 func (o Outline) Lost(next Outline) Lost {
 	lost := Lost{Everything: len(o.policies) > 0 && len(next.policies) == 0}
 	if o.guardrails && !next.guardrails {
@@ -83,7 +83,7 @@ func (o Outline) Lost(next Outline) Lost {
 	return lost
 }
 
-// has reports whether a package is there.
+// has reports whether the source has a package.
 func (o *Outline) has(name string) bool {
 	switch name {
 	case "uma.guardrails":
@@ -106,8 +106,8 @@ func (o *Outline) lostTeams(next Outline) []Part {
 			continue
 		}
 		gone := Part{Name: teamPackage(team)}
-		// The default decides types without a package; the types of aliases that rules
-		// compute are not known here.
+		// Any type without a package has the default package, and the types of aliases
+		// that rules compute are unknown: for both, Types is nil.
 		if team != "default" && !o.computed {
 			gone.Types = slices.DeleteFunc(o.typesOf(team), next.decides)
 			if len(gone.Types) == 0 {
@@ -119,7 +119,8 @@ func (o *Outline) lostTeams(next Outline) []Part {
 	return lost
 }
 
-// lostAliases is the alias document if types lost their package with it.
+// lostAliases returns the document of the aliases if types lose their package because their
+// alias is gone.
 func (o *Outline) lostAliases(next Outline) []Part {
 	if next.computed {
 		return nil
@@ -138,10 +139,10 @@ func (o *Outline) lostAliases(next Outline) []Part {
 
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// teamPackage is the package of a type as Rego writes it.
+// teamPackage is the package of a type in Rego's notation.
 func teamPackage(kind string) string { return dotted([]string{"uma", "policies", kind}) }
 
-// dotted is a path as Rego writes it.
+// dotted is a path in Rego's notation.
 func dotted(path []string) string {
 	var text strings.Builder
 	text.WriteString(path[0])
@@ -169,7 +170,7 @@ func (o *Outline) typesOf(team string) []string {
 	return types
 }
 
-// decides reports whether some team package decides a type.
+// decides reports whether a team package decides a type.
 func (o *Outline) decides(kind string) bool {
 	if alias, ok := o.aliases[kind].(string); ok {
 		return o.teams[alias]

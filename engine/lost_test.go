@@ -8,7 +8,7 @@ import (
 	"example.com/umpire/engine"
 )
 
-// The restrictions that a source has lost.
+// Lost finds the restrictions that a source lacks.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	guard := "package uma.guardrails\n\ndeny contains \"x\" if input.x\n"
@@ -64,8 +64,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// What vanishes with a file while its package is still there, or what rules go on to
-// read: documents and single denials.
+// Lost finds single denials that are gone while their package is still there, and documents
+// that rules still read.
 func TestLostPieces(t *testing.T) {
 	t.Parallel()
 	const (

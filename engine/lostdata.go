@@ -8,15 +8,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// documents are what rules read below data, and what there is to read: values of data
-// files, and of rules. A rule that reads a document that is not there is undefined, so
-// that a denial does not hold.
+// documents are the paths below data that rules read, and the values there: of data files
+// and of rules. If the value is missing, a rule that reads it is undefined: a denial does
+// not hold.
 type documents struct {
-	reads [][]string                // paths, as far as they are fixed
+	reads [][]string                // the constant parts of the paths that rules read
 	files map[string]map[string]any // each under the root its folder gives it
-	data  map[string]any            // of all files; nil if they contradict one another
-	rules paths                     // where they make values
-	above paths                     // and what these are parts of
+	data  map[string]any            // of all files; nil if two define the same path
+	rules paths                     // of the values that rules make
+	above paths                     // prefixes of those
 }
 
 // paths is a set of paths below data.
@@ -24,7 +24,7 @@ type paths map[string]bool
 
 func key(path []string) string { return strings.Join(path, "\x00") }
 
-// covers reports whether the set has a path or the beginning of it.
+// covers reports whether the set has a path or a prefix of it.
 func (p paths) covers(path []string) bool {
 	for n := range len(path) + 1 {
 		if p[key(path[:n])] {
@@ -34,7 +34,7 @@ func (p paths) covers(path []string) bool {
 	return false
 }
 
-// libraryReads are what the library reads of a realm's data besides the aliases.
+// libraryReads are the paths that the library reads in a realm's data besides the aliases.
 var libraryReads = [][]string{{"uma", "guardrails"}, {"uma", "policies"}, {"system", "log"}}
 
 func documentsOf(src Source) documents {
@@ -55,7 +55,7 @@ func documentsOf(src Source) documents {
 	return d
 }
 
-// reads are the paths below data that a module names, without data itself.
+// reads are the paths that a module reads, without `data`.
 func reads(module *ast.Module) [][]string {
 	var named [][]string
 	imports := map[ast.Var][]string{}
@@ -78,7 +78,7 @@ func reads(module *ast.Module) [][]string {
 	return named
 }
 
-// fixed are the names at the beginning of a reference.
+// fixed are the constant names at the beginning of a reference.
 func fixed(ref ast.Ref) []string {
 	names := []string{}
 	for _, term := range ref {
@@ -91,13 +91,13 @@ func fixed(ref ast.Ref) []string {
 	return names
 }
 
-// lost are the documents that the rules of the next source read and that only this one
-// has; of a data file that is gone, also the top-level members of what rules read by
-// names that they compute. Members of a file that is still there are not compared with
-// these: a list that got shorter was edited.
+// lost returns the documents that only this source has and that the rules of the next one
+// read. Of a data file that is gone these are also the top-level members that rules may
+// read by a computed name. Members of a file that is still there are no loss: somebody
+// edited the file.
 func (d *documents) lost(next documents) []Part {
 	if next.data == nil {
-		return nil // it is not activated anyway
+		return nil // the next source is refused for another reason
 	}
 	var gone [][]string
 	read := paths{}
@@ -124,7 +124,7 @@ func (d *documents) lost(next documents) []Part {
 	var lost []Part
 	for i, path := range gone {
 		if i+1 < len(gone) && hasPrefix(gone[i+1], path) {
-			continue // the part of it that is gone says more
+			continue // the next path is a part of this one and says more
 		}
 		lost = append(lost, Part{Name: dotted(append([]string{"data"}, path...)), Note: "rules read it"})
 	}
@@ -146,7 +146,7 @@ func (d *documents) members(file string) [][]string {
 	return members
 }
 
-// has reports whether there is something at a path.
+// has reports whether there is a value at a path.
 func (d *documents) has(path []string) bool {
 	if _, ok := valueAt(d.data, path); ok {
 		return true

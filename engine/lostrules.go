@@ -7,8 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// denials are the rules that deny, want claims, or mask records: by file, then by the
-// text of the rule, the package.
+// denials are the rules that deny, want claims or mask records: for each file, the package
+// of each rule by the text of the rule.
 type denials map[string]map[string]string
 
 func denialsOf(modules map[string]*ast.Module) denials {
@@ -26,7 +26,8 @@ func denialsOf(modules map[string]*ast.Module) denials {
 	return all
 }
 
-// restricts is the package of a rule that takes something away when it holds.
+// restricts returns the package of a rule, and whether it is a rule that denies, wants a
+// claim or masks.
 func restricts(path []string) (name string, ok bool) {
 	for _, at := range [][]string{{"uma", "guardrails"}, {"uma", "policies", ""}} {
 		if n := len(at); len(path) > n && path[1] == at[1] && path[0] == at[0] {
@@ -36,7 +37,7 @@ func restricts(path []string) (name string, ok bool) {
 	return "system.log", hasPrefix(path, []string{"system", "log", "mask"})
 }
 
-// rulePath is where a rule's value is, as far as its path is fixed.
+// rulePath is the constant part of the path of a rule's value.
 func rulePath(module *ast.Module, rule *ast.Rule) []string {
 	path, _ := packagePath(module.Package)
 	ref := rule.Head.Ref()
@@ -46,11 +47,11 @@ func rulePath(module *ast.Module, rule *ast.Rule) []string {
 	return append(path, fixed(ref[1:])...)
 }
 
-// lost are the files that are gone with rules that no other file has, where their
-// package has fewer such rules than before. Rules that move to another file, or are
-// replaced by others, are no loss; nor are rules deleted in a file that is still there:
-// somebody edited it. Distinct rules count, since a file may be copied before it is
-// deleted. A package that is gone is a loss of its own, or none.
+// lost returns the files that are gone with a rule that no other file has, if the package
+// of the rule has fewer such rules than before. Rules that are moved to another file or
+// replaced by others are no loss, nor are rules deleted in a file that is still there:
+// somebody edited it. Equal rules count once, since a file may be copied before it is
+// deleted. Packages that are gone are not compared here: see lostTeams.
 func (d denials) lost(next Outline) []Part {
 	before, after := d.distinct(), next.denials.distinct()
 	var lost []Part

@@ -18,11 +18,10 @@ import (
 	"example.com/umpire/uma"
 )
 
-// maskable are the members of an event that masks may change.
+// maskable are the members of an event that a mask may change.
 var maskable = []string{"input", "result", "nd_builtin_cache"}
 
-// A mask is one change of an event: OPA's, where a bare path stands for its
-// removal.
+// A mask is one change of an event, as OPA defines it; a bare path removes its value.
 type mask struct {
 	path   []string // below the event
 	upsert bool
@@ -32,9 +31,8 @@ type mask struct {
 // String is the path as erased and masked list it.
 func (m mask) String() string { return "/" + strings.Join(m.path, "/") }
 
-// masked applies data.system.log.mask to the event. As with OPA a mask for what
-// is not there does nothing; one that cannot be read fails the lot, where OPA
-// would lose the event.
+// masked applies data.system.log.mask to the event. As in OPA, a mask of a path that does
+// not exist does nothing. If a mask cannot be read, masked fails; OPA would lose the event.
 func (p *policy) masked(ctx context.Context, e *event) error {
 	if ctx.Err() != nil {
 		return errDeadline
@@ -51,7 +49,7 @@ func (p *policy) masked(ctx context.Context, e *event) error {
 	case err != nil:
 		return err
 	case len(run.builtinErrors) > 0:
-		// Without the message, which may quote what was to be masked.
+		// Without the message, which may quote a value that is to be masked.
 		return fmt.Errorf("%s: %s", run.builtinErrors[0].Location, run.builtinErrors[0].Code)
 	}
 	masks, err := listOf(wanted, readMask)
@@ -68,7 +66,7 @@ func readMask(v ast.Value) (mask, error) {
 	case ast.Object:
 		return readMaskObject(v)
 	}
-	return mask{}, errors.New("no path and no object")
+	return mask{}, errors.New("neither a path nor an object")
 }
 
 func readMaskObject(doc ast.Value) (m mask, err error) {
@@ -101,7 +99,7 @@ func readMaskObject(doc ast.Value) (m mask, err error) {
 func newMask(path string) (mask, error) {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
-		return mask{}, fmt.Errorf("%q: no path that begins with /", path)
+		return mask{}, fmt.Errorf("%q: a path must begin with /", path)
 	}
 	parts := strings.Split(rest, "/")
 	if !slices.Contains(maskable, parts[0]) {
@@ -110,11 +108,11 @@ func newMask(path string) (mask, error) {
 	return mask{path: parts}, nil
 }
 
-// scopePaths are the paths of scopes: a scope that is masked there must not be in
-// custom.decided.
+// scopePaths are the paths of scopes. If a mask changes one of them, custom.decided is left
+// out, because it has the same scopes.
 var scopePaths = [][]string{{"input", "scopes"}, {"result", "granted"}, {"result", "submit"}}
 
-// touches reports whether a mask changes what is at path, or above or below it.
+// touches reports whether a mask changes the value at path, or one above or below it.
 func (m mask) touches(path []string) bool {
 	return hasPrefix(m.path, path) || hasPrefix(path, m.path)
 }
@@ -164,7 +162,7 @@ func (e *event) apply(masks []mask) error {
 	return nil
 }
 
-// once adds a path to a list that does not have it: two masks may name one.
+// once adds a path to a list unless it is there: two masks may name the same path.
 func once(paths []string, path string) []string {
 	if slices.Contains(paths, path) {
 		return paths
@@ -172,10 +170,11 @@ func once(paths []string, path string) []string {
 	return append(paths, path)
 }
 
-// removed stands where something was, until all masks are applied: indexes of a
-// list mean the list as it was.
+// removed takes the place of a removed value until all masks are applied, so that the
+// indexes of a list do not move.
 type removed struct{}
 
+// swept returns a document without its removed values.
 func swept(doc any) any {
 	switch doc := doc.(type) {
 	case map[string]any:
@@ -198,8 +197,8 @@ func swept(doc any) any {
 	return doc
 }
 
-// applyTo returns a document with what is at path changed, and whether there was
-// a place for the change.
+// applyTo returns a document in which the value at path is changed, and whether that place
+// exists.
 func (m mask) applyTo(doc any, path []string) (any, bool) {
 	if _, gone := doc.(removed); gone && !m.upsert {
 		return doc, false
@@ -241,9 +240,9 @@ func (m mask) applyTo(doc any, path []string) (any, bool) {
 	return doc, false
 }
 
-// memberName is the member that a part of a path names: as it stands, or with
-// the escapes of JSON pointers or of URLs undone. Claims may be named by URLs,
-// whose slashes a path cannot hold otherwise.
+// memberName is the member that a part of a path names: literally, or with the escapes of
+// URLs or JSON pointers decoded. The names of claims may be URLs, whose slashes must be
+// escaped in a path.
 func memberName(doc map[string]any, part string) string {
 	if _, ok := doc[part]; ok {
 		return part
@@ -254,11 +253,11 @@ func memberName(doc map[string]any, part string) string {
 	return strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
 }
 
-// addressIn is requested_by after the input was masked: the address is in
-// input.context.ip, and what is masked there must not stand beside it.
+// addressIn is requested_by after the input was masked. It has the address of
+// input.context.ip, so that a mask of that one applies to it, too.
 func addressIn(input any, unmasked string) string {
 	if input == nil {
-		return unmasked // no mask named it
+		return unmasked // no mask names the input
 	}
 	doc, _ := input.(map[string]any)
 	about, _ := doc["context"].(map[string]any)
@@ -274,8 +273,8 @@ func decodeJSON(raw []byte) (any, error) {
 	return doc, err
 }
 
-// stub is the record of a decision that could not be masked, or is too large: the
-// decision and its policy, and nothing that a mask could have removed.
+// stub is the record of a decision that could not be masked or is too large. It has the
+// decision and its policy, and no value that a mask could have removed.
 func (e *event) stub(failed string, cause error) ([]byte, error) {
 	stub := event{
 		Event: &uma.Event{

@@ -14,7 +14,7 @@ import (
 // A fault is a mistake in a file of a source.
 type fault struct {
 	file string
-	line int // 0 where it is not known
+	line int // 0: unknown
 	text string
 }
 
@@ -29,8 +29,8 @@ func mistake(loc *ast.Location, format string, args ...any) error {
 	return &fault{loc.File, loc.Row, fmt.Sprintf(format, args...)}
 }
 
-// located gives the realm's files their paths, also files that a text mentions: a rule
-// that is defined twice is in two files.
+// located puts the path of the policy folder before the names of the realm's files in
+// mistakes, also in their texts: that of a rule that is defined twice names another file.
 func (src *Source) located(mistakes []error) []error {
 	shown := func(file string) string {
 		if strings.HasPrefix(file, libraryPrefix) {
@@ -58,8 +58,8 @@ func (src *Source) located(mistakes []error) []error {
 
 var place = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 
-// CompilerErrors are the compiler's errors in OPA's own layout: an error of types shows
-// the expression below it, line by line.
+// CompilerErrors returns the compiler's errors in OPA's layout: below a type error are the
+// lines of the expression.
 func CompilerErrors(list ast.Errors) []error {
 	errs := make([]error, len(list))
 	for i, err := range list {
@@ -79,15 +79,15 @@ func CompilerErrors(list ast.Errors) []error {
 	return errs
 }
 
-// unavailable is the reason why policies may not call the function of OPA that a
-// message is about; "" for any other message.
+// unavailable is the reason why policies may not call a function of OPA, if the message says
+// that it is undefined; "" for any other message.
 func unavailable(message string) string {
 	name, ok := strings.CutPrefix(message, "undefined function ")
 	if !ok || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {
 		return ""
 	}
 	if reachesOut(name) {
-		return name + " is not available in Umpire: a decision depends on the input and the policy alone, so that a recorded one can be made again"
+		return name + " is not available in Umpire: a decision depends on the input and the policy alone, so that a recorded decision can be repeated"
 	}
 	return name + " is not available in Umpire: it cannot be interrupted when policy.timeout is over"
 }

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// decodeOutput takes what the schema takes, and nothing else; what it took is
-// written to the record as it came.
+// decodeOutput accepts exactly the documents that the schema accepts, and the record has
+// them unchanged.
 func TestOutputAgreesWithItsSchema(t *testing.T) {
 	t.Parallel()
 	schema := compiled(t, "output-v1.json")
@@ -60,10 +60,9 @@ func TestOutputAgreesWithItsSchema(t *testing.T) {
 	}
 }
 
-// almostOutput is a decision of the right shape, now and then with something
-// else in one place.
+// almostOutput is a valid decision, now and then with one wrong value.
 func almostOutput(t *rapid.T) any {
-	// Small numbers are drawn more often than others: none of those.
+	// Small numbers would be drawn more often than others.
 	rarely := func() bool { return rapid.IntRange(0, 63).Draw(t, "odds") == 45 }
 	wrong := []any{nil, true, 1, -1, 1.5, 0, "text", []any{}, []any{1}, []any{"a", "a"}, map[string]any{}, map[string]any{"x": 1}}
 	value := func(right any) any {

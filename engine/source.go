@@ -15,30 +15,29 @@ import (
 	"example.com/umpire/policies"
 )
 
-// A Source is a realm's policy as it was read: package bundles makes one of a
-// folder. Paths are relative and the same in all three maps.
+// A Source is a realm's policy as package bundles reads it from a folder. Paths are relative
+// and the same in all three maps.
 type Source struct {
-	Files   map[string]string         // what was read, for the record and for the revision
+	Files   map[string]string         // contents, for the record and for the revision
 	Modules map[string]*ast.Module    // the .rego files, parsed with ParserOptions, without tests
 	Data    map[string]map[string]any // the data files, each under the root its folder gives it
-	Folder  string                    // what stands before the paths in mistakes
+	Folder  string                    // put before the paths in mistakes
 }
 
-// libraryPrefix stands before the names of the library's files. A realm's files
-// are relative, so that none can have such a name.
+// libraryPrefix begins the names of the library's files. No file of a realm has such a name,
+// because those are relative.
 const libraryPrefix = "/umpire/"
 
-// ParserOptions are those that modules of a Source are parsed with.
+// ParserOptions are the options that modules of a Source must be parsed with.
 func ParserOptions() ast.ParserOptions {
 	return ast.ParserOptions{
-		ProcessAnnotation: true, // else there are no labels to record and no schemas to check by
+		ProcessAnnotation: true, // else there are no labels and no schemas
 		RegoVersion:       ast.RegoV1,
 		Capabilities:      capabilities(),
 	}
 }
 
-// Library returns the shipped library, ready to be compiled beside a realm's
-// files.
+// Library returns the parsed modules of the shipped library.
 func Library() (map[string]*ast.Module, error) {
 	sources, err := librarySources()
 	if err != nil {
@@ -72,12 +71,12 @@ func librarySources() (map[string]string, error) {
 	return sources, nil
 }
 
-// libraryEntrypoint is where a policy is entered unless its realm says otherwise.
+// libraryEntrypoint is the entry point of realms that do not set their own.
 const libraryEntrypoint = "data.uma.authz.decision"
 
-// revisionOf is the hash of the sources: paths and contents in the order of the
-// paths, each with its length before it. An entry point of the realm's own comes
-// last: the same sources decide otherwise there.
+// revisionOf is the hash of the sources: paths and contents in the order of the paths, each
+// after its length. The entry point is added if it is the realm's own, because the same
+// sources may decide differently there.
 func revisionOf(sources map[string]string, entrypoint string) string {
 	h := sha256.New()
 	var length [8]byte

@@ -256,7 +256,7 @@ func TestPolicyErrors(t *testing.T) {
 	e := start(t, broken(t, "grant: partial}", "grant: partial, timeout: 1s}"))
 	db := e.stored(t)
 	bob := e.as(t, "bob", "photoz-app")
-	for scope, words := range map[string]string{"conflict": "conflict", "slow": "longer than it may"} {
+	for scope, words := range map[string]string{"conflict": "conflict", "slow": "longer than its deadline"} {
 		ticket := e.ticket(t, perm{Resource: "Broken", Scopes: []string{scope}})
 		for range 2 { // the second time shows that the ticket was not spent
 			r, event := onlyRecord(t, db, func() {
