@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
@@ -25,12 +26,20 @@ type style struct {
 	jwt bool // tickets are JWTs
 }
 
-// show leaves out of the answer with an RPT what UMA 2.0 does not have.
-func (st style) show(t *party.Tokens) any {
+// showTokens is the answer to a sign-in or a refresh.
+func (st style) showTokens(t *party.Tokens) any {
 	if st.strict && t.RPT {
-		return uma2.ShowToken(t)
+		return uma2.ShowRPT(t, false)
 	}
-	return t
+	return keycloak.ShowTokens(t)
+}
+
+// showRPT is the answer to the UMA grant.
+func (st style) showRPT(a *grant.Answer) any {
+	if st.strict {
+		return uma2.ShowRPT(a.Token, a.Upgraded)
+	}
+	return keycloak.ShowRPT(a.Token, a.Upgraded)
 }
 
 // token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
@@ -89,7 +98,7 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, st.show(res))
+	return x.JSON(http.StatusOK, st.showTokens(res))
 }
 
 // trade trades a ticket, or named permissions, for an RPT. The Authority takes a
@@ -113,7 +122,7 @@ func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
 	case grant.ModePermissions:
 		return x.JSON(http.StatusOK, answer.Permissions)
 	}
-	return x.JSON(http.StatusOK, st.show(answer.Token))
+	return x.JSON(http.StatusOK, st.showRPT(answer))
 }
 
 // A decisionBody answers response_mode=decision.

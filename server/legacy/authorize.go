@@ -79,7 +79,7 @@ func (f *Face) answer(x *wire.Exchange, status int, req *grant.Request) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(status, rptBody{answer.Token.AccessToken})
+	return x.JSON(status, rptBody{answer.Token.Access})
 }
 
 // caller checks what every request must have: a bearer token, with a realm role

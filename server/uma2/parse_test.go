@@ -44,8 +44,8 @@ func TestShow(t *testing.T) {
 		`{"_id":"r","resource_scopes":[]}`: ShowResource(&uma.Resource{ID: "r", Name: "r", Owner: "u", URIs: []string{"/x"}, Attributes: map[string][]string{"a": {"b"}}}),
 		`{"_id":"r","description":"D","icon_uri":"I","name":"N","name#fr":"F","resource_scopes":["view"],"type":"T"}`: ShowResource(&uma.Resource{
 			ID: "r", Name: "N", Type: "T", IconURI: "I", Scopes: []uma.Scope{"view"}, Texts: map[string]string{"description": "D", "name#fr": "F"}}),
-		`{"access_token":"a","token_type":"Bearer","expires_in":5}`: ShowToken(&party.Tokens{
-			AccessToken: "a", TokenType: "Bearer", ExpiresIn: 5, Scope: "profile", SessionState: "s", IDToken: "i", Upgraded: new(bool)}),
+		`{"access_token":"a","token_type":"Bearer","expires_in":5}`: ShowRPT(&party.Tokens{
+			Access: "a", AccessExpiresIn: 5, Scope: "profile", Session: "s", ID: "i", RPT: true}, false),
 		`{"active":false}`: ShowIntrospection(&party.Introspection{}),
 		`{"active":true,"exp":2,"iat":1,"iss":"i","aud":"a","jti":"j","client_id":"c","token_type":"Bearer","permissions":[{"resource_id":"r","resource_scopes":[],"exp":2}]}`: ShowIntrospection(&party.Introspection{
 			Active: true, Username: "bob", Permissions: []uma.Grant{{Resource: "r", Name: "N"}, {Scopes: []uma.Scope{"view"}}},

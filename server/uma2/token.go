@@ -11,7 +11,7 @@ type token struct {
 	Upgraded     bool   `json:"upgraded,omitempty"`
 }
 
-// ShowToken is the answer to a UMA grant.
-func ShowToken(t *party.Tokens) any {
-	return token{t.AccessToken, t.TokenType, t.ExpiresIn, t.RefreshToken, t.Upgraded != nil && *t.Upgraded}
+// ShowRPT is the answer to a UMA grant, and to the refresh of an RPT.
+func ShowRPT(t *party.Tokens, upgraded bool) any {
+	return token{t.Access, "Bearer", t.AccessExpiresIn, t.Refresh, upgraded}
 }

@@ -47,7 +47,7 @@ func TestTokenOrder(t *testing.T) {
 		!k.Keep.Equal(w.Now.Add(30*time.Minute)) || st.Refresh.RPT != k.JTI {
 		t.Errorf("row of the RPT: got %+v, refresh token %+v", k, st.Refresh)
 	}
-	if *answer.Token.Upgraded {
+	if answer.Upgraded {
 		t.Error("upgraded without an RPT")
 	}
 }
@@ -488,8 +488,8 @@ func TestLifetimeOfAnRPT(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := w.Signed[0].Expires - w.Unix(); got != tc.want || answer.Token.ExpiresIn != tc.want {
-			t.Errorf("%s: got %d s, expires_in %d, want %d", tc.name, got, answer.Token.ExpiresIn, tc.want)
+		if got := w.Signed[0].Expires - w.Unix(); got != tc.want || answer.Token.AccessExpiresIn != tc.want {
+			t.Errorf("%s: got %d s, expires_in %d, want %d", tc.name, got, answer.Token.AccessExpiresIn, tc.want)
 		}
 	}
 }
@@ -544,7 +544,7 @@ func TestRefreshTokenOfAnRPT(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := answer.Token.RefreshToken != ""; got != tc.refresh || got != (w.Settlements[0].Refresh != nil) {
+			if got := answer.Token.Refresh != ""; got != tc.refresh || got != (w.Settlements[0].Refresh != nil) {
 				t.Errorf("refresh token: got %t, want %t", got, tc.refresh)
 			}
 			if c := w.Signed[0]; c.AuthorizedParty != tc.azp || c.Expires-w.Unix() != tc.expires || !slices.Equal(c.Audience, uma.Audience{"photoz-api"}) {
@@ -694,8 +694,8 @@ func TestCarriedRPT(t *testing.T) {
 			if strings.Join(got, " ") != tc.got {
 				t.Errorf("got %q, want %q", got, tc.got)
 			}
-			if want := strings.Contains(tc.got, "r-board"); *answer.Token.Upgraded != want {
-				t.Errorf("upgraded: got %t, want %t", *answer.Token.Upgraded, want)
+			if want := strings.Contains(tc.got, "r-board"); answer.Upgraded != want {
+				t.Errorf("upgraded: got %t, want %t", answer.Upgraded, want)
 			}
 		})
 	}

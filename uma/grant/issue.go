@@ -54,8 +54,7 @@ func (x *assessment) issue(ctx context.Context, st *uma.Settlement, grants []uma
 	if err != nil {
 		return nil, err
 	}
-	res.Upgraded = &up
-	return &Answer{Token: res}, nil
+	return &Answer{Token: res, Upgraded: up}, nil
 }
 
 // rptRow is what is kept of an RPT.

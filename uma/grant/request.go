@@ -52,6 +52,7 @@ type AskedPermission struct {
 // of interest is a matter of the mode.
 type Answer struct {
 	Token       *party.Tokens
+	Upgraded    bool // the RPT stands in for the one that was given
 	Permissions []uma.GrantedPermission
 }
 

@@ -227,8 +227,8 @@ func TestCarriedStrictly(t *testing.T) {
 			}
 			got = append(got, string(p.ID))
 		}
-		if strings.Join(got, " ") != want || *answer.Token.Upgraded == strict {
-			t.Errorf("strict %t: got %q and upgraded %t, want %q", strict, got, *answer.Token.Upgraded, want)
+		if strings.Join(got, " ") != want || answer.Upgraded == strict {
+			t.Errorf("strict %t: got %q and upgraded %t, want %q", strict, got, answer.Upgraded, want)
 		}
 		if upgraded := w.Settlements[0].Upgraded; upgraded != "" {
 			t.Errorf("strict %t: got %q upgraded", strict, upgraded)
@@ -249,8 +249,8 @@ func TestLegacyUpgradedStrictly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !*answer.Token.Upgraded || w.Settlements[0].Upgraded != "j-rpt" {
-		t.Errorf("got upgraded %t and %q ended, want the old RPT ended", *answer.Token.Upgraded, w.Settlements[0].Upgraded)
+	if !answer.Upgraded || w.Settlements[0].Upgraded != "j-rpt" {
+		t.Errorf("got upgraded %t and %q ended, want the old RPT ended", answer.Upgraded, w.Settlements[0].Upgraded)
 	}
 }
 

@@ -158,11 +158,11 @@ func (a *Service) sign(ctx context.Context, s *uma.Snapshot, access, refresh *um
 	}
 	now := a.Now()
 	res := &Tokens{
-		AccessToken: token, ExpiresIn: access.Expires - now.Unix(), TokenType: "Bearer",
-		SessionState: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
+		Access: token, AccessExpiresIn: access.Expires - now.Unix(),
+		Session: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
 	}
 	if refresh != nil {
-		if res.RefreshToken, err = a.Issuer.SignOwn(ctx, s, refresh); err != nil {
+		if res.Refresh, err = a.Issuer.SignOwn(ctx, s, refresh); err != nil {
 			return nil, fmt.Errorf("sign refresh token: %w", err)
 		}
 		res.RefreshExpiresIn = refresh.Expires - now.Unix()
@@ -170,7 +170,7 @@ func (a *Service) sign(ctx context.Context, s *uma.Snapshot, access, refresh *um
 	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
 		claims := idClaims(a.NewSerial(), access)
 		claims.AccessTokenHash = accessTokenHash(s.Realm.SigningAlg, token)
-		if res.IDToken, err = a.Issuer.Sign(ctx, s, claims); err != nil {
+		if res.ID, err = a.Issuer.Sign(ctx, s, claims); err != nil {
 			return nil, fmt.Errorf("sign id token: %w", err)
 		}
 	}
