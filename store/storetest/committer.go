@@ -7,8 +7,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// settlement is one with everything in it: a ticket spent for a grant on r that
-// rests on the share q and on a policy.
+// settlement returns one with every field: a ticket is spent for a grant on r that
+// rests on the request q and a policy.
 func (e *env) settlement(r *uma.Resource, q *uma.Request) *uma.Settlement {
 	e.t.Helper()
 	e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("presented")))
@@ -26,7 +26,7 @@ func (e *env) settlement(r *uma.Resource, q *uma.Request) *uma.Settlement {
 	}
 }
 
-// happened reports which parts of a settlement are there.
+// happened returns the parts of a settlement that are stored.
 func (e *env) happened(st *uma.Settlement) (parts []string) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -59,7 +59,7 @@ func (e *env) happened(st *uma.Settlement) (parts []string) {
 	return parts
 }
 
-// A move is something that changes under a settlement.
+// A move changes something that a settlement rests on, or asks for.
 type move struct {
 	party bool
 	do    func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request)
@@ -78,14 +78,14 @@ var moves = map[string]move{
 		c := e.realmFile("photoz")
 		c.Users[0].Roles = nil
 		e.apply(c)
-		st.RestsOn.Generation = e.snapshot("photoz").Realm.Generation // the user alone
+		st.RestsOn.Generation = e.snapshot("photoz").Realm.Generation // only the user moves
 	}},
 	"disabled_user": {true, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		c := e.realmFile("photoz")
 		c.Users[0].Enabled = false
 		e.apply(c)
 		st.RestsOn.Generation = e.snapshot("photoz").Realm.Generation
-		st.RestsOn.UserVersion = e.user(e.realm, "alice").Version // enabled alone
+		st.RestsOn.UserVersion = e.user(e.realm, "alice").Version // only enabled moves
 	}},
 	"unknown_user": {true, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		st.RestsOn.User = "unknown"
@@ -141,10 +141,10 @@ var moves = map[string]move{
 }
 
 var commitTests = withMoves(map[string]func(e *env){
-	"does_all": func(e *env) {
+	"commits_everything": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
-		e.full(*st.RestsOn)
+		e.wantNoZeroFields(*st.RestsOn)
 		e.want("before", e.happened(st), []string(nil))
 		e.must(e.s.Commit(e.t.Context(), st))
 		e.want("after", e.happened(st), []string{"successor", "rpt", "refresh", "request", "remembered", "d1", "d2", "spent"})
@@ -154,7 +154,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.want("state of the request", e.getRequest(st.Requests[0].ID).State, uma.Pending)
 	},
 
-	"does_nothing_with_a_spent_ticket": func(e *env) {
+	"a_spent_ticket_commits_nothing": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
 		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Ticket: st.Ticket}))
@@ -162,7 +162,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.want("happened", e.happened(st), []string{"spent"})
 	},
 
-	"ticket_comes_first": func(e *env) {
+	"the_ticket_is_checked_first": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
 		st.RestsOn.Generation++
@@ -191,7 +191,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.wantErr("unknown", e.s.Commit(e.t.Context(), st), uma.ErrSpent)
 	},
 
-	"remembers_what_a_ticket_was_spent_on": func(e *env) {
+	"stores_what_a_ticket_was_spent_on": func(e *env) {
 		spend := func(ticket string, change func(st *uma.Settlement)) {
 			e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket(ticket)))
 			st := &uma.Settlement{Realm: e.realm, Now: now, Ticket: uma.Digest(ticket), Presenter: "web", RPT: e.rpt("rpt of " + ticket)}
@@ -205,7 +205,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.reading(func(v uma.View) {
 			got, err := v.SpentTicket(e.t.Context(), e.realm, uma.Digest("traded"))
 			e.must(err)
-			e.full(got)
+			e.wantNoZeroFields(got)
 			e.want("spent on", got, &uma.SpentTicket{Client: "web", RPT: "rpt of traded"})
 			for _, ticket := range []string{"refused", "reusable", "unknown"} {
 				_, err = v.SpentTicket(e.t.Context(), e.realm, uma.Digest(ticket))
@@ -216,7 +216,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		})
 	},
 
-	"takes_away_the_rpt_that_is_upgraded": func(e *env) {
+	"deletes_the_upgraded_rpt": func(e *env) {
 		for _, realm := range []uma.Key{e.realm, e.otherRealm} {
 			e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: realm, Now: now, RPT: e.rpt("old")}))
 		}
@@ -233,7 +233,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		e.want("in another realm", e.getRPT(e.otherRealm, "old") != nil, true)
 	},
 
-	"refusal_is_not_checked": func(e *env) {
+	"a_refusal_is_not_checked": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
 		change := *r
@@ -276,7 +276,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		wantSet(e, "requests", ids, granted.ID, pending.ID, st.Requests[2].ID)
 	},
 
-	"only_what_it_rests_on_moves_it": func(e *env) {
+	"other_changes_do_not_move_it": func(e *env) {
 		r, other := e.create(e.resource("Album", "view")), e.create(e.resource("Other", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
 		e.share(r, "dave", "view")

@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// record is one with no field at its zero value but for the sequence number.
+// record returns one with no field at its zero value but Seq.
 func (e *env) record(id string) uma.Record {
 	return uma.Record{
 		ID: id, Batch: "batch", Realm: "photoz", Time: now, Kind: "rpt", Outcome: "granted", Answered: "request_denied", Subject: "alice", Client: "web",
@@ -19,7 +19,7 @@ func (e *env) record(id string) uma.Record {
 	}
 }
 
-// keep commits records, one settlement for each.
+// keep commits records, each in a settlement of its own.
 func (e *env) keep(records ...uma.Record) {
 	e.t.Helper()
 	for _, r := range records {
@@ -37,7 +37,7 @@ func (e *env) decisions(f uma.DecisionFilter, limit int) (ids []string) {
 	return ids
 }
 
-// eachDecision are the ids of all records that f describes, oldest first.
+// eachDecision returns the ids of all records that f describes, oldest first.
 func (e *env) eachDecision(f uma.DecisionFilter) (ids []string) {
 	e.t.Helper()
 	e.must(e.s.EachDecision(e.t.Context(), f, func(r *uma.Record) error {
@@ -54,7 +54,7 @@ var decisionTests = map[string]func(e *env){
 		got, err := e.s.Decision(e.t.Context(), "d")
 		e.must(err)
 		want.Seq, want.Time = got.Seq, kept(want.Time)
-		e.full(want)
+		e.wantNoZeroFields(want)
 		e.want("by id", *got, want)
 		found, err := e.s.FindDecisions(e.t.Context(), uma.DecisionFilter{}, 10)
 		e.must(err)
@@ -65,7 +65,7 @@ var decisionTests = map[string]func(e *env){
 	},
 
 	"events_of_one_request": func(e *env) {
-		// However much they share, each is read as it was written.
+		// Each is read as it was written, whatever they have in common.
 		claims := `{"pushed":{"reason":["` + strings.Repeat("because ", 200) + `"]}}`
 		var want []uma.Record
 		for i := range 5 {
@@ -239,9 +239,9 @@ var decisionTests = map[string]func(e *env){
 		e.want("number", n, 120)
 	},
 
-	"pruned_from_the_beginning": func(e *env) {
+	"pruned_from_the_oldest_on": func(e *env) {
 		at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
-		for i, minutes := range []int{0, 2, 1, 3, 2, 4} { // the second of two is behind a newer one
+		for i, minutes := range []int{0, 2, 1, 3, 2, 4} { // the third is older than the second
 			r := e.record(fmt.Sprint("d", i))
 			r.Time, r.Rules = at(minutes), []string{"all", fmt.Sprint("only/", i)}
 			e.keep(r)
@@ -258,7 +258,7 @@ var decisionTests = map[string]func(e *env){
 		prune(at(3), 2, 0)
 		e.want("left", e.eachDecision(uma.DecisionFilter{}), []string{"d3", "d4", "d5"})
 		e.want("by a rule", e.decisions(uma.DecisionFilter{Rule: "all"}, 10), []string{"d5", "d4", "d3"})
-		e.want("by a rule of what is gone", len(e.decisions(uma.DecisionFilter{Rule: "only/0"}, 10)), 0)
+		e.want("by a rule of a removed record", len(e.decisions(uma.DecisionFilter{Rule: "only/0"}, 10)), 0)
 		_, err := e.s.Decision(e.t.Context(), "d0")
 		e.wantErr("gone", err, uma.ErrNotFound)
 		prune(at(60), 10, 3)
@@ -268,7 +268,7 @@ var decisionTests = map[string]func(e *env){
 		e.want("number", next.Seq, int64(7))
 	},
 
-	"pruned_with_what_they_share": func(e *env) {
+	"pruned_with_their_shared_parts": func(e *env) {
 		claims := strings.Repeat("because ", 200)
 		var records []uma.Record
 		for i := range 4 {
@@ -328,7 +328,7 @@ var decisionTests = map[string]func(e *env){
 
 	"revision_round_trip": func(e *env) {
 		want := &uma.Revision{Hash: "sha256:abc", Realm: "photoz", Sources: map[string]string{"a.rego": "package a\n"}, Since: now}
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 		e.must(e.s.SaveRevision(e.t.Context(), want))
 		again := *want
 		again.Sources, again.Since = map[string]string{"b.rego": "package b\n"}, now.Add(time.Hour)

@@ -47,10 +47,10 @@ func newEnv(t *testing.T, s uma.Store) *env {
 	return e
 }
 
-// newID returns an id that was not there before.
+// newID returns a new id.
 func (e *env) newID() string { return fmt.Sprintf("id-%06d", e.last.Add(1)) }
 
-// realmFile is a small realm; the tests change what they are about.
+// realmFile returns a small realm, which tests change as they need.
 func (e *env) realmFile(name string) *uma.RealmChange {
 	return &uma.RealmChange{
 		Realm: uma.Realm{Name: name, Enabled: true, SigningAlg: "ES256",
@@ -128,7 +128,7 @@ func (e *env) user(realm uma.Key, name string) (u *uma.User) {
 	return u
 }
 
-// resource is one of alice's at the resource server api, made over the API.
+// resource returns a resource of alice at the resource server api, as of the API.
 func (e *env) resource(name string, scopes ...uma.Scope) *uma.Resource {
 	return &uma.Resource{
 		ID: uma.ResourceID(e.newID()), Server: e.api, Owner: e.alice, Name: name, Type: "album",
@@ -136,14 +136,14 @@ func (e *env) resource(name string, scopes ...uma.Scope) *uma.Resource {
 	}
 }
 
-// create keeps a resource.
+// create stores a resource.
 func (e *env) create(r *uma.Resource) *uma.Resource {
 	e.t.Helper()
 	e.must(e.s.CreateResource(e.t.Context(), r, e.newID))
 	return r
 }
 
-// get reads a resource again, nil if it is not found.
+// get reads a resource, nil if it is not found.
 func (e *env) get(server uma.Key, id uma.ResourceID) (r *uma.Resource) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -156,7 +156,7 @@ func (e *env) get(server uma.Key, id uma.ResourceID) (r *uma.Resource) {
 	return r
 }
 
-// request is what requester asks for: a scope of a resource of alice's.
+// request returns a pending request for a scope of a resource of alice.
 func (e *env) request(r *uma.Resource, requester string, scope uma.Scope) *uma.Request {
 	return &uma.Request{
 		ID: e.newID(), Server: r.Server, Resource: r.Key, ResourceID: r.ID, Owner: r.Owner, Requester: requester,
@@ -164,7 +164,7 @@ func (e *env) request(r *uma.Resource, requester string, scope uma.Scope) *uma.R
 	}
 }
 
-// share keeps a request that is granted.
+// share stores a granted request.
 func (e *env) share(r *uma.Resource, requester string, scope uma.Scope) *uma.Request {
 	e.t.Helper()
 	q := e.request(r, requester, scope)
@@ -173,7 +173,7 @@ func (e *env) share(r *uma.Resource, requester string, scope uma.Scope) *uma.Req
 	return q
 }
 
-// getRequest reads a request again, nil if it is not found.
+// getRequest reads a request, nil if it is not found.
 func (e *env) getRequest(id string) (q *uma.Request) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -209,7 +209,7 @@ func (e *env) want(what string, got, want any) {
 	}
 }
 
-// wantSet compares two lists whatever their order.
+// wantSet compares two lists without their order.
 func wantSet[T ~string](e *env, what string, got []T, want ...T) {
 	e.t.Helper()
 	if !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
@@ -217,9 +217,9 @@ func wantSet[T ~string](e *env, what string, got []T, want ...T) {
 	}
 }
 
-// full fails unless no field of v is at its zero value: such a field would seem to
-// be kept even by a store that drops it.
-func (e *env) full(v any, except ...string) {
+// wantNoZeroFields fails if a field of v has its zero value: a store that loses the
+// field would pass the test.
+func (e *env) wantNoZeroFields(v any, except ...string) {
 	e.t.Helper()
 	for _, path := range zeroes(reflect.ValueOf(v), "") {
 		if !slices.Contains(except, path) {

@@ -16,9 +16,9 @@ const (
 	rounds = 50
 )
 
-// race lets racers start together, in many short rounds: one is often over before
-// the second racer has come to the store. In every round exactly one must win; the
-// others get loss.
+// race starts racers at the same time, in many short rounds: in one round the first is
+// often done before the second starts. In every round exactly one must win; the others
+// must get the error loss.
 func (e *env) race(loss error, prepare func(round int), run func(round, racer int) error) {
 	e.t.Helper()
 	for round := range rounds {
@@ -45,8 +45,8 @@ func (e *env) race(loss error, prepare func(round int), run func(round, racer in
 	}
 }
 
-// raceWithdrawal lets a grant meet the end of a share that it rests on. rest says what
-// the grant rests on and returns what withdraws it.
+// raceWithdrawal runs a grant and the withdrawal of something that it rests on at the
+// same time. rest sets what the grant rests on, and returns the withdrawal.
 func (e *env) raceWithdrawal(rest func(r *uma.Resource, rests *uma.Rests) func() error) {
 	e.t.Helper()
 	generation := e.snapshot("photoz").Realm.Generation
@@ -159,7 +159,7 @@ var raceTests = map[string]func(e *env){
 		})
 	},
 
-	"policy_is_for_others_before_or_after_a_grant": func(e *env) {
+	"policy_changes_its_parties_before_or_after_a_grant": func(e *env) {
 		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
 			s := e.sharePolicy(r, r.Name, e.bob)
 			rests.Policies = map[uma.Key]int64{s.Key: s.Version}
@@ -168,7 +168,7 @@ var raceTests = map[string]func(e *env){
 		})
 	},
 
-	"resource_is_shared_anew_once": func(e *env) {
+	"resource_is_first_shared_once": func(e *env) {
 		var r *uma.Resource
 		e.race(uma.ErrConflict, func(round int) {
 			r = e.create(e.resource(fmt.Sprint("Album", round), "view"))
@@ -202,7 +202,7 @@ var raceTests = map[string]func(e *env){
 		e.want("policies", len(e.policies(e.alice)), rounds)
 	},
 
-	"sealed_secret_is_the_first": func(e *env) {
+	"the_first_sealed_secret_is_kept": func(e *env) {
 		for round := range rounds {
 			name := fmt.Sprint("secret", round)
 			got := make([][]byte, racers)
@@ -247,7 +247,7 @@ var raceTests = map[string]func(e *env){
 		e.want("active and published keys", []int{len(active), len(published)}, []int{rounds, 0})
 	},
 
-	"a_settlement_that_fails_hurts_no_other": func(e *env) {
+	"a_failed_settlement_does_not_affect_others": func(e *env) {
 		const many = 200
 		name := func(i int) string { return fmt.Sprint("t", i) }
 		for i := range many {
@@ -282,8 +282,8 @@ var raceTests = map[string]func(e *env){
 	},
 
 	"writes_happen_whole_or_not_at_all": func(e *env) {
-		// More writers than most queues hold, half of which fail: each must be told
-		// what became of its own write.
+		// More writers than most queues hold, half of which fail: each must get the
+		// outcome of its own write.
 		const writers = 3000
 		e.create(e.resource("Taken"))
 		results := make([]error, writers)

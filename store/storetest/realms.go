@@ -39,8 +39,8 @@ func (e *env) signingKey(alg string) uma.SigningKey {
 	return uma.SigningKey{KID: e.newID(), Alg: alg, Public: []byte("public"), Sealed: []byte("sealed"), Created: now, Active: true}
 }
 
-// kids are the keys of a snapshot at a time: those that sign, and those that only
-// are published.
+// kids returns the ids of keys at a time: of those that sign, and of those that are
+// only published.
 func (e *env) kids(at time.Time) (active, published []string) {
 	e.t.Helper()
 	s, err := e.s.Snapshot(e.t.Context(), "photoz", at)
@@ -65,11 +65,11 @@ var realmTests = map[string]func(e *env){
 		got := e.snapshot("full")
 		want := c.Realm
 		want.Key, want.Generation = got.Realm.Key, got.Realm.Generation
-		e.full(want)
+		e.wantNoZeroFields(want)
 		e.want("realm", got.Realm, want)
 		wantClient := *client
 		wantClient.Origin, wantClient.Key = uma.FromFile, got.Clients["client"].Key
-		e.full(wantClient)
+		e.wantNoZeroFields(wantClient)
 		e.want("client", *got.Clients["client"], wantClient)
 		e.want("client by UUID", got.ByUUID[client.UUID], got.Clients["client"])
 		e.want("client by key", got.ByKey[wantClient.Key], got.Clients["client"])
@@ -118,7 +118,7 @@ var realmTests = map[string]func(e *env){
 		keys := e.snapshot("photoz").Keys
 		first.Active, first.Expires, first.Created = false, kept(expires), kept(now)
 		second.Created = kept(now)
-		e.full(first, ".Active")
+		e.wantNoZeroFields(first, ".Active")
 		e.want("keys", keys, []uma.SigningKey{second, first})
 	},
 
@@ -171,11 +171,11 @@ var realmTests = map[string]func(e *env){
 		_, err := e.s.ApplyRealm(ctx, c)
 		e.wantErr("apply", err, context.Canceled)
 		if k := e.snapshot("fresh").SigningKey(); k == nil || k.KID != first.KID {
-			e.t.Errorf("got key %v of a realm that was cut short, want %s", k, first.KID)
+			e.t.Errorf("got key %v of a realm whose apply was interrupted, want %s", k, first.KID)
 		}
 	},
 
-	"a_change_brings_a_key_where_there_is_none": func(e *env) {
+	"a_change_adds_a_key_if_there_is_none": func(e *env) {
 		c, first, second, other := e.realmFile("photoz"), e.signingKey("ES256"), e.signingKey("ES256"), e.signingKey("RS256")
 		c.Key = &first
 		e.raised("the first key", func() { e.want("report", lines(e.apply(c)), []string(nil)) })
@@ -213,14 +213,14 @@ var realmTests = map[string]func(e *env){
 		e.want("anything sealed", any, true)
 	},
 
-	"a_key_is_sealed_too": func(e *env) {
+	"a_signing_key_counts_as_sealed": func(e *env) {
 		e.must(e.s.AddKey(e.t.Context(), "photoz", e.signingKey("ES256"), time.Time{}))
 		any, err := e.s.AnySealed(e.t.Context())
 		e.must(err)
 		e.want("anything sealed", any, true)
 	},
 
-	"generation_is_not_raised_by_what_is_no_administration": func(e *env) {
+	"generation_is_raised_by_administration_only": func(e *env) {
 		before, realm := e.generation(), e.snapshot("photoz").Realm.Generation
 		r := e.create(e.resource("Album", "view"))
 		q := e.request(r, e.bob, "view")

@@ -47,7 +47,7 @@ var applyTests = map[string]func(e *env){
 		e.unchanged(c)
 	},
 
-	"ids_are_for_what_is_new": func(e *env) {
+	"ids_are_given_to_new_rows_only": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
 		e.apply(c)
@@ -79,7 +79,7 @@ var applyTests = map[string]func(e *env){
 		}
 	},
 
-	"fingerprint_alone_raises_nothing": func(e *env) {
+	"a_new_fingerprint_alone_raises_no_generation": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Fingerprint = []byte("other")
 		e.unchanged(c)
@@ -88,7 +88,7 @@ var applyTests = map[string]func(e *env){
 		e.want("fingerprint", string(got), "other")
 	},
 
-	"user_version_follows_what_a_decision_sees": func(e *env) {
+	"user_version_rises_with_fields_that_decisions_see": func(e *env) {
 		c := e.realmFile("photoz")
 		before := e.user(e.realm, "alice").Version
 		c.Users[0].Password = "other"
@@ -114,7 +114,7 @@ var applyTests = map[string]func(e *env){
 		e.want("version of bob", e.user(e.realm, "bob").Version, before+1)
 	},
 
-	"users_are_known_without_case": func(e *env) {
+	"users_are_matched_without_case": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Users[0].Username = "ALICE"
 		report := e.apply(c)
@@ -124,7 +124,7 @@ var applyTests = map[string]func(e *env){
 		e.want("id", got.ID, e.alice)
 	},
 
-	"what_the_file_no_longer_names_is_removed": func(e *env) {
+	"rows_that_the_file_no_longer_has_are_removed": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
@@ -149,7 +149,7 @@ var applyTests = map[string]func(e *env){
 		e.want("clients of another realm", len(e.snapshot("elsewhere").Clients), 3)
 	},
 
-	"sessions_end_with_the_password_and_the_user": func(e *env) {
+	"sessions_end_with_a_new_password_and_a_disabled_user_or_client": func(e *env) {
 		ended := func(session string) bool {
 			e.t.Helper()
 			_, s := e.state("jti", session)
@@ -178,7 +178,7 @@ var applyTests = map[string]func(e *env){
 		}
 	},
 
-	"a_dry_run_tells_and_changes_nothing": func(e *env) {
+	"a_dry_run_reports_and_changes_nothing": func(e *env) {
 		fresh := e.realmFile("fresh")
 		key := e.signingKey("ES256")
 		fresh.Key, fresh.DryRun = &key, true
@@ -232,7 +232,7 @@ var applyTests = map[string]func(e *env){
 		e.unchanged(c)
 	},
 
-	"a_change_that_is_cut_short_is_finished_by_the_next": func(e *env) {
+	"an_interrupted_apply_is_finished_by_the_next": func(e *env) {
 		for _, many := range []int{494, 1200} { // the first leaves nothing but the generation to the last batch
 			c := e.realmFile("photoz")
 			for i := range many {

@@ -5,7 +5,7 @@ import (
 )
 
 var applyResourceTests = map[string]func(e *env){
-	"resource_is_what_the_file_says": func(e *env) {
+	"resource_round_trip": func(e *env) {
 		c := e.realmFile("photoz")
 		res := e.fileResource("Album", "alice", "view", "delete")
 		res.DisplayName, res.IconURI = "The album", "/icon"
@@ -16,7 +16,7 @@ var applyResourceTests = map[string]func(e *env){
 		want := res.Resource
 		want.Server, want.Owner, want.Origin = e.api, e.alice, uma.FromFile
 		want.Key, want.Version = got.Key, got.Version
-		e.full(want, ".Texts")
+		e.wantNoZeroFields(want, ".Texts")
 		e.want("resource", *got, want)
 		e.reading(func(v uma.View) {
 			rows, err := v.KnownScopes(e.t.Context(), e.api, []uma.Scope{"view"})
@@ -32,7 +32,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.want("owner", e.get(e.api, c.Resources[0].ID).Owner, e.apiUUID)
 	},
 
-	"resource_is_known_by_its_id": func(e *env) {
+	"resource_is_matched_by_its_id": func(e *env) {
 		c := e.realmFile("photoz")
 		res := e.fileResource("Album", "alice", "view")
 		res.GeneratedID = false
@@ -58,7 +58,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.unchanged(c)
 	},
 
-	"an_id_says_more_than_a_name": func(e *env) {
+	"an_id_is_matched_before_a_name": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("A", "alice", "view")}
 		c.Resources[0].GeneratedID = false
@@ -71,7 +71,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.unchanged(c)
 	},
 
-	"what_came_over_the_api_stays": func(e *env) {
+	"resources_of_the_api_stay": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		e.unchanged(e.realmFile("photoz"))
 		if e.get(e.api, r.ID) == nil {
@@ -118,7 +118,7 @@ var applyResourceTests = map[string]func(e *env){
 		wantSet(e, "shares", e.sharesFor(&uma.Party{ID: "carol"}, r), q.ID, p.ID, taken.ID)
 	},
 
-	"texts_are_not_of_the_file": func(e *env) {
+	"texts_of_the_api_are_removed": func(e *env) {
 		r := e.resource("Album", "view")
 		r.Texts = map[string]string{"description": "of the API"}
 		e.create(r)
@@ -152,7 +152,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.want("updated, when the file changed", report.Updated, []string{"resource Album"})
 	},
 
-	"what_drifted_back_is_no_drift": func(e *env) {
+	"a_change_that_was_undone_is_no_drift": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
 		e.apply(c)
@@ -166,7 +166,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.want("drifted", e.apply(c).Drifted, []string(nil))
 	},
 
-	"what_was_deleted_over_the_api_is_made_again": func(e *env) {
+	"a_resource_deleted_over_the_api_is_created_again": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
 		e.apply(c)
@@ -174,7 +174,7 @@ var applyResourceTests = map[string]func(e *env){
 		e.want("created", e.apply(c).Created, []string{"resource Album"})
 	},
 
-	"a_name_that_is_taken": func(e *env) {
+	"a_taken_name_is_a_conflict": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Resources = []uma.ResourceChange{e.fileResource("Album", "alice", "view")}
 		c.Resources[0].GeneratedID = false

@@ -7,7 +7,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// without returns the realm file with some of its rows left out.
+// without returns the realm file without some of its rows.
 func (e *env) without(what string) *uma.RealmChange {
 	c := e.realmFile("photoz")
 	switch what {
@@ -21,53 +21,53 @@ func (e *env) without(what string) *uma.RealmChange {
 	return c
 }
 
-// A hanger is something that hangs on a row that a realm file drops.
-type hanger struct {
-	what  string // the row
+// A dependent is a row that depends on a row which a realm file no longer has.
+type dependent struct {
+	what  string // the row of the file
 	base  func(e *env, c *uma.RealmChange)
-	hang  func(e *env)
-	stays bool // rather than be disabled, with Lenient
+	add   func(e *env)
+	stays bool // with Lenient the row of the file stays; else it is disabled
 }
 
-var hangers = map[string]hanger{
+var dependents = map[string]dependent{
 	"resource on client": {what: "client api",
-		hang: func(e *env) { e.create(e.resource("Album", "view")) }},
+		add: func(e *env) { e.create(e.resource("Album", "view")) }},
 	"request on client": {what: "client api",
-		hang: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
+		add: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
 	"session on client": {what: "client api",
-		hang: func(e *env) { e.startSession("s", "handle") }},
+		add: func(e *env) { e.startSession("s", "handle") }},
 	"resource on user": {what: "user alice",
-		hang: func(e *env) { e.create(e.resource("Album", "view")) }},
+		add: func(e *env) { e.create(e.resource("Album", "view")) }},
 	"request of user": {what: "user bob",
-		hang: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
+		add: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
 	"session of user": {what: "user alice",
-		hang: func(e *env) { e.startSession("s", "handle") }},
+		add: func(e *env) { e.startSession("s", "handle") }},
 	"request on resource": {what: "resource File album", stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
 		},
-		hang: func(e *env) { e.share(e.byName(e.alice, "File album"), e.bob, "view") }},
+		add: func(e *env) { e.share(e.byName(e.alice, "File album"), e.bob, "view") }},
 	"policy on client": {what: "client api",
-		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
+		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
 	"policy that names user": {what: "user bob",
-		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
+		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
 	"policy of user": {what: "user alice",
-		hang: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", "carol") }},
+		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", "carol") }},
 	"policy on resource": {what: "resource File album", stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
 		},
-		hang: func(e *env) { e.sharePolicy(e.byName(e.alice, "File album"), "p", e.bob) }},
+		add: func(e *env) { e.sharePolicy(e.byName(e.alice, "File album"), "p", e.bob) }},
 	"resource on scope": {what: "scope download of api", stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		},
-		hang: func(e *env) { e.create(e.resource("Album", "view", "download")) }},
+		add: func(e *env) { e.create(e.resource("Album", "view", "download")) }},
 	"request on scope": {what: "scope download of api", stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		},
-		hang: func(e *env) { e.share(e.create(e.resource("Album", "download")), e.bob, "download") }},
+		add: func(e *env) { e.share(e.create(e.resource("Album", "download")), e.bob, "download") }},
 }
 
 // byName reads a resource of api.
@@ -81,19 +81,19 @@ func (e *env) byName(owner, name string) (r *uma.Resource) {
 	return r
 }
 
-// prepare applies a file with the row in it and hangs something on that; what
-// returns is the file without.
-func (h hanger) prepare(e *env) *uma.RealmChange {
-	if h.base != nil {
+// prepare applies a file with the row, adds the dependent, and returns the file without
+// the row.
+func (d dependent) prepare(e *env) *uma.RealmChange {
+	if d.base != nil {
 		c := e.realmFile("photoz")
-		h.base(e, c)
+		d.base(e, c)
 		e.apply(c)
 	}
-	h.hang(e)
-	return e.without(h.what)
+	d.add(e)
+	return e.without(d.what)
 }
 
-var pruneTests = withHangers(map[string]func(e *env){
+var pruneTests = withDependents(map[string]func(e *env){
 	"decision_records_stay": func(e *env) {
 		r := e.record("d")
 		e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, Records: []uma.Record{r}}))
@@ -104,7 +104,7 @@ var pruneTests = withHangers(map[string]func(e *env){
 		e.must(err)
 	},
 
-	"of_a_client_takes_all_it_has": func(e *env) {
+	"of_a_client_removes_its_rows": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		q := e.share(r, e.bob, "view")
 		c := e.without("client api")
@@ -122,7 +122,7 @@ var pruneTests = withHangers(map[string]func(e *env){
 		e.unchanged(c)
 	},
 
-	"of_a_user_takes_all_that_is_theirs": func(e *env) {
+	"of_a_user_removes_their_rows": func(e *env) {
 		own := e.create(e.resource("Album", "view"))
 		q := e.share(own, e.bob, "view")
 		theirs := e.resource("Album", "view")
@@ -146,7 +146,7 @@ var pruneTests = withHangers(map[string]func(e *env){
 		})
 	},
 
-	"of_a_user_takes_them_out_of_shares": func(e *env) {
+	"of_a_user_removes_them_from_shares": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		for _, tc := range []struct {
 			name   string
@@ -196,7 +196,7 @@ var pruneTests = withHangers(map[string]func(e *env){
 		})
 	},
 
-	"of_a_scope_takes_it_from_resources": func(e *env) {
+	"of_a_scope_removes_it_from_resources": func(e *env) {
 		c := e.realmFile("photoz")
 		c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		e.apply(c)
@@ -232,13 +232,13 @@ var pruneTests = withHangers(map[string]func(e *env){
 		e.want("scopes", e.getPolicy(s.ID).Scopes, []uma.Scope{"view"})
 	},
 
-	"an_ended_session_holds_nobody": func(e *env) {
+	"an_ended_session_does_not_block": func(e *env) {
 		e.startSession("s", "handle")
 		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
 		e.want("removed", e.apply(e.without("user alice")).Removed, []string{"user alice"})
 	},
 
-	"an_expired_session_holds_nobody": func(e *env) {
+	"an_expired_session_does_not_block": func(e *env) {
 		e.startSession("s", "handle")
 		c := e.without("user alice")
 		c.Now = now.Add(24 * time.Hour)
@@ -255,25 +255,25 @@ var pruneTests = withHangers(map[string]func(e *env){
 	},
 })
 
-// withHangers adds what is promised of each thing that hangs on a row.
-func withHangers(tests map[string]func(e *env)) map[string]func(e *env) {
-	for name, h := range hangers {
-		tests["needed_for_"+name] = h.refuses
-		tests["lenient_with_"+name] = h.lenient
-		tests["takes_"+name] = h.prune
+// withDependents adds the tests for each dependent.
+func withDependents(tests map[string]func(e *env)) map[string]func(e *env) {
+	for name, d := range dependents {
+		tests["needed_for_"+name] = d.refuses
+		tests["lenient_with_"+name] = d.lenient
+		tests["removes_"+name] = d.prune
 	}
 	return tests
 }
 
-func (h hanger) refuses(e *env) {
-	c := h.prepare(e)
+func (d dependent) refuses(e *env) {
+	c := d.prepare(e)
 	c.Fingerprint = []byte("another")
 	c.Clients = append(c.Clients, &uma.Client{ID: "new", UUID: e.newID()})
 	generation, before := e.generation(), e.snapshot("photoz")
 	report, err := e.s.ApplyRealm(e.t.Context(), c)
 	e.wantErr("apply", err, uma.ErrPrune)
-	e.want("kept", report.Kept, []string{h.what})
-	e.want("all lines", lines(report), []string{h.what})
+	e.want("kept", report.Kept, []string{d.what})
+	e.want("all lines", lines(report), []string{d.what})
 	e.want("generation", e.generation(), generation)
 	e.want("realm", e.snapshot("photoz"), before)
 	fingerprint, err := e.s.RealmFingerprint(e.t.Context(), "photoz")
@@ -281,19 +281,19 @@ func (h hanger) refuses(e *env) {
 	e.want("fingerprint", string(fingerprint), "fingerprint of photoz")
 }
 
-func (h hanger) lenient(e *env) {
-	c := h.prepare(e)
+func (d dependent) lenient(e *env) {
+	c := d.prepare(e)
 	c.Lenient = true
 	report := e.apply(c)
-	if h.stays {
-		e.want("kept", report.Kept, []string{h.what})
-		e.want("all lines", lines(report), []string{h.what})
-		e.unchangedBut(c, h.what)
+	if d.stays {
+		e.want("kept", report.Kept, []string{d.what})
+		e.want("all lines", lines(report), []string{d.what})
+		e.unchangedBut(c, d.what)
 		return
 	}
-	e.want("disabled", report.Disabled, []string{h.what})
-	e.want("all lines", lines(report), []string{h.what})
-	switch h.what {
+	e.want("disabled", report.Disabled, []string{d.what})
+	e.want("all lines", lines(report), []string{d.what})
+	switch d.what {
 	case "client api":
 		e.want("enabled", e.snapshot("photoz").Clients["api"].Enabled, false)
 	case "user alice":
@@ -301,12 +301,12 @@ func (h hanger) lenient(e *env) {
 	case "user bob":
 		e.want("enabled", e.user(e.realm, "bob").Enabled, false)
 	}
-	e.unchangedBut(c, h.what)
+	e.unchangedBut(c, d.what)
 	back := e.realmFile("photoz")
-	e.want("enabled again", e.apply(back).Updated, []string{h.what})
+	e.want("enabled again", e.apply(back).Updated, []string{d.what})
 }
 
-// unchangedBut is unchanged, with a line for what stays.
+// unchangedBut is unchanged, but the report has a line for a row that stays.
 func (e *env) unchangedBut(c *uma.RealmChange, stays string) {
 	e.t.Helper()
 	generation := e.generation()
@@ -316,12 +316,12 @@ func (e *env) unchangedBut(c *uma.RealmChange, stays string) {
 	e.want("generation", e.generation(), generation)
 }
 
-func (h hanger) prune(e *env) {
-	c := h.prepare(e)
+func (d dependent) prune(e *env) {
+	c := d.prepare(e)
 	c.Prune = true
 	report := e.apply(c)
-	if !slices.Contains(report.Removed, h.what) {
-		e.t.Errorf("removed %q, want %q among them", report.Removed, h.what)
+	if !slices.Contains(report.Removed, d.what) {
+		e.t.Errorf("removed %q, want %q among them", report.Removed, d.what)
 	}
 	c.Prune = false
 	generation := e.generation()

@@ -28,7 +28,7 @@ var registrarTests = map[string]func(e *env){
 		}
 	},
 
-	"a_conflict_leaves_no_trace": func(e *env) {
+	"a_conflict_changes_nothing": func(e *env) {
 		e.create(e.resource("Album", "view"))
 		e.wantErr("create", e.s.CreateResource(e.t.Context(), e.resource("Album", "new"), e.newID), uma.ErrConflict)
 		e.reading(func(v uma.View) {
@@ -140,7 +140,7 @@ var registrarTests = map[string]func(e *env){
 		e.want("resource", e.get(e.api, r.ID), r)
 	},
 
-	"replace_removes_requests_for_scopes_that_are_gone": func(e *env) {
+	"replace_deletes_requests_for_removed_scopes": func(e *env) {
 		r := e.create(e.resource("Album", "view", "delete"))
 		gone, left := e.share(r, e.bob, "delete"), e.share(r, e.bob, "view")
 		change := *r
@@ -157,7 +157,7 @@ var registrarTests = map[string]func(e *env){
 		}
 	},
 
-	"a_request_for_the_whole_ends_with_the_first_scope": func(e *env) {
+	"a_request_for_the_whole_resource_is_deleted_with_the_first_scope": func(e *env) {
 		r := e.create(e.resource("Album"))
 		whole := e.share(r, e.bob, "")
 		change := *r
@@ -173,7 +173,7 @@ var registrarTests = map[string]func(e *env){
 		}
 	},
 
-	"replace_takes_scopes_that_are_gone_from_policies": func(e *env) {
+	"replace_removes_scopes_from_policies": func(e *env) {
 		r, other := e.create(e.resource("Album", "view", "delete", "<print>")), e.create(e.resource("Other", "delete"))
 		both, one := e.fullPolicy(r, "both"), e.fullPolicy(r, "one")
 		both.Scopes, one.Scopes = []uma.Scope{"<print>", "delete", "view"}, []uma.Scope{"delete"}
@@ -204,7 +204,7 @@ var registrarTests = map[string]func(e *env){
 		e.want("policies left", policyNames(e.policies(e.alice)), []string{"other"})
 	},
 
-	"a_policy_for_the_whole_ends_with_the_first_scope": func(e *env) {
+	"a_policy_for_the_whole_resource_is_deleted_with_the_first_scope": func(e *env) {
 		r := e.create(e.resource("Album"))
 		s := e.sharePolicy(r, "p", e.bob)
 		change := *r
@@ -218,7 +218,7 @@ var registrarTests = map[string]func(e *env){
 		}
 	},
 
-	"rename_reaches_requests": func(e *env) {
+	"rename_changes_requests": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		q := e.share(r, e.bob, "view")
 		change := *r
@@ -235,7 +235,7 @@ var registrarTests = map[string]func(e *env){
 		})
 	},
 
-	"delete_takes_requests_and_policies": func(e *env) {
+	"delete_deletes_requests_and_policies": func(e *env) {
 		r, other := e.create(e.fullResource()), e.create(e.resource("Other", "view"))
 		q, left := e.share(r, e.bob, "view"), e.share(other, e.bob, "view")
 		policy, leftPolicy := e.sharePolicy(r, "p", e.bob), e.sharePolicy(other, "q", e.bob)

@@ -9,21 +9,22 @@ import (
 	"example.com/umpire/uma"
 )
 
-// claim is a resource as its owner registers it himself.
+// claim returns a resource as its owner registers it.
 func (e *env) claim(owner, name string, uris []string, scopes ...uma.Scope) *uma.Resource {
 	r := e.resource(name, scopes...)
 	r.Owner, r.URIs, r.Origin = owner, uris, uma.FromOwner
 	return r
 }
 
-// own is a resource of the resource server's own.
+// own returns a resource that the resource server owns.
 func (e *env) own(name string, uris []string, scopes ...uma.Scope) *uma.Resource {
 	r := e.resource(name, scopes...)
 	r.Owner, r.URIs = e.apiUUID, uris
 	return e.create(r)
 }
 
-// registered are the names of the resources whose URI, or scope, was registered so.
+// registered returns the names of the resources whose URI, or scope, was registered by
+// them.
 func (e *env) registered(q uma.Selection, as uma.Registered) (names []string) {
 	e.t.Helper()
 	q.Registered = as
@@ -41,12 +42,12 @@ func (e *env) wantTaken(what string, err error, uri string) {
 	e.t.Helper()
 	taken, ok := errors.AsType[*uma.URITakenError](err)
 	if !ok || taken.URI != uri || !errors.Is(err, uma.ErrConflict) {
-		e.t.Errorf("%s: got %v, want that %s is taken", what, err, uri)
+		e.t.Errorf("%s: got %v, want an error that says that %s is taken", what, err, uri)
 	}
 }
 
 var claimTests = map[string]func(e *env){
-	"an_owner_may_not_take_what_is_anothers": func(e *env) {
+	"an_owner_may_not_use_names_and_uris_of_others": func(e *env) {
 		ctx := e.t.Context()
 		e.own("Board", []string{"/board", "/board/*", "/{tenant}/users/*", "/x/*.png", "/Strasse/*"})
 		theirs := e.resource("Album")
@@ -73,7 +74,7 @@ var claimTests = map[string]func(e *env){
 		e.must(e.s.ReplaceResource(ctx, &change, e.newID))
 	},
 
-	"the_resource_server_may_take_what_an_owner_has": func(e *env) {
+	"the_resource_server_may_use_those_of_an_owner": func(e *env) {
 		e.create(e.claim(e.bob, "Page", []string{"/page"}, "view"))
 		e.own("Page", []string{"/page", "/{any}"}, "view")
 		q := uma.Selection{URI: "/page"}
@@ -86,7 +87,7 @@ var claimTests = map[string]func(e *env){
 		e.must(e.s.ReplaceResource(e.t.Context(), mine, e.newID))
 	},
 
-	"who_registered_what": func(e *env) {
+	"find_who_registered_a_uri_or_scope": func(e *env) {
 		ctx := e.t.Context()
 		e.own("Own", []string{"/u"}, "view")
 		given := e.resource("For alice", "view", "stay")
@@ -126,8 +127,8 @@ var claimTests = map[string]func(e *env){
 		check("scope, by the resource server now", uma.Selection{AnyScope: []uma.Scope{"more"}}, "", "For alice", "")
 	},
 
-	// Whoever comes first has the URI; the other is told.
-	"two_owners_race_givena_uri": func(e *env) {
+	// The first has the URI, the second gets an error.
+	"two_owners_race_for_a_uri": func(e *env) {
 		for round := range 30 {
 			uri := fmt.Sprint("/race/", round)
 			owners := []string{e.alice, e.bob}
@@ -150,7 +151,7 @@ var claimTests = map[string]func(e *env){
 	},
 }
 
-// idOf is the id of a resource by its name and owner.
+// idOf returns the id of a resource by its name and owner.
 func (e *env) idOf(name, owner string) (id uma.ResourceID) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {

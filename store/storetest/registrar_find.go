@@ -10,7 +10,7 @@ import (
 )
 
 var findTests = withFindings(map[string]func(e *env){
-	"of_many_is_read_in_pieces": func(e *env) {
+	"many_resources_are_read_in_pages": func(e *env) {
 		var want []string
 		for i := range 700 {
 			r := e.resource(fmt.Sprintf("Album %04d", i), "album:view", uma.Scope(fmt.Sprint("only:", i%2)))
@@ -30,7 +30,7 @@ var findTests = withFindings(map[string]func(e *env){
 		}
 	},
 
-	"a_slow_consumer_holds_nothing_up": func(e *env) {
+	"a_slow_caller_blocks_no_write": func(e *env) {
 		for i := range 300 {
 			e.create(e.resource(fmt.Sprintf("Album %04d", i), "view"))
 		}
@@ -51,7 +51,7 @@ var findTests = withFindings(map[string]func(e *env){
 		e.must(listing(20)) // each of 20 is in the middle of its list while the next one reads
 	},
 
-	"goes_on_where_it_was_when_rows_go": func(e *env) {
+	"continues_when_rows_are_deleted": func(e *env) {
 		var all []*uma.Resource
 		for i := range 600 {
 			all = append(all, e.create(e.resource(fmt.Sprintf("Album %04d", i), "view")))
@@ -69,8 +69,8 @@ var findTests = withFindings(map[string]func(e *env){
 		}
 	},
 
-	// Rows may be large: a page of a fixed number would be.
-	"pieces_are_bounded_in_bytes": func(e *env) {
+	// Rows may be large, and so would be a page of a fixed number of rows.
+	"pages_are_bounded_in_bytes": func(e *env) {
 		large := map[string][]string{"a": {strings.Repeat("x", 64<<10)}}
 		var last *uma.Resource
 		for i := range 60 { // of 4 MB
@@ -95,7 +95,7 @@ var findTests = withFindings(map[string]func(e *env){
 		}
 	},
 
-	"ends_with_the_consumers_error": func(e *env) {
+	"ends_with_the_callers_error": func(e *env) {
 		e.shelf(library...)
 		stop := errors.New("stop")
 		calls := 0

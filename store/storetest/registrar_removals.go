@@ -11,11 +11,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// crowded is how many requests a resource has whose removal takes a store a while.
+// crowded is a number of requests with which a store removes a resource in several
+// steps.
 const crowded = 450
 
-// A crowd is a resource that very many ask for: carol was granted "view", asks for
-// "delete" and was denied "print", and the others have any of that.
+// A crowd is a resource with very many requests. carol was granted "view", asks for
+// "delete" and was denied "print"; the others have any of these.
 type crowd struct {
 	*uma.Resource
 	granted, pending, denied *uma.Request // carol's
@@ -23,7 +24,7 @@ type crowd struct {
 	policy                   *uma.Share
 }
 
-// crowd keeps a resource of alice's and all who ask for it, in one step.
+// crowd stores a resource of alice and its requests, in one step.
 func (e *env) crowd(name string) *crowd {
 	e.t.Helper()
 	return e.crowdAt(e.create(e.resource(name, "view", "delete", "print")))
@@ -49,7 +50,7 @@ func (e *env) crowdAt(r *uma.Resource) *crowd {
 	return c
 }
 
-// sweep has the store remove what it put off.
+// sweep has the store remove the rows that it has not removed yet.
 func (e *env) sweep() {
 	e.t.Helper()
 	s, ok := e.s.(interface {
@@ -62,9 +63,9 @@ func (e *env) sweep() {
 	e.must(err)
 }
 
-// gone checks that nothing shows, or can make use of, what was asked and shared of a
-// resource that is gone.
-func (e *env) gone(c *crowd) {
+// checkRemoved checks that nothing shows, or uses, requests and shares of a removed
+// resource.
+func (e *env) checkRemoved(c *crowd) {
 	e.t.Helper()
 	of := map[string]bool{c.policy.ID: true}
 	for _, q := range c.all {
@@ -87,7 +88,7 @@ func (e *env) gone(c *crowd) {
 	e.unusable(c)
 }
 
-// unseen looks for requests in every list and by every key.
+// unseen checks that requests are in no list and found by no key.
 func (e *env) unseen(v uma.View, c *crowd, none func(what string, found []uma.Request, err error)) {
 	e.t.Helper()
 	ctx := e.t.Context()
@@ -135,7 +136,8 @@ func (e *env) unseen(v uma.View, c *crowd, none func(what string, found []uma.Re
 	none("pending beside", found, err)
 }
 
-// unshared looks for shares, and for the resource among those that are shared.
+// unshared checks that there are no shares of a resource, and that no list of shared
+// resources has it.
 func (e *env) unshared(v uma.View, c *crowd) {
 	e.t.Helper()
 	ctx := e.t.Context()
@@ -167,7 +169,7 @@ func (e *env) unshared(v uma.View, c *crowd) {
 	e.want("shares standing", len(standing.Shares), 0)
 }
 
-// unusable tries to use requests and the resource.
+// unusable checks that requests and the resource cannot be used.
 func (e *env) unusable(c *crowd) {
 	e.t.Helper()
 	ctx, s := e.t.Context(), e.s
@@ -193,12 +195,12 @@ func (e *env) unusable(c *crowd) {
 }
 
 var removalTests = map[string]func(e *env){
-	"take_all_at_once": func(e *env) {
+	"take_effect_at_once": func(e *env) {
 		c, other := e.crowd("Album"), e.crowd("Other")
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, c.ID))
 		for range 2 {
 			e.want("resource", e.get(e.api, c.ID), (*uma.Resource)(nil))
-			e.gone(c)
+			e.checkRemoved(c)
 			_, count := e.findRequests(e.api, uma.RequestFilter{}, 0, -1)
 			want := 0
 			for _, q := range other.all {
@@ -223,7 +225,7 @@ var removalTests = map[string]func(e *env){
 		again.ID = c.ID // as a realm file may have it
 		e.create(again)
 		for range 2 {
-			e.gone(c)
+			e.checkRemoved(c)
 			change := e.sharing(again, nil)
 			change.New, change.Seen = true, map[string]int64{}
 			e.must(e.s.ShareResource(e.t.Context(), change))
@@ -237,7 +239,7 @@ var removalTests = map[string]func(e *env){
 		e.want("shared", names(e.shared(e.realm, uma.GrantedFilter{Requester: "carol"}, 0, -1)), []string{"Album"})
 	},
 
-	"fill_pages": func(e *env) {
+	"leave_pages_full": func(e *env) {
 		first, c, last := e.create(e.resource("Album A", "view")), e.crowd("Album B"), e.create(e.resource("Album C", "view"))
 		e.share(first, "carol", "view")
 		e.share(last, "carol", "view")
@@ -262,9 +264,9 @@ var removalTests = map[string]func(e *env){
 		c := e.crowdAt(e.byName(e.alice, "Album"))
 		file.Resources, file.Prune = nil, true
 		e.want("removed", e.apply(file).Removed, []string{"resource Album"})
-		e.gone(c)
+		e.checkRemoved(c)
 		e.sweep()
-		e.gone(c)
+		e.checkRemoved(c)
 	},
 
 	"of_a_pruned_client": func(e *env) {
@@ -274,14 +276,14 @@ var removalTests = map[string]func(e *env){
 		wantSet(e, "removed", e.apply(file).Removed, "client api", "resource Album")
 		e.apply(e.realmFile("photoz")) // the name is free again
 		for range 2 {
-			e.gone(c)
+			e.checkRemoved(c)
 			e.api = e.snapshot("photoz").Clients["api"].Key
-			e.gone(c)
+			e.checkRemoved(c)
 			e.sweep()
 		}
 	},
 
-	"hold_nothing": func(e *env) {
+	"block_no_other_removal": func(e *env) {
 		file := e.realmFile("photoz")
 		file.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "view"}}}
 		file.Users = append(file.Users, &uma.User{ID: "carol", Username: "carol", Enabled: true})
@@ -294,14 +296,14 @@ var removalTests = map[string]func(e *env){
 		e.want("removed", e.apply(file).Removed, []string{"client api"})
 	},
 
-	"are_before_or_after_what_races": func(e *env) {
+	"race_with_other_writes": func(e *env) {
 		for round := range rounds / 5 {
 			e.raceRemoval(e.crowd(fmt.Sprint("Album", round)))
 		}
 	},
 }
 
-// keptRequest is a request as the store returns it.
+// keptRequest returns a request as the store returns it.
 func (e *env) keptRequest(q uma.Request) uma.Request {
 	q.ScopeID, q.Created = e.scope(string(q.Scope)).ID, kept(q.Created)
 	if !q.Decided.IsZero() {
@@ -310,7 +312,7 @@ func (e *env) keptRequest(q uma.Request) uma.Request {
 	return q
 }
 
-// raceRemoval lets the removal of a resource meet all that uses what it has.
+// raceRemoval removes a resource while other writes use its requests and shares.
 func (e *env) raceRemoval(c *crowd) {
 	e.t.Helper()
 	ctx, s := e.t.Context(), e.s
@@ -353,6 +355,6 @@ func (e *env) raceRemoval(c *crowd) {
 	})
 	close(start)
 	wg.Wait()
-	e.gone(c)
+	e.checkRemoved(c)
 	e.want("who asked late", e.pending(e.realm, uma.GrantedFilter{Owner: e.alice}, "", 1000), []string(nil))
 }

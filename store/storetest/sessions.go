@@ -15,7 +15,7 @@ func (e *env) refreshToken(session, handle string) *uma.RefreshToken {
 		Expires: now.Add(time.Hour)}
 }
 
-// startSession keeps a session of alice's with its first refresh token.
+// startSession stores a session of alice with its first refresh token.
 func (e *env) startSession(id, handle string) {
 	e.t.Helper()
 	e.must(e.s.StartSession(e.t.Context(), e.realm, e.session(id), e.refreshToken(id, handle)))
@@ -25,7 +25,7 @@ func (e *env) rotate(handle, next string, at time.Time) error {
 	return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(handle), e.refreshToken("s", next), nil, at)
 }
 
-// state reads the session of a token and whether it is revoked.
+// state reads the session of a token, and whether the token is revoked.
 func (e *env) state(jti, session string) (revoked bool, s *uma.Session) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -55,7 +55,7 @@ func (e *env) rpt(jti string) *uma.RPT {
 	}
 }
 
-// getRPT reads the row of an RPT, nil if it is not found.
+// getRPT reads an RPT, nil if it is not found.
 func (e *env) getRPT(realm uma.Key, jti string) (r *uma.RPT) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -73,7 +73,7 @@ var sessionTests = map[string]func(e *env){
 		e.startSession("s", "handle")
 		want := e.session("s")
 		want.Started, want.Expires = kept(want.Started), kept(want.Expires)
-		e.full(*want, ".Ended")
+		e.wantNoZeroFields(*want, ".Ended")
 		_, got := e.state("jti", "s")
 		e.want("session", got, want)
 		e.must(e.s.EndSession(e.t.Context(), e.realm, "s"))
@@ -85,7 +85,7 @@ var sessionTests = map[string]func(e *env){
 	"refresh_token_round_trip": func(e *env) {
 		e.startSession("s", "handle")
 		want := e.refreshToken("s", "handle")
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 		at := want.Expires
 		want.Expires = kept(want.Expires)
 		e.reading(func(v uma.View) {
@@ -118,7 +118,7 @@ var sessionTests = map[string]func(e *env){
 			e.want("successor", got, next)
 		})
 		rpt.Expires, rpt.Keep = kept(rpt.Expires), kept(rpt.Keep)
-		e.full(*rpt)
+		e.wantNoZeroFields(*rpt)
 		e.want("RPT", e.getRPT(e.realm, "jti"), rpt)
 		if e.getRPT(e.otherRealm, "jti") != nil {
 			e.t.Error("the RPT is found in another realm")
@@ -133,11 +133,11 @@ var sessionTests = map[string]func(e *env){
 		_, s := e.state("jti", "s")
 		e.want("ended", s.Ended, true)
 		e.wantErr("the successor", e.rotate("second", "third", now), uma.ErrNotFound)
-		e.wantErr("what the thief would have", e.rotate("stolen", "fourth", now), uma.ErrNotFound)
+		e.wantErr("the token that a thief asked for", e.rotate("stolen", "fourth", now), uma.ErrNotFound)
 		e.wantErr("reuse again", e.rotate("first", "again", now), uma.ErrSpent)
 	},
 
-	"rotation_of_what_is_not_there": func(e *env) {
+	"rotation_of_unknown_and_expired_tokens": func(e *env) {
 		e.startSession("s", "handle")
 		e.wantErr("unknown", e.rotate("unknown", "next", now), uma.ErrNotFound)
 		e.wantErr("expired", e.rotate("handle", "next", now.Add(time.Hour)), uma.ErrNotFound)
@@ -148,7 +148,7 @@ var sessionTests = map[string]func(e *env){
 		e.must(e.rotate("handle", "next", now)) // none of them spent it
 	},
 
-	"rotation_after_the_session": func(e *env) {
+	"rotation_after_the_session_has_ended": func(e *env) {
 		t := e.refreshToken("s", "handle")
 		t.Expires = now.Add(100 * time.Hour)
 		e.must(e.s.StartSession(e.t.Context(), e.realm, e.session("s"), t))
@@ -157,7 +157,7 @@ var sessionTests = map[string]func(e *env){
 		e.wantErr("ended", e.rotate("handle", "next", now), uma.ErrNotFound)
 	},
 
-	"an_rpt_is_dropped_in_its_realm_and_quietly": func(e *env) {
+	"an_rpt_may_be_dropped_twice_and_in_its_realm_only": func(e *env) {
 		for _, realm := range []uma.Key{e.realm, e.otherRealm} {
 			e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: realm, Now: now, RPT: e.rpt("jti")}))
 		}
@@ -170,7 +170,7 @@ var sessionTests = map[string]func(e *env){
 		e.want("in another realm", e.getRPT(e.otherRealm, "jti") != nil, true)
 	},
 
-	"an_rpt_is_dropped_with_its_refreshed_copies_and_the_token_within": func(e *env) {
+	"an_rpt_is_dropped_with_its_refreshed_copies_and_its_access_token": func(e *env) {
 		ctx := e.t.Context()
 		for _, dropped := range []string{"first", "copy"} {
 			first, copied, other := e.rpt("first"), e.rpt("copy"), e.rpt("other")
@@ -189,7 +189,7 @@ var sessionTests = map[string]func(e *env){
 		}
 	},
 
-	"ends_in_its_realm_and_quietly": func(e *env) {
+	"may_be_ended_twice_and_in_its_realm_only": func(e *env) {
 		e.startSession("s", "handle")
 		e.must(e.s.EndSession(e.t.Context(), e.realm, "unknown"))
 		e.must(e.s.EndSession(e.t.Context(), e.otherRealm, "s"))

@@ -6,7 +6,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// ask keeps a pending request.
+// ask stores a pending request.
 func (e *env) ask(r *uma.Resource, requester string, scope uma.Scope) *uma.Request {
 	e.t.Helper()
 	q := e.request(r, requester, scope)
@@ -14,7 +14,7 @@ func (e *env) ask(r *uma.Resource, requester string, scope uma.Scope) *uma.Reque
 	return q
 }
 
-// stateOf returns the state of a request, "" when it is gone.
+// stateOf returns the state of a request, empty if it is not found.
 func (e *env) stateOf(q *uma.Request) string {
 	e.t.Helper()
 	if q = e.getRequest(q.ID); q == nil {
@@ -23,12 +23,12 @@ func (e *env) stateOf(q *uma.Request) string {
 	return q.State
 }
 
-// sharing is what an owner makes of the sharing of r: alice, unless a test says else.
+// sharing returns a change of the shares of r by alice, who owns it.
 func (e *env) sharing(r *uma.Resource, grants map[string][]uma.Scope) *uma.ShareChange {
 	return &uma.ShareChange{Realm: e.realm, Resource: r.Key, Owner: e.alice, Grants: grants, NewID: e.newID, Now: now}
 }
 
-// granted returns who was granted what of a resource: the scopes by requester.
+// granted returns the granted scopes of a resource by requester.
 func (e *env) granted(r *uma.Resource) map[string][]uma.Scope {
 	e.t.Helper()
 	found := map[string][]uma.Scope{}
@@ -64,7 +64,7 @@ var approveTests = map[string]func(e *env){
 		e.must(e.s.DecideRequests(e.t.Context(), e.realm, e.alice, nil, later))
 	},
 
-	"decides_none_if_one_cannot_be": func(e *env) {
+	"decides_none_if_one_fails": func(e *env) {
 		r, theirs := e.create(e.resource("Album", "view", "delete", "print")), e.resource("Theirs", "view")
 		theirs.Owner = e.bob
 		e.create(theirs)
@@ -83,7 +83,7 @@ var approveTests = map[string]func(e *env){
 		e.want("the other owner's", e.stateOf(another), uma.Pending)
 	},
 
-	"shares_exactly_that": func(e *env) {
+	"grants_exactly_the_given_scopes": func(e *env) {
 		r := e.create(e.resource("Album", "a", "b", "c", "d", "e"))
 		had, loses, asked, refused := e.share(r, e.bob, "a"), e.share(r, e.bob, "b"), e.ask(r, e.bob, "c"), e.ask(r, e.bob, "d")
 		denied := e.ask(r, e.bob, "e")
@@ -101,13 +101,13 @@ var approveTests = map[string]func(e *env){
 		e.want("another's", []string{e.stateOf(others), e.stateOf(othersAsk)}, []string{uma.Granted, uma.Pending})
 	},
 
-	"shares_anew_what_is_complete": func(e *env) {
+	"stores_complete_requests": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		e.must(e.s.ShareResource(e.t.Context(), e.sharing(r, grants{e.bob: {"view"}})))
 		e.reading(func(v uma.View) {
 			got, err := v.RequestsFor(e.t.Context(), []uma.Key{r.Key}, uma.Granted, e.bob)
 			e.must(err)
-			e.full(got[0])
+			e.wantNoZeroFields(got[0])
 			want := *e.request(r, e.bob, "view")
 			want.Key, want.ID, want.Version, want.ScopeID = got[0].Key, got[0].ID, got[0].Version, e.scope("view").ID
 			want.State, want.Created, want.Decided = uma.Granted, kept(now), kept(now)
@@ -115,7 +115,7 @@ var approveTests = map[string]func(e *env){
 		})
 	},
 
-	"takes_all_from_a_user": func(e *env) {
+	"revokes_all_scopes_of_a_user": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		e.share(r, e.bob, "view")
 		e.share(r, "carol", "view")
@@ -123,7 +123,7 @@ var approveTests = map[string]func(e *env){
 		e.want("granted", e.granted(r), grants{"carol": {"view"}})
 	},
 
-	"takes_from_the_rest": func(e *env) {
+	"revokes_those_of_all_other_users": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		other := e.create(e.resource("Other", "view"))
 		e.share(r, e.bob, "view")
@@ -149,7 +149,7 @@ var approveTests = map[string]func(e *env){
 		e.want("what was asked for", e.stateOf(asked), uma.Granted)
 	},
 
-	"shares_nothing_that_is_gone": func(e *env) {
+	"refuses_missing_resources_and_scopes": func(e *env) {
 		r, theirs, unmanaged := e.create(e.resource("Album", "view")), e.resource("Theirs", "view"), e.resource("Unmanaged", "view")
 		theirs.Owner, unmanaged.OwnerManaged = e.bob, false
 		e.create(theirs)
@@ -178,7 +178,7 @@ var approveTests = map[string]func(e *env){
 		e.want("granted", e.granted(r), grants{"carol": {"view"}})
 	},
 
-	"shares_on_a_condition": func(e *env) {
+	"checks_whether_anything_was_shared": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		pending := e.ask(r, "carol", "view")
 		e.share(e.create(e.resource("Other", "view")), "dave", "view")
@@ -192,7 +192,7 @@ var approveTests = map[string]func(e *env){
 		e.want("granted", e.granted(r), grants{})
 	},
 
-	"shares_what_was_seen": func(e *env) {
+	"checks_that_shares_are_those_that_were_seen": func(e *env) {
 		r := e.create(e.resource("Album", "view", "comment"))
 		e.share(e.create(e.resource("Other", "view")), "dave", "view")
 		share := func(g grants, seen map[string]int64) error {
@@ -216,7 +216,7 @@ var approveTests = map[string]func(e *env){
 	},
 }
 
-// seen are the granted requests for a resource, by id, with their versions.
+// seen returns the versions of the granted requests for a resource by id.
 func (e *env) seen(r *uma.Resource) map[string]int64 {
 	e.t.Helper()
 	versions := map[string]int64{}

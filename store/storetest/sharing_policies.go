@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// fullPolicy is a user-managed policy with no field at its zero value, once it is kept.
+// fullPolicy returns a policy that has no field at its zero value, once it is stored.
 func (e *env) fullPolicy(r *uma.Resource, name string) *uma.Share {
 	return &uma.Share{
 		ID: e.newID(), Kind: uma.ByPolicy, Name: name, Description: `Whom "it" is for`, Server: r.Server, Resource: r.Key,
@@ -18,7 +18,7 @@ func (e *env) fullPolicy(r *uma.Resource, name string) *uma.Share {
 	}
 }
 
-// policy keeps one for some users.
+// sharePolicy stores a policy for some users.
 func (e *env) sharePolicy(r *uma.Resource, name string, users ...string) *uma.Share {
 	e.t.Helper()
 	s := &uma.Share{ID: e.newID(), Kind: uma.ByPolicy, Name: name, Server: r.Server, Resource: r.Key, ResourceID: r.ID,
@@ -27,7 +27,7 @@ func (e *env) sharePolicy(r *uma.Resource, name string, users ...string) *uma.Sh
 	return s
 }
 
-// getPolicy reads a policy again, nil if it is not found.
+// getPolicy reads a policy, nil if it is not found.
 func (e *env) getPolicy(id string) (s *uma.Share) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
@@ -40,7 +40,7 @@ func (e *env) getPolicy(id string) (s *uma.Share) {
 	return s
 }
 
-// policies are all that an owner has at api.
+// policies returns all policies of an owner at api.
 func (e *env) policies(owner string) []*uma.Share {
 	return e.findPolicies(owner, uma.UserPolicyFilter{}, 0, -1)
 }
@@ -69,7 +69,7 @@ var policyTests = map[string]func(e *env){
 		want := e.fullPolicy(r, `Ålbum "1"`)
 		want.ResourceID = "stale"
 		e.must(e.s.CreateShare(e.t.Context(), want))
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 		e.want("resource", want.ResourceID, r.ID)
 		e.want("audience", want.Audience, want.Version)
 		e.want("by id", e.getPolicy(want.ID), want)
@@ -88,15 +88,15 @@ var policyTests = map[string]func(e *env){
 		want.Users, want.Roles, want.Groups, want.Clients = []string{"dave"}, []string{"r"}, []string{"/g"}, []string{"c"}
 		e.must(e.s.ReplaceShare(e.t.Context(), want))
 		e.want("replaced", e.getPolicy(want.ID), want)
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 	},
 
-	"of_the_whole_have_no_scope": func(e *env) {
+	"of_the_whole_resource_have_no_scope": func(e *env) {
 		s := e.sharePolicy(e.create(e.resource("Album")), "p", e.bob)
 		e.want("scopes", len(e.getPolicy(s.ID).Scopes), 0)
 	},
 
-	"of_one_resource_have_a_size": func(e *env) {
+	"of_one_resource_are_bounded_in_size": func(e *env) {
 		r, other := e.create(e.resource("Album", "view")), e.create(e.resource("Other", "view"))
 		large := func(r *uma.Resource, name string) *uma.Share {
 			s := e.fullPolicy(r, name)
@@ -164,7 +164,7 @@ var policyTests = map[string]func(e *env){
 		e.want("the other", e.getPolicy(other.ID), other)
 	},
 
-	"of_what_is_gone_or_anothers": func(e *env) {
+	"of_missing_resources_and_those_of_others": func(e *env) {
 		r, whole := e.create(e.resource("A", "view")), e.create(e.resource("B"))
 		kept := e.sharePolicy(r, "kept", e.bob)
 		for what, change := range map[string]func(s *uma.Share){
@@ -187,7 +187,7 @@ var policyTests = map[string]func(e *env){
 		e.want("all", e.policies(e.alice), []*uma.Share{kept})
 	},
 
-	"replaced_by_the_same_raises_nothing": func(e *env) {
+	"replaced_by_the_same_keeps_the_version": func(e *env) {
 		s := e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob)
 		same := *s
 		same.Version, same.Audience = 0, 0
@@ -220,7 +220,7 @@ var policyTests = map[string]func(e *env){
 		}
 	},
 
-	"audience_rises_unless_it_grew": func(e *env) {
+	"audience_rises_unless_parties_are_only_added": func(e *env) {
 		r := e.create(e.resource("Album", "view", "delete"))
 		for i, tc := range []struct {
 			what, strategy string

@@ -12,7 +12,7 @@ var requestTests = map[string]func(e *env){
 		want := e.share(r, e.bob, "view")
 		want.ScopeID = e.scope("view").ID
 		want.Created, want.Decided = kept(want.Created), kept(want.Decided)
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 		e.want("request", e.getRequest(want.ID), want)
 		e.reading(func(v uma.View) {
 			found, err := v.FindRequests(e.t.Context(), e.api, uma.RequestFilter{}, 0, -1)
@@ -40,7 +40,7 @@ var requestTests = map[string]func(e *env){
 		}
 	},
 
-	"one_of_resource_requester_and_scope": func(e *env) {
+	"are_unique_by_resource_requester_and_scope": func(e *env) {
 		r := e.create(e.resource("Album", "view", "delete"))
 		for what, state := range map[string]string{"pending": uma.Pending, "granted": uma.Granted} {
 			q := e.request(r, "requester of "+what, "view")
@@ -69,7 +69,7 @@ var requestTests = map[string]func(e *env){
 		e.want("state", e.getRequest(again.ID).State, uma.Pending)
 	},
 
-	"of_what_is_gone": func(e *env) {
+	"of_missing_resources_and_scopes": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		whole := e.create(e.resource("Whole"))
 		e.wantErr("unknown scope", e.s.CreateRequest(e.t.Context(), e.request(r, e.bob, "delete")), uma.ErrNotFound)
@@ -79,7 +79,7 @@ var requestTests = map[string]func(e *env){
 		e.wantErr("removed resource", e.s.CreateRequest(e.t.Context(), e.request(r, e.bob, "view")), uma.ErrNotFound)
 	},
 
-	"repeat_their_resource_as_it_is": func(e *env) {
+	"copy_the_current_name_and_owner_of_their_resource": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		q := e.request(r, e.bob, "view")
 		q.ResourceName, q.Owner, q.ResourceID, q.ScopeID = "stale", "stale", "stale", "stale"

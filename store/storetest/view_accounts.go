@@ -6,7 +6,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// at is a resource of an owner at a server.
+// at returns a resource of an owner at a server.
 func (e *env) at(server uma.Key, owner, name string, scopes ...uma.Scope) *uma.Resource {
 	e.t.Helper()
 	r := e.resource(name, scopes...)
@@ -58,7 +58,7 @@ func (e *env) pending(realm uma.Key, f uma.GrantedFilter, after string, max int)
 	return ids
 }
 
-// pages checks that every page of a list is what it is of the whole.
+// pages compares every page of a list with that part of the whole list.
 func pages(e *env, what string, want []string, page func(first, max int) []string) {
 	e.t.Helper()
 	e.want(what+": all", page(0, -1), want)
@@ -122,7 +122,7 @@ var accountTests = map[string]func(e *env){
 		})
 	},
 
-	"shared_resources_once_each": func(e *env) {
+	"shared_resources_are_listed_once": func(e *env) {
 		b, a := e.at(e.api, e.alice, "Barn", "x", "y"), e.at(e.second, e.alice, "Attic", "x")
 		same, c := e.at(e.second, e.alice, "Barn", "x"), e.at(e.api, e.alice, "Cellar", "x")
 		theirs, foreign := e.at(e.api, e.bob, "Theirs", "x"), e.at(e.foreign, e.alice, "Foreign", "x")
@@ -246,7 +246,7 @@ var accountTests = map[string]func(e *env){
 		e.want("in another realm", e.pending(e.otherRealm, uma.GrantedFilter{Owner: e.alice}, "", 10), []string{far})
 	},
 
-	"sharing_is_that_of_somebody": func(e *env) {
+	"shared_resources_need_an_owner_or_a_requester": func(e *env) {
 		e.share(e.at(e.api, e.alice, "A", "x"), e.bob, "x")
 		e.reading(func(v uma.View) {
 			for _, f := range []uma.GrantedFilter{{}, {Server: e.api}, {Name: "A"}} {

@@ -6,7 +6,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// policy keeps a user-managed policy of alice's and returns its id.
+// policy stores a policy of alice and returns its id.
 func (e *env) policy(r *uma.Resource, name string, users ...string) string {
 	e.t.Helper()
 	s := &uma.Share{

@@ -7,7 +7,8 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// fullResource has no field at its zero value, once it is kept.
+// fullResource returns a resource that has no field at its zero value, once it is
+// stored.
 func (e *env) fullResource() *uma.Resource {
 	return &uma.Resource{
 		ID: uma.ResourceID(e.newID()), Server: e.api, Owner: e.alice, Name: `Ålbum "1"`, DisplayName: "The album",
@@ -21,7 +22,7 @@ func (e *env) fullResource() *uma.Resource {
 var resourceTests = map[string]func(e *env){
 	"round_trip": func(e *env) {
 		want := e.create(e.fullResource())
-		e.full(*want)
+		e.wantNoZeroFields(*want)
 		e.want("by id", e.get(e.api, want.ID), want)
 		e.want("by name", e.byName(e.alice, want.Name), want)
 		e.reading(func(v uma.View) {

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// shelf makes resources for selections and listings, each written as
+// shelf stores resources for selections and listings, each written as
 // owner/name/type/scopes/uris with lists separated by commas. The owner `api` is
 // the resource server itself.
 func (e *env) shelf(rows ...string) {
@@ -70,7 +70,7 @@ var selections = []struct {
 }
 
 var selectTests = withSelections(map[string]func(e *env){
-	"empty_is_not_all": func(e *env) {
+	"an_empty_selection_is_an_error": func(e *env) {
 		e.shelf(shelf...)
 		e.reading(func(v uma.View) {
 			got, err := v.Select(e.t.Context(), e.api, uma.Selection{}, 100)
@@ -166,7 +166,7 @@ var library = []string{
 	"api|Öl_%|||",
 }
 
-// find lists the names that a filter finds.
+// find returns the names of the resources that a filter finds.
 func (e *env) find(server uma.Key, f uma.ResourceFilter, first, max int) []string {
 	e.t.Helper()
 	found := []string{}

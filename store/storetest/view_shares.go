@@ -25,7 +25,7 @@ func (e *env) sharesFor(p *uma.Party, resources ...*uma.Resource) (ids []string)
 	return ids
 }
 
-// shareOf is what a granted request is to a decision.
+// shareOf returns a granted request in the form of a share.
 func shareOf(q *uma.Request) *uma.Share {
 	return &uma.Share{Key: q.Key, ID: q.ID, Kind: "request", Server: q.Server, Resource: q.Resource, ResourceID: q.ResourceID,
 		Owner: q.Owner, Scopes: []uma.Scope{q.Scope}, Users: []string{q.Requester}, Strategy: "UNANIMOUS", Version: q.Version}
@@ -56,7 +56,7 @@ var shareTests = map[string]func(e *env){
 		})
 	},
 
-	"of_the_whole_have_no_scope": func(e *env) {
+	"of_the_whole_resource_have_no_scope": func(e *env) {
 		r := e.create(e.resource("Album"))
 		e.share(r, e.bob, "")
 		e.reading(func(v uma.View) {
@@ -106,7 +106,7 @@ var shareTests = map[string]func(e *env){
 		wantSet(e, "denied before", by(now), pending.ID)
 	},
 
-	"policies_are_found_by_whom_they_may_be_for": func(e *env) {
+	"policies_are_found_by_their_parties": func(e *env) {
 		r, other := e.create(e.resource("Album", "view")), e.create(e.resource("Other", "view"))
 		kinds := map[string]func(s *uma.Share){
 			"user":   func(s *uma.Share) { s.Users = []string{e.bob, "carol"} },
@@ -154,7 +154,7 @@ var shareTests = map[string]func(e *env){
 		wantSet(e, "not owner-managed", e.sharesFor(bob, r), "user", "all", "any", "most")
 	},
 
-	"policies_are_found_by_whom_they_came_to_be_for": func(e *env) {
+	"policies_are_found_by_their_new_parties": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		s := e.sharePolicy(r, "p", e.bob)
 		for _, tc := range []struct {

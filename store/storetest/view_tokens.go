@@ -5,7 +5,7 @@ import (
 )
 
 var standingTests = map[string]func(e *env){
-	"what_is_left": func(e *env) {
+	"rows_that_still_exist": func(e *env) {
 		kept, gone := e.create(e.resource("A", "view")), e.create(e.resource("B", "view"))
 		q, withdrawn := e.share(kept, e.bob, "view"), e.share(gone, e.bob, "view")
 		pending := e.request(kept, e.alice, "view")
@@ -60,7 +60,7 @@ var standingTests = map[string]func(e *env){
 		e.want("shares after", len(e.standing(e.api, grants).Shares), 0)
 	},
 
-	"of_nothing": func(e *env) {
+	"of_no_grants": func(e *env) {
 		standing := e.standing(e.api, nil)
 		e.want("anything", len(standing.Resources)+len(standing.Shares)+len(standing.Scopes), 0)
 	},

@@ -20,7 +20,7 @@ var userTests = map[string]func(e *env){
 		got := e.user(e.realm, "zoë")
 		want := *u
 		want.Origin, want.Key, want.Version = uma.FromFile, got.Key, got.Version
-		e.full(want)
+		e.wantNoZeroFields(want)
 		e.want("user", *got, want)
 		e.reading(func(v uma.View) {
 			byID, err := v.User(e.t.Context(), e.realm, u.ID)
@@ -29,11 +29,11 @@ var userTests = map[string]func(e *env){
 		})
 	},
 
-	"names_have_no_case": func(e *env) {
+	"names_are_compared_without_case": func(e *env) {
 		e.want("user", e.user(e.realm, "ALICE").ID, e.alice)
 	},
 
-	"ids_have_case_and_realms": func(e *env) {
+	"ids_are_compared_with_case_in_one_realm": func(e *env) {
 		e.reading(func(v uma.View) {
 			ctx := e.t.Context()
 			_, err := v.User(ctx, e.realm, "ID-000004")
@@ -72,7 +72,7 @@ var userTests = map[string]func(e *env){
 		})
 	},
 
-	"by_what_they_are_called": func(e *env) {
+	"by_names_and_emails": func(e *env) {
 		c := e.realmFile("photoz")
 		mail := func(name string, email any) string {
 			u := &uma.User{ID: e.newID(), Username: name, Password: "hash", Claims: map[string]any{"email": email}}
@@ -101,7 +101,7 @@ var userTests = map[string]func(e *env){
 				}
 			}
 			slices.Sort(ids["twin@example.com"])
-			// The one of that name comes first.
+			// The user of that name comes first.
 			e.want("users", ids, map[string][]string{
 				"Zoe@example.com": {zoe}, "zoe@EXAMPLE.com": {zoe}, "ZOE": {zoe}, "other twin": {twin}, "MAX@example.org": {both},
 				"twin@example.com": {first, twin}, "Zoe@Example.org": {named, pretender},
