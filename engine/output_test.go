@@ -8,6 +8,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
+
+	"example.com/umpire/uma"
 )
 
 // decodeOutput accepts exactly the documents that the schema accepts, and the record has
@@ -38,25 +40,50 @@ func TestOutputAgreesWithItsSchema(t *testing.T) {
 			return
 		}
 		taken++
-		var w writer
-		w.output(&out)
-		again, err := ast.ValueFromReader(bytes.NewReader(w.buf))
+		written := outputJSON(&out)
+		again, err := ast.ValueFromReader(bytes.NewReader(written))
 		if err != nil {
-			t.Fatalf("%v: %s", err, w.buf)
+			t.Fatalf("%v: %s", err, written)
 		}
 		reread, err := decodeOutput(again)
 		if err != nil {
-			t.Fatalf("%v: %s", err, w.buf)
+			t.Fatalf("%v: %s", err, written)
 		}
-		var second writer
-		second.output(&reread)
-		if !bytes.Equal(w.buf, second.buf) {
-			t.Fatalf("got %s, then %s", w.buf, second.buf)
+		if second := outputJSON(&reread); !bytes.Equal(written, second) {
+			t.Fatalf("got %s, then %s", written, second)
 		}
 	})
 	t.Logf("took %d, refused %d", taken, refused)
 	if taken == 0 || refused == 0 {
 		t.Errorf("took %d, refused %d: the test sees one side only", taken, refused)
+	}
+}
+
+// outputJSON is an answer as the record has it.
+func outputJSON(out *uma.Output) []byte {
+	var w writer
+	w.output(out)
+	return w.value(0)
+}
+
+func TestOutputNames(t *testing.T) {
+	t.Parallel()
+	page := "https://page.example"
+	got := outputJSON(&uma.Output{
+		Granted: []uma.Scope{"view"}, Submit: []uma.Scope{"edit"}, Reasons: []string{"owner"}, RestsOn: []string{"s"},
+		NeedInfo: []uma.Need{{
+			RequiredClaim: uma.RequiredClaim{Name: "n", FriendlyName: "f", Type: "t", Formats: []string{"u"}, Issuers: []string{"i"}},
+			Scopes:        []uma.Scope{"edit"}, Redirect: &page,
+		}},
+		Obligations: []uma.Obligation{{ID: "watermark", Type: "image", Properties: map[string]any{"dpi": 72}}},
+		RPT:         uma.RPTInstructions{TTL: 60, Claims: map[string][]string{"k": {"v"}}},
+	})
+	want := `{"granted":["view"],"need_info":[{"name":"n","friendly_name":"f","claim_type":"t","claim_token_format":["u"],` +
+		`"issuer":["i"],"scopes":["edit"],"redirect":"https://page.example"}],"submit":["edit"],"reasons":["owner"],` +
+		`"obligations":[{"id":"watermark","type":"image","properties":{"dpi":72}}],"rests_on":["s"],` +
+		`"rpt":{"ttl":60,"claims":{"k":["v"]}}}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

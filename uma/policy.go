@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Policy answers the question of an authorization assessment (§3.3.4).
+// Policy decides in an authorization assessment (§3.3.4).
 type Policy interface {
-	// Prepare returns the policy in force for a realm, so that all permissions
-	// of a request are decided by the same revision. An error means that the
-	// realm has none that works, or is the context's if the context ends first.
+	// Prepare returns the policy in force of a realm, so that the same revision decides
+	// all permissions of a request. An error means that the realm has no policy that
+	// works; it is the context's if that ends first.
 	Prepare(ctx context.Context, realm *Realm) (Evaluator, error)
 }
 
-// PreparePolicy returns the policy in force for a realm; PolicyFailed if there is none.
+// PreparePolicy returns the policy in force of a realm, or PolicyFailed if it has none.
 func PreparePolicy(ctx context.Context, p Policy, s *Snapshot) (Evaluator, error) {
 	policy, err := p.Prepare(ctx, &s.Realm)
 	switch {
@@ -32,42 +32,38 @@ type Evaluator interface {
 	// Revision is the hash of the policy's sources.
 	Revision() string
 
-	// Decide evaluates the entry point for one permission. An error means that
-	// the policy gave no answer of the shape policies/schemas/output-v1.json: it was
-	// undefined, ran into a conflict or its deadline, and never that it
-	// refused. A built-in function that failed is no error, since what a client
-	// pushes could provoke it: Evaluation.Failed names it and the Output grants
-	// nothing. Scopes are not compared with what was asked: that is the
-	// Authority's contract check. The Evaluation is filled as far as it goes
-	// when there is an error, too.
+	// Decide evaluates the entry point for one permission. An error means that the answer
+	// does not have the shape of policies/schemas/output-v1.json: it is undefined, in
+	// conflict or late. A refusal is no error, nor is a built-in function that failed,
+	// because a client could cause that with its claims: then Evaluation.Failed names the
+	// function, and the Output grants nothing. Decide does not check that the Output keeps
+	// to the scopes that were asked for: its caller does. With an error, too, the
+	// Evaluation has all that is known.
 	Decide(ctx context.Context, in *Input) (*Evaluation, error)
 
-	// Masks reports whether Encode evaluates masks, which takes as long as a
-	// decision may.
+	// Masks reports whether Encode evaluates masks, which may take as long as a decision.
 	Masks() bool
 
-	// Encode turns a decision into its decision log event: JSON, masked by the realm's
-	// data.system.log.mask. If masking fails it returns a stub that holds nothing that
-	// could have been masked, and the error. If ctx ends before the masks, the event is
-	// such a stub.
+	// Encode makes the decision log event of a decision: JSON, masked by the realm's
+	// data.system.log.mask. If masking fails, or ctx ends before it, the event is a stub
+	// without any value that a mask could have removed, and the error says why.
 	Encode(ctx context.Context, ev *Event) ([]byte, error)
 }
 
-// An Evaluation is one answer and what evaluating it took.
+// An Evaluation is the result of one evaluation of the entry point.
 type Evaluation struct {
 	Output     Output
 	RuleLabels []map[string]any // of the annotated rules that held, whether or not they decided
 
-	// Decided has the decision on each requested scope and the rules that made it. It
-	// is nil if that is not known: there was no answer, or the entry point is the
-	// realm's own.
+	// Decided has the decision on each requested scope and the rules that made it. It is
+	// nil if that is unknown: there is no answer, or the realm has its own entry point.
 	Decided []ScopeDecision
 
-	NDCache []byte // nd_builtin_cache, JSON; nil when no such built-in was called
+	NDCache []byte // nd_builtin_cache, JSON; nil if no such built-in was called
 	Took    time.Duration
 
-	// Failed says which built-in functions failed, if any: then Output is empty,
-	// whatever the policy said, and Encode writes it as the event's error.
+	// Failed names the built-in functions that failed, if any. Then Output is empty,
+	// whatever the policy answered, and the event has Failed as its error.
 	Failed string
 }
 
@@ -75,51 +71,51 @@ type Evaluation struct {
 type ScopeDecision struct {
 	Scope    Scope    // Everything for a resource without scopes
 	Decision string   // granted, denied, or what the policy wants: need_info or submit
-	Rules    []string // those that decided, as team/rule; empty: no rule with labels did
+	Rules    []string // the rules with labels that decided, as team/rule
 }
 
-// Output is what the policy decides of one permission, version 1
+// Output is the policy's answer for one permission, version 1
 // (policies/schemas/output-v1.json).
 type Output struct {
-	Granted     []Scope         `json:"granted"`
-	NeedInfo    []Need          `json:"need_info"`
-	Submit      []Scope         `json:"submit"`
-	Reasons     []string        `json:"reasons"`
-	Obligations []Obligation    `json:"obligations"`
-	RestsOn     []string        `json:"rests_on"` // ids of shares
-	RPT         RPTInstructions `json:"rpt"`
+	Granted     []Scope
+	NeedInfo    []Need
+	Submit      []Scope
+	Reasons     []string
+	Obligations []Obligation
+	RestsOn     []string // ids of shares
+	RPT         RPTInstructions
 
-	// SharesUnknown says that the entry point did not name rests_on: then all
-	// candidate shares count.
-	SharesUnknown bool `json:"-"`
+	// SharesUnknown: the answer has no rests_on, so that the grant rests on all candidate
+	// shares.
+	SharesUnknown bool
 }
 
-// Everything stands for all that is asked, and for a resource without scopes.
+// Everything stands for all requested scopes; of a resource without scopes, for the resource.
 const Everything Scope = "*"
 
 // A Need is a claim that the policy wants.
 type Need struct {
 	RequiredClaim
-	Scopes   []Scope `json:"scopes,omitempty"`
-	Redirect *string `json:"redirect,omitempty"`
+	Scopes   []Scope
+	Redirect *string
 }
 
-// An Obligation is something the resource server is to do.
+// An Obligation is an instruction for the resource server.
 type Obligation struct {
-	ID         string         `json:"id"`
-	Type       string         `json:"type,omitempty"`
-	Properties map[string]any `json:"properties,omitempty"`
+	ID         string
+	Type       string
+	Properties map[string]any
 }
 
 // RPTInstructions shape the RPT of a grant.
 type RPTInstructions struct {
-	TTL    int                 `json:"ttl,omitempty"` // seconds; may only shorten
-	Claims map[string][]string `json:"claims,omitempty"`
+	TTL    int // seconds; may only shorten
+	Claims map[string][]string
 }
 
-// Input is what the policy is told of one permission, version 1
-// (policies/schemas/input-v1.json). engine.writeInput names its members. It holds no
-// secret and no token.
+// Input is the policy's input for one permission, version 1
+// (policies/schemas/input-v1.json). engine.writeInput names its members. It has no secret
+// and no token.
 type Input struct {
 	Version        string
 	Realm          string
@@ -135,7 +131,7 @@ type Input struct {
 	Ticket         *InputTicket
 	Context        InputContext
 
-	// Now is Context.Time: the clock of the evaluation.
+	// Now is the time of the evaluation. Context.Time is the same as text.
 	Now time.Time
 }
 
@@ -160,7 +156,7 @@ type InputClaims struct {
 	Tokens   []InputClaimToken
 }
 
-// InputClaimToken is what became of a claim token.
+// InputClaimToken is the result of verifying a claim token.
 type InputClaimToken struct {
 	Format   string
 	Issuer   string
@@ -189,7 +185,7 @@ type InputResource struct {
 	Attributes   map[string][]string
 }
 
-// InputShare is a candidate: uma.sharing decides whom it is for.
+// InputShare is a candidate: uma.sharing decides whether it is for this party.
 type InputShare struct {
 	ID       string
 	Kind     string
@@ -210,9 +206,9 @@ type InputRequest struct {
 	Created string // RFC 3339
 }
 
-// InputTicket identifies the ticket without giving it away.
+// InputTicket identifies the ticket but cannot be used as one.
 type InputTicket struct {
-	ID       string // a hash of the hash
+	ID       string // a hash of the stored hash
 	IssuedAt string
 	Round    int
 }
@@ -226,13 +222,12 @@ type InputContext struct {
 	TraceID   string
 }
 
-// An Event is a decision on its way into the record: what Evaluator.Encode
-// turns into OPA's decision log event.
+// An Event is a decision from which Evaluator.Encode makes OPA's decision log event.
 type Event struct {
 	ID        string // decision_id
 	Batch     string // batch_decision_id: the same for all permissions of a request
 	Input     *Input
-	Output    *Output // nil when there was none
+	Output    *Output // nil if there was none
 	Eval      *Evaluation
 	Error     string // why the policy gave no answer, or ticket_spent
 	Answered  string // see Record.Answered
@@ -241,8 +236,8 @@ type Event struct {
 	Timestamp time.Time
 }
 
-// RuleName is a rule's name in records by its labels: team/rule, or the rule alone
-// if it has no team. It is empty for a rule without that label.
+// RuleName is the name of a rule in records, by its labels: team/rule, or rule if there is no
+// team. It is empty if there is no label rule.
 func RuleName(labels map[string]any) string {
 	name, _ := labels["rule"].(string)
 	if team, ok := labels["team"].(string); ok && name != "" {

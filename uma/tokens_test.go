@@ -113,15 +113,6 @@ func TestStoredNames(t *testing.T) {
 			"a required claim", RequiredClaim{Name: "n", FriendlyName: "f", Type: "t", Formats: []string{"u"}, Issuers: []string{"i"}},
 			`{"name":"n","friendly_name":"f","claim_type":"t","claim_token_format":["u"],"issuer":["i"]}`,
 		},
-		{
-			"an output", Output{
-				Granted: []Scope{"view"}, NeedInfo: []Need{{RequiredClaim: RequiredClaim{Name: "email"}, Scopes: []Scope{"edit"}}},
-				Submit: []Scope{"edit"}, Reasons: []string{"owner"}, Obligations: []Obligation{{ID: "watermark", Type: "image"}},
-				RestsOn: []string{"s"}, RPT: RPTInstructions{TTL: 60, Claims: map[string][]string{"k": {"v"}}}, SharesUnknown: true,
-			},
-			`{"granted":["view"],"need_info":[{"name":"email","scopes":["edit"]}],"submit":["edit"],"reasons":["owner"],` +
-				`"obligations":[{"id":"watermark","type":"image"}],"rests_on":["s"],"rpt":{"ttl":60,"claims":{"k":["v"]}}}`,
-		},
 	}
 	for _, tc := range tests {
 		got, err := json.Marshal(tc.v)
