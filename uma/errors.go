@@ -125,7 +125,7 @@ func Reject(reason Reason, fault Fault, cause error) *Error {
 func (e *Error) Error() string {
 	s := string(e.Reason)
 	if e.Fault.Kind != "" {
-		s += ": " + string(e.Fault.Kind)
+		s += ": " + e.Fault.String()
 	}
 	if e.Description != "" {
 		s += ": " + e.Description
@@ -146,19 +146,22 @@ func Storing(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// A Meaning is what an error of the store means for a request.
+// A Meaning is the refusal that an error of the store means for a request.
 type Meaning struct {
-	Err     error
-	Refusal *Error
+	err    error
+	reason Reason
+	fault  Fault
 }
+
+// Means says that err is to be answered with a refusal.
+func Means(err error, reason Reason, fault Fault) Meaning { return Meaning{err, reason, fault} }
 
 // Tell returns what becomes of an error of the store: the refusal that it means, Busy
 // for ErrBusy, and else an error of this server that says what was being done.
 func Tell(doing string, err error, meanings ...Meaning) error {
 	for _, m := range meanings {
-		if errors.Is(err, m.Err) {
-			m.Refusal.Err = err
-			return m.Refusal
+		if errors.Is(err, m.err) {
+			return Reject(m.reason, m.fault, err)
 		}
 	}
 	if errors.Is(err, ErrBusy) {

@@ -36,6 +36,8 @@ func TestError(t *testing.T) {
 		{Refuse(InvalidScope, "Scope [x] is invalid", nil), "invalid_scope: Scope [x] is invalid"},
 		{Refuse(InvalidGrant, "", cause), "invalid_grant: session is unknown"},
 		{Refuse(InvalidGrant, "Session not active", cause), "invalid_grant: Session not active: session is unknown"},
+		{Reject(InvalidScope, Fault{Kind: "scope_unknown", Resource: "r-1", Scopes: []Scope{"a", "b c"}, Limit: 2}, cause), `invalid_scope: scope_unknown resource="r-1" scopes=["a" "b c"] limit=2: session is unknown`},
+		{Reject(InvalidRequest, Fault{Kind: Missing, Parameter: "name"}, nil), `invalid_request: missing parameter="name"`},
 		// The next ticket is a secret: it goes to the client and not to the log.
 		{&Error{Reason: NeedInfo, Ticket: "the-next-ticket"}, "need_info"},
 	}
@@ -60,5 +62,33 @@ func TestMovedError(t *testing.T) {
 	}
 	if moved, ok := errors.AsType[*MovedError](err); !ok || !moved.Party {
 		t.Errorf("got %v, want that the party has moved", moved)
+	}
+}
+
+// An error of the store becomes the refusal that it means, keeps its cause, and is this
+// server's own trouble if it means none.
+func TestTell(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("disk full")
+	for _, tc := range []struct {
+		err  error
+		want Reason
+		kind FaultKind
+	}{
+		{ErrNotFound, NotFound, "unknown"},
+		{&URITakenError{URI: "/a"}, Conflict, "taken"},
+		{ErrBusy, Busy, ""},
+		{ErrSpent, "", ""},
+		{broken, "", ""},
+	} {
+		err := Tell("read it", fmt.Errorf("store: %w", tc.err),
+			Means(ErrNotFound, NotFound, Fault{Kind: "unknown"}), Means(ErrConflict, Conflict, Fault{Kind: "taken"}))
+		e, refused := errors.AsType[*Error](err)
+		if refused != (tc.want != "") || refused && (e.Reason != tc.want || e.Fault.Kind != tc.kind) || !errors.Is(err, tc.err) {
+			t.Errorf("%v: got %v, want %s %s", tc.err, err, tc.want, tc.kind)
+		}
+		if !refused && err.Error() != "read it: store: "+tc.err.Error() {
+			t.Errorf("got %q", err)
+		}
 	}
 }
