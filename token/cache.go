@@ -2,9 +2,9 @@ package token
 
 import "sync"
 
-// A cache keeps at least the last limit values used and at most twice as many.
-// It has two generations: what is used moves into the young one, and when that
-// is full the old one is dropped whole.
+// A cache keeps at least the limit values that were used last, and at most twice as many.
+// It has two generations. A value that is used moves to the young one. When that is full
+// it becomes the old one, and the values of the former old one are dropped.
 type cache[K comparable, V any] struct {
 	limit int
 
@@ -30,7 +30,7 @@ func (c *cache[K, V]) get(key K) (V, bool) {
 	return v, ok
 }
 
-// add keeps v unless another call was first, and returns what is kept.
+// add keeps v unless the key has a value already, and returns the value of the key.
 func (c *cache[K, V]) add(key K, v V) V {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,8 +11,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// members are the names of uma.Claims' own members, without case: encoding/json
-// would read "Sub" into Subject.
+// members are the JSON names of the fields of uma.Claims.
 var members = memberNames()
 
 func memberNames() map[string]bool {
@@ -26,7 +25,8 @@ func memberNames() map[string]bool {
 	return names
 }
 
-// isMember reports whether a name is, but for case, that of a member.
+// isMember reports whether a name is that of a member, in any case: encoding/json would
+// read "Sub" into Subject.
 func isMember(name string) bool {
 	if members[name] {
 		return true
@@ -39,7 +39,7 @@ func isMember(name string) bool {
 	return false
 }
 
-// encode writes the claims, those of Extra at top level after the others.
+// encode writes the claims as JSON. Those of Extra follow the others at the top level.
 func encode(c *uma.Claims) ([]byte, error) {
 	payload, err := json.Marshal(c)
 	if err != nil || len(c.Extra) == 0 {
@@ -58,11 +58,11 @@ func encode(c *uma.Claims) ([]byte, error) {
 	return append(payload, extra[1:]...), nil
 }
 
-// decode reads what encode wrote. Numbers in Extra are json.Number.
+// decode reads claims that encode wrote. Numbers in Extra are json.Number.
 func decode(payload []byte) (*uma.Claims, error) {
 	c := new(uma.Claims)
 	if err := json.Unmarshal(payload, c); err != nil {
-		return nil, errUnreadable // err could quote them
+		return nil, errUnreadable // err could quote the claims
 	}
 	r := strictjson.New(string(payload))
 	if r.Next() != '{' {

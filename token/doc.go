@@ -1,8 +1,8 @@
-// Package token makes and reads what is secret or signed: the key-encryption
-// key, the signing keys it seals, access tokens, RPTs, ID tokens and refresh
-// tokens as JSON Web Tokens, the JWK Set, and the hashes of passwords and client
+// Package token holds keys and secrets. It signs and verifies JSON Web Tokens: access
+// tokens, RPTs, ID tokens, refresh tokens and permission tickets. It seals the signing
+// keys with the key-encryption key, publishes the JWK Set, and hashes passwords and client
 // secrets.
 //
-// It knows no clock but the one that dates new keys, no store and no protocol:
-// expiry, sessions, audiences and revocation are the caller's part.
+// It does not read the store, and uses the clock only to date new keys. Callers check
+// expiry, sessions, audiences and revocation.
 package token

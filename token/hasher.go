@@ -27,7 +27,7 @@ const (
 type Hasher struct {
 	secret      []byte // the key of client secrets
 	fingerprint []byte // the key of fingerprints
-	slow        queue  // for argon2id: its memory is what makes it slow, and many at once would take all of the machine's
+	slow        queue  // for argon2id, one call at a time: many would use up the memory of the machine
 }
 
 var _ uma.Hasher = (*Hasher)(nil)
@@ -71,7 +71,7 @@ func mac(ctx context.Context, key, content []byte) ([]byte, error) {
 		return nil, err
 	}
 	m := hmac.New(sha256.New, key)
-	m.Write(content)
+	m.Write(content) // never fails, see hash.Hash
 	return m.Sum(nil), nil
 }
 
@@ -111,13 +111,13 @@ func parameters() *phc.Hash {
 	return &phc.Hash{Memory: memory, Passes: passes, Threads: threads, Salt: make([]byte, saltBytes), Digest: make([]byte, digestBytes)}
 }
 
-// Waiting is how many wait for a password to be hashed or checked.
+// Waiting returns how many requests wait for a password to be hashed or checked.
 func (h *Hasher) Waiting() int { return h.slow.len() }
 
-// argon2id works for one caller at a time. The garbage of past calls is bounded by the
-// collector, which waits for the heap to grow by a factor (docs/operations.md has a
-// figure). Rejected: a collection forced after sign-ins, which would free it sooner but
-// slow all requests meanwhile.
+// argon2id hashes for one caller at a time. The memory of past calls is freed by the
+// garbage collector, which runs once the heap has grown by a factor (docs/operations.md
+// has a figure). Rejected: a forced collection after each sign-in, because it slows all
+// other requests.
 func (h *Hasher) argon2id(ctx context.Context, from uma.Attempt, p *phc.Hash, plain string) ([]byte, error) {
 	if err := h.slow.enter(ctx, from); err != nil {
 		return nil, err

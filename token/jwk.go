@@ -75,8 +75,8 @@ func fits(alg string, public crypto.PublicKey) bool {
 	return false
 }
 
-// KeySet implements uma.Verifier. It is never empty: clients that cache an empty
-// set would refuse every token.
+// KeySet implements uma.Verifier. A realm without keys is an error: clients that cache an
+// empty set would refuse every token.
 func (k *Keys) KeySet(s *uma.Snapshot) ([]byte, error) {
 	if len(s.Keys) == 0 {
 		return nil, errors.New("the realm has no keys")

@@ -69,7 +69,7 @@ func TestKeySetRefusesKeys(t *testing.T) {
 		"P-384":            {published(t, ecKID, "ES256", p384), "does not sign with ES256"},
 		"P-384 for ES384":  {published(t, ecKID, "ES384", p384), "does not sign with ES384"},
 		"Ed25519 as ES256": {published(t, edKID, "ES256", ed), "does not sign with ES256"},
-		"another kid":      {published(t, ecKID, "EdDSA", ed), "not the one of this kid"},
+		"another kid":      {published(t, ecKID, "EdDSA", ed), "not its thumbprint"},
 	} {
 		got, err := e.keys.KeySet(snapshot("photoz", c.key))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -24,13 +24,13 @@ import (
 
 // Keys signs and verifies the tokens of all realms.
 type Keys struct {
-	vault   *Vault
-	refresh []byte // what the realms' refresh keys are derived from
-	now     func() time.Time
+	vault  *Vault
+	secret []byte // the keys of ownKey are derived from it
+	now    func() time.Time
 
 	private  *cache[string, crypto.Signer] // by kid
 	publics  *cache[string, *publicKey]    // by kid
-	own      *cache[string, []byte]        // by realm: see refreshKey
+	own      *cache[string, []byte]        // by realm, see ownKey
 	verified *cache[verifiedID, *uma.Claims]
 }
 
@@ -39,16 +39,16 @@ var (
 	_ uma.Verifier = (*Keys)(nil)
 )
 
-// NewKeys returns a Keys whose signing keys are sealed by v. The secret is the
-// server's HMAC key of 32 bytes, the same that NewHasher takes: keys derived
-// from it differ by purpose.
+// NewKeys returns a Keys whose signing keys are sealed by v. The secret is the server's
+// HMAC key of 32 bytes. NewHasher takes the same one: the keys derived from it differ by
+// purpose.
 func NewKeys(v *Vault, secret []byte, now func() time.Time) (*Keys, error) {
-	refresh, err := derive(secret, "refresh tokens")
+	secret, err := derive(secret, "refresh tokens")
 	if err != nil {
 		return nil, err
 	}
 	return &Keys{
-		vault: v, refresh: refresh, now: now,
+		vault: v, secret: secret, now: now,
 		private:  newCache[string, crypto.Signer](1000),
 		publics:  newCache[string, *publicKey](1000),
 		own:      newCache[string, []byte](1000),
@@ -108,10 +108,10 @@ func generate(alg string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("no algorithm %q", alg)
 }
 
-// keyContext binds a sealed private key to its kid, and so to its public half.
+// keyContext binds a sealed private key to its kid, and with it to its public half.
 func keyContext(kid string) []byte { return []byte("signing key " + kid) }
 
-// signer returns the private half of a key, opened once.
+// signer returns the private half of a key, from the cache if it was used before.
 func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
 	if s, ok := k.private.get(key.KID); ok {
 		return s, nil
@@ -122,7 +122,7 @@ func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
 	}
 	private, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil { // err could quote the key
-		return nil, errors.New("signing key " + key.KID + " is no private key in PKCS #8")
+		return nil, errors.New("signing key " + key.KID + " is not a private key in PKCS #8")
 	}
 	s, ok := private.(crypto.Signer)
 	if !ok {
@@ -131,7 +131,7 @@ func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
 	return k.private.add(key.KID, s), nil
 }
 
-// A publicKey is a published key, parsed once.
+// A publicKey is a parsed public key of a realm.
 type publicKey struct {
 	alg    string
 	der    []byte // as the store has it
@@ -143,10 +143,11 @@ type publicKey struct {
 	plain, access string
 }
 
-// header is the first segment of a token with a typ claim in a realm; false for a
-// claim that this server does not write. Access tokens are at+jwt (RFC 9068 §2.1)
-// in realms of UMA 2.0 and JWT in those of Keycloak, as there: some libraries
-// (Spring Security) take no other. The claim tells them from ID tokens in both.
+// header returns the first segment of a token with a typ claim, for realms with a
+// profile; false if this server writes no such claim. Access tokens are at+jwt (RFC 9068
+// §2.1) with the profile of UMA 2.0. With Keycloak's they are JWT, as in Keycloak, because
+// some libraries (Spring Security) accept nothing else. The typ claim tells them from ID
+// tokens in both.
 func (p *publicKey) header(typ string, profile uma.Profile) (string, bool) {
 	switch typ {
 	case uma.TypeID:
@@ -160,9 +161,9 @@ func (p *publicKey) header(typ string, profile uma.Profile) (string, bool) {
 	return "", false
 }
 
-// wrote reports whether a token with a typ claim may have this header. Access tokens
-// may have either one: the realm's profile may have changed since.
-func (p *publicKey) wrote(typ, head string) bool {
+// matches reports whether a token with a typ claim may have a header. Access tokens may
+// have that of either profile, because the realm's profile may have changed since.
+func (p *publicKey) matches(typ, head string) bool {
 	keycloak, ok := p.header(typ, uma.ProfileKeycloak)
 	strict, _ := p.header(typ, uma.ProfileUMA2)
 	return ok && (head == keycloak || head == strict)
@@ -180,8 +181,8 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the public key %s: %w", key.KID, err)
 	}
-	if j.KID != key.KID { // a kid names one key for ever: caches rely on it
-		return nil, fmt.Errorf("read the public key %s: it is not the one of this kid", key.KID)
+	if j.KID != key.KID { // caches rely on it that a kid always names the same key
+		return nil, fmt.Errorf("read the public key %s: the kid is not its thumbprint", key.KID)
 	}
 	p := &publicKey{
 		alg: key.Alg, der: key.Public,
@@ -192,12 +193,12 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 	return p, nil
 }
 
-// refreshHeader is the first segment of every refresh token.
-var refreshHeader = header("HS256", "", "JWT")
+// ownHeader is the first segment of the tokens that only this server reads.
+var ownHeader = header("HS256", "", "JWT")
 
-// header is the first segment of a token. Some clients decode it as standard
-// base64, so no byte of it may be beyond ASCII or one of `>?~`: a kid is a
-// thumbprint, and then neither `-` nor `_` comes out.
+// header returns the first segment of a token. Some clients decode it as standard base64,
+// so it must contain neither `-` nor `_`. That holds as long as the JSON is ASCII without
+// `>`, `?` and `~`, and a kid, which is a thumbprint, has none of them.
 func header(alg, kid, typ string) string {
 	s := `{"alg":"` + alg + `","typ":"` + typ + `"`
 	if kid != "" {
@@ -230,10 +231,10 @@ func (k *Keys) Length(s *uma.Snapshot, c *uma.Claims) (int, error) {
 		return 0, fmt.Errorf("measure a token: %w", err)
 	}
 	b64 := base64.RawURLEncoding
-	return len(head) + 1 + b64.EncodedLen(len(payload)) + 1 + b64.EncodedLen(pub.signature()), nil
+	return len(head) + 1 + b64.EncodedLen(len(payload)) + 1 + b64.EncodedLen(pub.signatureSize()), nil
 }
 
-// active is the key that signs for a realm, and the header of a token of some type.
+// active returns the key that signs for a realm, and the header of a token of that type.
 func (k *Keys) active(s *uma.Snapshot, typ string) (*uma.SigningKey, *publicKey, string, error) {
 	key := s.SigningKey()
 	if key == nil {
@@ -245,13 +246,13 @@ func (k *Keys) active(s *uma.Snapshot, typ string) (*uma.SigningKey, *publicKey,
 	}
 	head, ok := pub.header(typ, s.Realm.Profile)
 	if !ok {
-		return nil, nil, "", fmt.Errorf("typ %q", typ)
+		return nil, nil, "", fmt.Errorf("no token has typ %q", typ)
 	}
 	return key, pub, head, nil
 }
 
-// signature is how many bytes a signature by the key has.
-func (p *publicKey) signature() int {
+// signatureSize is the number of bytes of a signature by the key.
+func (p *publicKey) signatureSize() int {
 	if key, ok := p.key.(*rsa.PublicKey); ok {
 		return key.Size()
 	}
@@ -263,22 +264,23 @@ func (k *Keys) SignOwn(ctx context.Context, s *uma.Snapshot, c *uma.Claims) (str
 	if c.Type != uma.TypeRefresh && c.Type != uma.TypeTicket {
 		return "", fmt.Errorf("sign for this server: typ %q", c.Type)
 	}
-	key, err := k.refreshKey(s)
+	key, err := k.ownKey(s)
 	if err != nil {
 		return "", fmt.Errorf("sign for this server: %w", err)
 	}
-	return sign(ctx, jwt.SigningMethodHS256, key, refreshHeader, c)
+	return sign(ctx, jwt.SigningMethodHS256, key, ownHeader, c)
 }
 
-// refreshKey differs by realm, so that no realm believes another's tokens.
-func (k *Keys) refreshKey(s *uma.Snapshot) ([]byte, error) {
+// ownKey returns the key of the tokens that only this server reads. Each realm has another
+// one, so that no realm accepts the tokens of another.
+func (k *Keys) ownKey(s *uma.Snapshot) ([]byte, error) {
 	if s.Realm.Name == "" {
-		return nil, errors.New("a realm without a name")
+		return nil, errors.New("the realm has no name")
 	}
 	if key, ok := k.own.get(s.Realm.Name); ok {
 		return key, nil
 	}
-	key, err := derive(k.refresh, "realm "+s.Realm.Name)
+	key, err := derive(k.secret, "realm "+s.Realm.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +289,7 @@ func (k *Keys) refreshKey(s *uma.Snapshot) ([]byte, error) {
 
 func sign(ctx context.Context, m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {
 	if c.Issuer == "" || c.Expires <= 0 {
-		return "", errors.New("sign a token: without issuer or expiry")
+		return "", errors.New("sign a token: it has no issuer or no expiry")
 	}
 	payload, err := encode(c)
 	if err != nil {

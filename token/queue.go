@@ -10,19 +10,20 @@ import (
 	"example.com/umpire/uma"
 )
 
-// maxWaiting is how many requests may wait of users who signed in from their address
-// before, and how many of others. With more, requests would wait longer than a client does.
+// maxWaiting is how many requests of users who signed in from their address before may
+// wait, and how many others. With more, requests would wait longer than a client does.
 const maxWaiting = 32
 
-// maxServed is for how many users and addresses a queue remembers the last turn.
+// maxServed is the number of users and addresses of which a queue remembers the last turn.
 const maxServed = 1024
 
-// A queue admits one caller at a time: users who signed in from their address before and
-// others in turn, of each the addresses in turn, of an address its users in turn. If too
-// many wait, the newest request of the address that has the most is sent away. So no
-// address keeps another out. Rejected: places of a user at whatever address, because
-// guesses from elsewhere fill them; serving users who signed in before always first,
-// because one account that signs in over and over would keep out all others.
+// A queue admits one caller at a time, in fair turns: users who signed in from their
+// address before alternate with others, within each of the two the addresses alternate,
+// and within an address its users. If too many wait, the newest request of the address
+// with the most requests is refused. So no address blocks another. Rejected: a number of
+// places for each user at any address, because guesses from elsewhere fill them; users who
+// signed in before always first, because one account that signs in again and again would
+// block all others.
 type queue struct {
 	mu      sync.Mutex
 	busy    bool
@@ -31,8 +32,9 @@ type queue struct {
 	served  map[string]int64 // the last turn of each of a waiter's groups
 }
 
-// A waiter belongs to three groups, each within the one before: of those who signed in
-// from their address before or of the others, of its address, of its user there.
+// A waiter is a request in the queue. It belongs to three groups, each a part of the one
+// before: users who signed in from their address before or others, its address, its user
+// at that address.
 type waiter struct {
 	groups [3]string
 	ready  chan error // nil: it is the waiter's turn
@@ -44,8 +46,8 @@ func newWaiter(from uma.Attempt) *waiter {
 	return &waiter{groups: [3]string{known, address, address + "\x00" + from.User}, ready: make(chan error, 1)}
 }
 
-// enter returns when it is the caller's turn; the caller must call leave then. It
-// returns ErrBusy if the caller is sent away.
+// enter returns when it is the caller's turn; the caller must then call leave. It returns
+// ErrBusy if the request is refused because too many wait.
 func (q *queue) enter(ctx context.Context, from uma.Attempt) error {
 	w := newWaiter(from)
 	q.join(w)
@@ -78,7 +80,7 @@ func (q *queue) join(w *waiter) {
 	}
 	most := 0
 	for i, each := range q.waiting {
-		if compare(sizes, each, q.waiting[most]) >= 0 { // the newest of several
+		if compare(sizes, each, q.waiting[most]) >= 0 { // of several with the most: the newest
 			most = i
 		}
 	}
@@ -86,7 +88,7 @@ func (q *queue) join(w *waiter) {
 	q.waiting = slices.Delete(q.waiting, most, most+1)
 }
 
-// compare compares the values of two waiters' groups, the larger groups first.
+// compare compares two waiters by the values of their groups, the widest group first.
 func compare(values map[string]int64, a, b *waiter) int {
 	for i := range a.groups {
 		if c := cmp.Compare(values[a.groups[i]], values[b.groups[i]]); c != 0 {
@@ -109,7 +111,7 @@ func (q *queue) giveUp(w *waiter) {
 	}
 }
 
-// leave lets the next one in.
+// leave ends the caller's turn and admits the next waiter.
 func (q *queue) leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -118,7 +120,7 @@ func (q *queue) leave() {
 		clear(q.served)
 		return
 	}
-	next := slices.MinFunc(q.waiting, func(a, b *waiter) int { return compare(q.served, a, b) }) // the first of several
+	next := slices.MinFunc(q.waiting, func(a, b *waiter) int { return compare(q.served, a, b) }) // of several: the one that has waited longest
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool { return w == next })
 	q.admit(next)
 }
@@ -134,7 +136,7 @@ func (q *queue) admit(w *waiter) {
 	close(w.ready)
 }
 
-// len is how many wait.
+// len returns the number of waiters.
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

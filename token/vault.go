@@ -22,23 +22,23 @@ import (
 // HMAC key.
 const keyBytes = 32
 
-// sealVersion is the first byte of everything sealed: AES-256-GCM, a random
-// nonce of 12 bytes, then the ciphertext with its tag.
+// sealVersion is the first byte of everything sealed. It stands for AES-256-GCM: a random
+// nonce of 12 bytes follows, then the ciphertext with its tag.
 const sealVersion = 1
 
-// ErrOtherKey means that something was sealed with another key-encryption key,
-// or for another purpose, or was changed since.
+// ErrOtherKey means that data was sealed with another key-encryption key or for another
+// purpose, or was changed since.
 var ErrOtherKey = errors.New("not sealed by this key")
 
-// A Vault seals what the store keeps of keys, with the key-encryption key that
-// the store never sees.
+// A Vault encrypts private keys and secrets before they are stored. The store never sees
+// the Vault's own key, the key-encryption key.
 type Vault struct {
-	name string // of where the key comes from
+	name string // of the file or variable that the key comes from
 	aead cipher.AEAD
 }
 
-// VaultOf is a vault whose key is given as text, hexadecimal or base64 of 32 bytes, such
-// as a variable of the environment of that name.
+// VaultOf returns a Vault whose key is given as text: 32 bytes in hexadecimal or base64.
+// The name is that of the environment variable with the text, for errors.
 func VaultOf(text, name string) (*Vault, error) {
 	text = strings.TrimSpace(text)
 	key, err := hex.DecodeString(text)
@@ -53,11 +53,10 @@ func VaultOf(text, name string) (*Vault, error) {
 	return newVault(key, name)
 }
 
-// OpenVault reads the key-encryption key: 32 bytes, raw or in hexadecimal. A
-// file that others than its owner may read or write is refused, unless it is one that a
-// group of this process may read and nobody write. If there is no
-// file, one is made with mode 0600, but only while nothing is sealed yet: a new
-// key would open none of it.
+// OpenVault reads the key-encryption key from a file: 32 bytes, raw or in hexadecimal. A
+// file that anybody but its owner may read or write is refused, except for one with mode
+// 0440 and a group of this process. If there is no file, OpenVault makes one with mode
+// 0600, unless something is sealed already: a new key could not open that.
 func OpenVault(path string, anySealed bool) (*Vault, error) {
 	key, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,13 +88,13 @@ func newVault(key []byte, name string) (*Vault, error) {
 	return &Vault{name: name, aead: aead}, nil
 }
 
-// Seal encrypts plain. The context, such as "signing key KID", is not kept: Open
-// needs the same, so that nothing sealed for one purpose serves another.
+// Seal encrypts plain. The context, such as "signing key KID", is not stored. Open needs
+// the same one, so that data sealed for one purpose cannot be used for another.
 func (v *Vault) Seal(plain, context []byte) []byte {
 	return v.aead.Seal([]byte{sealVersion}, nil, plain, context)
 }
 
-// Open returns what Seal was given, or ErrOtherKey with what to do about it.
+// Open decrypts what Seal returned. Its error wraps ErrOtherKey and says what to do.
 func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 	if len(sealed) > 0 && sealed[0] == sealVersion {
 		if plain, err := v.aead.Open(nil, nil, sealed[1:], context); err == nil {
@@ -111,13 +110,13 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	// Kubernetes mounts a secret for a process that is not root with this mode and the
 	// group of the pod (fsGroup).
@@ -139,15 +138,15 @@ func readKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeKey writes a new key. It appears at path whole or not at all, and never in
-// place of another: of two processes that start together one makes it, and both
-// read it.
+// makeKey writes a file with a new key. It is linked to path once it is complete, and
+// never replaces another one: if two processes start together, both use the key of the
+// first.
 func makeKey(path string) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".umpire-key-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // if it stays, it is as protected as the key file
 	key := make([]byte, keyBytes)
 	rand.Read(key) // never fails, see its documentation
 	_, err = fmt.Fprintf(tmp, "%x\n", key)
@@ -158,11 +157,11 @@ func makeKey(path string) error {
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// What will be sealed must not outlive the name of its key.
+	// Otherwise a crash could remove the key file but not what is sealed by then.
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }() // Sync says whether the entry is on disk
 	return dir.Sync()
 }

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	// maxToken bounds what is looked at, in bytes. An RPT of 200 permissions
-	// has some 30,000.
+	// maxToken is the size of the largest token that is read, in bytes. An RPT of 200
+	// permissions has some 30,000.
 	maxToken = 256 << 10
 
-	// maxCached bounds the tokens that are remembered, and maxVerified how many.
+	// maxCached is the size of the largest token whose claims are cached, maxVerified how
+	// many are cached at least.
 	maxCached   = 8 << 10
 	maxVerified = 4096
 )
@@ -25,19 +26,19 @@ const (
 // errInvalid does not say which check failed: that helps only those who forge tokens.
 var errInvalid = uma.ErrUnverified
 
-// verifiedID knows a verified token by its hash and the key that verified it. The
-// key is one of the snapshot at hand, so a token is forgotten with its key.
+// A verifiedID identifies a verified token by its hash and the key that verified it. The
+// key must be one of the snapshot, so tokens are no longer accepted once their key is gone.
 type verifiedID struct {
 	token [sha256.Size]byte
 	key   *publicKey
 }
 
-// Verify implements uma.Verifier. The claims may be shared with other callers:
-// what they refer to must not be changed.
+// Verify implements uma.Verifier. The maps and lists of the claims may be shared with
+// other callers and must not be changed.
 //
-// A token of this server begins with one of the few headers it writes, compared
-// as a whole. So there is no algorithm to be talked into, no crit to overlook and
-// no key to be fetched: what is not such a header is refused unread.
+// The header of a token is compared as a whole with the few that this server writes, and
+// not decoded. So a token cannot choose an algorithm, a crit cannot be overlooked, and no
+// key is fetched.
 func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) (*uma.Claims, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 			return nil, err
 		}
 	}
-	if issuer == "" || c.Issuer != issuer || !pub.wrote(c.Type, head) {
+	if issuer == "" || c.Issuer != issuer || !pub.matches(c.Type, head) {
 		return nil, errInvalid
 	}
 	if !ok && len(raw) <= maxCached {
@@ -78,7 +79,7 @@ func (k *Keys) VerifyTicket(ctx context.Context, s *uma.Snapshot, issuer, raw st
 	return k.verifyOwn(ctx, s, issuer, raw, uma.TypeTicket)
 }
 
-// verifyOwn reads what only this server reads.
+// verifyOwn verifies a token that only this server reads.
 func (k *Keys) verifyOwn(ctx context.Context, s *uma.Snapshot, issuer, raw, typ string) (*uma.Claims, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -87,10 +88,10 @@ func (k *Keys) verifyOwn(ctx context.Context, s *uma.Snapshot, issuer, raw, typ 
 	if err != nil {
 		return nil, err
 	}
-	if head != refreshHeader {
+	if head != ownHeader {
 		return nil, errInvalid
 	}
-	key, err := k.refreshKey(s)
+	key, err := k.ownKey(s)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (k *Keys) verifyOwn(ctx context.Context, s *uma.Snapshot, issuer, raw, typ 
 	return c, nil
 }
 
-// keyOf finds the key of the snapshot that writes such a header.
+// keyOf returns the key of the snapshot whose tokens have this header.
 func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 	for i := range s.Keys {
 		pub, err := k.public(&s.Keys[i])
@@ -124,8 +125,8 @@ func split(raw string) (head, signed, sig string, err error) {
 	if len(raw) > maxToken || strings.Count(raw, ".") != 2 {
 		return "", "", "", errInvalid
 	}
-	// Go's base64 skips line ends, so that a token would have many spellings. (A byte
-	// is found in a kilobyte ten times as fast as any of two.)
+	// Go's base64 skips line ends, so that one token could be written in many ways. Two
+	// calls of IndexByte are ten times as fast as one of IndexAny.
 	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		return "", "", "", errInvalid
 	}
@@ -133,7 +134,7 @@ func split(raw string) (head, signed, sig string, err error) {
 	return raw[:strings.IndexByte(raw, '.')], raw[:end], raw[end+1:], nil
 }
 
-// verify checks the signature before it reads anything of what is signed.
+// verify checks the signature, and only then decodes the claims.
 func verify(m jwt.SigningMethod, key any, head, signed, sig string) (*uma.Claims, error) {
 	b64 := base64.RawURLEncoding.Strict()
 	signature, err := b64.DecodeString(sig)
