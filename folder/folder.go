@@ -1,5 +1,5 @@
-// Package folder is about the data folder, not the data: who may enter it, which
-// process uses it, and how much room its file system has.
+// Package folder looks after the data folder: its permissions, the lock of the process
+// that uses it, and the free space. It does not know the data.
 package folder
 
 import (
@@ -16,11 +16,11 @@ import (
 // LockFile is the file in the folder that a server locks.
 const LockFile = "umpire.lock"
 
-// Secure makes the folder, or prevents others from changing what is in it. A folder of
-// this user that holds nothing but files of Umpire gets mode 0700; one that everybody
-// may write to is refused. Others keep their mode: a home directory, or a folder of a
-// service manager, must not be closed. The notice says what was done or should be done;
-// it is empty if there is nothing to do.
+// Secure makes the folder with mode 0700, or restricts the permissions of one that exists.
+// A folder of this user with nothing but files of Umpire gets mode 0700. Any other keeps
+// its mode, because a home directory or a folder of a service manager must stay open to
+// others; if everybody may write to it, that is an error. The notice, if not empty, says
+// what was changed or should be.
 func Secure(dir string) (notice string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -47,7 +47,7 @@ func Secure(dir string) (notice string, err error) {
 	return fmt.Sprintf("the data folder has mode %04o, so that others may enter it: a folder of its own with mode 0700 is better", mode), nil
 }
 
-// onlyOurs reports whether nothing but files of Umpire is in a folder.
+// onlyOurs reports whether all files in a folder are Umpire's.
 func onlyOurs(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -61,9 +61,9 @@ func onlyOurs(dir string) (bool, error) {
 	return true, nil
 }
 
-// Keep makes a file if it does not exist, and removes the permissions of others from it
-// and from the files of its name with one of the suffixes. It does not open an existing
-// file: closing it would end the locks that SQLite has on it in this process.
+// Keep makes a file if it does not exist. It removes the permissions of the group and of
+// others from it, and from the files whose names are its own with one of the suffixes. It
+// does not open an existing file: closing it would release SQLite's locks of this process.
 func Keep(path string, suffixes ...string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
@@ -92,8 +92,8 @@ func Keep(path string, suffixes ...string) error {
 	return nil
 }
 
-// A Hold is a server's lock on the folder. The system releases it when the process
-// ends, also when it is killed.
+// A Hold is a server's lock on the folder. The operating system releases it when the
+// process ends, even if it is killed.
 type Hold struct{ file *os.File }
 
 // Take locks the folder for this process, a server, or returns an error that names the
@@ -109,7 +109,7 @@ func Take(dir string, now time.Time) (*Hold, error) {
 		err = fmt.Errorf("%s is in use by %s: stop it, or name another folder with --data", dir, holder(path))
 	}
 	if err == nil {
-		host, _ := os.Hostname() // a name to look at
+		host, _ := os.Hostname() // for humans: empty if unknown
 		err = errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, now.UTC().Format(time.RFC3339))))
 	}
 	if err != nil {
@@ -123,7 +123,7 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-// holder is what the process with the lock wrote about itself.
+// holder returns what the process with the lock wrote about itself.
 func holder(path string) string {
 	text, err := os.ReadFile(path)
 	if name := strings.TrimSpace(string(text)); err == nil && name != "" {
@@ -148,7 +148,7 @@ func Holder(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() // and the lock goes
+	defer func() { _ = f.Close() }() // which also releases a lock that was free
 	free, err := tryLock(f)
 	if err != nil || free {
 		return "", err
@@ -162,7 +162,7 @@ func Alone(ctx context.Context, dir string, f func() error) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // and the lock goes
+	defer func() { _ = lock.Close() }() // which releases the lock
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

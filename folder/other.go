@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// Elsewhere files have no modes, no locks of this kind, and no number of free bytes.
+// On other systems files have no modes, there is no flock, and the free space is unknown.
 
 const modes = false
 
 func tryLock(*os.File) (bool, error) { return true, nil }
 
-// Free is how many bytes this process may still write to the file system of a file.
+// Free returns how many bytes this process may still write to the file system of a path.
 func Free(string) (int64, error) { return math.MaxInt64, nil }
 
-// IsGroups reports whether a file is of a group of this process.
+// IsGroups reports whether the group of a file is one of this process's groups.
 func IsGroups(os.FileInfo) bool { return false }

@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// modes says that modes of files mean something.
+// modes says whether files have modes.
 const modes = true
 
-// tryLock locks a file for its open descriptor. It reports false if another has it.
+// tryLock locks an open file. It returns false if it is locked through another descriptor.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -28,7 +28,7 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// Free is how many bytes this process may still write to the file system of a file.
+// Free returns how many bytes this process may still write to the file system of a path.
 func Free(path string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(path, &st); err != nil {
@@ -36,12 +36,12 @@ func Free(path string) (int64, error) {
 	}
 	blocks := int64(st.Bavail)
 	if os.Geteuid() == 0 {
-		blocks = int64(st.Bfree) // what is reserved is root's
+		blocks = int64(st.Bfree) // root may use the reserved blocks, too
 	}
 	return blocks * int64(st.Bsize), nil
 }
 
-// IsGroups reports whether a file is of a group of this process.
+// IsGroups reports whether the group of a file is one of this process's groups.
 func IsGroups(info os.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	groups, err := os.Getgroups()
