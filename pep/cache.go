@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// cache holds at most size values, each until its own time. The one not used for longest makes room.
+// cache holds at most size values, each until its expiry. When it is full, the least recently used one is removed.
 type cache[K comparable, V any] struct {
 	size  int
 	mu    sync.Mutex
 	items map[K]*list.Element
-	order *list.List // front: used last
+	order *list.List // the most recently used first
 }
 
 type cached[K comparable, V any] struct {
@@ -53,7 +53,7 @@ func (c *cache[K, V]) put(key K, value V, until time.Time) {
 	}
 }
 
-// drop removes every value that match says yes to.
+// drop removes every value for which match returns true.
 func (c *cache[K, V]) drop(match func(V) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,37 +14,37 @@ import (
 type Mode string
 
 const (
-	// Local verifies the RPT's signature with the authorization server's published keys: no request per request, but
-	// a withdrawn RPT counts until it expires.
+	// Local verifies the RPT's signature with the authorization server's published keys. It needs no call for each
+	// request, but a revoked RPT is accepted until it expires.
 	Local Mode = "local"
-	// Introspection asks the authorization server (RFC 7662, UMA Federated Authorization §5). Answers are kept for at
-	// most CacheTTL, so a withdrawal is seen after that time.
+	// Introspection asks the authorization server (RFC 7662, UMA Federated Authorization §5). Answers are cached for
+	// at most CacheTTL, so a revoked RPT is refused after that time.
 	Introspection Mode = "introspection"
 )
 
-// Config describes one resource server and the authorization server that it trusts.
+// Config describes a resource server and its authorization server.
 type Config struct {
 	// AuthorizationServer is the base URL of the authorization server's realm, without a slash at the end:
-	// https://as.example.com/realms/photoz. Its discovery document is read below it and must name it as `issuer`.
+	// https://as.example.com/realms/photoz. The discovery document is below it and must have it as `issuer`.
 	AuthorizationServer string
 	Realm               string // the protection space named in the challenge, RFC 9110 §11.5
 	ClientID            string // of this resource server; an RPT must name it in `aud`
 	ClientSecret        string
 
-	// Rules map requests to resources. Map does it in the application's own way. Exactly one of them is set.
+	// Rules map requests to resources; Map is a function of the application that does. Set exactly one of them.
 	Rules []Rule
-	// Map returns what a request needs. False means that it maps to nothing: it is refused.
+	// Map returns the permission that a request needs. False: there is none for this request, which is refused.
 	Map func(*http.Request) (Permission, bool, error)
 
 	Mode Mode
-	// CacheSize bounds the number of introspected tokens and, apart, of resource ids in memory. 0 means 1024.
+	// CacheSize is how many introspected tokens, and how many resource ids, are cached at most. 0 means 1024.
 	CacheSize int
-	// CacheTTL bounds their age. 0 means 30 seconds.
+	// CacheTTL is how long they are cached at most. 0 means 30 seconds.
 	CacheTTL time.Duration
 
-	HTTPClient *http.Client     // nil: a client of its own. Each call has a deadline of 5 seconds in either case
+	HTTPClient *http.Client     // nil: a new client. Each call has a deadline of 5 seconds in either case
 	Now        func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // nil: nothing is logged. Tokens, tickets and secrets never are
+	Logger     *slog.Logger     // nil: nothing is logged. Tokens, tickets and secrets are never logged
 }
 
 // Rule maps requests by method and path to a resource and the scopes needed.
@@ -52,16 +52,16 @@ type Rule struct {
 	Method string // GET serves HEAD too, as in http.ServeMux
 	Path   string // a path pattern of http.ServeMux: /album/{id}
 
-	// URI is the resource's URI, looked up at the authorization server; {name} stands for a wildcard of Path.
-	// Resource returns the resource's id from what the application knows; false means that there is none.
-	// Exactly one of them is set.
+	// URI is the URI of the resource, whose id is looked up at the authorization server; {name} is replaced by the
+	// value of that wildcard of Path. Resource is a function of the application that returns the id; false: there is
+	// none. Set exactly one of them.
 	URI      string
 	Resource func(*http.Request) (id string, ok bool, err error)
 
-	Scopes []string // all of them are needed; at least one
+	Scopes []string // all are needed; at least one
 }
 
-// Permission is a resource and scopes: what a request needs, or what an RPT carries.
+// Permission is a resource with scopes: one that a request needs, or one that an RPT carries.
 type Permission struct {
 	ResourceID string
 	Scopes     []string
@@ -108,7 +108,7 @@ func baseURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%q is no URL", s)
+		return fmt.Errorf("%q is not a URL", s)
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
 		return fmt.Errorf("%q: want an absolute http or https URL", u.Redacted())
 	case u.User != nil, u.RawQuery != "", u.Fragment != "", strings.HasSuffix(s, "/"), !printable(s):
@@ -117,7 +117,7 @@ func baseURL(s string) error {
 	return nil
 }
 
-// printable reports whether s can stand in a quoted-string once quotes and backslashes are escaped.
+// printable reports whether s is printable ASCII, which a quoted-string can hold once quotes and backslashes are escaped.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {

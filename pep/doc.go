@@ -5,8 +5,8 @@
 //	              │ maps to nothing: 403            │ none, invalid ──┴ no: 401 WWW-Authenticate: UMA … ticket="…"
 //	              └─────────────────────────────────┴ authorization server unreachable: 403, Warning: 199
 //
-// It owns the resource server's side of UMA Grant §3.1, §3.2 and §3.5 and of UMA Federated Authorization: its own
-// protection API access token (PAT), the look-up of resources, tickets, validation of RPTs locally or by introspection.
-// It decides nothing: who may have which scope is the authorization server's policy. It knows the server by its
-// endpoints alone and imports no other package of this module.
+// It implements the resource server's side of UMA Grant §3.1, §3.2 and §3.5 and of UMA Federated Authorization: it
+// obtains a protection API access token (PAT), looks up resources, requests tickets, and validates RPTs locally or by
+// introspection. Which party gets which scope is decided by the policy of the authorization server. The package uses only
+// that server's endpoints and imports no other package of this module.
 package pep

@@ -165,6 +165,6 @@ func TestLazyForget(t *testing.T) {
 	want(1, true)
 	l.forget(func(v int) bool { return v == 1 })
 	want(0, false) // not so soon
-	now = now.Add(pause)
+	now = now.Add(minInterval)
 	want(2, true)
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// keysAge is how long published keys are used without a look at whether they still are.
+// keysAge is how long published keys are used before they are fetched again.
 const keysAge = 5 * time.Minute
 
 // keySet holds the authorization server's public keys by `kid`.
 type keySet map[string]publicKey
 
 type publicKey struct {
-	alg string // the only algorithm that the key verifies
+	alg string // the algorithm that the key is for
 	key any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
@@ -43,8 +43,8 @@ func (s *server) fetchKeys(ctx context.Context) (keySet, time.Time, error) {
 	return set, s.now().Add(keysAge), nil
 }
 
-// parseKeys keeps the signing keys that it understands. A set may hold others (RFC 7517 §5), for encryption or of
-// algorithms to come; of two with one id the first counts.
+// parseKeys returns the usable signing keys of a set. It ignores all others (RFC 7517 §5), such as keys for encryption.
+// If two have the same id, the first is used.
 func parseKeys(keys []json.RawMessage) keySet {
 	set := keySet{}
 	for _, raw := range keys {
@@ -65,7 +65,7 @@ func parseKeys(keys []json.RawMessage) keySet {
 	return set
 }
 
-// usable returns the public half of a key if it verifies one of the algorithms and is of a size that is safe and quick.
+// usable returns the public half of a key whose algorithm is supported and whose size is neither unsafe nor slow.
 func usable(k jwk.Key) (publicKey, bool) {
 	public, err := jwk.PublicKeyOf(k)
 	if err != nil {

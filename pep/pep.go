@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Enforcer protects the handlers of one resource server. It is safe for concurrent use.
+// Enforcer protects the handlers of a resource server. It is safe for concurrent use.
 type Enforcer struct {
 	cfg    Config
 	server *server
 }
 
-// errMap is a failure of the application's own mapping.
+// errMap wraps an error of the application's Map or Resource function.
 var errMap = errors.New("map request")
 
-// New returns an enforcer, or all mistakes of the configuration. The authorization server is not asked before it is
-// needed: the resource server may start first.
+// New returns an enforcer, or all mistakes of the configuration. It does not call the authorization server, so the resource
+// server may start first.
 func New(cfg Config) (*Enforcer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -46,8 +46,8 @@ func New(cfg Config) (*Enforcer, error) {
 	return &Enforcer{cfg: cfg, server: newServer(cfg)}, nil
 }
 
-// Protect returns a handler that lets a request through to next only with an RPT that carries what the request needs.
-// What it carries is there by [FromContext].
+// Protect returns a handler that calls next only if the request has an RPT with the permission that it needs. Handlers get
+// the permissions of the RPT with [FromContext].
 func (e *Enforcer) Protect(next http.Handler) http.Handler {
 	if e.cfg.Map != nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,13 +62,13 @@ func (e *Enforcer) Protect(next http.Handler) http.Handler {
 		need, ok, err := e.need(r, rule)
 		e.serve(w, r, next, need, ok, err)
 	}, refuse)
-	if err != nil { // New has built the same router
+	if err != nil { // New has made the same router without an error
 		panic(err)
 	}
 	return mux
 }
 
-// need returns what a request that a rule matches needs.
+// need returns the permission that a request needs according to a rule.
 func (e *Enforcer) need(r *http.Request, rule Rule) (Permission, bool, error) {
 	if rule.Resource != nil {
 		id, ok, err := rule.Resource(r)
@@ -96,7 +96,7 @@ func (e *Enforcer) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		e.unavailable(w, r, err)
 		return
 	}
-	// a permission without a resource or scopes would be covered by anything, or by nothing
+	// No resource or no scopes is a mistake of the application's mapping: it must not open the request to everybody.
 	if !ok || need.ResourceID == "" || len(need.Scopes) == 0 {
 		refuse(w, r)
 		return
@@ -139,7 +139,7 @@ func (e *Enforcer) challenge(w http.ResponseWriter, r *http.Request, need Permis
 	http.Error(w, "a requesting party token is needed", http.StatusUnauthorized)
 }
 
-// unavailable answers when no ticket can be had and no token be checked, UMA Grant §3.2.2.
+// unavailable answers if the authorization server could not issue a ticket or check a token, UMA Grant §3.2.2.
 func (e *Enforcer) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	e.cfg.Logger.WarnContext(r.Context(), "authorization server unavailable", "error", err)
 	w.Header().Set("Warning", `199 - "UMA Authorization Server Unreachable"`)
@@ -147,7 +147,7 @@ func (e *Enforcer) unavailable(w http.ResponseWriter, r *http.Request, err error
 	http.Error(w, "the authorization server cannot be reached", http.StatusForbidden)
 }
 
-// refuse answers a request that maps to nothing.
+// refuse answers a request that maps to no resource.
 func refuse(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "forbidden", http.StatusForbidden)
 }
@@ -159,7 +159,7 @@ func quoted(s string) string {
 
 type grantedKey struct{}
 
-// FromContext returns what the RPT of a request grants. False: the handler is not behind [Enforcer.Protect].
+// FromContext returns the content of a request's RPT. False: the handler is not behind [Enforcer.Protect].
 func FromContext(ctx context.Context) (Granted, bool) {
 	g, ok := ctx.Value(grantedKey{}).(Granted)
 	return g, ok

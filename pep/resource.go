@@ -8,11 +8,11 @@ import (
 	"net/url"
 )
 
-// Resource is what a resource server registers, UMA Federated Authorization §3.1.
+// Resource describes a resource to the authorization server, UMA Federated Authorization §3.1.
 type Resource struct {
 	Name         string              `json:"name"`
 	Type         string              `json:"type,omitempty"`
-	Owner        string              `json:"owner,omitempty"` // subject; empty: the resource server itself
+	Owner        string              `json:"owner,omitempty"` // a subject; empty: the resource server itself
 	OwnerManaged bool                `json:"ownerManagedAccess"`
 	URIs         []string            `json:"uris,omitempty"`
 	Scopes       []string            `json:"resource_scopes"`
@@ -37,7 +37,7 @@ func (e *Enforcer) Register(ctx context.Context, r Resource) (string, error) {
 	return answer.ID, nil
 }
 
-// Deregister removes a resource at the authorization server. One that is gone already is no error.
+// Deregister removes a resource at the authorization server. It is no error if the resource does not exist.
 func (e *Enforcer) Deregister(ctx context.Context, id string) error {
 	m, err := e.server.metadata.get(ctx)
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 var wildcard = regexp.MustCompile(`\{([^{}$.]+)(\.\.\.)?\}`)
 
 func (r Rule) validate() error {
-	// without a method the rule would serve all of them, and a pattern may name a host before the path
+	// Without a method ServeMux would match all of them, and a pattern could have a host before the path.
 	if r.Method == "" || strings.ContainsAny(r.Method, " \t/") {
-		return fmt.Errorf("method %q: want one", r.Method)
+		return fmt.Errorf("method %q is not an HTTP method", r.Method)
 	}
 	if !strings.HasPrefix(r.Path, "/") {
-		return fmt.Errorf("path %q: want one", r.Path)
+		return fmt.Errorf("path %q does not begin with a slash", r.Path)
 	}
 	if (r.URI == "") == (r.Resource == nil) {
 		return errors.New("set exactly one of URI and Resource")
@@ -35,11 +35,11 @@ func (r Rule) validate() error {
 	return nil
 }
 
-// router returns a handler that calls serve with the rule whose pattern matches a request, and refuse when none does.
-// The handler is a ServeMux, so which rule matches, and {name}, are what the application's own ServeMux would say.
+// router returns a handler that calls serve with the rule that matches a request, and refuse if none does. It is a
+// ServeMux, so a request matches, and {name} has the value, as in the application's own ServeMux.
 func router(rules []Rule, serve func(http.ResponseWriter, *http.Request, Rule), refuse http.HandlerFunc) (mux *http.ServeMux, err error) {
 	defer func() {
-		if v := recover(); v != nil { // how ServeMux reports a bad or ambiguous pattern
+		if v := recover(); v != nil { // ServeMux panics if a pattern is bad or ambiguous
 			err = fmt.Errorf("pep: rules: %v", v)
 		}
 	}()
@@ -57,8 +57,8 @@ func router(rules []Rule, serve func(http.ResponseWriter, *http.Request, Rule), 
 	return mux, nil
 }
 
-// plain reports whether the values of the path's wildcards mean to the authorization server what they mean to the
-// application: /album/2%2Fcover is one segment here and would be two in a URI, /album/* is no album but a pattern.
+// plain reports whether the authorization server reads the values of the path's wildcards as the application does. It does
+// not for /album/2%2Fcover, which is one segment here and would be two in a URI, nor for /album/*, which is a pattern there.
 func (r Rule) plain(req *http.Request) bool {
 	for _, m := range wildcard.FindAllStringSubmatch(r.Path, -1) {
 		value, many := req.PathValue(m[1]), m[2] != ""
@@ -72,8 +72,8 @@ func (r Rule) plain(req *http.Request) bool {
 	return true
 }
 
-// uri returns the template's URI for a request: as a resource has it, and encoded, as the authorization server is asked for
-// it. Its look-up decodes once: a value that has a semicolon or a number sign must not be cut there.
+// uri returns the rule's URI with the wildcards' values of a request: plain, as resources have it, and encoded, for the
+// look-up. The authorization server decodes it once, and would cut an unencoded value at a semicolon or number sign.
 func (r Rule) uri(req *http.Request) (plain, encoded string) {
 	fill := func(encode func(string) string) string {
 		return wildcard.ReplaceAllStringFunc(r.URI, func(m string) string {

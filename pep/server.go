@@ -22,9 +22,9 @@ const (
 )
 
 var (
-	// errNotFound is a look-up that found no resource, or several.
+	// errNotFound: a look-up found no resource, or several.
 	errNotFound = errors.New("no such resource")
-	// errGone is a permission that the authorization server does not know any more.
+	// errGone: the authorization server does not know the resource or scope of a permission, or no longer.
 	errGone = errors.New("resource or scope unknown to the authorization server")
 )
 
@@ -39,7 +39,7 @@ type metadata struct {
 	Scopes        []string `json:"scopes_supported"`
 }
 
-// server is the authorization server as its resource server sees it.
+// server is a client of the authorization server.
 type server struct {
 	cfg      Config
 	client   *http.Client
@@ -82,7 +82,7 @@ func (s *server) fetchMetadata(ctx context.Context) (metadata, time.Time, error)
 	if m.Issuer != s.cfg.AuthorizationServer {
 		return m, time.Time{}, fmt.Errorf("discovery: issuer %q is not %q", m.Issuer, s.cfg.AuthorizationServer)
 	}
-	// credentials go to these: the document may move them within the server, not to another
+	// Credentials are sent to these, so they must be of the same host.
 	for _, endpoint := range []string{m.Token, m.Introspection, m.Keys, m.Permission, m.Resources} {
 		if !sameOrigin(endpoint, m.Issuer) {
 			return m, time.Time{}, fmt.Errorf("discovery: endpoint %q is missing or of another host", endpoint)
@@ -100,15 +100,15 @@ func sameOrigin(a, b string) bool {
 	return err == nil && x.Host != "" && x.Scheme == y.Scheme && x.Host == y.Host && x.User == nil
 }
 
-// fetchPAT obtains the token for the protection API by client credentials, UMA Federated Authorization §1.3. It is
-// renewed when a tenth of its life is left, at most 30 seconds before its end.
+// fetchPAT obtains the token for the protection API by client credentials, UMA Federated Authorization §1.3. It expires
+// here before it does there: by a tenth of its lifetime, at most 30 seconds.
 func (s *server) fetchPAT(ctx context.Context) (string, time.Time, error) {
 	m, err := s.metadata.get(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	form := url.Values{"grant_type": {"client_credentials"}}
-	// a server without the scope (Keycloak) refuses a request for it
+	// a server that does not have the scope (Keycloak) refuses a request for it
 	if slices.Contains(m.Scopes, "uma_protection") {
 		form.Set("scope", "uma_protection")
 	}
@@ -140,7 +140,7 @@ func (s *server) ticket(ctx context.Context, p Permission) (string, error) {
 	}
 	err = s.protection(ctx, http.MethodPost, m.Permission, body, &answer)
 	if status(err) == http.StatusBadRequest {
-		// the resource was removed, perhaps to be registered again: look it up anew next time
+		// The resource was removed, and perhaps registered again with another id: look it up next time.
 		s.ids.drop(func(id string) bool { return id == p.ResourceID })
 		return "", fmt.Errorf("obtain ticket: %w: %w", errGone, err)
 	}
@@ -153,7 +153,7 @@ func (s *server) ticket(ctx context.Context, p Permission) (string, error) {
 	return answer.Ticket, nil
 }
 
-// lookup returns the id of the resource with a URI, or whose pattern matches it best.
+// lookup returns the id of the resource that has a URI, or whose pattern matches it best.
 // The resource server's own comes first: a user who registers the same URI must neither
 // replace it nor block the page. If several of the resource server's own, or several of
 // users, have the URI, none is returned.
@@ -197,10 +197,10 @@ func (s *server) lookup(ctx context.Context, uri, encoded string) (string, error
 type registered struct {
 	ID    string          `json:"_id"`
 	URIs  []string        `json:"uris"`
-	Owner json.RawMessage `json:"owner"` // Keycloak's form is looked at: an object with a name
+	Owner json.RawMessage `json:"owner"` // read only if it is an object with a name, as Keycloak has it
 }
 
-// isOwn reports whether the resource server owns a resource itself: it has the client_id for a name then.
+// isOwn reports whether the resource server itself owns a resource: then the name of the owner is the client_id.
 func (s *server) isOwn(r registered) bool {
 	var owner struct {
 		Name string `json:"name"`
@@ -208,7 +208,7 @@ func (s *server) isOwn(r registered) bool {
 	return json.Unmarshal(r.Owner, &owner) == nil && owner.Name == s.cfg.ClientID
 }
 
-// protection calls the protection API with the PAT; one that is refused is replaced once.
+// protection calls the protection API with the PAT. If the PAT is refused, it obtains another and tries once more.
 func (s *server) protection(ctx context.Context, method, endpoint string, body, answer any) error {
 	for again := true; ; again = false {
 		pat, err := s.pat.get(ctx)
@@ -291,7 +291,7 @@ func (s *server) do(req *http.Request, answer any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // ReadAll has the errors
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
@@ -303,7 +303,7 @@ func (s *server) do(req *http.Request, answer any) error {
 		var e struct {
 			Error string `json:"error"`
 		}
-		_ = json.Unmarshal(body, &e) // an answer of a proxy is no JSON: the status has to do
+		_ = json.Unmarshal(body, &e) // the answer of a proxy may not be JSON; then the status is all there is
 		return &statusError{resp.StatusCode, e.Error[:min(len(e.Error), 64)]}
 	}
 	if answer == nil {

@@ -15,21 +15,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxToken bounds an RPT, in bytes.
+// maxToken is the size of the largest RPT that is accepted, in bytes.
 const maxToken = 56 << 10
 
-// errToken is a token that gives no access: the request is answered as one without a token, UMA Grant §3.5. Any other
-// error of validation means that the authorization server could not be asked.
+// errToken: a token is not valid. The request is answered like one without a token, UMA Grant §3.5. Any other error of
+// validation means that the authorization server could not be asked.
 var errToken = errors.New("invalid token")
 
-// Granted is what the RPT of a request says, for the application's handler. See [FromContext].
+// Granted is the content of a request's RPT, for the application's handlers. See [FromContext].
 type Granted struct {
 	Subject     string // the requesting party; empty if introspection does not tell
 	Username    string // `preferred_username` or `username`, for display; may be empty
 	Client      string // the client that the RPT was issued to; empty if introspection does not tell
 	Expires     time.Time
-	Permission  Permission   // what this request needed, and got
-	Permissions []Permission // all that the RPT carries
+	Permission  Permission   // that this request needed
+	Permissions []Permission // all that the RPT has
 }
 
 // covers reports whether the permissions held contain all scopes needed, in one entry or in several.
@@ -47,7 +47,7 @@ func covers(held []Permission, need Permission) bool {
 	return true
 }
 
-// bearer returns the token of the Authorization header, RFC 6750 §2.1. False: there is none, or more than one.
+// bearer returns the token of the Authorization header, RFC 6750 §2.1. False: there is none, several, or it is malformed.
 func bearer(h http.Header) (string, bool) {
 	values := h["Authorization"]
 	if len(values) != 1 {
@@ -65,7 +65,8 @@ func bearer(h http.Header) (string, bool) {
 	return token, true
 }
 
-// claims are those of an RPT that matter here. `cnf` binds a token to a key: it is no bearer token, RFC 9449 §7.2.
+// claims are the claims of an RPT that are checked or used. A token with `cnf` is bound to a key and not accepted as a
+// bearer token, RFC 9449 §7.2.
 type claims struct {
 	jwt.RegisteredClaims
 	Type          string          `json:"typ"`
@@ -85,14 +86,14 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 	var c claims
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"RS256", "ES256", "EdDSA"}),
-		// neither is ever empty, see Config.Validate: an empty one would mean "any" to the parser
+		// Config.Validate refuses an empty one, with which the parser would accept any issuer or audience
 		jwt.WithIssuer(s.cfg.AuthorizationServer),
 		jwt.WithAudience(s.cfg.ClientID),
 		jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(s.now),
 		jwt.WithStrictDecoding(),
 	)
-	var asking error // why the keys could not be had, which says nothing of the token
+	var keysErr error // why the keys could not be fetched: no error of the token
 	_, err := parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok {
 			return nil, errors.New("an extension that must be understood, RFC 7515 §4.1.11")
@@ -102,8 +103,8 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 		}
 		kid, _ := t.Header["kid"].(string)
 		var key publicKey
-		if key, asking = s.key(ctx, kid); asking != nil {
-			return nil, asking
+		if key, keysErr = s.key(ctx, kid); keysErr != nil {
+			return nil, keysErr
 		}
 		if key.alg != t.Method.Alg() {
 			return nil, errors.New("no key of this id for this algorithm")
@@ -111,8 +112,8 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 		return key.key, nil
 	})
 	switch {
-	case asking != nil:
-		return Granted{}, asking
+	case keysErr != nil:
+		return Granted{}, keysErr
 	case err != nil:
 		return Granted{}, fmt.Errorf("%w: %w", errToken, err)
 	case c.Type != "Bearer":
@@ -129,9 +130,9 @@ func (s *server) verify(ctx context.Context, token string) (Granted, error) {
 	return g, nil
 }
 
-// isTokenType reports whether a header's typ is one that access tokens have: `at+jwt`, RFC 9068 §4, or the `JWT` of
-// Keycloak and of realms with its profile. Others are made for something else, RFC 8725 §3.11. ID tokens say `JWT` too:
-// the claim typ tells them apart.
+// isTokenType reports whether access tokens have such a header typ: `at+jwt`, RFC 9068 §4, or `JWT` with Keycloak and in
+// realms with its profile. Tokens with another typ have another purpose, RFC 8725 §3.11. ID tokens may have `JWT`, too; they
+// differ by the claim typ.
 func isTokenType(typ any) bool {
 	name, _ := typ.(string)
 	name = strings.ToLower(strings.TrimPrefix(name, "application/"))
@@ -173,8 +174,8 @@ type introspected struct {
 	} `json:"permissions"`
 }
 
-// introspect asks the authorization server about an RPT. A positive answer is kept for the shorter of CacheTTL and what
-// is left of the token; a negative one is not kept, lest made-up tokens push the good ones out.
+// introspect asks the authorization server about an RPT. A positive answer is cached until the token expires, at most for
+// CacheTTL. A negative one is not cached, because invented tokens would displace valid ones.
 func (s *server) introspect(ctx context.Context, token string) (Granted, error) {
 	hash := sha256.Sum256([]byte(token))
 	if g, ok := s.tokens.get(hash, s.now()); ok {
@@ -201,8 +202,8 @@ func (s *server) introspect(ctx context.Context, token string) (Granted, error) 
 	return g, nil
 }
 
-// granted returns what an answer grants and until when that holds. `aud` and `typ` are checked where the server tells
-// them; that the token is meant for the resource server that asks is for the server to say, RFC 7662 §4.
+// granted returns what an answer grants, and its expiry. `aud` and `typ` are checked if the answer has them. The
+// authorization server makes sure that the token is for the resource server that asks, RFC 7662 §4.
 func (a introspected) granted(clientID string, now time.Time) (Granted, time.Time, error) {
 	switch {
 	case !a.Active:
