@@ -1,3 +1,3 @@
-// Package photoz is a small resource server: an album site that package pep protects. It owns its albums, in memory,
-// and what a request means (which resource, which scopes). Who may do what is no business of its: see policies/.
+// Package photoz is a small resource server: a site of albums, protected by package pep. It keeps the albums in memory and
+// says which resource and scopes a request needs. The policies in policies/ decide who may do what.
 package photoz

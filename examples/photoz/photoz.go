@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/pep"
 )
 
-// maxBody bounds the body of a request, in bytes.
+// maxBody is the size of the largest request body, in bytes.
 const maxBody = 4 << 10
 
 // rules say what each request needs. The URIs are those of the resources in realm.yaml; an album made later is
@@ -24,7 +24,7 @@ var rules = []pep.Rule{
 	{Method: "POST", Path: "/board", URI: "/board", Scopes: []string{"post"}},
 }
 
-// Album is a set of photos and what people say of it.
+// Album is a set of photos with comments.
 type Album struct {
 	ID       string    `json:"id"`
 	Title    string    `json:"title"`
@@ -38,7 +38,7 @@ type Message struct {
 	Text string `json:"text"`
 }
 
-// site is the application. Its handlers run for requests that carry what the rules ask for, and for no others.
+// site is the application. Its handlers run only for requests whose RPT has the permissions that the rules ask for.
 type site struct {
 	pep *pep.Enforcer
 
@@ -47,8 +47,8 @@ type site struct {
 	board  []Message
 }
 
-// New returns the site as it is at first, with the two albums of realm.yaml. The configuration names the authorization
-// server and this resource server's client; the rules are photoz's own.
+// New returns the site with the two albums of realm.yaml. The configuration names the authorization server and the client of
+// this resource server; New adds the rules.
 func New(cfg pep.Config) (http.Handler, error) {
 	cfg.Rules = rules
 	enforcer, err := pep.New(cfg)
@@ -73,21 +73,20 @@ func New(cfg pep.Config) (http.Handler, error) {
 	return enforcer.Protect(mux), nil
 }
 
-// create adds an album and registers it at the authorization server as the requesting party's own: from then on its
-// owner says who may do what with it.
+// create adds an album and registers it at the authorization server. Its owner is the requesting party, who may share it.
 func (s *site) create(w http.ResponseWriter, r *http.Request) {
 	granted, _ := pep.FromContext(r.Context())
 	title, ok := text(w, r, "title")
 	if !ok {
 		return
 	}
-	if granted.Subject == "" { // else the album would be the site's
-		http.Error(w, "the token does not say whose", http.StatusForbidden)
+	if granted.Subject == "" { // without an owner the resource would be the site's
+		http.Error(w, "the token has no subject, so the album would have no owner", http.StatusForbidden)
 		return
 	}
 	album := Album{ID: strings.ToLower(rand.Text()[:10]), Title: title, Photos: []string{}, Comments: []Message{}}
 	_, err := s.pep.Register(r.Context(), pep.Resource{
-		Name:         title + " (" + album.ID + ")", // one owner's names are unique
+		Name:         title + " (" + album.ID + ")", // the names of one owner's resources must differ
 		Type:         "album",
 		Owner:        granted.Subject,
 		OwnerManaged: true,
@@ -129,14 +128,14 @@ func (s *site) comment(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	// a new slice: view encodes the old one without the lock
+	// a new slice, because view encodes the old one without the lock
 	album.Comments = append(append([]Message{}, album.Comments...), message)
 	s.albums[album.ID] = album
 	answer(w, http.StatusCreated, message)
 }
 
-// delete removes the album at the authorization server first: an album without a resource is out of reach, a resource
-// without an album would be asked for in vain.
+// delete removes the resource first. If it fails half way, nobody can reach the album; the other way round, permissions
+// would still be granted for an album that does not exist.
 func (s *site) delete(w http.ResponseWriter, r *http.Request) {
 	granted, _ := pep.FromContext(r.Context())
 	if err := s.pep.Deregister(r.Context(), granted.Permission.ResourceID); err != nil {
@@ -167,7 +166,7 @@ func (s *site) post(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, message)
 }
 
-// message reads {"text": "…"} and says who wrote it.
+// message reads {"text": "…"} and adds the requesting party's name. False: an error was written.
 func message(w http.ResponseWriter, r *http.Request) (Message, bool) {
 	granted, _ := pep.FromContext(r.Context())
 	s, ok := text(w, r, "text")
@@ -178,7 +177,7 @@ func message(w http.ResponseWriter, r *http.Request) (Message, bool) {
 	return Message{By: by, Text: s}, ok
 }
 
-// text reads the one member that the body has. False: a refusal was written.
+// text reads the only member of the body. False: an error was written.
 func text(w http.ResponseWriter, r *http.Request, member string) (string, bool) {
 	var body map[string]string
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body)
@@ -192,5 +191,5 @@ func text(w http.ResponseWriter, r *http.Request, member string) (string, bool) 
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a client that went away is its own affair
+	_ = json.NewEncoder(w).Encode(v) // it fails only if the client has closed the connection
 }

@@ -2,6 +2,7 @@ package photoz_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -189,5 +190,20 @@ func TestNewRefusesBadConfiguration(t *testing.T) {
 	t.Parallel()
 	if _, err := photoz.New(pep.Config{}); err == nil {
 		t.Error("got a site without an authorization server")
+	}
+}
+
+// A story that nobody can read has not been told.
+func TestStoryCannotBePrinted(t *testing.T) {
+	t.Parallel()
+	as := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"access_token":"t"}`))
+	}))
+	defer as.Close()
+	_, out := io.Pipe()
+	_ = out.Close()
+	story := photoz.Story{AS: as.URL, Site: as.URL, Out: out}
+	if err := story.Tell(t.Context()); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v, want %v", err, io.ErrClosedPipe)
 	}
 }

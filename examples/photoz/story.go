@@ -2,6 +2,7 @@ package photoz
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,24 +16,30 @@ import (
 	"time"
 )
 
-// A Story is the life of an album, told as the HTTP exchanges it consists of:
-// friends view, the owner is asked for more, and nobody but she deletes.
+// A Story shows the HTTP exchanges of a UMA flow: a friend views an album, asks the owner
+// for more, gets it, and is refused what only the owner may do.
 type Story struct {
-	AS   string // base of the realm: http://127.0.0.1:8080/realms/photoz
-	Site string // of this package's resource server: http://127.0.0.1:3001
+	AS   string // the issuer: http://127.0.0.1:8080/realms/photoz
+	Site string // the resource server: http://127.0.0.1:3001
 	Out  io.Writer
 
-	// Decision returns the record of the decisions made since it was last
-	// called, in a few words each.
+	// Decision returns the decisions since the last call, each in a few words.
 	Decision func(context.Context) ([]string, error)
 
 	owner, friend string // access tokens
+	printing      error  // the first error of Out
 }
 
 const umaGrant = "urn:ietf:params:oauth:grant-type:uma-ticket"
 
-// Tell plays the story. An exchange that does not end as it should is an error.
+// Tell makes the requests and prints them with their answers. An unexpected answer is an
+// error.
 func (s *Story) Tell(ctx context.Context) error {
+	err := s.tell(ctx)
+	return cmp.Or(s.printing, err)
+}
+
+func (s *Story) tell(ctx context.Context) error {
 	var err error
 	if s.friend, err = s.signIn(ctx, "bob", "photoz-web", ""); err != nil {
 		return err
@@ -56,8 +63,7 @@ func (s *Story) Tell(ctx context.Context) error {
 	return s.nobodyElseDeletes(ctx)
 }
 
-// signIn obtains an access token. There is no browser in this story, so it is by
-// the password grant.
+// signIn obtains an access token by the password grant, because there is no browser here.
 func (s *Story) signIn(ctx context.Context, user, client, secret string) (string, error) {
 	form := url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {user}, "password": {user}}
 	if secret != "" {
@@ -162,7 +168,7 @@ func (s *Story) challenge(ctx context.Context, method, path, bearer string, body
 	return m[1], nil
 }
 
-// trade presents a ticket in Bob's name and shows the decision's record.
+// trade presents a ticket as Bob and shows the decision.
 func (s *Story) trade(ctx context.Context, form url.Values, status int) (*exchange, error) {
 	form.Set("grant_type", umaGrant)
 	answer, err := s.show(ctx, "POST", s.AS+"/protocol/openid-connect/token", s.friend, form)
@@ -174,12 +180,19 @@ func (s *Story) trade(ctx context.Context, form url.Values, status int) (*exchan
 		return nil, err
 	}
 	for _, r := range records {
-		fmt.Fprintln(s.Out, "  record "+r)
+		s.printf("  record %s\n", r)
 	}
 	return answer, answer.want(status)
 }
 
-func (s *Story) chapter(text string) { fmt.Fprintf(s.Out, "\n%s\n\n", text) }
+func (s *Story) chapter(text string) { s.printf("\n%s\n\n", text) }
+
+// printf prints to Out until that fails.
+func (s *Story) printf(format string, args ...any) {
+	if s.printing == nil {
+		_, s.printing = fmt.Fprintf(s.Out, format, args...)
+	}
+}
 
 // An exchange is a request and its answer.
 type exchange struct {
@@ -191,7 +204,7 @@ type exchange struct {
 
 func (x *exchange) str(member string) string {
 	var m map[string]any
-	_ = json.Unmarshal(x.body, &m) // an answer without the member is refused by status
+	_ = json.Unmarshal(x.body, &m) // callers check the status, too
 	s, _ := m[member].(string)
 	return s
 }
@@ -203,37 +216,37 @@ func (x *exchange) want(status int) error {
 	return nil
 }
 
-// show calls and prints the exchange.
+// show makes a request and prints it with its answer.
 func (s *Story) show(ctx context.Context, method, target, bearer string, body any) (*exchange, error) {
 	x, err := s.call(ctx, method, target, bearer, body)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(s.Out, "  > %s\n", x.request)
+	s.printf("  > %s\n", x.request)
 	if bearer != "" {
-		fmt.Fprintf(s.Out, "  > Authorization: Bearer %s\n", short(bearer))
+		s.printf("  > Authorization: Bearer %s\n", short(bearer))
 	}
 	switch b := body.(type) {
 	case url.Values:
 		for _, name := range slices.Sorted(maps.Keys(b)) {
-			fmt.Fprintf(s.Out, "  > %s=%s\n", name, short(b.Get(name)))
+			s.printf("  > %s=%s\n", name, short(b.Get(name)))
 		}
 	case nil:
 	default:
-		raw, _ := json.Marshal(b) // it was marshalled before
-		fmt.Fprintf(s.Out, "  > %s\n", raw)
+		raw, _ := json.Marshal(b) // call has encoded it without an error
+		s.printf("  > %s\n", raw)
 	}
-	fmt.Fprintf(s.Out, "  < %d %s\n", x.status, http.StatusText(x.status))
+	s.printf("  < %d %s\n", x.status, http.StatusText(x.status))
 	if h := x.header.Get("WWW-Authenticate"); h != "" {
-		fmt.Fprintf(s.Out, "  < WWW-Authenticate: %s\n", h)
+		s.printf("  < WWW-Authenticate: %s\n", h)
 	}
 	if len(x.body) > 0 && x.header.Get("WWW-Authenticate") == "" {
-		fmt.Fprintf(s.Out, "  < %s\n", readable(x.body))
+		s.printf("  < %s\n", readable(x.body))
 	}
 	return x, nil
 }
 
-// call sends a form (url.Values), JSON, or nothing.
+// call makes a request. Its body is a form (url.Values), JSON, or empty.
 func (s *Story) call(ctx context.Context, method, target, bearer string, body any) (*exchange, error) {
 	var content string
 	var raw []byte
@@ -264,12 +277,12 @@ func (s *Story) call(ctx context.Context, method, target, bearer string, body an
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // ReadAll has the errors
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	return &exchange{request: method + " " + target, status: res.StatusCode, header: res.Header, body: bytes.TrimSpace(answer)}, err
 }
 
-// short is a token or another long value, cut so that it can be told apart.
+// short abbreviates a token or another long value.
 func short(s string) string {
 	if len(s) > 48 {
 		return s[:20] + "…" + s[len(s)-8:]
@@ -277,7 +290,7 @@ func short(s string) string {
 	return s
 }
 
-// readable is a JSON body with its tokens cut short.
+// readable returns a JSON body with its tokens abbreviated.
 func readable(body []byte) string {
 	var v any
 	if json.Unmarshal(body, &v) != nil {
@@ -293,6 +306,6 @@ func readable(body []byte) string {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // it was JSON a moment ago
+	_ = enc.Encode(v) // never fails: v was decoded from JSON
 	return strings.TrimSpace(out.String())
 }
