@@ -104,7 +104,7 @@ var conformance = []struct {
 		{"G49", "5.6", "default deny, with no policy and without scopes too", holds, []string{"TestAttackGrant/A-51_no_policy_grants_nothing", "TestAttackGrant/A-52_permissions_without_scopes", "TestNoPolicy", "uma/grant.TestAnswerNeverGrantsForNothing"}, ""},
 	}},
 	{"Grant: success", []rule{
-		{"G50", "3.3.5", "the response of RFC 6749 §5.1, not stored", holds, []string{"TestGrant/G50_success", "uma/party.TestTokenResponseOnTheWire", "TestUMA2Grant/G50_G51_success_has_no_scope"}, ""},
+		{"G50", "3.3.5", "the response of RFC 6749 §5.1, not stored", holds, []string{"TestGrant/G50_success", "server/keycloak.TestTokenResponseOnTheWire", "TestUMA2Grant/G50_G51_success_has_no_scope"}, ""},
 		{"G51", "3.3.5", "SHOULD NOT include `scope`", holds, []string{"TestUMA2Grant/G50_G51_success_has_no_scope"}, "with `profile: uma2`; otherwise [clients read it](choices/keycloak.md#the-token-response-shows-scope-and-the-rpt-its-permissions)"},
 		{"G52", "3.3.5", "a `pct` cannot be guessed and tells nothing", notYet, nil, handles},
 		{"G53", "5.2", "a PCT is confidential and bound to its client", notYet, nil, handles},
