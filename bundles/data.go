@@ -16,12 +16,11 @@ import (
 	"example.com/umpire/strictjson"
 )
 
-// A data file is read as strictly as a realm file: everything that two readers may read
-// differently is refused, above all repeated keys and a second document. A deny list
-// that is silently dropped denies nothing. Numbers are json.Number: they keep all their
-// digits.
+// A data file is read as strictly as a realm file: everything that two programs may read
+// differently is refused, above all repeated keys and a second document. Otherwise a deny
+// list could be dropped silently. Numbers are json.Number, which keeps all digits.
 
-// A dataError is what is wrong with a data file, and where.
+// A dataError is a mistake in a data file.
 type dataError struct {
 	line int
 	text string
@@ -34,14 +33,14 @@ func wrongData(line int, format string, args ...any) error {
 }
 
 const (
-	noObject = "no object"
+	noObject = "not an object"
 	repeated = "%q is there twice" // the text of strictjson.RepeatedError, too
-	noType   = "%s is no type that JSON has"
+	noType   = "%s is not a type of JSON"
 	tooLarge = "the number has an exponent beyond %d"
 )
 
-// maxExponent bounds numbers: computing with a billion digits takes all memory, or
-// makes OPA panic.
+// maxExponent limits numbers: to compute with a billion digits takes all memory or makes OPA
+// panic.
 const maxExponent = 1000
 
 func parseData(name, content string) (map[string]any, error) {
@@ -121,7 +120,7 @@ func (c *jsonChecker) value(depth int) error {
 	return nil
 }
 
-// bounded reports whether a number as JSON writes it is one to compute with.
+// bounded reports whether the exponent of a number is at most maxExponent.
 func bounded(number string) bool {
 	i := strings.IndexAny(number, "eE")
 	if i < 0 {
@@ -146,7 +145,7 @@ func parseYAML(content string) (map[string]any, error) {
 	return v.(map[string]any), nil
 }
 
-// yamlDocument is the one document of a file.
+// yamlDocument is the only document of a file.
 func yamlDocument(content string) (*yaml.Node, error) {
 	loader, err := yaml.NewLoader(strings.NewReader(content))
 	if err != nil {
@@ -163,7 +162,7 @@ func yamlDocument(content string) (*yaml.Node, error) {
 	err = loader.Load(&second)
 	switch {
 	case err == nil:
-		return nil, wrongData(second.Line, "a second document: a file has one")
+		return nil, wrongData(second.Line, "a second document: a file must have one only")
 	case !errors.Is(err, io.EOF):
 		return nil, yamlError(err)
 	}
@@ -180,7 +179,7 @@ func yamlError(err error) error {
 func yamlValue(n *yaml.Node, depth int) (any, error) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		return nil, wrongData(n.Line, "anchors and aliases are not taken; text that begins with & or * needs quotes")
+		return nil, wrongData(n.Line, "anchors and aliases are not supported; text that begins with & or * needs quotes")
 	case depth > maxDepth:
 		return nil, wrongData(n.Line, tooDeeply, maxDepth)
 	case n.Kind == yaml.MappingNode && n.Tag == "!!map":
@@ -217,7 +216,7 @@ func yamlObject(n *yaml.Node, depth int) (map[string]any, error) {
 	return object, nil
 }
 
-// yamlKey is a key: text, or a whole number, which stands for its text.
+// yamlKey returns a key: text, or a whole number as text.
 func yamlKey(n *yaml.Node) (string, error) {
 	if n.Kind == yaml.ScalarNode && n.Anchor == "" && (n.Tag == "!!str" || n.Tag == "!!int") {
 		v, err := yamlScalar(n)
@@ -234,7 +233,7 @@ var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9
 func yamlScalar(n *yaml.Node) (any, error) {
 	tag := n.Tag
 	if n.Style == 0 && jsonNumber.MatchString(n.Value) {
-		tag = "!!float" // also beyond what the parser takes for one
+		tag = "!!float" // the parser takes very large ones for text
 	}
 	switch tag {
 	case "!!null":
@@ -243,7 +242,7 @@ func yamlScalar(n *yaml.Node) (any, error) {
 		return strings.EqualFold(n.Value, "true"), nil
 	case "!!int", "!!float":
 		if !jsonNumber.MatchString(n.Value) {
-			return nil, wrongData(n.Line, "want a number as JSON writes it, or quotes")
+			return nil, wrongData(n.Line, "want a number in the notation of JSON; put text in quotes")
 		}
 		if !bounded(n.Value) {
 			return nil, wrongData(n.Line, tooLarge, maxExponent)

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/bundles"
 )
 
-// Values of a data file arrive as they were written, numbers above all.
+// Values of a data file are as they were written, above all numbers.
 func TestReadData(t *testing.T) {
 	t.Parallel()
 	number := func(s string) json.Number { return json.Number(s) }
@@ -38,7 +38,7 @@ func TestReadData(t *testing.T) {
 	}
 }
 
-// Everything that two readers may read differently is refused, with its line.
+// Everything that two programs may read differently is refused, with its line.
 func TestReadDataStrictly(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
@@ -58,17 +58,17 @@ func TestReadDataStrictly(t *testing.T) {
 		"1: a\n\"1\": b\n":                   `data.yaml:2: "1" is there twice`,
 		"a: 1\n---\nb: 2\n":                  "data.yaml:2: a second document",
 		"a: 1\n---\n":                        "data.yaml:2: a second document",
-		"a: &x 1\nb: *x\n":                   "data.yaml:1: anchors and aliases are not taken",
+		"a: &x 1\nb: *x\n":                   "data.yaml:1: anchors and aliases are not supported",
 		"a: {b: 1}\n<<: {c: 1}\n":            "data.yaml:2: a key is not text",
-		"a: 017\n":                           "data.yaml:1: want a number as JSON writes it",
-		"a: .inf\n":                          "data.yaml:1: want a number as JSON writes it",
+		"a: 017\n":                           "data.yaml:1: want a number in the notation of JSON",
+		"a: .inf\n":                          "data.yaml:1: want a number in the notation of JSON",
 		"a: 1e9999\n":                        "data.yaml:1: the number has an exponent beyond 1000",
-		"a: !!binary aGk=\n":                 "data.yaml:1: !!binary is no type that JSON has",
-		"a: !secret x\n":                     "data.yaml:1: !secret is no type that JSON has",
+		"a: !!binary aGk=\n":                 "data.yaml:1: !!binary is not a type of JSON",
+		"a: !secret x\n":                     "data.yaml:1: !secret is not a type of JSON",
 		"~: 1\n":                             "data.yaml:1: a key is not text",
 		"? [a]\n: 1\n":                       "data.yaml:1: a key is not text",
-		"[a]\n":                              "data.yaml:1: no object",
-		"# nothing\n":                        "data.yaml:1: no object",
+		"[a]\n":                              "data.yaml:1: not an object",
+		"# nothing\n":                        "data.yaml:1: not an object",
 	} {
 		file, _, _ := strings.Cut(want, ":")
 		_, err := bundles.Read(folder(map[string]string{file: content}), opts)

@@ -1,6 +1,6 @@
 // Package bundles reads policy folders, runs the tests in them and watches them.
 //
-// It knows OPA's format: where files may be, what data files are called, how
-// tests are named. It knows nothing of UMA: which packages a realm may define
-// and what is compiled beside them is package engine's.
+// It knows OPA's format: where files may be, the names of data files and of tests. It knows
+// nothing of UMA: package engine checks which packages a realm may define, and adds the
+// library.
 package bundles

@@ -13,48 +13,47 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// A Bundle is what a policy folder holds. Paths are relative to the folder, with
+// A Bundle is the content of a policy folder. Paths are relative to the folder, with
 // slashes.
 type Bundle struct {
-	Files   map[string]string         // modules and data files as they were read, without tests
+	Files   map[string]string         // contents of modules and data files, without tests
 	Modules map[string]*ast.Module    // *.rego, without tests
 	Tests   map[string]*ast.Module    // *_test.rego
 	Data    map[string]map[string]any // data.json and data.yaml, each under the root its folder gives it
 	Unread  []string                  // other JSON and YAML files: a name may be misspelt
 }
 
-// Options are how a folder is read.
+// Options say how a folder is read.
 type Options struct {
 	Parser ast.ParserOptions
 
-	// Folder is the folder's path in mistakes, before the path of a file in it. With
-	// Located the locations of modules have it too, which is for tests only: a
-	// decision's record must not depend on where the server runs.
+	// Folder is put before the paths of files in mistakes. With Located it is in the
+	// locations of modules, too. That is for running tests only: the record of a decision
+	// must not depend on where the server keeps its files.
 	Folder  string
 	Located bool
 }
 
-// Levels of the parser: two for a bracket, ten for a call. The parser is recursive, and
-// a stack overflow ends the process.
+// maxDepth limits the levels of the parser: a bracket has two, a call ten. The parser is
+// recursive, and a stack overflow ends the process.
 const maxDepth = 2000
 
 const tooDeeply = "nested more than %d levels deep"
 
-// ReadDir returns the bundle in a folder. A link that leads out of the folder is
-// a mistake, others are followed. The folder may be a link itself.
+// ReadDir returns the bundle in a folder, which may be a link. Links in it are followed; a
+// link that leads out of the folder is a mistake.
 func ReadDir(dir string, o Options) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read policy folder: %w", err)
 	}
-	defer root.Close()
+	defer root.Close() // nothing is written: an error is of no interest
 	return Read(root.FS(), o)
 }
 
-// Read returns the bundle in a file system: *.rego, data.json and data.yaml in
-// all folders. Other files are not read, nor is anything whose name begins with
-// a dot. All mistakes are reported together, each as file:line where there is a
-// line.
+// Read returns the bundle in a file system: *.rego, data.json and data.yaml in all folders.
+// It does not read other files, nor files and folders whose names begin with a dot. It
+// reports all mistakes together, each as file:line if it has a line.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
 	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, other: r.unread, wrong: r.mistake}
@@ -64,7 +63,7 @@ func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	return r.result()
 }
 
-// Parse returns the bundle that Read would make of files with these contents.
+// Parse returns the bundle that Read returns for files with these contents.
 func Parse(files map[string]string, o Options) (*Bundle, error) {
 	r := newReader(o)
 	for name, content := range files {
@@ -73,7 +72,7 @@ func Parse(files map[string]string, o Options) (*Bundle, error) {
 	return r.result()
 }
 
-// A reader gathers a bundle and the mistakes in it.
+// A reader collects a bundle and the mistakes in it.
 type reader struct {
 	Options
 	bundle   Bundle
@@ -99,7 +98,7 @@ func (r *reader) read(name string, content io.Reader) error {
 	switch {
 	case err != nil:
 		r.mistake(name, err)
-	case len(text) <= maxFileSize: // else walk says so
+	case len(text) <= maxFileSize: // walk reports larger ones
 		r.take(name, string(text))
 	}
 	return nil
@@ -141,7 +140,7 @@ func (r *reader) module(name, content string) {
 	r.bundle.Modules[name] = module
 }
 
-// tooDeep parses with a limit that ast.ParserOptions does not have.
+// tooDeep reports a module that exceeds maxDepth, which is not one of ast.ParserOptions.
 func tooDeep(content string, opts ast.ParserOptions) error {
 	_, _, errs := ast.NewParser().
 		WithReader(strings.NewReader(content)).
@@ -171,7 +170,7 @@ func (r *reader) data(name, content string) {
 	r.bundle.Data[name] = under(path.Dir(name), doc)
 }
 
-// under puts a document where its folder says.
+// under returns data in which a document is at the path of its folder.
 func under(dir string, doc map[string]any) map[string]any {
 	if dir == "." {
 		return doc
@@ -184,10 +183,10 @@ func (r *reader) mistake(name string, err error) {
 	r.mistakes = append(r.mistakes, fmt.Errorf("%s: %w", r.shown(name), err))
 }
 
-// shown is the path of a file of the folder in mistakes.
+// shown is the path of a file in mistakes.
 func (r *reader) shown(name string) string { return filepath.Join(r.Folder, filepath.FromSlash(name)) }
 
-// parserErrors are OPA's, in its own layout.
+// parserErrors returns OPA's errors, in OPA's layout, with the path of the folder.
 func (r *reader) parserErrors(name string, err error) []error {
 	list, ok := errors.AsType[ast.Errors](err)
 	if one, single := errors.AsType[*ast.Error](err); single { // such as that of an empty file

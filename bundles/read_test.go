@@ -57,7 +57,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// All mistakes come together, each with its line.
+// All mistakes are reported together, each with its line.
 func TestReadMistakes(t *testing.T) {
 	t.Parallel()
 	_, err := bundles.Read(folder(map[string]string{
@@ -76,7 +76,7 @@ func TestReadMistakes(t *testing.T) {
 		t.Fatal("got no error")
 	}
 	for _, want := range []string{
-		"a.rego:4: ", "b.rego:5: ", "data.json:3: ", "c/data.yaml:3: ", "d/data.json:1: ", "f/data.json:1: no object",
+		"a.rego:4: ", "b.rego:5: ", "data.json:3: ", "c/data.yaml:3: ", "d/data.json:1: ", "f/data.json:1: not an object",
 		"deep.rego:3: nested more than 2000", "g_test.rego:3: ", "empty.rego:1: ", "enormous.rego: more than 8 MiB",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -154,14 +154,14 @@ func TestReadDirLinkedFolder(t *testing.T) {
 	link(t, "../a", filepath.Join(dir, "a", "again"))
 	link(t, "..", filepath.Join(dir, "a", "all"))
 	_, err = bundles.ReadDir(dir, opts)
-	for _, want := range []string{"a/again: a link to a folder that it is in", "a/all: a link to a folder that it is in"} {
+	for _, want := range []string{"a/again: a link to a folder that contains it", "a/all: a link to a folder that contains it"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}
 	}
 }
 
-// Links that lead to one folder again and again are counted, each time.
+// A folder counts each time that a link leads to it.
 func TestReadDirManyWays(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

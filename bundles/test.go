@@ -17,28 +17,27 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// A Suite is what Test runs: policies, what they need beside them, and tests.
+// A Suite is the input of Test: policies, and tests of them.
 type Suite struct {
-	Compiler *ast.Compiler          // a new one: it is used up
-	Modules  map[string]*ast.Module // policies and whatever is compiled beside them
+	Compiler *ast.Compiler          // a new one: it can be used once
+	Modules  map[string]*ast.Module // policies and the library
 	Tests    map[string]*ast.Module
 	Data     map[string]any
 	Cover    map[string]*ast.Module // those of Modules whose coverage is reported
 	Filter   string                 // a regular expression for package.name; empty for all
 
-	// Mistakes words what the compiler found; nil for OPA's words.
+	// Mistakes puts the compiler's errors into words; nil: OPA's words.
 	Mistakes func(ast.Errors) []error
 }
 
-// Results are those of a test run, by file and line.
+// Results are the results of a test run, sorted by file and line.
 type Results struct {
 	Tests    []Result
-	Coverage float64 // of the modules asked for: per cent of the lines that can be covered
+	Coverage float64 // of Suite.Cover: per cent of the lines that can be covered
 	Files    []FileCoverage
 }
 
-// Failed is how many tests did not pass. Skipped ones (todo_test_…) did not
-// fail.
+// Failed is how many tests failed. Skipped ones (todo_test_…) do not count.
 func (r *Results) Failed() (n int) {
 	for i := range r.Tests {
 		if r.Tests[i].Failure != "" {
@@ -48,27 +47,27 @@ func (r *Results) Failed() (n int) {
 	return n
 }
 
-// A Result is that of one test, or of one case of a test that has several.
+// A Result is the result of one test, or of one case of a test that has several.
 type Result struct {
 	File    string
 	Line    int
 	Package string
 	Name    string
 	Skipped bool
-	Failure string // empty: passed; else the expression that failed, and what came
+	Failure string // empty: passed; else the expression that failed, with its values
 	Output  string // what it printed
 	Took    time.Duration
 }
 
-// FileCoverage is how much of a file its tests reach.
+// FileCoverage says how much of a file the tests reach.
 type FileCoverage struct {
 	File       string
 	Coverage   float64 // per cent
 	NotCovered []int   // lines
 }
 
-// Test runs tests. An error means that they could not be run: the modules do not
-// compile.
+// Test runs tests. An error means that they did not run, for instance because the modules do
+// not compile.
 func Test(ctx context.Context, s Suite) (*Results, error) {
 	modules := make(map[string]*ast.Module, len(s.Modules)+len(s.Tests))
 	maps.Copy(modules, s.Modules)
@@ -87,7 +86,7 @@ func Test(ctx context.Context, s Suite) (*Results, error) {
 		SetStore(store).
 		SetModules(modules).
 		CapturePrintOutput(true).
-		EnableTracing(true). // for what a failure was about
+		EnableTracing(true). // for Result.Failure
 		SetCoverageQueryTracer(tracer).
 		SetCoverageRuns(nil).
 		Filter(s.Filter).
@@ -110,7 +109,7 @@ func Test(ctx context.Context, s Suite) (*Results, error) {
 	})
 	covered := make(map[string]*ast.Module, len(s.Cover))
 	for _, module := range s.Cover {
-		covered[module.Package.Loc().File] = module // as the tracer knows it
+		covered[module.Package.Loc().File] = module // the name that the tracer uses
 	}
 	r.cover(tracer.Report(covered), covered)
 	return r, nil
@@ -147,8 +146,8 @@ func (r *Results) add(result *tester.Result) {
 	}
 }
 
-// whyFailed is the expression that failed and the values in it, as `opa test
-// --var-values` shows them.
+// whyFailed is the expression that failed, with its values as `opa test --var-values` shows
+// them.
 func whyFailed(trace []*topdown.Event) string {
 	for _, e := range slices.Backward(trace) {
 		if e.Op != topdown.FailOp || e.Location == nil || e.QueryID == 0 {

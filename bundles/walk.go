@@ -11,39 +11,39 @@ import (
 	"strings"
 )
 
-// Limits of a folder, so that one that was named by mistake is refused before it is
-// read into memory.
+// Limits of a folder. They refuse a folder that was configured by mistake before it is read
+// into memory.
 const (
 	maxFiles    = 10_000
-	maxFolders  = 1_000 // links may lead to one folder many times
+	maxFolders  = 1_000 // counted each time if several links lead to one
 	maxFileSize = 8 << 20
 	maxSize     = 64 << 20
 )
 
-// A walk goes through the policy files of a folder: *.rego, data.json and data.yaml in
-// all folders. Names that begin with a dot are skipped. Links are followed: fsys must
-// keep them inside (os.Root does). Read and Watch share it, so that Watch notices a
-// change of every file that Read reads.
+// A walk visits the policy files of a folder: *.rego, data.json and data.yaml in all folders.
+// It skips names that begin with a dot, and follows links: fsys must refuse those that
+// lead out of the folder, as os.Root does. Read and Watch use it, so that Watch notices
+// changes of exactly the files that Read reads.
 type walk struct {
 	fsys   fs.FS
 	file   func(name string, content io.Reader) error
 	folder func(name string)
-	other  func(name string) // a file that is not read; may be nil
+	other  func(name string) // called for files that are not read; may be nil
 	wrong  func(name string, err error)
 
 	files, folders int
 	size           int64
 }
 
-// dir goes through one folder; above are those that it is in. Only a limit on
-// the folder as a whole, and file, end the walk.
+// dir visits one folder; above are the folders that contain it. Its error ends the walk: a
+// limit of the whole folder was exceeded, or file returned an error.
 func (w *walk) dir(name string, above []fs.FileInfo) error {
 	info, err := fs.Stat(w.fsys, name)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
-		w.wrong(name, errors.New("a link to a folder that it is in"))
+		w.wrong(name, errors.New("a link to a folder that contains it"))
 		return nil
 	}
 	if w.folders++; w.folders > maxFolders {
@@ -70,8 +70,8 @@ func (w *walk) dir(name string, above []fs.FileInfo) error {
 func (w *walk) entry(name string, above []fs.FileInfo) error {
 	info, err := fs.Stat(w.fsys, name)
 	switch {
-	case err != nil: // a link may lead to denials: it is not passed over
-		w.wrong(name, fmt.Errorf("cannot be followed inside the folder: %w", err))
+	case err != nil: // mostly a link; its target may have denials, so that it is not skipped
+		w.wrong(name, fmt.Errorf("cannot be found inside the folder: %w", err))
 	case info.IsDir():
 		return w.dir(name, above)
 	case !isPolicy(name) && !isData(name):
@@ -79,7 +79,7 @@ func (w *walk) entry(name string, above []fs.FileInfo) error {
 			w.other(name)
 		}
 	case !info.Mode().IsRegular():
-		w.wrong(name, errors.New("no regular file"))
+		w.wrong(name, errors.New("not a regular file"))
 	default:
 		return w.open(name)
 	}
@@ -92,7 +92,7 @@ func (w *walk) open(name string) error {
 		w.wrong(name, err)
 		return nil
 	}
-	defer f.Close()
+	defer f.Close() // nothing is written: an error is of no interest
 	limited := &io.LimitedReader{R: f, N: maxFileSize + 1}
 	if err := w.file(name, limited); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (w *walk) open(name string) error {
 
 func isPolicy(name string) bool { return strings.HasSuffix(name, ".rego") }
 
-// resemblesData reports whether a file that is not read may have been meant as data.
+// resemblesData reports whether a file that is not read may be a data file with a wrong name.
 func resemblesData(name string) bool {
 	return slices.Contains([]string{".json", ".yaml", ".yml"}, path.Ext(name))
 }

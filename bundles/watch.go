@@ -13,25 +13,24 @@ import (
 )
 
 const (
-	// quiet is how long a folder must be left alone before it is looked at:
-	// editors write a file in several steps.
+	// quiet is how long no notification must arrive before the folder is read: editors
+	// write a file in several steps.
 	quiet = 50 * time.Millisecond
 
-	// poll is how often a folder is looked at in any case. Notifications are
-	// lost on network file systems and when the kernel's limit of watches is
-	// reached, and none is sent when a link to the folder is moved.
+	// poll is how often the folder is read without notifications. These are lost on network
+	// file systems and beyond the kernel's limit of watches, and none is sent when a link to
+	// the folder is moved.
 	poll = 500 * time.Millisecond
 )
 
-// Watch calls changed whenever something in a folder is another than it was, and
-// once at the beginning, so that nothing is missed between a Read before and the
-// watch. It returns when ctx is done. A folder that is gone or comes back has
-// changed, too.
+// Watch calls changed whenever a file changes that Read would read, also if the folder goes
+// or comes back. It calls it once at the beginning, so that no change between an earlier
+// Read and the watch is missed. It returns when ctx is done.
 func Watch(ctx context.Context, dir string, changed func()) {
 	w := watcher{dir: dir, seed: maphash.MakeSeed()}
-	// Without notifications, as where the kernel has none left, polling must do.
+	// If the kernel has no more notifications, the folder is polled.
 	if notify, err := fsnotify.NewWatcher(); err == nil {
-		defer notify.Close()
+		defer notify.Close() // an error is of no interest: nothing is watched any more
 		w.notify = notify
 	}
 	w.changed()
@@ -48,7 +47,7 @@ func Watch(ctx context.Context, dir string, changed func()) {
 		case <-w.events():
 			still.Reset(quiet)
 			continue
-		case <-w.errors(): // such as an overflow: the next poll sees what was lost
+		case <-w.errors(): // such as an overflow: the next poll finds the changes
 			continue
 		case <-still.C:
 		case <-ticker.C:
@@ -59,10 +58,10 @@ func Watch(ctx context.Context, dir string, changed func()) {
 	}
 }
 
-// A watcher knows what a folder looked like.
+// A watcher has a hash of a folder's files as they were.
 type watcher struct {
 	dir    string
-	notify *fsnotify.Watcher // nil: polling alone
+	notify *fsnotify.Watcher // nil: polling only
 	seed   maphash.Seed
 	seen   uint64
 }
@@ -81,17 +80,18 @@ func (w *watcher) errors() <-chan error {
 	return w.notify.Errors
 }
 
-// changed compares the contents of the files that Read reads, because archives, rsync
-// and cp -p keep sizes and times. It watches the folders that it finds.
+// changed reports whether the contents of the files have changed since the last call. It
+// compares contents because archives, rsync and cp -p keep sizes and times. It also adds
+// the folders that it finds to the watched ones.
 func (w *watcher) changed() bool {
 	var h maphash.Hash
 	h.SetSeed(w.seed)
-	// The link to the folder may have moved: what is watched is where it leads.
+	// If dir is a link, it may have been moved: its target is watched.
 	dir, err := filepath.EvalSymlinks(w.dir)
 	if err != nil {
 		dir = w.dir
 	}
-	fmt.Fprintln(&h, dir)
+	fmt.Fprintln(&h, dir) // writing to a maphash.Hash never fails
 	if err := w.look(dir, &h); err != nil {
 		fmt.Fprintln(&h, err)
 	}
@@ -105,7 +105,7 @@ func (w *watcher) look(dir string, h *maphash.Hash) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() // nothing is written: an error is of no interest
 	buffer := make([]byte, 32<<10)
 	each := walk{
 		fsys: root.FS(),
@@ -122,6 +122,6 @@ func (w *watcher) look(dir string, h *maphash.Hash) error {
 
 func (w *watcher) watch(dir string) {
 	if w.notify != nil {
-		_ = w.notify.Add(dir) // again is no error; what cannot be watched is polled
+		_ = w.notify.Add(dir) // a folder that cannot be watched is polled
 	}
 }
