@@ -29,7 +29,7 @@ func (n *Node) openFolder(ctx context.Context) error {
 		n.Log.WarnContext(ctx, notice, "folder", n.Data)
 	}
 	if n.Serving {
-		if n.hold, err = folder.Take(n.Data, n.Now()); err != nil {
+		if n.lock, err = folder.Take(n.Data, n.Now()); err != nil {
 			return fmt.Errorf("lock the data folder: %w", err)
 		}
 		return nil

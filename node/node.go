@@ -1,7 +1,6 @@
-// Package node wires the parts of a server together: store, keys, policies and
-// HTTP. The commands of cmd/umpire and the tests that drive a whole server start
-// one. What the parts do is theirs; how a server starts, follows changes and
-// stops is here.
+// Package node builds a server from its parts: store, keys, policies and HTTP. It starts and
+// stops them and activates changes of policies. The commands of cmd/umpire and the tests
+// that drive a whole server use it.
 package node
 
 import (
@@ -29,34 +28,34 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Config says where a server keeps what it keeps, and how it is reached.
+// Config is the configuration of a server.
 type Config struct {
 	Data    string // folder of umpire.db
-	Serving bool   // to have the folder for itself, but for commands
+	Serving bool   // lock the folder, so that no other server uses it
 	KeyFile string // of the key-encryption key; empty: umpire.key in Data
-	Key     string // the key itself, in hexadecimal or base64, in place of the file
+	Key     string // the key-encryption key, in hexadecimal or base64, instead of the file
 
-	// PublicURL is what every URL of the server begins with. Commands that issue
-	// nothing do without.
+	// PublicURL is the base of all URLs of the server. Commands that issue no tokens leave it
+	// empty.
 	PublicURL string
 
-	// DefaultRealm is the realm of root-level paths; empty: the only one, if
-	// there is one.
+	// DefaultRealm is the realm of paths without /realms/NAME; empty: the only realm, if
+	// there is only one.
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
 	Limits         Limits
 
-	// StoredPolicies: each realm has its last policy in force, which is in the
-	// database, and no policy folder is read.
+	// StoredPolicies makes each realm use its last active policy, which is in the database,
+	// instead of its policy folder.
 	StoredPolicies bool
 
-	// Grace is how long requests in progress may take when the server stops; 0 for ten
-	// seconds. The decision log has half of it after that.
+	// Grace is how long requests in progress may take when the server stops; 0 is ten
+	// seconds. Afterwards the decision log has half of that time.
 	Grace time.Duration
 
-	DecisionLog io.Writer // one line a decision; nil for none
+	DecisionLog io.Writer // one line per decision; may be nil
 
-	// KeepDecisions is how long decision records are kept; 0 for ever.
+	// KeepDecisions is the age at which decision records are deleted; 0: never.
 	KeepDecisions time.Duration
 
 	Log     *slog.Logger
@@ -64,10 +63,10 @@ type Config struct {
 	Version string
 }
 
-// Limits are what one caller may do before it is told to wait.
+// Limits bound what one caller may do per second or minute.
 type Limits = server.Limits
 
-// The limits of a server that says nothing else.
+// The default limits.
 const (
 	DefaultFailedTickets = server.DefaultFailedTickets
 	DefaultTickets       = server.DefaultTickets
@@ -77,24 +76,24 @@ const (
 	DefaultFailedSecrets   = server.DefaultFailedSecrets
 )
 
-// A Node is a server, running or not.
+// A Node is a server. Commands open one without running it.
 type Node struct {
 	Config
 	Store *sqlite.Store
 	Core  *wire.Core
 
-	engine    *engine.Engine
-	metrics   *server.Metrics
-	committed chan struct{} // there may be new decision records
-	policies  *policies
-	hold      *folder.Hold // of the data folder, when serving
-	underWay  atomic.Int64 // requests
+	engine     *engine.Engine
+	metrics    *server.Metrics
+	committed  chan struct{} // there may be new decision records
+	policies   *policies
+	lock       *folder.Hold // on the data folder, when serving
+	inProgress atomic.Int64 // requests in progress
 }
 
 // hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
 const hmacKey = "hmac"
 
-// Open opens the store and its keys, both made if they are not there.
+// Open opens the store and its keys, and creates them if they do not exist.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
@@ -111,6 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: n.database(), Now: n.Now, Observe: n.observe})
 	if err != nil {
@@ -118,10 +118,11 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.Store = store
 	n.engine = engine.New(engine.Config{Now: n.Now, Keep: store.SaveRevision})
-	return n.open(ctx)
+	return n.openCore(ctx)
 }
 
-func (n *Node) open(ctx context.Context) error {
+// openCore opens the keys and builds the core from its parts.
+func (n *Node) openCore(ctx context.Context) error {
 	sealed, err := n.Store.AnySealed(ctx)
 	if err != nil {
 		return fmt.Errorf("look for sealed keys: %w", err)
@@ -159,7 +160,7 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// openVault makes the vault of the key that is given, or of its file.
+// openVault opens the vault with the key-encryption key.
 func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
 	if n.Key != "" {
 		return token.VaultOf(n.Key, "UMPIRE_KEY")
@@ -167,12 +168,12 @@ func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
 	return token.OpenVault(n.KeyFile, anySealed)
 }
 
-// openSecret returns the server's HMAC key, made at the first start.
+// openSecret returns the server's HMAC key, and creates it at the first start.
 func openSecret(ctx context.Context, store *sqlite.Store, vault *token.Vault) ([]byte, error) {
 	sealed, err := store.Sealed(ctx, hmacKey)
 	if errors.Is(err, uma.ErrNotFound) {
 		secret := make([]byte, 32)
-		rand.Read(secret)
+		rand.Read(secret) // it never returns an error
 		sealed, err = store.PutSealed(ctx, hmacKey, vault.Seal(secret, []byte(hmacKey)))
 	}
 	if err != nil {
@@ -185,7 +186,7 @@ func openSecret(ctx context.Context, store *sqlite.Store, vault *token.Vault) ([
 	return secret, nil
 }
 
-// observe is told of every commit.
+// observe is called after every commit.
 func (n *Node) observe(batch int, took time.Duration) {
 	n.metrics.Committed(batch, took)
 	select {
@@ -194,18 +195,18 @@ func (n *Node) observe(batch int, took time.Duration) {
 	}
 }
 
-// Close waits for what is being written and releases the files.
+// Close waits for writes in progress and closes the files.
 func (n *Node) Close() (err error) {
 	if n.Store != nil {
 		err = n.Store.Close()
 	}
-	if n.hold != nil {
-		err = errors.Join(err, n.hold.Release())
+	if n.lock != nil {
+		err = errors.Join(err, n.lock.Release())
 	}
 	return err
 }
 
-// Public is the handler of the public listener.
+// Public returns the handler of the public listener.
 func (n *Node) Public(ctx context.Context) (http.Handler, error) {
 	realm := n.DefaultRealm
 	if realm == "" {
@@ -223,13 +224,13 @@ func (n *Node) Public(ctx context.Context) (http.Handler, error) {
 	}), nil
 }
 
-// Admin is the handler of the admin listener.
+// Admin returns the handler of the admin listener.
 func (n *Node) Admin() http.Handler {
 	return server.NewAdmin(server.AdminConfig{Metrics: n.metrics, Ready: n.ready, Log: n.Log})
 }
 
-// ready reports why the server cannot serve: the store does not answer, or a
-// realm has no policy that works, or no key to sign with.
+// ready returns why the server cannot serve: the store fails, or a realm has no active policy
+// or no signing key.
 func (n *Node) ready(ctx context.Context) error {
 	if err := n.Core.Realms.Reload(ctx); err != nil { // a realm that was applied just now is known
 		return fmt.Errorf("store: %w", err)

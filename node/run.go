@@ -15,13 +15,13 @@ import (
 	"example.com/umpire/uma/admin"
 )
 
-// Errors of a server that stops before everything is done.
+// Errors of a server that stops before its work is complete.
 var (
-	errUnderWay   = errors.New("requests still run although their connections are closed")
-	errLogBlocked = errors.New("the decision log is blocked: its missing records are in the database")
+	errInProgress = errors.New("stopped while requests were in progress: their connections are closed")
+	errLogBlocked = errors.New("stopped while the decision log was blocked: its missing records are in the database")
 )
 
-// A RealmFile is a realm file that was read.
+// A RealmFile is the content of a realm file.
 type RealmFile struct {
 	Path    string
 	Spec    *uma.RealmSpec
@@ -41,8 +41,8 @@ func ReadRealms(paths []string, getenv func(string) string) ([]RealmFile, error)
 	return files, nil
 }
 
-// Load applies realm files as a starting server does: an unchanged file is not applied
-// again, and no row is removed that other rows refer to.
+// Load applies realm files at the start of a server: a file that has not changed since is
+// skipped, and objects on which others depend are disabled or kept, not deleted.
 func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 	for _, f := range files {
 		file, spec := f.Path, f.Spec
@@ -63,17 +63,16 @@ func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 		n.Log.InfoContext(ctx, "realm applied", "realm", spec.Realm.Name, "created", len(report.Created),
 			"updated", len(report.Updated), "removed", len(report.Removed), "adopted", report.Adopted, "drift_reset", report.Drifted)
 		if len(report.Kept)+len(report.Disabled) > 0 {
-			n.Log.WarnContext(ctx, "realm file no longer names what others hang on: remove it with `umpire realm apply --prune`",
+			n.Log.WarnContext(ctx, "objects missing from the realm file are still in use: delete them with `umpire realm apply --prune`",
 				"realm", spec.Realm.Name, "disabled", report.Disabled, "kept", report.Kept)
 		}
 	}
 	return nil
 }
 
-// Run serves on the two listeners until ctx ends, then waits for the requests in
-// progress, then for the decision log: each has a deadline of its own, so that a slow
-// client takes no time from the decision log. It takes over the listeners; admin may be
-// nil.
+// Run serves on the two listeners until ctx ends. It then waits for the requests in
+// progress, and after that for the decision log, with separate deadlines, so that a slow
+// client takes no time from the decision log. It closes the listeners; admin may be nil.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -104,13 +103,13 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	requests := n.drain(ctx, servers)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace/2)
 	defer cancel()
-	err = errors.Join(err, requests, within(end, n.answered, errUnderWay))
+	err = errors.Join(err, requests, within(end, n.waitForRequests, errInProgress))
 	stop()
 	return errors.Join(err, within(end, wg.Wait, errLogBlocked))
 }
 
-// drain waits for the requests in progress, for as long as Grace. Then it closes the
-// connections of slow clients, which is no failure of the server.
+// drain waits up to Grace for the requests in progress, then closes the connections of slow
+// clients, which is not an error.
 func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.Grace)
 	defer cancel()
@@ -118,7 +117,7 @@ func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
 		stopped := s.Shutdown(end)
 		if errors.Is(stopped, context.DeadlineExceeded) {
 			n.Log.WarnContext(ctx, "stopping: connections with requests in progress were closed; the log has a line for each request",
-				"listener", s.Addr, "requests", n.underWay.Load(), "after", n.Grace)
+				"listener", s.Addr, "requests", n.inProgress.Load(), "after", n.Grace)
 			stopped = s.Close()
 		}
 		err = errors.Join(err, stopped)
@@ -126,15 +125,15 @@ func (n *Node) drain(ctx context.Context, servers []*http.Server) (err error) {
 	return err
 }
 
-// answered waits until no request is in progress. Requests are counted, not added to a
-// WaitGroup: one that arrives as its connection ends would race with the wait.
-func (n *Node) answered() {
-	for n.underWay.Load() > 0 {
+// waitForRequests waits until no request is in progress. A WaitGroup would not do: Add for a
+// request that arrives while its connection is closed would race with Wait.
+func (n *Node) waitForRequests() {
+	for n.inProgress.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// within waits until wait returns, and returns late if ctx ends first.
+// within waits until wait returns, or returns the error late if ctx ends first.
 func within(ctx context.Context, wait func(), late error) error {
 	done := make(chan struct{})
 	go func() {
@@ -149,14 +148,14 @@ func within(ctx context.Context, wait func(), late error) error {
 	}
 }
 
-// begin puts the policies in force, starts what goes on beside the requests, and
-// returns what answers them.
+// begin activates the policies, starts the background work, and returns the handler of the
+// public listener.
 func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, error) {
 	if err := n.Core.Realms.EnsureKeys(ctx); err != nil {
 		return nil, err
 	}
-	// The generation is noted before the policies are read, so that Follow sees
-	// what changes in between.
+	// The generation is loaded before the policies are read, so that Follow sees changes made
+	// in between.
 	if err := n.Core.Realms.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -169,7 +168,7 @@ func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, err
 	return n.Public(ctx)
 }
 
-// start begins what goes on beside the requests.
+// start starts the background work.
 func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second / 2)
@@ -197,7 +196,7 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	return nil
 }
 
-// sweep removes what has expired, a little at a time.
+// sweep deletes expired rows once a minute, in small batches.
 func (n *Node) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -210,7 +209,7 @@ func (n *Node) sweep(ctx context.Context) {
 		for {
 			removed, err := n.Store.Sweep(ctx, n.Now())
 			if err != nil && !errors.Is(err, uma.ErrBusy) && ctx.Err() == nil {
-				n.Log.ErrorContext(ctx, "sweep", "err", err)
+				n.Log.ErrorContext(ctx, "expired rows not deleted", "err", err)
 			}
 			if err != nil || removed == 0 {
 				break
@@ -219,6 +218,7 @@ func (n *Node) sweep(ctx context.Context) {
 	}
 }
 
+// listen serves a listener and sends an error to failed if that fails.
 func (n *Node) listen(l net.Listener, h http.Handler, failed chan<- error) *http.Server {
 	s := server.Listener(n.counted(h), n.Log)
 	s.Addr = l.Addr().String()
@@ -230,11 +230,11 @@ func (n *Node) listen(l net.Listener, h http.Handler, failed chan<- error) *http
 	return s
 }
 
-// counted is a handler that a server which stops waits for.
+// counted counts the requests in progress of a handler.
 func (n *Node) counted(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.underWay.Add(1)
-		defer n.underWay.Add(-1)
+		n.inProgress.Add(1)
+		defer n.inProgress.Add(-1)
 		h.ServeHTTP(w, r)
 	})
 }
