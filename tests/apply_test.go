@@ -152,8 +152,8 @@ func TestPrune(t *testing.T) {
 	p.uma(t, bearer(bob), "permission", "Public board#view").expectGranted(t, "Public board: view")
 
 	_, stderr, code := p.applied(t, noBob)
-	if code != 1 || !strings.Contains(stderr, "user bob") || !strings.Contains(stderr, "nothing was changed") || !strings.Contains(stderr, "--prune") {
-		t.Errorf("a user with a session: exit %d, %s; want the user and --prune named", code, stderr)
+	if code != 1 || !strings.Contains(stderr, "  user bob (sessions: 1)\n") || !strings.Contains(stderr, "not applied") || !strings.Contains(stderr, "--prune") {
+		t.Errorf("a user with a session: exit %d, %s; want the user, the session and --prune named", code, stderr)
 	}
 	p.uma(t, bearer(bob), "permission", "Public board#view").expectGranted(t, "Public board: view")
 

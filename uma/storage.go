@@ -79,10 +79,10 @@ type Realms interface {
 // users, resources and scopes are known by client_id, username, id or else
 // (server, owner, name), and (server, name). A file row that meets an API row
 // of its key adopts it, shares and requests kept. Removing a client, user,
-// resource or scope that other rows hang on (resources, requests, shares,
-// sessions) needs Prune: without it nothing at all is changed and the report
-// lists them with ErrPrune, or, with Lenient, such clients and users are disabled,
-// such resources and scopes stay, and the report says so. A user who is removed is
+// resource or scope on which other rows depend (resources, requests, policies,
+// sessions) needs Prune: without it nothing is changed, and ErrPrune is returned with a
+// report that lists them and counts the rows that depend on each. With Lenient such
+// clients and users are disabled, such resources and scopes stay, and the report says so. A user who is removed is
 // taken out of policies; one that would come to be for others by that goes, or
 // keeps the id. Decision records always stay.
 //
@@ -125,11 +125,20 @@ type ResourceChange struct {
 	GeneratedID bool
 }
 
+// MaxDependents bounds the numbers in RealmReport.Dependents.
+const MaxDependents = 1000
+
 // A RealmReport says what ApplyRealm did, a line each: "client photoz-api".
 type RealmReport struct {
 	Created, Updated, Adopted, Removed, Disabled []string
-	Kept                                         []string // hang on others; would be removed with Prune
-	Drifted                                      []string // file rows changed over an API since, now reset
+	Kept                                         []string // other rows depend on them; removed with Prune
+
+	// Dependents has, with ErrPrune, for each entry of Kept the number of the sessions,
+	// requests, policies and resources that depend on it, by these names. MaxDependents or
+	// more means that the rest was not counted.
+	Dependents []map[string]int
+
+	Drifted []string // file rows changed over an API since, now reset
 }
 
 // Registrar lists and changes resources.

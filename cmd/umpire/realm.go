@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -198,11 +200,8 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 			Prune: how.prune, DryRun: how.dryRun, Progress: e.progress(spec.Realm.Name),
 		})
 		if errors.Is(err, uma.ErrPrune) {
-			fmt.Fprintln(e.stderr, "other rows hang on what the file no longer names; nothing was changed:")
-			for _, row := range report.Kept {
-				fmt.Fprintln(e.stderr, "  "+row)
-			}
-			return fmt.Errorf("realm %s: use --prune to remove them", spec.Realm.Name)
+			e.printInUse(report)
+			return fmt.Errorf("realm %s was not changed: use --prune to delete them with what depends on them", spec.Realm.Name)
 		}
 		if err != nil {
 			return err
@@ -216,6 +215,22 @@ func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (
 		return printJSON(e.stdout, reports)
 	}
 	return nil
+}
+
+// printInUse prints the objects that are missing from the file but still in use.
+func (e *env) printInUse(r *uma.RealmReport) {
+	fmt.Fprintln(e.stderr, "not applied: objects missing from the file are still in use:")
+	for i, object := range r.Kept {
+		var uses []string
+		for _, kind := range slices.Sorted(maps.Keys(r.Dependents[i])) {
+			more := ""
+			if r.Dependents[i][kind] >= uma.MaxDependents {
+				more = " or more"
+			}
+			uses = append(uses, fmt.Sprintf("%s: %d%s", kind, r.Dependents[i][kind], more))
+		}
+		fmt.Fprintf(e.stderr, "  %s (%s)\n", object, strings.Join(uses, ", "))
+	}
 }
 
 // progress returns a function that prints the progress of large changes.

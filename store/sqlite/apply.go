@@ -69,8 +69,8 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	if err := s.read(ctx, a.findLeftovers); err != nil {
 		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
 	}
-	if blocked := a.gone.blocked(); len(blocked) > 0 && !c.Prune && !c.Lenient {
-		return &uma.RealmReport{Kept: blocked}, uma.ErrPrune
+	if len(a.report.Kept) > 0 {
+		return &a.report, uma.ErrPrune
 	}
 	a.plan()
 	if c.DryRun {

@@ -19,7 +19,7 @@ func (a *applier) disabled(l leftover) {
 }
 
 func (a *applier) dropResource(tx *conn, l leftover) error {
-	blocked, err := resourceBlocked(tx, l)
+	blocked, err := haveRow(tx, resourceDependents(l))
 	if err != nil {
 		return reading("resource", err)
 	}
@@ -44,7 +44,7 @@ func (a *applier) removeResourceAt(tx *conn, key uma.Key, what string) error {
 }
 
 func (a *applier) dropScope(tx *conn, l leftover) error {
-	blocked, err := scopeBlocked(tx, l)
+	blocked, err := haveRow(tx, scopeDependents(l))
 	if err != nil {
 		return reading("scope", err)
 	}
@@ -85,7 +85,7 @@ func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope
 }
 
 func (a *applier) dropUser(tx *conn, l leftover) error {
-	blocked, err := a.userBlocked(tx, l)
+	blocked, err := haveRow(tx, a.userDependents(l))
 	if err != nil {
 		return reading("user", err)
 	}
@@ -166,7 +166,7 @@ func (a *applier) disableUser(tx *conn, l leftover) error {
 }
 
 func (a *applier) dropClient(tx *conn, l leftover) error {
-	blocked, err := a.clientBlocked(tx, l)
+	blocked, err := haveRow(tx, a.clientDependents(l))
 	if err != nil {
 		return reading("client", err)
 	}

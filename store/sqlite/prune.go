@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 
 	"example.com/umpire/uma"
 )
@@ -18,20 +19,7 @@ type leftover struct {
 	key     uma.Key
 	server  uma.Key   // of a resource or a scope
 	id      string    // client_id, subject id, resource id, name of the scope
-	blocked bool      // other rows depend on it
 	holders []uma.Key // with Prune: resources that have the scope, shares that name the user
-}
-
-func (l *leftovers) blocked() []string {
-	var lines []string
-	for _, kind := range [][]leftover{l.clients, l.users, l.resources, l.scopes} {
-		for _, one := range kind {
-			if one.blocked {
-				lines = append(lines, one.what)
-			}
-		}
-	}
-	return lines
 }
 
 // findLeftovers compares the rows of the realm with what the change names.
@@ -54,17 +42,49 @@ func (a *applier) findLeftovers(c *conn) error {
 	}
 	for _, client := range clients {
 		if client.Origin == uma.FromFile && !a.named.clients[client.ID] {
-			l := leftover{what: "client " + client.ID, key: client.Key, id: client.ID}
-			if l.blocked, err = a.clientBlocked(c, l); err != nil {
-				return reading("client", err)
-			}
-			a.gone.clients = append(a.gone.clients, l)
+			a.gone.clients = append(a.gone.clients, leftover{what: "client " + client.ID, key: client.Key, id: client.ID})
 		}
 		if err := a.leftScopes(c, client); err != nil {
 			return reading("scopes", err)
 		}
 		if err := a.leftResources(c, client, owners); err != nil {
 			return reading("resources", err)
+		}
+	}
+	if a.Prune || a.Lenient {
+		return nil
+	}
+	return a.countDependents(c)
+}
+
+// countLimit bounds the rows that a refusal counts, to uma.MaxDependents.
+var countLimit = fmt.Sprint(` LIMIT `, uma.MaxDependents)
+
+// countDependents reports the leftovers on which other rows depend, with the number of
+// those rows.
+func (a *applier) countDependents(c *conn) error {
+	for _, kind := range []struct {
+		gone []leftover
+		of   func(leftover) []dependents
+	}{
+		{a.gone.clients, a.clientDependents}, {a.gone.users, a.userDependents},
+		{a.gone.resources, resourceDependents}, {a.gone.scopes, scopeDependents},
+	} {
+		for _, l := range kind.gone {
+			counts := map[string]int{}
+			for _, d := range kind.of(l) {
+				var n int64
+				if err := c.row(`SELECT count(*) FROM (`+d.query+countLimit+`)`, d.args, &n); err != nil {
+					return reading("number of "+d.kind, err)
+				}
+				if n > 0 {
+					counts[d.kind] += int(n)
+				}
+			}
+			if len(counts) > 0 {
+				a.report.Kept = append(a.report.Kept, l.what)
+				a.report.Dependents = append(a.report.Dependents, counts)
+			}
 		}
 	}
 	return nil
@@ -96,9 +116,6 @@ func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 		})
 	for i := range a.gone.users {
 		l := &a.gone.users[i]
-		if err == nil {
-			l.blocked, err = a.userBlocked(c, *l)
-		}
 		if err == nil && a.Prune {
 			l.holders, err = a.sharesNaming(c, l.id)
 		}
@@ -117,9 +134,6 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 			continue
 		}
 		l := leftover{what: "scope " + name + " of " + server.ID, server: server.Key, id: name}
-		if l.blocked, err = scopeBlocked(c, l); err != nil {
-			return err
-		}
 		if a.Prune {
 			if l.holders, err = holders(c, l); err != nil {
 				return err
@@ -175,68 +189,70 @@ func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]o
 			}
 			return nil
 		})
-	for i := range found {
-		l := &found[i]
-		if err == nil {
-			l.blocked, err = resourceBlocked(c, *l)
-		}
-	}
 	a.gone.resources = append(a.gone.resources, found...)
 	return err
 }
 
-// anyRow reports whether one of the queries has a row.
-func anyRow(c *conn, queries ...command) (bool, error) {
-	for _, q := range queries {
-		there, err := c.exists(q.query, q.args...)
-		if err != nil || there {
+// dependents are a query for rows of a kind that depend on a leftover.
+type dependents struct {
+	kind string // as in uma.RealmReport
+	command
+}
+
+// haveRow reports whether there are any dependents.
+func haveRow(c *conn, all []dependents) (bool, error) {
+	for _, d := range all {
+		if there, err := c.exists(d.query+` LIMIT 1`, d.args...); err != nil || there {
 			return there, err
 		}
 	}
 	return false, nil
 }
 
-func (a *applier) clientBlocked(c *conn, l leftover) (bool, error) {
-	return anyRow(c,
-		command{`SELECT 1 FROM live_request WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
-		command{`SELECT 1 FROM share WHERE server = ? LIMIT 1`, []any{int64(l.key)}},
-		command{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ? LIMIT 1`,
-			[]any{int64(a.realm), l.id, millis(a.Now)}},
-		command{`SELECT 1 FROM resource WHERE server = ? AND origin <> ? LIMIT 1`,
-			[]any{int64(l.key), string(uma.FromFile)}})
+func (a *applier) clientDependents(l leftover) []dependents {
+	return []dependents{
+		{"requests", command{`SELECT 1 FROM live_request WHERE server = ?`, []any{int64(l.key)}}},
+		{"policies", command{`SELECT 1 FROM share WHERE server = ?`, []any{int64(l.key)}}},
+		{"sessions", command{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ?`,
+			[]any{int64(a.realm), l.id, millis(a.Now)}}},
+		{"resources", command{`SELECT 1 FROM resource WHERE server = ? AND origin <> ?`, []any{int64(l.key), string(uma.FromFile)}}},
+	}
 }
 
-func (a *applier) userBlocked(c *conn, l leftover) (bool, error) {
+func (a *applier) userDependents(l leftover) []dependents {
 	realm := int64(a.realm)
-	return anyRow(c,
-		command{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ? LIMIT 1`,
-			[]any{realm, l.id, millis(a.Now)}},
-		command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
-			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2
-			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		command{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
-			WHERE c.realm = ?1 LIMIT 1`, []any{realm, l.id}},
-		command{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
-			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ? LIMIT 1`, []any{userPrefix + l.id, realm}},
-		command{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
-			WHERE c.realm = ?1 AND r.origin <> ?3 LIMIT 1`, []any{realm, l.id, string(uma.FromFile)}})
+	return []dependents{
+		{"sessions", command{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ?`,
+			[]any{realm, l.id, millis(a.Now)}}},
+		{"requests", command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
+			WHERE c.realm = ?1`, []any{realm, l.id}}},
+		{"requests", command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2
+			WHERE c.realm = ?1`, []any{realm, l.id}}},
+		{"policies", command{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
+			WHERE c.realm = ?1`, []any{realm, l.id}}},
+		{"policies", command{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
+			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`, []any{userPrefix + l.id, realm}}},
+		{"resources", command{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
+			WHERE c.realm = ?1 AND r.origin <> ?3`, []any{realm, l.id, string(uma.FromFile)}}},
+	}
 }
 
-func resourceBlocked(c *conn, l leftover) (bool, error) {
-	return anyRow(c,
-		command{`SELECT 1 FROM live_request WHERE resource = ? LIMIT 1`, []any{int64(l.key)}},
-		command{`SELECT 1 FROM share WHERE resource = ? LIMIT 1`, []any{int64(l.key)}})
+func resourceDependents(l leftover) []dependents {
+	return []dependents{
+		{"requests", command{`SELECT 1 FROM live_request WHERE resource = ?`, []any{int64(l.key)}}},
+		{"policies", command{`SELECT 1 FROM share WHERE resource = ?`, []any{int64(l.key)}}},
+	}
 }
 
-// scopeBlocked reports whether requests, shares or resources of an API depend on a
-// scope. Resources of the file do not count: other steps remove the scope from them.
-func scopeBlocked(c *conn, l leftover) (bool, error) {
+// scopeDependents are requests, policies and resources of an API. Resources of the file do
+// not count: other steps remove the scope from them.
+func scopeDependents(l leftover) []dependents {
 	args := []any{int64(l.server), l.id}
-	return anyRow(c,
-		command{`SELECT 1 FROM live_request WHERE server = ? AND scope = ? LIMIT 1`, args},
-		command{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
-			WHERE x.server = ? AND x.scope = ? AND r.origin <> 'file' LIMIT 1`, args},
-		command{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
-			WHERE x.server = ?1 AND x.scope = ?2 AND EXISTS (SELECT 1 FROM json_each(s.scopes) o WHERE o.value = ?2) LIMIT 1`, args})
+	return []dependents{
+		{"requests", command{`SELECT 1 FROM live_request WHERE server = ? AND scope = ?`, args}},
+		{"resources", command{`SELECT 1 FROM resource_scope x JOIN resource r ON r.key = x.resource
+			WHERE x.server = ? AND x.scope = ? AND r.origin <> 'file'`, args}},
+		{"policies", command{`SELECT 1 FROM resource_scope x CROSS JOIN share s ON s.resource = x.resource
+			WHERE x.server = ?1 AND x.scope = ?2 AND EXISTS (SELECT 1 FROM json_each(s.scopes) o WHERE o.value = ?2)`, args}},
+	}
 }

@@ -33,6 +33,17 @@ func removeResource(tx *conn, r *uma.Resource) error {
 	return removeParts(tx, r.Key)
 }
 
+// anyRow reports whether one of the queries has a row.
+func anyRow(c *conn, queries ...command) (bool, error) {
+	for _, q := range queries {
+		there, err := c.exists(q.query, q.args...)
+		if err != nil || there {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
 // droppedRows returns the commands that delete rows of dropped resources, and entries
 // of dropped that have no rows left.
 func droppedRows() []command {

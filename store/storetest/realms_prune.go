@@ -23,47 +23,48 @@ func (e *env) without(what string) *uma.RealmChange {
 
 // A dependent is a row that depends on a row which a realm file no longer has.
 type dependent struct {
-	what  string // the row of the file
+	what  string         // the row of the file
+	count map[string]int // as in uma.RealmReport
 	base  func(e *env, c *uma.RealmChange)
 	add   func(e *env)
 	stays bool // with Lenient the row of the file stays; else it is disabled
 }
 
 var dependents = map[string]dependent{
-	"resource on client": {what: "client api",
+	"resource on client": {what: "client api", count: map[string]int{"resources": 1},
 		add: func(e *env) { e.create(e.resource("Album", "view")) }},
-	"request on client": {what: "client api",
+	"request on client": {what: "client api", count: map[string]int{"resources": 1, "requests": 1},
 		add: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
-	"session on client": {what: "client api",
+	"session on client": {what: "client api", count: map[string]int{"sessions": 1},
 		add: func(e *env) { e.startSession("s", "handle") }},
-	"resource on user": {what: "user alice",
+	"resource on user": {what: "user alice", count: map[string]int{"resources": 1},
 		add: func(e *env) { e.create(e.resource("Album", "view")) }},
-	"request of user": {what: "user bob",
+	"request of user": {what: "user bob", count: map[string]int{"requests": 1},
 		add: func(e *env) { e.share(e.create(e.resource("Album", "view")), e.bob, "view") }},
-	"session of user": {what: "user alice",
+	"session of user": {what: "user alice", count: map[string]int{"sessions": 1},
 		add: func(e *env) { e.startSession("s", "handle") }},
-	"request on resource": {what: "resource File album", stays: true,
+	"request on resource": {what: "resource File album", count: map[string]int{"requests": 1}, stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
 		},
 		add: func(e *env) { e.share(e.byName(e.alice, "File album"), e.bob, "view") }},
-	"policy on client": {what: "client api",
+	"policy on client": {what: "client api", count: map[string]int{"resources": 1, "policies": 1},
 		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
-	"policy that names user": {what: "user bob",
+	"policy that names user": {what: "user bob", count: map[string]int{"policies": 1},
 		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", e.bob) }},
-	"policy of user": {what: "user alice",
+	"policy of user": {what: "user alice", count: map[string]int{"resources": 1, "policies": 1},
 		add: func(e *env) { e.sharePolicy(e.create(e.resource("Album", "view")), "p", "carol") }},
-	"policy on resource": {what: "resource File album", stays: true,
+	"policy on resource": {what: "resource File album", count: map[string]int{"policies": 1}, stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Resources = []uma.ResourceChange{e.fileResource("File album", "alice", "view")}
 		},
 		add: func(e *env) { e.sharePolicy(e.byName(e.alice, "File album"), "p", e.bob) }},
-	"resource on scope": {what: "scope download of api", stays: true,
+	"resource on scope": {what: "scope download of api", count: map[string]int{"resources": 1}, stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		},
 		add: func(e *env) { e.create(e.resource("Album", "view", "download")) }},
-	"request on scope": {what: "scope download of api", stays: true,
+	"request on scope": {what: "scope download of api", count: map[string]int{"resources": 1, "requests": 1}, stays: true,
 		base: func(e *env, c *uma.RealmChange) {
 			c.Scopes = map[string][]uma.ScopeRow{"api": {{ID: e.newID(), Name: "download"}}}
 		},
@@ -227,6 +228,7 @@ var pruneTests = withDependents(map[string]func(e *env){
 		report, err := e.s.ApplyRealm(e.t.Context(), c)
 		e.wantErr("apply", err, uma.ErrPrune)
 		e.want("kept", report.Kept, []string{"scope download of api"})
+		e.want("dependents", report.Dependents, []map[string]int{{"policies": 1}})
 		c.Prune = true
 		e.apply(c)
 		e.want("scopes", e.getPolicy(s.ID).Scopes, []uma.Scope{"view"})
@@ -273,6 +275,7 @@ func (d dependent) refuses(e *env) {
 	report, err := e.s.ApplyRealm(e.t.Context(), c)
 	e.wantErr("apply", err, uma.ErrPrune)
 	e.want("kept", report.Kept, []string{d.what})
+	e.want("dependents", report.Dependents, []map[string]int{d.count})
 	e.want("all lines", lines(report), []string{d.what})
 	e.want("generation", e.generation(), generation)
 	e.want("realm", e.snapshot("photoz"), before)
