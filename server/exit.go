@@ -65,8 +65,8 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	if x.Realm != nil {
 		attrs = append(attrs, slog.String("realm", x.Realm.Realm.Name))
 	}
-	if x.Caller.Client != nil {
-		attrs = append(attrs, slog.String("client", x.Caller.Client.ID))
+	if client := x.AskingClient(); client != nil {
+		attrs = append(attrs, slog.String("client", client.ID))
 	}
 	switch d := &x.Caller.Decided; d.Count {
 	case 0:

@@ -109,10 +109,14 @@ func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*part
 	if err := s.guesses.check(c); err != nil {
 		return nil, err
 	}
-	x.Caller.Attempt = uma.Attempt{
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return nil, err
+	}
+	from := uma.Attempt{
 		User: x.Realm.Realm.Name + "\x00" + strings.ToLower(name), Address: network(x.Caller.IP), Known: c.known,
 	}
-	res, err := s.core.Party.Password(x.Context(), x.Realm, &x.Caller, name, form.Get("password"), scope)
+	res, err := s.core.Party.Password(x.Context(), x.Realm, client, from, name, form.Get("password"), scope)
 	switch {
 	case err == nil:
 		s.guesses.note(c, false)
@@ -138,10 +142,11 @@ func (s *server) noteSecret(x *wire.Exchange, err error) {
 	if x.Realm == nil || !x.Caller.HasSecret || x.Caller.HasBearer {
 		return
 	}
+	client := x.AskingClient()
 	switch {
 	case isRefusal(err, uma.InvalidClient):
 		s.guesses.note(s.guesses.client(x), true)
-	case x.Caller.Client != nil && x.Caller.Client.ID == x.Caller.ClientID:
+	case client != nil && client.ID == x.Caller.ClientID:
 		s.guesses.note(s.guesses.client(x), false)
 	}
 }

@@ -299,6 +299,30 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// The client of a verified access token is known, also if the token is refused for what
+// is asked.
+func TestCORSOfAccessTokens(t *testing.T) {
+	t.Parallel()
+	e := start(t, fakeStore{})
+	const own, other = "https://api.example.com", "http://localhost:3000"
+	for _, tt := range []struct {
+		name, path, token, origin string
+		status                    int
+		allow                     string
+	}{
+		{"own page", resSet, "token-of-photoz-api", own, 200, own},
+		{"another client's page", resSet, "token-of-photoz-api", other, 200, ""},
+		{"refused with a good token", base + "/protocol/openid-connect/userinfo", "token-of-photoz-api", own, 403, own},
+		{"bad token", resSet, "x", own, 403, ""},
+		{"no user at the account API", base + "/account/resources", "token-of-photoz-api", own, 403, own},
+	} {
+		got := e.do(t, "GET", tt.path, "", "Origin", tt.origin, "Authorization", "Bearer "+tt.token)
+		if allow := got.header.Get("Access-Control-Allow-Origin"); got.status != tt.status || allow != tt.allow {
+			t.Errorf("%s: got %d, origin %q; want %d, %q", tt.name, got.status, allow, tt.status, tt.allow)
+		}
+	}
+}
+
 func TestLists(t *testing.T) {
 	t.Parallel()
 	var many []*uma.Resource

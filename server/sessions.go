@@ -5,7 +5,9 @@ import (
 
 	"example.com/umpire/server/keycloak"
 	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
+	"example.com/umpire/uma/protection"
 )
 
 // introspect serves token introspection (RFC 7662). The client authenticates
@@ -15,7 +17,11 @@ func (s *server) introspect(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.core.Party.Introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return err
+	}
+	answer, err := s.core.Party.Introspect(x.Context(), x.Realm, client, form.Get("token"), form.Get("token_type_hint"))
 	if err != nil {
 		return err
 	}
@@ -56,18 +62,30 @@ func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*part
 	if err := x.OneToken(); err != nil {
 		return err
 	}
-	introspect := s.core.Protection.IntrospectForPAT
-	if !x.Caller.HasBearer {
-		if err := s.credentials(x, form); err != nil {
-			return err
-		}
-		introspect = s.core.Party.Introspect
-	}
-	answer, err := introspect(x.Context(), x.Realm, &x.Caller, form.Get("token"), form.Get("token_type_hint"))
+	answer, err := s.introspection(x, form)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusOK, show(answer))
+}
+
+func (s *server) introspection(x *wire.Exchange, form wire.Form) (*party.Introspection, error) {
+	token, hint := form.Get("token"), form.Get("token_type_hint")
+	if x.Caller.HasBearer {
+		pat, err := s.core.PAT(x, protection.WithScope)
+		if err != nil {
+			return nil, err
+		}
+		return s.core.Party.IntrospectFor(x.Context(), x.Realm, pat.Server, pat.OnlyOwner(), token, hint)
+	}
+	if err := s.credentials(x, form); err != nil {
+		return nil, err
+	}
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return nil, err
+	}
+	return s.core.Party.Introspect(x.Context(), x.Realm, client, token, hint)
 }
 
 // revoke serves token revocation (RFC 7009). The hint is not needed.
@@ -76,7 +94,11 @@ func (s *server) revoke(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.core.Party.Revoke(x.Context(), x.Realm, &x.Caller, form.Get("token")); err != nil {
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return err
+	}
+	if err := s.core.Party.Revoke(x.Context(), x.Realm, client, form.Get("token")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusOK)
@@ -104,7 +126,11 @@ func (s *server) logout(x *wire.Exchange) error {
 	if err := s.credentials(x, form); err != nil {
 		return err
 	}
-	if err := s.core.Party.Logout(x.Context(), x.Realm, &x.Caller, token); err != nil {
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return err
+	}
+	if err := s.core.Party.Logout(x.Context(), x.Realm, client, token); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -126,7 +152,11 @@ func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
 
 // userinfo serves the claims of the token's user (OpenID Connect Core §5.3).
 func (s *server) userinfo(x *wire.Exchange) error {
-	info, err := s.core.Party.UserInfo(x.Context(), x.Realm, &x.Caller)
+	id, err := s.core.Bearer(x, uma.InvalidToken)
+	if err != nil {
+		return err
+	}
+	info, err := party.UserInfo(id)
 	if err != nil {
 		return err
 	}

@@ -81,15 +81,11 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	scope := form.Get("scope")
 	switch grant {
 	case "client_credentials":
-		res, err = s.core.Party.ClientCredentials(x.Context(), x.Realm, &x.Caller, scope)
+		res, err = s.clientCredentials(x, scope)
 	case "password":
 		res, err = s.password(x, form, scope)
 	case "refresh_token":
-		token := form.Get("refresh_token")
-		if token == "" {
-			return wire.Invalid("No refresh token")
-		}
-		res, err = s.core.Party.Refresh(x.Context(), x.Realm, &x.Caller, token, scope)
+		res, err = s.refresh(x, form.Get("refresh_token"), scope)
 	case "":
 		return wire.Invalid("Missing form parameter: grant_type")
 	default:
@@ -99,6 +95,25 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 		return err
 	}
 	return x.JSON(http.StatusOK, st.showTokens(res))
+}
+
+func (s *server) clientCredentials(x *wire.Exchange, scope string) (*party.Tokens, error) {
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return nil, err
+	}
+	return s.core.Party.ClientCredentials(x.Context(), x.Realm, client, scope)
+}
+
+func (s *server) refresh(x *wire.Exchange, token, scope string) (*party.Tokens, error) {
+	if token == "" {
+		return nil, wire.Invalid("No refresh token")
+	}
+	client, err := s.core.Authenticate(x)
+	if err != nil {
+		return nil, err
+	}
+	return s.core.Party.Refresh(x.Context(), x.Realm, client, token, scope)
 }
 
 // trade trades a ticket, or named permissions, for an RPT. The Authority takes a

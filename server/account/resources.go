@@ -143,7 +143,7 @@ func (f *Face) PendingRequests(x *wire.Exchange) error {
 }
 
 func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
-	return f.Core.Account.Owner(x.Context(), x.Realm, &x.Caller)
+	return f.Core.Owner(x)
 }
 
 // A page is the part of a list that is asked for.

@@ -10,7 +10,7 @@ import (
 
 // RequestTicket serves POST /permission (FedAuthz §4).
 func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func policyError(err error) error {
 
 // CreatePolicy serves POST /uma-policy/{resourceId}.
 func (f *Face) CreatePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (f *Face) CreatePolicy(x *wire.Exchange) error {
 
 // ReadPolicy serves GET /uma-policy/{policyId}.
 func (f *Face) ReadPolicy(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (f *Face) ReadPolicy(x *wire.Exchange) error {
 // ReplacePolicy serves PUT /uma-policy/{policyId}. The body is a whole
 // representation, such as GET gives: its owner does not count.
 func (f *Face) ReplacePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (f *Face) ReplacePolicy(x *wire.Exchange) error {
 
 // DeletePolicy serves DELETE /uma-policy/{policyId}.
 func (f *Face) DeletePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 // ListPolicies serves GET /uma-policy: the caller's own. For a resource or a scope
 // that it cannot have policies for there is nothing to list: 204.
 func (f *Face) ListPolicies(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.AnyToken)
+	pat, err := f.Core.PAT(x, protection.AnyToken)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func showRequest(v *protection.RequestView, names bool) request {
 
 // CreateRequest serves POST /permission/ticket.
 func (f *Face) CreateRequest(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 // UpdateRequest serves PUT /permission/ticket: the owner's answer. The body is a
 // whole representation, of which `id` and `granted` count.
 func (f *Face) UpdateRequest(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 
 // DeleteRequest serves DELETE /permission/ticket/{id}.
 func (f *Face) DeleteRequest(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (f *Face) CountRequests(x *wire.Exchange) error {
 }
 
 func (f *Face) requestQuery(x *wire.Exchange) (*protection.Caller, *protection.RequestQuery, error) {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return nil, nil, err
 	}

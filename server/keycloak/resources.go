@@ -10,7 +10,7 @@ import (
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
 func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 
 // ReadResource serves GET /resource_set/{id}.
 func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 // ReplaceResource serves PUT /resource_set/{id}. The body is a whole
 // representation, such as GET gives: its owner does not count.
 func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 
 // DeleteResource serves DELETE /resource_set/{id}.
 func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 // ListResources serves GET /resource_set: ids, or with deep=true
 // representations, as they come from the store.
 func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithRole)
+	pat, err := f.Core.PAT(x, protection.WithRole)
 	if err != nil {
 		return err
 	}

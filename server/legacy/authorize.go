@@ -82,13 +82,20 @@ func (f *Face) answer(x *wire.Exchange, status int, req *grant.Request) error {
 	return x.JSON(status, rptBody{answer.Token.Access})
 }
 
-// caller checks what every request must have: a bearer token, with a realm role
-// if that is not empty.
+// caller checks what every request must have: a bearer token, which may be an RPT of
+// this API, with a realm role if that is not empty.
 func (f *Face) caller(x *wire.Exchange, role string) error {
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	return f.Core.Party.LegacyCaller(x.Context(), x.Realm, &x.Caller, role)
+	id, err := f.Core.Bearer(x, uma.NoPAT, uma.TypeEntitlement)
+	switch {
+	case err != nil:
+		return err
+	case role != "" && !id.HasRealmRole(role):
+		return uma.Refuse(uma.InsufficientScope, "Requires "+role+" scope.", nil)
+	}
+	return nil
 }
 
 // request checks the caller and reads the object that is the body.

@@ -5,6 +5,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/protection"
 )
 
 // RequestTicketOr serves POST /permission, where the shape of then and that of
@@ -42,7 +43,11 @@ func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	pat, err := f.Core.Protection.LegacyPAT(x.Context(), x.Realm, &x.Caller)
+	id, err := f.Core.Bearer(x, uma.NoPAT)
+	if err != nil {
+		return err
+	}
+	pat, err := protection.LegacyPAT(x.Realm, id)
 	if err != nil {
 		return err
 	}

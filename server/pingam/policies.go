@@ -64,7 +64,7 @@ func revision(s *account.SharedResource) string {
 // owner returns whom the token speaks for, if the path is about that user. Of
 // other users it does not say whether they exist.
 func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
-	o, err := f.Core.Account.Owner(x.Context(), x.Realm, &x.Caller)
+	o, err := f.Core.Owner(x)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func (f *Face) PAT(x *wire.Exchange) (*protection.Caller, error) {
 	if err := x.OneToken(); err != nil {
 		return nil, err
 	}
-	return f.Core.Protection.PAT(x.Context(), x.Realm, &x.Caller, protection.WithScope)
+	return f.Core.PAT(x, protection.WithScope)
 }
 
 // unconditional refuses a condition on what the resource is like. Resources have

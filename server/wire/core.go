@@ -96,9 +96,9 @@ func NewCore(p Parts) (*Core, error) {
 			Labels: p.Labels, Decided: p.Decided, Stuck: p.Stuck,
 		},
 		Protection: &protection.Service{
-			Store: p.Store, Party: parties, Issuer: p.Issuer, PublicURL: p.PublicURL,
+			Store: p.Store, Issuer: p.Issuer, PublicURL: p.PublicURL,
 			Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
 		},
-		Account: &account.Service{Store: p.Store, Party: parties, Now: p.Now, NewID: p.NewID},
+		Account: &account.Service{Store: p.Store, Now: p.Now, NewID: p.NewID},
 	}, nil
 }

@@ -34,6 +34,10 @@ type Exchange struct {
 	Realm  *uma.Snapshot // nil where an endpoint belongs to none
 	Caller party.Caller
 
+	// Client is the client that asks, once it is authenticated or known by a verified
+	// token; nil before. Its pages may read the answer, whatever it is.
+	Client *uma.Client
+
 	ctx        context.Context
 	echo       echo.Context
 	dialect    *Dialect

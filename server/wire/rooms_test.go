@@ -103,7 +103,7 @@ var readers = map[string]func(*world, context.Context) error{
 	},
 	"password": func(w *world, ctx context.Context) error {
 		w.View.Users["u-bob"].Password = "bob"
-		_, err := w.Party.Password(ctx, w.Snap, &party.Caller{ClientID: "photoz-web"}, "bob", "bob", "openid")
+		_, err := w.Party.Password(ctx, w.Snap, w.Web, uma.Attempt{}, "bob", "bob", "openid")
 		return err
 	},
 	"refresh": func(w *world, ctx context.Context) error {
@@ -111,12 +111,11 @@ var readers = map[string]func(*world, context.Context) error{
 		c := *w.Tokens["access.of.bob"]
 		c.Type, c.Handle = uma.TypeRefresh, "handle"
 		w.Tokens["refresh.of.bob"] = &c
-		_, err := w.Party.Refresh(ctx, w.Snap, &party.Caller{ClientID: "photoz-web"}, "refresh.of.bob", "")
+		_, err := w.Party.Refresh(ctx, w.Snap, w.Web, "refresh.of.bob", "")
 		return err
 	},
 	"introspect an RPT": func(w *world, ctx context.Context) error {
-		c := &party.Caller{ClientID: "photoz-api", ClientSecret: "api-secret", HasSecret: true}
-		out, err := w.Party.Introspect(ctx, w.Snap, c, "rpt.of.bob", "requesting_party_token")
+		out, err := w.Party.Introspect(ctx, w.Snap, w.API, "rpt.of.bob", "requesting_party_token")
 		if err == nil && !out.Active {
 			err = errors.New("got inactive")
 		}
@@ -124,14 +123,20 @@ var readers = map[string]func(*world, context.Context) error{
 	},
 	"userinfo": func(w *world, ctx context.Context) error {
 		w.Tokens["access.of.bob"].Scope = "openid"
-		_, err := w.Party.UserInfo(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true})
+		id, err := w.signedIn(ctx)
+		if err == nil {
+			_, err = party.UserInfo(id)
+		}
 		return err
 	},
 	"pat": func(w *world, ctx context.Context) error {
 		c := w.Tokens["access.of.bob"]
 		c.AuthorizedParty, c.ResourceAccess = "photoz-api", map[string]uma.RoleSet{"photoz-api": {Roles: []string{"uma_protection"}}}
 		w.View.Users["u-bob"].ClientRoles = map[string][]string{"photoz-api": {"uma_protection"}}
-		_, err := w.Protection.PAT(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true}, protection.WithRole)
+		id, err := w.signedIn(ctx)
+		if err == nil {
+			_, err = protection.PAT(w.Snap, id, protection.WithRole)
+		}
 		return err
 	},
 	"create a resource": func(w *world, ctx context.Context) error {
@@ -210,7 +215,10 @@ var readers = map[string]func(*world, context.Context) error{
 		return w.Protection.FindShares(ctx, w.alice(), &uma.UserPolicyFilter{}, 0, -1, func(*protection.ShareView) error { return nil })
 	},
 	"owner": func(w *world, ctx context.Context) error {
-		_, err := w.Account.Owner(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true})
+		id, err := w.signedIn(ctx)
+		if err == nil {
+			_, err = account.OwnerOf(w.Snap, id)
+		}
 		return err
 	},
 	"owned resource": func(w *world, ctx context.Context) error {
@@ -254,6 +262,11 @@ var readers = map[string]func(*world, context.Context) error{
 		_, err := w.Account.AnswerAll(ctx, w.owner("alice"), true, nil)
 		return err
 	},
+}
+
+// signedIn is bob, by his access token.
+func (w *world) signedIn(ctx context.Context) (*party.Identity, error) {
+	return w.Party.Presented(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true}, uma.InvalidToken)
 }
 
 // alice calls the protection API.

@@ -17,15 +17,11 @@ type Owner struct {
 	User *uma.User
 }
 
-// Owner returns whom the bearer token of the account API speaks for: a user, by an
+// OwnerOf returns whom the bearer token of the account API speaks for: a user, by an
 // ordinary access token. An RPT, which was made for a resource server's eyes, and
 // the token of a service account, which owns nothing by itself, are good tokens
 // but not for this (RFC 6750 §3.1).
-func (a *Service) Owner(ctx context.Context, s *uma.Snapshot, c *party.Caller) (*Owner, error) {
-	id, err := a.Party.Presented(ctx, s, c, uma.InvalidToken)
-	if err != nil {
-		return nil, err
-	}
+func OwnerOf(s *uma.Snapshot, id *party.Identity) (*Owner, error) {
 	switch {
 	case id.Restricted():
 		return nil, uma.Refuse(uma.InsufficientScope, "The audience of the token does not hold account", nil)

@@ -62,8 +62,11 @@ func TestOwner(t *testing.T) {
 	} {
 		w := newWorld(t)
 		tc.change(w, w.Tokens["access.of.bob"])
-		c := &party.Caller{Bearer: tc.bearer, HasBearer: tc.bearer != ""}
-		o, err := w.service.Owner(t.Context(), w.Snap, c)
+		id, err := w.party.Presented(t.Context(), w.Snap, &party.Caller{Bearer: tc.bearer, HasBearer: tc.bearer != ""}, uma.InvalidToken)
+		var o *Owner
+		if err == nil {
+			o, err = OwnerOf(w.Snap, id)
+		}
 		if umatest.Reason(err) != tc.want || (err == nil) != (tc.want == "") {
 			t.Errorf("%s: got %v, want %s", name, err, tc.want)
 			continue
@@ -71,8 +74,8 @@ func TestOwner(t *testing.T) {
 		if err == nil && o.User.Username != "bob" {
 			t.Errorf("%s: got %s", name, o.User.Username)
 		}
-		if known := tc.want != uma.InvalidToken; known != (c.Client != nil) { // whose pages may read the answer
-			t.Errorf("%s: got client %v", name, c.Client)
+		if known := tc.want != uma.InvalidToken; known != (id != nil) { // whose pages may read the answer
+			t.Errorf("%s: got identity %v", name, id)
 		}
 	}
 }

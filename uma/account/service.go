@@ -4,13 +4,11 @@ import (
 	"time"
 
 	"example.com/umpire/uma"
-	"example.com/umpire/uma/party"
 )
 
 // A Service is the account API: what owners share, and how they answer requests.
 type Service struct {
 	Store Store
-	Party *party.Service // who calls
 	Now   func() time.Time
 	NewID func() string
 }

@@ -12,6 +12,7 @@ import (
 type world struct {
 	*umatest.World
 	service *Service
+	party   *party.Service
 }
 
 func newWorld(t *testing.T) *world {
@@ -27,12 +28,10 @@ func newFullWorld(t *testing.T) *world {
 func over(fakes *umatest.World) *world {
 	w := &world{World: fakes}
 	now := func() time.Time { return w.Now }
-	w.service = &Service{
-		Store: w.Store, Now: now, NewID: w.NewID,
-		Party: &party.Service{
-			Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher,
-			PublicURL: umatest.PublicURL, Now: now, NewID: w.NewID, NewSerial: w.NewSerial,
-		},
+	w.service = &Service{Store: w.Store, Now: now, NewID: w.NewID}
+	w.party = &party.Service{
+		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher,
+		PublicURL: umatest.PublicURL, Now: now, NewID: w.NewID, NewSerial: w.NewSerial,
 	}
 	return w
 }

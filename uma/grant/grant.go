@@ -140,7 +140,7 @@ func (x *assessment) whoAsks(ctx context.Context, view uma.View) error {
 		if err != nil {
 			return err
 		}
-		x.asking, x.proved = client, !client.Public
+		x.asking, x.proved, x.caller.Client = client, !client.Public, client
 	}
 	if x.req.ClaimToken != "" && !x.mayPush() {
 		return uma.Refuse(uma.PublicMayNotPush, "", nil)

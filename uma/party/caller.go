@@ -21,8 +21,6 @@ type Caller struct {
 	RequestID string
 	TraceID   string
 
-	Attempt uma.Attempt // of a password
-
 	// Decided are the decision records of the request, once they are stored: of one
 	// its id, of several the batch_decision_id that they share, and how many.
 	Decided struct {
@@ -30,7 +28,7 @@ type Caller struct {
 		Count     int
 	}
 
-	// Client is set once the client is authenticated, or known by a verified
-	// token. Its web origins may read the answer, whatever it is.
+	// Client is set by grant.Service, once the client is authenticated or known by a
+	// verified token.
 	Client *uma.Client
 }

@@ -13,18 +13,21 @@ import (
 // token is bad, and a token that cannot be checked is not taken for one that is.
 func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 	t.Parallel()
-	public := &Caller{ClientID: "photoz-web"}
 	app := &Caller{ClientID: "photoz-app", ClientSecret: "app-secret", HasSecret: true}
 	tests := map[string]func(context.Context, *Service, *uma.Snapshot) error{
 		"client secret": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.ClientCredentials(ctx, s, app, "")
+			_, err := a.Authenticate(ctx, s, app)
+			return err
+		},
+		"bearer token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
+			_, err := a.Presented(ctx, s, &Caller{HasBearer: true, Bearer: "access.of.bob"}, uma.NoPAT)
 			return err
 		},
 		"revocation": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.Revoke(ctx, s, public, "access.of.bob")
+			return a.Revoke(ctx, s, s.Clients["photoz-web"], "access.of.bob")
 		},
 		"logout": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.Logout(ctx, s, public, "refresh.of.bob")
+			return a.Logout(ctx, s, s.Clients["photoz-web"], "refresh.of.bob")
 		},
 		"logout by hint": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
 			return a.LogoutByHint(ctx, s, "id.of.bob")

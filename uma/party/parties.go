@@ -13,20 +13,6 @@ import (
 	"example.com/umpire/uma"
 )
 
-// LegacyCaller checks the bearer token of a request, which may be an RPT of the
-// same API, and that it holds a realm role, if that is not empty.
-func (a *Service) LegacyCaller(ctx context.Context, s *uma.Snapshot, c *Caller, role string) error {
-	id, err := a.Presented(ctx, s, c, uma.NoPAT, uma.TypeEntitlement)
-	if err != nil || role == "" {
-		return err
-	}
-	now, _, _ := id.Roles()
-	if id.Claims.RealmAccess == nil || !slices.Contains(id.Claims.RealmAccess.Roles, role) || !slices.Contains(now, role) {
-		return uma.Refuse(uma.InsufficientScope, "Requires "+role+" scope.", nil)
-	}
-	return nil
-}
-
 // accountAudience is the audience of every ordinary access token. A token without it
 // was made for somebody else's eyes, such as an RPT: it speaks only for the
 // resource servers that it names.
@@ -72,6 +58,12 @@ func (i *Identity) Roles() ([]string, map[string][]string, []string) {
 func (i *Identity) Protects() bool {
 	_, now, _ := i.Roles()
 	return slices.Contains(i.Claims.ResourceAccess[i.Client.ID].Roles, ProtectionScope) && slices.Contains(now[i.Client.ID], ProtectionScope)
+}
+
+// HasRealmRole reports whether the token has a realm role that the party still has.
+func (i *Identity) HasRealmRole(role string) bool {
+	now, _, _ := i.Roles()
+	return i.Claims.RealmAccess != nil && slices.Contains(i.Claims.RealmAccess.Roles, role) && slices.Contains(now, role)
 }
 
 // scopes are those of the token that the party would still be granted.
@@ -228,19 +220,9 @@ func (a *Service) Authenticate(ctx context.Context, s *uma.Snapshot, c *Caller) 
 	switch {
 	case client == nil || !client.Enabled:
 	case client.Public && !c.HasSecret, !client.Public && c.HasSecret && same:
-		c.Client = client
 		return client, nil
 	}
 	return nil, uma.Refuse(uma.InvalidClient, "", nil)
-}
-
-// confidential is authenticate for endpoints that public clients may not use.
-func (a *Service) confidential(ctx context.Context, s *uma.Snapshot, c *Caller) (*uma.Client, error) {
-	client, err := a.Authenticate(ctx, s, c)
-	if err == nil && client.Public {
-		return nil, uma.Refuse(uma.UnauthorizedClient, "Client not allowed.", nil)
-	}
-	return client, err
 }
 
 // accessClaims are those of a plain access token of the party for a client.
@@ -342,6 +324,5 @@ func (a *Service) Presented(ctx context.Context, s *uma.Snapshot, c *Caller, oth
 	case err != nil:
 		return nil, err
 	}
-	c.Client = id.Client
 	return id, nil
 }

@@ -35,11 +35,7 @@ func (a *Service) RevokeWithin(ctx context.Context, s *uma.Snapshot, rpt *uma.Cl
 
 // ClientCredentials is the grant by which a client obtains a token of its own
 // service account (RFC 6749 §4.4). It has no session and no refresh token.
-func (a *Service) ClientCredentials(ctx context.Context, s *uma.Snapshot, c *Caller, scope string) (*Tokens, error) {
-	client, err := a.Authenticate(ctx, s, c)
-	if err != nil {
-		return nil, err
-	}
+func (a *Service) ClientCredentials(ctx context.Context, s *uma.Snapshot, client *uma.Client, scope string) (*Tokens, error) {
 	id, err := ServiceAccount(client)
 	if err != nil {
 		return nil, err
@@ -62,17 +58,14 @@ func ServiceAccount(client *uma.Client) (*Identity, error) {
 // Password is the resource owner password credentials grant (RFC 6749 §4.3), for
 // clients that the realm allows it to. With the scope openid there is an ID
 // token too.
-func (a *Service) Password(ctx context.Context, s *uma.Snapshot, c *Caller, username, password, scope string) (*Tokens, error) {
-	client, err := a.Authenticate(ctx, s, c)
+func (a *Service) Password(ctx context.Context, s *uma.Snapshot, client *uma.Client, from uma.Attempt, username, password, scope string) (*Tokens, error) {
 	switch {
-	case err != nil:
-		return nil, err
 	case !client.PasswordGrant:
 		return nil, uma.Refuse(uma.UnauthorizedClient, "Client not allowed for direct access grants", nil)
 	case username == "":
 		return nil, uma.Refuse(uma.InvalidRequest, "Missing parameter: username", nil)
 	}
-	user, err := a.checkPassword(ctx, s, c.Attempt, username, password)
+	user, err := a.checkPassword(ctx, s, from, username, password)
 	if err != nil {
 		return nil, err
 	}
@@ -202,11 +195,7 @@ func accessTokenHash(alg, token string) string {
 // Refresh trades a refresh token for new tokens (RFC 6749 §6). A used one ends
 // its session. Permissions of an RPT are kept without assessment (§3.6), and
 // only while all that they rest on is as it was (§6.1).
-func (a *Service) Refresh(ctx context.Context, s *uma.Snapshot, c *Caller, token, scope string) (*Tokens, error) {
-	client, err := a.Authenticate(ctx, s, c)
-	if err != nil {
-		return nil, err
-	}
+func (a *Service) Refresh(ctx context.Context, s *uma.Snapshot, client *uma.Client, token, scope string) (*Tokens, error) {
 	r, err := a.ReadRefresh(ctx, s, client, token)
 	if err != nil {
 		return nil, err
@@ -335,11 +324,7 @@ func (a *Service) unmoved(ctx context.Context, view uma.View, s *uma.Snapshot, r
 // Revoke makes a token inactive (RFC 7009): an access token or RPT itself, a
 // refresh token with its session. It does nothing to a token that is not the
 // client's own, and does not say so.
-func (a *Service) Revoke(ctx context.Context, s *uma.Snapshot, c *Caller, token string) error {
-	client, err := a.Authenticate(ctx, s, c)
-	if err != nil {
-		return err
-	}
+func (a *Service) Revoke(ctx context.Context, s *uma.Snapshot, client *uma.Client, token string) error {
 	if token == "" {
 		return uma.Refuse(uma.InvalidRequest, "Token not provided", nil)
 	}
@@ -368,11 +353,7 @@ func (a *Service) Revoke(ctx context.Context, s *uma.Snapshot, c *Caller, token 
 }
 
 // Logout ends the session of a client's refresh token.
-func (a *Service) Logout(ctx context.Context, s *uma.Snapshot, c *Caller, refreshToken string) error {
-	client, err := a.Authenticate(ctx, s, c)
-	if err != nil {
-		return err
-	}
+func (a *Service) Logout(ctx context.Context, s *uma.Snapshot, client *uma.Client, refreshToken string) error {
 	claims, err := a.Verifier.VerifyRefresh(ctx, s, a.PublicURL.Realm(s), refreshToken)
 	if err != nil && !errors.Is(err, uma.ErrUnverified) {
 		return fmt.Errorf("verify refresh token: %w", err)
@@ -405,11 +386,7 @@ func (a *Service) endSession(ctx context.Context, s *uma.Snapshot, id string) er
 
 // UserInfo returns the claims of the user, or the service account, of an access
 // token with the scope openid (OpenID Connect Core §5.3).
-func (a *Service) UserInfo(ctx context.Context, s *uma.Snapshot, c *Caller) (map[string]any, error) {
-	id, err := a.Presented(ctx, s, c, uma.InvalidToken)
-	if err != nil {
-		return nil, err
-	}
+func UserInfo(id *Identity) (map[string]any, error) {
 	if id.Restricted() || !slices.Contains(strings.Fields(id.Claims.Scope), "openid") {
 		return nil, uma.Refuse(uma.InsufficientScope, "Missing openid scope", nil)
 	}

@@ -65,7 +65,7 @@ func TestRefreshOfAnRPT(t *testing.T) {
 			}
 			store := &rotating{FakeStore: umatest.FakeStore{W: w.World}}
 			w.service.Store = store
-			res, err := w.service.Refresh(t.Context(), w.Snap, &Caller{ClientID: "photoz-web"}, "refresh.of.bob", "")
+			res, err := w.service.Refresh(t.Context(), w.Snap, w.Web, "refresh.of.bob", "")
 			if got := umatest.Reason(err); got != tc.want || (res != nil) != (tc.want == "") {
 				t.Fatalf("got %v, %v, want %q", res, err, tc.want)
 			}
@@ -107,7 +107,7 @@ func TestRefreshThatLoses(t *testing.T) {
 		w.Tokens["refresh.of.bob"] = &c
 		w.View.Refresh[string(uma.Digest("handle"))] = &uma.RefreshToken{SessionID: "s-bob", Client: "photoz-web", Scope: "profile email"}
 		w.service.Store = &rotating{FakeStore: umatest.FakeStore{W: w.World}, err: tc.err}
-		res, err := w.service.Refresh(t.Context(), w.Snap, &Caller{ClientID: "photoz-web"}, "refresh.of.bob", "")
+		res, err := w.service.Refresh(t.Context(), w.Snap, w.Web, "refresh.of.bob", "")
 		if res != nil || err == nil || umatest.Reason(err) != tc.want || len(w.Signed) > 0 {
 			t.Errorf("%v: got %v, %v, %d tokens, want %q", tc.err, res, err, len(w.Signed), tc.want)
 		}
@@ -158,7 +158,11 @@ func TestIntrospect(t *testing.T) {
 				"photoz-web": {ClientID: "photoz-web"},
 				"ghost":      {ClientID: "ghost", ClientSecret: "x", HasSecret: true},
 			}[tc.by]
-			out, err := w.service.Introspect(t.Context(), w.Snap, caller, tc.token, tc.hint)
+			var out *Introspection
+			client, err := w.service.Authenticate(t.Context(), w.Snap, caller)
+			if err == nil {
+				out, err = w.service.Introspect(t.Context(), w.Snap, client, tc.token, tc.hint)
+			}
 			got := string(umatest.Reason(err))
 			switch {
 			case err == nil && out.Active:
@@ -182,8 +186,7 @@ func TestIntrospectShowsWhatIsLeft(t *testing.T) {
 		{Resource: "r-gone", Scopes: umatest.ScopesOf("view")},
 		{Resource: "r-bare", Name: "Bare"},
 	}
-	c := &Caller{ClientID: "photoz-api", ClientSecret: "api-secret", HasSecret: true}
-	out, err := w.service.Introspect(t.Context(), w.Snap, c, "rpt.of.bob", "requesting_party_token")
+	out, err := w.service.Introspect(t.Context(), w.Snap, w.API, "rpt.of.bob", "requesting_party_token")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,10 +182,9 @@ var introspectionHints = []string{"", "access_token", "refresh_token", "requesti
 
 // Introspect tells a confidential client about a token that names it in `aud`
 // or `azp`. Of any other token, and of one that is no good, it says only that.
-func (a *Service) Introspect(ctx context.Context, s *uma.Snapshot, c *Caller, token, hint string) (*Introspection, error) {
-	client, err := a.confidential(ctx, s, c)
-	if err != nil {
-		return nil, err
+func (a *Service) Introspect(ctx context.Context, s *uma.Snapshot, client *uma.Client, token, hint string) (*Introspection, error) {
+	if client.Public {
+		return nil, uma.Refuse(uma.UnauthorizedClient, "Client not allowed.", nil)
 	}
 	return a.IntrospectFor(ctx, s, client, "", token, hint)
 }

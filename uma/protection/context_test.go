@@ -2,25 +2,9 @@ package protection
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
-
-	"example.com/umpire/uma/party"
-	"example.com/umpire/uma/umatest"
 )
-
-// If the request ends before a PAT could be checked, the caller is not told that it is bad.
-func TestRequestEndsBeforeAPATIsChecked(t *testing.T) {
-	t.Parallel()
-	w := newFullWorld(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := w.service.PAT(ctx, w.Snap, &party.Caller{HasBearer: true, Bearer: "access.of.bob"}, WithScope)
-	if !errors.Is(err, context.Canceled) || umatest.Reason(err) != "" {
-		t.Errorf("got %v, want %v", err, context.Canceled)
-	}
-}
 
 // The ticket is on disk by then.
 func TestTicketJWTIsSignedAfterTheRequestHasEnded(t *testing.T) {

@@ -12,11 +12,8 @@ import (
 
 // LegacyPAT returns whom a PAT speaks for: a resource server's service account,
 // and nobody else.
-func (a *Service) LegacyPAT(ctx context.Context, s *uma.Snapshot, c *party.Caller) (*Caller, error) {
-	id, err := a.Party.Presented(ctx, s, c, uma.NoPAT)
+func LegacyPAT(s *uma.Snapshot, id *party.Identity) (*Caller, error) {
 	switch {
-	case err != nil:
-		return nil, err
 	case id.Restricted():
 		return nil, uma.Refuse(uma.NoPAT, "", party.ErrElsewhere)
 	case id.User != nil:

@@ -36,11 +36,7 @@ const (
 // PAT returns whom a protection API access token speaks for: a token issued to a
 // resource server's client, its service account's or a user's. An RPT is none. The
 // role or scope counts while the token has it and its user, or the client, does.
-func (a *Service) PAT(ctx context.Context, s *uma.Snapshot, c *party.Caller, rule PATRule) (*Caller, error) {
-	id, err := a.Party.Presented(ctx, s, c, uma.NoPAT)
-	if err != nil {
-		return nil, err
-	}
+func PAT(s *uma.Snapshot, id *party.Identity, rule PATRule) (*Caller, error) {
 	switch {
 	case id.Restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
 		return nil, uma.Refuse(uma.NoProtectionScope, "", nil)
@@ -98,15 +94,11 @@ func (p *Caller) namesOf(ctx context.Context, view uma.View, subjects []string) 
 	return names, nil
 }
 
-// IntrospectForPAT is Introspect for who shows a PAT instead of credentials
-// (FedAuthz §5). The PAT of a user sees only permissions for what that user owns.
-func (a *Service) IntrospectForPAT(ctx context.Context, s *uma.Snapshot, c *party.Caller, token, hint string) (*party.Introspection, error) {
-	p, err := a.PAT(ctx, s, c, WithScope)
-	if err != nil {
-		return nil, err
-	}
+// OnlyOwner is the subject id of the user who calls: introspection tells it only of
+// permissions for what it owns. It is "" for the resource server itself.
+func (p *Caller) OnlyOwner() string {
 	if p.isServer() {
-		return a.Party.IntrospectFor(ctx, s, p.Server, "", token, hint)
+		return ""
 	}
-	return a.Party.IntrospectFor(ctx, s, p.Server, p.Identity.Subject, token, hint)
+	return p.Identity.Subject
 }

@@ -30,10 +30,6 @@ func over(fakes *umatest.World) *world {
 	now := func() time.Time { return w.Now }
 	w.service = &Service{
 		Store: w.Store, Now: now, NewID: w.NewID, Issuer: w.Issuer, PublicURL: umatest.PublicURL, NewSerial: w.NewSerial, Log: w.Log,
-		Party: &party.Service{
-			Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher,
-			PublicURL: umatest.PublicURL, Now: now, NewID: w.NewID, NewSerial: w.NewSerial,
-		},
 	}
 	return w
 }
