@@ -55,7 +55,7 @@ func pendingRequest(tx *conn, realm uma.Key, owner, id string) (*uma.Request, er
 // ShareResource implements uma.Sharing.
 func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 	return s.write(ctx, func(tx *conn) error {
-		r, err := sharable(tx, c)
+		r, err := readSharableResource(tx, c)
 		if err != nil {
 			return reading("resource to share", err)
 		}
@@ -77,9 +77,9 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 	})
 }
 
-// sharable returns the resource of a change. It returns uma.ErrNotFound if the owner of
+// readSharableResource returns the resource of a change. It returns uma.ErrNotFound if the owner of
 // the change may not share it, or one of the scopes.
-func sharable(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
+func readSharableResource(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	r, err := resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE r.key = ? AND r.owner = ?
 		AND EXISTS (SELECT 1 FROM client c WHERE c.key = r.server AND c.realm = ?)`,
 		int64(c.Resource), c.Owner, int64(c.Realm))
@@ -134,7 +134,8 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	return nil
 }
 
-// grantExactly grants one user the scopes of a change, and revokes all others.
+// grantExactly makes the scopes of a change all that one user is granted: it revokes
+// the others.
 func grantExactly(tx *conn, c *uma.ShareChange, r *uma.Resource, user string) error {
 	missing := map[uma.Scope]bool{}
 	for _, scope := range c.Grants[user] {

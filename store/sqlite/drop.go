@@ -19,11 +19,11 @@ func (a *applier) disabled(l leftover) {
 }
 
 func (a *applier) dropResource(tx *conn, l leftover) error {
-	blocked, err := haveRow(tx, resourceDependents(l))
+	inUse, err := haveRow(tx, resourceDependents(l))
 	if err != nil {
 		return reading("resource", err)
 	}
-	if blocked && !a.Prune {
+	if inUse && !a.Prune {
 		a.keep(l)
 		return nil
 	}
@@ -44,15 +44,15 @@ func (a *applier) removeResourceAt(tx *conn, key uma.Key, what string) error {
 }
 
 func (a *applier) dropScope(tx *conn, l leftover) error {
-	blocked, err := haveRow(tx, scopeDependents(l))
+	inUse, err := haveRow(tx, scopeDependents(l))
 	if err != nil {
 		return reading("scope", err)
 	}
-	if blocked && !a.Prune {
+	if inUse && !a.Prune {
 		a.keep(l)
 		return nil
 	}
-	late, err := holders(tx, l)
+	late, err := resourcesWithScope(tx, l)
 	if err != nil {
 		return reading("resources", err)
 	}
@@ -85,11 +85,11 @@ func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope
 }
 
 func (a *applier) dropUser(tx *conn, l leftover) error {
-	blocked, err := haveRow(tx, a.userDependents(l))
+	inUse, err := haveRow(tx, a.userDependents(l))
 	if err != nil {
 		return reading("user", err)
 	}
-	if blocked && !a.Prune {
+	if inUse && !a.Prune {
 		return a.disableUser(tx, l)
 	}
 	owned, err := list(tx, `SELECT r.key, r.name FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
@@ -166,11 +166,11 @@ func (a *applier) disableUser(tx *conn, l leftover) error {
 }
 
 func (a *applier) dropClient(tx *conn, l leftover) error {
-	blocked, err := haveRow(tx, a.clientDependents(l))
+	inUse, err := haveRow(tx, a.clientDependents(l))
 	if err != nil {
 		return reading("client", err)
 	}
-	if blocked && !a.Prune {
+	if inUse && !a.Prune {
 		n, err := tx.exec(`UPDATE client SET enabled = 0 WHERE key = ? AND enabled`, int64(l.key))
 		if n == 0 {
 			a.keep(l)

@@ -93,9 +93,9 @@ func checkSchema(c *conn) error {
 	return nil
 }
 
-// errUnreleased is the answer to a database of a build before the first migration was the
-// whole schema. Its versions 1 to 9 are not those of the migrations that are here; it is
-// told by its application id, which the first migration sets.
+// errUnreleased refuses a database of an unreleased build. These builds had other
+// migrations, with the versions 1 to 9, and set no application id, as the first
+// migration does now.
 var errUnreleased = errors.New("the database was made by an unreleased build of umpire and cannot be upgraded: " +
 	"move it, with its -wal and -shm files, to another folder and start `umpire serve` with the realm files, which makes a new one")
 

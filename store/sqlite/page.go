@@ -7,8 +7,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A pageSpec is a part of a list: at most max rows, without the first ones. A negative
-// max is no limit, as in SQL.
+// A pageSpec is a part of a list: at most max rows after the first ones. A negative max
+// is no limit, as in SQL.
 type pageSpec struct{ first, max int }
 
 var wholeList = pageSpec{0, -1}

@@ -36,7 +36,7 @@ func (a *applier) findLeftovers(c *conn) error {
 	if err != nil {
 		return reading("clients", err)
 	}
-	owners, err := a.leftUsers(c)
+	owners, err := a.findLeftoverUsers(c)
 	if err != nil {
 		return reading("users", err)
 	}
@@ -44,10 +44,10 @@ func (a *applier) findLeftovers(c *conn) error {
 		if client.Origin == uma.FromFile && !a.named.clients[client.ID] {
 			a.gone.clients = append(a.gone.clients, leftover{what: "client " + client.ID, key: client.Key, id: client.ID})
 		}
-		if err := a.leftScopes(c, client); err != nil {
+		if err := a.findLeftoverScopes(c, client); err != nil {
 			return reading("scopes", err)
 		}
-		if err := a.leftResources(c, client, owners); err != nil {
+		if err := a.findLeftoverResources(c, client, owners); err != nil {
 			return reading("resources", err)
 		}
 	}
@@ -96,8 +96,8 @@ type owner struct {
 	remove bool
 }
 
-// leftUsers finds the users to delete, and returns all users by subject id.
-func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
+// findLeftoverUsers finds the users to delete, and returns all users by subject id.
+func (a *applier) findLeftoverUsers(c *conn) (map[string]owner, error) {
 	owners := map[string]owner{}
 	err := c.rows(`SELECT key, id, username, folded, origin FROM user WHERE realm = ?`, []any{int64(a.realm)},
 		func(scan scanFunc) error {
@@ -123,7 +123,8 @@ func (a *applier) leftUsers(c *conn) (map[string]owner, error) {
 	return owners, err
 }
 
-func (a *applier) leftScopes(c *conn, server *uma.Client) error {
+// findLeftoverScopes finds the scopes of a resource server to delete.
+func (a *applier) findLeftoverScopes(c *conn, server *uma.Client) error {
 	found, err := texts[string](c, `SELECT name FROM scope WHERE server = ? AND origin = ?`,
 		int64(server.Key), string(uma.FromFile))
 	if err != nil {
@@ -135,7 +136,7 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 		}
 		l := leftover{what: "scope " + name + " of " + server.ID, server: server.Key, id: name}
 		if a.Prune {
-			if l.holders, err = holders(c, l); err != nil {
+			if l.holders, err = resourcesWithScope(c, l); err != nil {
 				return err
 			}
 		}
@@ -144,8 +145,8 @@ func (a *applier) leftScopes(c *conn, server *uma.Client) error {
 	return nil
 }
 
-// holders returns the resources that have a scope.
-func holders(c *conn, l leftover) ([]uma.Key, error) {
+// resourcesWithScope returns the resources that have a scope.
+func resourcesWithScope(c *conn, l leftover) ([]uma.Key, error) {
 	return list(c, `SELECT resource FROM resource_scope WHERE server = ? AND scope = ?`,
 		[]any{int64(l.server), l.id}, scanKey)
 }
@@ -164,8 +165,8 @@ func scanKey(scan scanFunc) (uma.Key, error) {
 	return key, err
 }
 
-// leftResources finds the resources to delete, and those that were changed over an API.
-func (a *applier) leftResources(c *conn, server *uma.Client, owners map[string]owner) error {
+// findLeftoverResources finds the resources to delete, and those that were changed over an API.
+func (a *applier) findLeftoverResources(c *conn, server *uma.Client, owners map[string]owner) error {
 	removeServer := server.Origin == uma.FromFile && !a.named.clients[server.ID]
 	var found []leftover
 	err := c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = ?`, []any{int64(server.Key)},

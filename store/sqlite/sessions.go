@@ -72,8 +72,8 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 	return err
 }
 
-// endReused ends the session of a refresh token that was spent before: of those who
-// presented it, one is not the client that it was issued to.
+// endReused ends the session of a refresh token that was spent before: somebody else
+// than the client it was issued to has it.
 func endReused(tx *conn, realm uma.Key, hash []byte, now time.Time) (bool, error) {
 	var session string
 	err := tx.row(`SELECT session FROM refresh_token WHERE realm = ? AND hash = ? AND expires > ? AND spent = 1`,

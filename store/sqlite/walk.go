@@ -46,11 +46,11 @@ const (
 		AND (q.resource_name, q.resource_id) > (+w.name, +w.id) ORDER BY q.resource_name, q.resource_id LIMIT 1`
 )
 
-// walkOver returns the statement of a walk. A step of its recursion seeks the name and
-// id that follow, at the same resource server, and so skips all other rows that an
-// index has of the first. After the last they are NULL. The resource servers are
-// merged, because SQLite continues with the least row of the queue. What a page skips
-// is only read in the index.
+// walkOver returns the statement of a walk. A step of its recursion seeks the next name
+// and id at the same resource server in an index, and so skips all other rows with the
+// same name. After the last they are NULL. The resource servers are merged, because
+// SQLite continues with the least row of the queue. Places that a page skips are only
+// read in the index.
 func walkOver(next, found string) string {
 	return `WITH RECURSIVE walk (server, name, id) AS (
 		SELECT c.key, '', '' FROM client c WHERE ` + realmServers + ` AND (?4 = 0 OR c.key = ?4)
