@@ -19,6 +19,7 @@ func TestParseJSONRefuses(t *testing.T) {
 		{"single quotes", `{'a':1}`, cannot},
 		{"no UTF-8", "{\"a\":\"\xff\"}", cannot},
 		{"NUL in a string", `{"a":"\u0000"}`, cannot},
+		{"NUL in a name", `{"\u0000":"a"}`, cannot},
 		{"half a surrogate pair", `{"a":"\ud800"}`, cannot},
 		{"half a surrogate pair beside an escaped backslash", `{"a":"\\ufffd\ud800"}`, cannot},
 		{"half a pair beside a replacement character", `{"a":"\ufffd\udfff"}`, cannot},

@@ -73,6 +73,7 @@ func TestDecodePushed(t *testing.T) {
 		{`{"a":["\ud800"]}`, nil},
 		{`{"\udfff":["1"]}`, nil},
 		{`{"a":["x\u0000"]}`, nil},
+		{`{"a\u0000":["x"]}`, nil},
 		{"{\"a\":[\"\xff\"]}", nil},
 		{"\ufeff{}", nil},
 		{`{"a":["\ud83d\ude00"]}`, map[string][]string{"a": {"\U0001F600"}}},
