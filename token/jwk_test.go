@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -57,7 +58,10 @@ func TestKeySetBytes(t *testing.T) {
 // A key that is too short, or of another curve or kind than its algorithm, is not published.
 func TestKeySetRefusesKeys(t *testing.T) {
 	t.Parallel()
-	p384 := &ecdsa.PublicKey{Curve: elliptic.P384(), X: elliptic.P384().Params().Gx, Y: elliptic.P384().Params().Gy}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	short := &rsa.PublicKey{N: new(big.Int).Rsh(new(big.Int).SetBytes(decode(t, rsaN)), 1), E: 65537}
 	ed := ed25519.PublicKey(decode(t, edX))
 	e := newEnv(t, "EdDSA")
@@ -66,8 +70,8 @@ func TestKeySetRefusesKeys(t *testing.T) {
 		want string
 	}{
 		"RSA of 2047 bits": {published(t, rsaKID, "RS256", short), "does not sign with RS256"},
-		"P-384":            {published(t, ecKID, "ES256", p384), "does not sign with ES256"},
-		"P-384 for ES384":  {published(t, ecKID, "ES384", p384), "does not sign with ES384"},
+		"P-384":            {published(t, ecKID, "ES256", p384.Public()), "does not sign with ES256"},
+		"P-384 for ES384":  {published(t, ecKID, "ES384", p384.Public()), "does not sign with ES384"},
 		"Ed25519 as ES256": {published(t, edKID, "ES256", ed), "does not sign with ES256"},
 		"another kid":      {published(t, ecKID, "EdDSA", ed), "not its thumbprint"},
 	} {
