@@ -121,13 +121,13 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(a))
 }
 
-// Issuer makes the realm's tokens and keys. What takes a context may ask a key service
-// or a hardware module, and returns the context's error if the context ends first.
+// Issuer makes the realm's tokens and keys. Methods with a context may ask a key service or
+// a hardware module. They return the context's error if the context ends first.
 type Issuer interface {
 	// Sign signs with the realm's active key: access tokens, RPTs and ID tokens.
 	Sign(ctx context.Context, s *Snapshot, c *Claims) (string, error)
 
-	// Length is how many characters the token has that Sign makes of the claims. It
+	// Length returns the number of characters of the token that Sign would return. It
 	// needs no private key.
 	Length(s *Snapshot, c *Claims) (int, error)
 
@@ -143,13 +143,12 @@ type Issuer interface {
 // error says that the token could not be checked.
 var ErrUnverified = errors.New("not a token of this realm")
 
-// Verifier reads tokens that this server signed. An error never quotes them. What takes
-// a context may ask a key service, and returns the context's error if the context ends
-// first.
+// Verifier reads tokens that this server signed. An error never quotes them. Methods with a
+// context may ask a key service. They return the context's error if the context ends first.
 type Verifier interface {
-	// Verify checks signature (by any key of the snapshot), issuer, and that the
-	// token has an expiry and a known typ. It does not look at the clock nor at
-	// sessions, audiences or revocation: that is the caller's part.
+	// Verify checks the signature (by any key of the snapshot), the issuer, and that the
+	// token has an expiry and a known typ. Callers check whether it has expired, its
+	// session, audience and revocation.
 	Verify(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
 	// VerifyRefresh does the same for refresh tokens.
@@ -158,20 +157,19 @@ type Verifier interface {
 	// VerifyTicket does the same for permission tickets in JWT form.
 	VerifyTicket(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
-	// KeySet is the JWK Set of the snapshot's keys, JSON (RFC 7517). It needs no
+	// KeySet returns the JWK Set of the snapshot's keys as JSON (RFC 7517). It needs no
 	// private key.
 	KeySet(s *Snapshot) ([]byte, error)
 }
 
-// Hasher makes what is kept of secrets. Its methods may ask a key service, and return
-// the context's error if the context ends first.
+// Hasher hashes passwords, secrets and files for the store. Its methods may ask a key
+// service. They return the context's error if the context ends first.
 type Hasher interface {
-	// Password hashes with argon2id: slow on purpose, one at a time.
+	// Password hashes with argon2id, one at a time, because each hash takes much memory.
 	Password(ctx context.Context, plain string) (string, error)
 
-	// CheckPassword compares, one at a time too. With an empty hash it takes as long,
-	// and returns false. ErrBusy: too many callers are waiting already, in all, for
-	// this user or for this address.
+	// CheckPassword compares, one at a time too. With an empty hash it returns false and
+	// takes as long. ErrBusy: too many requests wait, most of them from this address.
 	CheckPassword(ctx context.Context, from Attempt, hash, plain string) (bool, error)
 
 	// Secret is HMAC-SHA-256 of SHA-256(plain) under a sealed key.
