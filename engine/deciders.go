@@ -188,7 +188,7 @@ func grants(element ast.Value, scope uma.Scope) bool {
 	return ok && (uma.Scope(s) == scope || uma.Scope(s) == uma.Everything)
 }
 
-// denies is one_scope of uma.authz: a denial that names no scope concerns all.
+// denies is has_scope of uma.authz: a denial that names no scope concerns all.
 func denies(element ast.Value, scope uma.Scope) bool {
 	about, ok := member(element, "scope").(ast.String)
 	return !ok || uma.Scope(about) == uma.Everything || uma.Scope(about) == scope

@@ -1,12 +1,10 @@
-// Package policies holds the Rego library that ships with the server, and the
-// JSON Schemas of the decision contract (schemas/): what a policy is told and what
-// it answers. It holds nothing else; the tests of the library are in the directory
-// rego_test.
+// Package policies has the Rego library that ships with the server, and the JSON Schemas of
+// a policy's input and output (schemas/). The tests of the library are in rego_test.
 package policies
 
 import "embed"
 
-// FS holds the files as they were when the program was built.
+// FS has the files as they were when the program was built.
 //
 //go:embed *.rego schemas/*.json
 var FS embed.FS

@@ -16,7 +16,7 @@ base := {
 	"context": {"time": "2026-11-22T12:00:00Z", "properties": {}},
 }
 
-# what a team package of the given members decides of base
+# the decision on base with a team package that has the given members
 decided(team, patch) := decision if {
 	decision := authz.decision with input as json.patch(base, patch)
 		with data.uma.teams as {"team": true}
@@ -91,10 +91,10 @@ test_lists_deny_and_want_as_sets_do[name] if {
 
 test_what_is_no_set_denies_everything[name] if {
 	some name, c in {
-		"deny true": {"team": {"deny": true}, "text": "deny of uma.policies.team is no set: write `deny contains …`"},
-		"deny text": {"team": {"deny": "no"}, "text": "deny of uma.policies.team is no set: write `deny contains …`"},
-		"deny object": {"team": {"deny": {"scope": "delete"}}, "text": "deny of uma.policies.team is no set: write `deny contains …`"},
-		"need_info true": {"team": {"need_info": true}, "text": "need_info of uma.policies.team is no set: write `need_info contains …`"},
+		"deny true": {"team": {"deny": true}, "text": "deny of uma.policies.team is not a set: write `deny contains …`"},
+		"deny text": {"team": {"deny": "no"}, "text": "deny of uma.policies.team is not a set: write `deny contains …`"},
+		"deny object": {"team": {"deny": {"scope": "delete"}}, "text": "deny of uma.policies.team is not a set: write `deny contains …`"},
+		"need_info true": {"team": {"need_info": true}, "text": "need_info of uma.policies.team is not a set: write `need_info contains …`"},
 	}
 	d := decided(object.union({"grant": {"*"}}, c.team), [])
 	d.granted == set()
@@ -105,7 +105,7 @@ test_what_is_no_set_denies_everything[name] if {
 test_guardrails_that_are_no_set_deny_everything if {
 	deny := decided({"grant": {"*"}}, []) with data.uma.guardrails.deny as true
 	deny.granted == set()
-	deny.reasons == {"deny of uma.guardrails is no set: write `deny contains …`"}
+	deny.reasons == {"deny of uma.guardrails is not a set: write `deny contains …`"}
 	wanted := decided({"grant": {"*"}}, []) with data.uma.guardrails.need_info as "mfa"
 	wanted.granted == set()
 }
@@ -133,7 +133,7 @@ test_alias[name] if {
 	d.granted == c.granted
 }
 
-# A type whose alias names no team has none, even if there is one of the type's own name: the realm said otherwise.
+# A type with an alias has the package that the alias names, or none, even if there is a package of the type's own name.
 test_alias_before_type if {
 	d := decided({"grant": {"view"}}, []) with data.uma.facts.type_alias as {"team": "none"}
 	d.granted == set()
@@ -145,7 +145,7 @@ test_a_type_that_is_no_team_gets_the_default if {
 	d.reasons == {"no policy for this type of resource"}
 }
 
-# Without a server there is no list of the teams.
+# Without a server there is no data.uma.teams.
 test_unlisted[name] if {
 	some name, c in {
 		"a team": {"type": "team", "alias": {}, "granted": {"view"}},
@@ -201,7 +201,7 @@ managed := json.patch(base, [
 	{"op": "replace", "path": "/scopes", "value": []},
 ])
 
-# Refused as a whole means the resource as a whole: it is not asked for again.
+# A denied request for a resource without scopes is not submitted again.
 test_refused_as_a_whole if {
 	sharing.submit == {"*"} with input as managed
 	sharing.submit == set() with input as json.patch(managed, [{"op": "replace", "path": "/requests", "value": [{"id": "q", "state": "denied", "scopes": []}]}])
@@ -213,7 +213,7 @@ test_who_shared_is_said if {
 	sharing.reasons == {"the owner"} with input as json.patch(managed, [{"op": "replace", "path": "/subject/id", "value": "u-alice"}])
 }
 
-# A grant that a denial took away rests on nothing.
+# A grant does not rest on a share whose scopes are all denied.
 test_rests_on_what_is_left if {
 	patch := [
 		{"op": "replace", "path": "/resource/owner_managed", "value": true},
@@ -224,7 +224,7 @@ test_rests_on_what_is_left if {
 	decided({"deny": {"frozen"}}, patch).rests_on == set()
 }
 
-# why a scope is denied says nothing to who did not ask for it
+# The reason of a denial is not among the reasons if its scope was not requested.
 test_reasons_of_denials_in_question if {
 	policy := {"grant": {"*"}, "deny": {{"scope": "delete", "reason": "nobody deletes"}}}
 	view := decided(policy, [{"op": "replace", "path": "/scopes", "value": ["view"]}])
@@ -235,8 +235,8 @@ test_reasons_of_denials_in_question if {
 	delete.reasons == {"nobody deletes"}
 }
 
-# That a team grants all that is asked hides neither the owner nor a share: the record names both, and the RPT ends with
-# the share.
+# If a team grants all requested scopes, the decision still names the owner and the shares, so that the record has both
+# and the RPT ends with the share.
 test_a_team_that_grants_all[name] if {
 	managed_by_owner := {"op": "replace", "path": "/resource/owner_managed", "value": true}
 	some name, c in {
@@ -262,7 +262,7 @@ test_a_team_that_grants_all[name] if {
 	}
 }
 
-# A guardrail about `delete` takes nothing from who asks for `view`, and everything from who asks for `delete`.
+# A guardrail for `delete` has no effect on a request for `view`, and denies all of a request for `delete`.
 test_guardrails_about_something_else[name] if {
 	some name, c in {
 		"denied": {"deny": {{"scope": "delete", "reason": "never"}}, "wanted": set(), "reasons": {"never"}, "need_info": set()},
