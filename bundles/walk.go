@@ -92,7 +92,7 @@ func (w *walk) open(name string) error {
 		w.wrong(name, err)
 		return nil
 	}
-	defer f.Close() // nothing is written: an error is of no interest
+	defer f.Close()
 	limited := &io.LimitedReader{R: f, N: maxFileSize + 1}
 	if err := w.file(name, limited); err != nil {
 		return err

@@ -30,7 +30,7 @@ func Watch(ctx context.Context, dir string, changed func()) {
 	w := watcher{dir: dir, seed: maphash.MakeSeed()}
 	// If the kernel has no more notifications, the folder is polled.
 	if notify, err := fsnotify.NewWatcher(); err == nil {
-		defer notify.Close() // an error is of no interest: nothing is watched any more
+		defer notify.Close()
 		w.notify = notify
 	}
 	w.changed()
@@ -47,7 +47,8 @@ func Watch(ctx context.Context, dir string, changed func()) {
 		case <-w.events():
 			still.Reset(quiet)
 			continue
-		case <-w.errors(): // such as an overflow: the next poll finds the changes
+		case err := <-w.errors():
+			_ = err // such as an overflow: the next poll finds the changes
 			continue
 		case <-still.C:
 		case <-ticker.C:

@@ -44,7 +44,7 @@ func spawn(t testing.TB, stdout *os.File, flags ...string) (p *process, unread f
 		t.Fatal(err)
 	}
 	w.Close()
-	go io.Copy(p.stderr, log) //nolint:errcheck // ends with the process, or with the pipe
+	go io.Copy(p.stderr, log) // ends with the process, or with the pipe
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
 			p.cmd.Process.Kill()

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -67,12 +68,12 @@ func numbers(list string) []int {
 
 // run starts everything first and then measures in short turns, so that what the
 // machine does beside it is done to all alike.
-func run(ctx context.Context, s setting) error {
+func run(ctx context.Context, s setting) (err error) {
 	dir, err := os.MkdirTemp("", "umpire-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Printf("%s\n\n", machine())
 	if err := evaluationAlone(ctx); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
@@ -81,7 +82,7 @@ func run(ctx context.Context, s setting) error {
 	if err != nil {
 		return fmt.Errorf("opa: %w", err)
 	}
-	defer opa.stop() //nolint:errcheck // its end is not what is measured
+	defer func() { err = errors.Join(err, opa.stop()) }()
 	var servers []*umpire
 	for _, n := range s.sizes {
 		u := &umpire{binary: s.umpire, dir: filepath.Join(dir, fmt.Sprint(n)), n: n}
@@ -112,7 +113,7 @@ func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, 
 		if err := u.start(ctx, alg); err != nil {
 			return nil, err
 		}
-		defer u.stop() //nolint:errcheck // its end is not what is measured
+		defer func() { err = errors.Join(err, u.stop()) }()
 	}
 	beside := servers
 	if s.keycloak != "" {
@@ -165,7 +166,9 @@ func report(ctx context.Context, s setting, heading string, callers int, contend
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f\t\n", contenders[i].name, f.perSecond,
 			f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.beside)
 	}
-	w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
 	fmt.Println()
 	return nil
 }

@@ -29,15 +29,13 @@ func launch(ctx context.Context, dir, url, name string, args ...string) (*proces
 	if err != nil {
 		return nil, err
 	}
-	defer stdout.Close()
 	stderr, err := os.Create(p.log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, stdout.Close())
 	}
-	defer stderr.Close()
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
 	begin := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := errors.Join(p.cmd.Start(), stdout.Close(), stderr.Close()); err != nil {
 		return nil, err
 	}
 	for time.Since(begin) < 30*time.Second {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -24,7 +25,7 @@ const accountPath = "/realms/photoz/account/resources"
 
 // measureShares has servers with few and many shares do what owners and those they
 // share with do.
-func measureShares(ctx context.Context, s setting, dir string) error {
+func measureShares(ctx context.Context, s setting, dir string) (err error) {
 	var servers []*umpire
 	for _, n := range s.shared {
 		u := &umpire{binary: s.umpire, dir: filepath.Join(dir, fmt.Sprint("shared-", n)), n: n, shared: true}
@@ -34,7 +35,7 @@ func measureShares(ctx context.Context, s setting, dir string) error {
 		if err := u.start(ctx, "ES256"); err != nil {
 			return err
 		}
-		defer u.stop() //nolint:errcheck // its end is not what is measured
+		defer func() { err = errors.Join(err, u.stop()) }()
 		servers = append(servers, u)
 	}
 	for _, what := range []struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,7 +71,7 @@ func (u *umpire) realm(alg string) (string, error) {
 
 // fill makes the data folder: the photoz realm and the resources, many at the same
 // time so that they share commits.
-func (u *umpire) fill(ctx context.Context) error {
+func (u *umpire) fill(ctx context.Context) (err error) {
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (u *umpire) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer nd.Close()
+	defer func() { err = errors.Join(err, nd.Close()) }()
 	realms, err := node.ReadRealms([]string{realm}, os.Getenv)
 	if err != nil {
 		return err
