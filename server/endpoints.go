@@ -54,7 +54,7 @@ func (s *server) endpoints() []endpoint {
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
 	const registration, permission = wso2.RegistrationPath, "/api/identity/oauth2/uma/permission/v1.0/permission"
 	return []endpoint{
-		{path: connect + "/token", methods: m{"POST": s.token(style{})}, strict: m{"POST": s.token(style{strict: true, format: true})}},
+		{path: connect + "/token", methods: m{"POST": s.token(style{})}, strict: m{"POST": s.token(style{strict: true, rules: uma2.Rules, format: true})}},
 		{path: connect + "/token/introspect", methods: m{"POST": s.introspect}, strict: m{"POST": s.strictIntrospect(uma2.ShowIntrospection)}},
 		{path: connect + "/revoke", methods: m{"POST": s.revoke}},
 		{path: connect + "/logout", methods: m{"POST": s.logout, "GET": s.logout}, acts: true},
@@ -97,14 +97,14 @@ func (s *server) endpoints() []endpoint {
 		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
 		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
 		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.PermissionDialect, slash: true},
-		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.token(style{strict: true})}, speaks: &wso2.Dialect},
+		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.token(style{strict: true, rules: uma2.Rules})}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
 		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": ping.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
 		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": ping.ReadResource, "PUT": ping.ReplaceResource, "DELETE": ping.DeleteResource}, speaks: &pingam.Dialect, slash: true},
 		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(ping.RequestTicket)}, speaks: &pingam.Dialect, slash: true},
 		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": s.pingConfiguration}, speaks: &pingam.Dialect, readers: wire.Anyone},
-		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.token(style{strict: true, jwt: true})}, speaks: &pingam.Dialect},
+		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.token(style{strict: true, rules: uma2.Rules, jwt: true})}, speaks: &pingam.Dialect},
 		{path: "/introspect", under: inPingOAuth2, methods: m{"POST": s.strictIntrospect(pingam.ShowIntrospection), "GET": s.introspectQuery(pingam.ShowIntrospection)}, speaks: &pingam.Dialect},
 		{path: "/users/:user/uma/policies", under: inPingJSON, methods: m{"GET": ping.ListPolicies}, speaks: &pingam.JSONDialect},
 		{path: "/users/:user/uma/policies/:id", under: inPingJSON, methods: m{"GET": ping.ReadPolicy, "PUT": ping.WritePolicy, "DELETE": ping.DeletePolicy}, speaks: &pingam.JSONDialect},

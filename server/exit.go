@@ -65,10 +65,10 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	if x.Realm != nil {
 		attrs = append(attrs, slog.String("realm", x.Realm.Realm.Name))
 	}
-	if client := x.AskingClient(); client != nil {
+	if client := x.Client; client != nil {
 		attrs = append(attrs, slog.String("client", client.ID))
 	}
-	switch d := &x.Caller.Decided; d.Count {
+	switch d := x.Recorded; d.Count {
 	case 0:
 	case 1:
 		attrs = append(attrs, slog.String("decision_id", d.ID))

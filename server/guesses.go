@@ -142,7 +142,7 @@ func (s *server) noteSecret(x *wire.Exchange, err error) {
 	if x.Realm == nil || !x.Caller.HasSecret || x.Caller.HasBearer {
 		return
 	}
-	client := x.AskingClient()
+	client := x.Client
 	switch {
 	case isRefusal(err, uma.InvalidClient):
 		s.guesses.note(s.guesses.client(x), true)

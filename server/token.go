@@ -17,7 +17,8 @@ const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
 
 // A style is how a face has the UMA grant; the zero one is Keycloak's.
 type style struct {
-	strict bool // as UMA 2.0 has it
+	strict bool // the answers are those of UMA 2.0 alone
+	rules  grant.Rules
 
 	// A claim token comes with its format, and that with a token (UMA Grant §3.3.1).
 	// Clients of other vendors send no format: theirs are ID tokens.
@@ -116,7 +117,7 @@ func (s *server) refresh(x *wire.Exchange, token, scope string) (*party.Tokens, 
 	return s.core.Party.Refresh(x.Context(), x.Realm, client, token, scope)
 }
 
-// trade trades a ticket, or named permissions, for an RPT. The Authority takes a
+// trade trades a ticket, or named permissions, for an RPT. The core takes a
 // bearer token before credentials.
 func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
 	if st.format && (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
@@ -126,8 +127,9 @@ func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
 	if err != nil {
 		return err
 	}
-	req.Strict = st.strict
+	req.Rules = st.rules
 	answer, err := s.core.Grant.Token(x.Context(), x.Realm, &x.Caller, req)
+	x.Note(answer)
 	if err != nil {
 		return err
 	}

@@ -52,3 +52,32 @@ type FaultKind string
 const (
 	Missing FaultKind = "missing" // Parameter
 )
+
+// Faults of the UMA grant.
+const (
+	AudienceMissing    FaultKind = "audience_missing"
+	AudienceUnknown    FaultKind = "audience_unknown"   // Client
+	AudienceIsNoServer FaultKind = "audience_no_server" // Client: it is no resource server
+
+	PartyUnknown             FaultKind = "party_unknown"               // nothing says who asks
+	SignatureInvalid         FaultKind = "signature_invalid"           // of a claim token
+	ClaimTokenMissing        FaultKind = "claim_token_missing"         // that its format announces
+	ClaimFormatUnknown       FaultKind = "claim_format_unknown"        // Value
+	ClaimTokenOfOtherClient  FaultKind = "claim_token_of_other_client" // it was issued to another
+	ClaimTokenOfOtherSubject FaultKind = "claim_token_of_other_subject"
+	ClaimTokenExpired        FaultKind = "claim_token_expired"
+	ClaimTokenUnsigned       FaultKind = "claim_token_unsigned" // it is no signed JWT
+	ClaimsMalformed          FaultKind = "claims_malformed"     // pushed claims
+	ClaimsTooLarge           FaultKind = "claims_too_large"     // pushed claims; Limit in bytes
+
+	ResourceUnknown    FaultKind = "resource_unknown"     // Resource: an id, or an id or a name
+	NameUnknown        FaultKind = "name_unknown"         // Resource: a name
+	URIUnknown         FaultKind = "uri_unknown"          // Resource: a URI
+	TypeMissing        FaultKind = "type_missing"         // Value: what it is missing after
+	ScopeUnknown       FaultKind = "scope_unknown"        // Scopes: one
+	ScopesUnknown      FaultKind = "scopes_unknown"       // Scopes: all of them
+	ScopeUnavailable   FaultKind = "scope_unavailable"    // Scopes: one that no resource of the ticket has
+	TooManyPermissions FaultKind = "too_many_permissions" // Setting, Limit
+	RPTTooLong         FaultKind = "rpt_too_long"         // Value and Limit, in characters
+	KeepsChanging      FaultKind = "keeps_changing"       // what the grant rests on
+)

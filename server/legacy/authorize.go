@@ -27,7 +27,7 @@ func (f *Face) Authorize(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	req.Legacy.Limit = 0 // has no effect here
+	req.Entitlement.Limit = 0 // has no effect here
 	if req.Ticket, err = body.String("ticket"); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (f *Face) Entitlements(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	return f.answer(x, http.StatusOK, &grant.Request{Audience: server, Legacy: &grant.LegacyRequest{Everything: true}})
+	return f.answer(x, http.StatusOK, &grant.Request{Audience: server, Entitlement: &grant.Entitlement{Everything: true}})
 }
 
 // Entitlement serves POST /authz/entitlement/{client_id}: what the body names.
@@ -68,14 +68,19 @@ func (f *Face) Entitlement(x *wire.Exchange) error {
 		return err
 	}
 	req.Audience = server
-	if req.Legacy.Permissions, err = parseEntitlements(body); err != nil {
+	if req.Entitlement.Permissions, err = parseEntitlements(body); err != nil {
 		return err
 	}
 	return f.answer(x, http.StatusOK, req)
 }
 
+// rules are those of the UMA grant for this face.
+var rules = grant.Rules{Entitlements: true}
+
 func (f *Face) answer(x *wire.Exchange, status int, req *grant.Request) error {
+	req.Rules = rules
 	answer, err := f.Core.Grant.Token(x.Context(), x.Realm, &x.Caller, req)
+	x.Note(answer)
 	if err != nil {
 		return err
 	}

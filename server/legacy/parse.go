@@ -53,7 +53,7 @@ func onlyMembers(v wire.Value, names ...string) error {
 // parseCommon reads what both requests may have: the RPT to add to, and how to
 // answer.
 func parseCommon(body wire.Value) (*grant.Request, error) {
-	req := &grant.Request{Legacy: &grant.LegacyRequest{}}
+	req := &grant.Request{Entitlement: &grant.Entitlement{}}
 	var err error
 	if req.RPT, err = body.String("rpt"); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func parseCommon(body wire.Value) (*grant.Request, error) {
 		return nil, err
 	}
 	req.WithoutNames = present && !names
-	req.Legacy.Limit, err = metadata.Int("limit")
+	req.Entitlement.Limit, err = metadata.Int("limit")
 	return req, err
 }
 

@@ -86,7 +86,6 @@ func Words(e *uma.Error) wire.Refusal {
 		Retry:     p.status == http.StatusServiceUnavailable,
 	}
 	switch e.Reason {
-	case uma.ResourceServerBad: // the core's words are about Keycloak's parameters
 	case uma.NoProtectionScope, uma.NotAResourceServer:
 		r.Scope = "uma_protection"
 	case uma.NotFound, uma.Forbidden, uma.RealmNotFound: // the same bytes whatever was looked for

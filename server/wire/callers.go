@@ -47,11 +47,3 @@ func (c *Core) Owner(x *Exchange) (*account.Owner, error) {
 	}
 	return account.OwnerOf(x.Realm, id)
 }
-
-// AskingClient is the client that asks, once it is known; else nil.
-func (x *Exchange) AskingClient() *uma.Client {
-	if x.Client == nil {
-		return x.Caller.Client // the UMA grant authenticates its callers
-	}
-	return x.Client
-}

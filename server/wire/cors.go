@@ -28,7 +28,7 @@ func (x *Exchange) allowReaders(h http.Header) {
 
 // mayRead reports whether the answer is for the page that asks.
 func (x *Exchange) mayRead() bool {
-	if client := x.AskingClient(); client != nil {
+	if client := x.Client; client != nil {
 		return x.origin != "" && slices.Contains(client.WebOrigins, x.origin)
 	}
 	return x.readers == Registered && x.registered()

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
 	"example.com/umpire/uma/party"
 )
 
@@ -24,6 +25,15 @@ const (
 	maxJSON      = 1 << 20
 	maxUserAgent = 256
 )
+
+// Note keeps what the exit needs of an answer to the UMA grant, also of one that is
+// refused: who asked, and which decisions are on record.
+func (x *Exchange) Note(a *grant.Answer) {
+	x.Recorded = a.Recorded
+	if a.Client != nil {
+		x.Client = a.Client
+	}
+}
 
 // A Handler serves an endpoint. It answers once, or returns an error that the
 // face has words for.
@@ -37,6 +47,8 @@ type Exchange struct {
 	// Client is the client that asks, once it is authenticated or known by a verified
 	// token; nil before. Its pages may read the answer, whatever it is.
 	Client *uma.Client
+
+	Recorded grant.Recorded // decision records of the request
 
 	ctx        context.Context
 	echo       echo.Context

@@ -14,6 +14,32 @@ type Sentences map[uma.FaultKind]string
 // Plain are this server's own words, for what a face has no others for.
 var Plain = Sentences{
 	uma.Missing: "{parameter} is missing",
+
+	uma.AudienceMissing:    "The request has no ticket, and its audience is no resource server",
+	uma.AudienceUnknown:    "The request has no ticket, and its audience is no resource server",
+	uma.AudienceIsNoServer: "The request has no ticket, and its audience is no resource server",
+
+	uma.PartyUnknown:             "Neither a token nor the client itself says who asks",
+	uma.SignatureInvalid:         "Invalid signature",
+	uma.ClaimTokenMissing:        "claim_token is missing: claim_token_format announces one that says who asks",
+	uma.ClaimFormatUnknown:       "Claim token format [{value}] not supported",
+	uma.ClaimTokenOfOtherClient:  "Token issued to a different client",
+	uma.ClaimTokenOfOtherSubject: "Token issued for a different subject",
+	uma.ClaimTokenExpired:        "Expired token",
+	uma.ClaimTokenUnsigned:       "Invalid claims: claim_token is no signed JWT",
+	uma.ClaimsMalformed:          "Invalid claims",
+	uma.ClaimsTooLarge:           "Invalid claims: pushed claims may have {limit} bytes",
+
+	uma.ResourceUnknown:    "Resource with id [{resource}] does not exist.",
+	uma.NameUnknown:        "Resource with name [{resource}] does not exist.",
+	uma.URIUnknown:         "Resource with uri [{resource}] does not exist.",
+	uma.TypeMissing:        "permission: a type is missing after {value}:",
+	uma.ScopeUnknown:       "Invalid scope {scopes}.",
+	uma.ScopesUnknown:      "One of the given scopes {scopes} is invalid",
+	uma.ScopeUnavailable:   "A scope that is asked for is available on no resource of the ticket",
+	uma.TooManyPermissions: "The request resolves to more than {setting} ({limit}) permissions",
+	uma.RPTTooLong:         "The RPT would have {value} characters, and may have {limit}: ask for fewer permissions",
+	uma.KeepsChanging:      "What the request is about keeps changing: try again",
 }
 
 // Say returns the sentence for a fault, and "" if there is none.

@@ -7,35 +7,17 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// A result is what became of one wanted permission.
-type result struct {
-	*wanted
-	granted []uma.Scope // of scopes; empty for a resource without scopes that was granted
-	whole   bool        // a resource without scopes was granted
-	needs   []uma.Need
-	submit  []uma.Scope // of scopes; {Everything} for a resource without scopes
-	output  *uma.Output
-	shares  []uma.GrantShare
-	rests   []*uma.Share
-
-	// failed says that the policy gave no answer. Broken, that a built-in function
-	// failed, which what a client pushes could provoke: nothing is granted then,
-	// and that is all.
-	failed error
-	broken bool
-}
-
 // got reports whether anything of the permission was granted.
-func (r *result) got() bool { return r.whole || len(r.granted) > 0 }
+func (d *decision) got() bool { return d.whole || len(d.granted) > 0 }
 
 // all reports whether everything that was requested of it was granted. Without
 // scopes, what was requested is the resource, and any scope that an RPT carries on
 // it will do.
-func (r *result) all() bool {
-	if len(r.asked) == 0 {
-		return r.got()
+func (d *decision) all() bool {
+	if len(d.asked) == 0 {
+		return d.got()
 	}
-	return hasAll(r.granted, r.asked)
+	return hasAll(d.granted, d.asked)
 }
 
 func hasAll(have, want []uma.Scope) bool {
@@ -44,11 +26,11 @@ func hasAll(have, want []uma.Scope) bool {
 }
 
 // gotRequested reports whether anything that was requested of it was granted.
-func (r *result) gotRequested() bool {
-	if len(r.asked) == 0 {
-		return r.got()
+func (d *decision) gotRequested() bool {
+	if len(d.asked) == 0 {
+		return d.got()
 	}
-	return len(sets.Within(r.asked, r.granted)) > 0
+	return len(sets.Within(d.asked, d.granted)) > 0
 }
 
 // A verdict is the one answer to a request.
@@ -61,7 +43,7 @@ const (
 	submitted                // the owner is asked
 )
 
-// conditions are what the answer depends on besides the results.
+// conditions are what the answer depends on besides the decisions.
 type conditions struct {
 	ticket       bool
 	submit       bool // asking owners is allowed: a ticket, and no submit_request=false
@@ -72,68 +54,78 @@ type conditions struct {
 	every        []uma.ResourceID // each must be granted, with the scopes that are listed for it
 }
 
-// answer makes one answer of many results. It is the whole of the rules of
-// merging: docs/design.md, "The answer".
-func answer(results []result, c conditions) verdict {
-	if grants(results, c) {
+// judge makes one answer of many decisions (docs/design.md, "The answer"). No other place
+// has a rule of merging them.
+func judge(decisions []*decision, c conditions) verdict {
+	if isGranted(decisions, c) {
 		return grant
 	}
 	if !c.ticket {
 		return refused
 	}
-	for _, r := range results {
-		if len(r.needs) > 0 {
+	for _, d := range decisions {
+		if len(d.needs) > 0 {
 			return needInfo
 		}
 	}
-	for _, r := range results {
-		if c.submit && len(r.submit) > 0 {
+	for _, d := range decisions {
+		if c.submit && len(d.submit) > 0 {
 			return submitted
 		}
 	}
 	return refused
 }
 
-// grants reports whether the results make an RPT. Anything requested that was granted
-// does. With an RPT to upgrade, at least one scope of each named resource must be
-// granted, and with a ticket every scope that it lists; a realm that grants all or
+// isGranted reports whether the decisions make an RPT. One granted permission that was
+// requested is enough. With an RPT to upgrade, at least one scope of each named resource
+// must be granted, and with a ticket every scope that it lists. A realm that grants all or
 // nothing requires all that was named or is in the ticket. Permissions that a limit cut
 // off, or that do not exist, count as requested. If one name or URI finds several
-// resources, a yes for an answer means that all are granted.
-func grants(results []result, c conditions) bool {
+// resources and the answer is only whether it is granted, all of them must be.
+func isGranted(decisions []*decision, c conditions) bool {
 	if (c.upgrade || c.allOrNothing) && c.unmet.resource || (c.upgrade && c.ticket || c.allOrNothing) && c.unmet.scope {
 		return false
 	}
 	for _, id := range c.every {
-		if !slices.ContainsFunc(results, func(r result) bool {
-			return r.resource != nil && r.resource.ID == id && r.got() && hasAll(r.granted, r.listed)
+		if !slices.ContainsFunc(decisions, func(d *decision) bool {
+			return d.resource != nil && d.resource.ID == id && d.got() && hasAll(d.granted, d.listed)
 		}) {
 			return false
 		}
 	}
 	any := false
-	for _, r := range results {
-		any = any || r.requested && r.gotRequested() || c.carried && r.got()
-		if !r.requested {
+	for _, d := range decisions {
+		any = any || d.requested && d.gotRequested() || c.carried && d.got()
+		if !d.requested {
 			continue
 		}
 		switch { // what was found by a search stays partial
-		case c.upgrade && r.named && !r.gotRequested(),
-			c.upgrade && r.named && c.ticket && !hasAll(r.granted, r.listed),
-			c.allOrNothing && (r.named || c.ticket) && !r.all():
+		case c.upgrade && d.named && !d.gotRequested(),
+			c.upgrade && d.named && c.ticket && !hasAll(d.granted, d.listed),
+			c.allOrNothing && (d.named || c.ticket) && !d.all():
 			return false
 		}
 	}
 	return any
 }
 
-// upgraded reports whether every permission of a former RPT is still among those
-// granted: the same resource and a scope in common, or the same scope.
-func upgraded(former []uma.GrantedPermission, now []uma.Grant) bool {
+// upgraded reports whether every permission of a former RPT is still among those granted:
+// the same resource and a scope in common, or the same scope. With UpgradeAll, all its
+// scopes.
+func (r Rules) upgraded(former []uma.GrantedPermission, now []uma.Grant) bool {
 	for _, f := range former {
 		if !slices.ContainsFunc(now, func(g uma.Grant) bool {
-			return f.Resource() == g.Resource &&
-				(len(f.Scopes) == 0 && len(g.Scopes) == 0 || len(sets.Within(f.Scopes, g.Scopes)) > 0)
+			if f.Resource() != g.Resource {
+				return false
+			}
+			common := sets.Within(f.Scopes, g.Scopes)
+			switch {
+			case len(f.Scopes) == 0:
+				return len(g.Scopes) == 0
+			case r.UpgradeAll:
+				return len(common) == len(f.Scopes)
+			}
+			return len(common) > 0
 		}) {
 			return false
 		}

@@ -21,27 +21,27 @@ import (
 //	submits the scopes that the owner is to be asked for
 type line struct{ of, asks, gets, also, wants, submits string }
 
-func (l line) result() result {
-	r := result{wanted: &wanted{
+func (l line) decision() *decision {
+	d := &decision{permission: &permission{
 		resource: &uma.Resource{ID: "r"}, requested: l.of != "carried", carried: l.of == "carried" || l.also != "",
 		named: l.of == "named" || l.of == "ticket" || l.of == "whole", scopes: umatest.ScopesOf(l.asks + " " + l.also),
 	}}
-	if r.requested {
-		r.asked = umatest.ScopesOf(l.asks)
+	if d.requested {
+		d.asked = umatest.ScopesOf(l.asks)
 	}
 	if l.of == "ticket" {
-		r.listed = r.asked
+		d.listed = d.asked
 	}
 	if l.gets == "itself" {
-		r.whole = true
+		d.whole = true
 	} else {
-		r.granted = umatest.ScopesOf(l.gets)
+		d.granted = umatest.ScopesOf(l.gets)
 	}
 	if l.wants != "" {
-		r.needs = []uma.Need{{RequiredClaim: uma.RequiredClaim{Name: l.wants}}}
+		d.needs = []uma.Need{{RequiredClaim: uma.RequiredClaim{Name: l.wants}}}
 	}
-	r.submit = umatest.ScopesOf(l.submits)
-	return r
+	d.submit = umatest.ScopesOf(l.submits)
+	return d
 }
 
 // The verdicts, as the cases name them.
@@ -183,11 +183,11 @@ func TestAnswer(t *testing.T) {
 				},
 			}
 			c.submit = c.ticket && !strings.Contains(tc.request, "submit_request=false")
-			var results []result
+			var decisions []*decision
 			for _, l := range tc.lines {
-				results = append(results, l.result())
+				decisions = append(decisions, l.decision())
 			}
-			if got := verdicts[answer(results, c)]; got != tc.want {
+			if got := verdicts[judge(decisions, c)]; got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
@@ -223,17 +223,17 @@ func TestAnswerNeverGrantsForNothing(t *testing.T) {
 			allOrNothing: rapid.Bool().Draw(t, "all or nothing"),
 		}
 		c.submit = c.ticket && rapid.Bool().Draw(t, "submit")
-		var results, fewer []result
+		var decisions, fewer []*decision
 		something := false
 		for _, l := range lines {
-			results = append(results, l.result())
+			decisions = append(decisions, l.decision())
 			something = something || l.of != "carried" && l.gets != ""
 			if rapid.Bool().Draw(t, "take away") {
 				l.gets = ""
 			}
-			fewer = append(fewer, l.result())
+			fewer = append(fewer, l.decision())
 		}
-		got := answer(results, c)
+		got := judge(decisions, c)
 		if got == grant && !something {
 			t.Errorf("granted though nothing that was requested is")
 		}
@@ -243,7 +243,7 @@ func TestAnswerNeverGrantsForNothing(t *testing.T) {
 		if got == submitted && !c.submit {
 			t.Error("submitted though it is not allowed")
 		}
-		if got != grant && answer(fewer, c) == grant {
+		if got != grant && judge(fewer, c) == grant {
 			t.Error("less granted makes an RPT where more did not")
 		}
 	})
@@ -282,7 +282,7 @@ func TestUpgraded(t *testing.T) {
 		{"nothing before", nil, []uma.Grant{is("a", "view")}, true},
 	}
 	for _, tc := range tests {
-		if got := upgraded(tc.former, tc.now); got != tc.want {
+		if got := (Rules{}).upgraded(tc.former, tc.now); got != tc.want {
 			t.Errorf("%s: got %t, want %t", tc.name, got, tc.want)
 		}
 	}

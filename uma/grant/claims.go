@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,166 +16,166 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// claimFormat is the format of the claim token: empty without one, and that of
-// ID tokens unless the request says otherwise.
-func (x *assessment) claimFormat() string {
+// claims are those of a request.
+type claims struct {
+	pushed   map[string][]string   // said by the client or with the ticket
+	verified map[string]any        // of a signed claim token, about the party
+	tokens   []uma.InputClaimToken // what became of signed claim tokens
+}
+
+// claimFormat is the format of the claim token: empty without one, and that of ID tokens
+// unless the request says otherwise.
+func (r *Request) claimFormat() string {
 	switch {
-	case x.req.ClaimToken == "":
+	case r.ClaimToken == "":
 		return ""
-	case x.req.ClaimTokenFormat == "", x.req.ClaimTokenFormat == uma.FormatIDHTTPS:
+	case r.ClaimTokenFormat == "", r.ClaimTokenFormat == uma.FormatIDHTTPS:
 		return uma.FormatID
 	}
-	return x.req.ClaimTokenFormat
+	return r.ClaimTokenFormat
 }
 
-// lacksClaimToken reports whether claim_token_format announces a missing token that
-// would have identified the party. A client that lost the token must not become the
-// party itself.
-func (x *assessment) lacksClaimToken() bool {
-	return x.req.ClaimToken == "" && x.req.ClaimTokenFormat != "" && x.req.ClaimTokenFormat != uma.FormatJWT
+// announcesClaims reports whether claim_token_format announces a claim token that is
+// missing and would have identified the party. A client that lost the token must not
+// become the party itself.
+func (r *Request) announcesClaims() bool {
+	return r.ClaimToken == "" && r.ClaimTokenFormat != "" && r.ClaimTokenFormat != uma.FormatJWT
 }
 
-// mayPush reports whether the client may present its claim token. A public client
-// pushes none: anyone could say that it is that client. A strict request of one
-// may bring a signed token, which is about whom a bearer token speaks for.
-func (x *assessment) mayPush() bool {
-	known := x.caller.HasBearer || x.req.SubjectToken != ""
-	return !x.asking.Public || x.req.Strict && known && isCompactJWS(x.req.ClaimToken)
-}
-
-func (x *assessment) checkFormat() error {
-	switch f := x.claimFormat(); f {
+// checkClaimFormat refuses a format that is not understood.
+func (r *Request) checkClaimFormat() error {
+	switch format := r.claimFormat(); format {
 	case "", uma.FormatID, uma.FormatJWT:
 		return nil
 	default:
-		return badClaim(uma.InvalidRequest, "Claim token format ["+f+"] not supported", nil)
+		return badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimFormatUnknown, Value: format}, nil)
 	}
 }
 
-// identityToken is whom a claim token in the ID token format speaks for, when
-// nothing else says who asks. It must have been issued to the client that
-// authenticated, and its session must go on.
-func (x *assessment) identityToken(ctx context.Context, view uma.View) (*party.Identity, error) {
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), x.req.ClaimToken)
+// mayPresentClaims reports whether the client may present its claim token. A public
+// client may not push claims: anyone could say that it is that client.
+func (q *question) mayPresentClaims() bool {
+	known := q.caller.HasBearer || q.req.SubjectToken != ""
+	return !q.client.Public || q.req.Rules.PublicClaims && known && isCompactJWS(q.req.ClaimToken)
+}
+
+// identifyByClaims returns whom a claim token in the ID token format speaks for, when
+// nothing else says who asks. It must have been issued to the client that authenticated,
+// and its session must not have ended.
+func (s *Service) identifyByClaims(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
+	token, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.ClaimToken)
 	switch {
 	case errors.Is(err, uma.ErrUnverified):
-		return nil, badClaim(uma.UnusableIdentity, "Invalid signature", err)
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{Kind: uma.SignatureInvalid}, err)
 	case err != nil:
 		return nil, fmt.Errorf("verify claim token: %w", err)
-	case !x.saysWho(claims):
-		return nil, badClaim(uma.UnusableIdentity, "Invalid identity", nil)
-	case claims.AuthorizedParty != x.asking.ID:
-		return nil, badClaim(uma.UnusableClaims, "Token issued to a different client", nil)
-	case claims.Expires <= x.now.Unix():
-		return nil, badClaim(uma.UnusableClaims, "Expired token", nil)
+	case !q.req.Rules.identifies(token):
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, nil)
+	case token.AuthorizedParty != q.client.ID:
+		return nil, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenOfOtherClient}, nil)
+	case token.Expires <= q.now.Unix():
+		return nil, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenExpired}, nil)
 	}
-	id, err := x.Party.Identify(ctx, view, x.snap, claims)
+	id, err := s.Party.Identify(ctx, view, q.realm, token)
 	if errors.Is(err, party.ErrInactive) {
-		return nil, badClaim(uma.UnusableIdentity, "Invalid identity", err)
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)
 	}
 	return id, err
 }
 
-// whatIsClaimed gathers the claims of the request: those of the ticket, which
-// win, and those of a claim token. What a client says is never among the
-// verified ones, and no raw token goes any further than this.
-func (x *assessment) whatIsClaimed(ctx context.Context, view uma.View) error {
-	x.pushed = map[string][]string{}
-	if err := x.readClaimToken(ctx, view); err != nil {
-		return err
+// readClaims reads the claims of the ticket, which take precedence, and those of the
+// claim token. What a client says is never among the verified claims, and no token is
+// passed on.
+func (s *Service) readClaims(ctx context.Context, view uma.View, q *question) (claims, error) {
+	c, err := s.readClaimToken(ctx, view, q)
+	if err != nil {
+		return claims{}, err
 	}
-	if x.ticket != nil {
-		for name, values := range x.ticket.Claims {
-			x.pushed[name] = values
-		}
+	if c.pushed == nil {
+		c.pushed = map[string][]string{}
 	}
-	for name := range x.pushed {
-		if strings.HasPrefix(name, "kc.") { // names that Keycloak's policies read facts of the request from
-			delete(x.pushed, name)
-		}
+	if q.ticket != nil {
+		maps.Copy(c.pushed, q.ticket.Claims)
 	}
-	return nil
+	maps.DeleteFunc(c.pushed, func(name string, _ []string) bool {
+		return strings.HasPrefix(name, "kc.") // names from which Keycloak's policies read facts of the request
+	})
+	return c, nil
 }
 
-func (x *assessment) readClaimToken(ctx context.Context, view uma.View) error {
-	format, token := x.claimFormat(), x.req.ClaimToken
+func (s *Service) readClaimToken(ctx context.Context, view uma.View, q *question) (claims, error) {
+	format := q.req.claimFormat()
 	switch {
 	case format == "":
-		return nil
-	case format == uma.FormatID, isCompactJWS(token):
-		return x.verifyClaimToken(ctx, view, format, token)
+		return claims{}, nil
+	case format == uma.FormatID, isCompactJWS(q.req.ClaimToken):
+		return s.verifyClaims(ctx, view, q, format)
 	}
-	pushed, err := decodePushed(token)
+	pushed, err := decodePushed(q.req.ClaimToken)
 	switch {
 	case errors.Is(err, uma.ErrPushed):
-		return badClaim(uma.InvalidRequest, "Invalid claims: "+uma.ErrPushed.Error(), nil)
+		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsTooLarge, Limit: uma.MaxPushed}, nil)
 	case err != nil:
-		return badClaim(uma.InvalidRequest, "Invalid claims", err)
+		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsMalformed}, err)
 	}
-	x.pushed = pushed
-	return nil
+	return claims{pushed: pushed}, nil
 }
 
-// verifyClaimToken adds the claims of a signed token to the verified ones. One
-// of this realm must be of the requesting party; one that does not verify, or is
-// no longer active, counts as none, and the policy says what is missing.
-func (x *assessment) verifyClaimToken(ctx context.Context, view uma.View, format, token string) error {
-	if !isCompactJWS(token) {
-		return badClaim(uma.InvalidRequest, "Invalid claims: claim_token is no signed JWT", nil)
+// verifyClaims reads a signed claim token. One of this realm must be about the requesting
+// party. One that does not verify, or is no longer active, gives no claims, and the policy
+// says what is missing.
+func (s *Service) verifyClaims(ctx context.Context, view uma.View, q *question, format string) (claims, error) {
+	if !isCompactJWS(q.req.ClaimToken) {
+		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimTokenUnsigned}, nil)
 	}
 	seen := uma.InputClaimToken{Format: format}
-	claims, err := x.Verifier.Verify(ctx, x.snap, x.PublicURL.Realm(x.snap), token)
+	token, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.ClaimToken)
 	switch {
 	case errors.Is(err, uma.ErrUnverified):
 		seen.Reason = "does not verify"
 	case err != nil:
-		return fmt.Errorf("verify claim token: %w", err)
-	case claims.Subject != x.Who.Subject:
-		return badClaim(uma.UnusableClaims, "Token issued for a different subject", nil)
-	case claims.AuthorizedParty != x.asking.ID && !slices.Contains(claims.Audience, x.asking.ID):
+		return claims{}, fmt.Errorf("verify claim token: %w", err)
+	case token.Subject != q.party.Subject:
+		return claims{}, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenOfOtherSubject}, nil)
+	case token.AuthorizedParty != q.client.ID && !slices.Contains(token.Audience, q.client.ID):
 		seen.Reason = "issued to another client" // which proves nothing of this one
-	case !x.saysWho(claims):
+	case !q.req.Rules.identifies(token):
 		seen.Reason = "not an identity token"
-	case claims.Expires <= x.now.Unix():
+	case token.Expires <= q.now.Unix():
 		seen.Reason = "expired"
 	default:
-		switch _, err := x.Party.Identify(ctx, view, x.snap, claims); {
+		switch _, err := s.Party.Identify(ctx, view, q.realm, token); {
 		case errors.Is(err, party.ErrInactive):
 			seen.Reason = "not active"
 		case err != nil:
-			return err
+			return claims{}, err
 		default:
-			seen.Verified, seen.Issuer, seen.Claims = true, claims.Issuer, facts(claims)
-			x.verified = seen.Claims
+			seen.Verified, seen.Issuer, seen.Claims = true, token.Issuer, claimsOf(token)
 		}
 	}
-	if x.req.Strict && x.ticket != nil && !seen.Verified {
-		return badClaim(uma.UnusableClaims, "The claim token "+seen.Reason, nil)
+	if q.req.Rules.BadClaimIsNeedInfo && q.ticket != nil && !seen.Verified {
+		return claims{}, badClaim(uma.UnusableClaims, uma.Fault{}, nil)
 	}
-	x.tokens = append(x.tokens, seen)
-	return nil
+	return claims{verified: seen.Claims, tokens: []uma.InputClaimToken{seen}}, nil
 }
 
-// saysWho reports whether a token identifies a user: an ID token, or for Keycloak's
-// clients an access token. An RPT does not.
-func (x *assessment) saysWho(claims *uma.Claims) bool {
-	return claims.Type == uma.TypeID || claims.Type == uma.TypeBearer && !x.req.Strict && claims.Authorization == nil
+// identifies reports whether a token identifies a user. An RPT does not.
+func (r Rules) identifies(token *uma.Claims) bool {
+	return token.Type == uma.TypeID || token.Type == uma.TypeBearer && !r.IdentifyWithIDToken && token.Authorization == nil
 }
 
-// facts are the claims of a verified token that say something about its subject.
-func facts(c *uma.Claims) map[string]any {
-	out := map[string]any{"iss": c.Issuer, "sub": c.Subject, "preferred_username": c.Username, "acr": c.ACR}
-	if c.AuthTime != 0 {
-		out["auth_time"] = c.AuthTime
+// claimsOf are the claims of a verified token that say something about its subject.
+func claimsOf(token *uma.Claims) map[string]any {
+	out := map[string]any{"iss": token.Issuer, "sub": token.Subject, "preferred_username": token.Username, "acr": token.ACR}
+	if token.AuthTime != 0 {
+		out["auth_time"] = token.AuthTime
 	}
-	for name, v := range c.Extra {
-		out[name] = v
-	}
+	maps.Copy(out, token.Extra)
 	return out
 }
 
-// isCompactJWS reports whether a token looks like a signed JWT and not like
-// base64: three parts between dots.
+// isCompactJWS reports whether a token looks like a signed JWT and not like base64: three
+// parts between dots.
 func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
 
 // decodePushed reads the claims that Keycloak's clients push: base64, in either

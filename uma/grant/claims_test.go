@@ -165,17 +165,17 @@ func TestClaimFormat(t *testing.T) {
 		{token: "x", format: id, want: id},
 		{token: "x", format: https, want: id},
 		{token: "x", format: jwt, want: jwt},
-		{token: "x", format: "urn:other", want: "urn:other", refused: "invalid_request: Claim token format [urn:other] not supported: no claim token that is any good"},
-		{token: "x", format: strings.ToUpper(jwt), want: strings.ToUpper(jwt), refused: "invalid_request: Claim token format [URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:JWT] not supported: no claim token that is any good"},
+		{token: "x", format: "urn:other", want: "urn:other", refused: "invalid_request: claim_format_unknown urn:other"},
+		{token: "x", format: strings.ToUpper(jwt), want: strings.ToUpper(jwt), refused: "invalid_request: claim_format_unknown URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:JWT"},
 	}
 	for _, tc := range tests {
-		x := &assessment{req: &Request{ClaimToken: tc.token, ClaimTokenFormat: tc.format}}
-		if got := x.claimFormat(); got != tc.want {
+		r := &Request{ClaimToken: tc.token, ClaimTokenFormat: tc.format}
+		if got := r.claimFormat(); got != tc.want {
 			t.Errorf("%q, %q: got %q, want %q", tc.token, tc.format, got, tc.want)
 		}
 		var refused string
-		if err := x.checkFormat(); err != nil {
-			refused = err.Error()
+		if err := r.checkClaimFormat(); err != nil {
+			refused = said(err)
 		}
 		if refused != tc.refused {
 			t.Errorf("%q, %q: got %q, want %q", tc.token, tc.format, refused, tc.refused)
@@ -185,7 +185,7 @@ func TestClaimFormat(t *testing.T) {
 
 // The claims of a request: what the ticket says wins, kc.* is dropped from
 // either, and nothing that is pushed is ever among the verified.
-func TestWhatIsClaimed(t *testing.T) {
+func TestReadClaims(t *testing.T) {
 	t.Parallel()
 	push := func(json string) string { return base64.StdEncoding.EncodeToString([]byte(json)) }
 	const jwt, id = "urn:ietf:params:oauth:token-type:jwt", ""
@@ -244,12 +244,12 @@ func TestWhatIsClaimed(t *testing.T) {
 			w.Tokens["now.of.bob"] = token("u-bob", 0)
 			w.Tokens["ended.of.bob"] = token("u-bob", 60)
 			w.Tokens["ended.of.bob"].SessionID = "s-unknown"
-			x := &assessment{
-				Service: w.service, snap: w.Snap, now: w.Now, Who: &party.Identity{Subject: "u-bob"}, asking: w.Web,
+			q := &question{
+				realm: w.Snap, now: w.Now, asker: asker{party: &party.Identity{Subject: "u-bob"}, client: w.Web},
 				req: &Request{ClaimToken: tc.token, ClaimTokenFormat: tc.format},
 			}
 			if tc.ticket != nil {
-				x.ticket = &uma.Ticket{Claims: tc.ticket}
+				q.ticket = &uma.Ticket{Claims: tc.ticket}
 			}
 			before := maps.Clone(tc.ticket)
 			view, err := w.service.Store.View(t.Context())
@@ -257,7 +257,7 @@ func TestWhatIsClaimed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer view.Close()
-			err = x.whatIsClaimed(t.Context(), view)
+			got, err := w.service.readClaims(t.Context(), view, q)
 			if e := new(uma.Error); tc.refused != "" {
 				if !errors.As(err, &e) || e.Reason != tc.refused {
 					t.Fatalf("got %v, want %s", err, tc.refused)
@@ -270,21 +270,21 @@ func TestWhatIsClaimed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !maps.EqualFunc(x.pushed, tc.pushed, slices.Equal) {
-				t.Errorf("pushed: got %v, want %v", x.pushed, tc.pushed)
+			if !maps.EqualFunc(got.pushed, tc.pushed, slices.Equal) {
+				t.Errorf("pushed: got %v, want %v", got.pushed, tc.pushed)
 			}
 			if !maps.EqualFunc(tc.ticket, before, slices.Equal) {
 				t.Errorf("the ticket's claims are %v now, want %v", tc.ticket, before)
 			}
 			var sub string
-			if len(x.verified) > 0 {
-				sub, _ = x.verified["sub"].(string)
+			if len(got.verified) > 0 {
+				sub, _ = got.verified["sub"].(string)
 			}
 			if sub != tc.verified {
-				t.Errorf("verified: got %v, want those of %q", x.verified, tc.verified)
+				t.Errorf("verified: got %v, want those of %q", got.verified, tc.verified)
 			}
 			var reason string
-			for _, seen := range x.tokens {
+			for _, seen := range got.tokens {
 				reason += seen.Reason
 				if seen.Verified != (tc.verified != "") {
 					t.Errorf("got verified %t in the list of tokens", seen.Verified)

@@ -21,20 +21,19 @@ func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 			return err
 		},
 		"ticket in JWT form": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			x := &assessment{Service: a, snap: s, req: &Request{Ticket: "t.i.c"}, asking: s.Clients["photoz-web"]}
-			return x.replayed(ctx, uma.ErrSpent)
+			q := &question{realm: s, req: &Request{Ticket: "t.i.c"}, asker: asker{client: s.Clients["photoz-web"]}}
+			return a.refuseReplay(ctx, q, uma.ErrSpent)
 		},
 		"RPT": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			x := &assessment{Service: a, snap: s, req: &Request{RPT: "an.r.pt", Strict: true}}
-			return x.whatIsCarried(ctx, nil)
+			_, err := a.readRPT(ctx, nil, &question{realm: s, req: &Request{RPT: "an.r.pt", Rules: strict}})
+			return err
 		},
 		"claim token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			x := &assessment{Service: a, snap: s, req: &Request{}}
-			return x.verifyClaimToken(ctx, nil, uma.FormatJWT, "a.b.c")
+			_, err := a.verifyClaims(ctx, nil, &question{realm: s, req: &Request{ClaimToken: "a.b.c"}}, uma.FormatJWT)
+			return err
 		},
 		"identity token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			x := &assessment{Service: a, snap: s, req: &Request{}}
-			_, err := x.identityToken(ctx, nil)
+			_, err := a.identifyByClaims(ctx, nil, &question{realm: s, req: &Request{}})
 			return err
 		},
 	}

@@ -69,11 +69,11 @@ func TestContract(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			w := &wanted{scopes: umatest.ScopesOf(tc.asked), requested: true, asked: umatest.ScopesOf(tc.asked)}
+			p := &permission{scopes: umatest.ScopesOf(tc.asked), requested: true, asked: umatest.ScopesOf(tc.asked)}
 			if !tc.alone {
-				w.resource = &uma.Resource{Key: 5, ID: "r"}
+				p.resource = &uma.Resource{Key: 5, ID: "r"}
 			}
-			r := result{wanted: w}
+			r := &decision{permission: p}
 			err := r.accept(&uma.Output{
 				Granted: umatest.ScopesOf(tc.granted), Submit: umatest.ScopesOf(tc.submit),
 				RestsOn: strings.Fields(tc.restsOn), SharesUnknown: tc.unknown,
@@ -106,8 +106,8 @@ func TestContract(t *testing.T) {
 					covered = append(covered, string(scope))
 				}
 				rests = append(rests, s.ID+"="+strings.Join(covered, ","))
-				if s.ID != r.rests[i].ID || s.Version != r.rests[i].Version {
-					t.Errorf("share %s: got version %d, want that of %v", s.ID, s.Version, r.rests[i])
+				if s.ID != r.restsOn[i].ID || s.Version != r.restsOn[i].Version {
+					t.Errorf("share %s: got version %d, want that of %v", s.ID, s.Version, r.restsOn[i])
 				}
 			}
 			if got := strings.Join(rests, " "); got != tc.rests {
@@ -121,7 +121,7 @@ func TestContract(t *testing.T) {
 func TestContractRefusesTheEmptyName(t *testing.T) {
 	t.Parallel()
 	for _, asked := range []string{"", "view"} {
-		r := result{wanted: &wanted{scopes: umatest.ScopesOf(asked)}}
+		r := &decision{permission: &permission{scopes: umatest.ScopesOf(asked)}}
 		if err := r.accept(&uma.Output{Granted: []uma.Scope{""}}, nil); err == nil {
 			t.Errorf("asked %q: got no error", asked)
 		}
@@ -142,15 +142,15 @@ func TestContractNeverWidens(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		asked := rapid.SliceOfNDistinct(rapid.SampledFrom([]uma.Scope{"view", "edit", "delete"}), 0, 3, rapid.ID[uma.Scope]).Draw(t, "asked")
-		w := &wanted{scopes: asked, asked: asked, requested: true}
+		p := &permission{scopes: asked, asked: asked, requested: true}
 		if len(asked) == 0 || rapid.Bool().Draw(t, "on a resource") {
-			w.resource = &uma.Resource{Key: 5}
+			p.resource = &uma.Resource{Key: 5}
 		}
 		out := &uma.Output{
 			Granted: scopes.Draw(t, "granted"), Submit: scopes.Draw(t, "submit"),
 			RestsOn: rapid.SliceOfN(id, 0, 3).Draw(t, "rests_on"), SharesUnknown: rapid.Bool().Draw(t, "shares unknown"),
 		}
-		r := result{wanted: w}
+		r := &decision{permission: p}
 		if err := r.accept(out, candidates); err != nil {
 			return
 		}
@@ -212,7 +212,7 @@ func TestOutcome(t *testing.T) {
 		{"no answer counts more than what it grants", line{asks: "view", gets: "view"}, uma.ErrBusy, "error"},
 	}
 	for _, tc := range tests {
-		r := tc.line.result()
+		r := tc.line.decision()
 		r.failed = tc.err
 		if got := r.outcome(true, true); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
@@ -260,14 +260,14 @@ func TestRequiredClaims(t *testing.T) {
 	need := func(name string, issuers ...string) uma.Need {
 		return uma.Need{RequiredClaim: uma.RequiredClaim{Name: name, Issuers: issuers}}
 	}
-	x := &assessment{results: []result{
+	d := &decisions{list: []*decision{
 		{needs: []uma.Need{need("acr"), need("email", "https://a.example")}},
 		{needs: []uma.Need{need("email", "https://b.example"), need("acr")}},
 	}}
 	want := []uma.RequiredClaim{
 		{Name: "acr"}, {Name: "email", Issuers: []string{"https://a.example"}}, {Name: "email", Issuers: []string{"https://b.example"}},
 	}
-	if got := x.requiredClaims(); !reflect.DeepEqual(got, want) {
+	if got := d.requiredClaims(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,7 +71,7 @@ func TestTokenRetries(t *testing.T) {
 		{"wrapped", []error{fmt.Errorf("batch: %w", moved)}, "", 2, 0},
 		{"the party: from the beginning", []error{party}, "", 2, 1},
 		{"both", []error{moved, party, moved}, "", 4, 1},
-		{"the party, each time", []error{party, party, party, party}, uma.Busy, 5, 4},
+		{"the party, each time", []error{party, party, party, party}, uma.Busy, 5, 3},
 		{"spent meanwhile", []error{moved, uma.ErrSpent}, uma.UnusableTicket, 3, 0}, // the third is the loser's record
 		{"full meanwhile", []error{moved, uma.ErrBusy}, uma.Busy, 2, 0},
 	}
@@ -321,26 +322,28 @@ func TestToSubmit(t *testing.T) {
 	}
 	for _, tc := range tests {
 		w := newWorld(t)
-		x := &assessment{
-			Service: w.service, server: w.API, Who: &party.Identity{Subject: "u-bob", User: tc.user},
-			results: []result{{wanted: &wanted{resource: tc.resource, requested: !tc.carried, named: !tc.searched, asked: umatest.ScopesOf(tc.submit)}, submit: umatest.ScopesOf(tc.submit)}},
+		one := &decision{
+			permission: &permission{resource: tc.resource, requested: !tc.carried, named: !tc.searched, asked: umatest.ScopesOf(tc.submit)},
+			submit:     umatest.ScopesOf(tc.submit),
 		}
+		q := &question{server: w.API, asker: asker{party: &party.Identity{Subject: "u-bob", User: tc.user}}}
 		for _, s := range umatest.ScopesOf(tc.shared) {
-			x.shares = append(x.shares, uma.Share{Kind: "request", Resource: 5, Scopes: []uma.Scope{s}})
+			q.shares = append(q.shares, uma.Share{Kind: "request", Resource: 5, Scopes: []uma.Scope{s}})
 		}
+		one.submit = q.askable(one)
 		var got []string
-		for _, q := range x.toSubmit() {
-			if q.Scope == "" {
-				q.Scope = "(all)"
+		for _, r := range w.service.ownerRequests(q, &decisions{list: []*decision{one}}) {
+			if r.Scope == "" {
+				r.Scope = "(all)"
 			}
-			got = append(got, string(q.Scope))
+			got = append(got, string(r.Scope))
 		}
 		if got := strings.Join(got, " "); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 		// What is not asked for is not said to be: the answer and the record see the same.
-		if want := tc.want != ""; len(x.results[0].submit) > 0 != want {
-			t.Errorf("%s: got %q left to submit", tc.name, x.results[0].submit)
+		if want := tc.want != ""; len(one.submit) > 0 != want {
+			t.Errorf("%s: got %q left to submit", tc.name, one.submit)
 		}
 	}
 }
@@ -573,20 +576,20 @@ func TestTokenRefusals(t *testing.T) {
 		{"a client without a service account", app, Request{Audience: "photoz-api"}, func(w *world) { w.App.ServiceAccount = false }, "unauthorized_client: Client not enabled to retrieve service account"},
 		{"a public client's claims", bearer, Request{Audience: "photoz-api", ClaimToken: "x", ClaimTokenFormat: "urn:other"}, nil, "public_client_claims"},
 		{"a public client's claims without a bearer", web, Request{Audience: "photoz-api", ClaimToken: "x", SubjectToken: "access.of.bob"}, nil, "public_client_claims"},
-		{"an unknown format", app, Request{Audience: "photoz-api", ClaimToken: "x", ClaimTokenFormat: "urn:other"}, nil, "invalid_request: Claim token format [urn:other] not supported"},
-		{"a bad subject_token", app, Request{Audience: "photoz-api", SubjectToken: "garbage"}, nil, "unusable_identity: Invalid identity"},
-		{"a subject_token whose session is gone", app, Request{Audience: "photoz-api", SubjectToken: "access.of.bob"}, func(w *world) { clear(w.View.Sessions) }, "unusable_identity: Invalid identity"},
-		{"an ID token as subject_token", app, Request{Audience: "photoz-api", SubjectToken: "access.of.bob"}, func(w *world) { w.Tokens["access.of.bob"].Type = uma.TypeID }, "unusable_identity: Invalid identity"},
-		{"an identity that does not verify", app, Request{Audience: "photoz-api", ClaimToken: "garbage"}, nil, "unusable_identity: Invalid signature"},
-		{"an identity of another client", app, Request{Audience: "photoz-api", ClaimToken: "access.of.bob"}, nil, "invalid_claim_token: Token issued to a different client"},
+		{"an unknown format", app, Request{Audience: "photoz-api", ClaimToken: "x", ClaimTokenFormat: "urn:other"}, nil, "invalid_request: claim_format_unknown urn:other"},
+		{"a bad subject_token", app, Request{Audience: "photoz-api", SubjectToken: "garbage"}, nil, "unusable_identity"},
+		{"a subject_token whose session is gone", app, Request{Audience: "photoz-api", SubjectToken: "access.of.bob"}, func(w *world) { clear(w.View.Sessions) }, "unusable_identity"},
+		{"an ID token as subject_token", app, Request{Audience: "photoz-api", SubjectToken: "access.of.bob"}, func(w *world) { w.Tokens["access.of.bob"].Type = uma.TypeID }, "unusable_identity"},
+		{"an identity that does not verify", app, Request{Audience: "photoz-api", ClaimToken: "garbage"}, nil, "unusable_identity: signature_invalid"},
+		{"an identity of another client", app, Request{Audience: "photoz-api", ClaimToken: "access.of.bob"}, nil, "invalid_claim_token: claim_token_of_other_client"},
 		{"an identity without a session", app, Request{Audience: "photoz-api", ClaimToken: "access.of.bob"}, func(w *world) {
 			w.Tokens["access.of.bob"].AuthorizedParty = "photoz-app"
 			clear(w.View.Sessions)
-		}, "unusable_identity: Invalid identity"},
-		{"no audience", bearer, Request{}, nil, "unusable_resource_server: You must provide the issuedFor"},
-		{"an unknown audience", bearer, Request{Audience: "ghost"}, nil, "unusable_resource_server: Unknown resource server id: [ghost]"},
-		{"a disabled audience", bearer, Request{Audience: "photoz-api"}, func(w *world) { w.API.Enabled = false }, "unusable_resource_server: Unknown resource server id: [photoz-api]"},
-		{"an audience that is no resource server", bearer, Request{Audience: "photoz-app"}, nil, "unusable_resource_server: Client does not support permissions"},
+		}, "unusable_identity"},
+		{"no audience", bearer, Request{}, nil, "unusable_resource_server: audience_missing"},
+		{"an unknown audience", bearer, Request{Audience: "ghost"}, nil, "unusable_resource_server: audience_unknown ghost"},
+		{"a disabled audience", bearer, Request{Audience: "photoz-api"}, func(w *world) { w.API.Enabled = false }, "unusable_resource_server: audience_unknown photoz-api"},
+		{"an audience that is no resource server", bearer, Request{Audience: "photoz-app"}, nil, "unusable_resource_server: audience_no_server photoz-app"},
 		{"an RPT speaks for its resource server only", bearer, Request{Audience: "other-api"}, func(w *world) { w.Tokens["access.of.bob"].Audience = uma.Audience{"photoz-api"} }, "unusable_bearer"},
 		{"the same with a ticket", bearer, Request{Ticket: "the-ticket"}, func(w *world) {
 			w.Ticket(uma.Permission{Resource: "r-board"})
@@ -607,13 +610,12 @@ func TestTokenRefusals(t *testing.T) {
 			if tc.edit != nil {
 				tc.edit(w)
 			}
-			answer, err := w.service.Token(t.Context(), w.Snap, &tc.caller, &tc.req)
-			e := new(uma.Error)
-			if !errors.As(err, &e) || answer != nil {
+			answer, err := w.token(&tc.caller, &tc.req)
+			if answer != nil {
 				t.Fatalf("got %v, %v, want %s", answer, err, tc.want)
 			}
-			got := string(e.Reason)
-			if e.Description != "" {
+			got := said(err)
+			if e := new(uma.Error); errors.As(err, &e) && e.Description != "" { // until party says faults
 				got += ": " + e.Description
 			}
 			if got != tc.want {
@@ -698,5 +700,105 @@ func TestCarriedRPT(t *testing.T) {
 				t.Errorf("upgraded: got %t, want %t", answer.Upgraded, want)
 			}
 		})
+	}
+}
+
+// A client that goes away once the grant is committed is no reason not to sign: whoever
+// asks for the decision record is told that the token was issued.
+func TestSignsAfterTheRequestHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.Commit = func(*uma.Settlement) error {
+		cancel()
+		return nil
+	}
+	caller := &party.Caller{HasBearer: true, Bearer: "access.of.bob"}
+	answer, err := w.service.Token(ctx, w.Snap, caller, &Request{Audience: "photoz-api", Permissions: asked("r-board")})
+	if err != nil || answer.Token == nil || w.Count("sign") != 2 {
+		t.Errorf("got %+v, %v after %q", answer, err, w.Steps)
+	}
+}
+
+// All evaluations of a request together have a deadline: that of so many evaluations.
+func TestEvaluationsHaveOneDeadline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Snap.Realm.Policy.Timeout = time.Hour
+	var deadline time.Time
+	w.service.Policy = deadlinePolicy{w, &deadline}
+	if _, err := w.bob(&Request{Permissions: asked("r-board")}); err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(deadline); left > deadlines*time.Hour || left < (deadlines-1)*time.Hour {
+		t.Errorf("got a deadline in %v, want %v", left, deadlines*time.Hour)
+	}
+}
+
+// A deadlinePolicy notes the deadline of its evaluations.
+type deadlinePolicy struct {
+	uma.Evaluator
+	deadline *time.Time
+}
+
+func (p deadlinePolicy) Prepare(context.Context, *uma.Realm) (uma.Evaluator, error) { return p, nil }
+
+func (p deadlinePolicy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {
+	*p.deadline, _ = ctx.Deadline()
+	return p.Evaluator.Decide(ctx, in)
+}
+
+// A search that finds more than a request may ask for is refused, although what others
+// did not share, and is left out, would make room.
+func TestSearchOfTooMany(t *testing.T) {
+	t.Parallel()
+	for _, ask := range []string{"resource-type-any:heap", "#fly"} {
+		w := newWorld(t)
+		w.View.Scopes = append(w.View.Scopes, "fly")
+		w.Snap.Realm.Policy.MaxPermissions = 3
+		for i := range 4 {
+			w.View.Resources = append(w.View.Resources, &uma.Resource{
+				Key: uma.Key(1000 + i), ID: uma.ResourceID(fmt.Sprintf("r-%d", i)), Server: 10, Owner: "u-alice", OwnerManaged: true,
+				Name: fmt.Sprint(i), Type: "heap", Scopes: umatest.ScopesOf("fly"),
+			})
+		}
+		_, err := w.bob(&Request{Permissions: asked(ask)})
+		if got, want := said(err), "invalid_request: too_many_permissions policy.max_permissions 3"; got != want {
+			t.Errorf("%s: got %s, want %s", ask, got, want)
+		}
+	}
+}
+
+// Whatever the answer, it says who asked, as far as that is known, and what is on record.
+func TestAnswerSaysWhoAskedAndWhatIsOnRecord(t *testing.T) {
+	t.Parallel()
+	bearer := &party.Caller{HasBearer: true, Bearer: "access.of.bob"}
+	for _, tc := range []struct {
+		name    string
+		caller  *party.Caller
+		req     Request
+		deny    bool
+		client  string
+		records int
+	}{
+		{"granted", bearer, Request{Audience: "photoz-api", Permissions: asked("r-board r-bare")}, false, "photoz-web", 2},
+		{"denied", bearer, Request{Audience: "photoz-api", Permissions: asked("r-board")}, true, "photoz-web", 1},
+		{"not decided", bearer, Request{Audience: "photoz-api", Permissions: asked("ghost")}, false, "photoz-web", 0},
+		{"a bad ticket", bearer, Request{Ticket: "garbage"}, false, "photoz-web", 0},
+		{"a bad secret", &party.Caller{ClientID: "photoz-app", ClientSecret: "x", HasSecret: true}, Request{Audience: "photoz-api"}, false, "", 0},
+		{"a bad token", &party.Caller{HasBearer: true, Bearer: "garbage"}, Request{Audience: "photoz-api"}, false, "", 0},
+	} {
+		w := newWorld(t)
+		if tc.deny {
+			w.Answer = func(*uma.Input) (*uma.Evaluation, error) { return &uma.Evaluation{}, nil }
+		}
+		answer, _ := w.service.Token(t.Context(), w.Snap, tc.caller, &tc.req)
+		client := ""
+		if answer.Client != nil {
+			client = answer.Client.ID
+		}
+		if client != tc.client || answer.Recorded.Count != tc.records || (answer.Recorded.ID == "") != (tc.records == 0) || (answer.Recorded.Batch == "") != (tc.records == 0) {
+			t.Errorf("%s: got client %q and %+v, want %q and %d records", tc.name, client, answer.Recorded, tc.client, tc.records)
+		}
 	}
 }

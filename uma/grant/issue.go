@@ -4,111 +4,133 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 )
 
-// issue commits the grant with the rows of its RPT and refresh token, and signs
-// both.
-func (x *assessment) issue(ctx context.Context, st *uma.Settlement, grants []uma.Grant) (*Answer, error) {
-	claims := x.Party.AccessClaims(x.snap, x.Who, x.scope(), party.RptLifetime(x.snap, grants))
-	claims.Audience = uma.Audience{x.server.ID}
-	claims.Authorization = &uma.Authorization{Permissions: uma.GrantedPermissions(grants)}
-	if x.Who.Restricted() {
-		claims.Expires = min(claims.Expires, x.Who.Claims.Expires)
+// issue commits the grant with the rows of its RPT and refresh token, and signs both.
+func (s *Service) issue(ctx context.Context, q *question, d *decisions, st *uma.Settlement, grants []uma.Grant) (*Answer, error) {
+	rpt := s.rptClaims(q, grants)
+	st.RPT = q.rptRow(rpt, grants, d.policy.Revision())
+	upgraded := q.rpt != nil && q.req.Rules.upgraded(q.rpt.Authorization.Permissions, grants)
+	if upgraded && q.req.Rules.UpgradeAll {
+		st.Upgraded = q.rpt.ID
 	}
-	st.RPT = x.rptRow(claims, grants)
-	up := x.rpt != nil && x.upgraded(grants)
-	if up && x.req.Strict {
-		st.Upgraded = x.rpt.ID
+	var access *uma.Claims // the access token in the RPT
+	if q.req.Rules.Entitlements {
+		st.RPT.Within = s.NewSerial()
+		access = asEntitlement(rpt, st.RPT.Within)
 	}
-	var within *uma.Claims // the access token in a legacy RPT
-	if x.req.Legacy != nil {
-		st.RPT.Within = x.NewSerial()
-		within = asLegacy(claims, st.RPT.Within)
-	}
-	if err := x.checkLength(ctx, claims, within); err != nil {
-		return nil, err
+	if refusal, err := s.checkLength(q, rpt, access); err != nil {
+		return q.answer(), err
+	} else if refusal != nil {
+		return s.refuseRecorded(ctx, q, d, refusal)
 	}
 	var refresh *uma.Claims
-	if x.mayRefresh() {
+	if q.mayRefresh() {
 		var handle string
-		st.Refresh, handle = x.Party.NewRefresh(x.snap, x.Who, x.scope())
-		st.Refresh.RPT = claims.ID
-		refresh = x.Party.RefreshClaims(x.snap, x.Who, st.Refresh, handle)
+		st.Refresh, handle = s.Party.NewRefresh(q.realm, q.party, q.scope())
+		st.Refresh.RPT = rpt.ID
+		refresh = s.Party.RefreshClaims(q.realm, q.party, st.Refresh, handle)
 		if st.Refresh.Expires.After(st.RPT.Keep) {
 			st.RPT.Keep = st.Refresh.Expires
 		}
 	}
-	if err := x.commit(ctx, st); err != nil {
-		return nil, err
+	answer, err := s.commit(ctx, q, d, st)
+	if err != nil {
+		return answer, err
 	}
-	ctx = context.WithoutCancel(ctx)
-	if within != nil {
-		if err := x.signWithin(ctx, claims, within); err != nil {
-			return nil, err
+	answer.Upgraded = upgraded
+	answer.Token, err = s.sign(context.WithoutCancel(ctx), q, rpt, access, refresh)
+	return answer, err
+}
+
+// sign signs the RPT, with the access token in it if it has one, and the refresh token.
+func (s *Service) sign(ctx context.Context, q *question, rpt, access, refresh *uma.Claims) (*party.Tokens, error) {
+	if access != nil {
+		var err error
+		if rpt.AccessToken, err = s.Party.SignOne(ctx, q.realm, access); err != nil {
+			return nil, fmt.Errorf("sign access token: %w", err)
 		}
 	}
-	res, err := x.Party.Respond(ctx, x.snap, claims, refresh)
-	if err != nil {
-		return nil, err
+	return s.Party.Respond(ctx, q.realm, rpt, refresh)
+}
+
+// rptClaims are those of the RPT.
+func (s *Service) rptClaims(q *question, grants []uma.Grant) *uma.Claims {
+	rpt := s.Party.AccessClaims(q.realm, q.party, q.scope(), party.RptLifetime(q.realm, grants))
+	rpt.Audience = uma.Audience{q.server.ID}
+	rpt.Authorization = &uma.Authorization{Permissions: uma.GrantedPermissions(grants)}
+	if q.party.Restricted() {
+		rpt.Expires = min(rpt.Expires, q.party.Claims.Expires)
 	}
-	return &Answer{Token: res, Upgraded: up}, nil
+	return rpt
 }
 
 // rptRow is what is kept of an RPT.
-func (x *assessment) rptRow(claims *uma.Claims, grants []uma.Grant) *uma.RPT {
+func (q *question) rptRow(rpt *uma.Claims, grants []uma.Grant, revision string) *uma.RPT {
 	row := &uma.RPT{
-		JTI: claims.ID, SessionID: claims.SessionID, Subject: claims.Subject, Client: claims.AuthorizedParty,
-		Server: x.server.Key, Permissions: grants, Revision: x.policy.Revision(), Generation: x.snap.Realm.Generation,
-		Expires: uma.FromUnix(claims.Expires), Keep: uma.FromUnix(claims.Expires),
+		JTI: rpt.ID, SessionID: rpt.SessionID, Subject: rpt.Subject, Client: rpt.AuthorizedParty,
+		Server: q.server.Key, Permissions: grants, Revision: revision, Generation: q.realm.Realm.Generation,
+		Expires: uma.FromUnix(rpt.Expires), Keep: uma.FromUnix(rpt.Expires),
 	}
-	if x.Who.User != nil {
-		row.UserVersion = x.Who.User.Version
+	if q.party.User != nil {
+		row.UserVersion = q.party.User.Version
 	}
-	if x.ticket != nil {
-		row.Ticket = x.ticket.Hash
+	if q.ticket != nil {
+		row.Ticket = q.ticket.Hash
 	}
 	return row
 }
 
-// checkLength refuses an RPT that this server could not read again: as a bearer token,
-// as the parameter rpt, at introspection and revocation. The decisions are on record;
-// the ticket is not spent.
-func (x *assessment) checkLength(ctx context.Context, rpt, within *uma.Claims) error {
-	length, err := x.Issuer.Length(x.snap, rpt)
-	if err != nil {
-		return fmt.Errorf("measure rpt: %w", err)
+// asEntitlement makes the claims of an RPT those that clients of Keycloak's Authorization
+// API read, before version 4 and after: the permissions in both shapes. It returns those
+// of an access token of the same party and client to go with it. In Keycloak's
+// documentation that is the caller's own token. This is a new one, valid for the resource
+// server alone and no longer than the RPT, because the resource server must not be able to
+// use the caller's token elsewhere.
+func asEntitlement(rpt *uma.Claims, jti string) *uma.Claims {
+	access := *rpt
+	access.ID, access.Authorization = jti, nil
+	rpt.Type, rpt.NotBefore = uma.TypeEntitlement, new(int64)
+	rpt.Permissions = rpt.Authorization.Permissions
+	for i := range rpt.Permissions {
+		p := &rpt.Permissions[i]
+		p.SetID, p.SetName, p.ID, p.Name = p.ID, p.Name, "", ""
 	}
-	if within != nil {
-		inner, err := x.Issuer.Length(x.snap, within)
+	return &access
+}
+
+// checkLength returns a refusal of an RPT that this server could not read again: as a
+// bearer token, as the parameter rpt, at introspection and revocation.
+func (s *Service) checkLength(q *question, rpt, access *uma.Claims) (*uma.Error, error) {
+	length, err := s.Issuer.Length(q.realm, rpt)
+	if err != nil {
+		return nil, fmt.Errorf("measure rpt: %w", err)
+	}
+	if access != nil {
+		inner, err := s.Issuer.Length(q.realm, access)
 		if err != nil {
-			return fmt.Errorf("measure access token: %w", err)
+			return nil, fmt.Errorf("measure access token: %w", err)
 		}
 		length += base64.RawURLEncoding.EncodedLen(inner + len(`"accessToken":"",`))
 	}
 	if length <= uma.MaxRPT {
-		return nil
+		return nil, nil
 	}
-	st := &uma.Settlement{
-		Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, told{word: string(uma.InvalidRequest)}),
-	}
-	if err := x.keep(ctx, st); err != nil {
-		return err
-	}
-	return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("The RPT would have %d characters, and may have %d: ask for fewer permissions", length, uma.MaxRPT), nil)
+	return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.RPTTooLong, Value: strconv.Itoa(length), Limit: uma.MaxRPT}, nil), nil
 }
 
-// scope is the scope of the RPT and its refresh token: that of the token that
-// identifies the party (RFC 6749 §6), without scopes that are no longer granted. The
-// session may have more.
-func (x *assessment) scope() string { return party.GrantedScope(x.Who, x.Who.Claims.Scope) }
+// scope is the scope of the RPT and its refresh token: that of the token that identifies
+// the party (RFC 6749 §6), without scopes that are no longer granted. The session may have
+// more.
+func (q *question) scope() string { return party.GrantedScope(q.party, q.party.Claims.Scope) }
 
-// mayRefresh reports whether a refresh token comes with the RPT. There is none
-// without a session, for a token that speaks for some resource servers only, nor
-// when the client that asks is not the one that the RPT is for, and the legacy
-// API knows of none.
-func (x *assessment) mayRefresh() bool {
-	return x.Who.Session != nil && !x.Who.Restricted() && x.asking == x.Who.Client && x.req.Legacy == nil
+// mayRefresh reports whether a refresh token comes with the RPT. There is none without a
+// session, for a token that speaks for some resource servers only, nor when the client
+// that asks is not the one that the RPT is for.
+func (q *question) mayRefresh() bool {
+	return q.party.Session != nil && !q.party.Restricted() && q.client == q.party.Client && !q.req.Rules.Entitlements
 }

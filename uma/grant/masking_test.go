@@ -33,17 +33,16 @@ func (m *slowMask) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 
 func (*slowMask) Revision() string { return "revision-1" }
 
-// decidedOf is an assessment that has decided of so many permissions.
-func decidedOf(t *testing.T, n int, timeout time.Duration, mask *slowMask) *assessment {
+// decidedOf is a service, and a question with decisions on so many permissions.
+func decidedOf(t *testing.T, n int, timeout time.Duration, mask *slowMask) (*Service, *question, *decisions) {
 	w := newWorld(t)
 	w.service.Log = func(context.Context, string, ...any) {}
 	w.Snap.Realm.Policy.Timeout = timeout
-	x := &assessment{Service: w.service, snap: w.Snap, policy: mask, events: make([]uma.Event, n), results: make([]result, n)}
-	for i := range x.events {
-		x.results[i].wanted = new(wanted)
-		x.events[i] = uma.Event{ID: fmt.Sprint(i), Input: &uma.Input{}}
+	d := &decisions{policy: mask, list: make([]*decision, n)}
+	for i := range d.list {
+		d.list[i] = &decision{permission: new(permission), event: uma.Event{ID: fmt.Sprint(i), Input: &uma.Input{}}}
 	}
-	return x
+	return w.service, &question{realm: w.Snap}, d
 }
 
 // All masks of a request have one deadline, however many records there are; what
@@ -51,9 +50,9 @@ func decidedOf(t *testing.T, n int, timeout time.Duration, mask *slowMask) *asse
 func TestMasksHaveOneDeadline(t *testing.T) {
 	t.Parallel()
 	mask := new(slowMask)
-	x := decidedOf(t, 200, time.Millisecond, mask)
+	s, q, d := decidedOf(t, 200, time.Millisecond, mask)
 	start := time.Now()
-	for i, r := range x.records(t.Context(), told{})[1:] {
+	for i, r := range s.records(t.Context(), q, d, told{})[1:] {
 		if got, want := string(r.Event), fmt.Sprintf("stub of %d", i+1); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -71,7 +70,8 @@ func TestMaskAfterTheClientWentAway(t *testing.T) {
 	t.Parallel()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	records := decidedOf(t, 1, time.Hour, new(slowMask)).records(gone, told{})
+	s, q, d := decidedOf(t, 1, time.Hour, new(slowMask))
+	records := s.records(gone, q, d, told{})
 	if got := string(records[0].Event); got != "masked" {
 		t.Errorf("got %s", got)
 	}

@@ -5,16 +5,16 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// Response modes of the UMA grant.
+// What is answered to a request that is granted.
 const (
-	ModeToken       = ""            // a token response
+	ModeToken       = ""            // an RPT
 	ModeDecision    = "decision"    // whether anything was granted
 	ModePermissions = "permissions" // what was granted
 )
 
-// A TokenRequest asks for an RPT (§3.3.1 and Keycloak's additions), parsed but
-// not yet believed. Empty members are absent parameters; a parameter that is
-// present and empty never gets here.
+// A Request asks for an RPT (§3.3.1 and Keycloak's additions), parsed but not yet
+// believed. Empty members are absent parameters: a face refuses a parameter that is
+// present and empty.
 type Request struct {
 	Ticket           string
 	Permissions      []AskedPermission // of `permission`, in order
@@ -31,15 +31,10 @@ type Request struct {
 	Limit            int  // response_permissions_limit; 0 for none
 	Mode             string
 
-	// Strict takes the request as UMA 2.0 has it, beyond Keycloak: a refusal that
-	// was submitted carries a ticket to ask again with, a claim token that is no
-	// good asks for a better one, an RPT that cannot be upgraded is as none, and
-	// one that was upgraded is good no more.
-	Strict bool
+	// Entitlement asks for what it names; nil for what Permissions name.
+	Entitlement *Entitlement
 
-	// Legacy has it answered as Keycloak's Authorization API did, and asks for what
-	// that names; nil for all others.
-	Legacy *LegacyRequest
+	Rules Rules
 }
 
 // An AskedPermission is one `permission` parameter: `RESOURCE#scope,scope`.
@@ -48,12 +43,81 @@ type AskedPermission struct {
 	Scopes   []uma.Scope
 }
 
-// A TokenAnswer is the answer to a TokenRequest that succeeds. Which member is
-// of interest is a matter of the mode.
+// An Entitlement is what a request for entitlements names: each resource by its id or by
+// its name, as it says. The zero value names nothing.
+type Entitlement struct {
+	Everything  bool // all entitlements
+	Permissions []uma.LegacyPermission
+	Limit       int // how many resources of Permissions count; 0: all
+}
+
+// Rules are what the specifications leave open, or have otherwise than Keycloak does. A
+// face sets them. The zero value is Keycloak's token endpoint.
+type Rules struct {
+	// PollTickets: with request_submitted comes a ticket, which the client presents after
+	// an interval to ask whether the owner has answered (§3.3.6).
+	PollTickets bool
+
+	// BadClaimIsNeedInfo: where a ticket is presented, a claim token that cannot be used,
+	// or that is missing, is answered by need_info and a new ticket.
+	BadClaimIsNeedInfo bool
+
+	// IdentifyWithIDToken: only an ID token identifies the party. Otherwise an access
+	// token does, too.
+	IdentifyWithIDToken bool
+
+	// AskForIdentity: a confidential client without a service account is told to bring a
+	// claim token that identifies the party.
+	AskForIdentity bool
+
+	// PublicClaims: a public client may present a signed claim token if another token
+	// identifies the party.
+	PublicClaims bool
+
+	// UnavailableScopeIsError: a scope that no resource of the ticket has is an error, and
+	// spends the ticket (§3.3.6).
+	UnavailableScopeIsError bool
+
+	// IgnoreBadRPT: an `rpt` that cannot be upgraded is ignored.
+	IgnoreBadRPT bool
+
+	// UpgradeAll: an `rpt` counts as upgraded only if the new one has all its permissions,
+	// and is no longer valid then (§3.3.5.1). Otherwise a part is enough, and both are
+	// valid; but at least one scope of each resource that is named must be granted.
+	UpgradeAll bool
+
+	// OneOwner: an RPT is for resources of one owner (§1.3).
+	OneOwner bool
+
+	// Entitlements: the request is for entitlements. RPTs speak for their party. What the
+	// `rpt` carries counts as requested. Nobody is asked for claims. The RPT has an access
+	// token in it, and no refresh token comes with it.
+	Entitlements bool
+}
+
+// An Answer is what becomes of a Request.
 type Answer struct {
-	Token       *party.Tokens
-	Upgraded    bool // the RPT stands in for the one that was given
+	// Client is who asked, once it is authenticated or known by a verified token; nil
+	// before.
+	Client *uma.Client
+
+	Recorded Recorded
+
+	// Token is the RPT, and its refresh token, in ModeToken.
+	Token *party.Tokens
+
+	// Upgraded: the RPT stands in for the one in the request.
+	Upgraded bool
+
+	// Permissions are what was granted, in the other modes.
 	Permissions []uma.GrantedPermission
+}
+
+// Recorded says which decision records a request left.
+type Recorded struct {
+	ID    string // of the last one
+	Batch string // batch_decision_id, which they share
+	Count int
 }
 
 // scopes are the lists of scopes of a request.
@@ -66,12 +130,16 @@ func (r *Request) scopes(yield func([]uma.Scope) bool) {
 			return
 		}
 	}
-	if r.Legacy == nil {
+	if r.Entitlement == nil {
 		return
 	}
-	for _, p := range r.Legacy.Permissions {
+	for _, p := range r.Entitlement.Permissions {
 		if !yield(p.Scopes) {
 			return
 		}
 	}
 }
+
+// onlyCarries reports whether a request without a ticket asks for nothing but what its
+// RPT carries.
+func (r *Request) onlyCarries() bool { return len(r.Permissions) == 0 && r.Entitlement == nil }

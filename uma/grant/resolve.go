@@ -11,367 +11,368 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// A wanted permission is one resource (or none) and the scopes on it to decide:
-// those that are requested, and those that an earlier RPT carries.
-type wanted struct {
-	resource  *uma.Resource // nil: scopes asked for without a resource
-	scopes    []uma.Scope   // requested and carried; empty: the resource has none
-	inherited []uma.Scope   // of scopes: of the resource's type, not its own
+// A resolver finds the permissions that a question asks for. It reads only what the
+// request names (Keycloak's createPermissions).
+type resolver struct {
+	*question // without what is wanted and shared, which are not known yet
+	view      uma.View
 
-	requested bool        // not only carried
-	asked     []uma.Scope // of scopes: the requested ones
-	listed    []uma.Scope // of asked: those that the request lists; without any, it asks for the resource
-	named     bool        // by id, name or URI, or by the ticket: not found by a search
-	carried   bool
-	former    *uma.GrantedPermission // in the RPT, if nothing but that asks for it
-}
-
-// unmet are the permissions in a request that get no decision.
-type unmet struct {
-	resource bool // one that leads nowhere, has none of the scopes asked for, or is beyond the limit
-	scope    bool // one that no resource of that name has
+	wanted  wanted
+	found   []permission           // for the resource that is named, while it is looked for
+	known   map[uma.Scope]bool     // of the scopes asked for, those that the resource server knows
+	ofTypes map[string][]uma.Scope // see scopesOfType
 }
 
 // signInScopes are those of OpenID Connect Core §5.4 and §11.
 var signInScopes = []uma.Scope{"openid", "profile", "email", "address", "phone", "offline_access"}
 
-// whatIsAsked resolves what the request names to resources and scopes
-// (Keycloak's createPermissions), reading only what it names.
-func (x *assessment) whatIsAsked(ctx context.Context, view uma.View) error {
+// resolve returns what a question asks for.
+func resolve(ctx context.Context, view uma.View, q *question) (wanted, error) {
+	r := &resolver{question: q, view: view}
 	var err error
 	switch {
-	case x.ticket != nil:
-		err = x.resolveTicket(ctx, view)
-	case x.req.Legacy != nil:
-		err = x.resolveLegacy(ctx, view)
-	case len(x.req.Permissions) > 0:
-		err = x.resolvePermissions(ctx, view)
-	case x.req.RPT == "":
-		err = x.resolveEverything(ctx, view)
+	case q.ticket != nil:
+		err = r.resolveTicket(ctx)
+	case q.req.Entitlement != nil:
+		err = r.resolveEntitlement(ctx)
+	case len(q.req.Permissions) > 0:
+		err = r.resolvePermissions(ctx)
+	case q.req.RPT == "":
+		err = r.resolveEverything(ctx)
 	}
-	if err != nil {
-		return err
+	if err == nil && q.rpt != nil {
+		err = r.resolveCarried(ctx)
 	}
-	if x.rpt != nil {
-		if err := x.resolveCarried(ctx, view); err != nil {
-			return err
-		}
+	if err == nil && len(r.wanted.permissions) > q.realm.Realm.Policy.MaxPermissions {
+		err = r.tooMany()
 	}
-	if len(x.wanted) > x.snap.Realm.Policy.MaxPermissions {
-		return x.tooMany()
-	}
-	return nil
+	return r.wanted, err
 }
 
-func (x *assessment) tooMany() error {
-	most := x.snap.Realm.Policy.MaxPermissions
-	return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("The request resolves to more than policy.max_permissions (%d) permissions", most), nil)
+func (r *resolver) tooMany() error {
+	return uma.Reject(uma.InvalidRequest, uma.Fault{
+		Kind: uma.TooManyPermissions, Setting: "policy.max_permissions", Limit: r.realm.Realm.Policy.MaxPermissions,
+	}, nil)
 }
 
-// most is how many permissions are worth resolving: the client's limit, which
-// cuts, or one more than the realm's, which refuses.
-func (x *assessment) most() int {
-	if x.req.Limit > 0 {
-		return min(x.req.Limit, x.snap.Realm.Policy.MaxPermissions+1)
+// most is how many permissions are worth resolving: the client's limit, which cuts, or
+// one more than the realm's, which refuses.
+func (r *resolver) most() int {
+	most := r.realm.Realm.Policy.MaxPermissions + 1
+	if r.req.Limit > 0 {
+		return min(r.req.Limit, most)
 	}
-	return x.snap.Realm.Policy.MaxPermissions + 1
+	return most
 }
 
-func (x *assessment) full() bool { return len(x.wanted) >= x.most() }
+func (r *resolver) full() bool { return len(r.wanted.permissions) >= r.most() }
 
-// add asks for scopes on a resource, after what was asked for before. The same
-// resource twice is one permission with the scopes of both; named once with scopes and
-// once without, as in Keycloak, with those scopes alone.
-func (x *assessment) add(w wanted) {
-	if w.named {
-		x.met = append(x.met, w)
+// add asks for a permission, after those that were asked for before. The same resource
+// twice is one permission.
+func (r *resolver) add(p permission) {
+	if p.named {
+		r.found = append(r.found, p)
 	}
-	i := slices.IndexFunc(x.wanted, func(have *wanted) bool {
-		if w.resource == nil || have.resource == nil {
-			return w.resource == have.resource && slices.Equal(w.scopes, have.scopes)
-		}
-		return have.resource.ID == w.resource.ID
-	})
-	if i < 0 {
-		if x.full() {
-			x.unmet.resource = x.unmet.resource || w.requested && (w.named || x.ticket != nil)
-			return
-		}
-		if w.requested {
-			w.asked = w.scopes
-		}
-		x.wanted = append(x.wanted, &w)
+	if have := r.wanted.find(&p); have != nil {
+		have.join(p)
 		return
 	}
-	have := x.wanted[i]
-	have.former = nil
-	if have.named && w.named && w.requested && len(have.listed) > 0 != (len(w.listed) > 0) { // Mixed and Mixed#write
-		if len(w.listed) == 0 {
-			w.scopes = nil
-		} else {
-			have.scopes, have.asked = nil, nil
+	if r.full() {
+		if p.requested && (p.named || r.ticket != nil) {
+			r.wanted.unmet.resource = true
 		}
+		return
 	}
-	have.scopes = sets.Union(have.scopes, w.scopes)
-	have.inherited = sets.Union(have.inherited, w.inherited)
-	have.named = have.named || w.named
-	have.carried = have.carried || w.carried
-	if w.requested {
-		have.requested = true
-		have.asked = sets.Union(have.asked, w.scopes)
-		have.listed = sets.Union(have.listed, w.listed)
+	if p.requested {
+		p.asked = p.scopes
 	}
+	r.wanted.permissions = append(r.wanted.permissions, &p)
 }
 
-// learnScopes finds out which scopes the resource server knows: those of the
-// resources at hand, and others that it has to look up.
-func (x *assessment) learnScopes(ctx context.Context, view uma.View, names []uma.Scope, resources map[uma.ResourceID]*uma.Resource) error {
-	x.known = make(map[uma.Scope]bool, len(names))
+// learnScopes finds out which scopes the resource server knows: those of the resources at
+// hand, and others by a look-up.
+func (r *resolver) learnScopes(ctx context.Context, names []uma.Scope, resources map[uma.ResourceID]*uma.Resource) error {
+	r.known = make(map[uma.Scope]bool, len(names))
 	asked := sets.Has(names)
-	for _, r := range resources {
-		for _, s := range r.Scopes {
+	for _, res := range resources {
+		for _, s := range res.Scopes {
 			if asked(s) {
-				x.known[s] = true
+				r.known[s] = true
 			}
 		}
 	}
-	rest := slices.DeleteFunc(slices.Clone(names), func(s uma.Scope) bool { return x.known[s] })
+	rest := slices.DeleteFunc(slices.Clone(names), func(s uma.Scope) bool { return r.known[s] })
 	if len(rest) == 0 {
 		return nil
 	}
-	rows, err := view.KnownScopes(ctx, x.server.Key, rest)
+	rows, err := r.view.KnownScopes(ctx, r.server.Key, rest)
 	if err != nil {
 		return fmt.Errorf("read scopes: %w", err)
 	}
 	for _, row := range rows {
-		x.known[row.Name] = true
+		r.known[row.Name] = true
 	}
 	return nil
 }
 
 // knownOf are those of some scopes that the resource server knows.
-func (x *assessment) knownOf(scopes []uma.Scope) []uma.Scope {
-	return slices.DeleteFunc(slices.Clone(scopes), func(s uma.Scope) bool { return !x.known[s] })
+func (r *resolver) knownOf(scopes []uma.Scope) []uma.Scope {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s uma.Scope) bool { return !r.known[s] })
 }
 
-// lookUp reads resources by their ids, and which of the scopes, theirs included,
-// the resource server knows.
-func (x *assessment) lookUp(ctx context.Context, view uma.View, ids []uma.ResourceID, names []uma.Scope) (map[uma.ResourceID]*uma.Resource, error) {
-	resources, err := x.byID(ctx, view, ids)
+// load reads resources by their ids, and which of the scopes, theirs included, the
+// resource server knows.
+func (r *resolver) load(ctx context.Context, ids []uma.ResourceID, names []uma.Scope) (map[uma.ResourceID]*uma.Resource, error) {
+	resources, err := r.byID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	return resources, x.learnScopes(ctx, view, names, resources)
+	return resources, r.learnScopes(ctx, names, resources)
 }
 
-// resolveTicket asks for what the ticket is for. One whose resource is gone, or
-// has lost all the scopes it was for, is unusable: empty is not all.
-func (x *assessment) resolveTicket(ctx context.Context, view uma.View) error {
+// byID reads resources by their ids, those that are there.
+func (r *resolver) byID(ctx context.Context, ids []uma.ResourceID) (map[uma.ResourceID]*uma.Resource, error) {
+	switch len(ids) {
+	case 0:
+		return nil, nil
+	case 1:
+		switch res, err := r.view.Resource(ctx, r.server.Key, ids[0]); {
+		case errors.Is(err, uma.ErrNotFound):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read resource: %w", err)
+		default:
+			return map[uma.ResourceID]*uma.Resource{res.ID: res}, nil
+		}
+	}
+	rows, err := r.view.ResourcesByID(ctx, r.server.Key, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	out := make(map[uma.ResourceID]*uma.Resource, len(rows))
+	for _, res := range rows {
+		out[res.ID] = res
+	}
+	return out, nil
+}
+
+// resolveTicket asks for what the ticket is for. A ticket whose resource is gone, or has
+// lost all the scopes that the ticket is for, is unusable: empty does not mean all.
+func (r *resolver) resolveTicket(ctx context.Context) error {
 	var ids []uma.ResourceID
 	var alone []uma.Scope
-	for _, p := range x.ticket.Permissions {
+	for _, p := range r.ticket.Permissions {
 		if p.Resource != "" {
 			ids = append(ids, p.Resource)
 		} else {
 			alone = append(alone, p.Scopes...)
 		}
 	}
-	resources, err := x.lookUp(ctx, view, ids, sets.Union(nil, alone))
+	resources, err := r.load(ctx, ids, sets.Union(nil, alone))
 	if err != nil {
 		return err
 	}
-	extra := sets.Within(x.req.Scopes, x.asking.Scopes) // UMA Grant §3.3.4
-	for _, p := range x.ticket.Permissions {
+	for _, p := range r.ticket.Permissions {
 		if p.Resource == "" {
-			scopes := x.knownOf(p.Scopes)
-			if len(scopes) == 0 {
-				return uma.Refuse(uma.UnusableTicket, "", nil)
-			}
-			x.unmet.scope = x.unmet.scope || len(scopes) < len(p.Scopes)
-			if err := x.resolveScopes(ctx, view, scopes); err != nil {
-				return err
-			}
-			continue
+			err = r.resolveTicketScopes(ctx, p)
+		} else {
+			err = r.resolveTicketResource(ctx, p, resources[p.Resource])
 		}
-		r := resources[p.Resource]
-		if r == nil {
-			return uma.Refuse(uma.UnusableTicket, "", nil)
-		}
-		w, ok, err := x.on(ctx, view, r, sets.Union(p.Scopes, sets.Within(extra, r.Scopes)))
 		if err != nil {
 			return err
 		}
-		if !ok || !p.Whole && len(w.scopes) == 0 {
-			return uma.Refuse(uma.UnusableTicket, "", nil)
-		}
-		x.unmet.scope = x.unmet.scope || len(sets.Without(p.Scopes, w.scopes)) > 0
-		w.named = true
-		x.add(w)
 	}
-	return x.checkAvailable(resources)
+	return r.checkAvailable(resources)
 }
 
-// on is the permission for scopes on a resource: all that it has when none are
-// asked for, else those it has of its own or of its type (a resource of the
-// resource server itself lends its scopes to others of its type). It is not ok
-// when none of the scopes asked for are there.
-func (x *assessment) on(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) (w wanted, ok bool, err error) {
-	w = wanted{resource: r, requested: true}
+func (r *resolver) resolveTicketScopes(ctx context.Context, p uma.Permission) error {
+	scopes := r.knownOf(p.Scopes)
 	if len(scopes) == 0 {
-		w.scopes = r.Scopes
-		return w, true, nil
+		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
-	own := sets.Within(scopes, r.Scopes)
-	if len(own) < len(scopes) && r.Type != "" && r.Owner != x.server.UUID {
-		others := sets.Without(scopes, r.Scopes)
-		if w.inherited, err = x.lentByType(ctx, view, r.Type, others); err != nil {
-			return w, false, err
-		}
-	}
-	w.scopes = sets.Within(scopes, sets.Union(own, w.inherited))
-	w.listed = w.scopes
-	return w, len(w.scopes) > 0, nil
+	r.wanted.unmet.scope = r.wanted.unmet.scope || len(scopes) < len(p.Scopes)
+	return r.resolveScopes(ctx, scopes)
 }
 
-// lentByType reads which of some scopes a type lends, once for all resources of
-// the type that are asked for alike.
-func (x *assessment) lentByType(ctx context.Context, view uma.View, typ string, scopes []uma.Scope) ([]uma.Scope, error) {
-	key := typ + "#" + uma.Listed(scopes) // no scope name has a #
-	if lent, ok := x.lent[key]; ok {
-		return lent, nil
+func (r *resolver) resolveTicketResource(ctx context.Context, p uma.Permission, resource *uma.Resource) error {
+	if resource == nil {
+		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
-	lent, err := view.TypeScopes(ctx, x.server.Key, typ, scopes)
+	extra := sets.Within(sets.Within(r.req.Scopes, r.client.Scopes), resource.Scopes) // UMA Grant §3.3.4
+	w, ok, err := r.on(ctx, resource, sets.Union(p.Scopes, extra))
+	if err != nil {
+		return err
+	}
+	if !ok || !p.Whole && len(w.scopes) == 0 {
+		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
+	}
+	r.wanted.unmet.scope = r.wanted.unmet.scope || len(sets.Without(p.Scopes, w.scopes)) > 0
+	w.named = true
+	r.add(w)
+	return nil
+}
+
+// checkAvailable refuses a scope that no resource of the ticket has (§3.3.6).
+func (r *resolver) checkAvailable(resources map[uma.ResourceID]*uma.Resource) error {
+	if !r.req.Rules.UnavailableScopeIsError {
+		return nil
+	}
+	var available []uma.Scope
+	for _, p := range r.ticket.Permissions {
+		available = append(available, p.Scopes...)
+		if res := resources[p.Resource]; res != nil {
+			available = append(available, res.Scopes...)
+		}
+	}
+	for _, s := range r.req.Scopes {
+		if !slices.Contains(available, s) {
+			return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ScopeUnavailable, Scopes: []uma.Scope{s}}, nil)
+		}
+	}
+	return nil
+}
+
+// on is the permission for scopes on a resource: all that it has when none are asked for,
+// else those that are its own or of its type (resources of the resource server itself
+// give their scopes to others of their type). It is not ok when none of the scopes asked
+// for are there.
+func (r *resolver) on(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) (p permission, ok bool, err error) {
+	p = permission{resource: resource, requested: true}
+	if len(scopes) == 0 {
+		p.scopes = resource.Scopes
+		return p, true, nil
+	}
+	own := sets.Within(scopes, resource.Scopes)
+	if len(own) < len(scopes) && resource.Type != "" && resource.Owner != r.server.UUID {
+		others := sets.Without(scopes, resource.Scopes)
+		if p.inherited, err = r.scopesOfType(ctx, resource.Type, others); err != nil {
+			return p, false, err
+		}
+	}
+	p.scopes = sets.Within(scopes, sets.Union(own, p.inherited))
+	p.listed = p.scopes
+	return p, len(p.scopes) > 0, nil
+}
+
+// scopesOfType reads which of some scopes resources have from their type, once for all
+// resources of the type for which the same is asked.
+func (r *resolver) scopesOfType(ctx context.Context, typ string, scopes []uma.Scope) ([]uma.Scope, error) {
+	key := typ
+	for _, s := range scopes {
+		key += "#" + string(s) // no scope name has a #
+	}
+	if of, ok := r.ofTypes[key]; ok {
+		return of, nil
+	}
+	of, err := r.view.TypeScopes(ctx, r.server.Key, typ, scopes)
 	if err != nil {
 		return nil, fmt.Errorf("read scopes of type: %w", err)
 	}
-	if x.lent == nil {
-		x.lent = map[string][]uma.Scope{}
+	if r.ofTypes == nil {
+		r.ofTypes = map[string][]uma.Scope{}
 	}
-	x.lent[key] = lent
-	return lent, nil
-}
-
-// byID reads resources by their ids, those that are there.
-func (x *assessment) byID(ctx context.Context, view uma.View, ids []uma.ResourceID) (map[uma.ResourceID]*uma.Resource, error) {
-	if len(ids) == 1 {
-		switch r, err := view.Resource(ctx, x.server.Key, ids[0]); {
-		case err == nil:
-			return map[uma.ResourceID]*uma.Resource{r.ID: r}, nil
-		case errors.Is(err, uma.ErrNotFound):
-			return nil, nil
-		default:
-			return nil, fmt.Errorf("read resource: %w", err)
-		}
-	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	rows, err := view.ResourcesByID(ctx, x.server.Key, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read resources: %w", err)
-	}
-	out := make(map[uma.ResourceID]*uma.Resource, len(rows))
-	for _, r := range rows {
-		out[r.ID] = r
-	}
-	return out, nil
+	r.ofTypes[key] = of
+	return of, nil
 }
 
 // resolvePermissions asks for what the `permission` parameters name.
-func (x *assessment) resolvePermissions(ctx context.Context, view uma.View) error {
-	if len(x.req.Permissions) > x.snap.Realm.Policy.MaxPermissions && (x.req.Limit == 0 || x.req.ByURI) {
-		return x.tooMany() // each costs a look-up, found or not; all URIs are looked up before any is cut off
+func (r *resolver) resolvePermissions(ctx context.Context) error {
+	if len(r.req.Permissions) > r.realm.Realm.Policy.MaxPermissions && (r.req.Limit == 0 || r.req.ByURI) {
+		return r.tooMany() // each costs a look-up, found or not; all URIs are looked up before any is cut off
 	}
 	var ids []uma.ResourceID
-	names := slices.Clone(x.req.Scopes)
-	for _, p := range x.req.Permissions {
-		if p.Resource != "" && !x.req.ByURI {
+	names := slices.Clone(r.req.Scopes)
+	for _, p := range r.req.Permissions {
+		if p.Resource != "" && !r.req.ByURI {
 			ids = append(ids, uma.ResourceID(p.Resource))
 		}
 		names = append(names, p.Scopes...)
 	}
-	resources, err := x.lookUp(ctx, view, ids, sets.Union(nil, names))
+	resources, err := r.load(ctx, ids, sets.Union(nil, names))
 	if err != nil {
 		return err
 	}
-	byURI, err := x.byURIs(ctx, view) // all of them, before anything is said of scopes
+	byURI, err := r.byURIs(ctx) // all of them, before anything is said of scopes
 	if err != nil {
 		return err
 	}
-	for _, p := range x.asPermissions(byURI) {
-		if x.full() {
-			x.unmet.resource = x.unmet.resource || x.names(p)
+	for _, p := range r.mergePermissions(byURI) {
+		if r.full() {
+			r.wanted.unmet.resource = r.wanted.unmet.resource || r.names(p)
 			continue
 		}
-		x.met = nil
-		// Scopes that are all unknown are an error: left out, they would be none,
-		// which asks for all. Those of OpenID Connect are about the sign-in, and
-		// some clients send them with every grant.
-		scopes := x.knownOf(sets.Union(p.Scopes, x.req.Scopes))
-		if named := sets.Union(sets.Union(nil, p.Scopes), sets.Without(x.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
-			return uma.Refuse(uma.InvalidScope, "One of the given scopes "+uma.Quoted(named)+" is invalid", nil)
-		}
-		switch r := resources[uma.ResourceID(p.Resource)]; {
-		case p.Resource == "":
-			err = x.resolveScopes(ctx, view, scopes)
-		case x.req.ByURI:
-			err = x.wantAll(ctx, view, byURI[p.Resource], scopes)
-		case r != nil:
-			err = x.want(ctx, view, r, scopes)
-		case strings.HasPrefix(p.Resource, "resource-type"):
-			err = x.resolveType(ctx, view, p.Resource, scopes)
-		default:
-			err = x.resolveName(ctx, view, p.Resource, scopes)
-		}
-		if err != nil {
+		r.found = nil
+		if err := r.resolvePermission(ctx, p, resources, byURI); err != nil {
 			return err
 		}
-		if x.names(p) {
-			x.checkMet(p.Scopes)
+		if r.names(p) {
+			r.checkFound(p.Scopes)
 		}
 	}
 	return nil
+}
+
+// resolvePermission asks for what one `permission` parameter names. Scopes that are all
+// unknown are an error: left out, they would be none, which asks for all. Those of OpenID
+// Connect are about the sign-in, and some clients send them with every grant.
+func (r *resolver) resolvePermission(ctx context.Context, p AskedPermission, byID map[uma.ResourceID]*uma.Resource, byURI map[string][]*uma.Resource) error {
+	scopes := r.knownOf(sets.Union(p.Scopes, r.req.Scopes))
+	if named := sets.Union(sets.Union(nil, p.Scopes), sets.Without(r.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
+		return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ScopesUnknown, Scopes: named}, nil)
+	}
+	switch resource := byID[uma.ResourceID(p.Resource)]; {
+	case p.Resource == "":
+		return r.resolveScopes(ctx, scopes)
+	case r.req.ByURI:
+		return r.wantAll(ctx, byURI[p.Resource], scopes)
+	case resource != nil:
+		return r.want(ctx, resource, scopes)
+	case strings.HasPrefix(p.Resource, "resource-type"):
+		return r.resolveType(ctx, p.Resource, scopes)
+	}
+	return r.resolveName(ctx, p.Resource, scopes)
 }
 
 // names reports whether a permission names a resource, and does not search for some.
-func (x *assessment) names(p AskedPermission) bool {
+func (r *resolver) names(p AskedPermission) bool {
 	form, _, _ := strings.Cut(p.Resource, ":")
-	return p.Resource != "" && (x.req.ByURI || !slices.Contains(typeForms, form))
+	return p.Resource != "" && (r.req.ByURI || !slices.Contains(typeForms, form))
 }
 
-// checkMet notes the scopes named with a resource that no resource has, after add was
+// checkFound notes the scopes named with a resource that no resource has, after add was
 // called for everything that the name finds.
-func (x *assessment) checkMet(scopes []uma.Scope) {
+func (r *resolver) checkFound(scopes []uma.Scope) {
 	var there []uma.Scope
 	var ids []uma.ResourceID
-	for _, w := range x.met {
-		there = append(there, w.scopes...)
-		ids = sets.Union(ids, []uma.ResourceID{w.resource.ID})
+	for _, p := range r.found {
+		there = append(there, p.scopes...)
+		ids = sets.Union(ids, []uma.ResourceID{p.resource.ID})
 	}
+	w := &r.wanted
 	if len(ids) > 1 {
-		x.several = sets.Union(x.several, ids)
+		w.several = sets.Union(w.several, ids)
 	}
-	x.unmet.resource = x.unmet.resource || len(x.met) == 0
-	x.unmet.scope = x.unmet.scope || len(sets.Without(scopes, there)) > 0
+	w.unmet.resource = w.unmet.resource || len(r.found) == 0
+	w.unmet.scope = w.unmet.scope || len(sets.Without(scopes, there)) > 0
 }
 
 // wantAll asks for scopes on the resources that one name or URI finds.
-func (x *assessment) wantAll(ctx context.Context, view uma.View, found []*uma.Resource, scopes []uma.Scope) error {
-	for _, r := range found {
-		if err := x.want(ctx, view, r, scopes); err != nil {
+func (r *resolver) wantAll(ctx context.Context, found []*uma.Resource, scopes []uma.Scope) error {
+	for _, resource := range found {
+		if err := r.want(ctx, resource, scopes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// want asks for scopes on a resource that was named.
-func (x *assessment) want(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) error {
-	w, ok, err := x.on(ctx, view, r, scopes)
+// want asks for scopes on a resource that is named.
+func (r *resolver) want(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) error {
+	p, ok, err := r.on(ctx, resource, scopes)
 	if err != nil || !ok {
 		return err
 	}
-	w.named = true
-	x.add(w)
+	p.named = true
+	r.add(p)
 	return nil
 }

@@ -12,13 +12,13 @@ import (
 // This file has how a request finds resources by URI.
 
 // byURIs returns, for each URI in the request, the resources that it finds.
-func (x *assessment) byURIs(ctx context.Context, view uma.View) (map[string][]*uma.Resource, error) {
+func (r *resolver) byURIs(ctx context.Context) (map[string][]*uma.Resource, error) {
 	found := map[string][]*uma.Resource{}
-	for _, p := range x.req.Permissions {
-		if _, there := found[p.Resource]; there || p.Resource == "" || !x.req.ByURI {
+	for _, p := range r.req.Permissions {
+		if _, there := found[p.Resource]; there || p.Resource == "" || !r.req.ByURI {
 			continue
 		}
-		rows, err := x.byURI(ctx, view, p.Resource)
+		rows, err := r.byURI(ctx, p.Resource)
 		if err != nil {
 			return nil, err
 		}
@@ -27,18 +27,34 @@ func (x *assessment) byURIs(ctx context.Context, view uma.View) (map[string][]*u
 	return found, nil
 }
 
-// asPermissions are the `permission` parameters, as many as name something of their own.
-// What is said of one name, or of URIs that lead to the same resources, is asked for at
-// once, as in Keycloak: Mixed and Mixed#write are Mixed#write.
-func (x *assessment) asPermissions(byURI map[string][]*uma.Resource) []AskedPermission {
+// byURI returns the resources that a URI finds, or a refusal if there is none.
+func (r *resolver) byURI(ctx context.Context, uri string) ([]*uma.Resource, error) {
+	missing := func(cause error) error {
+		return uma.Reject(uma.InvalidResource, uma.Fault{Kind: uma.URIUnknown, Resource: uri}, cause)
+	}
+	path, err := uripath.Normalize(uri)
+	if err != nil {
+		return nil, missing(err)
+	}
+	rows, _, err := lookup.ByURI(ctx, r.view, r.server.Key, path, r.req.MatchingURI, r.most()+1) // one more than add takes, so that it knows of a cut
+	if err == nil && len(rows) == 0 {
+		err = missing(nil)
+	}
+	return rows, err
+}
+
+// mergePermissions returns the `permission` parameters, as many as name something of
+// their own. What is said of one name, or of URIs that lead to the same resources, is
+// asked for at once, as in Keycloak: Mixed and Mixed#write is Mixed#write.
+func (r *resolver) mergePermissions(byURI map[string][]*uma.Resource) []AskedPermission {
 	var asked []AskedPermission
 	at := map[string]int{}
-	for _, p := range x.req.Permissions {
+	for _, p := range r.req.Permissions {
 		key := p.Resource
 		if found := byURI[key]; len(found) > 0 {
 			key = ""
-			for _, r := range found {
-				key += string(r.ID) + "\n"
+			for _, resource := range found {
+				key += string(resource.ID) + "\n"
 			}
 		}
 		i, there := at[key]
@@ -52,19 +68,4 @@ func (x *assessment) asPermissions(byURI map[string][]*uma.Resource) []AskedPerm
 		asked[i].Scopes = sets.Union(nil, asked[i].Scopes)
 	}
 	return asked
-}
-
-// byURI returns the resources that a URI finds, or a refusal if there is none.
-func (x *assessment) byURI(ctx context.Context, view uma.View, uri string) ([]*uma.Resource, error) {
-	missing := uma.Refuse(uma.InvalidResource, "Resource with uri ["+uri+"] does not exist.", nil)
-	path, err := uripath.Normalize(uri)
-	if err != nil {
-		missing.Err = err
-		return nil, missing
-	}
-	rows, _, err := lookup.ByURI(ctx, view, x.server.Key, path, x.req.MatchingURI, x.most()+1) // one more than add takes, so that it knows of a cut
-	if err == nil && len(rows) == 0 {
-		err = missing
-	}
-	return rows, err
 }

@@ -3,7 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -13,121 +12,126 @@ import (
 )
 
 // settle makes one answer of the decisions, commits it, and only then signs.
-func (x *assessment) settle(ctx context.Context) (*Answer, error) {
-	if err := x.policyFailure(ctx); err != nil {
-		return nil, err
+func (s *Service) settle(ctx context.Context, q *question, d *decisions) (*Answer, error) {
+	if failed := d.failed(q); failed != nil {
+		return s.refuseRecorded(ctx, q, d, uma.Reject(uma.PolicyFailed, uma.Fault{}, failed))
 	}
-	requests := x.toSubmit()
-	maySubmit := x.ticket != nil && !x.req.NoSubmit
-	c := conditions{
-		ticket: x.ticket != nil, submit: maySubmit, upgrade: x.rpt != nil && x.req.Legacy == nil && !x.req.Strict, carried: x.req.Legacy != nil,
-		allOrNothing: x.snap.Realm.Policy.AllOrNothing, unmet: x.unmet,
-	}
-	if x.req.Mode == ModeDecision {
-		c.every = x.several
-	}
-	v := answer(x.results, c)
-	if v == needInfo && x.req.Legacy != nil { // whose clients have no claims to bring
+	v := judge(d.list, q.conditions())
+	if v == needInfo && q.req.Rules.Entitlements {
 		v = refused
 	}
-	submits := maySubmit && v != needInfo // who lacks a claim is told so first
+	asksOwner := q.maySubmit() && v != needInfo // who lacks a claim is told so first
 	st := &uma.Settlement{
-		Realm: x.snap.Realm.Key, Now: x.now,
-		Records: x.records(ctx, told{word: x.word(v), asksClaims: v == needInfo, asksOwner: submits}),
+		Realm: q.realm.Realm.Key, Now: q.now,
+		Records: s.records(ctx, q, d, told{word: q.word(v), asksClaims: v == needInfo, asksOwner: asksOwner}),
 	}
-	if x.ticket != nil {
-		st.Ticket, st.Reusable, st.Presenter = x.ticket.Hash, x.snap.Realm.TicketReuse, x.asking.ID
+	if q.ticket != nil {
+		st.Ticket, st.Reusable, st.Presenter = q.ticket.Hash, q.realm.Realm.TicketReuse, q.client.ID
 	}
-	if submits {
-		st.Requests = requests
+	if asksOwner {
+		st.Requests = s.ownerRequests(q, d)
 	}
 	if v != grant {
-		return nil, x.refuse(ctx, st, v)
+		return s.refuse(ctx, q, d, st, v)
 	}
-	grants := x.grants()
-	st.RestsOn = x.rests()
-	if x.req.Mode != ModeToken {
-		if err := x.commit(ctx, st); err != nil {
-			return nil, err
+	grants := grantsOf(q, d)
+	st.RestsOn = restsOn(q, d)
+	if q.req.Mode != ModeToken {
+		answer, err := s.commit(ctx, q, d, st)
+		if err == nil {
+			answer.Permissions = uma.GrantedPermissions(grants)
 		}
-		return &Answer{Permissions: uma.GrantedPermissions(grants)}, nil
+		return answer, err
 	}
-	return x.issue(ctx, st, grants)
+	return s.issue(ctx, q, d, st, grants)
 }
 
-// policyFailure refuses when the policy gave no answer about something that was
-// named. The ticket stays unspent, the error is on record. What was only found
-// by a search is left out instead.
-func (x *assessment) policyFailure(ctx context.Context) error {
-	i := slices.IndexFunc(x.results, func(r result) bool {
-		return r.failed != nil && r.requested && (r.named || x.ticket != nil)
+// failed returns why the policy gave no answer about something that was named, or nil.
+// What was only found by a search is left out instead.
+func (d *decisions) failed(q *question) error {
+	for _, one := range d.list {
+		if one.failed != nil && one.requested && (one.named || q.ticket != nil) {
+			return one.failed
+		}
+	}
+	return nil
+}
+
+func (q *question) maySubmit() bool { return q.ticket != nil && !q.req.NoSubmit }
+
+func (q *question) conditions() conditions {
+	rules := q.req.Rules
+	c := conditions{
+		ticket: q.ticket != nil, submit: q.maySubmit(), upgrade: q.rpt != nil && !rules.Entitlements && !rules.UpgradeAll,
+		carried: rules.Entitlements, allOrNothing: q.realm.Realm.Policy.AllOrNothing, unmet: q.wanted.unmet,
+	}
+	if q.req.Mode == ModeDecision {
+		c.every = q.wanted.several
+	}
+	return c
+}
+
+// refuseRecorded refuses a request whose decisions came to nothing. The ticket stays
+// unspent, the decisions are on record.
+func (s *Service) refuseRecorded(ctx context.Context, q *question, d *decisions, refusal *uma.Error) (*Answer, error) {
+	answer, err := s.keep(ctx, q, d, &uma.Settlement{
+		Realm: q.realm.Realm.Key, Now: q.now, Records: s.records(ctx, q, d, told{word: string(refusal.Reason)}),
 	})
-	if i < 0 {
-		return nil
+	if err != nil {
+		return answer, err
 	}
-	st := &uma.Settlement{
-		Realm: x.snap.Realm.Key, Now: x.now, Records: x.records(ctx, told{word: string(uma.PolicyFailed)}),
-	}
-	if err := x.keep(ctx, st); err != nil {
-		return err
-	}
-	return uma.Refuse(uma.PolicyFailed, "", x.results[i].failed)
+	return answer, refusal
 }
 
-// refuse commits a refusal and returns it. It rests on nothing, so nothing is
-// checked.
-func (x *assessment) refuse(ctx context.Context, st *uma.Settlement, v verdict) error {
-	refusal := uma.Refuse(x.refusal(v), "", nil)
+// refuse commits a refusal. It rests on nothing, so nothing is checked.
+func (s *Service) refuse(ctx context.Context, q *question, d *decisions, st *uma.Settlement, v verdict) (*Answer, error) {
+	refusal := uma.Reject(q.reason(v), uma.Fault{}, nil)
 	switch {
 	case v == needInfo:
-		refusal.RequiredClaims = x.requiredClaims()
-		st.Successor, refusal.Ticket = x.successor(0)
-	case v == submitted && x.req.Strict:
-		refusal.Interval = max(x.ticket.Interval, firstInterval)
-		st.Successor, refusal.Ticket = x.successor(refusal.Interval)
+		refusal.RequiredClaims = d.requiredClaims()
+		st.Successor, refusal.Ticket = q.reissue(0)
+	case v == submitted && q.req.Rules.PollTickets:
+		refusal.Interval = max(q.ticket.Interval, firstInterval)
+		st.Successor, refusal.Ticket = q.reissue(refusal.Interval)
 	}
-	if err := x.commit(ctx, st); err != nil {
-		return err
+	answer, err := s.commit(ctx, q, d, st)
+	if err != nil {
+		return answer, err
 	}
-	return refusal
+	return answer, refusal
 }
 
-// A told is the answer to the client, as records have it.
-type told struct {
-	word                  string // see Record.Answered
-	asksClaims, asksOwner bool   // of the client; of owners, by requests that are stored
-}
-
-// answeredGranted is the word in records for a granted request. The word for a refusal
-// is its Reason, which does not depend on the face.
+// answeredGranted is the word in records for a granted request. The word for a refusal is
+// its Reason, which does not depend on the face.
 const answeredGranted = "granted"
 
 // word is the word in records for a verdict.
-func (x *assessment) word(v verdict) string {
+func (q *question) word(v verdict) string {
 	if v == grant {
 		return answeredGranted
 	}
-	return string(x.refusal(v))
+	return string(q.reason(v))
 }
 
-// refusal is the Reason of a verdict that refuses.
-func (x *assessment) refusal(v verdict) uma.Reason {
+// reason is that of a verdict that refuses.
+func (q *question) reason(v verdict) uma.Reason {
 	switch {
 	case v == needInfo:
 		return uma.NeedInfo
 	case v == submitted:
 		return uma.Submitted
-	case x.ticket != nil:
+	case q.ticket != nil:
 		return uma.Denied
 	}
 	return uma.NotAuthorized
 }
 
-func (x *assessment) requiredClaims() []uma.RequiredClaim {
+// requiredClaims are the claims that the policy wants, each once. A claim of one name
+// from one issuer or another is two.
+func (d *decisions) requiredClaims() []uma.RequiredClaim {
 	var out []uma.RequiredClaim
-	for _, r := range x.results {
-		for _, need := range r.needs {
-			// A claim of one name from one issuer or another is two hints.
+	for _, one := range d.list {
+		for _, need := range one.needs {
 			if !slices.ContainsFunc(out, func(c uma.RequiredClaim) bool { return reflect.DeepEqual(c, need.RequiredClaim) }) {
 				out = append(out, need.RequiredClaim)
 			}
@@ -136,114 +140,88 @@ func (x *assessment) requiredClaims() []uma.RequiredClaim {
 	return out
 }
 
-// commit settles. The loser of a race for the ticket leaves one record of its
-// own, and grants nothing.
-func (x *assessment) commit(ctx context.Context, st *uma.Settlement) error {
+// commit commits a settlement. A request that loses the race for its ticket leaves one
+// record of its own, and grants nothing.
+func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
 	if len(st.Records) == 0 && st.Ticket == nil {
-		return nil // nothing was found to decide
+		return q.answer(), nil // nothing was found to decide
 	}
-	err := x.keep(ctx, st)
+	answer, err := s.keep(ctx, q, d, st)
 	if !errors.Is(err, uma.ErrSpent) {
-		return err
+		return answer, err
 	}
-	if len(x.events) > 0 { // none: a legacy ticket for nothing
-		if err := x.recordLost(ctx, "ticket_spent", uma.UnusableTicket); err != nil {
-			return err
+	if len(d.list) > 0 { // else a ticket for nothing, which there is in the legacy API
+		if answer, err = s.recordLost(ctx, q, d, "ticket_spent", uma.UnusableTicket); err != nil {
+			return answer, err
 		}
 	}
-	return x.replayed(ctx, uma.ErrSpent)
+	return answer, s.refuseReplay(ctx, q, uma.ErrSpent)
 }
 
 // recordLost keeps one record of decisions that came to nothing.
-func (x *assessment) recordLost(ctx context.Context, why string, answered uma.Reason) error {
-	ev := x.events[0]
-	ev.Error, ev.Output = why, nil
-	return x.keep(ctx, &uma.Settlement{
-		Realm: x.snap.Realm.Key, Now: x.now, Records: []uma.Record{x.record(ctx, &ev, outcomeError, string(answered))},
+func (s *Service) recordLost(ctx context.Context, q *question, d *decisions, why string, answered uma.Reason) (*Answer, error) {
+	lost := *d.list[0]
+	lost.event.Error, lost.event.Output = why, nil
+	return s.keep(ctx, q, d, &uma.Settlement{
+		Realm: q.realm.Realm.Key, Now: q.now,
+		Records: []uma.Record{s.record(ctx, q, d.policy, &lost.event, outcomeError, string(answered))},
 	})
 }
 
-func (x *assessment) keep(ctx context.Context, st *uma.Settlement) error {
-	if err := x.Store.Commit(ctx, st); err != nil {
-		return x.trouble(err)
+// keep commits a settlement and tells of the decisions that are on record then.
+func (s *Service) keep(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
+	answer := q.answer()
+	if err := s.Store.Commit(ctx, st); err != nil {
+		return answer, uma.Tell("settle", err)
 	}
 	for i := range st.Records {
-		d := &x.caller.Decided
-		d.ID, d.Batch, d.Count = st.Records[i].ID, st.Records[i].Batch, d.Count+1
+		answer.Recorded.ID, answer.Recorded.Batch = st.Records[i].ID, st.Records[i].Batch
 	}
-	x.observe(st.Records)
-	return nil
+	answer.Recorded.Count = len(st.Records)
+	s.observe(d, st.Records)
+	return answer, nil
 }
 
-// trouble is how a failing commit is told.
-func (x *assessment) trouble(err error) error {
-	if errors.Is(err, uma.ErrBusy) {
-		return uma.Refuse(uma.Busy, "", err)
-	}
-	return fmt.Errorf("settle: %w", err)
-}
-
-// toSubmit is what the policy wants the owners asked for, of what is requested. Only a
-// user can ask, and only somebody else who manages the resource. No owner is asked for
-// the result of a search, such as for a scope alone: every owner with such a resource
-// would be asked.
-func (x *assessment) toSubmit() []uma.Request {
+// ownerRequests are the requests to owners that the policy wants stored.
+func (s *Service) ownerRequests(q *question, d *decisions) []uma.Request {
 	var out []uma.Request
-	for i := range x.results {
-		r := &x.results[i]
-		if !r.requested || !r.named || r.resource == nil || x.Who.User == nil || !r.resource.OwnerManaged ||
-			r.resource.Owner == x.server.UUID || r.resource.Owner == x.Who.Subject {
-			r.submit = nil
-			continue
-		}
-		r.submit = slices.DeleteFunc(slices.Clone(r.submit), func(s uma.Scope) bool { return !x.canAsk(r, s) })
-		for _, scope := range r.submit {
+	for _, one := range d.list {
+		for _, scope := range one.submit {
 			if scope == uma.Everything {
 				scope = ""
 			}
 			out = append(out, uma.Request{
-				ID: x.NewID(), Server: x.server.Key, Resource: r.resource.Key, ResourceID: r.resource.ID,
-				ResourceName: r.resource.Name, Owner: r.resource.Owner, Requester: x.Who.Subject,
-				Scope: scope, State: uma.Pending, Created: x.now, Decided: x.now,
+				ID: s.NewID(), Server: q.server.Key, Resource: one.resource.Key, ResourceID: one.resource.ID,
+				ResourceName: one.resource.Name, Owner: one.resource.Owner, Requester: q.party.Subject,
+				Scope: scope, State: uma.Pending, Created: q.now, Decided: q.now,
 			})
 		}
 	}
 	return out
 }
 
-// canAsk reports whether there is something to ask an owner for: a scope that was
-// requested, is the resource's own, since the owner cannot share one of its type,
-// and has not been shared already.
-func (x *assessment) canAsk(r *result, s uma.Scope) bool {
-	if s != uma.Everything && (!slices.Contains(r.asked, s) || !slices.Contains(r.resource.Scopes, s)) {
-		return false
-	}
-	return !slices.ContainsFunc(x.shares, func(share uma.Share) bool {
-		return share.Kind == uma.ByRequest && share.Resource == r.resource.Key &&
-			(slices.Contains(share.Scopes, s) || s == uma.Everything && len(share.Scopes) == 0)
-	})
-}
-
-// grants are the permissions of the RPT: what is requested first, what was
-// carried after it.
-func (x *assessment) grants() []uma.Grant {
+// grantsOf are the permissions of the RPT: those that are requested first, those that are
+// only carried after them.
+func grantsOf(q *question, d *decisions) []uma.Grant {
 	var requested, carried []uma.Grant
-	for i := range x.results {
-		r := &x.results[i]
-		if !r.got() {
+	for _, one := range d.list {
+		if !one.got() {
 			continue
 		}
-		g := uma.Grant{Scopes: r.granted, Claims: x.grantClaims(r), Shares: r.shares, Inherited: sets.Within(r.granted, r.inherited), TTL: r.output.RPT.TTL}
-		if r.resource != nil {
-			g.Resource, g.Version = r.resource.ID, r.resource.Version
-			if r.resource.Owner == x.Who.Subject {
-				g.Owner = r.resource.Owner
+		g := uma.Grant{
+			Scopes: one.granted, Claims: q.grantClaims(one), Shares: one.shares,
+			Inherited: sets.Within(one.granted, one.inherited), TTL: one.output.RPT.TTL,
+		}
+		if one.resource != nil {
+			g.Resource, g.Version = one.resource.ID, one.resource.Version
+			if one.resource.Owner == q.party.Subject {
+				g.Owner = one.resource.Owner
 			}
-			if !x.req.WithoutNames {
-				g.Name = r.resource.Name
+			if !q.req.WithoutNames {
+				g.Name = one.resource.Name
 			}
 		}
-		if r.requested {
+		if one.requested {
 			requested = append(requested, g)
 		} else {
 			carried = append(carried, g)
@@ -252,43 +230,42 @@ func (x *assessment) grants() []uma.Grant {
 	return append(requested, carried...)
 }
 
-// grantClaims are the pushed claims, or of a permission that is only carried those of
-// the former RPT, and what the policy adds to them; nil when there are none, since
-// clients take an empty object for a condition.
-func (x *assessment) grantClaims(r *result) map[string][]string {
-	claims := x.pushed
-	if r.former != nil {
-		claims = r.former.Claims
+// grantClaims are the pushed claims, or of a permission that is only carried those of the
+// former RPT, and what the policy adds to them; nil when there are none, since clients
+// take an empty object for a condition.
+func (q *question) grantClaims(d *decision) map[string][]string {
+	claims := q.claims.pushed
+	if d.former != nil {
+		claims = d.former.Claims
 	}
-	if len(claims)+len(r.output.RPT.Claims) == 0 {
+	if len(claims)+len(d.output.RPT.Claims) == 0 {
 		return nil
 	}
 	out := map[string][]string{}
 	maps.Copy(out, claims)
-	maps.Copy(out, r.output.RPT.Claims)
+	maps.Copy(out, d.output.RPT.Claims)
 	return out
 }
 
-// rests are the rows that the grant rests on.
-func (x *assessment) rests() *uma.Rests {
+// restsOn are the rows that the grant rests on.
+func restsOn(q *question, d *decisions) *uma.Rests {
 	out := &uma.Rests{
-		Generation: x.snap.Realm.Generation,
+		Generation: q.realm.Realm.Generation,
 		Resources:  map[uma.Key]int64{}, Shares: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
 	}
-	if x.Who.User != nil {
-		out.User, out.UserVersion = x.Who.Subject, x.Who.User.Version
+	if q.party.User != nil {
+		out.User, out.UserVersion = q.party.Subject, q.party.User.Version
 	}
-	for i := range x.results {
-		r := &x.results[i]
-		if !r.got() || r.resource == nil {
+	for _, one := range d.list {
+		if !one.got() || one.resource == nil {
 			continue
 		}
-		out.Resources[r.resource.Key] = r.resource.Version
-		for _, s := range r.rests {
-			if s.Kind == uma.ByPolicy {
-				out.Policies[s.Key] = s.Version
+		out.Resources[one.resource.Key] = one.resource.Version
+		for _, share := range one.restsOn {
+			if share.Kind == uma.ByPolicy {
+				out.Policies[share.Key] = share.Version
 			} else {
-				out.Shares[s.Key] = s.Version
+				out.Shares[share.Key] = share.Version
 			}
 		}
 	}

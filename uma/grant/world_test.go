@@ -1,9 +1,13 @@
 package grant
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 	"example.com/umpire/uma/party"
 	"example.com/umpire/uma/umatest"
@@ -42,11 +46,61 @@ func over(fakes *umatest.World) *world {
 	return w
 }
 
+// strict are the rules of UMA 2.0.
+var strict = Rules{
+	PollTickets: true, BadClaimIsNeedInfo: true, IdentifyWithIDToken: true, AskForIdentity: true, PublicClaims: true,
+	UnavailableScopeIsError: true, IgnoreBadRPT: true, UpgradeAll: true, OneOwner: true,
+}
+
+// token asks for an RPT. What is refused has no answer here.
+func (w *world) token(caller *party.Caller, req *Request) (*Answer, error) {
+	w.Helper()
+	answer, err := w.service.Token(w.Context(), w.Snap, caller, req)
+	if answer == nil {
+		w.Fatal("no answer")
+	}
+	if err != nil && (answer.Token != nil || answer.Permissions != nil || answer.Upgraded) {
+		w.Errorf("refused, %v, with %+v", err, answer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
 // bob asks for an RPT.
 func (w *world) bob(req *Request) (*Answer, error) {
 	w.Helper()
 	if req.Ticket == "" && req.Audience == "" {
 		req.Audience = "photoz-api"
 	}
-	return w.service.Token(w.Context(), w.Snap, &party.Caller{HasBearer: true, Bearer: "access.of.bob"}, req)
+	return w.token(&party.Caller{HasBearer: true, Bearer: "access.of.bob"}, req)
+}
+
+// said is a refusal with what it is about.
+func said(err error) string {
+	e, ok := errors.AsType[*uma.Error](err)
+	if !ok {
+		return fmt.Sprint("no refusal: ", err)
+	}
+	s, f := string(e.Reason), e.Fault
+	if f.Kind != "" {
+		s += ": " + string(f.Kind)
+	}
+	for _, fact := range []string{f.Parameter, f.Value, f.Resource, f.Client, f.Setting} {
+		if fact != "" {
+			s += " " + fact
+		}
+	}
+	if f.Limit > 0 {
+		s += fmt.Sprint(" ", f.Limit)
+	}
+	if len(f.Scopes) > 0 {
+		names := make([]string, len(f.Scopes))
+		for i, scope := range f.Scopes {
+			names[i] = string(scope)
+		}
+		s += " " + strings.Join(names, ",")
+	}
+	return s
 }

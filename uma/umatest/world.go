@@ -98,7 +98,7 @@ func NewWorld(t *testing.T) *World {
 			{Key: 102, ID: "r-bare", Server: 10, Owner: "uuid-api", Name: "Bare", Version: 22},
 			{Key: 103, ID: "r-album", Server: 10, Owner: "u-alice", Name: "Album", Type: "album", Scopes: ScopesOf("view comment"), OwnerManaged: true, Version: 23},
 		},
-		scopes:  ScopesOf("view post comment print download"),
+		Scopes:  ScopesOf("view post comment print download"),
 		Tickets: map[string]*uma.Ticket{},
 		Spent:   map[string]*uma.SpentTicket{},
 		Rpts:    map[string]*uma.RPT{},
@@ -383,7 +383,7 @@ type View struct {
 	Users     map[string]*uma.User
 	Sessions  map[string]*uma.Session
 	Resources []*uma.Resource
-	scopes    []uma.Scope
+	Scopes    []uma.Scope
 	TypeScope []uma.Scope // that every type lends
 	Shares    []uma.Share
 	Requests  []uma.Request
@@ -521,7 +521,7 @@ func (v *View) Select(_ context.Context, server uma.Key, q uma.Selection, limit 
 
 func (v *View) KnownScopes(_ context.Context, _ uma.Key, names []uma.Scope) ([]uma.ScopeRow, error) {
 	var rows []uma.ScopeRow
-	for _, s := range sets.Within(v.scopes, names) {
+	for _, s := range sets.Within(v.Scopes, names) {
 		rows = append(rows, uma.ScopeRow{ID: "scope-" + string(s), Name: s})
 	}
 	return rows, v.read("KnownScopes")
@@ -531,7 +531,7 @@ func (v *View) Scope(_ context.Context, _ uma.Key, name string) (uma.ScopeRow, e
 	if err := v.read("Scope"); err != nil {
 		return uma.ScopeRow{}, err
 	}
-	if !slices.Contains(v.scopes, uma.Scope(name)) {
+	if !slices.Contains(v.Scopes, uma.Scope(name)) {
 		return uma.ScopeRow{}, uma.ErrNotFound
 	}
 	return uma.ScopeRow{ID: "scope-" + name, Name: uma.Scope(name)}, nil
@@ -635,7 +635,7 @@ func (v *View) Standing(_ context.Context, server uma.Key, _ []uma.Grant) (*uma.
 	for i := range v.Shares {
 		n.Shares[v.Shares[i].ID] = &v.Shares[i]
 	}
-	for _, s := range v.scopes {
+	for _, s := range v.Scopes {
 		n.Scopes[s] = true
 	}
 	return n, v.read("Standing")

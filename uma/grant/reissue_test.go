@@ -16,7 +16,7 @@ import (
 // asApp asks for an RPT as photoz-app, which authenticates.
 func (w *world) asApp(req *Request) (*Answer, error) {
 	w.Helper()
-	return w.service.Token(w.Context(), w.Snap, &party.Caller{ClientID: "photoz-app", ClientSecret: "app-secret", HasSecret: true}, req)
+	return w.token(&party.Caller{ClientID: "photoz-app", ClientSecret: "app-secret", HasSecret: true}, req)
 }
 
 // A round that ends before anything was decided: what the client is told, and
@@ -48,7 +48,7 @@ func TestRoundsWithoutADecision(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			tc.req.Strict, tc.req.Ticket = true, w.Ticket(uma.Permission{Resource: "r-board"})
+			tc.req.Rules, tc.req.Ticket = strict, w.Ticket(uma.Permission{Resource: "r-board"})
 			presented := w.View.Tickets[string(uma.Digest("the-ticket"))]
 			if tc.edit != nil {
 				tc.edit(presented)
@@ -91,7 +91,7 @@ func TestRoundsWithoutADecision(t *testing.T) {
 // strict or has none.
 func TestBadClaimTokensElsewhere(t *testing.T) {
 	t.Parallel()
-	for _, req := range []Request{{Strict: true, Audience: "photoz-api"}, {Ticket: "the-ticket"}} {
+	for _, req := range []Request{{Rules: strict, Audience: "photoz-api"}, {Ticket: "the-ticket"}} {
 		w := newWorld(t)
 		w.Ticket(uma.Permission{Resource: "r-board"})
 		req.ClaimToken, req.ClaimTokenFormat = "x", "urn:x"
@@ -111,7 +111,7 @@ func TestRoundsOfAFailingStore(t *testing.T) {
 	}{{fmt.Errorf("spend: %w", uma.ErrSpent), uma.UnusableTicket}, {uma.ErrBusy, uma.Busy}, {umatest.ErrRead, ""}} {
 		w := newWorld(t)
 		w.Commit = func(*uma.Settlement) error { return tc.fail }
-		answer, err := w.asApp(&Request{Strict: true, Ticket: w.Ticket(uma.Permission{Resource: "r-board"}), Scopes: umatest.ScopesOf("fly")})
+		answer, err := w.asApp(&Request{Rules: strict, Ticket: w.Ticket(uma.Permission{Resource: "r-board"}), Scopes: umatest.ScopesOf("fly")})
 		if answer != nil || err == nil || umatest.Reason(err) != tc.want {
 			t.Errorf("%v: got %v, %v, want %q", tc.fail, answer, err, tc.want)
 		}
@@ -180,7 +180,7 @@ func TestReplayedTicketUnread(t *testing.T) {
 }
 
 // Whether a client may present its claim token.
-func TestMayPush(t *testing.T) {
+func TestMayPresentClaims(t *testing.T) {
 	t.Parallel()
 	public, confidential := &uma.Client{Public: true}, &uma.Client{}
 	bearer := &party.Caller{HasBearer: true}
@@ -192,13 +192,13 @@ func TestMayPush(t *testing.T) {
 	}{
 		{confidential, &party.Caller{}, Request{ClaimToken: "x"}, true},
 		{public, bearer, Request{ClaimToken: "a.b.c"}, false},
-		{public, bearer, Request{ClaimToken: "a.b.c", Strict: true}, true},
-		{public, bearer, Request{ClaimToken: "x", Strict: true}, false},
-		{public, &party.Caller{}, Request{ClaimToken: "a.b.c", Strict: true}, false},
-		{public, &party.Caller{}, Request{ClaimToken: "a.b.c", Strict: true, SubjectToken: "t"}, true},
+		{public, bearer, Request{ClaimToken: "a.b.c", Rules: strict}, true},
+		{public, bearer, Request{ClaimToken: "x", Rules: strict}, false},
+		{public, &party.Caller{}, Request{ClaimToken: "a.b.c", Rules: strict}, false},
+		{public, &party.Caller{}, Request{ClaimToken: "a.b.c", Rules: strict, SubjectToken: "t"}, true},
 	} {
-		x := &assessment{asking: tc.client, caller: tc.caller, req: &tc.req}
-		if got := x.mayPush(); got != tc.want {
+		q := &question{asker: asker{client: tc.client}, caller: tc.caller, req: &tc.req}
+		if got := q.mayPresentClaims(); got != tc.want {
 			t.Errorf("public %t, bearer %t, %+v: got %t, want %t", tc.client.Public, tc.caller.HasBearer, tc.req, got, tc.want)
 		}
 	}
@@ -207,8 +207,12 @@ func TestMayPush(t *testing.T) {
 // What an RPT carries into another: of the same owner alone, in a strict request.
 func TestCarriedStrictly(t *testing.T) {
 	t.Parallel()
-	for strict, want := range map[bool]string{false: "r-board r-bare r-album #view", true: "r-board r-bare"} {
+	for whole, want := range map[bool]string{false: "r-board r-bare r-album #view", true: "r-board r-bare"} {
 		w := newWorld(t)
+		rules := Rules{}
+		if whole {
+			rules = strict
+		}
 		w.Tokens["the-rpt"] = &uma.Claims{
 			ID: "j-rpt", Subject: "u-bob", Type: uma.TypeBearer, AuthorizedParty: "photoz-web", SessionID: "s-bob", Audience: uma.Audience{"photoz-api"}, Expires: w.Unix() + 300,
 			Authorization: &uma.Authorization{Permissions: []uma.GrantedPermission{
@@ -216,7 +220,7 @@ func TestCarriedStrictly(t *testing.T) {
 			}},
 		}
 		w.View.Rpts["j-rpt"] = &uma.RPT{JTI: "j-rpt"}
-		answer, err := w.bob(&Request{Strict: strict, RPT: "the-rpt", Ticket: w.Ticket(uma.Permission{Resource: "r-board"})})
+		answer, err := w.bob(&Request{Rules: rules, RPT: "the-rpt", Ticket: w.Ticket(uma.Permission{Resource: "r-board"})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,11 +231,11 @@ func TestCarriedStrictly(t *testing.T) {
 			}
 			got = append(got, string(p.ID))
 		}
-		if strings.Join(got, " ") != want || answer.Upgraded == strict {
-			t.Errorf("strict %t: got %q and upgraded %t, want %q", strict, got, answer.Upgraded, want)
+		if strings.Join(got, " ") != want || answer.Upgraded == whole {
+			t.Errorf("strict %t: got %q and upgraded %t, want %q", whole, got, answer.Upgraded, want)
 		}
 		if upgraded := w.Settlements[0].Upgraded; upgraded != "" {
-			t.Errorf("strict %t: got %q upgraded", strict, upgraded)
+			t.Errorf("strict %t: got %q upgraded", whole, upgraded)
 		}
 	}
 }
@@ -245,7 +249,7 @@ func TestLegacyUpgradedStrictly(t *testing.T) {
 		Authorization: &uma.Authorization{Permissions: []uma.GrantedPermission{{SetID: "r-bare"}}},
 	}
 	w.View.Rpts["j-rpt"] = &uma.RPT{JTI: "j-rpt"}
-	answer, err := w.bob(&Request{Strict: true, RPT: "the-rpt", Ticket: w.Ticket(uma.Permission{Resource: "r-board"})})
+	answer, err := w.bob(&Request{Rules: strict, RPT: "the-rpt", Ticket: w.Ticket(uma.Permission{Resource: "r-board"})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,11 +270,11 @@ func TestServesWhatTheTokenSpeaksFor(t *testing.T) {
 		{[]string{}, false, false},
 	} {
 		w := newWorld(t)
-		x := &assessment{Who: &party.Identity{Servers: tc.servers}}
-		if err := x.serve(w.API); (err == nil) != tc.api {
+		a := &asker{party: &party.Identity{Servers: tc.servers}}
+		if err := a.checkReach(w.API); (err == nil) != tc.api {
 			t.Errorf("%q: got %v for photoz-api", tc.servers, err)
 		}
-		if err := x.serve(w.Other); (err == nil) != tc.other {
+		if err := a.checkReach(w.Other); (err == nil) != tc.other {
 			t.Errorf("%q: got %v for other-api", tc.servers, err)
 		}
 	}
