@@ -21,15 +21,9 @@ func TestRulesOfRecords(t *testing.T) {
 	if err := s.Commit(t.Context(), &uma.Settlement{Now: at, Records: records}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.read(t.Context(), func(c *conn) error {
-		got, err := texts[string](c, `SELECT x.rule || ' ' || d.id FROM decision_rule x JOIN decision d ON d.seq = x.seq ORDER BY 1`)
-		if want := []string{"team/x a", "team/y a", "team/y b"}; !slices.Equal(got, want) {
-			t.Errorf("got %v, want %v", got, want)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	got := rowsOf(t, s, `SELECT x.rule || ' ' || d.id FROM decision_rule x JOIN decision d ON d.seq = x.seq ORDER BY 1`)
+	if want := []string{"team/x a", "team/y a", "team/y b"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -51,16 +51,10 @@ func schemaAt(t *testing.T, statements ...string) string {
 func TestTablesAreStrict(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
-	err := s.read(t.Context(), func(c *conn) error {
-		loose, err := texts[string](c, `SELECT name FROM pragma_table_list
-			WHERE schema = 'main' AND type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`)
-		if len(loose) > 0 {
-			t.Errorf("tables that are not STRICT: %v", loose)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	loose := rowsOf(t, s, `SELECT name FROM pragma_table_list
+		WHERE schema = 'main' AND type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`)
+	if len(loose) > 0 {
+		t.Errorf("tables that are not STRICT: %v", loose)
 	}
 }
 
@@ -72,15 +66,8 @@ func TestThereAreNoStatistics(t *testing.T) {
 	if _, err := s.Sweep(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	err := s.read(t.Context(), func(c *conn) error {
-		there, err := c.exists(`SELECT 1 FROM sqlite_master WHERE name LIKE 'sqlite_stat%'`)
-		if there {
-			t.Error("the schema has statistics")
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	if found := rowsOf(t, s, `SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'`); len(found) > 0 {
+		t.Errorf("the schema has statistics: %v", found)
 	}
 }
 
@@ -145,15 +132,9 @@ func TestRowsOfAResourceAreDeletedWithIt(t *testing.T) {
 func TestRowsOfDroppedResourcesHaveNoForeignKeys(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
-	err := s.read(t.Context(), func(c *conn) error {
-		keys, err := texts[string](c, `SELECT "from" FROM pragma_foreign_key_list('request')
-			UNION ALL SELECT "from" FROM pragma_foreign_key_list('share_party')`)
-		if len(keys) > 0 {
-			t.Errorf("got %q", keys)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	keys := rowsOf(t, s, `SELECT "from" FROM pragma_foreign_key_list('request')
+		UNION ALL SELECT "from" FROM pragma_foreign_key_list('share_party')`)
+	if len(keys) > 0 {
+		t.Errorf("got %q", keys)
 	}
 }

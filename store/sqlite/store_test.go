@@ -115,6 +115,19 @@ func pathOf(t *testing.T, s *Store) (path string) {
 	return path
 }
 
+// rowsOf returns the rows of a query that has one column of text.
+func rowsOf(t testing.TB, s *Store, query string) (rows []string) {
+	t.Helper()
+	err := s.read(t.Context(), func(c *conn) (err error) {
+		rows, err = texts[string](c, query)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
 // mustClose closes something and checks the error. It is for defer.
 func mustClose(t testing.TB, close func() error) {
 	t.Helper()

@@ -118,14 +118,32 @@ func (e *env) reading(f func(v uma.View)) {
 	f(v)
 }
 
-func (e *env) user(realm uma.Key, name string) (u *uma.User) {
+// read returns what f reads in a view of its own.
+func read[T any](e *env, f func(v uma.View) (T, error)) (got T) {
 	e.t.Helper()
 	e.reading(func(v uma.View) {
 		var err error
-		u, err = v.UserByName(e.t.Context(), realm, name)
+		got, err = f(v)
 		e.must(err)
 	})
-	return u
+	return got
+}
+
+// find is read for f that may return uma.ErrNotFound; then it returns nil.
+func find[T any](e *env, f func(v uma.View) (*T, error)) *T {
+	e.t.Helper()
+	return read(e, func(v uma.View) (*T, error) {
+		got, err := f(v)
+		if errors.Is(err, uma.ErrNotFound) {
+			return nil, nil
+		}
+		return got, err
+	})
+}
+
+func (e *env) user(realm uma.Key, name string) *uma.User {
+	e.t.Helper()
+	return read(e, func(v uma.View) (*uma.User, error) { return v.UserByName(e.t.Context(), realm, name) })
 }
 
 // resource returns a resource of alice at the resource server api, as of the API.
@@ -144,16 +162,9 @@ func (e *env) create(r *uma.Resource) *uma.Resource {
 }
 
 // get reads a resource, nil if it is not found.
-func (e *env) get(server uma.Key, id uma.ResourceID) (r *uma.Resource) {
+func (e *env) get(server uma.Key, id uma.ResourceID) *uma.Resource {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		r, err = v.Resource(e.t.Context(), server, id)
-		if !errors.Is(err, uma.ErrNotFound) {
-			e.must(err)
-		}
-	})
-	return r
+	return find(e, func(v uma.View) (*uma.Resource, error) { return v.Resource(e.t.Context(), server, id) })
 }
 
 // request returns a pending request for a scope of a resource of alice.
@@ -174,16 +185,9 @@ func (e *env) share(r *uma.Resource, requester string, scope uma.Scope) *uma.Req
 }
 
 // getRequest reads a request, nil if it is not found.
-func (e *env) getRequest(id string) (q *uma.Request) {
+func (e *env) getRequest(id string) *uma.Request {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		q, err = v.Request(e.t.Context(), e.api, id)
-		if !errors.Is(err, uma.ErrNotFound) {
-			e.must(err)
-		}
-	})
-	return q
+	return find(e, func(v uma.View) (*uma.Request, error) { return v.Request(e.t.Context(), e.api, id) })
 }
 
 func (e *env) must(err error) {

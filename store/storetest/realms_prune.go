@@ -72,14 +72,9 @@ var dependents = map[string]dependent{
 }
 
 // byName reads a resource of api.
-func (e *env) byName(owner, name string) (r *uma.Resource) {
+func (e *env) byName(owner, name string) *uma.Resource {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		r, err = v.ResourceByName(e.t.Context(), e.api, owner, name)
-		e.must(err)
-	})
-	return r
+	return read(e, func(v uma.View) (*uma.Resource, error) { return v.ResourceByName(e.t.Context(), e.api, owner, name) })
 }
 
 // prepare applies a file with the row, adds the dependent, and returns the file without

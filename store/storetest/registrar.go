@@ -266,12 +266,7 @@ var registrarTests = map[string]func(e *env){
 	},
 }
 
-func (e *env) scope(name string) (row uma.ScopeRow) {
+func (e *env) scope(name string) uma.ScopeRow {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		row, err = v.Scope(e.t.Context(), e.api, name)
-		e.must(err)
-	})
-	return row
+	return read(e, func(v uma.View) (uma.ScopeRow, error) { return v.Scope(e.t.Context(), e.api, name) })
 }

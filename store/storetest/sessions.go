@@ -56,16 +56,9 @@ func (e *env) rpt(jti string) *uma.RPT {
 }
 
 // getRPT reads an RPT, nil if it is not found.
-func (e *env) getRPT(realm uma.Key, jti string) (r *uma.RPT) {
+func (e *env) getRPT(realm uma.Key, jti string) *uma.RPT {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		if r, err = v.RPT(e.t.Context(), realm, jti); err != nil {
-			e.wantErr("RPT", err, uma.ErrNotFound)
-			r = nil
-		}
-	})
-	return r
+	return find(e, func(v uma.View) (*uma.RPT, error) { return v.RPT(e.t.Context(), realm, jti) })
 }
 
 var sessionTests = map[string]func(e *env){

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,16 +27,9 @@ func (e *env) sharePolicy(r *uma.Resource, name string, users ...string) *uma.Sh
 }
 
 // getPolicy reads a policy, nil if it is not found.
-func (e *env) getPolicy(id string) (s *uma.Share) {
+func (e *env) getPolicy(id string) *uma.Share {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		s, err = v.Share(e.t.Context(), e.api, id)
-		if !errors.Is(err, uma.ErrNotFound) {
-			e.must(err)
-		}
-	})
-	return s
+	return find(e, func(v uma.View) (*uma.Share, error) { return v.Share(e.t.Context(), e.api, id) })
 }
 
 // policies returns all policies of an owner at api.

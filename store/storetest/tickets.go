@@ -20,16 +20,9 @@ func (e *env) ticket(value string) *uma.Ticket {
 }
 
 // getTicket reads a ticket at a time, nil if it is not found.
-func (e *env) getTicket(realm uma.Key, value string, at time.Time) (t *uma.Ticket) {
+func (e *env) getTicket(realm uma.Key, value string, at time.Time) *uma.Ticket {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		if t, err = v.Ticket(e.t.Context(), realm, uma.Digest(value), at); err != nil {
-			e.wantErr("ticket", err, uma.ErrNotFound)
-			t = nil
-		}
-	})
-	return t
+	return find(e, func(v uma.View) (*uma.Ticket, error) { return v.Ticket(e.t.Context(), realm, uma.Digest(value), at) })
 }
 
 var ticketTests = map[string]func(e *env){

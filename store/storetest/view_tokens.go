@@ -66,12 +66,7 @@ var standingTests = map[string]func(e *env){
 	},
 }
 
-func (e *env) standing(server uma.Key, grants []uma.Grant) (s *uma.Standing) {
+func (e *env) standing(server uma.Key, grants []uma.Grant) *uma.Standing {
 	e.t.Helper()
-	e.reading(func(v uma.View) {
-		var err error
-		s, err = v.Standing(e.t.Context(), server, grants)
-		e.must(err)
-	})
-	return s
+	return read(e, func(v uma.View) (*uma.Standing, error) { return v.Standing(e.t.Context(), server, grants) })
 }
