@@ -12,6 +12,39 @@ import (
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
+	soon, late := at.Add(time.Minute), at.Add(time.Hour)
+	storeExpiring(t, s, soon, late)
+	sweep := func(what string, now time.Time, want int) {
+		t.Helper()
+		if removed, err := s.Sweep(t.Context(), now); removed != want || err != nil {
+			t.Errorf("%s: got %d removed and error %v, want %d", what, removed, err, want)
+		}
+	}
+	// One row of each kind has expired; the retired key expires later.
+	sweep("soon", soon, 7)
+	for query, want := range map[string][]string{
+		`SELECT CAST(expires AS TEXT) FROM ticket`:     {fmt.Sprint(late.UnixMilli())},
+		`SELECT jti FROM revocation ORDER BY 1`:        {"0", "1"},
+		`SELECT id FROM session`:                       {"1"},
+		`SELECT session FROM refresh_token ORDER BY 1`: {"1", "ended"},
+		`SELECT jti FROM rpt`:                          {"1"},
+		`SELECT rpt FROM spent_ticket`:                 {"1"},
+		`SELECT id FROM request ORDER BY 1`:            {"b", "c"},
+		`SELECT kid FROM signing_key ORDER BY 1`:       {"0", "1"},
+		`SELECT id FROM decision ORDER BY 1`:           {"0", "1"},
+	} {
+		if got := rowsOf(t, s, query); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", query, got, want)
+		}
+	}
+	sweep("soon, again", soon, 0)
+	sweep("late", late, 8) // all but the pending request, the active key, the records and the revocations
+}
+
+// storeExpiring stores a row of each kind that expires soon and one that expires late, an
+// ended session, and requests that were denied before, denied now and not answered.
+func storeExpiring(t *testing.T, s *Store, soon, late time.Time) {
+	t.Helper()
 	snapshot := smallRealm(t, s)
 	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key
 	ctx := t.Context()
@@ -21,7 +54,6 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	soon, late := at.Add(time.Minute), at.Add(time.Hour)
 	r := &uma.Resource{ID: "r", Server: server, Owner: "alice-id", Name: "Album", Scopes: []uma.Scope{"a", "b", "c"}}
 	must(s.CreateResource(ctx, r, func() string { return fmt.Sprint(time.Now().UnixNano()) }))
 	for i, expires := range []time.Time{soon, late} {
@@ -44,46 +76,6 @@ func TestSweep(t *testing.T) {
 		if !decided.IsZero() {
 			must(s.DecideRequest(ctx, server, id, false, decided))
 		}
-	}
-
-	// One row of each kind has expired; the retired key expires later.
-	removed, err := s.Sweep(ctx, soon)
-	must(err)
-	left := map[string][]string{}
-	must(s.read(ctx, func(c *conn) error {
-		for table, query := range map[string]string{
-			"ticket": `SELECT CAST(expires AS TEXT) FROM ticket`, "revocation": `SELECT jti FROM revocation ORDER BY jti`,
-			"session": `SELECT id FROM session`, "refresh_token": `SELECT session FROM refresh_token ORDER BY 1`,
-			"rpt": `SELECT jti FROM rpt`, "spent_ticket": `SELECT rpt FROM spent_ticket`, "request": `SELECT id FROM request ORDER BY id`,
-			"signing_key": `SELECT kid FROM signing_key ORDER BY kid`, "decision": `SELECT id FROM decision ORDER BY id`,
-		} {
-			var err error
-			if left[table], err = texts[string](c, query); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	for table, want := range map[string][]string{
-		"ticket": {fmt.Sprint(late.UnixMilli())}, "revocation": {"0", "1"}, "session": {"1"}, "refresh_token": {"1", "ended"},
-		"rpt": {"1"}, "spent_ticket": {"1"}, "request": {"b", "c"}, "signing_key": {"0", "1"}, "decision": {"0", "1"},
-	} {
-		if !slices.Equal(left[table], want) {
-			t.Errorf("%s: got %v left, want %v", table, left[table], want)
-		}
-	}
-	if removed != 7 {
-		t.Errorf("got %d removed, want 7", removed)
-	}
-	removed, err = s.Sweep(ctx, soon)
-	must(err)
-	if removed != 0 {
-		t.Errorf("got %d removed the second time, want none", removed)
-	}
-	removed, err = s.Sweep(ctx, late)
-	must(err)
-	if removed != 8 { // the rest of each but the pending request, the active key, the records and the revocations
-		t.Errorf("got %d removed in the end, want 8", removed)
 	}
 }
 
