@@ -327,11 +327,10 @@ func TestUsersAreReadTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var grants []UserScopes
-	var names []string
 	for i := range 50 {
 		name := fmt.Sprint("user", i)
 		w.View.Users["u-"+name] = &uma.User{ID: "u-" + name, Username: name, Enabled: true}
-		names, grants = append(names, name), append(grants, UserScopes{User: name, Scopes: umatest.ScopesOf("view")})
+		grants = append(grants, UserScopes{User: name, Scopes: umatest.ScopesOf("view")})
 	}
 	w.service.Store = &sharer{FakeStore: umatest.FakeStore{W: w.World}}
 	if err := w.service.ShareWith(t.Context(), w.owner("alice"), "r-album", grants, ShareHow{}); err != nil {

@@ -17,16 +17,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return over(umatest.NewWorld(t))
-}
-
-func newFullWorld(t *testing.T) *world {
-	t.Helper()
-	return over(umatest.NewFullWorld(t))
-}
-
-func over(fakes *umatest.World) *world {
-	w := &world{World: fakes}
+	w := &world{World: umatest.NewWorld(t)}
 	now := func() time.Time { return w.Now }
 	w.service = &Service{Store: w.Store, Now: now, NewID: w.NewID}
 	w.party = &party.Service{

@@ -67,7 +67,6 @@ type World struct {
 	Signed      []*uma.Claims
 	Generation  int64
 	Snapshot    func() (*uma.Snapshot, error)
-	observed    []string // outcomes
 }
 
 func NewWorld(t *testing.T) *World {
