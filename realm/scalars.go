@@ -154,11 +154,19 @@ func (v value) scope() uma.Scope {
 	if s == "" {
 		return ""
 	}
-	if err := uma.CheckScope(s); err != nil {
-		v.wrong("%s", err)
-		return ""
+	switch fault := uma.CheckScope(s); fault.Kind {
+	case "":
+		return s
+	case uma.ScopeHasSeparator:
+		v.wrong("has a # or a comma, which no scope name may")
+	case uma.ScopeTooLong:
+		v.wrong("is longer than %d bytes", fault.Limit)
+	case uma.ScopeNotText:
+		v.wrong("has characters that are not text")
+	default:
+		v.wrong("is not a scope name")
 	}
-	return s
+	return ""
 }
 
 // any reads a value that JSON can express: text, bool, json.Number, []any or

@@ -251,7 +251,7 @@ func TestAttackProtection(t *testing.T) {
 		theirs := map[string]any{
 			"name": "Holiday album", "type": "album", "uris": []string{"/album/1"}, "ownerManagedAccess": true, "resource_scopes": []string{"view", "delete"},
 		}
-		e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), theirs).expect(t, 409, "invalid_request", "URI [/album/1] belongs to another resource.")
+		e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), theirs).expect(t, 409, "invalid_request", "The URI [/album/1] belongs to another resource")
 		theirs["uris"] = []string{"/album/bob"}
 		res := e.send(t, "POST", resourceSet, e.as(t, "bob", "photoz-api"), theirs)
 		mine := res.str("_id")

@@ -318,7 +318,7 @@ func TestAttackLegacyTickets(t *testing.T) {
 		}
 		const tooMany = "The request resolves to more than policy.max_permissions (200) permissions"
 		e.entitle(t, bob, perms...).expect(t, 400, "invalid_request", tooMany)
-		e.send(t, "POST", permissionsPath, e.service(t, "photoz-api"), perms).expect(t, 400, "invalid_request", "More than policy.max_permissions (200) permissions")
+		e.send(t, "POST", permissionsPath, e.service(t, "photoz-api"), perms).expect(t, 400, "invalid_request", "The request resolves to more than policy.max_permissions (200) permissions")
 	})
 	t.Run("A-127_other_origins", func(t *testing.T) {
 		t.Parallel()

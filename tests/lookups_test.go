@@ -93,13 +93,13 @@ func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
 	}
 	register("Admin area").expect(t, 409, "invalid_request", "Resource with name [Admin area] already exists.")
 	for _, uri := range []string{"/admin/keys", "/admin", "/board", "/BOARD/", "/board/7", "/board/*", "/mixed/9", "/album/1", "/ADMIN/keys", "/Mixed/9"} {
-		register("Mine", "/free", uri).expect(t, 409, "invalid_request", "URI ["+uri+"] belongs to another resource.")
+		register("Mine", "/free", uri).expect(t, 409, "invalid_request", "The URI ["+uri+"] belongs to another resource")
 	}
 	var long []string
 	for i := range 5 {
 		long = append(long, fmt.Sprint("/", i, strings.Repeat("/a", 220)))
 	}
-	register("Long", long...).expect(t, 400, "invalid_request", "uris that a user registers may have 1000 segments together")
+	register("Long", long...).expect(t, 400, "invalid_request", "The URIs that a user registers may have 1000 segments together")
 	e.create(t, map[string]any{"name": "Long", "uris": long})
 	mine := register("Mine", "/free")
 	if mine.status != 201 {
@@ -108,7 +108,7 @@ func TestUserDoesNotAnswerForTheResourceServer(t *testing.T) {
 	change := func(name, uri string) *response {
 		return e.send(t, "PUT", resourceSet+"/"+mine.str("_id"), pat, map[string]any{"name": name, "uris": []string{"/free", uri}})
 	}
-	change("Mine", "/admin/keys").expect(t, 409, "invalid_request", "URI [/admin/keys] belongs to another resource.")
+	change("Mine", "/admin/keys").expect(t, 409, "invalid_request", "The URI [/admin/keys] belongs to another resource")
 	change("Admin area", "/more").expect(t, 409, "invalid_request", "Resource with name [Admin area] already exists.")
 	if res := change("Mine", "/more"); res.status != 204 {
 		t.Errorf("change to what is nobody's: got %s", res)

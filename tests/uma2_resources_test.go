@@ -66,9 +66,9 @@ func TestUMA2Registration(t *testing.T) {
 		t.Parallel()
 		d := description{"name": "Only once", "resource_scopes": []string{"view"}}
 		e.register(t, alice, d)
-		e.send(t, "POST", resourceSet, alice, d).expect(t, 400, "invalid_request", "Resource with name [Only once] already exists.")
+		e.send(t, "POST", resourceSet, alice, d).expect(t, 400, "invalid_request", "The owner has another resource with the name [Only once]")
 		other := e.register(t, alice, scoped("view"))
-		e.send(t, "PUT", resourceSet+"/"+other, alice, d).expect(t, 400, "invalid_request", "Resource with name [Only once] already exists.")
+		e.send(t, "PUT", resourceSet+"/"+other, alice, d).expect(t, 400, "invalid_request", "The owner has another resource with the name [Only once]")
 	})
 
 	t.Run("F11_with_and_without_a_slash", func(t *testing.T) {

@@ -18,9 +18,10 @@ type Fault struct {
 	Client    string // client_id
 	User      string // username, subject id or e-mail address
 	Owner     string
-	Name      string // of a policy or a resource
+	Name      string // of a policy, a resource or a realm
 	Setting   string // of the realm file
 	Limit     int
+	Detail    string // what a parser says of Value
 }
 
 // String is the fault in the log: its kind and what it is about.
@@ -50,7 +51,83 @@ type FaultKind string
 
 // Faults of any request.
 const (
-	Missing FaultKind = "missing" // Parameter
+	Missing        FaultKind = "missing"          // Parameter
+	Empty          FaultKind = "empty"            // Parameter
+	TooLong        FaultKind = "too_long"         // Parameter, Limit in bytes
+	NotText        FaultKind = "not_text"         // Parameter: it has control or invisible characters
+	TooManyMembers FaultKind = "too_many_members" // Parameter, Limit
+
+	TooManyScopes          FaultKind = "too_many_scopes"           // Limit, of one permission
+	TooManyDifferentScopes FaultKind = "too_many_different_scopes" // Limit, of one request
+	TicketClaimsTooLarge   FaultKind = "ticket_claims_too_large"   // Limit in bytes, of all permissions together
+)
+
+// Faults of names that are to be kept (CheckScope).
+const (
+	NoScopeName       FaultKind = "no_scope_name"       // Scopes: empty, or the star
+	ScopeHasSeparator FaultKind = "scope_has_separator" // Scopes: # or a comma
+	ScopeTooLong      FaultKind = "scope_too_long"      // Scopes, Limit in bytes
+	ScopeNotText      FaultKind = "scope_not_text"      // Scopes
+)
+
+// Faults of who calls the protection API.
+const (
+	NotResourceServer FaultKind = "not_a_resource_server" // Client
+	NotServiceAccount FaultKind = "not_a_service_account" // User, Name of the realm
+)
+
+// Faults of resources.
+const (
+	ResourceNotRegistered FaultKind = "resource_not_registered" // Resource
+	ResourceNameUnknown   FaultKind = "resource_name_unknown"   // Name
+	ResourceNameTaken     FaultKind = "resource_name_taken"     // Name
+	ResourceLacksScope    FaultKind = "resource_lacks_scope"    // Resource, Scopes
+	ScopeNotRegistered    FaultKind = "scope_not_registered"    // Scopes
+	OwnerUnknown          FaultKind = "owner_unknown"           // Owner
+	URIInvalid            FaultKind = "uri_invalid"             // Value, Detail
+	URITaken              FaultKind = "uri_taken"               // Value
+	TooManySegments       FaultKind = "too_many_segments"       // Limit, of the URIs that a user registers
+	NotWebURL             FaultKind = "not_a_web_url"           // Parameter
+	MemberNameInvalid     FaultKind = "member_name_invalid"     // Parameter: attributes or descriptions; Limit in bytes
+	AttributeHasTooMany   FaultKind = "attribute_has_too_many"  // Name, Limit of its values
+	AttributeTooLong      FaultKind = "attribute_too_long"      // Name, Limit in bytes of a value
+	AttributesTooLarge    FaultKind = "attributes_too_large"    // Limit in bytes, with descriptions and translations
+)
+
+// Faults of tickets and of permission requests.
+const (
+	NoResourceNamed      FaultKind = "no_resource_named"
+	PermissionHasID      FaultKind = "permission_has_id"
+	PermissionIncomplete FaultKind = "permission_incomplete" // Parameter
+	PermissionExists     FaultKind = "permission_exists"
+	NotOwnerManaged      FaultKind = "not_owner_managed" // Resource
+	RequesterUnknown     FaultKind = "requester_unknown" // User
+	RequestUnknown       FaultKind = "request_unknown"
+	MayNotCreate         FaultKind = "may_not_create" // Resource
+	MayNotUpdate         FaultKind = "may_not_update" // Resource
+	MayNotDelete         FaultKind = "may_not_delete" // Resource
+)
+
+// Faults of user-managed policies.
+const (
+	PolicyHasID           FaultKind = "policy_has_id"
+	PolicyHasOtherID      FaultKind = "policy_has_other_id"
+	PolicyUnknown         FaultKind = "policy_unknown"           // Value: its id
+	PolicyNameTaken       FaultKind = "policy_name_taken"        // Name
+	PolicyResourceUnknown FaultKind = "policy_resource_unknown"  // Resource
+	PolicyOfOtherResource FaultKind = "policy_of_other_resource" // Resource
+	PolicyNotOwnerManaged FaultKind = "policy_not_owner_managed" // Resource
+	PolicyScopesInvalid   FaultKind = "policy_scopes_invalid"    // Resource, Scopes
+	PolicyNamesTooLarge   FaultKind = "policy_names_too_large"   // Limit in bytes, of those it is for
+	PoliciesTooMany       FaultKind = "policies_too_many"        // Limit, of a resource
+	PoliciesTooLarge      FaultKind = "policies_too_large"       // Limit in bytes, of a resource
+	NotTheOwner           FaultKind = "not_the_owner"            // Resource
+	StrategyUnknown       FaultKind = "strategy_unknown"         // Value
+	GroupInvalid          FaultKind = "group_invalid"            // Value
+	RoleInvalid           FaultKind = "role_invalid"             // Value
+	ClientRoleUnknown     FaultKind = "client_role_unknown"      // Value
+	PolicyClientUnknown   FaultKind = "policy_client_unknown"    // Client
+	PolicyUserUnknown     FaultKind = "policy_user_unknown"      // User
 )
 
 // Faults of the UMA grant.

@@ -1,8 +1,6 @@
 package uma
 
 import (
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -18,13 +16,13 @@ const (
 
 	MaxOwnerSegments = 1000 // of the URIs that a user registers, together
 
-	// MaxAttributes is how many bytes attributes, descriptions and translations of a
-	// resource have together. A request for many permissions reads those of each
-	// resource, and lists hold a page of them for as long as a client takes.
+	// MaxAttributes limits the bytes of a resource's attributes, descriptions and
+	// translations together. A request for many permissions reads them for each
+	// resource, and a list keeps a page of them in memory while a slow client reads it.
 	MaxAttributes = 16 << 10
 )
 
-// AttributesSize is how many bytes of MaxAttributes a resource has.
+// AttributesSize returns how many bytes a resource has that MaxAttributes limits.
 func AttributesSize(attributes map[string][]string, texts map[string]string) int {
 	n := 0
 	for name, values := range attributes {
@@ -39,66 +37,76 @@ func AttributesSize(attributes map[string][]string, texts map[string]string) int
 	return n
 }
 
-// CheckScope reports why a name is no scope name. `*` is how policies say
-// everything, and `#` and `,` divide the permission parameter.
-func CheckScope(s Scope) error {
+// CheckScope returns what is wrong with the name of a scope, or the zero Fault. `*` is
+// how policies say everything, and `#` and `,` divide the permission parameter.
+func CheckScope(s Scope) Fault {
+	f := Fault{Scopes: []Scope{s}}
 	switch {
 	case s == "" || s == Everything:
-		return errors.New("is not a scope name")
+		f.Kind = NoScopeName
 	case strings.ContainsAny(string(s), "#,"):
-		return errors.New("has a # or a comma, which no scope name may")
+		f.Kind = ScopeHasSeparator
+	case len(s) > MaxName:
+		f.Kind, f.Limit = ScopeTooLong, MaxName
+	case !IsText(string(s)):
+		f.Kind = ScopeNotText
+	default:
+		return Fault{}
 	}
-	return CheckText(string(s))
+	return f
 }
 
-func CheckText(s string) error {
+// CheckText returns what is wrong with the text of a parameter that is a name, or the
+// zero Fault.
+func CheckText(parameter, s string) Fault {
 	switch {
 	case len(s) > MaxName:
-		return fmt.Errorf("is longer than %d bytes", MaxName)
+		return Fault{Kind: TooLong, Parameter: parameter, Limit: MaxName}
 	case !IsText(s):
-		return errors.New("has characters that are not text")
+		return Fault{Kind: NotText, Parameter: parameter}
 	}
-	return nil
+	return Fault{}
 }
 
-// IsText reports whether s is UTF-8 without characters that make it look like
-// something else: control characters (terminals take U+009B for ESC [), those that
-// turn the direction of writing, ends of lines and paragraphs, and invisible ones.
+// IsText reports whether s is UTF-8 without characters that could disguise it: control
+// characters (terminals read U+009B as ESC [), those that change the direction of
+// writing, line and paragraph separators, and invisible ones.
 func IsText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) || isInvisible(r)
 	})
 }
 
-// isInvisible reports whether two texts may look the same with r and without. Not counted
-// are the joiners, which Persian, Indian scripts and emoji need, the selectors of variants
-// (in unicode.Mn), which emoji and Chinese names need, and the formats that are drawn.
+// isInvisible reports whether a text looks the same with and without r. It is false for
+// the joiners, which Persian, Indian scripts and emoji need, for variation selectors (in
+// unicode.Mn), which emoji and Chinese names need, and for format characters that are
+// drawn.
 func isInvisible(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return r != nonJoiner && r != joiner && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) &&
 		!unicode.In(r, unicode.Prepended_Concatenation_Mark, unicode.Egyptian_Hieroglyphs)
 }
 
-// Limits on the scopes that a request names: of each permission, as many as a
-// resource may have, and of all together. They are checked before a view is opened.
+// Limits on the scopes that a request names: in each permission, as many as a resource
+// may have, and in all permissions together. They are checked before a view is opened.
 const (
 	maxScopes    = MaxMembers
 	maxAllScopes = 1000
 )
 
-// checkScopes refuses a request that names more scopes than that. One that is named
+// CheckScopes refuses a request that names more scopes than that. One that is named
 // twice counts once.
 func CheckScopes(lists iter.Seq[[]Scope]) error {
 	all := map[Scope]struct{}{}
 	for list := range lists {
 		if len(list) > maxScopes && distinct(list) > maxScopes {
-			return Refuse(InvalidRequest, fmt.Sprintf("More than %d scopes in one permission, or in the parameter scope", maxScopes), nil)
+			return Reject(InvalidRequest, Fault{Kind: TooManyScopes, Limit: maxScopes}, nil)
 		}
 		for _, s := range list {
 			all[s] = struct{}{}
 		}
 		if len(all) > maxAllScopes {
-			return Refuse(InvalidRequest, fmt.Sprintf("More than %d different scopes in one request", maxAllScopes), nil)
+			return Reject(InvalidRequest, Fault{Kind: TooManyDifferentScopes, Limit: maxAllScopes}, nil)
 		}
 	}
 	return nil
@@ -109,8 +117,8 @@ func distinct(list []Scope) int {
 	return len(slices.Compact(list))
 }
 
-// IsGroup reports whether a text is the path of a group, as realm files have them: a
-// policy for any other would be for nobody.
+// IsGroup reports whether a text is a path of a group as realm files have them. No user
+// could be in any other group.
 func IsGroup(path string) bool {
 	return len(path) > 1 && strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/") && !strings.Contains(path, "//")
 }

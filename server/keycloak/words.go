@@ -66,13 +66,6 @@ var phrases = map[uma.Reason]phrase{
 // Dialect is Keycloak's.
 var Dialect = wire.Dialect{Words: Words}
 
-// sentences are those that Keycloak's clients know.
-var sentences = wire.Sentences{
-	uma.AudienceMissing:    "You must provide the issuedFor",
-	uma.AudienceUnknown:    "Unknown resource server id: [{client}]",
-	uma.AudienceIsNoServer: "Client does not support permissions",
-}
-
 // Words says a refusal of the Authority as Keycloak does.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]

@@ -29,16 +29,27 @@ var differ = map[uma.Reason]struct {
 	uma.UnknownResourceSetName: {http.StatusBadRequest, "nonexistent_resource_set_name"},
 }
 
-// Words says a refusal of the Core.
+// sentences are those that were others then.
+var sentences = wire.Sentences{
+	uma.ResourceNotRegistered: "Resource set with id[{resource}] does not exists in this server.",
+	uma.ResourceNameUnknown:   "Resource set with name[{name}] does not exists in this server.",
+	uma.NotResourceServer:     "Client application [{client}] is not registered as resource server.",
+	uma.NotServiceAccount:     "Client application with id [{user}] does not exist in realm [{name}]",
+}
+
+// Words says a refusal of the core.
 func Words(e *uma.Error) wire.Refusal {
 	if e.Reason == uma.UnusableBearer { // here it is what every request begins with
-		e = uma.Refuse(uma.NoPAT, "", e)
+		e = uma.Reject(uma.NoPAT, uma.Fault{}, e)
 	}
-	d, ok := differ[e.Reason]
-	if !ok {
-		return keycloak.Words(e)
+	r := keycloak.Words(e)
+	if d, ok := differ[e.Reason]; ok {
+		r = wire.Refusal{Status: d.status, Code: d.code, Description: keycloak.Sentence(e)}
 	}
-	return wire.Refusal{Status: d.status, Code: d.code, Description: keycloak.Sentence(e)}
+	if sentences[e.Fault.Kind] != "" {
+		r.Description = sentences.Say(e.Fault)
+	}
+	return r
 }
 
 // body leaves empty what was empty.

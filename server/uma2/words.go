@@ -66,8 +66,11 @@ var phrases = map[uma.Reason]phrase{
 	uma.Busy:         {http.StatusServiceUnavailable, "temporarily_unavailable", "Too much is going on: try again"},
 }
 
-// sentences are those of this face alone.
-var sentences = wire.Sentences{}
+// sentences are those of this face alone, the first as in the example of FedAuthz §4.3.
+var sentences = wire.Sentences{
+	uma.ResourceNotRegistered: "Permission request failed with bad resource ID.",
+	uma.ResourceLacksScope:    "Permission request failed with bad resource scope.",
+}
 
 // Words says a refusal of the Authority as the specifications do.
 func Words(e *uma.Error) wire.Refusal {

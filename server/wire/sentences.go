@@ -8,13 +8,80 @@ import (
 )
 
 // Sentences say faults. {parameter}, {value}, {resource}, {scopes}, {client}, {user},
-// {owner}, {name}, {setting} and {limit} stand for what the fault is about.
+// {owner}, {name}, {setting}, {limit} and {detail} stand for what the fault is about.
 type Sentences map[uma.FaultKind]string
 
 // Plain are this server's own words, for what a face has no others for.
 var Plain = Sentences{
-	uma.Missing: "{parameter} is missing",
+	// Of any request.
+	uma.Missing:                "{parameter} is missing",
+	uma.Empty:                  "{parameter} is empty",
+	uma.TooLong:                "{parameter} is longer than {limit} bytes",
+	uma.NotText:                "{parameter} has control or invisible characters, or is not UTF-8",
+	uma.TooManyMembers:         "{parameter} may have {limit} members",
+	uma.TooManyScopes:          "More than {limit} scopes in one permission, or in the parameter scope",
+	uma.TooManyDifferentScopes: "More than {limit} different scopes in one request",
+	uma.TicketClaimsTooLarge:   "The claims that a ticket has may have {limit} bytes together",
 
+	// Of names.
+	uma.NoScopeName:       "Scope {scopes} is not a scope name",
+	uma.ScopeHasSeparator: "Scope {scopes} has a # or a comma, which no scope name may",
+	uma.ScopeTooLong:      "Scope {scopes} is longer than {limit} bytes",
+	uma.ScopeNotText:      "Scope {scopes} has control or invisible characters, or is not UTF-8",
+
+	// Of who calls the protection API.
+	uma.NotResourceServer: "The client [{client}] is not a resource server",
+	uma.NotServiceAccount: "The token is a user's, not that of a resource server's service account",
+
+	// Of resources.
+	uma.ResourceNotRegistered: "The resource [{resource}] does not exist",
+	uma.ResourceNameUnknown:   "There is no resource with the name [{name}]",
+	uma.ResourceNameTaken:     "The owner has another resource with the name [{name}]",
+	uma.ResourceLacksScope:    "The resource [{resource}] does not have the scopes {scopes}",
+	uma.ScopeNotRegistered:    "The scopes {scopes} do not exist",
+	uma.OwnerUnknown:          "owner must be a username or the id of a user, or the client_id of the resource server",
+	uma.URIInvalid:            "{detail}",
+	uma.URITaken:              "The URI [{value}] belongs to another resource",
+	uma.TooManySegments:       "The URIs that a user registers may have {limit} segments together",
+	uma.NotWebURL:             "{parameter} is not an absolute http or https URL",
+	uma.MemberNameInvalid:     "A name in {parameter} is longer than {limit} bytes or has characters that are not text",
+	uma.AttributeHasTooMany:   "The attribute [{name}] has more than {limit} values",
+	uma.AttributeTooLong:      "The attribute [{name}] has a value of more than {limit} bytes",
+	uma.AttributesTooLarge:    "Attributes, descriptions and translations have more than {limit} bytes together",
+
+	// Of tickets and permission requests.
+	uma.NoResourceNamed:      "A permission must have a resource or scopes",
+	uma.PermissionHasID:      "A new permission request must not have an id",
+	uma.PermissionIncomplete: "A permission request must have {parameter}",
+	uma.PermissionExists:     "The permission request exists already",
+	uma.NotOwnerManaged:      "The owner of the resource [{resource}] does not manage access to it",
+	uma.RequesterUnknown:     "The requester [{user}] is not a user",
+	uma.RequestUnknown:       "The permission request does not exist",
+	uma.MayNotCreate:         "Only the owner and the resource server may create requests for the resource [{resource}]",
+	uma.MayNotUpdate:         "Only the owner and the resource server may answer requests for the resource [{resource}]",
+	uma.MayNotDelete:         "Only the owner, the requester and the resource server may delete requests for the resource [{resource}]",
+
+	// Of user-managed policies.
+	uma.PolicyHasID:           "A new policy must not have an id",
+	uma.PolicyHasOtherID:      "id is not that of the path",
+	uma.PolicyUnknown:         "The policy [{value}] does not exist",
+	uma.PolicyNameTaken:       "There is another policy with the name [{name}]",
+	uma.PolicyResourceUnknown: "The resource [{resource}] does not exist",
+	uma.PolicyOfOtherResource: "A policy is for the resource [{resource}] alone",
+	uma.PolicyNotOwnerManaged: "The owner of the resource [{resource}] does not manage access to it",
+	uma.PolicyScopesInvalid:   "Not all of the scopes {scopes} are the resource's, [{resource}]",
+	uma.PolicyNamesTooLarge:   "users, roles, groups and clients may have {limit} bytes together",
+	uma.PoliciesTooMany:       "A resource may have {limit} policies",
+	uma.PoliciesTooLarge:      "The policies of a resource may have {limit} bytes together",
+	uma.NotTheOwner:           "Only the owner of the resource [{resource}] may use its policies",
+	uma.StrategyUnknown:       "decisionStrategy must be UNANIMOUS, AFFIRMATIVE or CONSENSUS",
+	uma.GroupInvalid:          "The group [{value}] is not a path, such as /friends",
+	uma.RoleInvalid:           "The role [{value}] is not the name of a role",
+	uma.ClientRoleUnknown:     "The role [{value}] is not a role of a client",
+	uma.PolicyClientUnknown:   "The client [{client}] does not exist",
+	uma.PolicyUserUnknown:     "The user [{user}] does not exist",
+
+	// Of the UMA grant.
 	uma.AudienceMissing:    "The request has no ticket, and its audience is no resource server",
 	uma.AudienceUnknown:    "The request has no ticket, and its audience is no resource server",
 	uma.AudienceIsNoServer: "The request has no ticket, and its audience is no resource server",
@@ -42,7 +109,8 @@ var Plain = Sentences{
 	uma.KeepsChanging:      "What the request is about keeps changing: try again",
 }
 
-// Say returns the sentence for a fault, and "" if there is none.
+// Say returns the sentence for a fault, that of Plain if s has none, and "" if there is
+// none.
 func (s Sentences) Say(f uma.Fault) string {
 	sentence, ok := s[f.Kind]
 	if !ok {
@@ -54,7 +122,7 @@ func (s Sentences) Say(f uma.Fault) string {
 	return strings.NewReplacer(
 		"{parameter}", f.Parameter, "{value}", f.Value, "{resource}", f.Resource, "{scopes}", list(f.Scopes),
 		"{client}", f.Client, "{user}", f.User, "{owner}", f.Owner, "{name}", f.Name, "{setting}", f.Setting,
-		"{limit}", strconv.Itoa(f.Limit),
+		"{limit}", strconv.Itoa(f.Limit), "{detail}", f.Detail,
 	).Replace(sentence)
 }
 

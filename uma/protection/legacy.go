@@ -15,13 +15,13 @@ import (
 func LegacyPAT(s *uma.Snapshot, id *party.Identity) (*Caller, error) {
 	switch {
 	case id.Restricted():
-		return nil, uma.Refuse(uma.NoPAT, "", party.ErrElsewhere)
+		return nil, uma.Reject(uma.NoPAT, uma.Fault{}, party.ErrElsewhere)
 	case id.User != nil:
-		return nil, uma.Refuse(uma.ResourceServerBad, "Client application with id ["+id.Subject+"] does not exist in realm ["+s.Realm.Name+"]", nil)
+		return nil, uma.Reject(uma.ResourceServerBad, uma.Fault{Kind: uma.NotServiceAccount, User: id.Subject, Name: s.Realm.Name}, nil)
 	case !id.Client.ResourceServer:
-		return nil, uma.Refuse(uma.NotAResourceServer, "Client application ["+id.Client.ID+"] is not registered as resource server.", nil)
+		return nil, uma.Reject(uma.NotAResourceServer, uma.Fault{Kind: uma.NotResourceServer, Client: id.Client.ID}, nil)
 	case !id.Protects():
-		return nil, uma.Refuse(uma.NoProtectionScope, "Requires uma_protection scope.", nil)
+		return nil, uma.Reject(uma.NoProtectionScope, uma.Fault{}, nil)
 	}
 	return &Caller{Snap: s, Server: id.Client, Identity: id}, nil
 }
@@ -37,7 +37,7 @@ func (a *Service) LegacyTicket(ctx context.Context, p *Caller, perms []uma.Legac
 		asked[i] = TicketPermission{Resource: perm.Resource, Scopes: perm.Scopes}
 		switch {
 		case perm.By == uma.NoResource && len(perm.Scopes) == 0:
-			return "", uma.Refuse(uma.NoResourceSet, "Resource id or name not provided.", nil)
+			return "", uma.Reject(uma.NoResourceSet, uma.Fault{Kind: uma.NoResourceNamed}, nil)
 		case perm.By == uma.ByID && perm.Resource == "":
 			return "", unknownResourceSet("")
 		case perm.By == uma.ByName:
@@ -52,14 +52,14 @@ func (a *Service) LegacyTicket(ctx context.Context, p *Caller, perms []uma.Legac
 }
 
 func unknownResourceSet(id string) error {
-	return uma.Refuse(uma.UnknownResourceSet, "Resource set with id["+id+"] does not exists in this server.", nil)
+	return uma.Reject(uma.UnknownResourceSet, resourceNotRegistered(id), nil)
 }
 
 // idOfName finds the resource of that name which the resource server owns, or
 // else the only one. Names were unique when this API was made; what several
 // owners have is not found, rather than the wrong one.
 func (a *Service) idOfName(ctx context.Context, p *Caller, name string) (uma.ResourceID, error) {
-	unknown := uma.Refuse(uma.UnknownResourceSetName, "Resource set with name["+name+"] does not exists in this server.", nil)
+	unknown := uma.Reject(uma.UnknownResourceSetName, uma.Fault{Kind: uma.ResourceNameUnknown, Name: name}, nil)
 	if name == "" { // which would be any
 		return "", unknown
 	}

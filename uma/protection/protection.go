@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// A Protection is a caller of the protection API, as its PAT says (FedAuthz
+// A Caller is a caller of the protection API, as its PAT says (FedAuthz
 // §1.3).
 type Caller struct {
 	Snap     *uma.Snapshot
@@ -20,7 +20,7 @@ type Caller struct {
 
 // isServer reports whether the caller is the resource server itself, by its
 // service account.
-func (p *Caller) isServer() bool { return p.Identity.Subject == p.Server.UUID }
+func (c *Caller) isServer() bool { return c.Identity.Subject == c.Server.UUID }
 
 // A PATRule says which tokens of a resource server's client a face takes for
 // PATs.
@@ -36,35 +36,40 @@ const (
 // PAT returns whom a protection API access token speaks for: a token issued to a
 // resource server's client, its service account's or a user's. An RPT is none. The
 // role or scope counts while the token has it and its user, or the client, does.
-func PAT(s *uma.Snapshot, id *party.Identity, rule PATRule) (*Caller, error) {
+func PAT(snap *uma.Snapshot, id *party.Identity, rule PATRule) (*Caller, error) {
 	switch {
 	case id.Restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
-		return nil, uma.Refuse(uma.NoProtectionScope, "", nil)
+		return nil, uma.Reject(uma.NoProtectionScope, uma.Fault{}, nil)
 	case id.Restricted():
-		return nil, uma.Refuse(uma.NoPAT, "", party.ErrElsewhere)
+		return nil, uma.Reject(uma.NoPAT, uma.Fault{}, party.ErrElsewhere)
 	case !id.Client.ResourceServer:
-		return nil, uma.Refuse(uma.NotAResourceServer, "Client application ["+id.Client.ID+"] is not registered as a resource server.", nil)
+		return nil, uma.Reject(uma.NotAResourceServer, uma.Fault{Kind: uma.NotResourceServer, Client: id.Client.ID}, nil)
 	case rule == WithRole && !id.Protects(), rule == WithScope && !slices.Contains(id.Scopes(), party.ProtectionScope):
-		return nil, uma.Refuse(uma.NoProtectionScope, "Requires uma_protection scope.", nil)
+		return nil, uma.Reject(uma.NoProtectionScope, uma.Fault{}, nil)
 	}
-	return &Caller{Snap: s, Server: id.Client, Identity: id}, nil
+	return &Caller{Snap: snap, Server: id.Client, Identity: id}, nil
 }
 
-// subjectOf returns the subject id of an owner or requester named by id, username
-// or client_id of the resource server, and "" for nobody.
-func (p *Caller) subjectOf(ctx context.Context, view uma.View, name string) (string, error) {
-	if name == p.Server.ID || name == p.Server.UUID {
-		return p.Server.UUID, nil
-	}
-	return p.userOf(ctx, view, name)
+// manages reports whether the caller may manage a resource of the resource server: the
+// resource server may manage all of them, a user those that it owns.
+func (c *Caller) manages(r *uma.Resource) bool {
+	return c.isServer() || r.Owner == c.Identity.Subject
 }
 
-// userOf returns the subject id of a user named by id or username, and "" for
-// nobody.
-func (p *Caller) userOf(ctx context.Context, view uma.View, name string) (string, error) {
-	u, err := view.User(ctx, p.Snap.Realm.Key, name)
+// subjectID returns the subject id of an owner or requester named by id, by username
+// or, if it is the resource server, by client_id; and "" for nobody.
+func (c *Caller) subjectID(ctx context.Context, view uma.View, name string) (string, error) {
+	if name == c.Server.ID || name == c.Server.UUID {
+		return c.Server.UUID, nil
+	}
+	return c.userID(ctx, view, name)
+}
+
+// userID returns the subject id of a user named by id or username, and "" for nobody.
+func (c *Caller) userID(ctx context.Context, view uma.View, name string) (string, error) {
+	u, err := view.User(ctx, c.Snap.Realm.Key, name)
 	if errors.Is(err, uma.ErrNotFound) {
-		u, err = view.UserByName(ctx, p.Snap.Realm.Key, name)
+		u, err = view.UserByName(ctx, c.Snap.Realm.Key, name)
 	}
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
@@ -75,20 +80,15 @@ func (p *Caller) userOf(ctx context.Context, view uma.View, name string) (string
 	return u.ID, nil
 }
 
-// nameOf is how representations call an owner.
-func (p *Caller) nameOf(ctx context.Context, view uma.View, subject string) (string, error) {
-	names, err := p.namesOf(ctx, view, []string{subject})
-	return names[subject], err
-}
-
-func (p *Caller) namesOf(ctx context.Context, view uma.View, subjects []string) (map[string]string, error) {
-	names, err := view.Usernames(ctx, p.Snap.Realm.Key, subjects)
+// names returns the usernames and client_ids that belong to subject ids.
+func (c *Caller) names(ctx context.Context, view uma.View, subjects []string) (map[string]string, error) {
+	names, err := view.Usernames(ctx, c.Snap.Realm.Key, subjects)
 	if err != nil {
 		return nil, fmt.Errorf("read usernames: %w", err)
 	}
 	for _, id := range subjects {
-		if c := p.Snap.ByUUID[id]; c != nil {
-			names[id] = c.ID
+		if client := c.Snap.ByUUID[id]; client != nil {
+			names[id] = client.ID
 		}
 	}
 	return names, nil
@@ -96,9 +96,9 @@ func (p *Caller) namesOf(ctx context.Context, view uma.View, subjects []string) 
 
 // OnlyOwner is the subject id of the user who calls: introspection tells it only of
 // permissions for what it owns. It is "" for the resource server itself.
-func (p *Caller) OnlyOwner() string {
-	if p.isServer() {
+func (c *Caller) OnlyOwner() string {
+	if c.isServer() {
 		return ""
 	}
-	return p.Identity.Subject
+	return c.Identity.Subject
 }

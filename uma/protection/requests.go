@@ -3,15 +3,14 @@ package protection
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"example.com/umpire/uma"
 )
 
-// A RequestInput is a stored permission request as Keycloak's endpoint
-// `permission/ticket` takes it.
+// A RequestInput is a permission request in the body of Keycloak's endpoint
+// `permission/ticket`.
 type RequestInput struct {
 	ID                       string
 	Resource                 string
@@ -20,7 +19,7 @@ type RequestInput struct {
 	Granted                  bool
 }
 
-// A RequestView is a request with the names that go with its ids.
+// A RequestView is a permission request with the names of its owner and requester.
 type RequestView struct {
 	uma.Request
 	OwnerName, RequesterName string
@@ -28,130 +27,120 @@ type RequestView struct {
 
 // CreateRequest stores a request, or with Granted a share, in the name of the
 // resource's owner.
-func (a *Service) CreateRequest(ctx context.Context, p *Caller, in *RequestInput) (*RequestView, error) {
-	q, err := a.newRequest(ctx, p, in)
+func (s *Service) CreateRequest(ctx context.Context, c *Caller, in *RequestInput) (*RequestView, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	q, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.Request, error) { return c.readRequestInput(ctx, view, in) })
 	if err != nil {
 		return nil, err
 	}
-	switch err := a.Store.CreateRequest(ctx, q); {
-	case errors.Is(err, uma.ErrConflict):
-		return nil, uma.Refuse(uma.InvalidPermission, "Permission already exists", err)
-	case errors.Is(err, uma.ErrNotFound):
-		return nil, uma.Refuse(uma.InvalidResourceID, "Resource set with id ["+in.Resource+"] does not exists in this server.", err)
-	case err != nil:
-		return nil, uma.Storing("create request", err)
+	q.ID, q.State, q.Created, q.Decided = s.NewID(), uma.Pending, s.Now(), s.Now()
+	if in.Granted {
+		q.State = uma.Granted
+	}
+	if err := s.Store.CreateRequest(ctx, q); err != nil {
+		return nil, uma.Tell("create request", err,
+			uma.Means(uma.ErrConflict, uma.InvalidPermission, uma.Fault{Kind: uma.PermissionExists}),
+			uma.Means(uma.ErrNotFound, uma.InvalidResourceID, resourceNotRegistered(in.Resource)))
 	}
 	return &RequestView{Request: *q}, nil
 }
 
-// newRequest checks a request in the order that Keycloak does.
-func (a *Service) newRequest(ctx context.Context, p *Caller, in *RequestInput) (_ *uma.Request, err error) {
-	bad := func(text string) error { return uma.Refuse(uma.InvalidPermission, text, nil) }
+// check refuses a body that lacks what a new request must have.
+func (in *RequestInput) check() error {
+	incomplete := func(parameter string) error {
+		return uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.PermissionIncomplete, Parameter: parameter}, nil)
+	}
 	switch {
 	case in.ID != "":
-		return nil, bad("created permissions should not have id")
+		return uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.PermissionHasID}, nil)
 	case in.Resource == "":
-		return nil, bad("created permissions should have resource")
+		return incomplete("resource")
 	case in.Scope == "" && in.ScopeName == "":
-		return nil, bad("created permissions should have scope or scopeName")
+		return incomplete("scope or scopeName")
 	case in.Requester == "" && in.RequesterName == "":
-		return nil, bad("created permissions should have requester or requesterName")
+		return incomplete("requester or requesterName")
 	}
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	r, err := view.Resource(ctx, p.Server.Key, uma.ResourceID(in.Resource))
+	return nil
+}
+
+// readRequestInput reads what a new request names, in the order of Keycloak's checks.
+func (c *Caller) readRequestInput(ctx context.Context, view uma.View, in *RequestInput) (*uma.Request, error) {
+	r, err := view.Resource(ctx, c.Server.Key, uma.ResourceID(in.Resource))
 	switch {
-	case errors.Is(err, uma.ErrNotFound):
-		return nil, uma.Refuse(uma.InvalidResourceID, "Resource set with id ["+in.Resource+"] does not exists in this server.", err)
 	case err != nil:
-		return nil, fmt.Errorf("read resource: %w", err)
-	case !p.isServer() && r.Owner != p.Identity.Subject:
-		return nil, uma.Refuse(uma.NotOwner, "permissions for ["+in.Resource+"] can be only created by the owner or by the resource server itself", nil)
+		return nil, uma.Tell("read resource", err, uma.Means(uma.ErrNotFound, uma.InvalidResourceID, resourceNotRegistered(in.Resource)))
+	case !c.manages(r):
+		return nil, uma.Reject(uma.NotOwner, uma.Fault{Kind: uma.MayNotCreate, Resource: in.Resource}, nil)
 	case !r.OwnerManaged:
-		return nil, bad("permission can only be created for resources with user-managed access enabled")
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.NotOwnerManaged, Resource: in.Resource}, nil)
 	}
-	requester, err := p.userOf(ctx, view, cmp.Or(in.Requester, in.RequesterName))
+	name := cmp.Or(in.Requester, in.RequesterName)
+	requester, err := c.userID(ctx, view, name)
 	switch {
 	case err != nil:
 		return nil, err
 	case requester == "":
-		return nil, bad("Requester does not exists in this server as user.")
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.RequesterUnknown, User: name}, nil)
 	}
-	name := cmp.Or(in.Scope, in.ScopeName)
-	scope, err := view.Scope(ctx, p.Server.Key, name)
+	scope, err := view.Scope(ctx, c.Server.Key, cmp.Or(in.Scope, in.ScopeName))
 	switch {
-	case errors.Is(err, uma.ErrNotFound):
-		return nil, uma.Refuse(uma.InvalidScope, "Scope ["+name+"] is invalid", err)
 	case err != nil:
-		return nil, fmt.Errorf("read scope: %w", err)
+		return nil, uma.Tell("read scope", err, uma.Means(uma.ErrNotFound, uma.InvalidScope, scopeNotRegistered(uma.Scope(cmp.Or(in.Scope, in.ScopeName)))))
 	case !slices.Contains(r.Scopes, scope.Name):
-		return nil, uma.Refuse(uma.InvalidResourceID, "Resource set with id ["+in.Resource+"] does not have Scope ["+string(scope.Name)+"]", nil)
+		fault := uma.Fault{Kind: uma.ResourceLacksScope, Resource: in.Resource, Scopes: []uma.Scope{scope.Name}}
+		return nil, uma.Reject(uma.InvalidResourceID, fault, nil)
 	}
-	q := &uma.Request{
-		ID: a.NewID(), Server: p.Server.Key, Resource: r.Key, ResourceID: r.ID, ResourceName: r.Name, Owner: r.Owner,
-		Requester: requester, Scope: scope.Name, ScopeID: scope.ID, State: uma.Pending, Created: a.Now(), Decided: a.Now(),
-	}
-	if in.Granted {
-		q.State = uma.Granted
-	}
-	return q, nil
+	return &uma.Request{
+		Server: c.Server.Key, Resource: r.Key, ResourceID: r.ID, ResourceName: r.Name, Owner: r.Owner,
+		Requester: requester, Scope: scope.Name, ScopeID: scope.ID,
+	}, nil
 }
 
-// request returns a stored request, which has not been denied.
-func (a *Service) request(ctx context.Context, p *Caller, id string) (_ *uma.Request, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	q, err := view.Request(ctx, p.Server.Key, id)
+var requestUnknown = uma.Fault{Kind: uma.RequestUnknown}
+
+// readRequest reads a request that has not been denied.
+func (s *Service) readRequest(ctx context.Context, c *Caller, id string) (*uma.Request, error) {
+	q, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.Request, error) { return view.Request(ctx, c.Server.Key, id) })
 	switch {
-	case errors.Is(err, uma.ErrNotFound) || err == nil && q.State == uma.Refused:
-		return nil, uma.Refuse(uma.InvalidRequest, "invalid_ticket", err)
 	case err != nil:
-		return nil, fmt.Errorf("read request: %w", err)
+		return nil, uma.Tell("read request", err, uma.Means(uma.ErrNotFound, uma.InvalidRequest, requestUnknown))
+	case q.State == uma.Refused:
+		return nil, uma.Reject(uma.InvalidRequest, requestUnknown, nil)
 	}
 	return q, nil
 }
 
-// UpdateRequest is the owner's answer, or the resource server's in its stead:
-// granted makes the request a share; not granted keeps a pending one as denied,
-// hidden, so that it is not asked again for a while, and withdraws a share.
-func (a *Service) UpdateRequest(ctx context.Context, p *Caller, in *RequestInput) error {
-	q, err := a.request(ctx, p, in.ID)
+// UpdateRequest is the owner's answer, or the resource server's in the owner's name.
+// Granted makes the request a share. Otherwise a share is withdrawn, and a pending
+// request is kept as denied and hidden, so that it is not asked again for a while.
+func (s *Service) UpdateRequest(ctx context.Context, c *Caller, in *RequestInput) error {
+	q, err := s.readRequest(ctx, c, in.ID)
 	if err != nil {
 		return err
 	}
-	if !p.isServer() && q.Owner != p.Identity.Subject {
-		return uma.Refuse(uma.NotOwner, "permissions for ["+string(q.ResourceID)+"] can be updated only by the owner or by the resource server", nil)
+	if !c.isServer() && q.Owner != c.Identity.Subject {
+		return uma.Reject(uma.NotOwner, uma.Fault{Kind: uma.MayNotUpdate, Resource: string(q.ResourceID)}, nil)
 	}
-	switch err := a.Store.DecideRequest(ctx, p.Server.Key, q.ID, in.Granted, a.Now()); {
-	case errors.Is(err, uma.ErrNotFound):
-		return uma.Refuse(uma.InvalidRequest, "invalid_ticket", err)
-	case err != nil:
-		return uma.Storing("decide request", err)
+	if err := s.Store.DecideRequest(ctx, c.Server.Key, q.ID, in.Granted, s.Now()); err != nil {
+		return uma.Tell("decide request", err, uma.Means(uma.ErrNotFound, uma.InvalidRequest, requestUnknown))
 	}
 	return nil
 }
 
 // DeleteRequest removes a request or share, for its owner, its requester or the
 // resource server.
-func (a *Service) DeleteRequest(ctx context.Context, p *Caller, id string) error {
-	q, err := a.request(ctx, p, id)
+func (s *Service) DeleteRequest(ctx context.Context, c *Caller, id string) error {
+	q, err := s.readRequest(ctx, c, id)
 	if err != nil {
 		return err
 	}
-	if !p.isServer() && q.Owner != p.Identity.Subject && q.Requester != p.Identity.Subject {
-		return uma.Refuse(uma.NotOwner, "permissions for ["+string(q.ResourceID)+"] can be deleted only by the owner, the requester, or the resource server", nil)
+	if !c.isServer() && q.Owner != c.Identity.Subject && q.Requester != c.Identity.Subject {
+		return uma.Reject(uma.NotOwner, uma.Fault{Kind: uma.MayNotDelete, Resource: string(q.ResourceID)}, nil)
 	}
-	switch err := a.Store.DeleteRequest(ctx, p.Server.Key, q.ID); {
-	case errors.Is(err, uma.ErrNotFound):
-		return uma.Refuse(uma.InvalidRequest, "invalid_ticket", err)
-	case err != nil:
-		return uma.Storing("delete request", err)
+	if err := s.Store.DeleteRequest(ctx, c.Server.Key, q.ID); err != nil {
+		return uma.Tell("delete request", err, uma.Means(uma.ErrNotFound, uma.InvalidRequest, requestUnknown))
 	}
 	return nil
 }
@@ -166,74 +155,68 @@ type RequestQuery struct {
 	First, Max       int // Max < 0: no limit
 }
 
-// FindRequests calls each for the requests that match, by id, of those the caller
-// may see: the resource server all of its own, a user those in which it has a
-// part.
-func (a *Service) FindRequests(ctx context.Context, p *Caller, q *RequestQuery, each func(*RequestView) error) error {
+// FindRequests calls each for the requests that match, by id, of those that the caller
+// may see: the resource server sees all that are for its resources, a user those that
+// it owns or made.
+func (s *Service) FindRequests(ctx context.Context, c *Caller, q *RequestQuery, each func(*RequestView) error) error {
 	return uma.Pages(uma.RequestPage, q.First, q.Max, func(last *RequestView, first, n int) ([]RequestView, error) {
-		after := ""
-		if last != nil {
-			after = last.ID
-		}
-		return a.requestsAfter(ctx, p, q, after, first, n)
+		return uma.Read(ctx, s.Store, func(view uma.View) ([]RequestView, error) {
+			f, nobody, err := c.requestFilter(ctx, view, q)
+			if err != nil || nobody {
+				return nil, err
+			}
+			if last != nil {
+				f.After = last.ID
+			}
+			rows, err := view.FindRequests(ctx, c.Server.Key, f, first, n)
+			if err != nil {
+				return nil, fmt.Errorf("find requests: %w", err)
+			}
+			return c.requestViews(ctx, view, rows, q.ReturnNames)
+		})
 	}, each)
 }
 
-// requestsAfter reads a page of what matches.
-func (a *Service) requestsAfter(ctx context.Context, p *Caller, q *RequestQuery, after string, first, n int) (_ []RequestView, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	f, nobody, err := p.filter(ctx, view, q)
-	if err != nil || nobody {
-		return nil, err
-	}
-	f.After = after
-	rows, err := view.FindRequests(ctx, p.Server.Key, f, first, n)
-	if err != nil {
-		return nil, fmt.Errorf("find requests: %w", err)
-	}
+// requestViews returns requests with the names of their owners and requesters, if these
+// are asked for.
+func (c *Caller) requestViews(ctx context.Context, view uma.View, rows []uma.Request, withNames bool) ([]RequestView, error) {
 	var names map[string]string
-	if q.ReturnNames && len(rows) > 0 {
+	if withNames && len(rows) > 0 {
 		var ids []string
 		for _, r := range rows {
 			ids = append(ids, r.Owner, r.Requester)
 		}
 		slices.Sort(ids)
-		if names, err = p.namesOf(ctx, view, slices.Compact(ids)); err != nil {
+		var err error
+		if names, err = c.names(ctx, view, slices.Compact(ids)); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]RequestView, len(rows))
+	views := make([]RequestView, len(rows))
 	for i, r := range rows {
-		out[i] = RequestView{Request: r, OwnerName: names[r.Owner], RequesterName: names[r.Requester]}
+		views[i] = RequestView{Request: r, OwnerName: names[r.Owner], RequesterName: names[r.Requester]}
 	}
-	return out, nil
+	return views, nil
 }
 
-// CountRequests counts what FindRequests would return without a page.
-func (a *Service) CountRequests(ctx context.Context, p *Caller, q *RequestQuery) (_ int, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	f, nobody, err := p.filter(ctx, view, q)
-	if err != nil || nobody {
-		return 0, err
-	}
-	n, err := view.CountRequests(ctx, p.Server.Key, f)
-	if err != nil {
-		return 0, fmt.Errorf("count requests: %w", err)
-	}
-	return n, nil
+// CountRequests counts what FindRequests finds without First and Max.
+func (s *Service) CountRequests(ctx context.Context, c *Caller, q *RequestQuery) (int, error) {
+	return uma.Read(ctx, s.Store, func(view uma.View) (int, error) {
+		f, nobody, err := c.requestFilter(ctx, view, q)
+		if err != nil || nobody {
+			return 0, err
+		}
+		n, err := view.CountRequests(ctx, c.Server.Key, f)
+		if err != nil {
+			return 0, fmt.Errorf("count requests: %w", err)
+		}
+		return n, nil
+	})
 }
 
-// filter turns a query into what the store narrows by; nobody says that it names
-// someone who is not there, so that nothing matches.
-func (p *Caller) filter(ctx context.Context, view uma.View, q *RequestQuery) (f uma.RequestFilter, nobody bool, err error) {
+// requestFilter turns a query into a filter of the store. With nobody, the query names
+// an owner or a requester who does not exist, and nothing matches.
+func (c *Caller) requestFilter(ctx context.Context, view uma.View, q *RequestQuery) (f uma.RequestFilter, nobody bool, err error) {
 	f = uma.RequestFilter{Resource: uma.ResourceID(q.ResourceID), ScopeID: q.ScopeID, Granted: q.Granted}
 	for _, party := range []struct {
 		name string
@@ -242,12 +225,12 @@ func (p *Caller) filter(ctx context.Context, view uma.View, q *RequestQuery) (f 
 		if party.name == "" {
 			continue
 		}
-		if *party.id, err = p.subjectOf(ctx, view, party.name); err != nil || *party.id == "" {
+		if *party.id, err = c.subjectID(ctx, view, party.name); err != nil || *party.id == "" {
 			return f, true, err
 		}
 	}
-	if !p.isServer() {
-		f.Party = p.Identity.Subject
+	if !c.isServer() {
+		f.Party = c.Identity.Subject
 	}
 	return f, false, nil
 }

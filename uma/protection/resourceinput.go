@@ -1,7 +1,6 @@
 package protection
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,8 +10,8 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// A ResourceInput is a resource description (FedAuthz §3.1), parsed but not yet
-// believed.
+// A ResourceInput is a resource description (FedAuthz §3.1) as a request has it,
+// unchecked.
 type ResourceInput struct {
 	Name, DisplayName, Type, IconURI string
 	Owner                            string // subject id, username or client_id; empty: the caller
@@ -27,87 +26,114 @@ type ResourceInput struct {
 	Strict bool
 }
 
-// A ResourceView is a resource as the answer to its creation shows it.
+// A ResourceView is a resource with the name of its owner and the ids of its scopes.
 type ResourceView struct {
 	*uma.Resource
 	OwnerName string
 	ScopeRows []uma.ScopeRow
 }
 
-// check refuses what cannot be registered.
+// check refuses a description that cannot be registered.
 func (in *ResourceInput) check() error {
-	bad := func(text string) error { return uma.Refuse(uma.InvalidRequest, text, nil) }
-	if nameless := in.Strict && in.Name == ""; strings.TrimSpace(in.Name) == "" && !nameless {
-		return bad("name is missing")
-	}
-	for _, m := range [][2]string{{"name", in.Name}, {"type", in.Type}, {"displayName", in.DisplayName}} {
-		if err := uma.CheckText(m[1]); err != nil {
-			return bad(m[0] + " " + err.Error())
-		}
-	}
-	if len(in.URIs) > uma.MaxMembers || len(in.Scopes) > uma.MaxMembers || len(in.Attributes) > uma.MaxMembers {
-		return bad(fmt.Sprintf("uris, scopes and attributes may have %d members each", uma.MaxMembers))
-	}
-	if err := in.checkTexts(); err != nil {
-		return err
-	}
-	for name, values := range in.Attributes {
-		if uma.CheckText(name) != nil || len(values) > uma.MaxMembers || slices.ContainsFunc(values, func(v string) bool { return len(v) > uma.MaxValue }) {
-			return bad(fmt.Sprintf("attributes: names have at most %d bytes, and at most %d values of %d bytes each", uma.MaxName, uma.MaxMembers, uma.MaxValue))
-		}
-	}
-	if uma.AttributesSize(in.Attributes, in.Texts) > uma.MaxAttributes {
-		return bad(fmt.Sprintf("attributes, descriptions and translations have more than %d bytes together", uma.MaxAttributes))
-	}
-	for _, uri := range in.URIs {
-		if err := uripath.Check(uri); err != nil {
-			return bad(err.Error())
-		}
+	if fault := in.fault(); fault.Kind != "" {
+		return uma.Reject(uma.InvalidRequest, fault, nil)
 	}
 	for _, s := range in.Scopes {
-		if err := uma.CheckScope(s); err != nil {
-			return uma.Refuse(uma.InvalidScope, "Scope ["+string(s)+"] "+err.Error(), nil)
+		if fault := uma.CheckScope(s); fault.Kind != "" {
+			return uma.Reject(uma.InvalidScope, fault, nil)
 		}
 	}
 	if u, err := url.Parse(in.IconURI); err != nil || in.IconURI != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return bad("icon_uri is not an absolute http or https URL")
+		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.NotWebURL, Parameter: "icon_uri"}, nil)
 	}
 	return nil
 }
 
-func (in *ResourceInput) checkTexts() error {
-	if len(in.Texts) > uma.MaxMembers {
-		return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("descriptions and translations may be %d", uma.MaxMembers), nil)
+// fault returns what is wrong with the description, except for its scopes and its icon.
+func (in *ResourceInput) fault() uma.Fault {
+	if nameless := in.Strict && in.Name == ""; strings.TrimSpace(in.Name) == "" && !nameless {
+		return uma.Fault{Kind: uma.Missing, Parameter: "name"}
 	}
-	for member, text := range in.Texts {
-		if uma.CheckText(member) != nil || len(text) > uma.MaxValue {
-			return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("descriptions and translations have at most %d bytes each", uma.MaxValue), nil)
+	for _, m := range []struct{ name, text string }{{"name", in.Name}, {"type", in.Type}, {"displayName", in.DisplayName}} {
+		if fault := uma.CheckText(m.name, m.text); fault.Kind != "" {
+			return fault
 		}
 	}
+	for _, m := range []struct {
+		name  string
+		count int
+	}{{"uris", len(in.URIs)}, {"resource_scopes", len(in.Scopes)}, {"attributes", len(in.Attributes)}, {"descriptions", len(in.Texts)}} {
+		if m.count > uma.MaxMembers {
+			return uma.Fault{Kind: uma.TooManyMembers, Parameter: m.name, Limit: uma.MaxMembers}
+		}
+	}
+	if fault := in.textFault(); fault.Kind != "" {
+		return fault
+	}
+	for _, uri := range in.URIs {
+		if err := uripath.Check(uri); err != nil {
+			return uma.Fault{Kind: uma.URIInvalid, Value: uri, Detail: err.Error()}
+		}
+	}
+	return uma.Fault{}
+}
+
+// textFault returns what is wrong with the descriptions, translations and attributes.
+func (in *ResourceInput) textFault() uma.Fault {
+	for member, text := range in.Texts {
+		switch {
+		case uma.CheckText("", member).Kind != "":
+			return uma.Fault{Kind: uma.MemberNameInvalid, Parameter: "descriptions", Limit: uma.MaxName}
+		case len(text) > uma.MaxValue:
+			return uma.Fault{Kind: uma.TooLong, Parameter: member, Limit: uma.MaxValue}
+		}
+	}
+	for name, values := range in.Attributes {
+		switch {
+		case uma.CheckText("", name).Kind != "":
+			return uma.Fault{Kind: uma.MemberNameInvalid, Parameter: "attributes", Limit: uma.MaxName}
+		case len(values) > uma.MaxMembers:
+			return uma.Fault{Kind: uma.AttributeHasTooMany, Name: name, Limit: uma.MaxMembers}
+		case slices.ContainsFunc(values, func(v string) bool { return len(v) > uma.MaxValue }):
+			return uma.Fault{Kind: uma.AttributeTooLong, Name: name, Limit: uma.MaxValue}
+		}
+	}
+	if uma.AttributesSize(in.Attributes, in.Texts) > uma.MaxAttributes {
+		return uma.Fault{Kind: uma.AttributesTooLarge, Limit: uma.MaxAttributes}
+	}
+	return uma.Fault{}
+}
+
+// checkSegments limits the URIs that a user registers: each of their segments is compared
+// with patterns of the resource server while other writes wait.
+func (c *Caller) checkSegments(in *ResourceInput) error {
+	segments := 0
+	for _, uri := range in.URIs {
+		segments += strings.Count(uri, "/")
+	}
+	if !c.isServer() && segments > uma.MaxOwnerSegments {
+		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TooManySegments, Limit: uma.MaxOwnerSegments}, nil)
+	}
 	return nil
 }
 
-func (in *ResourceInput) resource(p *Caller) *uma.Resource {
+// resource returns the resource that is described, without its id and its owner.
+func (in *ResourceInput) resource(c *Caller) *uma.Resource {
 	r := &uma.Resource{
-		Server: p.Server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
+		Server: c.Server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
 		URIs: in.URIs, Scopes: sets.Union(nil, in.Scopes), OwnerManaged: in.OwnerManaged, Attributes: in.Attributes,
 		Texts: in.Texts, Origin: uma.FromAPI,
 	}
-	if !p.isServer() {
+	if !c.isServer() {
 		r.Origin = uma.FromOwner
 	}
 	return r
 }
 
-// checkReach bounds the URIs that a user registers: each of their segments is compared
-// with patterns of the resource server while other writes wait.
-func (p *Caller) checkReach(in *ResourceInput) error {
-	segments := 0
-	for _, uri := range in.URIs {
-		segments += strings.Count(uri, "/")
-	}
-	if !p.isServer() && segments > uma.MaxOwnerSegments {
-		return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("uris that a user registers may have %d segments together", uma.MaxOwnerSegments), nil)
-	}
-	return nil
+func resourceNotRegistered(id string) uma.Fault {
+	return uma.Fault{Kind: uma.ResourceNotRegistered, Resource: id}
+}
+
+func scopeNotRegistered(s uma.Scope) uma.Fault {
+	return uma.Fault{Kind: uma.ScopeNotRegistered, Scopes: []uma.Scope{s}}
 }

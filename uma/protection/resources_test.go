@@ -21,26 +21,26 @@ func TestCheckScope(t *testing.T) {
 		"view", "http://photoz.example.com/dev/scopes/view", "urn:x:y", "Scope A", "**", "a*", "ünïcödé", "?", "a;b", "a=b",
 		uma.Scope(strings.Repeat("a", 255)),
 	} {
-		if err := uma.CheckScope(good); err != nil {
-			t.Errorf("%q: got %v", good, err)
+		if fault := uma.CheckScope(good); fault.Kind != "" {
+			t.Errorf("%q: got %v", good, fault)
 		}
 	}
-	for bad, want := range map[uma.Scope]string{
-		"":                                  "is not a scope name",
-		"*":                                 "is not a scope name",
-		"#":                                 "has a # or a comma, which no scope name may",
-		"a#b":                               "has a # or a comma, which no scope name may",
-		"a,b":                               "has a # or a comma, which no scope name may",
-		"https://h/p#view":                  "has a # or a comma, which no scope name may",
-		uma.Scope(strings.Repeat("a", 256)): "is longer than 255 bytes",
-		uma.Scope(strings.Repeat("é", 128)): "is longer than 255 bytes",
-		"a\nb":                              "has characters that are not text",
-		"a\x00":                             "has characters that are not text",
-		"a\x7f":                             "has characters that are not text",
-		"a\xff":                             "has characters that are not text",
+	for bad, want := range map[uma.Scope]uma.FaultKind{
+		"":                                  uma.NoScopeName,
+		"*":                                 uma.NoScopeName,
+		"#":                                 uma.ScopeHasSeparator,
+		"a#b":                               uma.ScopeHasSeparator,
+		"a,b":                               uma.ScopeHasSeparator,
+		"https://h/p#view":                  uma.ScopeHasSeparator,
+		uma.Scope(strings.Repeat("a", 256)): uma.ScopeTooLong,
+		uma.Scope(strings.Repeat("é", 128)): uma.ScopeTooLong,
+		"a\nb":                              uma.ScopeNotText,
+		"a\x00":                             uma.ScopeNotText,
+		"a\x7f":                             uma.ScopeNotText,
+		"a\xff":                             uma.ScopeNotText,
 	} {
-		if err := uma.CheckScope(bad); err == nil || err.Error() != want {
-			t.Errorf("%q: got %v, want %s", bad, err, want)
+		if fault := uma.CheckScope(bad); fault.Kind != want {
+			t.Errorf("%q: got %v, want %s", bad, fault, want)
 		}
 	}
 }
@@ -66,7 +66,6 @@ func TestResourceInputCheck(t *testing.T) {
 	for _, s := range many(201) {
 		scopes = append(scopes, uma.Scope(s))
 	}
-	const bad = "invalid_request: "
 	tests := []struct {
 		name string
 		in   ResourceInput
@@ -78,36 +77,40 @@ func TestResourceInputCheck(t *testing.T) {
 			URIs: []string{"/album/1", "/album/{id}", "/album/*"}, Scopes: umatest.ScopesOf("view edit"), OwnerManaged: true, Attributes: map[string][]string{"k": {"v"}},
 		}, ""},
 		{"as much as there may be", ResourceInput{Name: strings.Repeat("n", 255), URIs: many(200), Scopes: scopes[:200], Attributes: attributes(200)}, ""},
-		{"no name", ResourceInput{}, bad + "name is missing"},
-		{"a blank name", ResourceInput{Name: " \t\n"}, bad + "name is missing"},
-		{"a long name", ResourceInput{Name: strings.Repeat("n", 256)}, bad + "name is longer than 255 bytes"},
-		{"a name that is no text", ResourceInput{Name: "a\x00b"}, bad + "name has characters that are not text"},
-		{"a long type", ResourceInput{Name: "a", Type: strings.Repeat("t", 256)}, bad + "type is longer than 255 bytes"},
-		{"a display name that is no text", ResourceInput{Name: "a", DisplayName: "\xff"}, bad + "displayName has characters that are not text"},
-		{"too many uris", ResourceInput{Name: "a", URIs: many(201)}, bad + "uris, scopes and attributes may have 200 members each"},
-		{"too many scopes", ResourceInput{Name: "a", Scopes: scopes}, bad + "uris, scopes and attributes may have 200 members each"},
-		{"too many attributes", ResourceInput{Name: "a", Attributes: attributes(201)}, bad + "uris, scopes and attributes may have 200 members each"},
+		{"no name", ResourceInput{}, `missing parameter="name"`},
+		{"a blank name", ResourceInput{Name: " \t\n"}, `missing parameter="name"`},
+		{"a long name", ResourceInput{Name: strings.Repeat("n", 256)}, `too_long parameter="name" limit=255`},
+		{"a name that is no text", ResourceInput{Name: "a\x00b"}, `not_text parameter="name"`},
+		{"a long type", ResourceInput{Name: "a", Type: strings.Repeat("t", 256)}, `too_long parameter="type" limit=255`},
+		{"a display name that is no text", ResourceInput{Name: "a", DisplayName: "\xff"}, `not_text parameter="displayName"`},
+		{"too many uris", ResourceInput{Name: "a", URIs: many(201)}, `too_many_members parameter="uris" limit=200`},
+		{"too many scopes", ResourceInput{Name: "a", Scopes: scopes}, `too_many_members parameter="resource_scopes" limit=200`},
+		{"too many attributes", ResourceInput{Name: "a", Attributes: attributes(201)}, `too_many_members parameter="attributes" limit=200`},
 		{"attributes of all the bytes that there may be", ResourceInput{Name: "a", Attributes: map[string][]string{"a": values(4, 4000), "b": values(1, uma.MaxAttributes-16004)}, Texts: map[string]string{"t": "x"}}, ""},
-		{"attributes of a byte more", ResourceInput{Name: "a", Attributes: map[string][]string{"a": values(4, 4000), "b": values(1, uma.MaxAttributes-16004)}, Texts: map[string]string{"t": "xy"}}, bad + "attributes, descriptions and translations have more than 16384 bytes together"},
-		{"descriptions that are too long", ResourceInput{Name: "a", Texts: map[string]string{"a": values(1, 4000)[0], "b": values(1, 4000)[0], "c": values(1, 4000)[0], "d": values(1, 4000)[0], "e": values(1, 4000)[0]}}, bad + "attributes, descriptions and translations have more than 16384 bytes together"},
-		{"a uri that is none", ResourceInput{Name: "a", URIs: []string{"/ok", "/a/{"}}, bad + "URI [/a/{] is not a valid template: missing closing '}'"},
-		{"an empty uri", ResourceInput{Name: "a", URIs: []string{""}}, bad + "URI is empty"},
-		{"the star as a scope", ResourceInput{Name: "a", Scopes: umatest.ScopesOf("view *")}, "invalid_scope: Scope [*] is not a scope name"},
-		{"an empty scope", ResourceInput{Name: "a", Scopes: []uma.Scope{""}}, "invalid_scope: Scope [] is not a scope name"},
-		{"a scope with a comma", ResourceInput{Name: "a", Scopes: []uma.Scope{"a,b"}}, "invalid_scope: Scope [a,b] has a # or a comma, which no scope name may"},
-		{"an icon without a scheme", ResourceInput{Name: "a", IconURI: "/icon.png"}, bad + "icon_uri is not an absolute http or https URL"},
-		{"an icon without a host", ResourceInput{Name: "a", IconURI: "https:///icon.png"}, bad + "icon_uri is not an absolute http or https URL"},
-		{"an icon that is a script", ResourceInput{Name: "a", IconURI: "javascript:alert(1)"}, bad + "icon_uri is not an absolute http or https URL"},
-		{"an icon that is data", ResourceInput{Name: "a", IconURI: "data:image/png;base64,AAAA"}, bad + "icon_uri is not an absolute http or https URL"},
-		{"an icon that is no URL", ResourceInput{Name: "a", IconURI: "http://a\x00b"}, bad + "icon_uri is not an absolute http or https URL"},
+		{"attributes of a byte more", ResourceInput{Name: "a", Attributes: map[string][]string{"a": values(4, 4000), "b": values(1, uma.MaxAttributes-16004)}, Texts: map[string]string{"t": "xy"}}, `attributes_too_large limit=16384`},
+		{"descriptions that are too long", ResourceInput{Name: "a", Texts: map[string]string{"a": values(1, 4000)[0], "b": values(1, 4000)[0], "c": values(1, 4000)[0], "d": values(1, 4000)[0], "e": values(1, 4000)[0]}}, `attributes_too_large limit=16384`},
+		{"a uri that is none", ResourceInput{Name: "a", URIs: []string{"/ok", "/a/{"}}, `uri_invalid value="/a/{"`},
+		{"an empty uri", ResourceInput{Name: "a", URIs: []string{""}}, `uri_invalid`},
+		{"the star as a scope", ResourceInput{Name: "a", Scopes: umatest.ScopesOf("view *")}, `no_scope_name scopes=["*"]`},
+		{"an empty scope", ResourceInput{Name: "a", Scopes: []uma.Scope{""}}, `no_scope_name scopes=[""]`},
+		{"a scope with a comma", ResourceInput{Name: "a", Scopes: []uma.Scope{"a,b"}}, `scope_has_separator scopes=["a,b"]`},
+		{"an icon without a scheme", ResourceInput{Name: "a", IconURI: "/icon.png"}, `not_a_web_url parameter="icon_uri"`},
+		{"an icon without a host", ResourceInput{Name: "a", IconURI: "https:///icon.png"}, `not_a_web_url parameter="icon_uri"`},
+		{"an icon that is a script", ResourceInput{Name: "a", IconURI: "javascript:alert(1)"}, `not_a_web_url parameter="icon_uri"`},
+		{"an icon that is data", ResourceInput{Name: "a", IconURI: "data:image/png;base64,AAAA"}, `not_a_web_url parameter="icon_uri"`},
+		{"an icon that is no URL", ResourceInput{Name: "a", IconURI: "http://a\x00b"}, `not_a_web_url parameter="icon_uri"`},
 	}
 	for _, tc := range tests {
-		var got string
-		if err := tc.in.check(); err != nil {
-			got = err.Error()
+		err := tc.in.check()
+		reason := uma.InvalidRequest
+		switch {
+		case tc.want == "":
+			reason = ""
+		case strings.Contains(tc.want, "scope_"):
+			reason = uma.InvalidScope
 		}
-		if got != tc.want {
-			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		if got := faultOf(err).String(); got != tc.want || umatest.Reason(err) != reason {
+			t.Errorf("%s: got %v, want %s %s", tc.name, err, reason, tc.want)
 		}
 	}
 }
@@ -277,7 +280,7 @@ func TestRequestTicket(t *testing.T) {
 		{name: "a resource without scopes", perms: perms{{Resource: "Bare"}}, want: []uma.Permission{{Resource: "r-bare", Whole: true}}},
 		{name: "scopes alone", perms: perms{{Scopes: umatest.ScopesOf("download")}}, want: []uma.Permission{{Scopes: umatest.ScopesOf("download")}}},
 		{name: "two", perms: perms{{Resource: "r-board"}, {Resource: "r-album"}}, want: []uma.Permission{{Resource: "r-board"}, {Resource: "r-album"}}},
-		{name: "another's by name", perms: perms{{Resource: "Album"}}, refused: "invalid_resource_id: Resource set with id [Album] does not exists in this server."},
+		{name: "another's by name", perms: perms{{Resource: "Album"}}, refused: `invalid_resource_id: resource_not_registered resource="Album"`},
 		{name: "its own by name", caller: "u-alice", perms: perms{{Resource: "Album"}}, want: []uma.Permission{{Resource: "r-album"}}},
 		{name: "the resource server's by name", caller: "u-alice", perms: perms{{Resource: "Board"}}, want: []uma.Permission{{Resource: "r-board"}}},
 		{name: "claims of the resource server", perms: perms{{Resource: "r-board", Claims: claims}}, want: []uma.Permission{{Resource: "r-board"}}, claims: claims},
@@ -286,18 +289,18 @@ func TestRequestTicket(t *testing.T) {
 			name: "a later entry's claims win", perms: perms{{Resource: "r-board", Claims: claims}, {Resource: "r-bare", Claims: map[string][]string{"amount": {"7"}, "b": {"c"}}}},
 			want: []uma.Permission{{Resource: "r-board"}, {Resource: "r-bare", Whole: true}}, claims: map[string][]string{"amount": {"7"}, "b": {"c"}},
 		},
-		{name: "nothing", refused: "invalid_permission_request: Invalid permission request."},
-		{name: "too much", perms: make(perms, 201), refused: "invalid_request: More than policy.max_permissions (200) permissions"},
-		{name: "neither resource nor scopes", perms: perms{{}}, refused: "invalid_resource_id: Resource id or name not provided."},
-		{name: "an unknown resource", perms: perms{{Resource: "ghost"}}, refused: "invalid_resource_id: Resource set with id [ghost] does not exists in this server."},
-		{name: "an unknown one after a known", perms: perms{{Resource: "r-board"}, {Resource: "ghost"}}, refused: "invalid_resource_id: Resource set with id [ghost] does not exists in this server."},
-		{name: "a scope of another resource", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("view comment")}}, refused: "invalid_scope: Scope [comment] is invalid"},
+		{name: "nothing", refused: "invalid_permission_request"},
+		{name: "too much", perms: make(perms, 201), refused: `invalid_request: too_many_permissions setting="policy.max_permissions" limit=200`},
+		{name: "neither resource nor scopes", perms: perms{{}}, refused: "invalid_resource_id: no_resource_named"},
+		{name: "an unknown resource", perms: perms{{Resource: "ghost"}}, refused: `invalid_resource_id: resource_not_registered resource="ghost"`},
+		{name: "an unknown one after a known", perms: perms{{Resource: "r-board"}, {Resource: "ghost"}}, refused: `invalid_resource_id: resource_not_registered resource="ghost"`},
+		{name: "a scope of another resource", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("view comment")}}, refused: `invalid_scope: scope_not_registered scopes=["comment"]`},
 		{name: "a scope of its type", perms: perms{{Resource: "r-album", Scopes: umatest.ScopesOf("view print")}}, want: []uma.Permission{{Resource: "r-album", Scopes: umatest.ScopesOf("view print")}}},
-		{name: "a scope of the type of the resource server's own", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("print")}}, refused: "invalid_scope: Scope [print] is invalid"},
-		{name: "an unknown scope alone", perms: perms{{Scopes: umatest.ScopesOf("download fly")}}, refused: "invalid_scope: Scope [fly] is invalid"},
-		{name: "the star", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("*")}}, refused: "invalid_scope: Scope [*] is invalid"},
-		{name: "the star alone", perms: perms{{Scopes: umatest.ScopesOf("*")}}, refused: "invalid_scope: Scope [*] is invalid"},
-		{name: "the empty scope", perms: perms{{Resource: "r-board", Scopes: []uma.Scope{""}}}, refused: "invalid_scope: Scope [] is invalid"},
+		{name: "a scope of the type of the resource server's own", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("print")}}, refused: `invalid_scope: scope_not_registered scopes=["print"]`},
+		{name: "an unknown scope alone", perms: perms{{Scopes: umatest.ScopesOf("download fly")}}, refused: `invalid_scope: scope_not_registered scopes=["fly"]`},
+		{name: "the star", perms: perms{{Resource: "r-board", Scopes: umatest.ScopesOf("*")}}, refused: `invalid_scope: scope_not_registered scopes=["*"]`},
+		{name: "the star alone", perms: perms{{Scopes: umatest.ScopesOf("*")}}, refused: `invalid_scope: scope_not_registered scopes=["*"]`},
+		{name: "the empty scope", perms: perms{{Resource: "r-board", Scopes: []uma.Scope{""}}}, refused: `invalid_scope: scope_not_registered scopes=[""]`},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

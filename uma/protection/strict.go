@@ -12,12 +12,6 @@ import (
 // What the protection API does as Federated Authorization has it, for the faces
 // that add nothing to it.
 
-// What that says of a permission request that is refused (§4.3).
-const (
-	badResourceID    = "Permission request failed with bad resource ID."
-	badResourceScope = "Permission request failed with bad resource scope."
-)
-
 // asRegistered fills in what the specification leaves out of a description: a
 // name, which this server knows resources by, and that the owner looks after
 // the sharing, unless the resource server is the owner.
@@ -65,11 +59,11 @@ func fillStrictly(ctx context.Context, p *Caller, view uma.View, t *uma.Ticket, 
 	for _, perm := range perms {
 		r := found[uma.ResourceID(perm.Resource)]
 		if r == nil || owner != "" && r.Owner != owner {
-			return uma.Refuse(uma.InvalidResourceID, badResourceID, nil)
+			return uma.Reject(uma.InvalidResourceID, resourceNotRegistered(perm.Resource), nil)
 		}
 		owner = r.Owner
 		if slices.ContainsFunc(perm.Scopes, func(s uma.Scope) bool { return !slices.Contains(r.Scopes, s) }) {
-			return uma.Refuse(uma.InvalidScope, badResourceScope, nil)
+			return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ResourceLacksScope, Resource: perm.Resource, Scopes: perm.Scopes}, nil)
 		}
 		t.Permissions = append(t.Permissions, uma.Permission{
 			Resource: r.ID, Scopes: sets.Union(nil, perm.Scopes), Whole: len(r.Scopes) == 0,

@@ -32,7 +32,7 @@ type ticketFiller func(context.Context, *Caller, uma.View, *uma.Ticket, []Ticket
 // newTicket keeps a ticket for what is asked for and returns its value.
 func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermission, fill ticketFiller) (string, error) {
 	if len(perms) == 0 {
-		return "", uma.Refuse(uma.InvalidPermissionRequest, "Invalid permission request.", nil)
+		return "", uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 	}
 	if err := p.checkCount(len(perms)); err != nil {
 		return "", err
@@ -52,7 +52,7 @@ func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermis
 		pushed += uma.SizeOfClaims(perm.Claims)
 	}
 	if pushed > uma.MaxPushed {
-		return "", uma.Refuse(uma.InvalidRequest, "Invalid claims: "+uma.ErrPushed.Error()+", in all permissions of a ticket together", nil)
+		return "", uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TicketClaimsTooLarge, Limit: uma.MaxPushed}, nil)
 	}
 	now := a.Now()
 	value := uma.NewSecret()
@@ -60,12 +60,7 @@ func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermis
 		Hash: uma.Digest(value), Server: p.Server.Key, Claims: map[string][]string{}, Round: 1,
 		Issued: now, Expires: now.Add(p.Snap.Realm.Lifetimes.Ticket),
 	}
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return "", fmt.Errorf("open view: %w", err)
-	}
-	err = fill(ctx, p, view, t, perms)
-	uma.CloseView(view, &err)
+	_, err = uma.Read(ctx, a.Store, func(view uma.View) (struct{}, error) { return struct{}{}, fill(ctx, p, view, t, perms) })
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +68,7 @@ func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermis
 		return "", err
 	}
 	if err := a.Store.SaveTicket(ctx, p.Snap.Realm.Key, t); err != nil {
-		return "", uma.Storing("save ticket", err)
+		return "", uma.Tell("save ticket", err)
 	}
 	return value, nil
 }
@@ -81,7 +76,7 @@ func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermis
 // checkCount bounds the permissions of a ticket.
 func (p *Caller) checkCount(permissions int) error {
 	if most := p.Snap.Realm.Policy.MaxPermissions; permissions > most {
-		return uma.Refuse(uma.InvalidRequest, fmt.Sprintf("More than policy.max_permissions (%d) permissions", most), nil)
+		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TooManyPermissions, Setting: "policy.max_permissions", Limit: most}, nil)
 	}
 	return nil
 }
@@ -136,7 +131,7 @@ func fillTicket(ctx context.Context, p *Caller, view uma.View, t *uma.Ticket, pe
 // addScopes adds scopes without a resource to a ticket.
 func (p *Caller) addScopes(ctx context.Context, view uma.View, t *uma.Ticket, scopes []uma.Scope) error {
 	if len(scopes) == 0 {
-		return uma.Refuse(uma.InvalidResourceID, "Resource id or name not provided.", nil)
+		return uma.Reject(uma.InvalidResourceID, uma.Fault{Kind: uma.NoResourceNamed}, nil)
 	}
 	rows, err := view.KnownScopes(ctx, p.Server.Key, scopes)
 	if err != nil {
@@ -144,7 +139,7 @@ func (p *Caller) addScopes(ctx context.Context, view uma.View, t *uma.Ticket, sc
 	}
 	for _, s := range scopes {
 		if !slices.ContainsFunc(rows, func(r uma.ScopeRow) bool { return r.Name == s }) {
-			return uma.Refuse(uma.InvalidScope, "Scope "+uma.Quoted([]uma.Scope{s})+" is invalid", nil)
+			return uma.Reject(uma.InvalidScope, scopeNotRegistered(s), nil)
 		}
 	}
 	t.Permissions = append(t.Permissions, uma.Permission{Scopes: sets.Union(nil, scopes)})
@@ -167,7 +162,7 @@ func (p *Caller) addResource(ctx context.Context, view uma.View, t *uma.Ticket, 
 		}
 	}
 	if len(found) == 0 {
-		return uma.Refuse(uma.InvalidResourceID, "Resource set with id ["+perm.Resource+"] does not exists in this server.", nil)
+		return uma.Reject(uma.InvalidResourceID, resourceNotRegistered(perm.Resource), nil)
 	}
 	for _, r := range found {
 		if err := p.checkScopes(ctx, view, r, perm.Scopes); err != nil {
@@ -190,7 +185,7 @@ func (p *Caller) checkScopes(ctx context.Context, view uma.View, r *uma.Resource
 	}
 	for _, s := range others {
 		if !slices.Contains(inherited, s) {
-			return uma.Refuse(uma.InvalidScope, "Scope "+uma.Quoted([]uma.Scope{s})+" is invalid", nil)
+			return uma.Reject(uma.InvalidScope, scopeNotRegistered(s), nil)
 		}
 	}
 	return nil

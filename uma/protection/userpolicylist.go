@@ -16,71 +16,60 @@ type UserPolicyQuery struct {
 	Scope    string // id or name
 }
 
-// UserPolicyFilter turns a search into what FindShares narrows by. NotFound: it names a
-// resource that the caller does not own, or a scope that nobody knows.
-func (a *Service) UserPolicyFilter(ctx context.Context, p *Caller, q *UserPolicyQuery) (_ *uma.UserPolicyFilter, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	f := &uma.UserPolicyFilter{Name: q.Name}
-	if q.Resource != "" {
-		r, err := p.ownResource(ctx, view, q.Resource)
-		if err != nil {
-			return nil, err
+// UserPolicyFilter turns a search into a filter of FindShares. NotFound: it names a
+// resource that the caller does not own, or a scope that does not exist.
+func (s *Service) UserPolicyFilter(ctx context.Context, c *Caller, q *UserPolicyQuery) (*uma.UserPolicyFilter, error) {
+	return uma.Read(ctx, s.Store, func(view uma.View) (*uma.UserPolicyFilter, error) {
+		f := &uma.UserPolicyFilter{Name: q.Name}
+		if q.Resource != "" {
+			r, err := c.readOwnResource(ctx, view, q.Resource)
+			if err != nil {
+				return nil, err
+			}
+			f.Resource = r.ID
 		}
-		f.Resource = r.ID
-	}
-	if q.Scope == "" {
+		if q.Scope == "" {
+			return f, nil
+		}
+		scope, err := view.Scope(ctx, c.Server.Key, q.Scope)
+		if err != nil {
+			return nil, uma.Tell("read scope", err, uma.Means(uma.ErrNotFound, uma.NotFound, scopeNotRegistered(uma.Scope(q.Scope))))
+		}
+		f.Scope = scope.Name
 		return f, nil
-	}
-	scope, err := view.Scope(ctx, p.Server.Key, q.Scope)
-	switch {
-	case errors.Is(err, uma.ErrNotFound):
-		return nil, uma.Refuse(uma.NotFound, "Scope ["+q.Scope+"] cannot be found", err)
-	case err != nil:
-		return nil, fmt.Errorf("read scope: %w", err)
-	}
-	f.Scope = scope.Name
-	return f, nil
+	})
 }
 
-// ownResource returns a resource of the caller's by its id or name.
-func (p *Caller) ownResource(ctx context.Context, view uma.View, idOrName string) (*uma.Resource, error) {
-	r, err := view.Resource(ctx, p.Server.Key, uma.ResourceID(idOrName))
-	if errors.Is(err, uma.ErrNotFound) || err == nil && r.Owner != p.Identity.Subject {
-		r, err = view.ResourceByName(ctx, p.Server.Key, p.Identity.Subject, idOrName)
+// readOwnResource returns a resource that the caller owns, by its id or name.
+func (c *Caller) readOwnResource(ctx context.Context, view uma.View, idOrName string) (*uma.Resource, error) {
+	r, err := view.Resource(ctx, c.Server.Key, uma.ResourceID(idOrName))
+	if errors.Is(err, uma.ErrNotFound) || err == nil && r.Owner != c.Identity.Subject {
+		r, err = view.ResourceByName(ctx, c.Server.Key, c.Identity.Subject, idOrName)
 	}
-	switch {
-	case errors.Is(err, uma.ErrNotFound):
-		return nil, uma.Refuse(uma.NotFound, "Resource ["+idOrName+"] cannot be found", err)
-	case err != nil:
-		return nil, fmt.Errorf("read resource: %w", err)
+	if err != nil {
+		return nil, uma.Tell("read resource", err, resourceNotFound(idOrName))
 	}
 	return r, nil
 }
 
-// policyPage is how many policies a listing reads at a time: one names up to 16 KiB, and
-// a page is in memory for as long as a client takes.
+// policyPage is how many policies a listing reads at a time. It is smaller than
+// uma.RequestPage because a policy names up to 16 KiB, and a page is in memory until the
+// client has read it.
 const policyPage = 50
 
 // FindShares calls each for the caller's policies that match, by name.
-func (a *Service) FindShares(ctx context.Context, p *Caller, f *uma.UserPolicyFilter, first, most int, each func(*ShareView) error) error {
-	return uma.Pages(policyPage, first, most, func(last *ShareView, first, n int) (_ []ShareView, err error) {
-		view, err := a.Store.View(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("open view: %w", err)
-		}
-		defer uma.CloseView(view, &err)
-		page := *f
-		if last != nil {
-			page.After = last.Name
-		}
-		rows, err := view.FindShares(ctx, p.Server.Key, p.Identity.Subject, page, first, n)
-		if err != nil {
-			return nil, fmt.Errorf("find shares: %w", err)
-		}
-		return p.shareViews(ctx, view, rows)
+func (s *Service) FindShares(ctx context.Context, c *Caller, f *uma.UserPolicyFilter, first, most int, each func(*ShareView) error) error {
+	return uma.Pages(policyPage, first, most, func(last *ShareView, first, n int) ([]ShareView, error) {
+		return uma.Read(ctx, s.Store, func(view uma.View) ([]ShareView, error) {
+			page := *f
+			if last != nil {
+				page.After = last.Name
+			}
+			rows, err := view.FindShares(ctx, c.Server.Key, c.Identity.Subject, page, first, n)
+			if err != nil {
+				return nil, fmt.Errorf("find shares: %w", err)
+			}
+			return c.shareViews(ctx, view, rows)
+		})
 	}, each)
 }

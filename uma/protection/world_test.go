@@ -1,6 +1,7 @@
 package protection
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -36,4 +37,12 @@ func over(fakes *umatest.World) *world {
 
 func (w *world) pat() *Caller {
 	return &Caller{Snap: w.Snap, Server: w.API, Identity: &party.Identity{Subject: "uuid-api", Client: w.API, Claims: &uma.Claims{}}}
+}
+
+// faultOf returns what a refusal says is wrong.
+func faultOf(err error) uma.Fault {
+	if e, ok := errors.AsType[*uma.Error](err); ok {
+		return e.Fault
+	}
+	return uma.Fault{}
 }
