@@ -47,7 +47,7 @@ func ReadDir(dir string, o Options) (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read policy folder: %w", err)
 	}
-	defer root.Close() // nothing is written: an error is of no interest
+	defer root.Close()
 	return Read(root.FS(), o)
 }
 

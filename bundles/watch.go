@@ -92,7 +92,7 @@ func (w *watcher) changed() bool {
 	if err != nil {
 		dir = w.dir
 	}
-	fmt.Fprintln(&h, dir) // writing to a maphash.Hash never fails
+	fmt.Fprintln(&h, dir)
 	if err := w.look(dir, &h); err != nil {
 		fmt.Fprintln(&h, err)
 	}
@@ -106,7 +106,7 @@ func (w *watcher) look(dir string, h *maphash.Hash) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() // nothing is written: an error is of no interest
+	defer root.Close()
 	buffer := make([]byte, 32<<10)
 	each := walk{
 		fsys: root.FS(),
