@@ -2,8 +2,7 @@
 # scope: package
 # title: Documents
 # description: >-
-#   What holds for resources of the type document, besides what their owners may do and share, which the library that comes
-#   with Umpire grants.
+#   Rules for resources of the type document. The shipped library already lets owners use and share their resources.
 # schemas:
 #   - input: schema["input-v1"]
 package uma.policies.document

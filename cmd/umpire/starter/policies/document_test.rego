@@ -1,5 +1,5 @@
 # Tests ask the entry point, as the server does: `umpire policy test realm.yaml` runs them together with the library. Their
-# package is not below uma.policies, where it would be taken for one that decides.
+# package is not below uma.policies, where it would be a policy itself.
 package document_test
 
 import data.uma.authz
@@ -31,7 +31,7 @@ asks(subject, resource) := {
 	"context": {"time": "2026-11-22T12:00:00Z", "properties": {}},
 }
 
-# who asks for which document -> what is granted, what its owner is asked for
+# who asks for which document -> the granted scopes, the scopes submitted to the owner
 cases := {
 	"a member reads the handbook": {"in": asks(bob, handbook), "granted": {"view"}, "submit": set()},
 	"a guest does not": {"in": asks(guest, handbook), "granted": set(), "submit": set()},
