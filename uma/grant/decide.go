@@ -48,7 +48,7 @@ type decision struct {
 func (s *Service) decide(ctx context.Context, q *question, policy uma.Evaluator) *decisions {
 	ctx, cancel := context.WithTimeout(ctx, deadlines*q.realm.Realm.Policy.Timeout)
 	defer cancel()
-	permissions := q.wanted.permissions
+	permissions := q.requested.permissions
 	d := &decisions{policy: policy, list: make([]*decision, len(permissions))}
 	batch := s.NewSerial()
 	path := strings.ReplaceAll(strings.TrimPrefix(q.realm.Realm.Policy.Entrypoint, "data."), ".", "/")

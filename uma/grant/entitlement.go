@@ -41,11 +41,11 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 			continue
 		}
 		if counted[p.Resource] = true; e.Limit > 0 && len(counted) > e.Limit {
-			r.wanted.unmet.resource = true
+			r.requested.unmet.resource = true
 			return nil
 		}
 		r.found = nil
-		if err := r.wantEntitlement(ctx, p, resources); err != nil {
+		if err := r.askForEntitlement(ctx, p, resources); err != nil {
 			return err
 		}
 		r.checkFound(p.Scopes)
@@ -53,11 +53,11 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 	return nil
 }
 
-// wantEntitlement asks for scopes on the resource that a permission names: by its id, or
+// askForEntitlement asks for scopes on the resource that a permission names: by its id, or
 // those of its name that the party owns, was given a share of, or that are the resource
 // server's own. A scope that a resource does not have is left out; one that the resource
 // server does not know is an error.
-func (r *resolver) wantEntitlement(ctx context.Context, p uma.LegacyPermission, byID map[uma.ResourceID]*uma.Resource) error {
+func (r *resolver) askForEntitlement(ctx context.Context, p uma.LegacyPermission, byID map[uma.ResourceID]*uma.Resource) error {
 	var found []*uma.Resource
 	unknown := uma.ResourceUnknown
 	if p.By == uma.ByName {
@@ -75,7 +75,7 @@ func (r *resolver) wantEntitlement(ctx context.Context, p uma.LegacyPermission, 
 	if i := slices.IndexFunc(p.Scopes, func(s uma.Scope) bool { return !r.known[s] }); i >= 0 {
 		return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ScopeUnknown, Scopes: p.Scopes[i : i+1]}, nil)
 	}
-	return r.wantAll(ctx, found, p.Scopes)
+	return r.askForAll(ctx, found, p.Scopes)
 }
 
 // byName returns the resources that a name means for the party, as in resolveName.

@@ -22,8 +22,8 @@ type permission struct {
 	former    *uma.GrantedPermission // in the RPT, if nothing but that asks for it
 }
 
-// wanted is what a request asks for.
-type wanted struct {
+// requested is what a request asks for.
+type requested struct {
 	permissions []*permission
 	several     []uma.ResourceID // that one name or URI leads to
 	unmet       unmet
@@ -37,7 +37,7 @@ type unmet struct {
 
 // find returns the permission for the same resource, or without a resource for the same
 // scopes; nil if there is none.
-func (w *wanted) find(p *permission) *permission {
+func (w *requested) find(p *permission) *permission {
 	i := slices.IndexFunc(w.permissions, func(have *permission) bool {
 		if p.resource == nil || have.resource == nil {
 			return p.resource == have.resource && slices.Equal(p.scopes, have.scopes)

@@ -21,11 +21,11 @@ type question struct {
 	now    time.Time
 
 	asker
-	server *uma.Client // the resource server
-	ticket *uma.Ticket // nil without one
-	claims claims
-	rpt    *uma.Claims // the RPT to be upgraded; nil without one, or if it carries nothing
-	wanted wanted
+	server    *uma.Client // the resource server
+	ticket    *uma.Ticket // nil without one
+	claims    claims
+	rpt       *uma.Claims // the RPT to be upgraded; nil without one, or if it carries nothing
+	requested requested
 
 	shares   []uma.Share   // of these resources, with this party
 	requests []uma.Request // of this party for them
@@ -81,7 +81,7 @@ func (s *Service) fill(ctx context.Context, view uma.View, q *question) (err err
 	if q.rpt, err = s.readRPT(ctx, view, q); err != nil {
 		return err
 	}
-	if q.wanted, err = resolve(ctx, view, q); err != nil {
+	if q.requested, err = resolve(ctx, view, q); err != nil {
 		return err
 	}
 	q.shares, q.requests, err = readShares(ctx, view, q)
@@ -284,7 +284,7 @@ func (s *Service) readRPT(ctx context.Context, view uma.View, q *question) (*uma
 // owners for.
 func readShares(ctx context.Context, view uma.View, q *question) ([]uma.Share, []uma.Request, error) {
 	var keys []uma.Key
-	for _, p := range q.wanted.permissions {
+	for _, p := range q.requested.permissions {
 		if p.resource != nil {
 			keys = append(keys, p.resource.Key)
 		}

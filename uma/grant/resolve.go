@@ -17,17 +17,17 @@ type resolver struct {
 	*question // without what is wanted and shared, which are not known yet
 	view      uma.View
 
-	wanted  wanted
-	found   []permission           // for the resource that is named, while it is looked for
-	known   map[uma.Scope]bool     // of the scopes asked for, those that the resource server knows
-	ofTypes map[string][]uma.Scope // see scopesOfType
+	requested requested
+	found     []permission           // for the resource that is named, while it is looked for
+	known     map[uma.Scope]bool     // of the scopes asked for, those that the resource server knows
+	ofTypes   map[string][]uma.Scope // see scopesOfType
 }
 
 // signInScopes are those of OpenID Connect Core §5.4 and §11.
 var signInScopes = []uma.Scope{"openid", "profile", "email", "address", "phone", "offline_access"}
 
 // resolve returns what a question asks for.
-func resolve(ctx context.Context, view uma.View, q *question) (wanted, error) {
+func resolve(ctx context.Context, view uma.View, q *question) (requested, error) {
 	r := &resolver{question: q, view: view}
 	var err error
 	switch {
@@ -43,10 +43,10 @@ func resolve(ctx context.Context, view uma.View, q *question) (wanted, error) {
 	if err == nil && q.rpt != nil {
 		err = r.resolveCarried(ctx)
 	}
-	if err == nil && len(r.wanted.permissions) > q.realm.Realm.Policy.MaxPermissions {
+	if err == nil && len(r.requested.permissions) > q.realm.Realm.Policy.MaxPermissions {
 		err = r.tooMany()
 	}
-	return r.wanted, err
+	return r.requested, err
 }
 
 func (r *resolver) tooMany() error {
@@ -65,7 +65,7 @@ func (r *resolver) most() int {
 	return most
 }
 
-func (r *resolver) full() bool { return len(r.wanted.permissions) >= r.most() }
+func (r *resolver) full() bool { return len(r.requested.permissions) >= r.most() }
 
 // add asks for a permission, after those that were asked for before. The same resource
 // twice is one permission.
@@ -73,20 +73,20 @@ func (r *resolver) add(p permission) {
 	if p.named {
 		r.found = append(r.found, p)
 	}
-	if have := r.wanted.find(&p); have != nil {
+	if have := r.requested.find(&p); have != nil {
 		have.join(p)
 		return
 	}
 	if r.full() {
 		if p.requested && (p.named || r.ticket != nil) {
-			r.wanted.unmet.resource = true
+			r.requested.unmet.resource = true
 		}
 		return
 	}
 	if p.requested {
 		p.asked = p.scopes
 	}
-	r.wanted.permissions = append(r.wanted.permissions, &p)
+	r.requested.permissions = append(r.requested.permissions, &p)
 }
 
 // learnScopes finds out which scopes the resource server knows: those of the resources at
@@ -190,7 +190,7 @@ func (r *resolver) resolveTicketScopes(ctx context.Context, p uma.Permission) er
 	if len(scopes) == 0 {
 		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
-	r.wanted.unmet.scope = r.wanted.unmet.scope || len(scopes) < len(p.Scopes)
+	r.requested.unmet.scope = r.requested.unmet.scope || len(scopes) < len(p.Scopes)
 	return r.resolveScopes(ctx, scopes)
 }
 
@@ -206,7 +206,7 @@ func (r *resolver) resolveTicketResource(ctx context.Context, p uma.Permission, 
 	if !ok || !p.Whole && len(w.scopes) == 0 {
 		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
-	r.wanted.unmet.scope = r.wanted.unmet.scope || len(sets.Without(p.Scopes, w.scopes)) > 0
+	r.requested.unmet.scope = r.requested.unmet.scope || len(sets.Without(p.Scopes, w.scopes)) > 0
 	w.named = true
 	r.add(w)
 	return nil
@@ -298,7 +298,7 @@ func (r *resolver) resolvePermissions(ctx context.Context) error {
 	}
 	for _, p := range r.mergePermissions(byURI) {
 		if r.full() {
-			r.wanted.unmet.resource = r.wanted.unmet.resource || r.names(p)
+			r.requested.unmet.resource = r.requested.unmet.resource || r.names(p)
 			continue
 		}
 		r.found = nil
@@ -324,9 +324,9 @@ func (r *resolver) resolvePermission(ctx context.Context, p AskedPermission, byI
 	case p.Resource == "":
 		return r.resolveScopes(ctx, scopes)
 	case r.req.ByURI:
-		return r.wantAll(ctx, byURI[p.Resource], scopes)
+		return r.askForAll(ctx, byURI[p.Resource], scopes)
 	case resource != nil:
-		return r.want(ctx, resource, scopes)
+		return r.askFor(ctx, resource, scopes)
 	case strings.HasPrefix(p.Resource, "resource-type"):
 		return r.resolveType(ctx, p.Resource, scopes)
 	}
@@ -348,7 +348,7 @@ func (r *resolver) checkFound(scopes []uma.Scope) {
 		there = append(there, p.scopes...)
 		ids = sets.Union(ids, []uma.ResourceID{p.resource.ID})
 	}
-	w := &r.wanted
+	w := &r.requested
 	if len(ids) > 1 {
 		w.several = sets.Union(w.several, ids)
 	}
@@ -356,18 +356,18 @@ func (r *resolver) checkFound(scopes []uma.Scope) {
 	w.unmet.scope = w.unmet.scope || len(sets.Without(scopes, there)) > 0
 }
 
-// wantAll asks for scopes on the resources that one name or URI finds.
-func (r *resolver) wantAll(ctx context.Context, found []*uma.Resource, scopes []uma.Scope) error {
+// askForAll asks for scopes on the resources that one name or URI finds.
+func (r *resolver) askForAll(ctx context.Context, found []*uma.Resource, scopes []uma.Scope) error {
 	for _, resource := range found {
-		if err := r.want(ctx, resource, scopes); err != nil {
+		if err := r.askFor(ctx, resource, scopes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// want asks for scopes on a resource that is named.
-func (r *resolver) want(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) error {
+// askFor asks for scopes on a resource that is named.
+func (r *resolver) askFor(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) error {
 	p, ok, err := r.on(ctx, resource, scopes)
 	if err != nil || !ok {
 		return err

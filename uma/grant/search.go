@@ -130,7 +130,7 @@ func (r *resolver) resolveName(ctx context.Context, name string, scopes []uma.Sc
 		return err
 	}
 	if own != nil {
-		if err := r.want(ctx, own, scopes); err != nil {
+		if err := r.askFor(ctx, own, scopes); err != nil {
 			return err
 		}
 	}
@@ -138,19 +138,19 @@ func (r *resolver) resolveName(ctx context.Context, name string, scopes []uma.Sc
 		return nil
 	}
 	if own == nil || own.Owner != r.server.UUID {
-		if err := r.wantShared(ctx, name, scopes); err != nil {
+		if err := r.askForShared(ctx, name, scopes); err != nil {
 			return err
 		}
 	}
-	if len(r.wanted.permissions) == 0 {
+	if len(r.requested.permissions) == 0 {
 		return uma.Reject(uma.InvalidResource, uma.Fault{Kind: uma.ResourceUnknown, Resource: name}, nil)
 	}
 	return nil
 }
 
-// wantShared asks for what was shared with the party by requests that an owner granted:
+// askForShared asks for what was shared with the party by requests that an owner granted:
 // all of it, or only what has a given name.
-func (r *resolver) wantShared(ctx context.Context, name string, scopes []uma.Scope) error {
+func (r *resolver) askForShared(ctx context.Context, name string, scopes []uma.Scope) error {
 	shared, ids, err := r.sharedWith(ctx, name)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (r *resolver) resolveEverything(ctx context.Context) error {
 	if len(owners) == 1 {
 		return nil
 	}
-	return r.wantShared(ctx, "", nil)
+	return r.askForShared(ctx, "", nil)
 }
 
 // resolveCarried asks again for what the RPT carries, after what is requested. What is
@@ -282,7 +282,7 @@ func (r *resolver) carry(ctx context.Context, former *uma.GrantedPermission, res
 // mayCarry reports whether a permission on a resource may go into an RPT beside what is
 // requested.
 func (r *resolver) mayCarry(resource *uma.Resource) bool {
-	return !r.req.Rules.OneOwner || !slices.ContainsFunc(r.wanted.permissions, func(p *permission) bool {
+	return !r.req.Rules.OneOwner || !slices.ContainsFunc(r.requested.permissions, func(p *permission) bool {
 		return p.requested && p.resource != nil && p.resource.Owner != resource.Owner
 	})
 }

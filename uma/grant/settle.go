@@ -63,10 +63,10 @@ func (q *question) conditions() conditions {
 	rules := q.req.Rules
 	c := conditions{
 		ticket: q.ticket != nil, submit: q.maySubmit(), upgrade: q.rpt != nil && !rules.Entitlements && !rules.UpgradeAll,
-		carried: rules.Entitlements, allOrNothing: q.realm.Realm.Policy.AllOrNothing, unmet: q.wanted.unmet,
+		carried: rules.Entitlements, allOrNothing: q.realm.Realm.Policy.AllOrNothing, unmet: q.requested.unmet,
 	}
 	if q.req.Mode == ModeDecision {
-		c.every = q.wanted.several
+		c.every = q.requested.several
 	}
 	return c
 }
