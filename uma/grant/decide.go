@@ -2,11 +2,17 @@ package grant
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/sets"
 	"example.com/umpire/workers"
 )
 
@@ -142,4 +148,153 @@ func (s *Service) reportStuck(ctx context.Context, q *question, id string) func(
 			s.Stuck(realm, delta)
 		}
 	}
+}
+
+// commonInput is what the inputs of all permissions of a question share.
+func commonInput(q *question) *uma.Input {
+	roles, clientRoles, groups := q.party.Roles()
+	in := &uma.Input{
+		Version: "1", Realm: q.realm.Realm.Name, Kind: "rpt",
+		Subject: uma.InputSubject{
+			ID: q.party.Subject, Type: "user", Username: q.party.Username(),
+			Roles: roles, ClientRoles: clientRoles, Groups: groups, Attributes: q.party.Attributes(),
+			Scopes: strings.Fields(q.party.Claims.Scope), ACR: q.party.Claims.ACR, AuthTime: q.party.Claims.AuthTime,
+		},
+		Claims: uma.InputClaims{Verified: q.claims.verified, Pushed: q.claims.pushed, Tokens: q.claims.tokens},
+		Client: uma.InputClient{
+			ID: q.client.ID, Public: q.client.Public, Authenticated: q.proved, Scopes: q.client.Scopes,
+		},
+		ResourceServer: q.server.ID,
+		Context: uma.InputContext{
+			Time: q.now.UTC().Format(time.RFC3339Nano), IP: q.caller.IP, UserAgent: q.caller.UserAgent,
+			RequestID: q.caller.RequestID, TraceID: q.caller.TraceID,
+		},
+		Now: q.now,
+	}
+	if q.party.User == nil {
+		in.Subject.Type = "service"
+	}
+	if q.ticket != nil {
+		id := sha256.Sum256(q.ticket.Hash)
+		in.Ticket = &uma.InputTicket{
+			ID:       "sha256:" + hex.EncodeToString(id[:]),
+			IssuedAt: q.ticket.Issued.UTC().Format(time.RFC3339), Round: q.ticket.Round,
+		}
+	}
+	return in
+}
+
+// inputOf is what the policy is told of one permission.
+func inputOf(q *question, common *uma.Input, p *permission) *uma.Input {
+	in := *common
+	in.Scopes = p.scopes
+	if p.resource == nil {
+		return &in
+	}
+	r := p.resource
+	in.Resource = &uma.InputResource{
+		ID: r.ID, Name: r.Name, Type: r.Type, Owner: r.Owner, OwnerManaged: r.OwnerManaged,
+		URIs: r.URIs, Scopes: r.Scopes, Attributes: r.Attributes,
+	}
+	for i := range q.shares {
+		if s := &q.shares[i]; s.Resource == r.Key {
+			in.Shares = append(in.Shares, uma.InputShare{
+				ID: s.ID, Kind: s.Kind, Name: s.Name, Scopes: s.Scopes,
+				Users: s.Users, Roles: s.Roles, Groups: s.Groups, Clients: s.Clients, Strategy: s.Strategy,
+			})
+		}
+	}
+	for i := range q.requests {
+		request := &q.requests[i]
+		if request.Resource != r.Key {
+			continue
+		}
+		var scopes []uma.Scope
+		if request.Scope != "" {
+			scopes = []uma.Scope{request.Scope}
+		}
+		in.Requests = append(in.Requests, uma.InputRequest{
+			ID: request.ID, State: request.State, Scopes: scopes, Created: request.Created.UTC().Format(time.RFC3339),
+		})
+	}
+	return &in
+}
+
+// accept takes the policy's output for a permission if it keeps to the contract.
+func (d *decision) accept(out *uma.Output, shares []uma.Share) error {
+	d.output = out
+	var err error
+	if d.granted, d.whole, err = d.expand("granted", out.Granted); err != nil {
+		return err
+	}
+	var whole bool
+	if d.submit, whole, err = d.expand("submit", out.Submit); err != nil {
+		return err
+	}
+	if whole {
+		d.submit = []uma.Scope{uma.Everything}
+	}
+	d.needs = out.NeedInfo
+	return d.acceptShares(out, shares)
+}
+
+// expand turns the scopes of an output into some of those asked for, in their order; "*"
+// is all of them, and stands for a resource without scopes.
+func (d *decision) expand(member string, scopes []uma.Scope) (some []uma.Scope, whole bool, err error) {
+	for _, s := range scopes {
+		if s != uma.Everything && !slices.Contains(d.scopes, s) {
+			return nil, false, fmt.Errorf("policy: %s has %q, which was not asked for", member, s)
+		}
+	}
+	if !slices.Contains(scopes, uma.Everything) {
+		return sets.Within(d.scopes, scopes), false, nil
+	}
+	return d.scopes, len(d.scopes) == 0, nil
+}
+
+// acceptShares notes the shares that the grant rests on.
+func (d *decision) acceptShares(out *uma.Output, shares []uma.Share) error {
+	if d.resource == nil {
+		if len(out.RestsOn) > 0 {
+			return errors.New("policy: rests_on without a resource")
+		}
+		return nil
+	}
+	for i := range shares {
+		s := &shares[i]
+		if s.Resource != d.resource.Key || !out.SharesUnknown && !slices.Contains(out.RestsOn, s.ID) {
+			continue
+		}
+		d.restsOn = append(d.restsOn, s)
+		d.shares = append(d.shares, uma.GrantShare{ID: s.ID, Version: s.Version, Scopes: sets.Within(d.granted, s.Scopes)})
+	}
+	if !out.SharesUnknown && len(d.restsOn) < len(out.RestsOn) {
+		return errors.New("policy: rests_on has an id that is none of the shares")
+	}
+	return nil
+}
+
+// askable is what the owner may be asked for of what the policy wants submitted. Only a
+// user can ask, and only somebody else who manages the resource. No owner is asked for
+// the result of a search, such as for a scope alone: every owner with such a resource
+// would be asked.
+func (q *question) askable(d *decision) []uma.Scope {
+	r := d.resource
+	if !d.requested || !d.named || r == nil || q.party.User == nil || !r.OwnerManaged ||
+		r.Owner == q.server.UUID || r.Owner == q.party.Subject {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(d.submit), func(s uma.Scope) bool { return !q.canAsk(d, s) })
+}
+
+// canAsk reports whether an owner can be asked for a scope: it was requested, it is the
+// resource's own (the owner cannot share one of the type), and it is not yet shared.
+func (q *question) canAsk(d *decision, s uma.Scope) bool {
+	if s != uma.Everything && (!slices.Contains(d.asked, s) || !slices.Contains(d.resource.Scopes, s)) {
+		return false
+	}
+	return !slices.ContainsFunc(q.shares, func(share uma.Share) bool {
+		return share.Kind == uma.ByRequest && share.Resource == d.resource.Key &&
+			(slices.Contains(share.Scopes, s) || s == uma.Everything && len(share.Scopes) == 0)
+	})
 }
