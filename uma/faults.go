@@ -158,3 +158,27 @@ const (
 	RPTTooLong         FaultKind = "rpt_too_long"         // Value and Limit, in characters
 	KeepsChanging      FaultKind = "keeps_changing"       // what the grant rests on
 )
+
+// Faults of clients and users that sign in, and of tokens.
+const (
+	PublicClient          FaultKind = "public_client"            // Client
+	PublicClientForItself FaultKind = "public_client_for_itself" // Client: it has no service account
+	NoServiceAccount      FaultKind = "no_service_account"       // Client
+	NoPasswordGrant       FaultKind = "no_password_grant"        // Client
+	UsernameMissing       FaultKind = "username_missing"
+	WrongPassword         FaultKind = "wrong_password" // or an unknown username
+	UserDisabled          FaultKind = "user_disabled"
+
+	RefreshTokenInvalid       FaultKind = "refresh_token_invalid"
+	RefreshTokenOfOtherClient FaultKind = "refresh_token_of_other_client"
+	RefreshTokenExpired       FaultKind = "refresh_token_expired"
+	SessionNotActive          FaultKind = "session_not_active"  // that of a refresh token
+	ScopeNotRefreshed         FaultKind = "scope_not_refreshed" // Scopes: one that the refresh token does not have
+	GrantHasChanged           FaultKind = "grant_has_changed"   // a row that an RPT rests on, or the policy
+
+	TokenMissing         FaultKind = "token_missing" // at introspection
+	TokenToRevokeMissing FaultKind = "token_to_revoke_missing"
+	HintUnknown          FaultKind = "hint_unknown" // Value: of a token's type
+	IDTokenHintInvalid   FaultKind = "id_token_hint_invalid"
+	NoOpenIDScope        FaultKind = "no_openid_scope"
+)

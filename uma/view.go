@@ -287,10 +287,10 @@ type Tokens interface {
 	// RPT returns the row of an RPT, or ErrNotFound.
 	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
 
-	// Standing returns, of the resources and shares that grants rest on, those
-	// that are still there with their present version and scopes. A share of a
-	// resource that is no longer owner-managed is not there.
-	Standing(ctx context.Context, server Key, grants []Grant) (*Standing, error)
+	// Validity returns what is left of the resources and shares that grants rest on, with
+	// their present versions and scopes. Shares of a resource that is no longer
+	// owner-managed are left out.
+	Validity(ctx context.Context, server Key, grants []Grant) (*Validity, error)
 
 	// SpentTicket returns what a ticket was spent on, or ErrNotFound. It is known
 	// as long as the RPT it was traded for.
@@ -314,8 +314,8 @@ type SpentTicket struct {
 	RPT    string // jti
 }
 
-// Standing is what is left of what grants rest on.
-type Standing struct {
+// Validity is what is left of the rows that grants rest on.
+type Validity struct {
 	Resources map[ResourceID]*Resource
 	Shares    map[string]*Share // by id
 	Scopes    map[Scope]bool    // known to the resource server, of those granted without a resource or inherited

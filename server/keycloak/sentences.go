@@ -12,6 +12,23 @@ var sentences = wire.Sentences{
 	uma.TicketClaimsTooLarge: "Invalid claims: pushed claims may have {limit} bytes, in all permissions of a ticket together",
 	uma.NotResourceServer:    "Client application [{client}] is not registered as a resource server.",
 
+	// Of clients and users that sign in, and of tokens.
+	uma.PublicClient:              "Client not allowed.",
+	uma.PublicClientForItself:     "Public client not allowed to retrieve service account",
+	uma.NoServiceAccount:          "Client not enabled to retrieve service account",
+	uma.NoPasswordGrant:           "Client not allowed for direct access grants",
+	uma.UsernameMissing:           "Missing parameter: username",
+	uma.WrongPassword:             "Invalid user credentials",
+	uma.UserDisabled:              "Account disabled",
+	uma.RefreshTokenInvalid:       "Invalid refresh token",
+	uma.RefreshTokenOfOtherClient: "Invalid refresh token. Token client and authorized client don't match",
+	uma.RefreshTokenExpired:       "Token is not active",
+	uma.SessionNotActive:          "Session not active",
+	uma.TokenToRevokeMissing:      "Token not provided",
+	uma.HintUnknown:               "Unsupported token type.",
+	uma.IDTokenHintInvalid:        "Invalid parameter: id_token_hint",
+	uma.NoOpenIDScope:             "Missing openid scope",
+
 	// Of resources and tickets.
 	uma.ResourceNotRegistered: "Resource set with id [{resource}] does not exists in this server.",
 	uma.ResourceNameTaken:     "Resource with name [{name}] already exists.",

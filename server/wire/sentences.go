@@ -107,6 +107,25 @@ var Plain = Sentences{
 	uma.TooManyPermissions: "The request resolves to more than {setting} ({limit}) permissions",
 	uma.RPTTooLong:         "The RPT would have {value} characters, and may have {limit}: ask for fewer permissions",
 	uma.KeepsChanging:      "What the request is about keeps changing: try again",
+
+	uma.PublicClient:              "A public client may not do this",
+	uma.PublicClientForItself:     "A public client has no service account",
+	uma.NoServiceAccount:          "The client has no service account",
+	uma.NoPasswordGrant:           "The client may not use the password grant",
+	uma.UsernameMissing:           "username is missing",
+	uma.WrongPassword:             "The username or the password is wrong",
+	uma.UserDisabled:              "The user is disabled",
+	uma.RefreshTokenInvalid:       "The refresh token is invalid",
+	uma.RefreshTokenOfOtherClient: "The refresh token was issued to another client",
+	uma.RefreshTokenExpired:       "The refresh token has expired",
+	uma.SessionNotActive:          "The session has ended",
+	uma.ScopeNotRefreshed:         "Invalid scopes: the refresh token does not have {scopes}",
+	uma.GrantHasChanged:           "The policy, or something else that the permissions rest on, has changed: ask for the permissions again",
+	uma.TokenMissing:              "Token not provided.",
+	uma.TokenToRevokeMissing:      "token is missing",
+	uma.HintUnknown:               "token_type_hint is unknown",
+	uma.IDTokenHintInvalid:        "id_token_hint is invalid",
+	uma.NoOpenIDScope:             "The token lacks the scope openid",
 }
 
 // Say returns the sentence for a fault, that of Plain if s has none, and "" if there is

@@ -76,15 +76,15 @@ func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, er
 	return r, nil
 }
 
-// Standing implements uma.Tokens.
-func (v *view) Standing(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
+// Validity implements uma.Tokens.
+func (v *view) Validity(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Validity, error) {
 	c := v.reader(ctx)
-	st, err := readStanding(c, server, grants)
+	st, err := readValidity(c, server, grants)
 	return st, reading("rows that grants rest on", err)
 }
 
-func readStanding(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, error) {
-	st := &uma.Standing{
+func readValidity(c *conn, server uma.Key, grants []uma.Grant) (*uma.Validity, error) {
+	st := &uma.Validity{
 		Resources: map[uma.ResourceID]*uma.Resource{},
 		Shares:    map[string]*uma.Share{},
 		Scopes:    map[uma.Scope]bool{},
@@ -115,11 +115,11 @@ func readStanding(c *conn, server uma.Key, grants []uma.Grant) (*uma.Standing, e
 	for _, row := range known {
 		st.Scopes[row.Name] = true
 	}
-	return st, standingShares(c, server, shares, st.Shares)
+	return st, validShares(c, server, shares, st.Shares)
 }
 
-// standingShares reads granted requests and, if there are ids left, policies.
-func standingShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
+// validShares reads granted requests and, if there are ids left, policies.
+func validShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
 	if len(ids) == 0 {
 		return nil
 	}

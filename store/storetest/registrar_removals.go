@@ -163,10 +163,10 @@ func (e *env) unshared(v uma.View, c *crowd) {
 			e.t.Error("the policy is in a list")
 		}
 	}
-	standing, err := v.Standing(ctx, e.api, []uma.Grant{{Resource: c.ID, Scopes: []uma.Scope{"view"},
+	validity, err := v.Validity(ctx, e.api, []uma.Grant{{Resource: c.ID, Scopes: []uma.Scope{"view"},
 		Shares: []uma.GrantShare{{ID: c.granted.ID}, {ID: c.policy.ID}}}})
 	e.must(err)
-	e.want("shares standing", len(standing.Shares), 0)
+	e.want("valid shares", len(validity.Shares), 0)
 }
 
 // unusable checks that requests and the resource cannot be used.

@@ -73,8 +73,8 @@ var policyTests = map[string]func(e *env){
 				e.want("between", got, []uma.Share{*want})
 			}
 		})
-		standing := e.standing(e.api, []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: want.ID}}}})
-		e.want("standing", standing.Shares, map[string]*uma.Share{want.ID: want})
+		validity := e.validity(e.api, []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: want.ID}}}})
+		e.want("validity", validity.Shares, map[string]*uma.Share{want.ID: want})
 
 		want.Name, want.Description, want.Scopes, want.Strategy = "renamed", "another", []uma.Scope{"view"}, "AFFIRMATIVE"
 		want.Users, want.Roles, want.Groups, want.Clients = []string{"dave"}, []string{"r"}, []string{"/g"}, []string{"c"}
@@ -130,8 +130,8 @@ var policyTests = map[string]func(e *env){
 			e.wantErr(what+": delete", e.s.DeleteShare(e.t.Context(), server, s.ID), uma.ErrNotFound)
 			other.ID, other.Name = e.newID(), "another"
 			e.wantErr(what+": create", e.s.CreateShare(e.t.Context(), &other), uma.ErrNotFound)
-			standing := e.standing(server, []uma.Grant{{Shares: []uma.GrantShare{{ID: s.ID}}}})
-			e.want(what+": standing", len(standing.Shares), 0)
+			validity := e.validity(server, []uma.Grant{{Shares: []uma.GrantShare{{ID: s.ID}}}})
+			e.want(what+": validity", len(validity.Shares), 0)
 		}
 		e.want("the policy", e.getPolicy(s.ID), s)
 	},

@@ -44,7 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"ViewShares":    shareTests,
 		"ViewAccounts":  accountTests,
 		"ViewOverview":  overviewTests,
-		"ViewTokens":    standingTests,
+		"ViewTokens":    validityTests,
 
 		"Races": raceTests,
 	}

@@ -4,7 +4,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-var standingTests = map[string]func(e *env){
+var validityTests = map[string]func(e *env){
 	"rows_that_still_exist": func(e *env) {
 		kept, gone := e.create(e.resource("A", "view")), e.create(e.resource("B", "view"))
 		q, withdrawn := e.share(kept, e.bob, "view"), e.share(gone, e.bob, "view")
@@ -16,22 +16,22 @@ var standingTests = map[string]func(e *env){
 			{Scopes: []uma.Scope{"view", "unknown"}},
 		}
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, gone.ID))
-		standing := e.standing(e.api, grants)
-		e.want("resources", standing.Resources, map[uma.ResourceID]*uma.Resource{kept.ID: kept})
-		e.want("shares", standing.Shares, map[string]*uma.Share{q.ID: shareOf(q)})
-		e.want("scopes", standing.Scopes, map[uma.Scope]bool{"view": true})
+		validity := e.validity(e.api, grants)
+		e.want("resources", validity.Resources, map[uma.ResourceID]*uma.Resource{kept.ID: kept})
+		e.want("shares", validity.Shares, map[string]*uma.Share{q.ID: shareOf(q)})
+		e.want("scopes", validity.Scopes, map[uma.Scope]bool{"view": true})
 
-		other := e.standing(e.second, grants)
+		other := e.validity(e.second, grants)
 		e.want("at another server", len(other.Resources)+len(other.Shares)+len(other.Scopes), 0)
 	},
 
 	"inherited_scopes": func(e *env) {
 		e.create(e.resource("A", "print"))
 		r := e.create(e.resource("B", "view"))
-		standing := e.standing(e.api, []uma.Grant{{Resource: r.ID, Scopes: []uma.Scope{"view", "print", "gone"},
+		validity := e.validity(e.api, []uma.Grant{{Resource: r.ID, Scopes: []uma.Scope{"view", "print", "gone"},
 			Inherited: []uma.Scope{"print", "gone"}}})
-		e.want("print", standing.Scopes["print"], true)
-		e.want("gone", standing.Scopes["gone"], false)
+		e.want("print", validity.Scopes["print"], true)
+		e.want("gone", validity.Scopes["gone"], false)
 	},
 
 	"policies_beside_requests": func(e *env) {
@@ -45,28 +45,28 @@ var standingTests = map[string]func(e *env){
 			{Resource: r.ID, Shares: []uma.GrantShare{{ID: kept.ID}, {ID: gone.ID}}},
 		}
 		want := map[string]*uma.Share{q.ID: shareOf(q), kept.ID: kept}
-		e.want("shares", e.standing(e.api, grants).Shares, want)
-		e.want("at another server", len(e.standing(e.second, grants).Shares), 0)
+		e.want("shares", e.validity(e.api, grants).Shares, want)
+		e.want("at another server", len(e.validity(e.second, grants).Shares), 0)
 	},
 
 	"share_of_what_is_no_longer_owner_managed": func(e *env) {
 		r := e.create(e.resource("A", "view"))
 		q, policy := e.share(r, e.bob, "view"), e.sharePolicy(r, "p", e.bob)
 		grants := []uma.Grant{{Resource: r.ID, Shares: []uma.GrantShare{{ID: q.ID}, {ID: policy.ID}}}}
-		e.want("shares before", len(e.standing(e.api, grants).Shares), 2)
+		e.want("shares before", len(e.validity(e.api, grants).Shares), 2)
 		change := *r
 		change.OwnerManaged = false
 		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
-		e.want("shares after", len(e.standing(e.api, grants).Shares), 0)
+		e.want("shares after", len(e.validity(e.api, grants).Shares), 0)
 	},
 
 	"of_no_grants": func(e *env) {
-		standing := e.standing(e.api, nil)
-		e.want("anything", len(standing.Resources)+len(standing.Shares)+len(standing.Scopes), 0)
+		validity := e.validity(e.api, nil)
+		e.want("anything", len(validity.Resources)+len(validity.Shares)+len(validity.Scopes), 0)
 	},
 }
 
-func (e *env) standing(server uma.Key, grants []uma.Grant) *uma.Standing {
+func (e *env) validity(server uma.Key, grants []uma.Grant) *uma.Validity {
 	e.t.Helper()
-	return read(e, func(v uma.View) (*uma.Standing, error) { return v.Standing(e.t.Context(), server, grants) })
+	return read(e, func(v uma.View) (*uma.Validity, error) { return v.Validity(e.t.Context(), server, grants) })
 }

@@ -3,7 +3,7 @@ package party
 // A Caller is what a request says of who makes it, not yet believed.
 type Caller struct {
 	// Bearer is the token of an `Authorization: Bearer` header. A header with an
-	// empty token is HasBearer with an empty Bearer: present and bad.
+	// empty token is HasBearer with an empty Bearer: present and invalid.
 	Bearer    string
 	HasBearer bool
 

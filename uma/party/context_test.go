@@ -15,33 +15,33 @@ func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 	t.Parallel()
 	app := &Caller{ClientID: "photoz-app", ClientSecret: "app-secret", HasSecret: true}
 	tests := map[string]func(context.Context, *Service, *uma.Snapshot) error{
-		"client secret": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.Authenticate(ctx, s, app)
+		"client secret": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			_, err := s.Authenticate(ctx, snap, app)
 			return err
 		},
-		"bearer token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.Presented(ctx, s, &Caller{HasBearer: true, Bearer: "access.of.bob"}, uma.NoPAT)
+		"bearer token": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			_, err := s.Presented(ctx, snap, &Caller{HasBearer: true, Bearer: "access.of.bob"}, uma.NoPAT)
 			return err
 		},
-		"revocation": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.Revoke(ctx, s, s.Clients["photoz-web"], "access.of.bob")
+		"revocation": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			return s.Revoke(ctx, snap, snap.Clients["photoz-web"], "access.of.bob")
 		},
-		"logout": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.Logout(ctx, s, s.Clients["photoz-web"], "refresh.of.bob")
+		"logout": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			return s.Logout(ctx, snap, snap.Clients["photoz-web"], "refresh.of.bob")
 		},
-		"logout by hint": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.LogoutByHint(ctx, s, "id.of.bob")
+		"logout by hint": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			return s.LogoutByHint(ctx, snap, "id.of.bob")
 		},
-		"introspection": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.IntrospectFor(ctx, s, s.Clients["photoz-api"], "", "access.of.bob", "")
+		"introspection": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			_, err := s.IntrospectFor(ctx, snap, snap.Clients["photoz-api"], "", "access.of.bob", "")
 			return err
 		},
-		"refresh": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.ReadRefresh(ctx, s, s.Clients["photoz-web"], "refresh.of.bob")
+		"refresh": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			_, err := s.readRefresh(ctx, snap, snap.Clients["photoz-web"], "refresh.of.bob")
 			return err
 		},
-		"access token in an RPT": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			return a.RevokeWithin(ctx, s, &uma.Claims{AccessToken: "access.of.bob"})
+		"access token in an RPT": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
+			return s.revokeWithin(ctx, snap, &uma.Claims{AccessToken: "access.of.bob"})
 		},
 	}
 	for name, call := range tests {

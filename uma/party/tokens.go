@@ -1,5 +1,20 @@
 package party
 
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/umpire/uma"
+	"example.com/umpire/workers"
+)
+
 // Tokens are what a sign-in, a refresh or a UMA grant gives to a client. Only Access is
 // always there.
 type Tokens struct {
@@ -11,4 +26,100 @@ type Tokens struct {
 	Session string // id
 	Scope   string
 	RPT     bool // the access token is an RPT
+}
+
+// AccessClaims are the claims of an ordinary access token of an identity.
+func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, lifetime time.Duration) *uma.Claims {
+	now := s.Now()
+	roles, clientRoles, groups := i.Roles()
+	c := &uma.Claims{
+		ID: s.NewSerial(), Issuer: s.PublicURL.Realm(snap), Subject: i.Subject, Type: uma.TypeBearer,
+		AuthorizedParty: i.Client.ID, ClientID: i.Client.ID, ACR: "1", Scope: scope,
+		Groups: groups, Username: i.Username(), AllowedOrigins: i.Client.WebOrigins,
+		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		Extra: standardClaims(i.Attributes()),
+	}
+	if len(roles) > 0 {
+		c.RealmAccess = &uma.RoleSet{Roles: roles}
+	}
+	c.Audience = uma.Audience{accountAudience}
+	for _, id := range slices.Sorted(maps.Keys(clientRoles)) {
+		if len(clientRoles[id]) == 0 {
+			continue
+		}
+		if c.ResourceAccess == nil {
+			c.ResourceAccess = map[string]uma.RoleSet{}
+		}
+		c.ResourceAccess[id] = uma.RoleSet{Roles: clientRoles[id]}
+		if server := snap.Clients[id]; server != nil && server.ResourceServer && id != i.Client.ID {
+			c.Audience = append(c.Audience, id)
+		}
+	}
+	if i.Session != nil {
+		c.SessionID = i.Session.ID
+		c.AuthTime = i.Session.Started.Unix()
+		c.Expires = min(c.Expires, i.Session.Expires.Unix())
+	}
+	return c
+}
+
+// Respond signs the tokens of an answer, when a worker is free.
+func (s *Service) Respond(ctx context.Context, snap *uma.Snapshot, access, refresh *uma.Claims) (*Tokens, error) {
+	return workers.Do(ctx, &s.signatures, 0, nil, func() (*Tokens, error) { return s.sign(ctx, snap, access, refresh) })
+}
+
+// SignOne signs one token, when a worker is free.
+func (s *Service) SignOne(ctx context.Context, snap *uma.Snapshot, claims *uma.Claims) (string, error) {
+	return workers.Do(ctx, &s.signatures, 0, nil, func() (string, error) { return s.Issuer.Sign(ctx, snap, claims) })
+}
+
+// sign signs an access token, a refresh token if there are claims for one, and an ID token
+// if the scope has openid.
+func (s *Service) sign(ctx context.Context, snap *uma.Snapshot, access, refresh *uma.Claims) (*Tokens, error) {
+	token, err := s.Issuer.Sign(ctx, snap, access)
+	if err != nil {
+		return nil, fmt.Errorf("sign access token: %w", err)
+	}
+	now := s.Now()
+	tokens := &Tokens{
+		Access: token, AccessExpiresIn: access.Expires - now.Unix(),
+		Session: access.SessionID, Scope: access.Scope, RPT: access.Authorization != nil,
+	}
+	if refresh != nil {
+		if tokens.Refresh, err = s.Issuer.SignOwn(ctx, snap, refresh); err != nil {
+			return nil, fmt.Errorf("sign refresh token: %w", err)
+		}
+		tokens.RefreshExpiresIn = refresh.Expires - now.Unix()
+	}
+	if access.Authorization == nil && access.SessionID != "" && slices.Contains(strings.Fields(access.Scope), "openid") {
+		claims := idClaims(s.NewSerial(), access)
+		claims.AccessTokenHash = accessTokenHash(snap.Realm.SigningAlg, token)
+		if tokens.ID, err = s.Issuer.Sign(ctx, snap, claims); err != nil {
+			return nil, fmt.Errorf("sign id token: %w", err)
+		}
+	}
+	return tokens, nil
+}
+
+// idClaims are the claims of the ID token that is issued with an access token (OpenID
+// Connect Core §2).
+func idClaims(jti string, access *uma.Claims) *uma.Claims {
+	return &uma.Claims{
+		ID: jti, Issuer: access.Issuer, Audience: uma.Audience{access.AuthorizedParty}, Subject: access.Subject,
+		Type: uma.TypeID, AuthorizedParty: access.AuthorizedParty, SessionID: access.SessionID, ACR: access.ACR,
+		AuthTime: access.AuthTime, Username: access.Username, IssuedAt: access.IssuedAt, Expires: access.Expires,
+		Extra: access.Extra,
+	}
+}
+
+// accessTokenHash is at_hash (OpenID Connect Core §3.1.3.6): the first half of a hash of
+// the access token. The hash is that of the algorithm which signs the ID token; EdDSA's is
+// SHA-512, as in Ed25519.
+func accessTokenHash(alg, token string) string {
+	if alg == "EdDSA" {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2])
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }

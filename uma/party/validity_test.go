@@ -11,7 +11,7 @@ import (
 )
 
 // Every way in which what was granted can be withdrawn, row by row.
-func TestStandingLeft(t *testing.T) {
+func TestRemaining(t *testing.T) {
 	t.Parallel()
 	res := func(scopes string) *uma.Resource {
 		return &uma.Resource{ID: "r", Version: 3, Scopes: umatest.ScopesOf(scopes)}
@@ -74,7 +74,7 @@ func TestStandingLeft(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			n := &uma.Standing{Resources: map[uma.ResourceID]*uma.Resource{}, Shares: map[string]*uma.Share{}, Scopes: map[uma.Scope]bool{}}
+			n := &uma.Validity{Resources: map[uma.ResourceID]*uma.Resource{}, Shares: map[string]*uma.Share{}, Scopes: map[uma.Scope]bool{}}
 			if tc.now != nil {
 				n.Resources["r"] = tc.now
 			}
@@ -85,7 +85,7 @@ func TestStandingLeft(t *testing.T) {
 				n.Scopes[s] = true
 			}
 			before := slices.Clone(tc.grant.Scopes)
-			g, ok := (*validity)(n).left(tc.grant)
+			g, ok := (*validity)(n).remaining(tc.grant)
 			if want := tc.left != ""; ok != want {
 				t.Fatalf("got left %t, want %t", ok, want)
 			}
@@ -95,7 +95,7 @@ func TestStandingLeft(t *testing.T) {
 			if !slices.Equal(tc.grant.Scopes, before) {
 				t.Error("the grant that was read has changed")
 			}
-			if got := !(*validity)(n).unmoved(tc.grant); got != tc.moved {
+			if got := !(*validity)(n).isUnchanged(tc.grant); got != tc.moved {
 				t.Errorf("got moved %t, want %t", got, tc.moved)
 			}
 		})

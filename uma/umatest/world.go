@@ -626,8 +626,8 @@ func (v *View) RPT(_ context.Context, _ uma.Key, jti string) (*uma.RPT, error) {
 	return row(v.read("RPT"), v.Rpts[jti])
 }
 
-func (v *View) Standing(_ context.Context, server uma.Key, _ []uma.Grant) (*uma.Standing, error) {
-	n := &uma.Standing{Resources: map[uma.ResourceID]*uma.Resource{}, Shares: map[string]*uma.Share{}, Scopes: map[uma.Scope]bool{}}
+func (v *View) Validity(_ context.Context, server uma.Key, _ []uma.Grant) (*uma.Validity, error) {
+	n := &uma.Validity{Resources: map[uma.ResourceID]*uma.Resource{}, Shares: map[string]*uma.Share{}, Scopes: map[uma.Scope]bool{}}
 	for _, r := range v.find(server, func(*uma.Resource) bool { return true }) {
 		n.Resources[r.ID] = r
 	}
@@ -637,7 +637,7 @@ func (v *View) Standing(_ context.Context, server uma.Key, _ []uma.Grant) (*uma.
 	for _, s := range v.Scopes {
 		n.Scopes[s] = true
 	}
-	return n, v.read("Standing")
+	return n, v.read("Validity")
 }
 
 func (v *View) RefreshToken(_ context.Context, _ uma.Key, hash []byte, _ time.Time) (*uma.RefreshToken, bool, error) {

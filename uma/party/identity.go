@@ -1,0 +1,145 @@
+package party
+
+import (
+	"slices"
+	"strings"
+
+	"example.com/umpire/uma"
+)
+
+// ProtectionScope is the client role, and the scope, of callers that may use the
+// protection API.
+const ProtectionScope = "uma_protection"
+
+// An Identity is the subject of a verified token: a requesting party, a user of the
+// protection API, an owner.
+type Identity struct {
+	Subject string
+	User    *uma.User   // nil for a service account
+	Client  *uma.Client // that the token was issued to
+	Claims  *uma.Claims // of the token
+	Session *uma.Session
+
+	// Servers are the only resource servers that the token is valid for; nil for an
+	// ordinary token.
+	Servers []string
+}
+
+// Restricted reports whether the token is valid for some resource servers only.
+func (i *Identity) Restricted() bool { return i.Servers != nil }
+
+// Username is the name of the user, or of the client's service account.
+func (i *Identity) Username() string {
+	if i.User == nil {
+		return i.Client.ServiceAccountName()
+	}
+	return i.User.Username
+}
+
+// Roles are the realm roles, the roles by client, and the groups that the subject has now.
+func (i *Identity) Roles() (realm []string, ofClients map[string][]string, groups []string) {
+	if i.User == nil {
+		return i.Client.Roles, i.Client.ClientRoles, i.Client.Groups
+	}
+	return i.User.Roles, i.User.ClientRoles, i.User.Groups
+}
+
+// Protects reports whether the subject may use the protection API of the token's client:
+// the token has the role, and the subject still does.
+func (i *Identity) Protects() bool {
+	_, now, _ := i.Roles()
+	return slices.Contains(i.Claims.ResourceAccess[i.Client.ID].Roles, ProtectionScope) && slices.Contains(now[i.Client.ID], ProtectionScope)
+}
+
+// HasRealmRole reports whether the token has a realm role that the subject still has.
+func (i *Identity) HasRealmRole(role string) bool {
+	now, _, _ := i.Roles()
+	return i.Claims.RealmAccess != nil && slices.Contains(i.Claims.RealmAccess.Roles, role) && slices.Contains(now, role)
+}
+
+// Scopes are the scopes of the token that the subject would still be granted.
+func (i *Identity) Scopes() []string { return strings.Fields(GrantedScope(i, i.Claims.Scope)) }
+
+// Attributes are the claims of the user, or of the client as a service account.
+func (i *Identity) Attributes() map[string]any {
+	if i.User == nil {
+		return i.Client.Claims
+	}
+	return i.User.Claims
+}
+
+// Party is the subject as shares name it: by its id, roles and groups, or by the client
+// that asks.
+func (i *Identity) Party(client string) *uma.Party {
+	roles, clientRoles, groups := i.Roles()
+	p := &uma.Party{ID: i.Subject, Roles: make([]string, 0, len(roles)+8), Groups: groups, Client: client}
+	p.Roles = append(p.Roles, roles...)
+	for c, names := range clientRoles {
+		for _, name := range names {
+			p.Roles = append(p.Roles, c+"/"+name)
+		}
+	}
+	return p
+}
+
+// GrantedScope returns the scopes that a sign-in is granted of those it asks for: openid,
+// the scopes that the client is registered for, and uma_protection if the subject has that
+// role of the client. Others are ignored (RFC 6749 §3.3).
+func GrantedScope(i *Identity, asked string) string {
+	granted := []string{"profile", "email"}
+	_, clientRoles, _ := i.Roles()
+	for _, name := range strings.Fields(asked) {
+		switch {
+		case slices.Contains(granted, name):
+		case name == "openid":
+			granted = append([]string{name}, granted...)
+		case name == ProtectionScope: // a client that is registered for a scope of that name does not have the role by that
+			if slices.Contains(clientRoles[i.Client.ID], ProtectionScope) {
+				granted = append(granted, name)
+			}
+		case slices.Contains(i.Client.Scopes, uma.Scope(name)):
+			granted = append(granted, name)
+		}
+	}
+	return strings.Join(granted, " ")
+}
+
+// ServiceAccount returns the identity of a client that asks for itself.
+func ServiceAccount(client *uma.Client) (*Identity, error) {
+	switch {
+	case client.Public:
+		return nil, uma.Reject(uma.UnauthorizedClient, uma.Fault{Kind: uma.PublicClientForItself, Client: client.ID}, nil)
+	case !client.ServiceAccount:
+		return nil, uma.Reject(uma.UnauthorizedClient, uma.Fault{Kind: uma.NoServiceAccount, Client: client.ID}, nil)
+	}
+	return &Identity{Subject: client.UUID, Client: client, Claims: &uma.Claims{}}, nil
+}
+
+// UserInfo returns the claims of the user, or the service account, of an access
+// token with the scope openid (OpenID Connect Core §5.3).
+func UserInfo(id *Identity) (map[string]any, error) {
+	if id.Restricted() || !slices.Contains(strings.Fields(id.Claims.Scope), "openid") {
+		return nil, uma.Reject(uma.InsufficientScope, uma.Fault{Kind: uma.NoOpenIDScope}, nil)
+	}
+	info := standardClaims(id.Attributes())
+	info["sub"], info["preferred_username"] = id.Subject, id.Username()
+	return info, nil
+}
+
+// standardNames are the claims of OpenID Connect Core §5.1 that may come from a
+// user's attributes: those that userinfo and tokens show.
+var standardNames = []string{
+	"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "email",
+	"email_verified", "gender", "birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified",
+	"address", "updated_at",
+}
+
+func standardClaims(attributes map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, name := range standardNames {
+		if v, ok := attributes[name]; ok {
+			out[name] = v
+		}
+	}
+	return out
+}
