@@ -20,7 +20,7 @@ scopes: {photoz-api`))
 		return map[string]any{"policyId": album, "permissions": []any{map[string]any{"subject": name, "scopes": []string{"view"}}}}
 	}
 	for _, name := range []string{"bob@example.com", "BOB@example.com", "carol@example.com"} {
-		why := "[" + name + "] is the name or e-mail address of several users: name the user by a name that is nobody else's address"
+		why := "[" + name + "] is the name or e-mail address of several users: give a username that is not the address of another user"
 		e.send(t, "PUT", permissions, web, share(name)).expect(t, 400, "ambiguous_user", why)
 		e.get(t, accountResources+"/"+album+"/user", web, "value", name).expect(t, 400, "ambiguous_user", why)
 		if res := e.send(t, "PUT", ping, web, policy(name)); res.status != 400 || res.str("message") != why {

@@ -145,7 +145,7 @@ func TestAttackPingAMApproval(t *testing.T) {
 		p.asks(t, "bob", photos, "view")
 		seen := p.onlyPending(t)
 		p.asks(t, "bob", photos, "view", "comment")
-		p.answer(t, p.owner(t, "alice"), seen, "approve", "").expectCREST(t, 409, "What is asked for has changed: read the request again")
+		p.answer(t, p.owner(t, "alice"), seen, "approve", "").expectCREST(t, 409, "The request has changed since it was read: read it again")
 		p.policy(t, photos).expectCREST(t, 404, "")
 		if res := p.answer(t, p.owner(t, "alice"), p.onlyPending(t), "approve", ""); res.status != 200 {
 			t.Errorf("got %s", res)

@@ -182,3 +182,23 @@ const (
 	IDTokenHintInvalid   FaultKind = "id_token_hint_invalid"
 	NoOpenIDScope        FaultKind = "no_openid_scope"
 )
+
+// Faults of the account API.
+const (
+	NotForAccount      FaultKind = "not_for_account"       // the audience of a token does not have "account"
+	NotOfUser          FaultKind = "not_of_user"           // the token is one of a service account
+	ResourceNotOwned   FaultKind = "resource_not_owned"    // Resource: there is none, or it is another owner's
+	MayNotShare        FaultKind = "may_not_share"         // Resource: its owner does not manage it
+	SharedAlready      FaultKind = "shared_already"        // Resource
+	SharingChanged     FaultKind = "sharing_changed"       // Resource: since the owner looked at it
+	SharedWithOwner    FaultKind = "shared_with_owner"     // the user is the owner
+	TooManyUsers       FaultKind = "too_many_users"        // Limit
+	UserNamedTwice     FaultKind = "user_named_twice"      // User
+	SeveralUsers       FaultKind = "several_users"         // User: a username or an e-mail address
+	ScopeNotOfResource FaultKind = "scope_not_of_resource" // Scopes: one
+	RequestNotPending  FaultKind = "request_not_pending"   // Value: its id
+	RequestAnswered    FaultKind = "request_answered"      // Value: its id
+	RequestChanged     FaultKind = "request_changed"       // Value: its id
+	NothingApproved    FaultKind = "nothing_approved"      // the list of scopes is empty
+	ScopeNotRequested  FaultKind = "scope_not_requested"   // Scopes: one
+)

@@ -83,7 +83,7 @@ func (f *Face) Share(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Core.Account.ShareWith(x.Context(), owner, x.Param("id"), grants, account.ShareHow{}); err != nil {
+	if err := f.Core.Account.ShareWith(x.Context(), owner, x.Param("id"), grants, account.ShareOptions{}); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)

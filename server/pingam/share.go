@@ -80,16 +80,16 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 
 // share makes the policy what the grants say, if the conditions hold.
 func (f *Face) share(x *wire.Exchange, o *account.Owner, before *account.SharedResource, grants []account.UserScopes, only conditions) error {
-	id, how := string(before.ID), account.ShareHow{Only: true, New: only.absent, There: only.there}
+	id, options := string(before.ID), account.ShareOptions{Only: true, New: only.absent, There: only.there}
 	failed := preconditionFailed("The policy exists already")
 	if only.rev != "" {
 		failed = preconditionFailed("The policy is no longer the one of If-Match")
 		if len(before.Users) > 0 && only.rev != revision(before) {
 			return failed
 		}
-		how.Seen = before
+		options.Seen = before
 	}
-	err := f.Core.Account.ShareWith(x.Context(), o, id, grants, how)
+	err := f.Core.Account.ShareWith(x.Context(), o, id, grants, options)
 	switch {
 	case refusedFor(err, uma.NotFound):
 		return noPolicy(id)

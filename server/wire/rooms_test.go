@@ -245,7 +245,7 @@ var readers = map[string]func(*world, context.Context) error{
 		return w.Account.RequestsBy(ctx, w.owner("bob"), func(*account.SharedResource) error { return nil })
 	},
 	"share": func(w *world, ctx context.Context) error {
-		return w.Account.ShareWith(ctx, w.owner("alice"), "r-album", []account.UserScopes{{User: "bob@example.com", Scopes: umatest.ScopesOf("view")}}, account.ShareHow{})
+		return w.Account.ShareWith(ctx, w.owner("alice"), "r-album", []account.UserScopes{{User: "bob@example.com", Scopes: umatest.ScopesOf("view")}}, account.ShareOptions{})
 	},
 	"find a user": func(w *world, ctx context.Context) error {
 		_, err := w.Account.FindUser(ctx, w.owner("alice"), "bob@example.com")

@@ -126,6 +126,23 @@ var Plain = Sentences{
 	uma.HintUnknown:               "token_type_hint is unknown",
 	uma.IDTokenHintInvalid:        "id_token_hint is invalid",
 	uma.NoOpenIDScope:             "The token lacks the scope openid",
+
+	uma.NotForAccount:      "The token is not for the account API: its audience does not have account",
+	uma.NotOfUser:          "The token is not one of a user",
+	uma.ResourceNotOwned:   "The resource [{resource}] does not exist, or has another owner",
+	uma.MayNotShare:        "The resource is not managed by its owner",
+	uma.SharedAlready:      "The resource is shared already",
+	uma.SharingChanged:     "The resource was shared with others meanwhile",
+	uma.SharedWithOwner:    "A resource cannot be shared with its owner",
+	uma.TooManyUsers:       "At most {limit} users can be named at a time",
+	uma.UserNamedTwice:     "User [{user}] is named twice",
+	uma.SeveralUsers:       "[{user}] is the name or e-mail address of several users: give a username that is not the address of another user",
+	uma.ScopeNotOfResource: "Scope {scopes} is invalid",
+	uma.RequestNotPending:  "There is no pending request [{value}]",
+	uma.RequestAnswered:    "The request was answered already",
+	uma.RequestChanged:     "The request has changed since it was read: read it again",
+	uma.NothingApproved:    "No scope is approved",
+	uma.ScopeNotRequested:  "Scope {scopes} was not asked for",
 }
 
 // Say returns the sentence for a fault, that of Plain if s has none, and "" if there is

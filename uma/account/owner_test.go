@@ -84,16 +84,16 @@ func TestShareWith(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		id    string
-		how   ShareHow
+		how   ShareOptions
 		store error
 		want  uma.Reason
 	}{
-		"its own":                  {"r-album", ShareHow{}, nil, ""},
-		"another's":                {"r-board", ShareHow{}, nil, uma.NotFound},
-		"gone meanwhile":           {"r-album", ShareHow{}, uma.ErrNotFound, uma.NotFound},
-		"shared though to be new":  {"r-album", ShareHow{New: true}, uma.ErrConflict, uma.Conflict},
-		"not shared though it was": {"r-album", ShareHow{There: true}, uma.ErrConflict, uma.NotFound},
-		"too much to write":        {"r-album", ShareHow{}, uma.ErrBusy, uma.Busy},
+		"its own":                  {"r-album", ShareOptions{}, nil, ""},
+		"another's":                {"r-board", ShareOptions{}, nil, uma.NotFound},
+		"gone meanwhile":           {"r-album", ShareOptions{}, uma.ErrNotFound, uma.NotFound},
+		"shared though to be new":  {"r-album", ShareOptions{New: true}, uma.ErrConflict, uma.Conflict},
+		"not shared though it was": {"r-album", ShareOptions{There: true}, uma.ErrConflict, uma.NotFound},
+		"too much to write":        {"r-album", ShareOptions{}, uma.ErrBusy, uma.Busy},
 	} {
 		w := newWorld(t)
 		s := &sharer{FakeStore: umatest.FakeStore{W: w.World}, err: tc.store}
@@ -187,9 +187,9 @@ func TestAnswerRequest(t *testing.T) {
 		id := strings.Replace(tc.id, "-", "a", 1)
 		switch tc.id {
 		case "a":
-			id = IdOfAll([]uma.Request{{ID: "b"}, {ID: "a"}})
+			id = groupID([]uma.Request{{ID: "b"}, {ID: "a"}})
 		case "b":
-			id = "b" + IdOfAll([]uma.Request{{ID: "a"}, {ID: "b"}})[1:]
+			id = "b" + groupID([]uma.Request{{ID: "a"}, {ID: "b"}})[1:]
 		}
 		err := w.service.AnswerRequest(t.Context(), w.owner(tc.who), id, tc.approve, tc.scopes)
 		if umatest.Reason(err) != tc.reason || (err == nil) != (tc.reason == "") || w.states() != tc.states {
@@ -333,7 +333,7 @@ func TestUsersAreReadTogether(t *testing.T) {
 		grants = append(grants, UserScopes{User: name, Scopes: umatest.ScopesOf("view")})
 	}
 	w.service.Store = &sharer{FakeStore: umatest.FakeStore{W: w.World}}
-	if err := w.service.ShareWith(t.Context(), w.owner("alice"), "r-album", grants, ShareHow{}); err != nil {
+	if err := w.service.ShareWith(t.Context(), w.owner("alice"), "r-album", grants, ShareOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.View.Reads) > 3 {

@@ -6,14 +6,14 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A Service is the account API: what owners share, and how they answer requests.
+// A Service is the account API: owners list and share their resources, and answer requests.
 type Service struct {
 	Store Store
 	Now   func() time.Time
 	NewID func() string
 }
 
-// A Store is what is read of owners' resources, and keeps what they share.
+// A Store is where owners' resources are read, and shares and answers kept.
 type Store interface {
 	uma.Viewer
 	uma.Sharing

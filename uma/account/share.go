@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,81 +9,64 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// UserScopes are scopes for a user.
+// UserScopes are the scopes that a user is to have.
 type UserScopes struct {
 	User   string      // username or e-mail address
-	Scopes []uma.Scope // none takes all back; {Everything}: a resource without scopes
+	Scopes []uma.Scope // none withdraws all; {Everything}: a resource without scopes
 }
 
-// ShareHow says more of how a resource is shared.
-type ShareHow struct {
+// ShareOptions are conditions and effects of sharing a resource.
+type ShareOptions struct {
 	Only  bool // users that are not named lose what they had
-	New   bool // only if it is shared with nobody
-	There bool // only if it is shared with somebody
+	New   bool // fail if it is shared with anybody
+	There bool // fail if it is shared with nobody
 
-	// Seen is the sharing that the owner looked at: only if it is still so. nil:
-	// whatever it is.
+	// Seen is the sharing that the owner looked at: fail if it has changed. nil: do not
+	// compare.
 	Seen *SharedResource
 }
 
-// maxUserScopes is how many users may be named at a time.
+// maxUserScopes is how many users one call may name.
 const maxUserScopes = 1000
 
-// ShareWith makes of the sharing of a resource what its owner says: each user that
-// is named has exactly the scopes that are named, whatever it asked for.
-func (a *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, how ShareHow) error {
-	c, err := a.shareChange(ctx, o, id, grants)
+// ShareWith changes whom a resource of the owner is shared with: each user that is named
+// then has exactly the scopes that are named, whatever the user asked for.
+func (s *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, options ShareOptions) error {
+	c, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.ShareChange, error) {
+		return s.shareChange(ctx, view, o, id, grants)
+	})
 	if err != nil {
 		return err
 	}
-	c.Only, c.New, c.There = how.Only, how.New, how.There
-	if how.Seen != nil {
-		c.Seen = how.Seen.versions()
+	c.Only, c.New, c.There = options.Only, options.New, options.There
+	if options.Seen != nil {
+		c.Seen = options.Seen.versions()
 	}
-	switch err := a.Store.ShareResource(ctx, c); {
-	case errors.Is(err, uma.ErrNotFound), errors.Is(err, uma.ErrConflict) && how.There:
-		return uma.Refuse(uma.NotFound, "Resource not found", err)
-	case errors.Is(err, uma.ErrConflict):
-		return uma.Refuse(uma.Conflict, "The resource is shared already", err)
-	case errors.Is(err, uma.ErrMoved):
-		return uma.Refuse(uma.Conflict, "What is shared has changed meanwhile", err)
-	case err != nil:
-		return uma.Storing("share resource", err)
+	if err := s.Store.ShareResource(ctx, c); err != nil {
+		conflict := uma.Means(uma.ErrConflict, uma.Conflict, uma.Fault{Kind: uma.SharedAlready, Resource: id})
+		if options.There {
+			conflict = notOwned(uma.ErrConflict, id)
+		}
+		return uma.Tell("share resource", err, notOwned(uma.ErrNotFound, id), conflict,
+			uma.Means(uma.ErrMoved, uma.Conflict, uma.Fault{Kind: uma.SharingChanged, Resource: id}))
 	}
 	return nil
 }
 
-// versions are those of all that is granted.
-func (r *SharedResource) versions() map[string]int64 {
-	versions := map[string]int64{}
-	for _, u := range r.Users {
-		for _, q := range u.Requests {
-			versions[q.ID] = q.Version
-		}
-	}
-	return versions
-}
-
-// shareChange checks what an owner says of a resource and finds out who the users
-// are.
-func (a *Service) shareChange(ctx context.Context, o *Owner, id string, grants []UserScopes) (_ *uma.ShareChange, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
+// shareChange checks what an owner wants to share and looks the users up.
+func (s *Service) shareChange(ctx context.Context, view uma.View, o *Owner, id string, grants []UserScopes) (*uma.ShareChange, error) {
 	r, err := o.resource(ctx, view, id)
 	switch {
 	case err != nil:
 		return nil, err
-	case !r.OwnerManaged && slices.ContainsFunc(grants, func(g UserScopes) bool { return len(g.Scopes) > 0 }):
-		return nil, uma.Refuse(uma.InvalidPermission, "The resource is not managed by its owner", nil) // who may still take back
+	case !r.OwnerManaged && slices.ContainsFunc(grants, func(g UserScopes) bool { return len(g.Scopes) > 0 }): // the owner may still withdraw
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.MayNotShare, Resource: id}, nil)
 	case len(grants) > maxUserScopes:
-		return nil, uma.Refuse(uma.InvalidPermission, fmt.Sprintf("At most %d users can be named at a time", maxUserScopes), nil)
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.TooManyUsers, Limit: maxUserScopes}, nil)
 	}
 	c := &uma.ShareChange{
 		Realm: o.Snap.Realm.Key, Resource: r.Key, Owner: o.User.ID, Grants: make(map[string][]uma.Scope, len(grants)),
-		NewID: a.NewID, Now: a.Now(),
+		NewID: s.NewID, Now: s.Now(),
 	}
 	names := make([]string, len(grants))
 	for i, g := range grants {
@@ -95,7 +77,7 @@ func (a *Service) shareChange(ctx context.Context, o *Owner, id string, grants [
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	for _, g := range grants {
-		if err := checkShared(r.Resource, g.Scopes); err != nil {
+		if err := checkScopes(r.Resource, g.Scopes); err != nil {
 			return nil, err
 		}
 		u, err := onlyUser(g.User, users)
@@ -103,52 +85,48 @@ func (a *Service) shareChange(ctx context.Context, o *Owner, id string, grants [
 		case err != nil:
 			return nil, err
 		case u.ID == o.User.ID:
-			return nil, uma.Refuse(uma.InvalidPermission, "A resource cannot be shared with its owner", nil)
+			return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.SharedWithOwner}, nil)
 		}
 		if _, twice := c.Grants[u.ID]; twice {
-			return nil, uma.Refuse(uma.InvalidPermission, "User ["+g.User+"] is named twice", nil)
+			return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.UserNamedTwice, User: g.User}, nil)
 		}
 		c.Grants[u.ID] = sets.Union([]uma.Scope{}, g.Scopes)
 	}
 	return c, nil
 }
 
-// checkScopes refuses scopes that the resource does not have. One without any is
+// checkScopes refuses scopes that the resource does not have. A resource without scopes is
 // shared as a whole.
-func checkShared(r *uma.Resource, scopes []uma.Scope) error {
-	for _, s := range scopes {
-		whole := s == uma.Everything && len(r.Scopes) == 0
-		if !whole && !slices.Contains(r.Scopes, s) {
-			return uma.Refuse(uma.InvalidScope, "Scope ["+string(s)+"] is invalid", nil)
+func checkScopes(r *uma.Resource, scopes []uma.Scope) error {
+	for _, scope := range scopes {
+		whole := scope == uma.Everything && len(r.Scopes) == 0
+		if !whole && !slices.Contains(r.Scopes, scope) {
+			return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ScopeNotOfResource, Scopes: []uma.Scope{scope}}, nil)
 		}
 	}
 	return nil
 }
 
-// FindUser returns the user with that name or e-mail address, for an owner who is
-// about to share something.
-func (a *Service) FindUser(ctx context.Context, o *Owner, nameOrEmail string) (_ *uma.User, err error) {
-	view, err := a.Store.View(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	defer uma.CloseView(view, &err)
-	users, err := view.UsersNamed(ctx, o.Snap.Realm.Key, []string{nameOrEmail})
-	if err != nil {
-		return nil, fmt.Errorf("read user: %w", err)
-	}
-	return onlyUser(nameOrEmail, users)
+// FindUser returns the user with that name or e-mail address, whom an owner wants to share
+// a resource with.
+func (s *Service) FindUser(ctx context.Context, o *Owner, nameOrEmail string) (*uma.User, error) {
+	return uma.Read(ctx, s.Store, func(view uma.View) (*uma.User, error) {
+		users, err := view.UsersNamed(ctx, o.Snap.Realm.Key, []string{nameOrEmail})
+		if err != nil {
+			return nil, fmt.Errorf("read user: %w", err)
+		}
+		return onlyUser(nameOrEmail, users)
+	})
 }
 
-// onlyUser returns the one user that a name or e-mail address can mean. One user's
-// name may be another's address: who shares with the one must not share with the
-// other.
+// onlyUser returns the user that a name or e-mail address means. The name of one user may be
+// the address of another: the answer must not be the wrong one of the two.
 func onlyUser(nameOrEmail string, users map[string][]*uma.User) (*uma.User, error) {
 	switch found := users[nameOrEmail]; len(found) {
 	case 0:
-		return nil, uma.Refuse(uma.UnknownUser, "", nil)
+		return nil, uma.Reject(uma.UnknownUser, uma.Fault{}, nil)
 	case 1:
 		return found[0], nil
 	}
-	return nil, uma.Refuse(uma.AmbiguousUser, "["+nameOrEmail+"] is the name or e-mail address of several users: name the user by a name that is nobody else's address", nil)
+	return nil, uma.Reject(uma.AmbiguousUser, uma.Fault{Kind: uma.SeveralUsers, User: nameOrEmail}, nil)
 }
