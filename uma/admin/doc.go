@@ -1,3 +1,3 @@
-// Package admin keeps realms: the snapshots that requests use, following changes, applying
-// realm files, and keys.
+// Package admin keeps realms: it reads their snapshots for requests, follows changes of
+// other processes, applies realm files, and makes and rotates keys.
 package admin

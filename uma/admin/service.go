@@ -8,8 +8,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Realms are the realms that a server serves: their configuration as it is now,
-// realm files on their way into the store, and keys.
+// Realms are the realms that a server serves: their present configuration, the application
+// of realm files, and keys.
 type Realms struct {
 	Store    Store
 	Hasher   uma.Hasher
