@@ -278,6 +278,7 @@ func TestBorders(t *testing.T) {
 		{"policy: {max_permissions: 10}", ""},
 		{"policy: {max_permissions: 010}", "whole number"},
 		{"policy: {max_permissions: 1_0}", "whole number"},
+		{client("zz: 1"), "unknown key; want one of"}, // no letter of it is in id
 		{client("claims: {n: 012}"), "as JSON writes it"},
 		{client("claims: {n: 12345678901234567890}"), ""}, // kept as it is written
 		{client("claims: {n: 0x10}"), "as JSON writes it"},
