@@ -14,8 +14,8 @@ type AdminConfig struct {
 	Metrics *Metrics
 	Log     *slog.Logger
 
-	// Ready reports what is missing to serve: that the store answers, and that
-	// every realm has a policy.
+	// Ready returns an error while the server is not ready: the store does not answer, or
+	// a realm has no policy.
 	Ready func(context.Context) error
 }
 
@@ -29,8 +29,8 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	return e
 }
 
-// readyz says why not, as the log does: names of realms and files, which the
-// metrics beside it have too.
+// readyz says why the server is not ready, as the log does. The names of realms and files
+// are no secret here: the metrics have them, too.
 func (cfg *AdminConfig) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 	defer cancel()
@@ -41,9 +41,9 @@ func (cfg *AdminConfig) readyz(c echo.Context) error {
 	return c.String(http.StatusOK, "ready\n")
 }
 
-// Listener returns the settings of a server for a handler of this package: no
-// client holds a connection by being slow. Lists extend the time to write for
-// as long as they are read.
+// Listener returns a server for a handler of this package, with time limits: a slow
+// client does not hold a connection. Lists extend the time to write as long as the client
+// reads.
 func Listener(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

@@ -8,9 +8,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A discovery document names what is served and nothing else (RFC 8414, OpenID
-// Connect Discovery §3, UMA Grant §2). There is no authorization endpoint: users
-// do not sign in here with a browser yet.
+// A discovery document names the endpoints that are served, and no others (RFC 8414, OpenID
+// Connect Discovery §3, UMA Grant §2). There is no authorization endpoint: users cannot
+// sign in with a browser yet.
 type discovery struct {
 	Issuer        string `json:"issuer"`
 	Token         string `json:"token_endpoint"`
@@ -21,8 +21,8 @@ type discovery struct {
 	JWKS          string `json:"jwks_uri"`
 
 	GrantTypes []string `json:"grant_types_supported"`
-	// Required by RFC 8414 §2, and clients refuse a document without it. It may
-	// not be empty (§3.2); without an authorization endpoint "none" is what is true.
+	// Required by RFC 8414 §2: clients refuse a document without it. It may not be empty
+	// (§3.2); without an authorization endpoint its value is "none".
 	ResponseTypes []string `json:"response_types_supported"`
 	SubjectTypes  []string `json:"subject_types_supported"`
 	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
@@ -38,17 +38,17 @@ type discovery struct {
 	Permissions string `json:"permission_endpoint,omitempty"`
 	Policies    string `json:"policy_endpoint,omitempty"` // Keycloak's
 
-	// Of claim tokens that are understood (UMA Grant §3.3.1).
+	// The formats of claim tokens that are accepted (UMA Grant §3.3.1).
 	Profiles []string `json:"uma_profiles_supported,omitempty"`
 }
 
-// openIDConfiguration serves the document of OpenID Connect.
+// openIDConfiguration serves the discovery document of OpenID Connect.
 func (s *server) openIDConfiguration(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, s.document(x.Realm))
 }
 
-// umaConfiguration serves the same with the protection API: that of UMA, and the
-// RFC 8414 form of it.
+// umaConfiguration serves the discovery document of UMA, which has the protection API, too.
+// RFC 8414 has the same at another path.
 func (s *server) umaConfiguration(x *wire.Exchange) error {
 	d := s.document(x.Realm)
 	d.Resources = d.Issuer + "/authz/protection/resource_set"
@@ -61,7 +61,7 @@ func (s *server) umaConfiguration(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, d)
 }
 
-// specify adds what is so where endpoints do as UMA 2.0 has it.
+// specify adds the members of endpoints that follow UMA 2.0 alone.
 func (d *discovery) specify() {
 	d.Profiles = uma.ClaimTokenFormats()
 	d.IntrospectionAuthMethods = append(d.IntrospectionAuthMethods, "Bearer") // a PAT
@@ -94,8 +94,8 @@ func (s *server) document(realm *uma.Snapshot) *discovery {
 	}
 }
 
-// certs serves the realm's public keys (RFC 7517). Clients ask with parameters
-// such as ?kid=: they get all.
+// certs serves the realm's public keys (RFC 7517), whatever parameters, such as ?kid=, a
+// client sends.
 func (s *server) certs(x *wire.Exchange) error {
 	keys, err := s.core.Realms.KeySet(x.Realm)
 	if err != nil {

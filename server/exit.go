@@ -16,7 +16,7 @@ import (
 	"example.com/umpire/server/wire"
 )
 
-// open begins an exchange and says where the request comes from.
+// open begins an exchange and finds out where the request comes from.
 func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Readers) (*wire.Exchange, error) {
 	x, err := wire.NewExchange(c, dialect, readers)
 	r := c.Request()
@@ -27,9 +27,9 @@ func (s *server) open(c echo.Context, dialect *wire.Dialect, readers wire.Reader
 	return x, err
 }
 
-// close is the one exit of every request: it answers what the handler did not,
-// counts, and writes one line of log. That has neither tokens nor secrets nor
-// the query, only the pattern of the path.
+// close is the one exit of every request: it writes the refusal if the handler returned an
+// error, counts the request, and writes one line of log. The log has the pattern of the
+// path, and no tokens, secrets or queries.
 func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err error) {
 	s.noteSecret(x, err)
 	cut := err != nil && x.Answered()
@@ -49,11 +49,11 @@ func (s *server) close(c echo.Context, x *wire.Exchange, began time.Time, err er
 		slog.String("request_id", x.Caller.RequestID), slog.String("method", x.Method()), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took))
 	if cut {
-		panic(http.ErrAbortHandler) // half an answer: cut the connection, so that it cannot pass for a whole one
+		panic(http.ErrAbortHandler) // cut the connection: the client must not take half an answer for a whole one
 	}
 }
 
-// log writes the line, louder when this server is at fault.
+// log writes the line of log: an error if this server is at fault.
 func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err error, cut bool, attrs ...slog.Attr) {
 	level := slog.LevelInfo
 	if cut || status >= http.StatusInternalServerError {
@@ -87,10 +87,10 @@ func (s *server) log(ctx context.Context, x *wire.Exchange, status int, err erro
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// requestID returns the identifier the client sent, if it is one, or a new one. A token
-// or a ticket is none: the identifier is logged and stored as it is. A new one
-// begins with the time: decision records are indexed by it, and a random key would
-// dirty a page of the index for each.
+// requestID returns the identifier that the client sent, if it is a valid one, or a new
+// one. The identifier is logged and stored, so it must not be a token or a ticket. A new one
+// begins with the time: decision records are indexed by it, and with a random key each
+// record would write another page of the index.
 func requestID(sent string, now time.Time) string {
 	if 0 < len(sent) && len(sent) <= 64 && strings.IndexFunc(sent, notOfID) < 0 && !wire.LikeSecret(sent) {
 		return sent

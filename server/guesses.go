@@ -27,7 +27,7 @@ type guesses struct {
 type names struct{ pairs, all *limiter }
 
 // allAddresses is how many times more failures of a name are allowed from all addresses
-// than from one. With 1, one address could lock a name out everywhere.
+// together than from one address. With 1, one address could lock a name out everywhere.
 const allAddresses = 4
 
 func newNames(most, otherwise int, now func() time.Time) names {
@@ -47,13 +47,13 @@ type guess struct {
 	known         bool
 }
 
-// user is the guess that a request to sign in makes.
+// user returns the guess of a request to sign in.
 func (g *guesses) user(x *wire.Exchange, name string) guess {
 	c := guess{names: g.users, limit: "user", what: "Too many wrong passwords were tried for this user", countsAddress: true}
 	return g.of(c, x, strings.ToLower(name))
 }
 
-// client is the guess that a client's credentials make.
+// client returns the guess of a client's credentials.
 func (g *guesses) client(x *wire.Exchange) guess {
 	c := guess{names: g.clients, limit: "client", what: "Too many wrong secrets were tried for this client"}
 	return g.of(c, x, x.Caller.ClientID)
@@ -67,7 +67,7 @@ func (g *guesses) of(c guess, x *wire.Exchange, name string) guess {
 	return c
 }
 
-// check refuses a guess that comes too soon.
+// check refuses a guess after too many failures.
 func (g *guesses) check(c guess) error {
 	if err := g.refuse(c.limit, c.what, c.names.pairs.wait(c.pair)); err != nil || c.known {
 		return err
@@ -128,7 +128,7 @@ func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*part
 	return res, err
 }
 
-// credentials reads the client's credentials, unless too many were wrong.
+// credentials reads the client's credentials, and refuses them after too many failures.
 func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
 	if err := x.Credentials(form); err != nil || !x.Caller.HasSecret || x.Caller.HasBearer {
 		return err
@@ -136,8 +136,8 @@ func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
 	return s.guesses.check(s.guesses.client(x))
 }
 
-// noteSecret counts the client's credentials as wrong or right after a request that
-// ended with err.
+// noteSecret counts the client's credentials as wrong or right, after a request that ended
+// with err.
 func (s *server) noteSecret(x *wire.Exchange, err error) {
 	if x.Realm == nil || !x.Caller.HasSecret || x.Caller.HasBearer {
 		return
@@ -156,7 +156,7 @@ func isRefusal(err error, reason uma.Reason) bool {
 	return ok && e.Reason == reason
 }
 
-// network is the unit in which addresses are counted: for IPv6 the /64, because one
+// network is the part of an address that is counted: of an IPv6 address the /64, because one
 // host may have all of it.
 func network(ip string) string {
 	a, err := netip.ParseAddr(ip)
@@ -170,10 +170,11 @@ func network(ip string) string {
 	return p.String()
 }
 
-// recentFor is how long a success is remembered, at least.
+// recentFor is for how long a success is remembered, at least.
 const recentFor = 12 * time.Hour
 
-// recent is what was added lately: within recentFor, and no longer than twice that.
+// recent has the callers that were added within recentFor, and none that were added more
+// than twice as long ago.
 type recent struct {
 	now func() time.Time
 
@@ -189,7 +190,7 @@ func newRecent(now func() time.Time) *recent {
 func (r *recent) has(c caller) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn()
+	r.forget()
 	_, young := r.young[c]
 	_, old := r.old[c]
 	return young || old
@@ -198,12 +199,13 @@ func (r *recent) has(c caller) bool {
 func (r *recent) add(c caller) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn()
+	r.forget()
 	r.young[c] = struct{}{}
 }
 
-// turn forgets entries older than that, and the older half when there are too many.
-func (r *recent) turn() {
+// forget drops the older half when its entries are older than recentFor, or when there are
+// too many entries.
+func (r *recent) forget() {
 	now := r.now()
 	if now.Before(r.until) && len(r.young) < maxCallers {
 		return

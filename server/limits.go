@@ -11,7 +11,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What the limits are where nothing is said.
+// The limits that a server has by default.
 const (
 	DefaultFailedTickets = 600
 	DefaultTickets       = 10_000
@@ -21,8 +21,8 @@ const (
 	DefaultFailedSecrets   = 600
 )
 
-// Limits are what one caller may do before it is told to wait. 0 is the default,
-// less than 0 no limit.
+// Limits are how much one caller may do before it must wait. 0 is the default, less than 0
+// no limit.
 type Limits struct {
 	FailedTickets int // unusable tickets presented by a client from one address, a minute
 	Tickets       int // permission tickets made with the PATs of one client and subject, a second
@@ -33,11 +33,12 @@ type Limits struct {
 	FailedSecrets   int // wrong secrets of one client from one address
 }
 
-// maxCallers is how many callers a limiter tells apart. Those beyond wait with
-// nobody: to forget the others would let whoever makes up callers go on.
+// maxCallers is how many callers a limiter counts. Further callers are not counted.
+// Rejected: to forget others instead, because then an attacker could make up callers until
+// its own count is forgotten.
 const maxCallers = 100_000
 
-// A limiter counts what callers do in windows of time that follow one another.
+// A limiter counts what callers do, in windows of time that follow one another.
 type limiter struct {
 	most   int
 	window time.Duration
@@ -49,8 +50,8 @@ type limiter struct {
 	counts map[caller]int
 }
 
-// A caller is a hash of what tells it from others, under a seed of the limiter's:
-// nobody can choose to be taken for somebody else.
+// A caller is a hash of what identifies it, with a seed of the limiter: nobody can choose
+// values with the hash of another caller.
 type caller uint64
 
 func (l *limiter) caller(marks ...string) caller {
@@ -97,7 +98,7 @@ func (l *limiter) count(c caller) {
 	}
 }
 
-// tooMany is the answer to who must wait (RFC 6585 §4).
+// tooMany is the answer to a caller that must wait (RFC 6585 §4).
 func tooMany(what string, wait time.Duration) error {
 	return &wire.Refusal{
 		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: what,
@@ -105,9 +106,9 @@ func tooMany(what string, wait time.Duration) error {
 	}
 }
 
-// limitTickets bounds how many tickets are made with the PATs of one client and
-// subject: together with their validity that bounds how many there are. Rejected: a
-// bound for each PAT, because a client may get many PATs.
+// limitTickets limits how many tickets are made with the PATs of one client and subject.
+// Since tickets expire, this also limits how many there are. Rejected: a limit for each
+// PAT, because a client may get many PATs.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
 		client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
@@ -124,10 +125,10 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	}
 }
 
-// limitGuesses bounds how often a client may present tickets that are no good,
-// from one address: others of a public client's users go on. Who that is the token
-// says, or the credentials that the grant checks before it looks at a ticket:
-// nothing that a caller makes up gets it another count.
+// limitGuesses limits how often a client may present unusable tickets from one address, so
+// that other users of a public client are not affected. The client is that of the bearer
+// token or of the credentials, which the grant checks before the ticket: a caller cannot
+// get another count by making up values.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
 	who := s.guessed.caller(x.Realm.Realm.Name, client, subject, x.Caller.IP)
@@ -142,7 +143,7 @@ func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
 	return err
 }
 
-// limitAuthorize does so for the legacy API, which takes tickets too.
+// limitAuthorize is limitGuesses for the legacy API, which accepts tickets, too.
 func (s *server) limitAuthorize(authorize wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
 		return s.limitGuesses(x, func() error { return authorize(x) })

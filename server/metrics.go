@@ -83,13 +83,13 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Decided counts a decision; see uma.Core.
+// Decided counts a decision; see grant.Service.
 func (m *Metrics) Decided(realm, outcome, answered string, evaluation time.Duration) {
 	m.decisions.WithLabelValues(realm, outcome, answered).Inc()
 	m.evaluation.WithLabelValues(realm).Observe(evaluation.Seconds())
 }
 
-// Stuck counts evaluations that are given up; see uma.Core.
+// Stuck counts evaluations that are given up; see grant.Service.
 func (m *Metrics) Stuck(realm string, delta int) {
 	m.stuck.WithLabelValues(realm).Add(float64(delta))
 	if delta > 0 {
@@ -103,8 +103,8 @@ func (m *Metrics) DecisionLogFailed() { m.logFailed.Inc() }
 // throttled counts a request that one of the limits on callers refused.
 func (m *Metrics) throttled(limit string) { m.refused.WithLabelValues(limit).Inc() }
 
-// PasswordQueue has length asked, at each scrape, how many sign-ins wait for their
-// password to be checked. It is to be called once.
+// PasswordQueue calls length at each scrape, for the number of sign-ins that wait for their
+// password to be checked. Call it once.
 func (m *Metrics) PasswordQueue(length func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "umpire_password_queue_length", Help: "Sign-ins that wait for their password to be checked.",
@@ -123,23 +123,23 @@ func (m *Metrics) Committed(batch int, took time.Duration) {
 	m.commit.Observe(took.Seconds())
 }
 
-// QueueLength has length asked, at each scrape, how many writes are waiting. It
-// is to be called once.
+// QueueLength calls length at each scrape, for the number of writes that wait. Call it
+// once.
 func (m *Metrics) QueueLength(length func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "umpire_store_queue_length", Help: "Writes that wait for a commit.",
 	}, func() float64 { return float64(length()) }))
 }
 
-// WALSize has size asked, at each scrape, how many bytes the write-ahead log has. It is
-// to be called once.
+// WALSize calls size at each scrape, for the size of the write-ahead log in bytes. Call it
+// once.
 func (m *Metrics) WALSize(size func() int64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "umpire_store_wal_bytes", Help: "Size of the write-ahead log of the database.",
 	}, func() float64 { return float64(size()) }))
 }
 
-// PolicyActivated names the policy revision in force for a realm from now on.
+// PolicyActivated sets the active policy revision of a realm.
 func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.policy.DeletePartialMatch(prometheus.Labels{"realm": realm})
 	m.policy.WithLabelValues(realm, revision).Set(1)
@@ -147,11 +147,11 @@ func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.unactivated.WithLabelValues(realm) // a rate needs a value before the first
 }
 
-// PolicyFailed counts a policy that was wanted and could not be put in force.
+// PolicyFailed counts a changed policy that could not be activated.
 func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(realm).Inc() }
 
-// request counts an answered request. Route is a pattern, never a path: the
-// number of labels must not grow with what clients make up.
+// request counts an answered request. The route is the pattern of the path, not the path:
+// clients must not be able to add labels.
 func (m *Metrics) request(route, method string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, knownMethod(method), statusLabel(status)).Observe(took.Seconds())
 }

@@ -7,8 +7,8 @@ import (
 	"example.com/umpire/server/wire"
 )
 
-// pingConfiguration serves the UMA document with PingAM's endpoints, where it has
-// them. The issuer is the realm's: that is what the tokens say.
+// pingConfiguration serves the UMA document with the endpoints that PingAM has. The issuer
+// is the realm's, because that is the issuer of the tokens.
 func (s *server) pingConfiguration(x *wire.Exchange) error {
 	d := s.document(x.Realm)
 	oauth2, uma := pingam.URL(s.core, x.Realm, "oauth2"), pingam.URL(s.core, x.Realm, "uma")

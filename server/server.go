@@ -21,16 +21,15 @@ type Config struct {
 	Log     *slog.Logger // nil: nothing is logged
 	Metrics *Metrics     // nil: nobody reads them
 
-	// DefaultRealm is whose discovery documents root-level paths show; empty for
-	// none.
+	// DefaultRealm is the realm of paths that name none; empty for none.
 	DefaultRealm string
 
-	// TrustedProxies are those whose X-Forwarded-For is believed; empty for none.
+	// TrustedProxies are the proxies whose X-Forwarded-For is trusted; empty for none.
 	TrustedProxies []netip.Prefix
 
 	Limits Limits
 
-	// Timeout is how long a request may take, lists apart; 0 for ten seconds.
+	// Timeout is how long a request may take, except a list; 0 for ten seconds.
 	Timeout time.Duration
 }
 
@@ -78,7 +77,7 @@ func New(cfg Config) http.Handler {
 	return innermost(e)
 }
 
-// mount routes the endpoint's methods, HEAD where GET only reads, and preflights.
+// mount adds routes for the endpoint's methods, for HEAD if GET only reads, and for preflights.
 func (s *server) mount(e *echo.Echo, path string, ep endpoint) {
 	var methods []string
 	for method := range ep.methods {
@@ -96,8 +95,8 @@ func (s *server) mount(e *echo.Echo, path string, ep endpoint) {
 	e.Add(http.MethodOptions, path, s.serve(ep, path, preflight, false))
 }
 
-// serve is the frame of every request: who sends it, how long it may take, its
-// realm, the handler, and one exit.
+// serve returns the frame around a handler: the exchange, the time limit, the realm, and
+// the one exit.
 func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited bool) echo.HandlerFunc {
 	inRealm := strings.Contains(path, ":realm")
 	return func(c echo.Context) error {
@@ -119,8 +118,8 @@ func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited 
 	}
 }
 
-// guarded runs a handler in its realm and turns a panic into an error: of its own
-// request, and of no other.
+// guarded runs a handler in its realm. A panic becomes the error of this request, and does
+// not affect others.
 func (s *server) guarded(x *wire.Exchange, ep endpoint, realm string, handle wire.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -136,7 +135,7 @@ func (s *server) guarded(x *wire.Exchange, ep endpoint, realm string, handle wir
 
 var nothingHere = &wire.Refusal{Status: http.StatusNotFound, Code: "not_found", Description: "There is nothing here"}
 
-// unrouted answers requests that no route is for: other paths and methods.
+// unrouted answers requests without a route: unknown paths and methods.
 func (s *server) unrouted(_ error, c echo.Context) {
 	began := s.core.Now()
 	dialect := s.dialects[c.Path()] // of the path with another method
@@ -153,7 +152,7 @@ func (s *server) unrouted(_ error, c echo.Context) {
 			Description: "HTTP 405 Method Not Allowed",
 		}
 	}
-	// A realm that is not there is said to be so whatever is asked below /realms.
+	// An unknown realm is the answer for every path below /realms.
 	if name, ok := realmOf(c.Request().URL.Path); ok {
 		if _, missing := s.core.Realms.Realm(x.Context(), name); missing != nil {
 			err = missing
@@ -166,7 +165,7 @@ func (s *server) unrouted(_ error, c echo.Context) {
 	s.close(c, x, began, err)
 }
 
-// realmOf returns the realm that a path lies in.
+// realmOf returns the realm that a path names.
 func realmOf(path string) (string, bool) {
 	path = strings.TrimPrefix(path, "/auth")
 	rest, ok := strings.CutPrefix(path, "/realms/")

@@ -10,8 +10,8 @@ import (
 	"example.com/umpire/uma/protection"
 )
 
-// introspect serves token introspection (RFC 7662). The client authenticates
-// itself; a bearer token beside its credentials is not looked at.
+// introspect serves token introspection (RFC 7662). The client authenticates; a bearer
+// token is ignored.
 func (s *server) introspect(x *wire.Exchange) error {
 	form, err := s.clientForm(x)
 	if err != nil {
@@ -32,7 +32,8 @@ func (s *server) introspect(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, shown)
 }
 
-// strictIntrospect serves it as FedAuthz §5 has it: a PAT will do for credentials.
+// strictIntrospect serves token introspection as in FedAuthz §5: a PAT is accepted instead
+// of credentials.
 func (s *server) strictIntrospect(show func(*party.Introspection) any) wire.Handler {
 	return func(x *wire.Exchange) error {
 		form, err := x.Form()
@@ -43,8 +44,8 @@ func (s *server) strictIntrospect(show func(*party.Introspection) any) wire.Hand
 	}
 }
 
-// introspectQuery serves it with the token in the query, for clients that send it
-// there. No log of this server has a query.
+// introspectQuery serves token introspection for clients that send the token in the query.
+// This server logs no queries.
 func (s *server) introspectQuery(show func(*party.Introspection) any) wire.Handler {
 	return func(x *wire.Exchange) error {
 		query, err := x.Query()
@@ -69,6 +70,7 @@ func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*part
 	return x.JSON(http.StatusOK, show(answer))
 }
 
+// introspection tells the client, or the resource server of a PAT, about a token.
 func (s *server) introspection(x *wire.Exchange, form wire.Form) (*party.Introspection, error) {
 	token, hint := form.Get("token"), form.Get("token_type_hint")
 	if x.Caller.HasBearer {
@@ -104,9 +106,9 @@ func (s *server) revoke(x *wire.Exchange) error {
 	return x.Empty(http.StatusOK)
 }
 
-// logout ends a session: of a refresh token, which its client posts, or of an ID
-// token (OpenID Connect RP-Initiated Logout §2). There is nowhere to redirect to:
-// clients have no such URIs yet.
+// logout ends the session of a refresh token, which its client posts, or of an ID token
+// (OpenID Connect RP-Initiated Logout §2). It does not redirect, because clients have no
+// URIs for that yet.
 func (s *server) logout(x *wire.Exchange) error {
 	if x.Method() == http.MethodGet {
 		query, err := x.Query()

@@ -138,14 +138,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// storing is how a failing write is told.
-func Storing(what string, err error) error {
-	if errors.Is(err, ErrBusy) {
-		return Refuse(Busy, "", err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
 // A Meaning is the refusal that an error of the store means for a request.
 type Meaning struct {
 	err    error

@@ -26,14 +26,14 @@ func Read[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (_ T
 		var none T
 		return none, fmt.Errorf("open view: %w", err)
 	}
-	defer CloseView(view, &err)
+	defer closeView(view, &err)
 	return read(view)
 }
 
-// CloseView closes a view when its reader returns, and makes a failure to close it the
+// closeView closes a view when its reader returns, and makes a failure to close it the
 // error. That replaces any other error, a refusal too: after a failure of the store
 // nothing that was read is reliable.
-func CloseView(view View, err *error) {
+func closeView(view View, err *error) {
 	if failed := view.Close(); failed != nil {
 		failed = fmt.Errorf("close view: %w", failed)
 		if *err != nil {

@@ -1,9 +1,10 @@
-// Package account is the owner's own API, as Keycloak's account console speaks it.
+// Package account is the face of Keycloak's account API: what owners do with their own
+// resources.
 package account
 
 import "example.com/umpire/server/wire"
 
-// Face serves it.
+// Face holds the handlers of the account API.
 type Face struct {
 	Core *wire.Core
 }

@@ -9,15 +9,15 @@ import (
 	"example.com/umpire/uma/account"
 )
 
-// A permission is a user with the scopes of a resource that it has or asks for.
-// Where the resource has none, `*` is the resource as a whole: an empty list is
-// how an owner takes everything back.
+// A permission is a user with the scopes of a resource that were granted to the user, or
+// that the user asks for. If the resource has no scopes, `*` is the resource as a whole; an
+// empty list would withdraw everything.
 type permission struct {
 	shownUser
 	Scopes []uma.Scope `json:"scopes"`
 }
 
-// A shownUser is a user as others see it.
+// A shownUser is a user as other users see it.
 type shownUser struct {
 	Username  string `json:"username"`
 	FirstName string `json:"firstName,omitempty"`
@@ -40,8 +40,8 @@ func showUsers(users []account.SharedUser) []permission {
 	return out
 }
 
-// Permissions serves GET /account/resources/{id}/permissions: whom it is shared
-// with.
+// Permissions serves GET /account/resources/{id}/permissions: the users whom the resource is
+// shared with.
 func (f *Face) Permissions(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -54,8 +54,8 @@ func (f *Face) Permissions(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, showUsers(r.Users))
 }
 
-// Requests serves GET /account/resources/{id}/permissions/requests: who asks for
-// it.
+// Requests serves GET /account/resources/{id}/permissions/requests: the users who ask for the
+// resource.
 func (f *Face) Requests(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -68,8 +68,8 @@ func (f *Face) Requests(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, showUsers(r.Users))
 }
 
-// Share serves PUT /account/resources/{id}/permissions: each user that is listed
-// has the scopes that are listed then, and no other.
+// Share serves PUT /account/resources/{id}/permissions: each listed user then has exactly the
+// listed scopes.
 func (f *Face) Share(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -111,15 +111,15 @@ func parsePermissions(body wire.Value) ([]account.UserScopes, error) {
 		switch {
 		case grants[i].User == "":
 			return nil, wire.Invalid("username is missing")
-		case grants[i].Scopes == nil: // which would take all back
+		case grants[i].Scopes == nil: // it would withdraw everything
 			return nil, wire.Invalid("scopes is missing")
 		}
 	}
 	return grants, nil
 }
 
-// User serves GET /account/resources/{id}/user: whom the owner could share the
-// resource with, by name or e-mail address.
+// User serves GET /account/resources/{id}/user: a user whom the owner could share the resource
+// with, by name or e-mail address.
 func (f *Face) User(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -145,7 +145,7 @@ func (f *Face) User(x *wire.Exchange) error {
 	}{u.ID, showUser(u)})
 }
 
-// Profile serves GET /account: the caller itself.
+// Profile serves GET /account: the caller.
 func (f *Face) Profile(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"example.com/umpire/uma/account"
 )
 
-// path is that of the API below the realm.
+// path is the path of the API below the realm.
 const path = "/account/resources"
 
-// A resource is the representation of one: to its owner with whom it is shared, to
-// others with the scopes that they were granted or asked for.
+// A resource is the representation of a resource: for its owner with the users whom it is
+// shared with, for others with the scopes that they were granted or asked for.
 type resource struct {
 	ID          uma.ResourceID `json:"_id"`
 	Name        string         `json:"name"`
@@ -50,7 +50,7 @@ func show(r *account.OwnedResource, scopes []uma.Scope) *resource {
 	return out
 }
 
-// showPart is a resource to whom it is shared with, or who asks for it.
+// showPart is a resource as a user sees it whom it is shared with, or who asks for it.
 func showPart(r *account.SharedResource) *resource {
 	var scopes []uma.Scope
 	for _, u := range r.Users {
@@ -59,7 +59,7 @@ func showPart(r *account.SharedResource) *resource {
 	return show(&r.OwnedResource, scopes)
 }
 
-// Resources serves GET /account/resources: what the caller owns.
+// Resources serves GET /account/resources: the caller's own resources.
 func (f *Face) Resources(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -89,8 +89,8 @@ func (f *Face) Resource(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, show(r, r.Scopes))
 }
 
-// SharedWithMe serves GET /account/resources/shared-with-me: what others shared
-// with the caller, with the scopes that it was granted.
+// SharedWithMe serves GET /account/resources/shared-with-me: the resources that others shared
+// with the caller, with the granted scopes.
 func (f *Face) SharedWithMe(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -107,8 +107,8 @@ func (f *Face) SharedWithMe(x *wire.Exchange) error {
 	return respond(f, x, p, "/shared-with-me", rows, showPart)
 }
 
-// SharedWithOthers serves GET /account/resources/shared-with-others: what the
-// caller shared, and with whom.
+// SharedWithOthers serves GET /account/resources/shared-with-others: the resources that the
+// caller shared, with the users whom they are shared with.
 func (f *Face) SharedWithOthers(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -130,8 +130,8 @@ func (f *Face) SharedWithOthers(x *wire.Exchange) error {
 	})
 }
 
-// PendingRequests serves GET /account/resources/pending-requests: what the caller
-// asked for and nobody has answered, an element for each scope.
+// PendingRequests serves GET /account/resources/pending-requests: the caller's own pending
+// requests, one element for each scope.
 func (f *Face) PendingRequests(x *wire.Exchange) error {
 	owner, err := f.owner(x)
 	if err != nil {
@@ -146,7 +146,7 @@ func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
 	return f.Core.Owner(x)
 }
 
-// A page is the part of a list that is asked for.
+// A page is the part of a list that a client asks for.
 type page struct {
 	name       string // a part of a resource's
 	first, max int
@@ -155,7 +155,7 @@ type page struct {
 
 // Sizes of pages.
 const (
-	pageSize = 100 // of those who do not say
+	pageSize = 100 // without max
 	maxPage  = 1000
 )
 
@@ -177,8 +177,8 @@ func parsePage(x *wire.Exchange) (p page, err error) {
 	return p, nil
 }
 
-// respond answers with a page of rows, of which one more than it holds was read to
-// see whether there is a next.
+// respond answers with a page of rows. One row more than the page holds was read, to know
+// whether there is a next page.
 func respond[T any](f *Face, x *wire.Exchange, p page, list string, rows []T, show func(*T) *resource) error {
 	more := len(rows) > p.max
 	rows = rows[:min(len(rows), p.max)]
@@ -192,8 +192,8 @@ func respond[T any](f *Face, x *wire.Exchange, p page, list string, rows []T, sh
 	return x.JSON(http.StatusOK, out)
 }
 
-// link says where the pages beside this one are (RFC 8288), as absolute URLs,
-// which is how Keycloak's console reads them.
+// link adds links to the next and the previous page (RFC 8288), as absolute URLs, which
+// Keycloak's console expects.
 func (p page) link(x *wire.Exchange, list string, more bool) {
 	at := func(first int, rel string) string {
 		q := url.Values{"first": {strconv.Itoa(first)}, "max": {strconv.Itoa(p.max)}}

@@ -15,7 +15,7 @@ var Dialect = wire.Dialect{Words: words}
 func words(e *uma.Error) wire.Refusal {
 	r := keycloak.Words(e)
 	switch e.Reason {
-	case uma.NotFound: // whatever the reason why the caller may not see it
+	case uma.NotFound: // also of a resource that the caller may not see
 		r.Code = "resource_not_found"
 	case uma.InvalidPermission:
 		r.Status, r.Code = http.StatusBadRequest, "invalid_permissions"

@@ -8,13 +8,13 @@ import (
 	"example.com/umpire/uma/grant"
 )
 
-// An rptBody is what both endpoints answer.
+// An rptBody is the answer of both endpoints.
 type rptBody struct {
 	RPT string `json:"rpt"`
 }
 
-// Authorize serves POST /authz/authorize: it trades a ticket, for users with the
-// realm role uma_authorization.
+// Authorize serves POST /authz/authorize: it exchanges a ticket for an RPT, for users with
+// the realm role uma_authorization.
 func (f *Face) Authorize(x *wire.Exchange) error {
 	body, err := f.request(x, "uma_authorization", "Invalid authorization request.")
 	if err != nil {
@@ -37,8 +37,8 @@ func (f *Face) Authorize(x *wire.Exchange) error {
 	return f.answer(x, http.StatusCreated, req)
 }
 
-// Entitlements serves GET /authz/entitlement/{client_id}: everything that the
-// caller may do at a resource server.
+// Entitlements serves GET /authz/entitlement/{client_id}: an RPT with all permissions that the
+// caller has at a resource server.
 func (f *Face) Entitlements(x *wire.Exchange) error {
 	if err := f.caller(x, ""); err != nil {
 		return err
@@ -50,7 +50,8 @@ func (f *Face) Entitlements(x *wire.Exchange) error {
 	return f.answer(x, http.StatusOK, &grant.Request{Audience: server, Entitlement: &grant.Entitlement{Everything: true}})
 }
 
-// Entitlement serves POST /authz/entitlement/{client_id}: what the body names.
+// Entitlement serves POST /authz/entitlement/{client_id}: an RPT with the permissions that
+// the body names.
 func (f *Face) Entitlement(x *wire.Exchange) error {
 	body, err := f.request(x, "", "Invalid entitlement request.")
 	if err != nil {
@@ -87,8 +88,8 @@ func (f *Face) answer(x *wire.Exchange, status int, req *grant.Request) error {
 	return x.JSON(status, rptBody{answer.Token.Access})
 }
 
-// caller checks what every request must have: a bearer token, which may be an RPT of
-// this API, with a realm role if that is not empty.
+// caller checks the bearer token, which may be an RPT of this API, and that it has a realm
+// role, if that is not empty.
 func (f *Face) caller(x *wire.Exchange, role string) error {
 	if err := negotiate(x); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (f *Face) request(x *wire.Exchange, role, missing string) (wire.Value, erro
 	return body, nil
 }
 
-// resourceServer is the one that the path names, by its client_id.
+// resourceServer returns the client_id of the resource server that the path names.
 func resourceServer(x *wire.Exchange, unknown string) (string, error) {
 	client := x.Realm.Clients[x.Param("server")]
 	switch {

@@ -14,7 +14,7 @@ import (
 	"example.com/umpire/uma/account"
 )
 
-// A policy is what an owner granted of one resource, and has the resource's id.
+// A policy has all that an owner granted of one resource. Its id is the resource's.
 type policy struct {
 	ID          uma.ResourceID     `json:"_id"`
 	Rev         string             `json:"_rev"`
@@ -50,7 +50,7 @@ func showPolicy(s *account.SharedResource) policy {
 	return p
 }
 
-// revision says which rows a policy consists of, and how often each was changed.
+// revision is a digest of the ids and versions of the rows that a policy consists of.
 func revision(s *account.SharedResource) string {
 	h := sha256.New()
 	for _, u := range s.Users {
@@ -61,8 +61,8 @@ func revision(s *account.SharedResource) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// owner returns whom the token speaks for, if the path is about that user. Of
-// other users it does not say whether they exist.
+// owner returns the user of the token, if the path names that user. The refusal does not
+// tell whether other users exist.
 func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
 	o, err := f.Core.Owner(x)
 	if err != nil {
@@ -74,7 +74,7 @@ func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
 	return o, nil
 }
 
-// policy reads a policy that is there.
+// policy reads an existing policy.
 func (f *Face) policy(x *wire.Exchange, o *account.Owner) (*account.SharedResource, error) {
 	id := x.Param("id")
 	s, err := f.Core.Account.SharingOf(x.Context(), o, id)

@@ -8,7 +8,7 @@ import (
 	"example.com/umpire/uma/account"
 )
 
-// A pending is what a user asks of a resource of the owner.
+// A pending is the representation of a pending request.
 type pending struct {
 	ID          string      `json:"_id"`
 	User        string      `json:"user"`
@@ -65,7 +65,7 @@ func (f *Face) ReadRequest(x *wire.Exchange) error {
 	}
 	p, err := f.Core.Account.PendingRequest(x.Context(), o, x.Param("id"))
 	switch {
-	case refusedFor(err, uma.NotFound), refusedFor(err, uma.Conflict): // it pends no more
+	case refusedFor(err, uma.NotFound), refusedFor(err, uma.Conflict): // it is no longer pending
 		return noRequest(x.Param("id"))
 	case err != nil:
 		return err
@@ -73,8 +73,8 @@ func (f *Face) ReadRequest(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, showPending(p))
 }
 
-// Answer serves POST /pendingrequests/{id}?_action=approve|deny. What is approved
-// may be less than what was asked for: the rest is denied.
+// Answer serves POST /pendingrequests/{id}?_action=approve|deny. If some scopes are approved,
+// the others are denied.
 func (f *Face) Answer(x *wire.Exchange) error {
 	o, approve, scopes, err := f.action(x, "approve", "deny")
 	if err != nil {
@@ -103,7 +103,7 @@ func (f *Face) AnswerAll(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, struct{}{})
 }
 
-// action reads who answers, how, and what is approved.
+// action reads the owner, the answer, and the approved scopes.
 func (f *Face) action(x *wire.Exchange, yes, no string) (o *account.Owner, approve bool, scopes []uma.Scope, err error) {
 	if o, err = f.owner(x); err != nil {
 		return nil, false, nil, err
@@ -119,8 +119,8 @@ func (f *Face) action(x *wire.Exchange, yes, no string) (o *account.Owner, appro
 	default:
 		return nil, false, nil, wire.Invalid("_action must be " + yes + " or " + no)
 	}
-	// PingAM's documentation sends the body as curl does by itself, as a form. The
-	// bearer token, which no browser sends by itself, is what the answer hangs on.
+	// PingAM's documentation sends the body with curl's default type, a form. That is safe,
+	// because the answer needs a bearer token, which no browser sends by itself.
 	body, err := x.UntypedBody()
 	if err != nil {
 		return nil, false, nil, err
@@ -129,9 +129,8 @@ func (f *Face) action(x *wire.Exchange, yes, no string) (o *account.Owner, appro
 	return o, true, scopes, err
 }
 
-// parseApproved reads the scopes that are approved: nil for all that were asked
-// for. A list that is there and has none is a mistake: to approve nothing is to
-// deny.
+// parseApproved reads the approved scopes: nil for all that were asked for. An empty list is
+// refused: it might be meant as a denial.
 func parseApproved(v wire.Value) ([]uma.Scope, error) {
 	if v.Kind == wire.Absent {
 		return nil, nil
@@ -158,5 +157,5 @@ func parseApproved(v wire.Value) ([]uma.Scope, error) {
 	return approved, nil
 }
 
-// noRequest is also said of one to somebody else.
+// noRequest is also the answer for a request to another owner.
 func noRequest(id string) error { return notFound("Pending request, " + id + ", not found") }

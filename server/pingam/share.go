@@ -10,8 +10,8 @@ import (
 	"example.com/umpire/uma/account"
 )
 
-// WritePolicy serves PUT /policies/{id}: it creates a policy or replaces it, as
-// its conditions say; without any, whichever can be done.
+// WritePolicy serves PUT /policies/{id}: it creates or replaces a policy, if the conditions
+// of the request allow it.
 func (f *Face) WritePolicy(x *wire.Exchange) error {
 	o, err := f.owner(x)
 	if err != nil {
@@ -56,8 +56,8 @@ func (f *Face) WritePolicy(x *wire.Exchange) error {
 	return x.JSON(http.StatusCreated, ref)
 }
 
-// DeletePolicy serves DELETE /policies/{id}: all that was granted of the resource
-// is taken back.
+// DeletePolicy serves DELETE /policies/{id}: it withdraws all that was granted of the
+// resource.
 func (f *Face) DeletePolicy(x *wire.Exchange) error {
 	o, err := f.owner(x)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, struct{}{})
 }
 
-// share makes the policy what the grants say, if the conditions hold.
+// share replaces the grants of a policy, if the conditions hold.
 func (f *Face) share(x *wire.Exchange, o *account.Owner, before *account.SharedResource, grants []account.UserScopes, only conditions) error {
 	id, options := string(before.ID), account.ShareOptions{Only: true, New: only.absent, There: only.there}
 	failed := preconditionFailed("The policy exists already")
@@ -99,8 +99,7 @@ func (f *Face) share(x *wire.Exchange, o *account.Owner, before *account.SharedR
 	return err
 }
 
-// conditions are those of a request (RFC 9110 §13.1), as far as they are used
-// here.
+// conditions are the conditions of a request (RFC 9110 §13.1) that are supported.
 type conditions struct {
 	absent bool   // If-None-Match: *
 	there  bool   // If-Match

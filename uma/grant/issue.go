@@ -60,7 +60,7 @@ func (s *Service) sign(ctx context.Context, q *question, rpt, access, refresh *u
 
 // rptClaims are those of the RPT.
 func (s *Service) rptClaims(q *question, grants []uma.Grant) *uma.Claims {
-	rpt := s.Party.AccessClaims(q.realm, q.party, q.scope(), party.RptLifetime(q.realm, grants))
+	rpt := s.Party.AccessClaims(q.realm, q.party, q.scope(), party.RPTLifetime(q.realm, grants))
 	rpt.Audience = uma.Audience{q.server.ID}
 	rpt.Authorization = &uma.Authorization{Permissions: uma.GrantedPermissions(grants)}
 	if q.party.Restricted() {

@@ -50,7 +50,7 @@ func (s *Service) Refresh(ctx context.Context, snap *uma.Snapshot, client *uma.C
 	next, handle := s.NewRefresh(snap, r.id, GrantedScope(r.id, r.row.Scope))
 	lifetime := snap.Realm.Lifetimes.Access
 	if r.rpt != nil {
-		lifetime = RptLifetime(snap, r.rpt.Permissions)
+		lifetime = RPTLifetime(snap, r.rpt.Permissions)
 	}
 	// The access token may have fewer scopes than were granted; the refresh token keeps them.
 	access := s.AccessClaims(snap, r.id, GrantedScope(r.id, cmp.Or(scope, r.row.Scope)), lifetime)

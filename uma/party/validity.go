@@ -11,8 +11,8 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// RptLifetime is the lifetime of an RPT: the realm's, or the shortest that the policy set.
-func RptLifetime(snap *uma.Snapshot, grants []uma.Grant) time.Duration {
+// RPTLifetime is the lifetime of an RPT: the realm's, or the shortest that the policy set.
+func RPTLifetime(snap *uma.Snapshot, grants []uma.Grant) time.Duration {
 	d := snap.Realm.Lifetimes.RPT
 	for _, g := range grants {
 		if g.TTL > 0 {
