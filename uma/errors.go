@@ -102,7 +102,7 @@ type Error struct {
 	Reason         Reason
 	Fault          Fault
 	Description    string        // for the developer of the client; empty where the face has words of its own
-	Ticket         string        // the next one, with NeedInfo, and with Submitted of a strict request
+	Ticket         string        // that the client presents next; empty for none
 	Interval       time.Duration // to wait before it is presented, with Submitted
 	RequiredClaims []RequiredClaim
 

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Store is all that must outlive a request. The interfaces below are its roles;
-// store/storetest holds every promise made here as a test.
+// Store is all that must outlive a request: the sum of the roles below, for who
+// implements it. A room of uma asks for the roles that it uses. store/storetest has a test
+// for every promise made here.
 //
-// Reads that belong together share a View (view.go). Each writing method is one entry of
-// the writer's batch: it happens whole or not at all, it has reached the disk
-// when the method returns nil, and it returns ErrBusy without effect when the
-// queue is full. Times are kept to the millisecond, in UTC. Names and ids differ by
-// case unless a method says otherwise.
+// Reads that belong together share a View (view.go). A method that writes is atomic. When
+// it returns nil, the write has reached the disk. When too many writes are waiting, it
+// returns ErrBusy and changes nothing. Times are kept to the millisecond, in UTC. Names
+// and ids are compared with case unless a method says otherwise.
 type Store interface {
 	Realms
 	Registrar
@@ -34,7 +34,7 @@ type Viewer interface {
 
 // Realms keeps the configuration: realms, clients, users, keys.
 type Realms interface {
-	// Generation is raised by every administrative change, of any realm.
+	// Generation is a counter that every administrative change of any realm raises.
 	Generation(ctx context.Context) (int64, error)
 
 	// Snapshot returns a realm with its clients and published keys (active ones
@@ -44,16 +44,16 @@ type Realms interface {
 	// RealmNames lists the realms, sorted.
 	RealmNames(ctx context.Context) ([]string, error)
 
-	// ApplyRealm makes the realm what the change says; see RealmChange. Big
-	// changes commit in batches, the generation last.
+	// ApplyRealm makes the realm what the change says; see RealmChange. A large change
+	// commits in batches, the generation last.
 	ApplyRealm(ctx context.Context, c *RealmChange) (*RealmReport, error)
 
 	// TypesInUse returns those of the types that a resource of the realm has, in
 	// their order. It costs a look-up for each type and resource server.
 	TypesInUse(ctx context.Context, realm string, types []string) ([]string, error)
 
-	// RealmFingerprint returns what the last ApplyRealm of the realm stored,
-	// nil if there was none.
+	// RealmFingerprint returns the fingerprint that the last complete ApplyRealm of the
+	// realm stored, nil if there was none.
 	RealmFingerprint(ctx context.Context, realm string) ([]byte, error)
 
 	// AddKey makes k the active key of its algorithm and retires the one before,
@@ -64,31 +64,35 @@ type Realms interface {
 	// Sealed returns a sealed secret of the server, or ErrNotFound.
 	Sealed(ctx context.Context, name string) ([]byte, error)
 
-	// PutSealed keeps a sealed secret unless there is one of that name, and
-	// returns the one that is kept.
+	// PutSealed keeps a sealed secret unless there is one of that name already. It returns
+	// the one that is kept.
 	PutSealed(ctx context.Context, name string, sealed []byte) ([]byte, error)
 
 	// AnySealed reports whether anything sealed is kept: keys or secrets.
 	AnySealed(ctx context.Context) (bool, error)
 }
 
-// A RealmChange is a realm file on its way into the store: secrets hashed, ids
-// made for what is new (they are used only for rows that are not there yet).
+// A RealmChange is a realm file on its way into the store: its secrets are hashed, and
+// there are ids for rows that do not exist yet.
 //
-// File rows of the realm that the change does not name are removed. Clients,
-// users, resources and scopes are known by client_id, username, id or else
-// (server, owner, name), and (server, name). A file row that meets an API row
-// of its key adopts it, shares and requests kept. Removing a client, user,
-// resource or scope on which other rows depend (resources, requests, policies,
-// sessions) needs Prune: without it nothing is changed, and ErrPrune is returned with a
-// report that lists them and counts the rows that depend on each. With Lenient such
-// clients and users are disabled, such resources and scopes stay, and the report says so. A user who is removed is
-// taken out of policies; one that would come to be for others by that goes, or
-// keeps the id. Decision records always stay.
+// Rows from the file that the change does not name are removed. Rows are found by their
+// keys: a client by client_id, a user by username, a resource by id, or else by server,
+// owner and name, a scope by server and name. If an API has made a row with the key of one
+// of the file, the file takes it over, with its shares and requests.
 //
-// The sessions of a user end when the password changes and when a disabled user is
-// enabled again; the sessions through a disabled client end when the client is enabled
-// again. Their tokens, inactive meanwhile, stay inactive.
+// Other rows (resources, requests, policies, sessions) may depend on a client, user,
+// resource or scope. Prune removes it with them. Without Prune nothing is changed then, and
+// ErrPrune is returned with a report that lists such rows and counts what depends on each.
+// With Lenient such clients and users are disabled, such resources and scopes stay, and the
+// report lists them.
+//
+// A user who is removed is taken out of user-managed policies. If a policy would then be
+// for others than before, it is removed, or keeps the id of the user. Decision records
+// always stay.
+//
+// The sessions of a user end when the password changes, and when a disabled user is
+// enabled again. The sessions through a disabled client end when the client is enabled
+// again. So tokens that were inactive meanwhile stay inactive.
 type RealmChange struct {
 	Realm       Realm
 	Clients     []*Client
@@ -99,13 +103,12 @@ type RealmChange struct {
 	Prune       bool
 	Lenient     bool
 
-	// DryRun makes the whole change in one transaction and rolls it back: the report is
-	// that of the change, and nothing has changed.
+	// DryRun makes the whole change in one transaction and rolls it back. The report is
+	// that of the change.
 	DryRun bool
 
-	// Key becomes the active key of its algorithm, unless the realm has one. It is
-	// stored by the first commit of the change, which creates a new realm, so that
-	// every realm has a key. May be nil.
+	// Key becomes the active key of its algorithm, unless the realm has one. It is stored
+	// by the commit that creates the realm, so that every realm has a key. May be nil.
 	Key *SigningKey
 
 	Progress func(done, total int) // may be nil
@@ -120,8 +123,8 @@ type ResourceChange struct {
 	OwnerName string
 	ScopeIDs  []string // for scopes that are new, in the order of Scopes
 
-	// GeneratedID says that the file names no id: the resource is known by its
-	// server, owner and name, and ID is used only if it is new.
+	// GeneratedID: the file names no id. The resource is found by server, owner and name,
+	// and ID is used only if it is new.
 	GeneratedID bool
 }
 
@@ -143,12 +146,11 @@ type RealmReport struct {
 
 // Registrar lists and changes resources.
 type Registrar interface {
-	// FindResources calls each with the resources that match f, by name then id. max <
-	// 0 is no limit. It reads in pages of some hundred rows and about a megabyte, each
-	// in a read transaction of its own, so that neither a slow consumer nor a search
-	// with few matches keeps one open for long. ErrVague, also after some matches: it
-	// looked at thousands of resources without a match, and at some hundred more for
-	// each match.
+	// FindResources calls each with the resources that match f, by name then id. max < 0
+	// is no limit. It reads pages of some hundred rows and about a megabyte, each in a read
+	// transaction of its own, so that neither a slow consumer nor a search with few matches
+	// keeps a transaction open for long. ErrVague, also after some matches: thousands of
+	// resources were read without a match, and some hundred more for each match.
 	FindResources(ctx context.Context, server Key, f ResourceFilter, first, max int, each func(*Resource) error) error
 
 	// CreateResource keeps a new resource and makes the scopes that the resource
@@ -211,11 +213,11 @@ type Sharing interface {
 	CreateShare(ctx context.Context, s *Share) error
 
 	// ReplaceShare replaces name, description, scopes, strategy and whom it is for of
-	// the policy with s.Server and s.ID, and fills in the rest of s. Any change raises
-	// the version. The audience rises with it unless whom the policy is for only grew:
-	// nobody is taken out, and no kind of party is added that must agree (with
-	// AFFIRMATIVE any will do). Errors as above; ErrNotFound also when there is none. A
-	// change that makes a policy no larger never returns ErrFull.
+	// the policy with s.Server and s.ID, and fills in the rest of s. Any change raises the
+	// version. It raises the audience, too, unless the change only adds parties: it takes
+	// nobody out, and adds no kind of party that must agree (with AFFIRMATIVE one kind is
+	// enough). Errors as above; ErrNotFound also when there is none. A change that makes a
+	// policy no larger never returns ErrFull.
 	ReplaceShare(ctx context.Context, s *Share) error
 
 	// DeleteShare removes it. ErrNotFound.
@@ -266,8 +268,8 @@ type Sessions interface {
 // Committer settles token requests.
 type Committer interface {
 	// Commit does all of a settlement or nothing. The ticket comes first:
-	// ErrSpent when it was used or has expired. Then, with OnlysOn, what the
-	// grant rests on: a *MovedError when something of it changed.
+	// ErrSpent if it was used or has expired. Then, with RestsOn, what the grant rests on:
+	// a *MovedError if something of it has changed.
 	Commit(ctx context.Context, s *Settlement) error
 }
 
@@ -290,10 +292,10 @@ type Settlement struct {
 	Reusable  bool      // the ticket stays (it must still be there)
 	RestsOn   *Rests    // nil: nothing is granted
 	Records   []Record  // of every decision made
-	Successor *Ticket   // for need_info, and for request_submitted of a strict request
+	Successor *Ticket   // the ticket that the client presents next; nil for none
 	Requests  []Request // to submit: existing ones stay as they are
 	RPT       *RPT
-	Upgraded  string // jti of the RPT that the new one stands in for: see DropRPT
+	Upgraded  string // jti of the RPT that the new one replaces: see DropRPT
 	Refresh   *RefreshToken
 }
 
@@ -303,7 +305,7 @@ type Rests struct {
 	User        string // subject id; empty for a service account
 	UserVersion int64
 	Resources   map[Key]int64
-	Shares      map[Key]int64 // granted requests
+	Requests    map[Key]int64 // granted requests
 	Policies    map[Key]int64 // user-managed policies
 }
 
@@ -334,9 +336,9 @@ type Decisions interface {
 	// FindDecisions returns a page of records, newest first.
 	FindDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Record, error)
 
-	// EachDecision calls each with every record that f describes, oldest first. It
-	// reads in pages, each in a read transaction of its own, so that a slow consumer
-	// keeps none open. An error of each ends it, and is returned.
+	// EachDecision calls each with every record that f describes, oldest first. It reads
+	// pages, each in a read transaction of its own, so that a slow consumer keeps none open.
+	// It returns the first error of each.
 	EachDecision(ctx context.Context, f DecisionFilter, each func(*Record) error) error
 
 	// Decision returns one by its decision_id, or ErrNotFound.
@@ -349,9 +351,9 @@ type Decisions interface {
 	// LastDecision is the highest seq, 0 without any.
 	LastDecision(ctx context.Context) (int64, error)
 
-	// PruneDecisions removes the oldest records, at most limit, up to the first one
-	// that is not older than before, so that no gap is left. Their numbers are never
-	// reused. It returns how many it removed.
+	// PruneDecisions removes the oldest records, at most limit, up to the first one that is
+	// not older than before, so that it leaves no gap. Their numbers are never reused. It
+	// returns how many it removed.
 	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// PruneRevisions removes some of the revisions that no record names, except those

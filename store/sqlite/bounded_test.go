@@ -167,7 +167,7 @@ func writeMany(t *testing.T, s *Store, snapshot *uma.Snapshot) {
 		}},
 		{"a token request", 6, func(ctx context.Context) error {
 			rests := &uma.Rests{Generation: snapshot.Realm.Generation, Resources: map[uma.Key]int64{5000: 5000},
-				Shares: map[uma.Key]int64{shared.Key: shared.Version}, Policies: map[uma.Key]int64{policy.Key: policy.Version}}
+				Requests: map[uma.Key]int64{shared.Key: shared.Version}, Policies: map[uma.Key]int64{policy.Key: policy.Version}}
 			return s.Commit(ctx, &uma.Settlement{Realm: realm, Now: at, Records: []uma.Record{{ID: "d", Event: []byte("{}")}},
 				RestsOn: rests, RPT: &uma.RPT{JTI: "jti", Expires: at, Keep: at}})
 		}},

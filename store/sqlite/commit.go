@@ -93,7 +93,7 @@ func checkRests(tx *conn, realm uma.Key, r *uma.Rests) error {
 		seen  map[uma.Key]int64
 	}{
 		{`SELECT 1 FROM resource WHERE key = ? AND version = ?`, r.Resources},
-		{`SELECT 1 FROM live_request WHERE key = ? AND version = ? AND state = 'granted'`, r.Shares},
+		{`SELECT 1 FROM live_request WHERE key = ? AND version = ? AND state = 'granted'`, r.Requests},
 		{`SELECT 1 FROM share WHERE key = ? AND version = ?`, r.Policies},
 	} {
 		for key, version := range rows.seen {

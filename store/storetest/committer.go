@@ -18,7 +18,7 @@ func (e *env) settlement(r *uma.Resource, q *uma.Request) *uma.Settlement {
 		Realm: e.realm, Now: now, Ticket: uma.Digest("presented"), Presenter: "web",
 		RestsOn: &uma.Rests{
 			Generation: e.snapshot("photoz").Realm.Generation, User: alice.ID, UserVersion: alice.Version,
-			Resources: map[uma.Key]int64{r.Key: r.Version}, Shares: map[uma.Key]int64{q.Key: q.Version},
+			Resources: map[uma.Key]int64{r.Key: r.Version}, Requests: map[uma.Key]int64{q.Key: q.Version},
 			Policies: map[uma.Key]int64{policy.Key: policy.Version},
 		},
 		Records: []uma.Record{e.record("d1"), e.record("d2")}, Successor: e.ticket("successor"),
@@ -96,7 +96,7 @@ var moves = map[string]move{
 		e.must(e.s.ReplaceResource(e.t.Context(), &change, e.newID))
 	}},
 	"removed_resource": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
-		st.RestsOn.Shares, st.RestsOn.Policies = nil, nil
+		st.RestsOn.Requests, st.RestsOn.Policies = nil, nil
 		e.must(e.s.DeleteResource(e.t.Context(), e.api, r.ID))
 	}},
 	"withdrawn_share": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
@@ -123,12 +123,12 @@ var moves = map[string]move{
 		}
 	}},
 	"share_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
-		st.RestsOn.Shares = map[uma.Key]int64{q.Key: q.Version - 1}
+		st.RestsOn.Requests = map[uma.Key]int64{q.Key: q.Version - 1}
 	}},
 	"share_that_is_no_longer_granted": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		pending := e.request(r, "dave", "view")
 		e.must(e.s.CreateRequest(e.t.Context(), pending))
-		st.RestsOn.Shares = map[uma.Key]int64{pending.Key: pending.Version}
+		st.RestsOn.Requests = map[uma.Key]int64{pending.Key: pending.Version}
 	}},
 	"requested_resource": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		gone := e.create(e.resource("Gone", "view"))

@@ -146,7 +146,7 @@ var raceTests = map[string]func(e *env){
 	"share_is_withdrawn_before_or_after_a_grant": func(e *env) {
 		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
 			q := e.share(r, e.bob, "view")
-			rests.Shares = map[uma.Key]int64{q.Key: q.Version}
+			rests.Requests = map[uma.Key]int64{q.Key: q.Version}
 			return func() error { return e.s.DecideRequest(e.t.Context(), e.api, q.ID, false, now) }
 		})
 	},

@@ -183,7 +183,7 @@ func (e *env) unusable(c *crowd) {
 	e.wantErr("ask", s.CreateRequest(ctx, e.request(c.Resource, "dave", "view")), uma.ErrNotFound)
 	e.wantErr("share", s.ShareResource(ctx, e.sharing(c.Resource, grants{"dave": {"view"}})), uma.ErrNotFound)
 	for _, r := range []*uma.Rests{
-		{Shares: map[uma.Key]int64{c.granted.Key: c.granted.Version}},
+		{Requests: map[uma.Key]int64{c.granted.Key: c.granted.Version}},
 		{Policies: map[uma.Key]int64{c.policy.Key: c.policy.Version}},
 		{Resources: map[uma.Key]int64{c.Key: c.Version}},
 	} {
@@ -347,7 +347,7 @@ func (e *env) raceRemoval(c *crowd) {
 		race("share", uma.ErrNotFound, func() error { return s.ShareResource(ctx, e.sharing(c.Resource, grants{user: {"print"}})) })
 		race("grant", uma.ErrMoved, func() error {
 			return s.Commit(ctx, &uma.Settlement{Realm: e.realm, Now: now, RestsOn: &uma.Rests{Generation: generation,
-				Shares: map[uma.Key]int64{c.granted.Key: c.granted.Version}}})
+				Requests: map[uma.Key]int64{c.granted.Key: c.granted.Version}}})
 		})
 	}
 	race("answer", uma.ErrNotFound, func() error {

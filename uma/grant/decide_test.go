@@ -288,7 +288,7 @@ func TestRestsOnBothKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := w.Settlements[0]
-	if got, want := st.RestsOn.Shares, map[uma.Key]int64{9: 40}; !maps.Equal(got, want) {
+	if got, want := st.RestsOn.Requests, map[uma.Key]int64{9: 40}; !maps.Equal(got, want) {
 		t.Errorf("got requests %v, want %v", got, want)
 	}
 	if got, want := st.RestsOn.Policies, map[uma.Key]int64{9: 50}; !maps.Equal(got, want) {

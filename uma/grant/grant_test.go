@@ -36,7 +36,7 @@ func TestTokenOrder(t *testing.T) {
 	}
 	// What it rests on: the realm, the user and the resource as they were read.
 	if r := st.RestsOn; r == nil || r.Generation != 7 || r.User != "u-bob" || r.UserVersion != 3 ||
-		!maps.Equal(r.Resources, map[uma.Key]int64{101: 21}) || len(r.Shares) != 0 {
+		!maps.Equal(r.Resources, map[uma.Key]int64{101: 21}) || len(r.Requests) != 0 {
 		t.Errorf("rests on: got %+v", r)
 	}
 	rpt := w.Signed[0]

@@ -251,7 +251,7 @@ func (q *question) grantClaims(d *decision) map[string][]string {
 func restsOn(q *question, d *decisions) *uma.Rests {
 	out := &uma.Rests{
 		Generation: q.realm.Realm.Generation,
-		Resources:  map[uma.Key]int64{}, Shares: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
+		Resources:  map[uma.Key]int64{}, Requests: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
 	}
 	if q.party.User != nil {
 		out.User, out.UserVersion = q.party.Subject, q.party.User.Version
@@ -265,7 +265,7 @@ func restsOn(q *question, d *decisions) *uma.Rests {
 			if share.Kind == uma.ByPolicy {
 				out.Policies[share.Key] = share.Version
 			} else {
-				out.Shares[share.Key] = share.Version
+				out.Requests[share.Key] = share.Version
 			}
 		}
 	}
