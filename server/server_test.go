@@ -57,6 +57,9 @@ func TestTokenEndpoint(t *testing.T) {
 		{"permission twice", credsAPI + "&permission=a&permission=b", nil, 400, "invalid_request", "duplicated parameter: permission"},
 		{"no refresh token", "grant_type=refresh_token&client_id=photoz-web", nil, 400, "invalid_request", "No refresh token"},
 		{"bad refresh token", "grant_type=refresh_token&client_id=photoz-web&refresh_token=x", nil, 400, "invalid_grant", "Invalid refresh token"},
+		{"a public client for itself", "grant_type=client_credentials&client_id=photoz-web", nil, 401, "unauthorized_client", "Public client not allowed to retrieve service account"},
+		{"a client without the password grant", strings.Replace(credsAPI, "client_credentials", "password", 1), nil, 401, "unauthorized_client", "Client not allowed for direct access grants"},
+		{"no username", "grant_type=password&client_id=photoz-web&password=x", nil, 400, "invalid_request", "Missing parameter: username"},
 		{"bad bearer", "grant_type=" + umaTicket, []string{"Authorization", "Bearer x"}, 401, "invalid_grant", "Invalid bearer token"},
 		{"empty bearer", "grant_type=" + umaTicket, []string{"Authorization", "Bearer"}, 401, "invalid_grant", "Invalid bearer token"},
 		{"parse before all else", "grant_type=" + umaTicket + "&permission=%23", nil, 400, "invalid_request", "permission has an empty scope"},
@@ -296,30 +299,6 @@ func TestCORS(t *testing.T) {
 				t.Errorf("got Allow-Headers %q", a)
 			}
 		})
-	}
-}
-
-// The client of a verified access token is known, also if the token is refused for what
-// is asked.
-func TestCORSOfAccessTokens(t *testing.T) {
-	t.Parallel()
-	e := start(t, fakeStore{})
-	const own, other = "https://api.example.com", "http://localhost:3000"
-	for _, tt := range []struct {
-		name, path, token, origin string
-		status                    int
-		allow                     string
-	}{
-		{"own page", resSet, "token-of-photoz-api", own, 200, own},
-		{"another client's page", resSet, "token-of-photoz-api", other, 200, ""},
-		{"refused with a good token", base + "/protocol/openid-connect/userinfo", "token-of-photoz-api", own, 403, own},
-		{"bad token", resSet, "x", own, 403, ""},
-		{"no user at the account API", base + "/account/resources", "token-of-photoz-api", own, 403, own},
-	} {
-		got := e.do(t, "GET", tt.path, "", "Origin", tt.origin, "Authorization", "Bearer "+tt.token)
-		if allow := got.header.Get("Access-Control-Allow-Origin"); got.status != tt.status || allow != tt.allow {
-			t.Errorf("%s: got %d, origin %q; want %d, %q", tt.name, got.status, allow, tt.status, tt.allow)
-		}
 	}
 }
 
