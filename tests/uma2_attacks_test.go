@@ -237,7 +237,7 @@ func TestUMA2Attacks(t *testing.T) {
 	t.Run("A-34_too_much", func(t *testing.T) {
 		t.Parallel()
 		many := slices.Repeat([]any{ask(id, "view")}, 201)
-		e.send(t, "POST", permission, alice, many).expect(t, 400, "invalid_request", "More than policy.max_permissions (200) permissions")
+		e.send(t, "POST", permission, alice, many).expect(t, 400, "invalid_request", "The request resolves to more than policy.max_permissions (200) permissions")
 		for name, r := range map[string]request{
 			"deep":              {url: resourceSet, body: `{"resource_scopes":[],"x":` + strings.Repeat("[", 100_000)},
 			"deep permissions":  {url: permission, body: strings.Repeat("[", 100_000)},
