@@ -50,6 +50,8 @@ func (s *server) endpoints() []endpoint {
 	old := &legacy.Face{Core: s.core}
 	ping := &pingam.Face{Face: *u}
 	wso := &wso2.Face{Face: *u}
+	anyPAT, rolePAT := s.core.Protected(keycloak.AnyPAT), s.core.Protected(keycloak.RolePAT)
+	scopePAT := func(h wire.ProtectedHandler) wire.Handler { return oneToken(s.core.Protected(uma2.ProtectionRules)(h)) }
 	type m = map[string]wire.Handler
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
 	const registration, permission = wso2.RegistrationPath, "/api/identity/oauth2/uma/permission/v1.0/permission"
@@ -70,14 +72,14 @@ func (s *server) endpoints() []endpoint {
 		{path: "/.well-known/uma2-configuration", under: atRoot, methods: m{"GET": s.umaConfiguration}, readers: wire.Anyone},
 		{path: "/.well-known/oauth-authorization-server", under: atRoot, methods: m{"GET": s.umaConfiguration}, readers: wire.Anyone},
 
-		{path: protection + "/resource_set", methods: m{"POST": k.CreateResource, "GET": k.ListResources}, strict: m{"POST": u.CreateResource, "GET": u.ListResources}, slash: true, list: true},
-		{path: protection + "/resource_set/:id", methods: m{"GET": k.ReadResource, "PUT": k.ReplaceResource, "DELETE": k.DeleteResource}, strict: m{"GET": u.ReadResource, "PUT": u.ReplaceResource, "DELETE": u.DeleteResource}, slash: true},
-		{path: protection + "/permission", methods: m{"POST": s.limitTickets(old.RequestTicketOr(k.RequestTicket))}, strict: m{"POST": s.limitTickets(u.RequestTicket)}, slash: true},
-		{path: protection + "/permission/ticket", methods: m{"POST": k.CreateRequest, "PUT": k.UpdateRequest, "GET": k.ListRequests}, slash: true, list: true},
-		{path: protection + "/permission/ticket/count", methods: m{"GET": k.CountRequests}},
-		{path: protection + "/permission/ticket/:id", methods: m{"DELETE": k.DeleteRequest}, slash: true},
-		{path: protection + "/uma-policy", methods: m{"GET": k.ListPolicies}, slash: true, list: true},
-		{path: protection + "/uma-policy/:id", methods: m{"POST": k.CreatePolicy, "GET": k.ReadPolicy, "PUT": k.ReplacePolicy, "DELETE": k.DeletePolicy}, slash: true},
+		{path: protection + "/resource_set", methods: m{"POST": rolePAT(k.CreateResource), "GET": rolePAT(k.ListResources)}, strict: m{"POST": scopePAT(u.CreateResource), "GET": scopePAT(u.ListResources)}, slash: true, list: true},
+		{path: protection + "/resource_set/:id", methods: m{"GET": rolePAT(k.ReadResource), "PUT": rolePAT(k.ReplaceResource), "DELETE": rolePAT(k.DeleteResource)}, strict: m{"GET": scopePAT(u.ReadResource), "PUT": scopePAT(u.ReplaceResource), "DELETE": scopePAT(u.DeleteResource)}, slash: true},
+		{path: protection + "/permission", methods: m{"POST": s.limitTickets(old.RequestTicketOr(anyPAT(k.RequestTicket)))}, strict: m{"POST": s.limitTickets(scopePAT(u.RequestTicket))}, slash: true},
+		{path: protection + "/permission/ticket", methods: m{"POST": rolePAT(k.CreateRequest), "PUT": rolePAT(k.UpdateRequest), "GET": rolePAT(k.ListRequests)}, slash: true, list: true},
+		{path: protection + "/permission/ticket/count", methods: m{"GET": rolePAT(k.CountRequests)}},
+		{path: protection + "/permission/ticket/:id", methods: m{"DELETE": rolePAT(k.DeleteRequest)}, slash: true},
+		{path: protection + "/uma-policy", methods: m{"GET": anyPAT(k.ListPolicies)}, slash: true, list: true},
+		{path: protection + "/uma-policy/:id", methods: m{"POST": anyPAT(k.CreatePolicy), "GET": anyPAT(k.ReadPolicy), "PUT": anyPAT(k.ReplacePolicy), "DELETE": anyPAT(k.DeletePolicy)}, slash: true},
 
 		{path: "/account", methods: m{"GET": own.Profile}, speaks: &account.Dialect, slash: true},
 		{path: "/account/resources", methods: m{"GET": own.Resources}, speaks: &account.Dialect, slash: true},
@@ -94,15 +96,15 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/permissions", methods: m{"POST": s.limitTickets(old.RequestTickets)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered, slash: true},
 		{path: "/.well-known/uma-configuration", methods: m{"GET": old.Configuration}, strict: m{"GET": notHere}, speaks: &legacy.Dialect, readers: wire.Anyone},
 
-		{path: registration, under: inTenant, methods: m{"POST": wso.CreateResource, "GET": wso.ListResources}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
-		{path: registration + "/:id", under: inTenant, methods: m{"GET": wso.ReadResource, "PUT": wso.ReplaceResource, "DELETE": wso.DeleteResource}, speaks: &wso2.RegistrationDialect},
-		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(wso.RequestTicket)}, speaks: &wso2.PermissionDialect, slash: true},
+		{path: registration, under: inTenant, methods: m{"POST": scopePAT(wso.CreateResource), "GET": scopePAT(wso.ListResources)}, speaks: &wso2.RegistrationDialect, slash: true, list: true},
+		{path: registration + "/:id", under: inTenant, methods: m{"GET": scopePAT(wso.ReadResource), "PUT": scopePAT(wso.ReplaceResource), "DELETE": scopePAT(wso.DeleteResource)}, speaks: &wso2.RegistrationDialect},
+		{path: permission, under: inTenant, methods: m{"POST": s.limitTickets(scopePAT(wso.RequestTicket))}, speaks: &wso2.PermissionDialect, slash: true},
 		{path: "/oauth2/token", under: inTenant, methods: m{"POST": s.token(style{strict: true, rules: uma2.Rules})}, speaks: &wso2.Dialect},
 		{path: "/oauth2/introspect", under: inTenant, methods: m{"POST": s.strictIntrospect(wso2.ShowIntrospection)}, speaks: &wso2.Dialect},
 
-		{path: "/resource_set", under: inPingUMA, methods: m{"POST": ping.CreateResource, "GET": ping.ListResources}, speaks: &pingam.Dialect, slash: true, list: true},
-		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": ping.ReadResource, "PUT": ping.ReplaceResource, "DELETE": ping.DeleteResource}, speaks: &pingam.Dialect, slash: true},
-		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(ping.RequestTicket)}, speaks: &pingam.Dialect, slash: true},
+		{path: "/resource_set", under: inPingUMA, methods: m{"POST": scopePAT(ping.CreateResource), "GET": scopePAT(ping.ListResources)}, speaks: &pingam.Dialect, slash: true, list: true},
+		{path: "/resource_set/:id", under: inPingUMA, methods: m{"GET": scopePAT(ping.ReadResource), "PUT": scopePAT(ping.ReplaceResource), "DELETE": scopePAT(ping.DeleteResource)}, speaks: &pingam.Dialect, slash: true},
+		{path: "/permission_request", under: inPingUMA, methods: m{"POST": s.limitTickets(scopePAT(ping.RequestTicket))}, speaks: &pingam.Dialect, slash: true},
 		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": s.pingConfiguration}, speaks: &pingam.Dialect, readers: wire.Anyone},
 		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.token(style{strict: true, rules: uma2.Rules, jwt: true})}, speaks: &pingam.Dialect},
 		{path: "/introspect", under: inPingOAuth2, methods: m{"POST": s.strictIntrospect(pingam.ShowIntrospection), "GET": s.introspectQuery(pingam.ShowIntrospection)}, speaks: &pingam.Dialect},
@@ -168,6 +170,16 @@ func dialectOf(path string) *wire.Dialect {
 		return &legacy.Dialect
 	}
 	return &keycloak.Dialect
+}
+
+// oneToken refuses a request that presents its access token in two ways (RFC 6750 §2).
+func oneToken(next wire.Handler) wire.Handler {
+	return func(x *wire.Exchange) error {
+		if err := x.OneToken(); err != nil {
+			return err
+		}
+		return next(x)
+	}
 }
 
 // notHere is a path that a realm of another profile has.

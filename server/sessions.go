@@ -4,10 +4,10 @@ import (
 	"net/http"
 
 	"example.com/umpire/server/keycloak"
+	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
-	"example.com/umpire/uma/protection"
 )
 
 // introspect serves token introspection (RFC 7662). The client authenticates; a bearer
@@ -74,7 +74,7 @@ func (s *server) introspectFor(x *wire.Exchange, form wire.Form, show func(*part
 func (s *server) introspection(x *wire.Exchange, form wire.Form) (*party.Introspection, error) {
 	token, hint := form.Get("token"), form.Get("token_type_hint")
 	if x.Caller.HasBearer {
-		pat, err := s.core.PAT(x, protection.WithScope)
+		pat, err := s.core.PAT(x, uma2.ProtectionRules)
 		if err != nil {
 			return nil, err
 		}

@@ -5,13 +5,6 @@ package uma
 // TypeEntitlement is the `typ` claim of the RPTs of that API.
 const TypeEntitlement = "kc_ett"
 
-// Reasons of its permission endpoint alone.
-const (
-	NoResourceSet          Reason = "invalid_resource_set_id"
-	UnknownResourceSet     Reason = "nonexistent_resource_set_id"
-	UnknownResourceSetName Reason = "nonexistent_resource_set_name"
-)
-
 // A LegacyBy says how a LegacyPermission names its resource.
 type LegacyBy byte
 

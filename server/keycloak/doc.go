@@ -4,7 +4,17 @@
 // Authority's.
 package keycloak
 
-import "example.com/umpire/server/wire"
+import (
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma/protection"
+)
+
+// The rules of the face: permission tickets and policies take any token of the resource
+// server's client, resources and permission requests one with the role uma_protection.
+var (
+	AnyPAT  = protection.Rules{PAT: protection.AnyToken}
+	RolePAT = protection.Rules{PAT: protection.WithRole}
+)
 
 // A Face serves the protection API.
 type Face struct {

@@ -112,18 +112,18 @@ func description(t *testing.T, err error) string {
 	if !ok {
 		t.Fatalf("got error %v, want an *uma.Error", err)
 	}
-	return fmt.Sprintf("%s: %s", e.Reason, e.Description)
+	return fmt.Sprintf("%s: %s", e.Reason, Sentence(e))
 }
 
 func TestParsePermissions(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ body, want string }{
-		{`[{"resource_id":"r","resource_scopes":["view"]}]`, "[{r [view] map[]}]"},
-		{`{"resource_id":"r","resource_scopes":["view"]}`, "[{r [view] map[]}]"},
-		{`[{"resource_id":"r"},{"resource_scopes":["a","b"]}]`, "[{r [] map[]} { [a b] map[]}]"},
-		{`[{"resource_id":"r","claims":{"k":["v","w"],"s":"x"}}]`, "[{r [] map[k:[v w] s:[x]]}]"},
-		{`[{"resource_id":"r","resource_server_id":"other","x":1}]`, "[{r [] map[]}]"},
-		{`[{}]`, "[{ [] map[]}]"}, // the Authority says what is missing
+		{`[{"resource_id":"r","resource_scopes":["view"]}]`, "[{0 r [view] map[]}]"},
+		{`{"resource_id":"r","resource_scopes":["view"]}`, "[{0 r [view] map[]}]"},
+		{`[{"resource_id":"r"},{"resource_scopes":["a","b"]}]`, "[{0 r [] map[]} {0  [a b] map[]}]"},
+		{`[{"resource_id":"r","claims":{"k":["v","w"],"s":"x"}}]`, "[{0 r [] map[k:[v w] s:[x]]}]"},
+		{`[{"resource_id":"r","resource_server_id":"other","x":1}]`, "[{0 r [] map[]}]"},
+		{`[{}]`, "[{0  [] map[]}]"}, // the core says what is missing
 
 		{``, "invalid_permission_request: "},
 		{`null`, "invalid_permission_request: "},

@@ -9,11 +9,7 @@ import (
 )
 
 // RequestTicket serves POST /permission (FedAuthz §4).
-func (f *Face) RequestTicket(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
+func (f *Face) RequestTicket(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -22,7 +18,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	ticket, err := f.Core.Protection.RequestTicket(x.Context(), pat, permissions)
+	ticket, err := f.Core.Protection.RequestTicket(x.Context(), c, permissions)
 	if err != nil {
 		return err
 	}
@@ -40,12 +36,12 @@ func parsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 		list = []wire.Value{v}
 	}
 	if len(list) == 0 {
-		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+		return nil, uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 	}
 	permissions := make([]protection.TicketPermission, len(list))
 	for i, e := range list {
 		if e.Kind != wire.Object {
-			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+			return nil, uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 		}
 		var err error
 		if permissions[i], err = parsePermission(e); err != nil {
@@ -61,7 +57,7 @@ func parsePermission(v wire.Value) (p protection.TicketPermission, err error) {
 	}
 	// An empty id is not the same as none, which would be any resource.
 	if p.Resource == "" && v.Member("resource_id").Kind != wire.Absent {
-		return p, uma.Refuse(uma.InvalidResourceID, "Resource id or name not provided.", nil)
+		return p, uma.Reject(uma.InvalidResourceID, uma.Fault{Kind: uma.NoResourceNamed}, nil)
 	}
 	if p.Scopes, err = v.Scopes("resource_scopes"); err != nil {
 		return p, err

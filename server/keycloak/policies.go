@@ -53,11 +53,7 @@ func policyError(err error) error {
 }
 
 // CreatePolicy serves POST /uma-policy/{resourceId}.
-func (f *Face) CreatePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
+func (f *Face) CreatePolicy(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -66,7 +62,7 @@ func (f *Face) CreatePolicy(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.Core.Protection.CreateShare(x.Context(), pat, x.Param("id"), in)
+	v, err := f.Core.Protection.CreateShare(x.Context(), c, x.Param("id"), in)
 	if err != nil {
 		return policyError(err)
 	}
@@ -74,12 +70,8 @@ func (f *Face) CreatePolicy(x *wire.Exchange) error {
 }
 
 // ReadPolicy serves GET /uma-policy/{policyId}.
-func (f *Face) ReadPolicy(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
-	v, err := f.Core.Protection.ReadShare(x.Context(), pat, x.Param("id"))
+func (f *Face) ReadPolicy(x *wire.Exchange, c *protection.Caller) error {
+	v, err := f.Core.Protection.ReadShare(x.Context(), c, x.Param("id"))
 	if err != nil {
 		return policyError(err)
 	}
@@ -88,11 +80,7 @@ func (f *Face) ReadPolicy(x *wire.Exchange) error {
 
 // ReplacePolicy serves PUT /uma-policy/{policyId}. The body is a whole
 // representation, such as GET gives: its owner does not count.
-func (f *Face) ReplacePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
+func (f *Face) ReplacePolicy(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if _, ok := errors.AsType[*uma.Error](err); ok || err == nil && body.Kind != wire.Object {
 		return uma.Refuse(uma.InvalidRequest, "Failed to parse representation", err)
@@ -104,19 +92,15 @@ func (f *Face) ReplacePolicy(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Core.Protection.ReplaceShare(x.Context(), pat, x.Param("id"), in); err != nil {
+	if err := f.Core.Protection.ReplaceShare(x.Context(), c, x.Param("id"), in); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusCreated)
 }
 
 // DeletePolicy serves DELETE /uma-policy/{policyId}.
-func (f *Face) DeletePolicy(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
-	if err := f.Core.Protection.DeleteShare(x.Context(), pat, x.Param("id")); err != nil {
+func (f *Face) DeletePolicy(x *wire.Exchange, c *protection.Caller) error {
+	if err := f.Core.Protection.DeleteShare(x.Context(), c, x.Param("id")); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusNoContent)
@@ -124,11 +108,7 @@ func (f *Face) DeletePolicy(x *wire.Exchange) error {
 
 // ListPolicies serves GET /uma-policy: the caller's own. For a resource or a scope
 // that it cannot have policies for there is nothing to list: 204.
-func (f *Face) ListPolicies(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.AnyToken)
-	if err != nil {
-		return err
-	}
+func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 	params, err := x.Query()
 	if err != nil {
 		return err
@@ -137,7 +117,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	filter, err := f.Core.Protection.UserPolicyFilter(x.Context(), pat, &protection.UserPolicyQuery{
+	filter, err := f.Core.Protection.UserPolicyFilter(x.Context(), c, &protection.UserPolicyQuery{
 		Name: params.Get("name"), Resource: params.Get("resource"), Scope: params.Get("scope"),
 	})
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.NotFound {
@@ -147,7 +127,7 @@ func (f *Face) ListPolicies(x *wire.Exchange) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Core.Protection.FindShares(x.Context(), pat, filter, first, most, func(v *protection.ShareView) error {
+		return f.Core.Protection.FindShares(x.Context(), c, filter, first, most, func(v *protection.ShareView) error {
 			return add(showPolicy(v))
 		})
 	})

@@ -36,11 +36,7 @@ func showRequest(v *protection.RequestView, names bool) request {
 }
 
 // CreateRequest serves POST /permission/ticket.
-func (f *Face) CreateRequest(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
+func (f *Face) CreateRequest(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -52,7 +48,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.Core.Protection.CreateRequest(x.Context(), pat, in)
+	v, err := f.Core.Protection.CreateRequest(x.Context(), c, in)
 	if err != nil {
 		return err
 	}
@@ -61,11 +57,7 @@ func (f *Face) CreateRequest(x *wire.Exchange) error {
 
 // UpdateRequest serves PUT /permission/ticket: the owner's answer. The body is a
 // whole representation, of which `id` and `granted` count.
-func (f *Face) UpdateRequest(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
+func (f *Face) UpdateRequest(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -82,61 +74,52 @@ func (f *Face) UpdateRequest(x *wire.Exchange) error {
 	if body.Member("granted").Kind == wire.Absent {
 		return wire.Invalid("granted is missing")
 	}
-	if err := f.Core.Protection.UpdateRequest(x.Context(), pat, in); err != nil {
+	if err := f.Core.Protection.UpdateRequest(x.Context(), c, in); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
 }
 
 // DeleteRequest serves DELETE /permission/ticket/{id}.
-func (f *Face) DeleteRequest(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
-	if err := f.Core.Protection.DeleteRequest(x.Context(), pat, x.Param("id")); err != nil {
+func (f *Face) DeleteRequest(x *wire.Exchange, c *protection.Caller) error {
+	if err := f.Core.Protection.DeleteRequest(x.Context(), c, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
 }
 
 // ListRequests serves GET /permission/ticket.
-func (f *Face) ListRequests(x *wire.Exchange) error {
-	pat, q, err := f.requestQuery(x)
+func (f *Face) ListRequests(x *wire.Exchange, c *protection.Caller) error {
+	q, err := readRequestQuery(x)
 	if err != nil {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Core.Protection.FindRequests(x.Context(), pat, q, func(r *protection.RequestView) error {
+		return f.Core.Protection.FindRequests(x.Context(), c, q, func(r *protection.RequestView) error {
 			return add(showRequest(r, q.ReturnNames))
 		})
 	})
 }
 
 // CountRequests serves GET /permission/ticket/count: a bare number.
-func (f *Face) CountRequests(x *wire.Exchange) error {
-	pat, q, err := f.requestQuery(x)
+func (f *Face) CountRequests(x *wire.Exchange, c *protection.Caller) error {
+	q, err := readRequestQuery(x)
 	if err != nil {
 		return err
 	}
-	n, err := f.Core.Protection.CountRequests(x.Context(), pat, q)
+	n, err := f.Core.Protection.CountRequests(x.Context(), c, q)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusOK, n)
 }
 
-func (f *Face) requestQuery(x *wire.Exchange) (*protection.Caller, *protection.RequestQuery, error) {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return nil, nil, err
-	}
+func readRequestQuery(x *wire.Exchange) (*protection.RequestQuery, error) {
 	params, err := x.Query()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	q, err := parseRequestQuery(params)
-	return pat, q, err
+	return parseRequestQuery(params)
 }
 
 func parseRequestQuery(params wire.Form) (*protection.RequestQuery, error) {

@@ -9,11 +9,7 @@ import (
 )
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
-func (f *Face) CreateResource(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
+func (f *Face) CreateResource(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -22,7 +18,7 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.Core.Protection.CreateResource(x.Context(), pat, in)
+	r, err := f.Core.Protection.CreateResource(x.Context(), c, in)
 	if err != nil {
 		return err
 	}
@@ -30,12 +26,8 @@ func (f *Face) CreateResource(x *wire.Exchange) error {
 }
 
 // ReadResource serves GET /resource_set/{id}.
-func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
-	r, err := f.Core.Protection.ReadResource(x.Context(), pat, x.Param("id"))
+func (f *Face) ReadResource(x *wire.Exchange, c *protection.Caller) error {
+	r, err := f.Core.Protection.ReadResource(x.Context(), c, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -44,11 +36,7 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 
 // ReplaceResource serves PUT /resource_set/{id}. The body is a whole
 // representation, such as GET gives: its owner does not count.
-func (f *Face) ReplaceResource(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
+func (f *Face) ReplaceResource(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -64,19 +52,15 @@ func (f *Face) ReplaceResource(x *wire.Exchange) error {
 	if id != "" && id != x.Param("id") {
 		return wire.Invalid("_id is not that of the path")
 	}
-	if err := f.Core.Protection.ReplaceResource(x.Context(), pat, x.Param("id"), in); err != nil {
+	if err := f.Core.Protection.ReplaceResource(x.Context(), c, x.Param("id"), in); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
 }
 
 // DeleteResource serves DELETE /resource_set/{id}.
-func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
-	if err := f.Core.Protection.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+func (f *Face) DeleteResource(x *wire.Exchange, c *protection.Caller) error {
+	if err := f.Core.Protection.DeleteResource(x.Context(), c, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -84,11 +68,7 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 
 // ListResources serves GET /resource_set: ids, or with deep=true
 // representations, as they come from the store.
-func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.Core.PAT(x, protection.WithRole)
-	if err != nil {
-		return err
-	}
+func (f *Face) ListResources(x *wire.Exchange, c *protection.Caller) error {
 	params, err := x.Query()
 	if err != nil {
 		return err
@@ -99,9 +79,9 @@ func (f *Face) ListResources(x *wire.Exchange) error {
 	}
 	return x.Array(func(add func(any) error) error {
 		if deep {
-			return f.Core.Protection.DescribeResources(x.Context(), pat, q, func(r *protection.ResourceView) error { return add(describedResource(r)) })
+			return f.Core.Protection.DescribeResources(x.Context(), c, q, func(r *protection.ResourceView) error { return add(describedResource(r)) })
 		}
-		return f.Core.Protection.FindResources(x.Context(), pat, q, func(r *uma.Resource) error { return add(r.ID) })
+		return f.Core.Protection.FindResources(x.Context(), c, q, func(r *uma.Resource) error { return add(r.ID) })
 	})
 }
 

@@ -2,9 +2,15 @@
 // /authz/authorize, /authz/entitlement and the permission endpoints of that time.
 package legacy
 
-import "example.com/umpire/server/wire"
+import (
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma/protection"
+)
 
-// Face serves it.
+// ProtectionRules are those of the permission endpoints.
+var ProtectionRules = protection.Rules{PAT: protection.OfServiceAccount, LeaveOutUnknownScopes: true}
+
+// A Face holds the handlers.
 type Face struct {
 	Core *wire.Core
 }

@@ -32,13 +32,34 @@ func TestWords(t *testing.T) {
 		"invalid_bearer_token": {403, "invalid_bearer_token"}, "invalid_resource": {403, "invalid_resource"},
 		"insufficient_scope": {403, "invalid_scope"}, "unusable_resource_server": {400, "invalid_clientId"},
 		"invalid_clientId": {403, "invalid_clientId"}, "no_uma_protection": {403, "invalid_scope"}, "invalid_scope": {400, "invalid_scope"},
-		"invalid_resource_set_id": {400, "invalid_resource_set_id"}, "nonexistent_resource_set_id": {400, "nonexistent_resource_set_id"},
-		"nonexistent_resource_set_name": {400, "nonexistent_resource_set_name"}, "invalid_request": {400, "invalid_request"},
+		"invalid_resource_id": {400, "invalid_resource_id"}, "invalid_request": {400, "invalid_request"},
 		"policy_failed": {503, "server_error"}, "busy": {503, "temporarily_unavailable"}, "made up": {500, "server_error"},
 	}
 	for reason, want := range words {
 		if got := Words(uma.Refuse(reason, "", nil)); got.Status != want.status || got.Code != want.code || got.Challenge {
 			t.Errorf("%s: got %d %s, want %d %s", reason, got.Status, got.Code, want.status, want.code)
+		}
+	}
+}
+
+// What is wrong with the resource of a permission request has codes of its own.
+func TestWordsOfFaults(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		reason            uma.Reason
+		fault             uma.Fault
+		status            int
+		code, description string
+	}{
+		{uma.InvalidResourceID, uma.Fault{Kind: uma.NoResourceNamed}, 400, "invalid_resource_set_id", "Resource id or name not provided."},
+		{uma.InvalidResourceID, uma.Fault{Kind: uma.ResourceNotRegistered, Resource: "x"}, 400, "nonexistent_resource_set_id", "Resource set with id[x] does not exists in this server."},
+		{uma.InvalidResourceID, uma.Fault{Kind: uma.ResourceNameUnknown, Name: "x"}, 400, "nonexistent_resource_set_name", "Resource set with name[x] does not exists in this server."},
+		{uma.NotAResourceServer, uma.Fault{Kind: uma.NotResourceServer, Client: "app"}, 403, "invalid_clientId", "Client application [app] is not registered as resource server."},
+		{uma.ResourceServerBad, uma.Fault{Kind: uma.NotServiceAccount, User: "u", Name: "photoz"}, 400, "invalid_clientId", "Client application with id [u] does not exist in realm [photoz]"},
+	} {
+		got := Words(uma.Reject(tc.reason, tc.fault, nil))
+		if got.Status != tc.status || got.Code != tc.code || got.Description != tc.description {
+			t.Errorf("%s: got %d %s %q, want %d %s %q", tc.fault, got.Status, got.Code, got.Description, tc.status, tc.code, tc.description)
 		}
 	}
 }

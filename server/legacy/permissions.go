@@ -39,15 +39,12 @@ type ticketBody struct {
 	Ticket string `json:"ticket"`
 }
 
+// requestTicket answers with a ticket for the permissions that read returns.
 func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)) error {
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	id, err := f.Core.Bearer(x, uma.NoPAT)
-	if err != nil {
-		return err
-	}
-	pat, err := protection.LegacyPAT(x.Realm, id)
+	c, err := f.Core.PAT(x, ProtectionRules)
 	if err != nil {
 		return err
 	}
@@ -55,15 +52,23 @@ func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)
 	if err != nil {
 		return err
 	}
-	permissions := make([]uma.LegacyPermission, len(list))
+	permissions := make([]protection.TicketPermission, len(list))
 	for i, e := range list {
-		if permissions[i], err = parsePermission(e); err != nil {
+		p, err := parsePermission(e)
+		if err != nil {
 			return err
 		}
+		permissions[i] = protection.TicketPermission{By: by[p.By], Resource: p.Resource, Scopes: p.Scopes}
 	}
-	ticket, err := f.Core.Protection.LegacyTicket(x.Context(), pat, permissions)
+	ticket, err := f.Core.Protection.RequestTicket(x.Context(), c, permissions)
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusCreated, ticketBody{ticket})
+}
+
+// by says to the protection API how a permission names its resource. One that names none
+// is for scopes alone.
+var by = map[uma.LegacyBy]protection.By{
+	uma.NoResource: protection.ByIDOrName, uma.ByID: protection.ByID, uma.ByName: protection.ByName,
 }

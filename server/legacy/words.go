@@ -8,28 +8,31 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Dialect is how the face says refusals: as Keycloak still does, but for what is
+// Dialect is how the face says refusals: as Keycloak still does, with the differences
 // below.
 var Dialect = wire.Dialect{Words: Words, Body: body}
 
-// differ are the statuses and codes that were others then. A code that is empty
-// is that of today.
+// differ are the statuses and codes that differ from today's.
 var differ = map[uma.Reason]struct {
 	status int
 	code   string
 }{
-	uma.Denied:                 {http.StatusForbidden, "not_authorized"},
-	uma.NotAuthorized:          {http.StatusForbidden, "not_authorized"},
-	uma.Submitted:              {http.StatusForbidden, "not_authorized"},
-	uma.InvalidResource:        {http.StatusForbidden, "invalid_resource"},
-	uma.InsufficientScope:      {http.StatusForbidden, "invalid_scope"},
-	uma.ResourceServerBad:      {http.StatusBadRequest, "invalid_clientId"},
-	uma.NoResourceSet:          {http.StatusBadRequest, "invalid_resource_set_id"},
-	uma.UnknownResourceSet:     {http.StatusBadRequest, "nonexistent_resource_set_id"},
-	uma.UnknownResourceSetName: {http.StatusBadRequest, "nonexistent_resource_set_name"},
+	uma.Denied:            {http.StatusForbidden, "not_authorized"},
+	uma.NotAuthorized:     {http.StatusForbidden, "not_authorized"},
+	uma.Submitted:         {http.StatusForbidden, "not_authorized"},
+	uma.InvalidResource:   {http.StatusForbidden, "invalid_resource"},
+	uma.InsufficientScope: {http.StatusForbidden, "invalid_scope"},
+	uma.ResourceServerBad: {http.StatusBadRequest, "invalid_clientId"},
 }
 
-// sentences are those that were others then.
+// codes are those of a permission request whose resource is invalid.
+var codes = map[uma.FaultKind]string{
+	uma.NoResourceNamed:       "invalid_resource_set_id",
+	uma.ResourceNotRegistered: "nonexistent_resource_set_id",
+	uma.ResourceNameUnknown:   "nonexistent_resource_set_name",
+}
+
+// sentences are those that differ from today's.
 var sentences = wire.Sentences{
 	uma.ResourceNotRegistered: "Resource set with id[{resource}] does not exists in this server.",
 	uma.ResourceNameUnknown:   "Resource set with name[{name}] does not exists in this server.",
@@ -45,6 +48,9 @@ func Words(e *uma.Error) wire.Refusal {
 	r := keycloak.Words(e)
 	if d, ok := differ[e.Reason]; ok {
 		r = wire.Refusal{Status: d.status, Code: d.code, Description: keycloak.Sentence(e)}
+	}
+	if code, ok := codes[e.Fault.Kind]; ok && e.Reason == uma.InvalidResourceID {
+		r.Code = code
 	}
 	if sentences[e.Fault.Kind] != "" {
 		r.Description = sentences.Say(e.Fault)

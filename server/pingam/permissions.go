@@ -5,12 +5,13 @@ import (
 
 	"example.com/umpire/server/uma2"
 	"example.com/umpire/server/wire"
+	"example.com/umpire/uma/protection"
 )
 
 // RequestTicket serves POST /permission_request: as FedAuthz §4 has it, with a
 // ticket in the form of a JWT.
-func (f *Face) RequestTicket(x *wire.Exchange) error {
-	ticket, err := f.AskTicket(x, uma2.ParsePermissions)
+func (f *Face) RequestTicket(x *wire.Exchange, c *protection.Caller) error {
+	ticket, err := f.AskTicket(x, c, uma2.ParsePermissions)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ package uma2
 
 import "example.com/umpire/server/wire"
 
-// Face serves it.
+// A Face holds the handlers of the protection API.
 type Face struct {
 	Core *wire.Core
 }

@@ -29,7 +29,7 @@ func TestParseResource(t *testing.T) {
 	}
 	got, err := ParseResource(v)
 	want := &protection.ResourceInput{
-		Name: "N", Type: "T", IconURI: "https://i.example/x.png", Owner: "alice", Scopes: []uma.Scope{"b", "a"}, Strict: true,
+		Name: "N", Type: "T", IconURI: "https://i.example/x.png", Owner: "alice", Scopes: []uma.Scope{"b", "a"},
 		Texts: map[string]string{"description": "D", "description#fr": "F", "name#de": "G"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -78,7 +78,7 @@ func FuzzResourceJSON(f *testing.F) {
 		switch {
 		case err != nil:
 			refused(t, err)
-		case in.Scopes == nil || !in.Strict:
+		case in.Scopes == nil:
 			t.Errorf("%q gives %+v", body, in)
 		}
 	})

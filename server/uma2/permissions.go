@@ -14,8 +14,8 @@ type Ticket struct {
 }
 
 // RequestTicket serves POST /permission (FedAuthz §4.1).
-func (f *Face) RequestTicket(x *wire.Exchange) error {
-	ticket, err := f.AskTicket(x, ParsePermissions)
+func (f *Face) RequestTicket(x *wire.Exchange, c *protection.Caller) error {
+	ticket, err := f.AskTicket(x, c, ParsePermissions)
 	if err != nil {
 		return err
 	}
@@ -23,11 +23,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 }
 
 // AskTicket makes a ticket for the permissions of the body, as a face reads them.
-func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]protection.TicketPermission, error)) (string, error) {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return "", err
-	}
+func (f *Face) AskTicket(x *wire.Exchange, c *protection.Caller, parse func(wire.Value) ([]protection.TicketPermission, error)) (string, error) {
 	body, err := x.Body()
 	if err != nil {
 		return "", err
@@ -36,7 +32,7 @@ func (f *Face) AskTicket(x *wire.Exchange, parse func(wire.Value) ([]protection.
 	if err != nil {
 		return "", err
 	}
-	return f.Core.Protection.RequestStrictTicket(x.Context(), pat, permissions)
+	return f.Core.Protection.RequestTicket(x.Context(), c, permissions)
 }
 
 // ParsePermissions reads a permission, or an array of them. The scopes of one may
@@ -47,12 +43,12 @@ func ParsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 		list = []wire.Value{v}
 	}
 	if len(list) == 0 {
-		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+		return nil, uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 	}
 	permissions := make([]protection.TicketPermission, len(list))
 	for i, e := range list {
 		if e.Kind != wire.Object {
-			return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+			return nil, uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 		}
 		id, err := e.String("resource_id")
 		switch {
@@ -65,7 +61,7 @@ func ParsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 		if err != nil {
 			return nil, err
 		}
-		permissions[i] = protection.TicketPermission{Resource: id, Scopes: scopes}
+		permissions[i] = protection.TicketPermission{By: protection.ByID, Resource: id, Scopes: scopes}
 	}
 	return permissions, nil
 }

@@ -15,7 +15,7 @@ func ParseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
 	}
-	in := &protection.ResourceInput{Strict: true}
+	in := &protection.ResourceInput{}
 	err := v.Texts(map[string]*string{
 		"name":     &in.Name,
 		"type":     &in.Type,

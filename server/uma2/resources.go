@@ -13,14 +13,6 @@ type identified struct {
 	ID uma.ResourceID `json:"_id"`
 }
 
-// PAT is whom the PAT speaks for. It comes in one way (RFC 6750 §2).
-func (f *Face) PAT(x *wire.Exchange) (*protection.Caller, error) {
-	if err := x.OneToken(); err != nil {
-		return nil, err
-	}
-	return f.Core.PAT(x, protection.WithScope)
-}
-
 // unconditional refuses a condition on what the resource is like. Resources have
 // no entity tags, so that none that a client names is right (RFC 9110 §13.1.1).
 func unconditional(x *wire.Exchange) error {
@@ -33,17 +25,17 @@ func unconditional(x *wire.Exchange) error {
 }
 
 // CreateResource serves POST /resource_set (FedAuthz §3.2.1).
-func (f *Face) CreateResource(x *wire.Exchange) error {
-	return f.Create(x, f.Core.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
+func (f *Face) CreateResource(x *wire.Exchange, c *protection.Caller) error {
+	return f.Create(x, c, f.Core.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
 }
 
 // Create registers a resource, whose address is below that of the list.
-func (f *Face) Create(x *wire.Exchange, list string) error {
-	pat, in, err := f.described(x, "")
+func (f *Face) Create(x *wire.Exchange, c *protection.Caller, list string) error {
+	in, err := readResource(x, "")
 	if err != nil {
 		return err
 	}
-	r, err := f.Core.Protection.CreateResource(x.Context(), pat, in)
+	r, err := f.Core.Protection.CreateResource(x.Context(), c, in)
 	if err != nil {
 		return err
 	}
@@ -51,31 +43,22 @@ func (f *Face) Create(x *wire.Exchange, list string) error {
 	return x.JSON(http.StatusCreated, identified{r.ID})
 }
 
-// described reads who asks and how it describes a resource: a new one, or that of
-// the id.
-func (f *Face) described(x *wire.Exchange, id string) (*protection.Caller, *protection.ResourceInput, error) {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return nil, nil, err
-	}
+// readResource reads the description of a new resource, or of the one with the id.
+func readResource(x *wire.Exchange, id string) (*protection.ResourceInput, error) {
 	body, err := x.Body()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	in, err := ParseResource(body)
 	if err == nil && id != "" {
 		err = checkID(body, id)
 	}
-	return pat, in, err
+	return in, err
 }
 
 // ReadResource serves GET /resource_set/{id} (FedAuthz §3.2.2).
-func (f *Face) ReadResource(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
-	r, err := f.Core.Protection.ReadResource(x.Context(), pat, x.Param("id"))
+func (f *Face) ReadResource(x *wire.Exchange, c *protection.Caller) error {
+	r, err := f.Core.Protection.ReadResource(x.Context(), c, x.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -83,34 +66,32 @@ func (f *Face) ReadResource(x *wire.Exchange) error {
 }
 
 // ReplaceResource serves PUT /resource_set/{id} (FedAuthz §3.2.3).
-func (f *Face) ReplaceResource(x *wire.Exchange) error { return f.Replace(x, http.StatusOK) }
+func (f *Face) ReplaceResource(x *wire.Exchange, c *protection.Caller) error {
+	return f.Replace(x, c, http.StatusOK)
+}
 
 // Replace replaces the resource that the path names. The status is the face's.
-func (f *Face) Replace(x *wire.Exchange, status int) error {
+func (f *Face) Replace(x *wire.Exchange, c *protection.Caller, status int) error {
 	id := x.Param("id")
-	pat, in, err := f.described(x, id)
+	in, err := readResource(x, id)
 	if err != nil {
 		return err
 	}
 	if err := unconditional(x); err != nil {
 		return err
 	}
-	if err := f.Core.Protection.ReplaceResource(x.Context(), pat, id, in); err != nil {
+	if err := f.Core.Protection.ReplaceResource(x.Context(), c, id, in); err != nil {
 		return err
 	}
 	return x.JSON(status, identified{uma.ResourceID(id)})
 }
 
 // DeleteResource serves DELETE /resource_set/{id} (FedAuthz §3.2.4).
-func (f *Face) DeleteResource(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) DeleteResource(x *wire.Exchange, c *protection.Caller) error {
 	if err := unconditional(x); err != nil {
 		return err
 	}
-	if err := f.Core.Protection.DeleteResource(x.Context(), pat, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeleteResource(x.Context(), c, x.Param("id")); err != nil {
 		return err
 	}
 	return x.Empty(http.StatusNoContent)
@@ -118,12 +99,8 @@ func (f *Face) DeleteResource(x *wire.Exchange) error {
 
 // ListResources serves GET /resource_set (FedAuthz §3.2.5): the ids of what the
 // PAT's owner has here.
-func (f *Face) ListResources(x *wire.Exchange) error {
-	pat, err := f.PAT(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) ListResources(x *wire.Exchange, c *protection.Caller) error {
 	return x.Array(func(add func(any) error) error {
-		return f.Core.Protection.ListOwn(x.Context(), pat, func(r *uma.Resource) error { return add(r.ID) })
+		return f.Core.Protection.ListOwn(x.Context(), c, func(r *uma.Resource) error { return add(r.ID) })
 	})
 }

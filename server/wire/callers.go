@@ -30,13 +30,30 @@ func (c *Core) Bearer(x *Exchange, otherwise uma.Reason, also ...string) (*party
 	return id, nil
 }
 
+// A ProtectedHandler serves an endpoint of the protection API. It gets the caller whose
+// PAT the request has.
+type ProtectedHandler func(*Exchange, *protection.Caller) error
+
+// Protected makes handlers of the protection API check the PAT, by the rules of a face.
+func (c *Core) Protected(rules protection.Rules) func(ProtectedHandler) Handler {
+	return func(h ProtectedHandler) Handler {
+		return func(x *Exchange) error {
+			caller, err := c.PAT(x, rules)
+			if err != nil {
+				return err
+			}
+			return h(x, caller)
+		}
+	}
+}
+
 // PAT returns the caller of the protection API whose PAT the request has.
-func (c *Core) PAT(x *Exchange, rule protection.PATRule) (*protection.Caller, error) {
+func (c *Core) PAT(x *Exchange, rules protection.Rules) (*protection.Caller, error) {
 	id, err := c.Bearer(x, uma.NoPAT)
 	if err != nil {
 		return nil, err
 	}
-	return protection.PAT(x.Realm, id, rule)
+	return protection.Admit(x.Realm, id, rules)
 }
 
 // Owner returns the user of the account API whose access token the request has.

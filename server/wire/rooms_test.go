@@ -135,7 +135,7 @@ var readers = map[string]func(*world, context.Context) error{
 		w.View.Users["u-bob"].ClientRoles = map[string][]string{"photoz-api": {"uma_protection"}}
 		id, err := w.signedIn(ctx)
 		if err == nil {
-			_, err = protection.PAT(w.Snap, id, protection.WithRole)
+			_, err = protection.Admit(w.Snap, id, protection.Rules{PAT: protection.WithRole})
 		}
 		return err
 	},

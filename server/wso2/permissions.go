@@ -10,8 +10,8 @@ import (
 )
 
 // RequestTicket serves POST …/permission.
-func (f *Face) RequestTicket(x *wire.Exchange) error {
-	ticket, err := f.AskTicket(x, parsePermissions)
+func (f *Face) RequestTicket(x *wire.Exchange, c *protection.Caller) error {
+	ticket, err := f.AskTicket(x, c, parsePermissions)
 	if err != nil {
 		return err
 	}
@@ -21,7 +21,7 @@ func (f *Face) RequestTicket(x *wire.Exchange) error {
 // parsePermissions reads an array, and nothing else.
 func parsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 	if v.Kind != wire.Array {
-		return nil, uma.Refuse(uma.InvalidPermissionRequest, "", nil)
+		return nil, uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
 	}
 	return uma2.ParsePermissions(v)
 }

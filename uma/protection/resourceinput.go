@@ -20,10 +20,6 @@ type ResourceInput struct {
 	OwnerManaged                     bool
 	Attributes                       map[string][]string // nil: not given
 	Texts                            map[string]string   // see Resource
-
-	// Strict takes it as Federated Authorization has it: a name is no must, and the
-	// owner looks after the sharing.
-	Strict bool
 }
 
 // A ResourceView is a resource with the name of its owner and the ids of its scopes.
@@ -33,9 +29,9 @@ type ResourceView struct {
 	ScopeRows []uma.ScopeRow
 }
 
-// check refuses a description that cannot be registered.
-func (in *ResourceInput) check() error {
-	if fault := in.fault(); fault.Kind != "" {
+// check refuses a description that cannot be registered by the caller.
+func (c *Caller) check(in *ResourceInput) error {
+	if fault := in.fault(c.Rules); fault.Kind != "" {
 		return uma.Reject(uma.InvalidRequest, fault, nil)
 	}
 	for _, s := range in.Scopes {
@@ -46,12 +42,12 @@ func (in *ResourceInput) check() error {
 	if u, err := url.Parse(in.IconURI); err != nil || in.IconURI != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.NotWebURL, Parameter: "icon_uri"}, nil)
 	}
-	return nil
+	return c.checkSegments(in)
 }
 
 // fault returns what is wrong with the description, except for its scopes and its icon.
-func (in *ResourceInput) fault() uma.Fault {
-	if nameless := in.Strict && in.Name == ""; strings.TrimSpace(in.Name) == "" && !nameless {
+func (in *ResourceInput) fault(rules Rules) uma.Fault {
+	if nameless := rules.Nameless && in.Name == ""; strings.TrimSpace(in.Name) == "" && !nameless {
 		return uma.Fault{Kind: uma.Missing, Parameter: "name"}
 	}
 	for _, m := range []struct{ name, text string }{{"name", in.Name}, {"type", in.Type}, {"displayName", in.DisplayName}} {
@@ -117,15 +113,35 @@ func (c *Caller) checkSegments(in *ResourceInput) error {
 	return nil
 }
 
-// resource returns the resource that is described, without its id and its owner.
-func (in *ResourceInput) resource(c *Caller) *uma.Resource {
+// newResource returns the resource that a description registers.
+func (c *Caller) newResource(in *ResourceInput, id uma.ResourceID, owner string) *uma.Resource {
+	r := c.resource(in, id, owner)
+	if c.Rules.OwnersManage {
+		r.OwnerManaged = owner != c.Server.UUID
+	}
+	return r
+}
+
+// replacedResource returns what a description makes of a resource.
+func (c *Caller) replacedResource(in *ResourceInput, old *uma.Resource) *uma.Resource {
+	r := c.resource(in, old.ID, old.Owner)
+	if c.Rules.KeepUndescribed {
+		r.OwnerManaged, r.DisplayName, r.URIs = old.OwnerManaged, old.DisplayName, old.URIs
+	}
+	return r
+}
+
+func (c *Caller) resource(in *ResourceInput, id uma.ResourceID, owner string) *uma.Resource {
 	r := &uma.Resource{
-		Server: c.Server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
+		ID: id, Owner: owner, Server: c.Server.Key, Name: in.Name, DisplayName: in.DisplayName, Type: in.Type, IconURI: in.IconURI,
 		URIs: in.URIs, Scopes: sets.Union(nil, in.Scopes), OwnerManaged: in.OwnerManaged, Attributes: in.Attributes,
 		Texts: in.Texts, Origin: uma.FromAPI,
 	}
 	if !c.isServer() {
 		r.Origin = uma.FromOwner
+	}
+	if r.Name == "" { // by Rules.Nameless
+		r.Name = string(id)
 	}
 	return r
 }

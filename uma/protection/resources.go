@@ -15,21 +15,14 @@ import (
 // CreateResource registers a resource (FedAuthz §3.2.1) for the caller or, when
 // the resource server itself asks, for the owner that it names.
 func (s *Service) CreateResource(ctx context.Context, c *Caller, in *ResourceInput) (*ResourceView, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	if err := c.checkSegments(in); err != nil {
+	if err := c.check(in); err != nil {
 		return nil, err
 	}
 	o, err := uma.Read(ctx, s.Store, func(view uma.View) (owner, error) { return c.readOwner(ctx, view, in.Owner) })
 	if err != nil {
 		return nil, err
 	}
-	r := in.resource(c)
-	r.ID, r.Owner = uma.ResourceID(s.NewID()), o.id
-	if in.Strict {
-		asRegistered(r, c.Server)
-	}
+	r := c.newResource(in, uma.ResourceID(s.NewID()), o.id)
 	if err := s.Store.CreateResource(ctx, r, s.NewID); err != nil {
 		return nil, tellTaken("create resource", r, err)
 	}
@@ -111,17 +104,10 @@ func (s *Service) ReplaceResource(ctx context.Context, c *Caller, id string, in 
 	if err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
+	if err := c.check(in); err != nil {
 		return err
 	}
-	if err := c.checkSegments(in); err != nil {
-		return err
-	}
-	r := in.resource(c)
-	r.ID, r.Owner = old.ID, old.Owner
-	if in.Strict {
-		asBefore(r, old)
-	}
+	r := c.replacedResource(in, old)
 	if err := s.Store.ReplaceResource(ctx, r, s.NewID); err != nil {
 		return tellTaken("replace resource", r, err, resourceNotFound(id))
 	}
@@ -182,6 +168,11 @@ func (s *Service) FindResources(ctx context.Context, c *Caller, q *ResourceQuery
 		return err
 	}
 	return s.findByPattern(ctx, c, path, &f, each)
+}
+
+// ListOwn calls each for the resources that the caller owns (FedAuthz §3.2.5), by name.
+func (s *Service) ListOwn(ctx context.Context, c *Caller, each func(*uma.Resource) error) error {
+	return s.Store.FindResources(ctx, c.Server.Key, uma.ResourceFilter{Owner: c.Identity.Subject}, 0, -1, each)
 }
 
 // registeredAs returns who registered the URI of the resources that answer for a path;

@@ -100,8 +100,9 @@ func TestResourceInputCheck(t *testing.T) {
 		{"an icon that is data", ResourceInput{Name: "a", IconURI: "data:image/png;base64,AAAA"}, `not_a_web_url parameter="icon_uri"`},
 		{"an icon that is no URL", ResourceInput{Name: "a", IconURI: "http://a\x00b"}, `not_a_web_url parameter="icon_uri"`},
 	}
+	server := &Caller{Server: &uma.Client{UUID: "uuid-api"}, Identity: &party.Identity{Subject: "uuid-api"}}
 	for _, tc := range tests {
-		err := tc.in.check()
+		err := server.check(&tc.in)
 		reason := uma.InvalidRequest
 		switch {
 		case tc.want == "":
@@ -115,19 +116,54 @@ func TestResourceInputCheck(t *testing.T) {
 	}
 }
 
-func TestResourceInputResource(t *testing.T) {
+func TestNewResource(t *testing.T) {
 	t.Parallel()
 	in := ResourceInput{Name: "Album", Owner: "somebody", Scopes: umatest.ScopesOf("view edit view"), URIs: []string{"/a"}}
-	server := &uma.Client{Key: 10, UUID: "uuid-api"}
-	r := in.resource(&Caller{Server: server, Identity: &party.Identity{Subject: "uuid-api"}})
-	if r.Server != 10 || r.Owner != "" || r.ID != "" || string(r.Origin) != "api" || !slices.Equal(r.Scopes, umatest.ScopesOf("view edit")) {
+	c := &Caller{Server: &uma.Client{Key: 10, UUID: "uuid-api"}, Identity: &party.Identity{Subject: "uuid-api"}}
+	r := c.newResource(&in, "r-1", "u-alice")
+	if r.Server != 10 || r.Owner != "u-alice" || r.ID != "r-1" || string(r.Origin) != "api" || !slices.Equal(r.Scopes, umatest.ScopesOf("view edit")) {
 		t.Errorf("got %+v", r)
 	}
-	if r := in.resource(&Caller{Server: server, Identity: &party.Identity{Subject: "u-bob"}}); r.Origin != uma.FromOwner {
+	if r := (&Caller{Server: c.Server, Identity: &party.Identity{Subject: "u-bob"}}).newResource(&in, "r-1", "u-bob"); r.Origin != uma.FromOwner {
 		t.Errorf("by a user: got origin %q, want owner", r.Origin)
 	}
 	if r.Attributes != nil {
 		t.Errorf("attributes that were not given: got %v, want nil, so that they stay", r.Attributes)
+	}
+}
+
+// The rules of a face say what a description leaves out.
+func TestResourcesByTheRules(t *testing.T) {
+	t.Parallel()
+	server := &uma.Client{UUID: "uuid-api"}
+	caller := func(rules Rules) *Caller {
+		return &Caller{Server: server, Identity: &party.Identity{Subject: "uuid-api"}, Rules: rules}
+	}
+	old := &uma.Resource{ID: "r-1", Owner: "u-alice", Name: "Album", DisplayName: "My album", URIs: []string{"/a"}, OwnerManaged: true}
+	nameless := &ResourceInput{}
+	if err := caller(Rules{}).check(nameless); faultOf(err).Kind != uma.Missing {
+		t.Errorf("without a name: got %v", err)
+	}
+	c := caller(Rules{Nameless: true})
+	if err := c.check(nameless); err != nil || c.newResource(nameless, "r-1", "u-alice").Name != "r-1" || c.replacedResource(nameless, old).Name != "r-1" {
+		t.Errorf("Nameless: got %v, want the id as the name", err)
+	}
+	if err := c.check(&ResourceInput{Name: " "}); faultOf(err).Kind != uma.Missing {
+		t.Errorf("Nameless, a blank name: got %v", err)
+	}
+	for owner, want := range map[string]bool{"u-alice": true, "uuid-api": false} {
+		if got := caller(Rules{OwnersManage: true}).newResource(&ResourceInput{OwnerManaged: !want}, "r-1", owner).OwnerManaged; got != want {
+			t.Errorf("OwnersManage, %s: got %t", owner, got)
+		}
+		if got := caller(Rules{}).newResource(&ResourceInput{OwnerManaged: !want}, "r-1", owner).OwnerManaged; got == want {
+			t.Errorf("%s: got %t, want what the description says", owner, got)
+		}
+	}
+	if r := caller(Rules{KeepUndescribed: true}).replacedResource(nameless, old); !r.OwnerManaged || r.DisplayName != "My album" || len(r.URIs) != 1 {
+		t.Errorf("KeepUndescribed: got %+v", r)
+	}
+	if r := caller(Rules{}).replacedResource(nameless, old); r.OwnerManaged || r.DisplayName != "" || len(r.URIs) != 0 {
+		t.Errorf("without the rule: got %+v", r)
 	}
 }
 
@@ -339,6 +375,55 @@ func TestRequestTicket(t *testing.T) {
 				t.Errorf("got %q and %+v", value, k)
 			}
 		})
+	}
+}
+
+// The rules of a face say what a ticket may be for.
+func TestTicketsByTheRules(t *testing.T) {
+	t.Parallel()
+	type perms = []TicketPermission
+	view, typeScope := umatest.ScopesOf("view"), umatest.ScopesOf("view print")
+	tests := []struct {
+		name   string
+		rules  Rules
+		caller string
+		perms  perms
+		want   string // resources with their scopes, or the refusal
+	}{
+		{"a scope of the type", Rules{}, "uuid-api", perms{{Resource: "r-album", Scopes: typeScope}}, "r-album [view print]"},
+		{"OwnScopesOnly", Rules{OwnScopesOnly: true}, "uuid-api", perms{{Resource: "r-album", Scopes: typeScope}}, `invalid_scope: resource_lacks_scope resource="r-album" scopes=["print"]`},
+		{"OwnScopesOnly, its own", Rules{OwnScopesOnly: true}, "uuid-api", perms{{Resource: "r-album", Scopes: view}}, "r-album [view]"},
+		{"two owners", Rules{}, "uuid-api", perms{{Resource: "r-board"}, {Resource: "r-album"}}, "r-board [] r-album []"},
+		{"OneOwner", Rules{OneOwner: true}, "uuid-api", perms{{Resource: "r-board"}, {Resource: "r-album"}}, `invalid_resource_id: resource_not_registered resource="r-album"`},
+		{"OneOwner, another's", Rules{OneOwner: true}, "u-bob", perms{{Resource: "r-album"}}, `invalid_resource_id: resource_not_registered resource="r-album"`},
+		{"OneOwner, a user's own", Rules{OneOwner: true}, "u-alice", perms{{Resource: "r-album"}}, "r-album []"},
+		{"another's", Rules{}, "u-bob", perms{{Resource: "r-album"}}, "r-album []"},
+		{"LeaveOutUnknownScopes", Rules{LeaveOutUnknownScopes: true}, "uuid-api", perms{{Resource: "r-album", Scopes: umatest.ScopesOf("view fly print")}}, "r-album [view print]"},
+		{"LeaveOutUnknownScopes, none left", Rules{LeaveOutUnknownScopes: true}, "uuid-api", perms{{Resource: "r-album", Scopes: umatest.ScopesOf("fly")}, {Scopes: umatest.ScopesOf("fly")}}, ""},
+		{"LeaveOutUnknownScopes, none asked", Rules{LeaveOutUnknownScopes: true}, "uuid-api", perms{{Resource: "r-album"}}, "r-album []"},
+		{"LeaveOutUnknownScopes, alone", Rules{LeaveOutUnknownScopes: true}, "uuid-api", perms{{Scopes: umatest.ScopesOf("fly download")}}, " [download]"},
+		{"by id, a name", Rules{}, "uuid-api", perms{{By: ByID, Resource: "Board"}}, `invalid_resource_id: resource_not_registered resource="Board"`},
+		{"by id, nothing", Rules{}, "uuid-api", perms{{By: ByID, Scopes: view}}, "invalid_resource_id: resource_not_registered"},
+		{"by name, nothing", Rules{}, "uuid-api", perms{{By: ByName, Scopes: view}}, "invalid_resource_id: resource_name_unknown"},
+	}
+	for _, tc := range tests {
+		w := newWorld(t)
+		w.View.TypeScope = umatest.ScopesOf("print")
+		store := &ticketStore{FakeStore: umatest.FakeStore{W: w.World}}
+		w.service.Store = store
+		c := &Caller{Snap: w.Snap, Server: w.API, Identity: &party.Identity{Subject: tc.caller, Client: w.API}, Rules: tc.rules}
+		_, err := w.service.RequestTicket(t.Context(), c, tc.perms)
+		var got []string
+		if err != nil {
+			got = []string{err.Error()}
+		} else {
+			for _, p := range store.kept.Permissions {
+				got = append(got, fmt.Sprint(p.Resource, " ", p.Scopes))
+			}
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
 	}
 }
 

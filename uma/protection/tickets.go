@@ -12,91 +12,156 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// A TicketPermission is an entry of a permission request (FedAuthz §4.1): scopes
-// of a resource known by id or name, or scopes alone.
+// A TicketPermission is an entry of a permission request (FedAuthz §4.1): scopes of a
+// resource, or scopes alone.
 type TicketPermission struct {
-	Resource string
+	By       By
+	Resource string // its id or name; scopes alone: empty, by ByIDOrName
 	Scopes   []uma.Scope
 	Claims   map[string][]string // Keycloak's: pushed by the resource server
 }
 
+// A By says how a permission names its resource.
+type By byte
+
+// The ways.
+const (
+	ByIDOrName By = iota // id, else name: of the resource server's own resource or of the caller's
+	ByID
+	ByName // of the resource server's own resource, else of the only one of that name
+)
+
 // RequestTicket returns a ticket for permissions (FedAuthz §4.2). Claims count
 // only from the resource server itself.
-func (a *Service) RequestTicket(ctx context.Context, p *Caller, perms []TicketPermission) (string, error) {
-	return a.newTicket(ctx, p, perms, fillTicket)
-}
-
-// A ticketFiller puts what is asked for into a ticket, as far as it is there.
-type ticketFiller func(context.Context, *Caller, uma.View, *uma.Ticket, []TicketPermission) error
-
-// newTicket keeps a ticket for what is asked for and returns its value.
-func (a *Service) newTicket(ctx context.Context, p *Caller, perms []TicketPermission, fill ticketFiller) (string, error) {
-	if len(perms) == 0 {
-		return "", uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
-	}
-	if err := p.checkCount(len(perms)); err != nil {
+func (s *Service) RequestTicket(ctx context.Context, c *Caller, perms []TicketPermission) (string, error) {
+	if err := c.checkPermissions(perms); err != nil {
 		return "", err
 	}
-	err := uma.CheckScopes(func(yield func([]uma.Scope) bool) {
-		for _, perm := range perms {
-			if !yield(perm.Scopes) {
-				return
-			}
-		}
-	})
+	perms, err := s.findNames(ctx, c, perms)
 	if err != nil {
 		return "", err
+	}
+	t, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.Ticket, error) { return c.readTicket(ctx, view, perms) })
+	if err != nil {
+		return "", err
+	}
+	value, now := uma.NewSecret(), s.Now()
+	t.Hash, t.Issued, t.Expires = uma.Digest(value), now, now.Add(c.Snap.Realm.Lifetimes.Ticket)
+	if err := s.Store.SaveTicket(ctx, c.Snap.Realm.Key, t); err != nil {
+		return "", uma.Tell("save ticket", err)
+	}
+	return value, nil
+}
+
+// checkPermissions refuses a request that is empty or too large, before anything is read.
+func (c *Caller) checkPermissions(perms []TicketPermission) error {
+	if len(perms) == 0 {
+		return uma.Reject(uma.InvalidPermissionRequest, uma.Fault{}, nil)
+	}
+	if most := c.Snap.Realm.Policy.MaxPermissions; len(perms) > most {
+		fault := uma.Fault{Kind: uma.TooManyPermissions, Setting: "policy.max_permissions", Limit: most}
+		return uma.Reject(uma.InvalidRequest, fault, nil)
 	}
 	pushed := 0
 	for _, perm := range perms {
 		pushed += uma.SizeOfClaims(perm.Claims)
 	}
 	if pushed > uma.MaxPushed {
-		return "", uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TicketClaimsTooLarge, Limit: uma.MaxPushed}, nil)
+		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TicketClaimsTooLarge, Limit: uma.MaxPushed}, nil)
 	}
-	now := a.Now()
-	value := uma.NewSecret()
-	t := &uma.Ticket{
-		Hash: uma.Digest(value), Server: p.Server.Key, Claims: map[string][]string{}, Round: 1,
-		Issued: now, Expires: now.Add(p.Snap.Realm.Lifetimes.Ticket),
-	}
-	_, err = uma.Read(ctx, a.Store, func(view uma.View) (struct{}, error) { return struct{}{}, fill(ctx, p, view, t, perms) })
-	if err != nil {
-		return "", err
-	}
-	if err := p.checkCount(len(t.Permissions)); err != nil { // one name may be of two resources
-		return "", err
-	}
-	if err := a.Store.SaveTicket(ctx, p.Snap.Realm.Key, t); err != nil {
-		return "", uma.Tell("save ticket", err)
-	}
-	return value, nil
-}
-
-// checkCount bounds the permissions of a ticket.
-func (p *Caller) checkCount(permissions int) error {
-	if most := p.Snap.Realm.Policy.MaxPermissions; permissions > most {
-		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TooManyPermissions, Setting: "policy.max_permissions", Limit: most}, nil)
-	}
-	return nil
-}
-
-// TicketJWT returns a ticket in JWT form: a token around its value, for clients
-// that expect one. A ticket that is to be presented after an interval lives longer
-// by that. The ticket is stored already, so it is signed even if the request has ended.
-func (a *Service) TicketJWT(ctx context.Context, s *uma.Snapshot, ticket string, interval time.Duration) (string, error) {
-	now, url := a.Now(), a.PublicURL.Realm(s)
-	jwt, err := a.Issuer.SignOwn(context.WithoutCancel(ctx), s, &uma.Claims{
-		ID: a.NewSerial(), Issuer: url, Audience: uma.Audience{url}, Type: uma.TypeTicket, Handle: ticket,
-		IssuedAt: now.Unix(), Expires: now.Add(interval + s.Realm.Lifetimes.Ticket).Unix(),
+	return uma.CheckScopes(func(yield func([]uma.Scope) bool) {
+		for _, perm := range perms {
+			if !yield(perm.Scopes) {
+				return
+			}
+		}
 	})
-	if err != nil {
-		return "", fmt.Errorf("sign ticket: %w", err)
-	}
-	return jwt, nil
 }
 
-// idsOf are what permissions call their resources, as if they were ids.
+// findNames returns the permissions with the ids of the resources that they have ByName.
+func (s *Service) findNames(ctx context.Context, c *Caller, perms []TicketPermission) ([]TicketPermission, error) {
+	perms = slices.Clone(perms)
+	for i, perm := range perms {
+		if perm.By != ByName {
+			continue
+		}
+		id, err := s.findName(ctx, c, perm.Resource)
+		if err != nil {
+			return nil, err
+		}
+		perms[i].By, perms[i].Resource = ByID, string(id)
+	}
+	return perms, nil
+}
+
+// findName finds the resource of that name which the resource server owns, or else the
+// only one. A name that several owners use is not found, rather than the wrong one.
+func (s *Service) findName(ctx context.Context, c *Caller, name string) (uma.ResourceID, error) {
+	for _, owner := range []string{c.Server.UUID, ""} {
+		if name == "" { // would match any name
+			break
+		}
+		var found []*uma.Resource
+		err := s.Store.FindResources(ctx, c.Server.Key, uma.ResourceFilter{Name: name, ExactName: true, Owner: owner}, 0, 2, func(r *uma.Resource) error {
+			found = append(found, r)
+			return nil
+		})
+		if err != nil {
+			return "", fmt.Errorf("find resource by name: %w", err)
+		}
+		if len(found) == 1 {
+			return found[0].ID, nil
+		}
+	}
+	return "", uma.Reject(uma.InvalidResourceID, uma.Fault{Kind: uma.ResourceNameUnknown, Name: name}, nil)
+}
+
+// readTicket returns a ticket for the permissions, as far as their resources and scopes
+// exist.
+func (c *Caller) readTicket(ctx context.Context, view uma.View, perms []TicketPermission) (*uma.Ticket, error) {
+	rows, err := view.ResourcesByID(ctx, c.Server.Key, idsOf(perms))
+	if err != nil {
+		return nil, fmt.Errorf("read resources: %w", err)
+	}
+	byID := make(map[string]*uma.Resource, len(rows))
+	for _, r := range rows {
+		byID[string(r.ID)] = r
+	}
+	t := &uma.Ticket{Server: c.Server.Key, Claims: map[string][]string{}, Round: 1}
+	owner := ""
+	if !c.isServer() {
+		owner = c.Identity.Subject
+	}
+	for _, perm := range perms {
+		if c.isServer() {
+			maps.Copy(t.Claims, perm.Claims)
+		}
+		r, err := c.readNamed(ctx, view, perm, byID)
+		switch {
+		case err != nil:
+			return nil, err
+		case r != nil && c.Rules.OneOwner && owner != "" && r.Owner != owner:
+			return nil, uma.Reject(uma.InvalidResourceID, resourceNotRegistered(perm.Resource), nil)
+		case r != nil:
+			owner = r.Owner
+		}
+		scopes, err := c.readScopes(ctx, view, r, perm.Scopes)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(scopes) == 0 && len(perm.Scopes) > 0:
+			continue // by Rules.LeaveOutUnknownScopes
+		}
+		p := uma.Permission{Scopes: scopes}
+		if r != nil {
+			p.Resource, p.Whole = r.ID, len(r.Scopes) == 0
+		}
+		t.Permissions = append(t.Permissions, p)
+	}
+	return t, nil
+}
+
+// idsOf returns what permissions call their resources, as if they were ids.
 func idsOf(perms []TicketPermission) []uma.ResourceID {
 	var ids []uma.ResourceID
 	for _, perm := range perms {
@@ -107,98 +172,89 @@ func idsOf(perms []TicketPermission) []uma.ResourceID {
 	return ids
 }
 
-func fillTicket(ctx context.Context, p *Caller, view uma.View, t *uma.Ticket, perms []TicketPermission) error {
-	byID, err := view.ResourcesByID(ctx, p.Server.Key, idsOf(perms))
-	if err != nil {
-		return fmt.Errorf("read resources: %w", err)
-	}
-	for _, perm := range perms {
-		if p.isServer() {
-			maps.Copy(t.Claims, perm.Claims)
-		}
-		if perm.Resource == "" {
-			err = p.addScopes(ctx, view, t, perm.Scopes)
-		} else {
-			err = p.addResource(ctx, view, t, perm, byID)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addScopes adds scopes without a resource to a ticket.
-func (p *Caller) addScopes(ctx context.Context, view uma.View, t *uma.Ticket, scopes []uma.Scope) error {
-	if len(scopes) == 0 {
-		return uma.Reject(uma.InvalidResourceID, uma.Fault{Kind: uma.NoResourceNamed}, nil)
-	}
-	rows, err := view.KnownScopes(ctx, p.Server.Key, scopes)
-	if err != nil {
-		return fmt.Errorf("read scopes: %w", err)
-	}
-	for _, s := range scopes {
-		if !slices.ContainsFunc(rows, func(r uma.ScopeRow) bool { return r.Name == s }) {
-			return uma.Reject(uma.InvalidScope, scopeNotRegistered(s), nil)
-		}
-	}
-	t.Permissions = append(t.Permissions, uma.Permission{Scopes: sets.Union(nil, scopes)})
-	return nil
-}
-
-// addResource adds a resource to a ticket: by its id, else the resource server's own of
-// that name, or the caller's.
-func (p *Caller) addResource(ctx context.Context, view uma.View, t *uma.Ticket, perm TicketPermission, byID []*uma.Resource) error {
-	var found []*uma.Resource
-	if i := slices.IndexFunc(byID, func(r *uma.Resource) bool { return string(r.ID) == perm.Resource }); i >= 0 {
-		found = byID[i : i+1]
-	} else {
-		r, err := lookup.ByName(ctx, view, p.Server.Key, perm.Resource, p.Server.UUID, p.Identity.Subject)
-		if err != nil {
-			return err
-		}
-		if r != nil {
-			found = []*uma.Resource{r}
-		}
-	}
-	if len(found) == 0 {
-		return uma.Reject(uma.InvalidResourceID, resourceNotRegistered(perm.Resource), nil)
-	}
-	for _, r := range found {
-		if err := p.checkScopes(ctx, view, r, perm.Scopes); err != nil {
-			return err
-		}
-		t.Permissions = append(t.Permissions, uma.Permission{
-			Resource: r.ID, Scopes: sets.Union(nil, perm.Scopes), Whole: len(r.Scopes) == 0,
-		})
-	}
-	return nil
-}
-
-// checkScopes refuses scopes that are neither the resource's own nor those of a
-// resource of its type that the resource server owns.
-func (p *Caller) checkScopes(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) error {
-	others := sets.Without(scopes, r.Scopes)
-	inherited, err := p.lent(ctx, view, r, others)
-	if err != nil {
-		return err
-	}
-	for _, s := range others {
-		if !slices.Contains(inherited, s) {
-			return uma.Reject(uma.InvalidScope, scopeNotRegistered(s), nil)
-		}
-	}
-	return nil
-}
-
-// lent returns which of some scopes a resource has of its type alone.
-func (p *Caller) lent(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) ([]uma.Scope, error) {
-	if len(scopes) == 0 || r.Type == "" || r.Owner == p.Server.UUID {
+// readNamed returns the resource that a permission names; nil for scopes alone.
+func (c *Caller) readNamed(ctx context.Context, view uma.View, perm TicketPermission, byID map[string]*uma.Resource) (*uma.Resource, error) {
+	switch {
+	case perm.By == ByIDOrName && perm.Resource == "" && len(perm.Scopes) == 0:
+		return nil, uma.Reject(uma.InvalidResourceID, uma.Fault{Kind: uma.NoResourceNamed}, nil)
+	case perm.By == ByIDOrName && perm.Resource == "":
 		return nil, nil
 	}
-	lent, err := view.TypeScopes(ctx, p.Server.Key, r.Type, scopes)
+	r := byID[perm.Resource]
+	if r == nil && perm.By == ByIDOrName {
+		var err error
+		if r, err = lookup.ByName(ctx, view, c.Server.Key, perm.Resource, c.Server.UUID, c.Identity.Subject); err != nil {
+			return nil, err
+		}
+	}
+	if r == nil {
+		return nil, uma.Reject(uma.InvalidResourceID, resourceNotRegistered(perm.Resource), nil)
+	}
+	return r, nil
+}
+
+// readScopes returns those of the scopes that a resource has, itself or by its type, or
+// without a resource those that exist.
+func (c *Caller) readScopes(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) ([]uma.Scope, error) {
+	known, err := c.readKnown(ctx, view, r, scopes)
+	if err != nil {
+		return nil, err
+	}
+	unknown := sets.Without(scopes, known)
+	switch {
+	case len(unknown) == 0 || c.Rules.LeaveOutUnknownScopes:
+		return sets.Within(scopes, known), nil
+	case c.Rules.OwnScopesOnly:
+		return nil, uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ResourceLacksScope, Resource: string(r.ID), Scopes: unknown}, nil)
+	}
+	return nil, uma.Reject(uma.InvalidScope, scopeNotRegistered(unknown[0]), nil)
+}
+
+func (c *Caller) readKnown(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) ([]uma.Scope, error) {
+	switch {
+	case r == nil:
+		rows, err := view.KnownScopes(ctx, c.Server.Key, scopes)
+		if err != nil {
+			return nil, fmt.Errorf("read scopes: %w", err)
+		}
+		var known []uma.Scope
+		for _, row := range rows {
+			known = append(known, row.Name)
+		}
+		return known, nil
+	case c.Rules.OwnScopesOnly:
+		return r.Scopes, nil
+	}
+	ofType, err := c.readTypeScopes(ctx, view, r, sets.Without(scopes, r.Scopes))
+	if len(ofType) == 0 {
+		return r.Scopes, err
+	}
+	return sets.Union(r.Scopes, ofType), err
+}
+
+// readTypeScopes returns those of some scopes that a resource has by its type alone.
+func (c *Caller) readTypeScopes(ctx context.Context, view uma.View, r *uma.Resource, scopes []uma.Scope) ([]uma.Scope, error) {
+	if len(scopes) == 0 || r.Type == "" || r.Owner == c.Server.UUID {
+		return nil, nil
+	}
+	ofType, err := view.TypeScopes(ctx, c.Server.Key, r.Type, scopes)
 	if err != nil {
 		return nil, fmt.Errorf("read scopes of type: %w", err)
 	}
-	return lent, nil
+	return ofType, nil
+}
+
+// TicketJWT returns a ticket in JWT form: a token around its value, for clients
+// that expect one. A ticket that is to be presented after an interval lives longer
+// by that. The ticket is stored already, so it is signed even if the request has ended.
+func (s *Service) TicketJWT(ctx context.Context, snap *uma.Snapshot, ticket string, interval time.Duration) (string, error) {
+	now, url := s.Now(), s.PublicURL.Realm(snap)
+	jwt, err := s.Issuer.SignOwn(context.WithoutCancel(ctx), snap, &uma.Claims{
+		ID: s.NewSerial(), Issuer: url, Audience: uma.Audience{url}, Type: uma.TypeTicket, Handle: ticket,
+		IssuedAt: now.Unix(), Expires: now.Add(interval + snap.Realm.Lifetimes.Ticket).Unix(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("sign ticket: %w", err)
+	}
+	return jwt, nil
 }

@@ -10,45 +10,49 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// A Caller is a caller of the protection API, as its PAT says (FedAuthz
-// §1.3).
+// A Caller is who calls the protection API, as its PAT says (FedAuthz §1.3).
 type Caller struct {
 	Snap     *uma.Snapshot
 	Server   *uma.Client // the resource server
 	Identity *party.Identity
+	Rules    Rules // of the face that it calls
 }
 
-// isServer reports whether the caller is the resource server itself, by its
-// service account.
-func (c *Caller) isServer() bool { return c.Identity.Subject == c.Server.UUID }
-
-// A PATRule says which tokens of a resource server's client a face takes for
-// PATs.
-type PATRule byte
-
-// The rules.
-const (
-	AnyToken  PATRule = iota // its service account's or any user's
-	WithRole                 // one that holds the client role uma_protection
-	WithScope                // one with the scope uma_protection (FedAuthz §1.3)
-)
-
-// PAT returns whom a protection API access token speaks for: a token issued to a
-// resource server's client, its service account's or a user's. An RPT is none. The
-// role or scope counts while the token has it and its user, or the client, does.
-func PAT(snap *uma.Snapshot, id *party.Identity, rule PATRule) (*Caller, error) {
+// Admit returns the caller whom an access token speaks for, if it is a PAT: a token
+// issued to a resource server's client, for its service account or for a user. An RPT is
+// none. A role or scope counts while the token has it and the user, or the client, still
+// has the role.
+func Admit(snap *uma.Snapshot, id *party.Identity, rules Rules) (*Caller, error) {
+	rule := rules.PAT
 	switch {
 	case id.Restricted() && rule == WithScope: // good, but not for this (RFC 6750 §3.1)
 		return nil, uma.Reject(uma.NoProtectionScope, uma.Fault{}, nil)
 	case id.Restricted():
 		return nil, uma.Reject(uma.NoPAT, uma.Fault{}, party.ErrElsewhere)
+	case rule == OfServiceAccount && id.User != nil:
+		return nil, uma.Reject(uma.ResourceServerBad, uma.Fault{Kind: uma.NotServiceAccount, User: id.Subject, Name: snap.Realm.Name}, nil)
 	case !id.Client.ResourceServer:
 		return nil, uma.Reject(uma.NotAResourceServer, uma.Fault{Kind: uma.NotResourceServer, Client: id.Client.ID}, nil)
-	case rule == WithRole && !id.Protects(), rule == WithScope && !slices.Contains(id.Scopes(), party.ProtectionScope):
+	case !hasProtection(id, rule):
 		return nil, uma.Reject(uma.NoProtectionScope, uma.Fault{}, nil)
 	}
-	return &Caller{Snap: snap, Server: id.Client, Identity: id}, nil
+	return &Caller{Snap: snap, Server: id.Client, Identity: id, Rules: rules}, nil
 }
+
+// hasProtection reports whether a token has the role or the scope that a rule asks for.
+func hasProtection(id *party.Identity, rule PATRule) bool {
+	switch rule {
+	case WithRole, OfServiceAccount:
+		return id.Protects()
+	case WithScope:
+		return slices.Contains(id.Scopes(), party.ProtectionScope)
+	}
+	return true
+}
+
+// isServer reports whether the caller is the resource server itself, by its
+// service account.
+func (c *Caller) isServer() bool { return c.Identity.Subject == c.Server.UUID }
 
 // manages reports whether the caller may manage a resource of the resource server: the
 // resource server may manage all of them, a user those that it owns.
