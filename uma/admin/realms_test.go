@@ -12,7 +12,7 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// A name that a caller makes up is looked for among those that there are.
+// An unknown name is looked up among the names in memory.
 func TestUnknownRealmsAreNotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -65,7 +65,7 @@ func TestSnapshotIsKept(t *testing.T) {
 	}
 }
 
-// What was read before a change, and is only now to be kept, is read again.
+// A snapshot that was read before a change, and would be kept after it, is read again.
 func TestSnapshotThatIsOvertakenByAChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,7 +121,7 @@ func TestRealmRefusals(t *testing.T) {
 	}
 }
 
-// Every move of the generation is reported once, whoever saw it first.
+// Every change of the generation is reported once, also if a request noticed it first.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -170,9 +170,9 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// The passwords before are read at once, and the view is closed when the new ones are
-// hashed. A read that fails is not "no password before": that would make a new hash of
-// every password.
+// The old password hashes are read together, and the view is closed before the new passwords
+// are hashed. If the read fails, the apply fails: otherwise every password would get a new
+// hash.
 func TestApplyRealmReadsPasswordsOnce(t *testing.T) {
 	t.Parallel()
 	spec := &uma.RealmSpec{Realm: uma.Realm{Name: "photoz"}, Users: []uma.UserSpec{

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// Which clients are believed, and that the others cannot be told apart.
+// Which clients are authenticated; all others get the same answer.
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -59,7 +59,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// Every reason why a verified access token speaks for nobody any more.
+// Every reason why a verified access token is not active.
 func TestBearer(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -133,8 +133,8 @@ func TestBearer(t *testing.T) {
 	}
 }
 
-// A token whose aud lacks account speaks only for the resource servers in it,
-// also when it has none (design §7).
+// A token without account in aud is valid only for the resource servers in aud, also if
+// there are none.
 func TestRestricted(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

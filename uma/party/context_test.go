@@ -9,8 +9,8 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// If the request ends before a token could be checked, the caller is not told that the
-// token is bad, and a token that cannot be checked is not taken for one that is.
+// If the request ends before a token is checked, the error does not say that the token is
+// invalid.
 func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 	t.Parallel()
 	app := &Caller{ClientID: "photoz-app", ClientSecret: "app-secret", HasSecret: true}

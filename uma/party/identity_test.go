@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// What a sign-in is granted of the scopes it asks for.
+// Which of the scopes that a sign-in asks for are granted.
 func TestGrantedScope(t *testing.T) {
 	t.Parallel()
 	client := &uma.Client{ID: "photoz-web", Scopes: []uma.Scope{"download", "uma_protection"}}
@@ -44,7 +44,7 @@ func TestGrantedScope(t *testing.T) {
 	}
 }
 
-// The names are those of OpenID Connect Core §5.1, by hand.
+// The names are those of OpenID Connect Core §5.1, written by hand.
 func TestStandardClaims(t *testing.T) {
 	t.Parallel()
 	attributes := map[string]any{
@@ -67,8 +67,8 @@ func TestStandardClaims(t *testing.T) {
 	}
 }
 
-// Shares name client roles as client/role. The roles of the identity are shared
-// by requests, and stay as they are.
+// Shares name client roles as client/role. The roles of the identity, which other requests
+// use, do not change.
 func TestParty(t *testing.T) {
 	t.Parallel()
 	roles := append(make([]string, 0, 8), "user")

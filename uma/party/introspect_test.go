@@ -8,8 +8,8 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// Whom introspection answers: those in `aud` or `azp`. Every other answer is
-// inactive, whatever the reason.
+// Introspection tells the clients in `aud` and `azp` about a token; for all others it is
+// inactive.
 func TestIntrospect(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -71,7 +71,7 @@ func TestIntrospect(t *testing.T) {
 	}
 }
 
-// What is withdrawn is left out of the RPT, and of nothing else.
+// Introspection leaves withdrawn permissions out; the verified claims do not change.
 func TestIntrospectShowsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newFullWorld(t)

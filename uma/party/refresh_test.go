@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// rotating is a store that keeps what a refresh writes.
+// rotating is a store that remembers the rows of a refresh.
 type rotating struct {
 	umatest.FakeStore
 	err  error
@@ -23,8 +23,8 @@ func (r *rotating) Rotate(_ context.Context, _ uma.Key, _ []byte, next *uma.Refr
 	return r.err
 }
 
-// A refresh makes no assessment. It keeps permissions and aud, and is refused
-// when a row is gone or has moved or another revision is in force (design §4).
+// A refresh makes no assessment. It keeps permissions and aud, and is refused if a row is
+// gone or has changed, or if another revision is active (design §4).
 func TestRefreshOfAnRPT(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -93,7 +93,7 @@ func TestRefreshOfAnRPT(t *testing.T) {
 	}
 }
 
-// A refresh token that was used, or whose session ended meanwhile, issues nothing.
+// Nothing is signed for a refresh token that was used, or whose session ended, meanwhile.
 func TestRefreshThatLoses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

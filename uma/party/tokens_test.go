@@ -10,8 +10,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// An access token is for `account` and for the resource servers, other than
-// azp, where its subject has a client role (design §7).
+// The audience of an access token is `account` and the resource servers, other than azp,
+// where its subject has a client role.
 func TestAccessClaims(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

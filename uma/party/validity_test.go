@@ -10,7 +10,7 @@ import (
 	"example.com/umpire/uma/umatest"
 )
 
-// Every way in which what was granted can be withdrawn, row by row.
+// Every way in which a grant can be withdrawn, row by row.
 func TestRemaining(t *testing.T) {
 	t.Parallel()
 	res := func(scopes string) *uma.Resource {
@@ -23,53 +23,53 @@ func TestRemaining(t *testing.T) {
 		return uma.GrantShare{ID: id, Version: 8, Scopes: umatest.ScopesOf(scopes)}
 	}
 	tests := []struct {
-		name   string
-		grant  uma.Grant
-		now    *uma.Resource // nil: deleted
-		shares []*uma.Share  // that are still there
-		known  string        // scopes that the resource server knows
-		left   string        // the scopes left; "itself"; "" for nothing
-		moved  bool          // a refresh is refused
+		name    string
+		grant   uma.Grant
+		now     *uma.Resource // nil: deleted
+		shares  []*uma.Share  // that are still there
+		known   string        // scopes that the resource server knows
+		left    string        // the scopes left; "itself"; "" for nothing
+		changed bool          // a refresh is refused
 	}{
 		{name: "all as it was", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit")}, now: res("view edit"), left: "view edit"},
-		{name: "the resource is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view")}, moved: true},
-		{name: "a scope is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit")}, now: res("edit"), left: "edit", moved: true},
-		{name: "all its scopes are gone: empty is not all", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit")}, now: res(""), moved: true},
-		{name: "a scope is gone though others have it", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view")}, now: res("edit"), known: "view", moved: true},
-		{name: "the resource was changed otherwise", grant: uma.Grant{Resource: "r", Version: 2, Scopes: umatest.ScopesOf("view")}, now: res("view"), left: "view", moved: true},
+		{name: "the resource is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view")}, changed: true},
+		{name: "a scope is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit")}, now: res("edit"), left: "edit", changed: true},
+		{name: "all its scopes are gone: empty is not all", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit")}, now: res(""), changed: true},
+		{name: "a scope is gone though others have it", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view")}, now: res("edit"), known: "view", changed: true},
+		{name: "the resource was changed otherwise", grant: uma.Grant{Resource: "r", Version: 2, Scopes: umatest.ScopesOf("view")}, now: res("view"), left: "view", changed: true},
 
 		{name: "without scopes", grant: uma.Grant{Resource: "r", Version: 3}, now: res(""), left: "itself"},
-		{name: "without scopes, it has some now: who was granted all of nothing is not granted them", grant: uma.Grant{Resource: "r", Version: 3}, now: res("view"), moved: true},
-		{name: "without scopes, gone", grant: uma.Grant{Resource: "r", Version: 3}, moved: true},
-		{name: "without scopes, its share stands", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), shares: []*uma.Share{share("s", "")}, left: "itself"},
-		{name: "without scopes, its share is gone", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), moved: true},
-		{name: "without scopes, its share is for a scope now", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), shares: []*uma.Share{share("s", "view")}, moved: true},
+		{name: "without scopes, it has some now: who was granted all of nothing is not granted them", grant: uma.Grant{Resource: "r", Version: 3}, now: res("view"), changed: true},
+		{name: "without scopes, gone", grant: uma.Grant{Resource: "r", Version: 3}, changed: true},
+		{name: "without scopes, its share is unchanged", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), shares: []*uma.Share{share("s", "")}, left: "itself"},
+		{name: "without scopes, its share is gone", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), changed: true},
+		{name: "without scopes, its share is for a scope now", grant: uma.Grant{Resource: "r", Version: 3, Shares: []uma.GrantShare{rests("s", "")}}, now: res(""), shares: []*uma.Share{share("s", "view")}, changed: true},
 
-		{name: "a share stands", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{share("s", "view")}, left: "view"},
-		{name: "a share is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), moved: true},
-		{name: "a share is withdrawn, another scope has none", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view edit"), left: "edit", moved: true},
-		{name: "one of two shares is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "edit")}}, now: res("view edit"), shares: []*uma.Share{share("u", "edit")}, left: "edit", moved: true},
-		{name: "one of two shares of the same scope is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), shares: []*uma.Share{share("u", "view")}, left: "view", moved: true},
-		{name: "both shares of the same scope are withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), moved: true},
-		{name: "a share was narrowed", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view edit")}}, now: res("view edit"), shares: []*uma.Share{share("s", "edit")}, left: "edit", moved: true},
-		{name: "a share was changed otherwise", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{{ID: "s", Version: 7, Scopes: umatest.ScopesOf("view")}}}, now: res("view"), shares: []*uma.Share{share("s", "view")}, left: "view", moved: true},
-		{name: "a policy is for others now", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 9, Scopes: umatest.ScopesOf("view")}}, moved: true},
+		{name: "a share is unchanged", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{share("s", "view")}, left: "view"},
+		{name: "a share is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), changed: true},
+		{name: "a share is withdrawn, another scope has none", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view edit"), left: "edit", changed: true},
+		{name: "one of two shares is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "edit")}}, now: res("view edit"), shares: []*uma.Share{share("u", "edit")}, left: "edit", changed: true},
+		{name: "one of two shares of the same scope is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), shares: []*uma.Share{share("u", "view")}, left: "view", changed: true},
+		{name: "both shares of the same scope are withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view"), rests("u", "view")}}, now: res("view"), changed: true},
+		{name: "a share was narrowed", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view edit"), Shares: []uma.GrantShare{rests("s", "view edit")}}, now: res("view edit"), shares: []*uma.Share{share("s", "edit")}, left: "edit", changed: true},
+		{name: "a share was changed otherwise", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{{ID: "s", Version: 7, Scopes: umatest.ScopesOf("view")}}}, now: res("view"), shares: []*uma.Share{share("s", "view")}, left: "view", changed: true},
+		{name: "a policy is for others now", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 9, Scopes: umatest.ScopesOf("view")}}, changed: true},
 		{name: "a policy was for others before", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{{ID: "s", Version: 8, Audience: 8, Scopes: umatest.ScopesOf("view")}}, left: "view"},
-		{name: "a policy is for more", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view edit"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 7, Scopes: umatest.ScopesOf("view edit")}}, left: "view", moved: true},
-		{name: "a policy of other scopes is for others now", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "")}}, now: res("view comment"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 9, Scopes: umatest.ScopesOf("comment")}}, moved: true},
-		{name: "another share does not stand in", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{share("u", "view")}, moved: true},
+		{name: "a policy is for more", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view edit"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 7, Scopes: umatest.ScopesOf("view edit")}}, left: "view", changed: true},
+		{name: "a policy of other scopes is for others now", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "")}}, now: res("view comment"), shares: []*uma.Share{{ID: "s", Version: 9, Audience: 9, Scopes: umatest.ScopesOf("comment")}}, changed: true},
+		{name: "another share is no substitute", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "view")}}, now: res("view"), shares: []*uma.Share{share("u", "view")}, changed: true},
 		// The policy may let a grant rest on a share of other scopes: who may
 		// comment may view. The grant goes with it all the same.
 		{name: "a share of other scopes stands", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "")}}, now: res("view comment"), shares: []*uma.Share{share("s", "comment")}, left: "view"},
-		{name: "a share of other scopes is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "")}}, now: res("view comment"), moved: true},
-		{name: "a share of other scopes is withdrawn beside one that covers", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("u", "view"), rests("s", "")}}, now: res("view comment"), shares: []*uma.Share{share("u", "view")}, moved: true},
+		{name: "a share of other scopes is withdrawn", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("s", "")}}, now: res("view comment"), changed: true},
+		{name: "a share of other scopes is withdrawn beside one that covers", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view"), Shares: []uma.GrantShare{rests("u", "view"), rests("s", "")}}, now: res("view comment"), shares: []*uma.Share{share("u", "view")}, changed: true},
 
 		{name: "a scope of the type", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("print"), Inherited: umatest.ScopesOf("print")}, now: res("view print"), left: "print"},
-		{name: "a scope of the type is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("print"), Inherited: umatest.ScopesOf("print")}, now: res("view"), moved: true},
-		{name: "a scope of its own is not saved by the type", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view print"), Inherited: umatest.ScopesOf("print")}, now: res("edit print"), known: "print view", left: "print", moved: true},
+		{name: "a scope of the type is gone", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("print"), Inherited: umatest.ScopesOf("print")}, now: res("view"), changed: true},
+		{name: "a scope of its own is not saved by the type", grant: uma.Grant{Resource: "r", Version: 3, Scopes: umatest.ScopesOf("view print"), Inherited: umatest.ScopesOf("print")}, now: res("edit print"), known: "print view", left: "print", changed: true},
 		{name: "a scope alone", grant: uma.Grant{Scopes: umatest.ScopesOf("download")}, known: "download", left: "download"},
-		{name: "a scope alone is gone", grant: uma.Grant{Scopes: umatest.ScopesOf("download")}, known: "upload", moved: true},
-		{name: "one of two scopes alone is gone", grant: uma.Grant{Scopes: umatest.ScopesOf("download upload")}, known: "upload", left: "upload", moved: true},
+		{name: "a scope alone is gone", grant: uma.Grant{Scopes: umatest.ScopesOf("download")}, known: "upload", changed: true},
+		{name: "one of two scopes alone is gone", grant: uma.Grant{Scopes: umatest.ScopesOf("download upload")}, known: "upload", left: "upload", changed: true},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -95,15 +95,14 @@ func TestRemaining(t *testing.T) {
 			if !slices.Equal(tc.grant.Scopes, before) {
 				t.Error("the grant that was read has changed")
 			}
-			if got := !(*validity)(n).isUnchanged(tc.grant); got != tc.moved {
-				t.Errorf("got moved %t, want %t", got, tc.moved)
+			if got := !(*validity)(n).isUnchanged(tc.grant); got != tc.changed {
+				t.Errorf("got changed %t, want %t", got, tc.changed)
 			}
 		})
 	}
 }
 
-// What an RPT shows of a grant leaves out what is the server's own: versions,
-// shares, what is inherited.
+// An RPT does not show versions, shares and inherited scopes of a grant.
 func TestGrantedOnTheWire(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
