@@ -1,8 +1,6 @@
 package uma
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // The formats of claim tokens. Clients spell the first with http, documents with
 // https.
@@ -12,16 +10,17 @@ const (
 	FormatJWT     = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// ClaimTokenFormats are those that are understood.
+// ClaimTokenFormats returns the formats that the server accepts.
 func ClaimTokenFormats() []string { return []string{FormatID, FormatJWT} }
 
-// maxPushed is how many bytes of claims a request or a ticket may push: they go into
-// its record, and into the input of each of its evaluations.
+// MaxPushed limits the bytes of the claims pushed with a request or a ticket: they go into
+// the decision record and into the input of each evaluation.
 const MaxPushed = 16 << 10
 
+// ErrPushed says that pushed claims are larger than MaxPushed.
 var ErrPushed = fmt.Errorf("pushed claims may have %d bytes", MaxPushed)
 
-// sizeOfClaims is what pushed claims count for.
+// SizeOfClaims returns the size of pushed claims that MaxPushed limits.
 func SizeOfClaims(claims map[string][]string) (size int) {
 	for name, values := range claims {
 		size += len(name) + 4

@@ -1,12 +1,12 @@
 package uma
 
-// requestPage is how many rows a listing reads at a time, each time in a view of its
-// own: a slow reader of a long list holds nothing up.
+// RequestPage is how many rows a listing reads at a time, each page in a view of its own:
+// a client that reads a long list slowly keeps no view open.
 const RequestPage = 200
 
-// inPages calls each for the rows that read returns, a page of so many at a time: those
-// that follow the last one, of the first page from first on, most of them all together
-// (< 0: no limit).
+// Pages reads a list page by page and calls each for every row. read returns n rows that
+// follow the row last; for the first page last is nil, and the first rows are skipped. Pages
+// reads at most `most` rows, all if most < 0.
 func Pages[T any](page, first, most int, read func(last *T, first, n int) ([]T, error), each func(*T) error) error {
 	var last *T
 	first = max(first, 0)

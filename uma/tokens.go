@@ -10,10 +10,7 @@ import (
 	"time"
 )
 
-// Keycloak's Authorization API before version 4: the same
-// assessment as at the token endpoint, asked for and answered in other shapes.
-
-// resource is the id in either shape.
+// Resource returns the id of the resource, whichever of the two members has it.
 func (p *GrantedPermission) Resource() ResourceID {
 	if p.ID == "" {
 		return p.SetID
@@ -21,7 +18,7 @@ func (p *GrantedPermission) Resource() ResourceID {
 	return p.ID
 }
 
-// granted is how an RPT shows grants.
+// GrantedPermissions returns grants as an RPT shows them.
 func GrantedPermissions(grants []Grant) []GrantedPermission {
 	out := make([]GrantedPermission, len(grants))
 	for i, g := range grants {
@@ -196,11 +193,12 @@ func Digest(secret string) []byte {
 	return sum[:]
 }
 
-// newSecret returns 32 random bytes in base64url: a ticket or a handle (§5.4).
+// NewSecret returns 32 random bytes in base64url: a ticket or a handle (§5.4).
 func NewSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails, see its documentation
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+// FromUnix returns the UTC time of a NumericDate (RFC 7519 §2).
 func FromUnix(sec int64) time.Time { return time.Unix(sec, 0).UTC() }

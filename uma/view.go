@@ -92,12 +92,12 @@ type Resources interface {
 	// by the resource server itself, has.
 	TypeScopes(ctx context.Context, server Key, typ string, names []Scope) ([]Scope, error)
 
-	// URIShapes returns the distinct template shapes (see URIKey) of the URIs of
+	// URIShapes returns the distinct template shapes (see uripath.Key) of the URIs of
 	// resources that the resource server owns itself.
 	URIShapes(ctx context.Context, server Key) ([]string, error)
 
 	// URICandidates returns the URIs, of resources owned by the resource server
-	// itself, whose URIKey is among keys. (A URIKey has no case.)
+	// itself, whose uripath.Key is among keys. (A key has no case.)
 	URICandidates(ctx context.Context, server Key, keys []string) ([]URICandidate, error)
 
 	// Scope returns the scope that the resource server knows by that id or name,
@@ -126,7 +126,7 @@ type Selection struct {
 	// AnyScope: those that have at least one of these.
 	AnyScope []Scope
 
-	// URI: those that have a URI with this FoldURI.
+	// URI: those that have a URI with this uripath.Fold.
 	URI string
 
 	// Registered, beside AnyScope or URI: only those whose scope or URI was
@@ -152,7 +152,7 @@ type ResourceFilter struct {
 	ID        ResourceID
 	Name      string // without case, a part, unless ExactName
 	ExactName bool
-	URI       string // FoldURI of it
+	URI       string // uripath.Fold of it
 
 	// Registered, beside a URI and without an ID: only those whose URI was registered
 	// so. 0: however.

@@ -1,7 +1,7 @@
 // Package keycloak is the face of Keycloak's Authorization Services: the
 // protection API ({base}/authz/protection), and the words of a realm's own
-// endpoints. It holds representations, statuses and texts; what is done is the
-// Authority's.
+// endpoints. It holds representations, statuses and texts: words.go has the answer to each
+// refusal. The rooms of uma do the work.
 package keycloak
 
 import (

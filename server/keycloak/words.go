@@ -66,7 +66,7 @@ var phrases = map[uma.Reason]phrase{
 // Dialect is Keycloak's.
 var Dialect = wire.Dialect{Words: Words}
 
-// Words says a refusal of the Authority as Keycloak does.
+// Words returns the answer to a refusal as Keycloak gives it.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]
 	if !ok {

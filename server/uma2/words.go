@@ -72,7 +72,7 @@ var sentences = wire.Sentences{
 	uma.ResourceLacksScope:    "Permission request failed with bad resource scope.",
 }
 
-// Words says a refusal of the Authority as the specifications do.
+// Words returns the answer to a refusal as the specifications have it.
 func Words(e *uma.Error) wire.Refusal {
 	p, ok := phrases[e.Reason]
 	if !ok {

@@ -50,7 +50,7 @@ func Invalid(description string) error {
 
 // A Dialect is how a face says refusals.
 type Dialect struct {
-	// Words turn an error of the Authority into what the face says of it.
+	// Words returns the face's answer to a refusal of the core.
 	Words func(*uma.Error) Refusal
 
 	// Body is the JSON that says it, or nil where the status says it all; without

@@ -1,3 +1,3 @@
-// Package lookup finds resources as requests name them, by name or by URI: the grant and
-// the protection API must find the same.
+// Package lookup finds resources by name and by URI, for the grant and the protection API
+// alike: both must find the same resources. Package uripath ranks the URIs.
 package lookup

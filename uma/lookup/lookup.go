@@ -11,7 +11,7 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// named returns the first resource of that name, trying the owners in order, or nil.
+// ByName returns the resource of that name of the first owner who has one, or nil.
 func ByName(ctx context.Context, view uma.View, server uma.Key, name string, owners ...string) (*uma.Resource, error) {
 	for _, owner := range owners {
 		r, err := view.ResourceByName(ctx, server, owner, name)
@@ -25,12 +25,16 @@ func ByName(ctx context.Context, view uma.View, server uma.Key, name string, own
 	return nil, nil
 }
 
-// selectURI returns at most limit resources for a normalised path, and who registered
-// their URI: the resource server's own with that URI; if there are none, users'
-// resources to which the resource server or a realm file gave it; if there are none and
-// no pattern of the resource server matches even without case, the resource of a user
-// who registered it. (That is checked here too, because the pattern may be newer.) With matching, the
-// resources with the best pattern come last, with registered 0.
+// ByURI returns at most limit resources for a normalised path, and who registered their
+// URI. It tries in this order, and returns the first resources that it finds:
+//
+//  1. resources of the resource server itself that have the URI;
+//  2. users' resources to which the resource server or a realm file gave the URI;
+//  3. users' resources that their owners gave the URI, unless a pattern of the resource
+//     server matches the path without case. Registration checks that, too, but the pattern
+//     may be newer;
+//  4. with matching, the resources of the resource server whose pattern matches best. For
+//     these, the Registered is 0.
 func ByURI(ctx context.Context, view uma.View, server uma.Key, path string, matching bool, limit int) ([]*uma.Resource, uma.Registered, error) {
 	var found []*uma.Resource
 	for _, as := range []uma.Registered{uma.OwnOfServer, uma.ForOwner, uma.ByOwner} {
@@ -57,9 +61,8 @@ func ByURI(ctx context.Context, view uma.View, server uma.Key, path string, matc
 	return nil, 0, nil
 }
 
-// matchURI returns the resources, of those the resource server owns itself,
-// whose URI pattern matches a normalised path best, and whether any pattern of theirs
-// matches it without case.
+// ByPattern returns the resource server's own resources whose URI pattern matches a
+// normalised path best, and whether any of their patterns matches it without case.
 func ByPattern(ctx context.Context, view uma.View, server uma.Key, path string) (rows []*uma.Resource, reached bool, err error) {
 	shapes, err := view.URIShapes(ctx, server)
 	if err != nil {

@@ -1,3 +1,3 @@
-// Package sets has the set operations on lists that keep their order. What clients send
-// is compared in lists of hundreds, many times in a request.
+// Package sets has set operations on lists, which keep their order. They stay fast for
+// lists of hundreds of values, which clients may send.
 package sets

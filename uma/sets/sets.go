@@ -4,11 +4,10 @@ import (
 	"slices"
 )
 
-// few is up to how many values a list is searched one by one: a map costs more.
+// few is the length up to which searching a list costs less than making a map.
 const few = 16
 
-// memberOf returns how to ask whether a list has a value. What clients send is
-// compared in lists of hundreds, many times in a request.
+// Has returns a function that reports whether a list has a value.
 func Has[T comparable](list []T) func(T) bool {
 	if len(list) <= few {
 		return func(v T) bool { return slices.Contains(list, v) }
@@ -23,9 +22,9 @@ func Has[T comparable](list []T) func(T) bool {
 	}
 }
 
-// firsts returns how to ask, value by value, whether one comes for the first time and
-// is not in a list.
-func Firsts[T comparable](list []T, more int) func(T) bool {
+// firsts returns a function that reports whether a value is not in a list and was not asked
+// about before. It is asked about `more` values.
+func firsts[T comparable](list []T, more int) func(T) bool {
 	if len(list)+more <= few {
 		seen := append(make([]T, 0, len(list)+more), list...)
 		return func(v T) bool {
@@ -47,13 +46,13 @@ func Firsts[T comparable](list []T, more int) func(T) bool {
 	}
 }
 
-// union is a with what b adds to it.
+// Union returns a, followed by the values of b that it does not have.
 func Union[T comparable](a, b []T) []T {
 	out := slices.Clip(a)
 	if len(b) == 0 {
 		return out
 	}
-	isNew := Firsts(a, len(b))
+	isNew := firsts(a, len(b))
 	for _, v := range b {
 		if isNew(v) {
 			out = append(out, v)
@@ -62,7 +61,7 @@ func Union[T comparable](a, b []T) []T {
 	return out
 }
 
-// without is a less what is in b.
+// Without returns the values of a that are not in b.
 func Without[T comparable](a, b []T) []T {
 	in := Has(b)
 	var out []T
@@ -74,10 +73,10 @@ func Without[T comparable](a, b []T) []T {
 	return out
 }
 
-// within is what a and b have in common, in the order of a. Most often that is all
-// of a, which is not copied.
+// Within returns the values that a and b have in common, in the order of a. If these are
+// the first values of a, which is usual, it copies nothing.
 func Within[T comparable](a, b []T) []T {
-	in, isNew := Has(b), Firsts[T](nil, len(a))
+	in, isNew := Has(b), firsts[T](nil, len(a))
 	var out []T
 	for i, s := range a {
 		switch {

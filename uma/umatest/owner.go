@@ -121,7 +121,7 @@ func (s FakeStore) DecideRequests(_ context.Context, _ uma.Key, _ string, grante
 	return s.W.View.Decide(granted)
 }
 
-// decide answers requests, all or none.
+// Decide answers requests, all or none.
 func (v *View) Decide(granted map[string]bool) error {
 	v.w.step("write")
 	at := map[int]bool{}

@@ -30,8 +30,8 @@ func ScopesOf(words string) []uma.Scope {
 	return out
 }
 
-// A World is a realm with a few of everything and the parts of an Authority as
-// fakes in memory. A test changes what it is about.
+// A World is a realm with a few of everything, and fakes in memory of what the rooms of
+// uma use. A test changes what it is about.
 //
 //	photoz-api, other-api  resource servers; photoz-web public; photoz-app confidential
 //	bob                    a user, with the access token "access.of.bob" through photoz-web
@@ -122,7 +122,7 @@ func (w *World) Unix() int64 { return w.Now.Unix() }
 
 func (w *World) step(name string) { w.Steps = append(w.Steps, name) }
 
-// ticket keeps a ticket for permissions and returns its value.
+// Ticket keeps a ticket for permissions and returns its value.
 func (w *World) Ticket(permissions ...uma.Permission) string {
 	w.View.Tickets[string(uma.Digest("the-ticket"))] = &uma.Ticket{
 		Hash: uma.Digest("the-ticket"), Server: w.API.Key, Permissions: permissions, Round: 1, Issued: w.Now, Expires: w.Now.Add(time.Minute),
@@ -191,7 +191,7 @@ func (w *World) Encode(_ context.Context, ev *uma.Event) ([]byte, error) {
 	return fmt.Appendf(nil, "%s error=%q output=%t", ev.ID, ev.Error, ev.Output != nil), nil
 }
 
-// A fakeStore embeds the interface: what a test does not expect panics.
+// A FakeStore embeds the interface: what a test does not expect panics.
 type FakeStore struct {
 	uma.Store
 	W *World

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A uriPattern is a registered URI, taken apart for matching.
+// A parsed is a registered URI, split for matching.
 type parsed struct {
 	head  string   // compared as it is, see splitURI
 	fixed []string // a segment each; one with {name} stands for any that is not empty
@@ -66,14 +66,14 @@ func (p parsed) match(head string, segments []string) bool {
 	return len(segments) > n && strings.HasSuffix(segments[len(segments)-1], p.tail[1:])
 }
 
-// URIKey returns the key under which a registered URI is stored for matching, and
-// the shape of a template, which is empty for what is no template.
+// Key returns the key under which a registered URI is stored for matching, and the shape
+// of a template; the shape is empty if the URI is no template.
 //
 // The key is the pattern with {} for each template segment and with only the last
 // extension of a suffix pattern, so that a path has one suffix key for each
 // directory whatever dots it has. Patterns of one key need not match the same: what
 // the keys find is matched afterwards. It is folded, because a pattern also reserves
-// what it matches without case (see ReachesURI).
+// what it matches without case (see Reaches).
 //
 // The shape has a letter for each fixed segment, l for literal and t for template,
 // then * for a trailing /* or . for a trailing /*.ext:
@@ -122,10 +122,10 @@ func lastExtension(segment string) string {
 	return segment[i:]
 }
 
-// CandidateKeys returns the keys (see URIKey) of every pattern that may match path,
-// which must come from NormalizeURI, given the shapes of the templates there are.
-// They are sorted and distinct, and also find what matches without case: about two for each segment of path and one for each
-// shape.
+// CandidateKeys returns the keys (see Key) of every pattern that may match path,
+// which must come from Normalize, given the shapes of the templates there are.
+// They are sorted and distinct, and also find what matches without case. There are about
+// two for each segment of path and one for each shape.
 func CandidateKeys(path string, shapes []string) []string {
 	head, decoded := splitURI(path)
 	length := len(head) // of what prefix is folded from
@@ -200,7 +200,7 @@ const (
 	matchBelow    // a trailing /*, of a template or not
 )
 
-// A uriRank says how well a pattern matches. The smallest is best.
+// A ranking says how well a pattern matches. The smallest is best.
 type ranking struct {
 	class    int
 	segments int // before the tail
@@ -261,9 +261,9 @@ func literalBytes(pattern string) int {
 	return n
 }
 
-// BestMatches returns, in ascending order, the indexes of those patterns that match
+// Best returns, in ascending order, the indexes of those patterns that match
 // path best: more than one where several resources have registered the same
-// pattern, none where nothing matches. The path must come from NormalizeURI. The
+// pattern, none where nothing matches. The path must come from Normalize. The
 // order of preference is: exact; a wildcard whose root is the path; the template
 // of the whole path with fewest parameters; the longest suffix pattern; the wildcard
 // with most segments, then fewest parameters.
@@ -292,7 +292,7 @@ func Best(path string, patterns []string) []int {
 	return indexes
 }
 
-// ReachesURI reports whether one of the patterns matches path if neither has case. A
+// Reaches reports whether one of the patterns matches path if neither has case. A
 // look-up compares a pattern with case, but many servers serve /admin for /ADMIN.
 func Reaches(path string, patterns []string) bool {
 	head, segments := splitURI(foldKey(path))

@@ -20,7 +20,7 @@ const (
 	maxURISegments = 256
 )
 
-// CheckURI reports why uri may not be registered as a URI of a resource, or nil.
+// Check reports why uri may not be registered as a URI of a resource, or nil.
 // The text of the error is written for the caller of the API. A URI may be
 //
 //   - a path, an absolute URI or a URN, found as it is: /album/1, urn:x:y
@@ -28,7 +28,7 @@ const (
 //   - one of these with a trailing /* (everything below, and the root itself)
 //     or a trailing /*.ext (everything below that ends in .ext)
 //
-// It must be in the form of a look-up (see NormalizeURI), except for slashes at the
+// It must be in the form of a look-up (see Normalize), except for slashes at the
 // end. No look-up would find another form, and a broader pattern would decide about the
 // page. Rejected: storing its normal form, which is another URI (/search for
 // /search?type=x) or a pattern (/a/* for /a/%2A).
@@ -101,7 +101,7 @@ func wildcardFits(uri string) bool {
 	return stars == 1 && tail != "" && !strings.HasSuffix(uri, "/") && !strings.ContainsAny(tail, "{}")
 }
 
-// NormalizeURI returns the form of uri in which it is looked up: without query,
+// Normalize returns the form of uri in which it is looked up: without query,
 // fragment, matrix parameters and trailing slash, percent-decoded, double slashes
 // collapsed and dot segments resolved. Scheme and host stay as they are; a URI
 // without a path (urn:x:y) is left alone.
@@ -226,7 +226,7 @@ func checkDecoded(s string) error {
 	return nil
 }
 
-// FoldURI returns the key under which a URI is found exactly, whatever its case:
+// Fold returns the key under which a URI is found exactly, whatever its case:
 // of a registered URI, and of a normalised one that is looked up. The whole URI is
 // folded, the path too, and beyond ASCII, as Keycloak does; it is done here because
 // SQLite folds ASCII only. A registered trailing slash makes no difference, since

@@ -48,7 +48,7 @@ func TestCheckURIRefuses(t *testing.T) {
 	} {
 		want := "URI [" + uri + "] is not a valid template: " + fault
 		if err := Check(uri); err == nil || err.Error() != want {
-			t.Errorf("CheckURI(%q) = %v, want %s", uri, err, want)
+			t.Errorf("Check(%q) = %v, want %s", uri, err, want)
 		}
 	}
 	for uri, want := range map[string]string{
@@ -60,7 +60,7 @@ func TestCheckURIRefuses(t *testing.T) {
 		"/a\u0085b":                      "URI is not valid UTF-8 or contains a control or invisible character",
 	} {
 		if err := Check(uri); err == nil || err.Error() != want {
-			t.Errorf("CheckURI(%.20q) = %v, want %s", uri, err, want)
+			t.Errorf("Check(%.20q) = %v, want %s", uri, err, want)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func TestCheckURIRefusesWhatNoLookUpFinds(t *testing.T) {
 	} {
 		err := Check(uri)
 		if err == nil || !strings.HasPrefix(err.Error(), "URI ["+uri+"] can never be found by a request: ") {
-			t.Errorf("CheckURI(%.40q) = %v, want that it can never be found", uri, err)
+			t.Errorf("Check(%.40q) = %v, want that it can never be found", uri, err)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestCheckURITakes(t *testing.T) {
 		"/" + strings.Repeat("a", 2_047),
 	} {
 		if err := Check(uri); err != nil {
-			t.Errorf("CheckURI(%q) = %v, want nil", uri, err)
+			t.Errorf("Check(%q) = %v, want nil", uri, err)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestNormalizeURI(t *testing.T) {
 		"urn:a://b?c":           "urn:a://b?c",
 	} {
 		if got, err := Normalize(uri); err != nil || got != want {
-			t.Errorf("NormalizeURI(%q) = %q, %v, want %q", uri, got, err, want)
+			t.Errorf("Normalize(%q) = %q, %v, want %q", uri, got, err, want)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestNormalizeURIRefuses(t *testing.T) {
 		strings.Repeat("/a", 257),
 	} {
 		if got, err := Normalize(uri); err == nil || got != "" {
-			t.Errorf("NormalizeURI(%.40q) = %q, %v, want an error", uri, got, err)
+			t.Errorf("Normalize(%.40q) = %q, %v, want an error", uri, got, err)
 		}
 	}
 	if _, err := Normalize(strings.Repeat("/a", 256)); err != nil {
@@ -194,7 +194,7 @@ func TestFoldURI(t *testing.T) {
 		"/Album/1": "/album/1", "/ÄB": "/äb", "/a/": "/a", "/": "/", "": "", "https://H/": "https://h", "urn:X:y": "urn:x:y",
 	} {
 		if got := Fold(uri); got != want {
-			t.Errorf("FoldURI(%q) = %q, want %q", uri, got, want)
+			t.Errorf("Fold(%q) = %q, want %q", uri, got, want)
 		}
 	}
 }
@@ -224,7 +224,7 @@ func TestURIKey(t *testing.T) {
 			t.Errorf("the key of the key %q is %q with shape %q, want the same without a shape", tt.key, again, shape)
 		}
 		if key, shape := Key(tt.pattern); key != tt.key || shape != tt.shape {
-			t.Errorf("URIKey(%q) = %q, %q, want %q, %q", tt.pattern, key, shape, tt.key, tt.shape)
+			t.Errorf("Key(%q) = %q, %q, want %q, %q", tt.pattern, key, shape, tt.key, tt.shape)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func TestReachesURI(t *testing.T) {
 		{"/adm", "/ADMIN", false},
 	} {
 		if got := Reaches(tt.path, []string{"/none", tt.pattern}); got != tt.want {
-			t.Errorf("ReachesURI(%q, %q) = %v, want %v", tt.path, tt.pattern, got, tt.want)
+			t.Errorf("Reaches(%q, %q) = %v, want %v", tt.path, tt.pattern, got, tt.want)
 		}
 		key, shape := Key(tt.pattern)
 		if tt.want && !slices.Contains(CandidateKeys(tt.path, []string{shape}), key) {
@@ -307,7 +307,7 @@ func TestFoldsAgree(t *testing.T) {
 	t.Parallel()
 	for r := range rune(unicode.MaxRune) {
 		if s := string(r); r != '/' && !Reaches("/x/"+s, []string{"/x/" + Fold(s)}) && !strings.ContainsAny(s, "{}*") {
-			t.Errorf("%U and its FoldURI are not the same to a pattern", r)
+			t.Errorf("%U and its Fold are not the same to a pattern", r)
 		}
 	}
 }
@@ -322,7 +322,7 @@ func TestMatchURI(t *testing.T) {
 		want          bool
 	}{
 		{"/a", "/a", true},
-		{"/a", "/A", false}, // without case only FoldURI compares
+		{"/a", "/A", false}, // without case only Fold compares
 		{"/a", "/a/b", false},
 		{"/a/", "/a", true},
 		{"/*", "/", true},
@@ -442,7 +442,7 @@ func TestBestMatchesWorkedExamples(t *testing.T) {
 				}
 			}
 			if got := Best(path, patterns); !slices.Equal(got, wanted) {
-				t.Errorf("BestMatches(%q) = %v, want %v (%s)", path, got, wanted, want)
+				t.Errorf("Best(%q) = %v, want %v (%s)", path, got, wanted, want)
 			}
 			if got := Best(path, found(path, patterns)); len(got) != len(wanted) {
 				t.Errorf("by candidate keys %d patterns match best, want %d", len(got), len(wanted))
@@ -492,11 +492,11 @@ func TestBestMatchesOrder(t *testing.T) {
 			for i := range tt.patterns {
 				rest := slices.Clone(tt.patterns[i:])
 				if got := Best(tt.path, rest); !slices.Equal(got, []int{0}) {
-					t.Errorf("BestMatches(%q, %q) = %v, want the first", tt.path, rest, got)
+					t.Errorf("Best(%q, %q) = %v, want the first", tt.path, rest, got)
 				}
 				slices.Reverse(rest)
 				if got := Best(tt.path, rest); !slices.Equal(got, []int{len(rest) - 1}) {
-					t.Errorf("BestMatches(%q, %q) = %v, want the last", tt.path, rest, got)
+					t.Errorf("Best(%q, %q) = %v, want the last", tt.path, rest, got)
 				}
 			}
 		})
@@ -543,7 +543,7 @@ func TestCandidateKeysFindEveryMatch(t *testing.T) {
 		}
 		best := Best(path, candidates)
 		if (len(best) > 0) != (len(matching) > 0) {
-			t.Fatalf("BestMatches(%q, %q) = %v, but %q match", path, candidates, best, matching)
+			t.Fatalf("Best(%q, %q) = %v, but %q match", path, candidates, best, matching)
 		}
 		for _, i := range best {
 			if !slices.Contains(matching, candidates[i]) {
@@ -596,17 +596,17 @@ func FuzzNormalizeURI(f *testing.F) {
 		got, err := Normalize(uri)
 		if err != nil {
 			if got != "" {
-				t.Fatalf("NormalizeURI(%q) = %q beside an error", uri, got)
+				t.Fatalf("Normalize(%q) = %q beside an error", uri, got)
 			}
 			return
 		}
 		for segment := range strings.SplitSeq(got, "/") {
 			if segment == ".." || segment == "." {
-				t.Fatalf("NormalizeURI(%q) = %q has a dot segment", uri, got)
+				t.Fatalf("Normalize(%q) = %q has a dot segment", uri, got)
 			}
 		}
 		if strings.ContainsAny(got, "\x00\r\n\\") {
-			t.Fatalf("NormalizeURI(%q) = %q has a character that no path may have", uri, got)
+			t.Fatalf("Normalize(%q) = %q has a character that no path may have", uri, got)
 		}
 		again := got
 		if strings.HasPrefix(got, "/") {
@@ -615,10 +615,10 @@ func FuzzNormalizeURI(f *testing.F) {
 			return
 		}
 		if twice, err := Normalize(again); err != nil || twice != got {
-			t.Fatalf("NormalizeURI(%q) = %q, but that normalises to %q, %v", uri, got, twice, err)
+			t.Fatalf("Normalize(%q) = %q, but that normalises to %q, %v", uri, got, twice, err)
 		}
 		if !matchesURI(got, got) || Fold(Fold(got)) != Fold(got) {
-			t.Fatalf("NormalizeURI(%q) = %q does not match itself, or folds twice", uri, got)
+			t.Fatalf("Normalize(%q) = %q does not match itself, or folds twice", uri, got)
 		}
 	})
 }
