@@ -30,7 +30,7 @@ func (s *Service) Token(ctx context.Context, realm *uma.Snapshot, caller *party.
 		}
 		policy, err := uma.PreparePolicy(ctx, s.Policy, realm)
 		if err != nil {
-			return q.answer(), err
+			return &Answer{Client: q.client}, err
 		}
 		d := s.decide(ctx, q, policy)
 		answer, err := s.settle(ctx, q, d)

@@ -24,7 +24,7 @@ func (s *Service) issue(ctx context.Context, q *question, d *decisions, st *uma.
 		access = asEntitlement(rpt, st.RPT.Within)
 	}
 	if refusal, err := s.checkLength(q, rpt, access); err != nil {
-		return q.answer(), err
+		return &Answer{Client: q.client}, err
 	} else if refusal != nil {
 		return s.refuseRecorded(ctx, q, d, refusal)
 	}

@@ -38,9 +38,6 @@ type asker struct {
 	proved bool            // the client authenticated itself in this request
 }
 
-// answer is what a refusal says beside its reason.
-func (q *question) answer() *Answer { return &Answer{Client: q.client} }
-
 // read does all the reading of a request. It closes the view before the policy runs,
 // because there are few views. If it fails, the question is filled as far as it was read.
 func (s *Service) read(ctx context.Context, realm *uma.Snapshot, caller *party.Caller, req *Request) (*question, error) {

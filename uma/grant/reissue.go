@@ -51,7 +51,7 @@ func (s *Service) refuseUndecided(ctx context.Context, q *question, err error) (
 	case refusal.Reason == uma.InvalidScope && q.req.Rules.UnavailableScopeIsError:
 		return s.spend(ctx, q, refusal, false)
 	}
-	return q.answer(), err
+	return &Answer{Client: q.client}, err
 }
 
 // spend spends the ticket on a refusal without a decision, and gives the client the next
@@ -64,11 +64,11 @@ func (s *Service) spend(ctx context.Context, q *question, refusal *uma.Error, ag
 	err := s.Store.Commit(ctx, st)
 	switch {
 	case errors.Is(err, uma.ErrSpent):
-		return q.answer(), s.refuseReplay(ctx, q, err)
+		return &Answer{Client: q.client}, s.refuseReplay(ctx, q, err)
 	case err != nil:
-		return q.answer(), uma.Tell("settle", err)
+		return &Answer{Client: q.client}, uma.Tell("settle", err)
 	}
-	return q.answer(), refusal
+	return &Answer{Client: q.client}, refusal
 }
 
 // reissue makes the ticket that follows the one presented: the same permissions and

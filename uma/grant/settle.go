@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -138,48 +137,6 @@ func (d *decisions) requiredClaims() []uma.RequiredClaim {
 		}
 	}
 	return out
-}
-
-// commit commits a settlement. A request that loses the race for its ticket leaves one
-// record of its own, and grants nothing.
-func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
-	if len(st.Records) == 0 && st.Ticket == nil {
-		return q.answer(), nil // nothing was found to decide
-	}
-	answer, err := s.keep(ctx, q, d, st)
-	if !errors.Is(err, uma.ErrSpent) {
-		return answer, err
-	}
-	if len(d.list) > 0 { // else a ticket for nothing, which there is in the legacy API
-		if answer, err = s.recordLost(ctx, q, d, "ticket_spent", uma.UnusableTicket); err != nil {
-			return answer, err
-		}
-	}
-	return answer, s.refuseReplay(ctx, q, uma.ErrSpent)
-}
-
-// recordLost keeps one record of decisions that came to nothing.
-func (s *Service) recordLost(ctx context.Context, q *question, d *decisions, why string, answered uma.Reason) (*Answer, error) {
-	lost := *d.list[0]
-	lost.event.Error, lost.event.Output = why, nil
-	return s.keep(ctx, q, d, &uma.Settlement{
-		Realm: q.realm.Realm.Key, Now: q.now,
-		Records: []uma.Record{s.record(ctx, q, d.policy, &lost.event, outcomeError, string(answered))},
-	})
-}
-
-// keep commits a settlement and tells of the decisions that are on record then.
-func (s *Service) keep(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
-	answer := q.answer()
-	if err := s.Store.Commit(ctx, st); err != nil {
-		return answer, uma.Tell("settle", err)
-	}
-	for i := range st.Records {
-		answer.Recorded.ID, answer.Recorded.Batch = st.Records[i].ID, st.Records[i].Batch
-	}
-	answer.Recorded.Count = len(st.Records)
-	s.observe(d, st.Records)
-	return answer, nil
 }
 
 // ownerRequests are the requests to owners that the policy wants stored.
