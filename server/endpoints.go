@@ -52,6 +52,7 @@ func (s *server) endpoints() []endpoint {
 	wso := &wso2.Face{Face: *u}
 	anyPAT, rolePAT := s.core.Protected(keycloak.AnyPAT), s.core.Protected(keycloak.RolePAT)
 	scopePAT := func(h wire.ProtectedHandler) wire.Handler { return oneToken(s.core.Protected(uma2.ProtectionRules)(h)) }
+	owned := s.core.Owned
 	type m = map[string]wire.Handler
 	const connect, protection = "/protocol/openid-connect", "/authz/protection"
 	const registration, permission = wso2.RegistrationPath, "/api/identity/oauth2/uma/permission/v1.0/permission"
@@ -81,15 +82,15 @@ func (s *server) endpoints() []endpoint {
 		{path: protection + "/uma-policy", methods: m{"GET": anyPAT(k.ListPolicies)}, slash: true, list: true},
 		{path: protection + "/uma-policy/:id", methods: m{"POST": anyPAT(k.CreatePolicy), "GET": anyPAT(k.ReadPolicy), "PUT": anyPAT(k.ReplacePolicy), "DELETE": anyPAT(k.DeletePolicy)}, slash: true},
 
-		{path: "/account", methods: m{"GET": own.Profile}, speaks: &account.Dialect, slash: true},
-		{path: "/account/resources", methods: m{"GET": own.Resources}, speaks: &account.Dialect, slash: true},
-		{path: "/account/resources/shared-with-me", methods: m{"GET": own.SharedWithMe}, speaks: &account.Dialect},
-		{path: "/account/resources/shared-with-others", methods: m{"GET": own.SharedWithOthers}, speaks: &account.Dialect},
-		{path: "/account/resources/pending-requests", methods: m{"GET": own.PendingRequests}, speaks: &account.Dialect, list: true},
-		{path: "/account/resources/:id", methods: m{"GET": own.Resource}, speaks: &account.Dialect},
-		{path: "/account/resources/:id/permissions", methods: m{"GET": own.Permissions, "PUT": own.Share}, speaks: &account.Dialect},
-		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": own.Requests}, speaks: &account.Dialect},
-		{path: "/account/resources/:id/user", methods: m{"GET": own.User}, speaks: &account.Dialect},
+		{path: "/account", methods: m{"GET": owned(own.Profile)}, speaks: &account.Dialect, slash: true},
+		{path: "/account/resources", methods: m{"GET": owned(own.Resources)}, speaks: &account.Dialect, slash: true},
+		{path: "/account/resources/shared-with-me", methods: m{"GET": owned(own.SharedWithMe)}, speaks: &account.Dialect},
+		{path: "/account/resources/shared-with-others", methods: m{"GET": owned(own.SharedWithOthers)}, speaks: &account.Dialect},
+		{path: "/account/resources/pending-requests", methods: m{"GET": owned(own.PendingRequests)}, speaks: &account.Dialect, list: true},
+		{path: "/account/resources/:id", methods: m{"GET": owned(own.Resource)}, speaks: &account.Dialect},
+		{path: "/account/resources/:id/permissions", methods: m{"GET": owned(own.Permissions), "PUT": owned(own.Share)}, speaks: &account.Dialect},
+		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": owned(own.Requests)}, speaks: &account.Dialect},
+		{path: "/account/resources/:id/user", methods: m{"GET": owned(own.User)}, speaks: &account.Dialect},
 
 		{path: "/authz/authorize", methods: m{"POST": s.limitAuthorize(old.Authorize)}, strict: m{"POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered},
 		{path: "/authz/entitlement/:server", methods: m{"GET": old.Entitlements, "POST": old.Entitlement}, strict: m{"GET": notHere, "POST": notHere}, speaks: &legacy.Dialect, readers: wire.Registered, acts: true},
@@ -108,10 +109,10 @@ func (s *server) endpoints() []endpoint {
 		{path: "/.well-known/uma2-configuration", under: inPingUMA, methods: m{"GET": s.pingConfiguration}, speaks: &pingam.Dialect, readers: wire.Anyone},
 		{path: "/access_token", under: inPingOAuth2, methods: m{"POST": s.token(style{strict: true, rules: uma2.Rules, jwt: true})}, speaks: &pingam.Dialect},
 		{path: "/introspect", under: inPingOAuth2, methods: m{"POST": s.strictIntrospect(pingam.ShowIntrospection), "GET": s.introspectQuery(pingam.ShowIntrospection)}, speaks: &pingam.Dialect},
-		{path: "/users/:user/uma/policies", under: inPingJSON, methods: m{"GET": ping.ListPolicies}, speaks: &pingam.JSONDialect},
-		{path: "/users/:user/uma/policies/:id", under: inPingJSON, methods: m{"GET": ping.ReadPolicy, "PUT": ping.WritePolicy, "DELETE": ping.DeletePolicy}, speaks: &pingam.JSONDialect},
-		{path: "/users/:user/uma/pendingrequests", under: inPingJSON, methods: m{"GET": ping.ListRequests, "POST": ping.AnswerAll}, speaks: &pingam.JSONDialect},
-		{path: "/users/:user/uma/pendingrequests/:id", under: inPingJSON, methods: m{"GET": ping.ReadRequest, "POST": ping.Answer}, speaks: &pingam.JSONDialect},
+		{path: "/users/:user/uma/policies", under: inPingJSON, methods: m{"GET": ping.Owned(ping.ListPolicies)}, speaks: &pingam.JSONDialect},
+		{path: "/users/:user/uma/policies/:id", under: inPingJSON, methods: m{"GET": ping.Owned(ping.ReadPolicy), "PUT": ping.Owned(ping.WritePolicy), "DELETE": ping.Owned(ping.DeletePolicy)}, speaks: &pingam.JSONDialect},
+		{path: "/users/:user/uma/pendingrequests", under: inPingJSON, methods: m{"GET": ping.Owned(ping.ListRequests), "POST": ping.Owned(ping.AnswerAll)}, speaks: &pingam.JSONDialect},
+		{path: "/users/:user/uma/pendingrequests/:id", under: inPingJSON, methods: m{"GET": ping.Owned(ping.ReadRequest), "POST": ping.Owned(ping.Answer)}, speaks: &pingam.JSONDialect},
 	}
 }
 

@@ -42,11 +42,7 @@ func showUsers(users []account.SharedUser) []permission {
 
 // Permissions serves GET /account/resources/{id}/permissions: the users whom the resource is
 // shared with.
-func (f *Face) Permissions(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Permissions(x *wire.Exchange, owner *account.Owner) error {
 	r, err := f.Core.Account.SharingOf(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
@@ -56,11 +52,7 @@ func (f *Face) Permissions(x *wire.Exchange) error {
 
 // Requests serves GET /account/resources/{id}/permissions/requests: the users who ask for the
 // resource.
-func (f *Face) Requests(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Requests(x *wire.Exchange, owner *account.Owner) error {
 	r, err := f.Core.Account.RequestsOf(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
@@ -70,11 +62,7 @@ func (f *Face) Requests(x *wire.Exchange) error {
 
 // Share serves PUT /account/resources/{id}/permissions: each listed user then has exactly the
 // listed scopes.
-func (f *Face) Share(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Share(x *wire.Exchange, owner *account.Owner) error {
 	body, err := x.Body()
 	if err != nil {
 		return err
@@ -120,11 +108,7 @@ func parsePermissions(body wire.Value) ([]account.UserScopes, error) {
 
 // User serves GET /account/resources/{id}/user: a user whom the owner could share the resource
 // with, by name or e-mail address.
-func (f *Face) User(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) User(x *wire.Exchange, owner *account.Owner) error {
 	params, err := x.Query()
 	if err != nil {
 		return err
@@ -146,11 +130,7 @@ func (f *Face) User(x *wire.Exchange) error {
 }
 
 // Profile serves GET /account: the caller.
-func (f *Face) Profile(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Profile(x *wire.Exchange, owner *account.Owner) error {
 	u := owner.User
 	verified, _ := u.Claims["email_verified"].(bool)
 	return x.JSON(http.StatusOK, struct {

@@ -60,11 +60,7 @@ func showPart(r *account.SharedResource) *resource {
 }
 
 // Resources serves GET /account/resources: the caller's own resources.
-func (f *Face) Resources(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Resources(x *wire.Exchange, owner *account.Owner) error {
 	p, err := parsePage(x)
 	if err != nil {
 		return err
@@ -77,11 +73,7 @@ func (f *Face) Resources(x *wire.Exchange) error {
 }
 
 // Resource serves GET /account/resources/{id}.
-func (f *Face) Resource(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) Resource(x *wire.Exchange, owner *account.Owner) error {
 	r, err := f.Core.Account.OwnedResource(x.Context(), owner, x.Param("id"))
 	if err != nil {
 		return err
@@ -91,11 +83,7 @@ func (f *Face) Resource(x *wire.Exchange) error {
 
 // SharedWithMe serves GET /account/resources/shared-with-me: the resources that others shared
 // with the caller, with the granted scopes.
-func (f *Face) SharedWithMe(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) SharedWithMe(x *wire.Exchange, owner *account.Owner) error {
 	p, err := parsePage(x)
 	if err != nil {
 		return err
@@ -109,11 +97,7 @@ func (f *Face) SharedWithMe(x *wire.Exchange) error {
 
 // SharedWithOthers serves GET /account/resources/shared-with-others: the resources that the
 // caller shared, with the users whom they are shared with.
-func (f *Face) SharedWithOthers(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) SharedWithOthers(x *wire.Exchange, owner *account.Owner) error {
 	p, err := parsePage(x)
 	if err != nil {
 		return err
@@ -132,18 +116,10 @@ func (f *Face) SharedWithOthers(x *wire.Exchange) error {
 
 // PendingRequests serves GET /account/resources/pending-requests: the caller's own pending
 // requests, one element for each scope.
-func (f *Face) PendingRequests(x *wire.Exchange) error {
-	owner, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) PendingRequests(x *wire.Exchange, owner *account.Owner) error {
 	return x.Array(func(add func(any) error) error {
 		return f.Core.Account.RequestsBy(x.Context(), owner, func(r *account.SharedResource) error { return add(showPart(r)) })
 	})
-}
-
-func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
-	return f.Core.Owner(x)
 }
 
 // A page is the part of a list that a client asks for.

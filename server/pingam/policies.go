@@ -61,17 +61,15 @@ func revision(s *account.SharedResource) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// owner returns the user of the token, if the path names that user. The refusal does not
-// tell whether other users exist.
-func (f *Face) owner(x *wire.Exchange) (*account.Owner, error) {
-	o, err := f.Core.Owner(x)
-	if err != nil {
-		return nil, err
-	}
-	if !strings.EqualFold(o.User.Username, x.Param("user")) {
-		return nil, &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
-	}
-	return o, nil
+// Owned makes a handler check the access token, and that the path names its user. The
+// refusal does not tell whether other users exist.
+func (f *Face) Owned(h wire.OwnerHandler) wire.Handler {
+	return f.Core.Owned(func(x *wire.Exchange, o *account.Owner) error {
+		if !strings.EqualFold(o.User.Username, x.Param("user")) {
+			return &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
+		}
+		return h(x, o)
+	})
 }
 
 // policy reads an existing policy.
@@ -92,11 +90,7 @@ func refusedFor(err error, reason uma.Reason) bool {
 }
 
 // ReadPolicy serves GET /policies/{id}.
-func (f *Face) ReadPolicy(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) ReadPolicy(x *wire.Exchange, o *account.Owner) error {
 	s, err := f.policy(x, o)
 	if err != nil {
 		return err
@@ -111,11 +105,7 @@ func answerPolicy(x *wire.Exchange, s *account.SharedResource) error {
 }
 
 // ListPolicies serves GET /policies?_queryFilter=.
-func (f *Face) ListPolicies(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) ListPolicies(x *wire.Exchange, o *account.Owner) error {
 	params, err := x.Query()
 	if err != nil {
 		return err

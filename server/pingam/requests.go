@@ -26,11 +26,7 @@ func showPending(p *account.PendingRequest) pending {
 }
 
 // ListRequests serves GET /pendingrequests?_queryFilter=true.
-func (f *Face) ListRequests(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) ListRequests(x *wire.Exchange, o *account.Owner) error {
 	params, err := x.Query()
 	if err != nil {
 		return err
@@ -58,11 +54,7 @@ func (f *Face) ListRequests(x *wire.Exchange) error {
 }
 
 // ReadRequest serves GET /pendingrequests/{id}.
-func (f *Face) ReadRequest(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) ReadRequest(x *wire.Exchange, o *account.Owner) error {
 	p, err := f.Core.Account.PendingRequest(x.Context(), o, x.Param("id"))
 	switch {
 	case refusedFor(err, uma.NotFound), refusedFor(err, uma.Conflict): // it is no longer pending
@@ -75,8 +67,8 @@ func (f *Face) ReadRequest(x *wire.Exchange) error {
 
 // Answer serves POST /pendingrequests/{id}?_action=approve|deny. If some scopes are approved,
 // the others are denied.
-func (f *Face) Answer(x *wire.Exchange) error {
-	o, approve, scopes, err := f.action(x, "approve", "deny")
+func (f *Face) Answer(x *wire.Exchange, o *account.Owner) error {
+	approve, scopes, err := readAnswer(x, "approve", "deny")
 	if err != nil {
 		return err
 	}
@@ -92,8 +84,8 @@ func (f *Face) Answer(x *wire.Exchange) error {
 }
 
 // AnswerAll serves POST /pendingrequests?_action=approveAll|denyAll.
-func (f *Face) AnswerAll(x *wire.Exchange) error {
-	o, approve, scopes, err := f.action(x, "approveAll", "denyAll")
+func (f *Face) AnswerAll(x *wire.Exchange, o *account.Owner) error {
+	approve, scopes, err := readAnswer(x, "approveAll", "denyAll")
 	if err != nil {
 		return err
 	}
@@ -103,30 +95,27 @@ func (f *Face) AnswerAll(x *wire.Exchange) error {
 	return x.JSON(http.StatusOK, struct{}{})
 }
 
-// action reads the owner, the answer, and the approved scopes.
-func (f *Face) action(x *wire.Exchange, yes, no string) (o *account.Owner, approve bool, scopes []uma.Scope, err error) {
-	if o, err = f.owner(x); err != nil {
-		return nil, false, nil, err
-	}
+// readAnswer reads the answer of the owner, and the approved scopes.
+func readAnswer(x *wire.Exchange, yes, no string) (approve bool, scopes []uma.Scope, err error) {
 	params, err := x.Query()
 	if err != nil {
-		return nil, false, nil, err
+		return false, nil, err
 	}
 	switch params.Get("_action") {
 	case no:
-		return o, false, nil, nil
+		return false, nil, nil
 	case yes:
 	default:
-		return nil, false, nil, wire.Invalid("_action must be " + yes + " or " + no)
+		return false, nil, wire.Invalid("_action must be " + yes + " or " + no)
 	}
 	// PingAM's documentation sends the body with curl's default type, a form. That is safe,
 	// because the answer needs a bearer token, which no browser sends by itself.
 	body, err := x.UntypedBody()
 	if err != nil {
-		return nil, false, nil, err
+		return false, nil, err
 	}
 	scopes, err = parseApproved(body)
-	return o, true, scopes, err
+	return true, scopes, err
 }
 
 // parseApproved reads the approved scopes: nil for all that were asked for. An empty list is

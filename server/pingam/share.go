@@ -12,11 +12,7 @@ import (
 
 // WritePolicy serves PUT /policies/{id}: it creates or replaces a policy, if the conditions
 // of the request allow it.
-func (f *Face) WritePolicy(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) WritePolicy(x *wire.Exchange, o *account.Owner) error {
 	only, err := parseConditions(x)
 	if err != nil {
 		return err
@@ -58,11 +54,7 @@ func (f *Face) WritePolicy(x *wire.Exchange) error {
 
 // DeletePolicy serves DELETE /policies/{id}: it withdraws all that was granted of the
 // resource.
-func (f *Face) DeletePolicy(x *wire.Exchange) error {
-	o, err := f.owner(x)
-	if err != nil {
-		return err
-	}
+func (f *Face) DeletePolicy(x *wire.Exchange, o *account.Owner) error {
 	only, err := parseConditions(x)
 	if err != nil {
 		return err

@@ -56,11 +56,21 @@ func (c *Core) PAT(x *Exchange, rules protection.Rules) (*protection.Caller, err
 	return protection.Admit(x.Realm, id, rules)
 }
 
-// Owner returns the user of the account API whose access token the request has.
-func (c *Core) Owner(x *Exchange) (*account.Owner, error) {
-	id, err := c.Bearer(x, uma.InvalidToken)
-	if err != nil {
-		return nil, err
+// An OwnerHandler serves an endpoint for owners. It gets the user whose access token the
+// request has.
+type OwnerHandler func(*Exchange, *account.Owner) error
+
+// Owned makes a handler for owners check the access token.
+func (c *Core) Owned(h OwnerHandler) Handler {
+	return func(x *Exchange) error {
+		id, err := c.Bearer(x, uma.InvalidToken)
+		if err != nil {
+			return err
+		}
+		owner, err := account.OwnerOf(x.Realm, id)
+		if err != nil {
+			return err
+		}
+		return h(x, owner)
 	}
-	return account.OwnerOf(x.Realm, id)
 }
