@@ -15,13 +15,14 @@ import (
 
 const umaTicket = "urn:ietf:params:oauth:grant-type:uma-ticket"
 
-// A style is how a face has the UMA grant; the zero one is Keycloak's.
+// A style says what differs between faces at the token endpoint; the zero value is
+// Keycloak's.
 type style struct {
-	strict bool // the answers are those of UMA 2.0 alone
+	strict bool // answers have the members of UMA 2.0 alone
 	rules  grant.Rules
 
-	// A claim token comes with its format, and that with a token (UMA Grant §3.3.1).
-	// Clients of other vendors send no format: theirs are ID tokens.
+	// A claim token needs its format and a format needs a token (UMA Grant §3.3.1). Clients
+	// of other vendors send no format with their ID tokens.
 	format bool
 
 	jwt bool // tickets are JWTs
@@ -43,8 +44,8 @@ func (st style) showRPT(a *grant.Answer) any {
 	return keycloak.ShowRPT(a.Token, a.Upgraded)
 }
 
-// token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with
-// Keycloak's parameters) and those of RFC 6749 that need no browser.
+// token serves the token endpoint: the UMA grant (UMA Grant §3.3.1, with Keycloak's
+// parameters) and the grants of RFC 6749 that need no browser.
 func (s *server) token(st style) wire.Handler {
 	return func(x *wire.Exchange) error {
 		err := s.grant(x, st)
@@ -149,7 +150,7 @@ type decisionBody struct {
 
 // parseTokenRequest reads the parameters of the UMA grant. Those that name what
 // is asked for, or narrow it, must not be empty (design §4, "Empty is not all");
-// other empty ones are as good as absent, as clients send them.
+// other parameters may be empty, which means that they are absent: clients send them so.
 func parseTokenRequest(form wire.Form) (*grant.Request, error) {
 	req := &grant.Request{
 		Audience:         form.Get("audience"),
