@@ -279,16 +279,16 @@ func TestAccountWithdrawal(t *testing.T) {
 	album := e.album(t, "Album")
 	e.allow(t, album, userScopes{"bob", []string{"view", "comment"}}, userScopes{"erin", []string{"view"}})
 	h := e.hold(t, album)
-	e.expectStanding(t, h.rpt, "Album: view comment")
+	e.expectRemaining(t, h.rpt, "Album: view comment")
 	e.allow(t, album, userScopes{"bob", []string{"comment", "view"}}) // nothing new
 	e.refresh(t, h.refresh).expectGranted(t, "Album: view comment")
 
 	h = e.hold(t, album)
 	e.allow(t, album, userScopes{"bob", []string{"view"}})
-	e.expectStanding(t, h.rpt, "Album: view")
+	e.expectRemaining(t, h.rpt, "Album: view")
 	e.refresh(t, h.refresh).expect(t, 400, "invalid_grant", "")
 	e.allow(t, album, userScopes{"bob", []string{}})
-	e.expectStanding(t, h.rpt)
+	e.expectRemaining(t, h.rpt)
 	e.uma(t, e.as(t, "bob", "photoz-app"), "permission", album).expect(t, 403, "access_denied", "not_authorized")
 	expectLines(t, "left", e.permits(t, album, ""), "erin: view")
 }

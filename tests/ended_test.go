@@ -96,7 +96,7 @@ func TestWithdrawWhatIsNoLongerOwnerManaged(t *testing.T) {
 		t.Errorf("to take back: got %s, want 204", res)
 	}
 	manage(true)
-	e.expectStanding(t, rpt)
+	e.expectRemaining(t, rpt)
 }
 
 // TestTicketForNothingIsSpent: a legacy ticket whose scopes are not there is used

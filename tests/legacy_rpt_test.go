@@ -121,7 +121,7 @@ func TestLegacyRPT(t *testing.T) {
 		id := e.create(t, object{"name": "Withdrawn", "owner": "alice", "ownerManagedAccess": true, "scopes": []string{"view"}})
 		shared := e.share(t, id, "bob", "view")
 		rpt := e.authorize(t, bob, e.oldTicket(t, setByID(id)), "").expectLegacy(t, 201, "Withdrawn: view")
-		if got := e.standing(t, rpt); !slices.Equal(got, []string{"Withdrawn: view"}) {
+		if got := e.remaining(t, rpt); !slices.Equal(got, []string{"Withdrawn: view"}) {
 			t.Errorf("got %q", got)
 		}
 		if res := e.do(t, request{method: "DELETE", url: requests + "/" + shared, as: alice}); res.status != 204 {

@@ -128,9 +128,9 @@ func (e *env) share(t testing.TB, resource, user, scope string) string {
 	return res.str("id")
 }
 
-// standing is what a resource server learns of an RPT, a line for each
+// remaining is what a resource server learns of an RPT, a line for each
 // permission; nil when it is not active.
-func (e *env) standing(t testing.TB, rpt string) []string {
+func (e *env) remaining(t testing.TB, rpt string) []string {
 	t.Helper()
 	res := e.post(t, introspect, basic("photoz-api"), "token", rpt, "token_type_hint", "requesting_party_token")
 	if res.status != 200 {
@@ -210,7 +210,7 @@ func raceWithdrawal(t *testing.T, e *env, db *sqlite.Store, name, resource, shar
 			t.Errorf("%s: got %s, want an RPT or a refusal", name, res)
 			continue
 		}
-		if left := e.standing(t, rpt); left != nil {
+		if left := e.remaining(t, rpt); left != nil {
 			t.Errorf("%s: an RPT is still good for %q", name, left)
 		}
 		again := e.post(t, tokenPath, basic("photoz-app"), "grant_type", "refresh_token", "refresh_token", res.str("refresh_token"))

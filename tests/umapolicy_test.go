@@ -149,11 +149,11 @@ func TestUMAPolicyReach(t *testing.T) {
 		whole := e.create(t, map[string]any{"name": "Whole", "type": "reach", "owner": "alice", "ownerManagedAccess": true})
 		e.shareBy(t, whole, map[string]any{"name": "whole", "users": []string{"bob"}})
 		h := e.hold(t, whole)
-		e.expectStanding(t, h.rpt, "Whole")
+		e.expectRemaining(t, h.rpt, "Whole")
 
 		// With scopes it is another thing, which was not shared.
 		replace(t, e, whole, map[string]any{"name": "Whole", "type": "reach", "ownerManagedAccess": true, "resource_scopes": []string{"view"}})
-		e.expectStanding(t, h.rpt)
+		e.expectRemaining(t, h.rpt)
 		e.uma(t, bob, "permission", whole).expect(t, 403, "access_denied", "not_authorized")
 	})
 	t.Run("the scopes have left the resource", func(t *testing.T) {

@@ -97,13 +97,13 @@ func TestWhatAnRPTOfAPolicyRestsOn(t *testing.T) {
 			resource := e.create(t, album(tc.name, nil))
 			policy := e.shareBy(t, resource, policyOf(tc.name, members))
 			h := e.hold(t, resource)
-			e.expectStanding(t, h.rpt, tc.name+all)
+			e.expectRemaining(t, h.rpt, tc.name+all)
 			tc.withdraw(t, resource, policy)
 			var left []string
 			if tc.left != "" {
 				left = []string{tc.name + tc.left}
 			}
-			e.expectStanding(t, h.rpt, left...)
+			e.expectRemaining(t, h.rpt, left...)
 			// Carried by a new request it is judged anew, as it is now.
 			e.expectCarried(t, h.rpt, resource)
 			if res := e.refresh(t, h.refresh); tc.refresh {
@@ -121,9 +121,9 @@ func TestWhatAnRPTOfAPolicyRestsOn(t *testing.T) {
 		policy := e.shareBy(t, resource, policyOf("twice", forBob))
 		h := e.hold(t, resource)
 		e.unshareBy(t, policy)
-		e.expectStanding(t, h.rpt, "Twice: view")
+		e.expectRemaining(t, h.rpt, "Twice: view")
 		e.unshare(t, resource, "view", false)
-		e.expectStanding(t, h.rpt)
+		e.expectRemaining(t, h.rpt)
 	})
 	t.Run("an expired RPT", func(t *testing.T) {
 		t.Parallel()

@@ -28,12 +28,12 @@ func (e *env) hold(t testing.TB, permissions ...string) held {
 	return held{res.str("access_token"), res.str("refresh_token"), payload(t, res.str("access_token"))["aud"], granted(t, res)}
 }
 
-// expectStanding fails unless an RPT is good for exactly this by introspection,
+// expectRemaining fails unless an RPT is good for exactly this by introspection,
 // with and without the hint, and as a bearer token; for nothing at all it is
 // inactive.
-func (e *env) expectStanding(t *testing.T, rpt string, want ...string) {
+func (e *env) expectRemaining(t *testing.T, rpt string, want ...string) {
 	t.Helper()
-	got := e.standing(t, rpt)
+	got := e.remaining(t, rpt)
 	if !slices.EqualFunc(got, want, samePermission) {
 		t.Errorf("got %q by introspection, want %q", got, want)
 	}
@@ -121,9 +121,9 @@ func TestWhatAnRPTRestsOn(t *testing.T) {
 				e.share(t, id, "bob", "comment")
 			}
 			h := e.hold(t, id)
-			e.expectStanding(t, h.rpt, h.permissions...)
+			e.expectRemaining(t, h.rpt, h.permissions...)
 			tc.withdraw(t, id)
-			e.expectStanding(t, h.rpt, tc.left...)
+			e.expectRemaining(t, h.rpt, tc.left...)
 
 			res := e.refresh(t, h.refresh)
 			if !tc.refresh {
@@ -139,10 +139,10 @@ func TestWhatAnRPTRestsOn(t *testing.T) {
 		a, b := e.create(t, board("J", "view")), e.create(t, board("K", "view"))
 		h := e.hold(t, a, b, "#download")
 		remove(t, e, a)
-		e.expectStanding(t, h.rpt, "K: view", "#download")
+		e.expectRemaining(t, h.rpt, "K: view", "#download")
 		e.refresh(t, h.refresh).expect(t, 400, "invalid_grant", "")
 		remove(t, e, b)
-		e.expectStanding(t, h.rpt, "#download")
+		e.expectRemaining(t, h.rpt, "#download")
 	})
 }
 
@@ -183,7 +183,7 @@ func TestRefreshKeepsAnRPT(t *testing.T) {
 		if claims["aud"] != h.aud {
 			t.Errorf("got aud %v, want %v", claims["aud"], h.aud)
 		}
-		if got := e.standing(t, res.str("access_token")); !slices.EqualFunc(got, h.permissions, samePermission) {
+		if got := e.remaining(t, res.str("access_token")); !slices.EqualFunc(got, h.permissions, samePermission) {
 			t.Errorf("the new RPT is good for %q, want %q", got, h.permissions)
 		}
 		if res.str("refresh_token") == "" || res.str("refresh_token") == h.refresh {
@@ -262,10 +262,10 @@ reasons contains "closed"`)
 	e.refresh(t, h.refresh).expect(t, 400, "invalid_grant", "")
 }
 
-// expectRPT is expectStanding by introspection alone.
+// expectRPT is expectRemaining by introspection alone.
 func (e *env) expectRPT(t *testing.T, rpt string, want ...string) {
 	t.Helper()
-	if got := e.standing(t, rpt); !slices.EqualFunc(got, want, samePermission) {
+	if got := e.remaining(t, rpt); !slices.EqualFunc(got, want, samePermission) {
 		t.Errorf("got %q by introspection, want %q", got, want)
 	}
 }
