@@ -37,9 +37,8 @@ type Parts struct {
 	PublicURL uma.PublicURL
 	Now       func() time.Time
 
-	// NewID makes a fresh UUID for what clients know by its id, NewSerial one that
-	// begins with the time (RFC 9562 §5.7) for what each request adds to an index: a
-	// row follows the one before it there, and not every row is on a page of its own.
+	// NewID makes a UUID for things that clients know by their id, NewSerial one that begins
+	// with the time, for rows that each request adds to an index; see party.Service.
 	NewID, NewSerial func() string
 
 	Log func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about

@@ -1,4 +1,4 @@
-// Package party knows who somebody is: whom a token or a client speaks for, sign-in and
-// refresh, what of an RPT is still valid, introspection, revocation and logout. Trusted
-// issuers and login belong here.
+// Package party authenticates clients and identifies the subjects of tokens. It signs users
+// in, refreshes, introspects and revokes tokens, and knows what of an RPT is still valid.
+// Trusted issuers and login belong here.
 package party

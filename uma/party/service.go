@@ -7,10 +7,10 @@ import (
 	"example.com/umpire/workers"
 )
 
-// A Service knows whom tokens and clients speak for, and issues tokens to them.
+// A Service authenticates clients, identifies the subjects of tokens, and issues tokens.
 type Service struct {
 	Store    Store
-	Policy   uma.Policy // its revision: a refreshed RPT must be of the one that is active
+	Policy   uma.Policy // an RPT is refreshed only under the revision that granted it
 	Issuer   uma.Issuer
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
@@ -18,17 +18,17 @@ type Service struct {
 	PublicURL uma.PublicURL
 	Now       func() time.Time
 
-	// NewID makes a fresh UUID for what clients know by its id, NewSerial one that
-	// begins with the time (RFC 9562 §5.7) for what each request adds to an index: a
-	// row follows the one before it there, and not every row is on a page of its own.
+	// NewID makes a UUID for things that clients know by their id. NewSerial makes one that
+	// begins with the time (RFC 9562 §5.7), for rows that each request adds to an index:
+	// such rows are beside each other there, instead of each on another page.
 	NewID, NewSerial func() string
 
-	// Signatures do not wait for evaluations, which last as long as a policy makes
-	// them.
+	// Signatures have workers of their own, so that they do not wait for evaluations of slow
+	// policies.
 	signatures workers.Pool
 }
 
-// A Store is what is read of users and tokens, and keeps sessions.
+// A Store is where users and tokens are read, and sessions kept.
 type Store interface {
 	uma.Viewer
 	uma.Sessions
