@@ -32,7 +32,7 @@ const (
 	policyLogic = "POSITIVE"
 )
 
-func showPolicy(v *protection.ShareView) policy {
+func showPolicy(v *protection.PolicyView) policy {
 	return policy{
 		ID: v.ID, Name: v.Name, Description: v.Description, Type: policyType, Logic: policyLogic, Strategy: v.Strategy,
 		Owner: v.Owner, Scopes: v.Scopes, Users: v.Usernames, Roles: v.Roles, Groups: v.Groups, Clients: v.Clients,
@@ -62,7 +62,7 @@ func (f *Face) CreatePolicy(x *wire.Exchange, c *protection.Caller) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.Core.Protection.CreateShare(x.Context(), c, x.Param("id"), in)
+	v, err := f.Core.Protection.CreatePolicy(x.Context(), c, x.Param("id"), in)
 	if err != nil {
 		return policyError(err)
 	}
@@ -71,7 +71,7 @@ func (f *Face) CreatePolicy(x *wire.Exchange, c *protection.Caller) error {
 
 // ReadPolicy serves GET /uma-policy/{policyId}.
 func (f *Face) ReadPolicy(x *wire.Exchange, c *protection.Caller) error {
-	v, err := f.Core.Protection.ReadShare(x.Context(), c, x.Param("id"))
+	v, err := f.Core.Protection.ReadPolicy(x.Context(), c, x.Param("id"))
 	if err != nil {
 		return policyError(err)
 	}
@@ -92,7 +92,7 @@ func (f *Face) ReplacePolicy(x *wire.Exchange, c *protection.Caller) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Core.Protection.ReplaceShare(x.Context(), c, x.Param("id"), in); err != nil {
+	if err := f.Core.Protection.ReplacePolicy(x.Context(), c, x.Param("id"), in); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusCreated)
@@ -100,7 +100,7 @@ func (f *Face) ReplacePolicy(x *wire.Exchange, c *protection.Caller) error {
 
 // DeletePolicy serves DELETE /uma-policy/{policyId}.
 func (f *Face) DeletePolicy(x *wire.Exchange, c *protection.Caller) error {
-	if err := f.Core.Protection.DeleteShare(x.Context(), c, x.Param("id")); err != nil {
+	if err := f.Core.Protection.DeletePolicy(x.Context(), c, x.Param("id")); err != nil {
 		return policyError(err)
 	}
 	return x.Empty(http.StatusNoContent)
@@ -117,7 +117,7 @@ func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 	if err != nil {
 		return err
 	}
-	filter, err := f.Core.Protection.UserPolicyFilter(x.Context(), c, &protection.UserPolicyQuery{
+	filter, err := f.Core.Protection.PolicyFilter(x.Context(), c, &protection.PolicyQuery{
 		Name: params.Get("name"), Resource: params.Get("resource"), Scope: params.Get("scope"),
 	})
 	if e, ok := errors.AsType[*uma.Error](err); ok && e.Reason == uma.NotFound {
@@ -127,7 +127,7 @@ func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 		return err
 	}
 	return x.Array(func(add func(any) error) error {
-		return f.Core.Protection.FindShares(x.Context(), c, filter, first, most, func(v *protection.ShareView) error {
+		return f.Core.Protection.FindPolicies(x.Context(), c, filter, first, most, func(v *protection.PolicyView) error {
 			return add(showPolicy(v))
 		})
 	})
@@ -135,11 +135,11 @@ func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 
 // parsePolicy reads a representation. Members that are unknown are ignored, but
 // for those of Keycloak's that would make a policy narrower.
-func parsePolicy(v wire.Value) (*protection.ShareInput, error) {
+func parsePolicy(v wire.Value) (*protection.PolicyInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a policy must be a JSON object")
 	}
-	in := &protection.ShareInput{}
+	in := &protection.PolicyInput{}
 	var kind, logic string
 	err := v.Texts(map[string]*string{
 		"id":               &in.ID,

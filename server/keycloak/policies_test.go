@@ -42,7 +42,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		v, err := wire.ParseJSON(tt.body)
-		var in *protection.ShareInput
+		var in *protection.PolicyInput
 		if err == nil {
 			in, err = parsePolicy(v)
 		}
@@ -72,12 +72,12 @@ func TestParsePolicy(t *testing.T) {
 // member that they do not know.
 func TestShowPolicy(t *testing.T) {
 	t.Parallel()
-	full := &protection.ShareView{Share: &uma.Share{
+	full := &protection.PolicyView{Share: &uma.Share{
 		ID: "p1", Kind: uma.ByPolicy, Name: "for bob", Description: "d", ResourceID: "r1", Owner: "u1", Scopes: []uma.Scope{"view"},
 		Users: []string{"u2"}, Roles: []string{"user"}, Groups: []string{"/friends"}, Clients: []string{"web"}, Strategy: uma.Affirmative,
 	}, Usernames: []string{"bob"}}
-	bare := &protection.ShareView{Share: &uma.Share{ID: "p2", Name: "p", Owner: "u1", Strategy: uma.Unanimous}}
-	for v, want := range map[*protection.ShareView]string{
+	bare := &protection.PolicyView{Share: &uma.Share{ID: "p2", Name: "p", Owner: "u1", Strategy: uma.Unanimous}}
+	for v, want := range map[*protection.PolicyView]string{
 		full: `{"id":"p1","name":"for bob","description":"d","type":"uma","logic":"POSITIVE","decisionStrategy":"AFFIRMATIVE","owner":"u1","scopes":["view"],"users":["bob"],"roles":["user"],"groups":["/friends"],"clients":["web"]}`,
 		bare: `{"id":"p2","name":"p","type":"uma","logic":"POSITIVE","decisionStrategy":"UNANIMOUS","owner":"u1"}`,
 	} {

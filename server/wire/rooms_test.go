@@ -194,25 +194,25 @@ var readers = map[string]func(*world, context.Context) error{
 		return err
 	},
 	"create a policy": func(w *world, ctx context.Context) error {
-		_, err := w.Protection.CreateShare(ctx, w.alice(), "r-album", &protection.ShareInput{Name: "new", Users: []string{"bob"}})
+		_, err := w.Protection.CreatePolicy(ctx, w.alice(), "r-album", &protection.PolicyInput{Name: "new", Users: []string{"bob"}})
 		return err
 	},
 	"read a policy": func(w *world, ctx context.Context) error {
-		_, err := w.Protection.ReadShare(ctx, w.alice(), "p")
+		_, err := w.Protection.ReadPolicy(ctx, w.alice(), "p")
 		return err
 	},
 	"replace a policy": func(w *world, ctx context.Context) error {
-		return w.Protection.ReplaceShare(ctx, w.alice(), "p", &protection.ShareInput{Name: "new", Users: []string{"bob"}})
+		return w.Protection.ReplacePolicy(ctx, w.alice(), "p", &protection.PolicyInput{Name: "new", Users: []string{"bob"}})
 	},
 	"delete a policy": func(w *world, ctx context.Context) error {
-		return w.Protection.DeleteShare(ctx, w.alice(), "p")
+		return w.Protection.DeletePolicy(ctx, w.alice(), "p")
 	},
 	"search policies": func(w *world, ctx context.Context) error {
-		_, err := w.Protection.UserPolicyFilter(ctx, w.alice(), &protection.UserPolicyQuery{Resource: "Album", Scope: "view"})
+		_, err := w.Protection.PolicyFilter(ctx, w.alice(), &protection.PolicyQuery{Resource: "Album", Scope: "view"})
 		return err
 	},
 	"find policies": func(w *world, ctx context.Context) error {
-		return w.Protection.FindShares(ctx, w.alice(), &uma.UserPolicyFilter{}, 0, -1, func(*protection.ShareView) error { return nil })
+		return w.Protection.FindPolicies(ctx, w.alice(), &uma.UserPolicyFilter{}, 0, -1, func(*protection.PolicyView) error { return nil })
 	},
 	"owner": func(w *world, ctx context.Context) error {
 		id, err := w.signedIn(ctx)

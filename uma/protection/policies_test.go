@@ -35,7 +35,7 @@ func (w *world) alice() *Caller {
 	return &Caller{Snap: w.Snap, Server: w.API, Identity: &party.Identity{Subject: "u-alice", Client: w.API, Claims: &uma.Claims{}}}
 }
 
-func newShareWorld(t *testing.T) (*world, *keeper) {
+func newPolicyWorld(t *testing.T) (*world, *keeper) {
 	t.Helper()
 	w := newFullWorld(t)
 	k := &keeper{FakeStore: umatest.FakeStore{W: w.World}}
@@ -44,48 +44,48 @@ func newShareWorld(t *testing.T) (*world, *keeper) {
 }
 
 // A policy that cannot be stored is refused for a reason of its own, and nothing is written.
-func TestShareRefusals(t *testing.T) {
+func TestPolicyRefusals(t *testing.T) {
 	t.Parallel()
 	long := slices.Repeat([]string{strings.Repeat("r", uma.MaxName)}, 65)
 	many := slices.Repeat([]string{"bob"}, uma.MaxMembers+1)
 	tests := []struct {
 		name   string
-		change func(*ShareInput)
+		change func(*PolicyInput)
 		want   string
 	}{
-		{"no name", func(in *ShareInput) { in.Name = "" }, `missing parameter="name"`},
-		{"a blank name", func(in *ShareInput) { in.Name = " \t" }, `missing parameter="name"`},
-		{"a long name", func(in *ShareInput) { in.Name = strings.Repeat("x", uma.MaxName+1) }, `too_long parameter="name" limit=255`},
-		{"a name that is no text", func(in *ShareInput) { in.Name = "a\nb" }, `not_text parameter="name"`},
-		{"a long description", func(in *ShareInput) { in.Description = strings.Repeat("x", uma.MaxValue+1) }, `too_long parameter="description" limit=4000`},
-		{"an unknown strategy", func(in *ShareInput) { in.Strategy = "ANY" }, `strategy_unknown value="ANY"`},
-		{"a strategy in another case", func(in *ShareInput) { in.Strategy = "affirmative" }, `strategy_unknown value="affirmative"`},
-		{"another resource", func(in *ShareInput) { in.Resources = []string{"r-board"} }, `policy_of_other_resource resource="r-album"`},
-		{"another resource beside it", func(in *ShareInput) { in.Resources = []string{"r-album", "r-board"} }, `policy_of_other_resource resource="r-album"`},
-		{"a resource without a name", func(in *ShareInput) { in.Resources = []string{""} }, `policy_of_other_resource resource="r-album"`},
-		{"an unknown scope", func(in *ShareInput) { in.Scopes = umatest.ScopesOf("view fly") }, `policy_scopes_invalid resource="r-album" scopes=["view" "fly"]`},
-		{"a scope of the type", func(in *ShareInput) { in.Scopes = umatest.ScopesOf("print") }, `policy_scopes_invalid resource="r-album" scopes=["print"]`},
-		{"no scopes", func(in *ShareInput) { in.Scopes = []uma.Scope{} }, `empty parameter="scopes"`},
-		{"everything", func(in *ShareInput) { in.Scopes = []uma.Scope{uma.Everything} }, `policy_scopes_invalid resource="r-album" scopes=["*"]`},
-		{"an unknown user", func(in *ShareInput) { in.Users = []string{"bob", "ghost"} }, `policy_user_unknown user="ghost"`},
-		{"a user without a name", func(in *ShareInput) { in.Users = []string{""} }, `policy_user_unknown`},
-		{"an unknown client", func(in *ShareInput) { in.Clients = []string{"ghost"} }, `policy_client_unknown client="ghost"`},
-		{"a role without a name", func(in *ShareInput) { in.Roles = []string{""} }, `role_invalid`},
-		{"a role of an unknown client", func(in *ShareInput) { in.Roles = []string{"ghost/admin"} }, `client_role_unknown value="ghost/admin"`},
-		{"no role of a client", func(in *ShareInput) { in.Roles = []string{"photoz-api/"} }, `client_role_unknown value="photoz-api/"`},
-		{"a group that is no path", func(in *ShareInput) { in.Groups = []string{"friends"} }, `group_invalid value="friends"`},
-		{"too many users", func(in *ShareInput) { in.Users = many }, `too_many_members parameter="users" limit=200`},
-		{"too long names", func(in *ShareInput) { in.Roles = long }, `policy_names_too_large limit=16384`},
-		{"too many clients", func(in *ShareInput) { in.Clients = many }, `too_many_members parameter="clients" limit=200`},
+		{"no name", func(in *PolicyInput) { in.Name = "" }, `missing parameter="name"`},
+		{"a blank name", func(in *PolicyInput) { in.Name = " \t" }, `missing parameter="name"`},
+		{"a long name", func(in *PolicyInput) { in.Name = strings.Repeat("x", uma.MaxName+1) }, `too_long parameter="name" limit=255`},
+		{"a name that is no text", func(in *PolicyInput) { in.Name = "a\nb" }, `not_text parameter="name"`},
+		{"a long description", func(in *PolicyInput) { in.Description = strings.Repeat("x", uma.MaxValue+1) }, `too_long parameter="description" limit=4000`},
+		{"an unknown strategy", func(in *PolicyInput) { in.Strategy = "ANY" }, `strategy_unknown value="ANY"`},
+		{"a strategy in another case", func(in *PolicyInput) { in.Strategy = "affirmative" }, `strategy_unknown value="affirmative"`},
+		{"another resource", func(in *PolicyInput) { in.Resources = []string{"r-board"} }, `policy_of_other_resource resource="r-album"`},
+		{"another resource beside it", func(in *PolicyInput) { in.Resources = []string{"r-album", "r-board"} }, `policy_of_other_resource resource="r-album"`},
+		{"a resource without a name", func(in *PolicyInput) { in.Resources = []string{""} }, `policy_of_other_resource resource="r-album"`},
+		{"an unknown scope", func(in *PolicyInput) { in.Scopes = umatest.ScopesOf("view fly") }, `policy_scopes_invalid resource="r-album" scopes=["view" "fly"]`},
+		{"a scope of the type", func(in *PolicyInput) { in.Scopes = umatest.ScopesOf("print") }, `policy_scopes_invalid resource="r-album" scopes=["print"]`},
+		{"no scopes", func(in *PolicyInput) { in.Scopes = []uma.Scope{} }, `empty parameter="scopes"`},
+		{"everything", func(in *PolicyInput) { in.Scopes = []uma.Scope{uma.Everything} }, `policy_scopes_invalid resource="r-album" scopes=["*"]`},
+		{"an unknown user", func(in *PolicyInput) { in.Users = []string{"bob", "ghost"} }, `policy_user_unknown user="ghost"`},
+		{"a user without a name", func(in *PolicyInput) { in.Users = []string{""} }, `policy_user_unknown`},
+		{"an unknown client", func(in *PolicyInput) { in.Clients = []string{"ghost"} }, `policy_client_unknown client="ghost"`},
+		{"a role without a name", func(in *PolicyInput) { in.Roles = []string{""} }, `role_invalid`},
+		{"a role of an unknown client", func(in *PolicyInput) { in.Roles = []string{"ghost/admin"} }, `client_role_unknown value="ghost/admin"`},
+		{"no role of a client", func(in *PolicyInput) { in.Roles = []string{"photoz-api/"} }, `client_role_unknown value="photoz-api/"`},
+		{"a group that is no path", func(in *PolicyInput) { in.Groups = []string{"friends"} }, `group_invalid value="friends"`},
+		{"too many users", func(in *PolicyInput) { in.Users = many }, `too_many_members parameter="users" limit=200`},
+		{"too long names", func(in *PolicyInput) { in.Roles = long }, `policy_names_too_large limit=16384`},
+		{"too many clients", func(in *PolicyInput) { in.Clients = many }, `too_many_members parameter="clients" limit=200`},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			w, k := newShareWorld(t)
-			in := &ShareInput{Name: "new", Users: []string{"bob"}}
+			w, k := newPolicyWorld(t)
+			in := &PolicyInput{Name: "new", Users: []string{"bob"}}
 			tc.change(in)
-			_, created := w.service.CreateShare(t.Context(), w.alice(), "r-album", in)
-			replaced := w.service.ReplaceShare(t.Context(), w.alice(), "p", in)
+			_, created := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", in)
+			replaced := w.service.ReplacePolicy(t.Context(), w.alice(), "p", in)
 			for what, err := range map[string]error{"create": created, "replace": replaced} {
 				if umatest.Reason(err) != uma.InvalidRequest || faultOf(err).String() != tc.want {
 					t.Errorf("%s: got %v, want %s", what, err, tc.want)
@@ -99,10 +99,10 @@ func TestShareRefusals(t *testing.T) {
 }
 
 // Whom a policy is for is kept by ids, once each, and shown by names.
-func TestCreateShare(t *testing.T) {
+func TestCreatePolicy(t *testing.T) {
 	t.Parallel()
-	w, k := newShareWorld(t)
-	v, err := w.service.CreateShare(t.Context(), w.alice(), "r-album", &ShareInput{
+	w, k := newPolicyWorld(t)
+	v, err := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", &PolicyInput{
 		Name: "new", Users: []string{"Bob", "alice", "u-bob"}, Roles: []string{"user", "photoz-api/friend", "user"},
 		Groups: []string{"/friends"}, Clients: []string{"photoz-web", "photoz-web"}, Resources: []string{"r-album"},
 	})
@@ -127,88 +127,88 @@ func TestCreateShare(t *testing.T) {
 }
 
 // A resource has so many policies and no more.
-func TestCreateShareAtMost(t *testing.T) {
+func TestCreatePolicyAtMost(t *testing.T) {
 	t.Parallel()
-	w, k := newShareWorld(t)
-	in := &ShareInput{Name: "new", Users: []string{"bob"}}
+	w, k := newPolicyWorld(t)
+	in := &PolicyInput{Name: "new", Users: []string{"bob"}}
 	for len(w.View.Shares) < uma.MaxShares { // one of them is a request
 		w.View.Shares = append(w.View.Shares, uma.Share{ID: "q", Kind: uma.ByPolicy, Name: "q", Owner: "u-alice", ResourceID: "r-album"})
 	}
-	if _, err := w.service.CreateShare(t.Context(), w.alice(), "r-album", in); err != nil {
+	if _, err := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", in); err != nil {
 		t.Fatal(err)
 	}
 	k.last = nil
 	w.View.Shares = append(w.View.Shares, uma.Share{ID: "r", Kind: uma.ByPolicy, Name: "r", Owner: "u-alice", ResourceID: "r-album"})
-	_, err := w.service.CreateShare(t.Context(), w.alice(), "r-album", in)
+	_, err := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", in)
 	if umatest.Reason(err) != uma.InvalidRequest || k.last != nil {
 		t.Errorf("got %v, %v kept, want it refused", err, k.last)
 	}
-	if err := w.service.ReplaceShare(t.Context(), w.alice(), "p", in); err != nil {
+	if err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", in); err != nil {
 		t.Errorf("replace: got %v", err)
 	}
 }
 
 // A resource without scopes is shared as a whole.
-func TestCreateShareOfTheWhole(t *testing.T) {
+func TestCreatePolicyOfTheWhole(t *testing.T) {
 	t.Parallel()
-	w, k := newShareWorld(t)
+	w, k := newPolicyWorld(t)
 	w.View.Resources[2].Scopes = nil
 	for _, scopes := range [][]uma.Scope{nil, {}} {
-		if _, err := w.service.CreateShare(t.Context(), w.alice(), "r-album", &ShareInput{Name: "new", Scopes: scopes}); err != nil || len(k.last.Scopes) != 0 {
+		if _, err := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", &PolicyInput{Name: "new", Scopes: scopes}); err != nil || len(k.last.Scopes) != 0 {
 			t.Errorf("got %v, want it shared as a whole", err)
 		}
 	}
 }
 
 // Without scopes a policy keeps those it has; for nobody it is deleted.
-func TestReplaceShare(t *testing.T) {
+func TestReplacePolicy(t *testing.T) {
 	t.Parallel()
-	w, k := newShareWorld(t)
-	in := &ShareInput{ID: "p", Name: "new", Users: []string{"alice"}}
-	if err := w.service.ReplaceShare(t.Context(), w.alice(), "p", in); err != nil {
+	w, k := newPolicyWorld(t)
+	in := &PolicyInput{ID: "p", Name: "new", Users: []string{"alice"}}
+	if err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", in); err != nil {
 		t.Fatal(err)
 	}
 	if s := k.last; s.ID != "p" || s.Server != 10 || s.Name != "new" || !slices.Equal(s.Scopes, umatest.ScopesOf("view")) || !slices.Equal(s.Users, []string{"u-alice"}) {
 		t.Errorf("got %+v, want the policy with another name and user", s)
 	}
 	in.ID = "q"
-	if err := w.service.ReplaceShare(t.Context(), w.alice(), "p", in); umatest.Reason(err) != uma.InvalidRequest {
+	if err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", in); umatest.Reason(err) != uma.InvalidRequest {
 		t.Errorf("with another id: got %v", err)
 	}
 	k.last = nil
-	err := w.service.ReplaceShare(t.Context(), w.alice(), "p", &ShareInput{Name: "new", Scopes: umatest.ScopesOf("view")})
+	err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", &PolicyInput{Name: "new", Scopes: umatest.ScopesOf("view")})
 	if err != nil || k.last != nil || !slices.Equal(k.delete, []string{"p"}) {
 		t.Errorf("for nobody: got %v, %v kept, %q deleted, want it deleted", err, k.last, k.delete)
 	}
 
 	// The scope that it was for has left the resource: there is nothing to keep.
 	w.View.Resources[2].Scopes = umatest.ScopesOf("comment")
-	if err := w.service.ReplaceShare(t.Context(), w.alice(), "p", &ShareInput{Name: "new", Users: []string{"bob"}}); umatest.Reason(err) != uma.InvalidRequest {
+	if err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", &PolicyInput{Name: "new", Users: []string{"bob"}}); umatest.Reason(err) != uma.InvalidRequest {
 		t.Errorf("without scopes to keep: got %v, want it refused", err)
 	}
 }
 
 // Policies are their owner's business: for others nothing is read beyond that, and
 // nothing changes.
-func TestSharesAreTheOwners(t *testing.T) {
+func TestPoliciesAreTheOwners(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*world, *Caller, string, string) error{
 		"create": func(w *world, p *Caller, resource, _ string) error {
-			_, err := w.service.CreateShare(w.Context(), p, resource, &ShareInput{Name: "mine", Users: []string{"bob"}})
+			_, err := w.service.CreatePolicy(w.Context(), p, resource, &PolicyInput{Name: "mine", Users: []string{"bob"}})
 			return err
 		},
 		"read": func(w *world, p *Caller, _, id string) error {
-			_, err := w.service.ReadShare(w.Context(), p, id)
+			_, err := w.service.ReadPolicy(w.Context(), p, id)
 			return err
 		},
 		"replace": func(w *world, p *Caller, _, id string) error {
-			return w.service.ReplaceShare(w.Context(), p, id, &ShareInput{Name: "mine", Users: []string{"bob"}})
+			return w.service.ReplacePolicy(w.Context(), p, id, &PolicyInput{Name: "mine", Users: []string{"bob"}})
 		},
-		"delete": func(w *world, p *Caller, _, id string) error { return w.service.DeleteShare(w.Context(), p, id) },
+		"delete": func(w *world, p *Caller, _, id string) error { return w.service.DeletePolicy(w.Context(), p, id) },
 	}
 	const notOwner = `invalid_request: not_the_owner resource="r-album"`
 	for name, call := range calls {
-		w, k := newShareWorld(t)
+		w, k := newPolicyWorld(t)
 		others := w.alice()
 		others.Server = w.Other
 		bob := w.alice()
@@ -230,36 +230,36 @@ func TestSharesAreTheOwners(t *testing.T) {
 
 // What the owner no longer manages it shares with nobody new, but may still look
 // at what it shared, and take it back.
-func TestSharesOfWhatIsNoLongerManaged(t *testing.T) {
+func TestPoliciesOfWhatIsNoLongerManaged(t *testing.T) {
 	t.Parallel()
-	w, k := newShareWorld(t)
+	w, k := newPolicyWorld(t)
 	w.View.Resources[2].OwnerManaged = false
 	const refused = `invalid_request: policy_not_owner_managed resource="r-album"`
-	_, err := w.service.CreateShare(t.Context(), w.alice(), "r-album", &ShareInput{Name: "new"})
+	_, err := w.service.CreatePolicy(t.Context(), w.alice(), "r-album", &PolicyInput{Name: "new"})
 	if err == nil || err.Error() != refused {
 		t.Errorf("create: got %v, want %s", err, refused)
 	}
-	if err := w.service.ReplaceShare(t.Context(), w.alice(), "p", &ShareInput{Name: "new"}); err == nil || err.Error() != refused {
+	if err := w.service.ReplacePolicy(t.Context(), w.alice(), "p", &PolicyInput{Name: "new"}); err == nil || err.Error() != refused {
 		t.Errorf("replace: got %v, want %s", err, refused)
 	}
-	if _, err := w.service.ReadShare(t.Context(), w.alice(), "p"); err != nil {
+	if _, err := w.service.ReadPolicy(t.Context(), w.alice(), "p"); err != nil {
 		t.Errorf("read: got %v", err)
 	}
-	if err := w.service.DeleteShare(t.Context(), w.alice(), "p"); err != nil || len(k.delete) != 1 {
+	if err := w.service.DeletePolicy(t.Context(), w.alice(), "p"); err != nil || len(k.delete) != 1 {
 		t.Errorf("delete: got %v, %q deleted", err, k.delete)
 	}
 }
 
 // What the store says of a race is said like what was found before.
-func TestShareStoreErrors(t *testing.T) {
+func TestPolicyStoreErrors(t *testing.T) {
 	t.Parallel()
-	in := &ShareInput{Name: "new", Users: []string{"bob"}}
+	in := &PolicyInput{Name: "new", Users: []string{"bob"}}
 	create := func(w *world) error {
-		_, err := w.service.CreateShare(w.Context(), w.alice(), "r-album", in)
+		_, err := w.service.CreatePolicy(w.Context(), w.alice(), "r-album", in)
 		return err
 	}
-	replace := func(w *world) error { return w.service.ReplaceShare(w.Context(), w.alice(), "p", in) }
-	remove := func(w *world) error { return w.service.DeleteShare(w.Context(), w.alice(), "p") }
+	replace := func(w *world) error { return w.service.ReplacePolicy(w.Context(), w.alice(), "p", in) }
+	remove := func(w *world) error { return w.service.DeletePolicy(w.Context(), w.alice(), "p") }
 	tests := []struct {
 		name  string
 		call  func(*world) error
@@ -280,7 +280,7 @@ func TestShareStoreErrors(t *testing.T) {
 		{"delete, trouble", remove, umatest.ErrRead, "", ""},
 	}
 	for _, tc := range tests {
-		w, k := newShareWorld(t)
+		w, k := newPolicyWorld(t)
 		k.err = tc.err
 		err := tc.call(w)
 		if umatest.Reason(err) != tc.want || !errors.Is(err, tc.err) || faultOf(err).String() != tc.fault {

@@ -8,17 +8,17 @@ import (
 	"example.com/umpire/uma"
 )
 
-// A UserPolicyQuery is a search among the caller's policies. Empty members do not
+// A PolicyQuery is a search among the caller's policies. Empty members do not
 // narrow.
-type UserPolicyQuery struct {
+type PolicyQuery struct {
 	Name     string // a part, without case
 	Resource string // id or name
 	Scope    string // id or name
 }
 
-// UserPolicyFilter turns a search into a filter of FindShares. NotFound: it names a
+// PolicyFilter turns a search into a filter of FindPolicies. NotFound: it names a
 // resource that the caller does not own, or a scope that does not exist.
-func (s *Service) UserPolicyFilter(ctx context.Context, c *Caller, q *UserPolicyQuery) (*uma.UserPolicyFilter, error) {
+func (s *Service) PolicyFilter(ctx context.Context, c *Caller, q *PolicyQuery) (*uma.UserPolicyFilter, error) {
 	return uma.Read(ctx, s.Store, func(view uma.View) (*uma.UserPolicyFilter, error) {
 		f := &uma.UserPolicyFilter{Name: q.Name}
 		if q.Resource != "" {
@@ -57,19 +57,19 @@ func (c *Caller) readOwnResource(ctx context.Context, view uma.View, idOrName st
 // client has read it.
 const policyPage = 50
 
-// FindShares calls each for the caller's policies that match, by name.
-func (s *Service) FindShares(ctx context.Context, c *Caller, f *uma.UserPolicyFilter, first, most int, each func(*ShareView) error) error {
-	return uma.Pages(policyPage, first, most, func(last *ShareView, first, n int) ([]ShareView, error) {
-		return uma.Read(ctx, s.Store, func(view uma.View) ([]ShareView, error) {
+// FindPolicies calls each for the caller's policies that match, by name.
+func (s *Service) FindPolicies(ctx context.Context, c *Caller, f *uma.UserPolicyFilter, first, most int, each func(*PolicyView) error) error {
+	return uma.Pages(policyPage, first, most, func(last *PolicyView, first, n int) ([]PolicyView, error) {
+		return uma.Read(ctx, s.Store, func(view uma.View) ([]PolicyView, error) {
 			page := *f
 			if last != nil {
 				page.After = last.Name
 			}
 			rows, err := view.FindShares(ctx, c.Server.Key, c.Identity.Subject, page, first, n)
 			if err != nil {
-				return nil, fmt.Errorf("find shares: %w", err)
+				return nil, fmt.Errorf("find policies: %w", err)
 			}
-			return c.shareViews(ctx, view, rows)
+			return c.policyViews(ctx, view, rows)
 		})
 	}, each)
 }

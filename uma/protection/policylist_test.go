@@ -9,9 +9,9 @@ import (
 )
 
 // A list is read page by page, and shows users by name; one who is gone has none.
-func TestFindShares(t *testing.T) {
+func TestFindPolicies(t *testing.T) {
 	t.Parallel()
-	w, _ := newShareWorld(t)
+	w, _ := newPolicyWorld(t)
 	w.View.Shares = nil
 	for i := range policyPage + 10 {
 		w.View.Shares = append(w.View.Shares, uma.Share{
@@ -23,7 +23,7 @@ func TestFindShares(t *testing.T) {
 	} {
 		w.View.Reads = nil
 		seen := map[string]bool{}
-		err := w.service.FindShares(t.Context(), w.alice(), &uma.UserPolicyFilter{}, tc.first, tc.most, func(v *ShareView) error {
+		err := w.service.FindPolicies(t.Context(), w.alice(), &uma.UserPolicyFilter{}, tc.first, tc.most, func(v *PolicyView) error {
 			seen[v.Name] = true
 			if !slices.Equal(v.Usernames, []string{"bob"}) {
 				t.Errorf("got users %q", v.Usernames)
@@ -43,24 +43,24 @@ func TestFindShares(t *testing.T) {
 }
 
 // A search is narrowed to what the caller owns and the resource server knows.
-func TestShareFilter(t *testing.T) {
+func TestPolicyFilter(t *testing.T) {
 	t.Parallel()
-	w, _ := newShareWorld(t)
+	w, _ := newPolicyWorld(t)
 	tests := []struct {
-		query UserPolicyQuery
+		query PolicyQuery
 		want  uma.UserPolicyFilter
 		found bool
 	}{
-		{UserPolicyQuery{}, uma.UserPolicyFilter{}, true},
-		{UserPolicyQuery{Name: "x", Resource: "r-album", Scope: "view"}, uma.UserPolicyFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
-		{UserPolicyQuery{Resource: "Album"}, uma.UserPolicyFilter{Resource: "r-album"}, true},
-		{UserPolicyQuery{Resource: "r-board"}, uma.UserPolicyFilter{}, false},
-		{UserPolicyQuery{Resource: "Board"}, uma.UserPolicyFilter{}, false},
-		{UserPolicyQuery{Resource: "ghost"}, uma.UserPolicyFilter{}, false},
-		{UserPolicyQuery{Scope: "fly"}, uma.UserPolicyFilter{}, false},
+		{PolicyQuery{}, uma.UserPolicyFilter{}, true},
+		{PolicyQuery{Name: "x", Resource: "r-album", Scope: "view"}, uma.UserPolicyFilter{Name: "x", Resource: "r-album", Scope: "view"}, true},
+		{PolicyQuery{Resource: "Album"}, uma.UserPolicyFilter{Resource: "r-album"}, true},
+		{PolicyQuery{Resource: "r-board"}, uma.UserPolicyFilter{}, false},
+		{PolicyQuery{Resource: "Board"}, uma.UserPolicyFilter{}, false},
+		{PolicyQuery{Resource: "ghost"}, uma.UserPolicyFilter{}, false},
+		{PolicyQuery{Scope: "fly"}, uma.UserPolicyFilter{}, false},
 	}
 	for _, tc := range tests {
-		f, err := w.service.UserPolicyFilter(t.Context(), w.alice(), &tc.query)
+		f, err := w.service.PolicyFilter(t.Context(), w.alice(), &tc.query)
 		if tc.found && (err != nil || *f != tc.want) || !tc.found && umatest.Reason(err) != uma.NotFound {
 			t.Errorf("%+v: got %+v, %v, want %+v, found %t", tc.query, f, err, tc.want, tc.found)
 		}

@@ -11,8 +11,8 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// A ShareInput is a user-managed policy of Keycloak as a request has it, unchecked.
-type ShareInput struct {
+// A PolicyInput is a user-managed policy of Keycloak as a request has it, unchecked.
+type PolicyInput struct {
 	ID, Name, Description string
 	Resources             []string    // none but the one that it is for
 	Scopes                []uma.Scope // nil: not given
@@ -23,21 +23,21 @@ type ShareInput struct {
 	Strategy              string      // empty: Unanimous
 }
 
-// A ShareView is a user-managed policy with the names of its users.
-type ShareView struct {
+// A PolicyView is a user-managed policy with the names of its users.
+type PolicyView struct {
 	*uma.Share
 	Usernames []string
 }
 
 // check refuses a policy that cannot be stored, whatever resource it is for.
-func (in *ShareInput) check() error {
+func (in *PolicyInput) check() error {
 	if fault := in.fault(); fault.Kind != "" {
 		return uma.Reject(uma.InvalidRequest, fault, nil)
 	}
 	return nil
 }
 
-func (in *ShareInput) fault() uma.Fault {
+func (in *PolicyInput) fault() uma.Fault {
 	if strings.TrimSpace(in.Name) == "" {
 		return uma.Fault{Kind: uma.Missing, Parameter: "name"}
 	}
@@ -80,50 +80,50 @@ func (in *ShareInput) fault() uma.Fault {
 	return uma.Fault{}
 }
 
-// CreateShare stores an owner's policy for one of its resources. Without scopes it
+// CreatePolicy stores an owner's policy for one of its resources. Without scopes it
 // is for all that the resource has.
-func (s *Service) CreateShare(ctx context.Context, c *Caller, resource string, in *ShareInput) (*ShareView, error) {
+func (s *Service) CreatePolicy(ctx context.Context, c *Caller, resource string, in *PolicyInput) (*PolicyView, error) {
 	if in.ID != "" {
 		return nil, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.PolicyHasID}, nil)
 	}
-	v, err := uma.Read(ctx, s.Store, func(view uma.View) (*ShareView, error) { return c.readNewShare(ctx, view, resource, in) })
+	v, err := uma.Read(ctx, s.Store, func(view uma.View) (*PolicyView, error) { return c.readNewPolicy(ctx, view, resource, in) })
 	if err != nil {
 		return nil, err
 	}
 	v.ID = s.NewID()
 	if err := s.Store.CreateShare(ctx, v.Share); err != nil {
-		return nil, uma.Tell("create share", err, nameTaken(in.Name), policiesTooLarge, policyResourceUnknown(resource))
+		return nil, uma.Tell("create policy", err, nameTaken(in.Name), policiesTooLarge, policyResourceUnknown(resource))
 	}
 	return v, nil
 }
 
-// readNewShare checks a new policy, in the order of Keycloak's checks.
-func (c *Caller) readNewShare(ctx context.Context, view uma.View, resource string, in *ShareInput) (*ShareView, error) {
-	r, err := c.readShareable(ctx, view, resource)
+// readNewPolicy checks a new policy, in the order of Keycloak's checks.
+func (c *Caller) readNewPolicy(ctx context.Context, view uma.View, resource string, in *PolicyInput) (*PolicyView, error) {
+	r, err := c.readSharedResource(ctx, view, resource)
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.readShareInput(ctx, view, r, in, r.Scopes)
+	p, err := c.readPolicyInput(ctx, view, r, in, r.Scopes)
 	if err != nil {
 		return nil, err
 	}
 	last, err := view.FindShares(ctx, c.Server.Key, r.Owner, uma.UserPolicyFilter{Resource: r.ID}, uma.MaxShares-1, 1)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("count shares: %w", err)
+		return nil, fmt.Errorf("count policies: %w", err)
 	case len(last) > 0:
 		return nil, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.PoliciesTooMany, Limit: uma.MaxShares}, nil)
 	}
-	views, err := c.shareViews(ctx, view, []*uma.Share{p})
+	views, err := c.policyViews(ctx, view, []*uma.Share{p})
 	if err != nil {
 		return nil, err
 	}
 	return &views[0], nil
 }
 
-// readShareable returns a resource that the caller may share: one that it owns and
+// readSharedResource returns a resource that the caller may share: one that it owns and
 // manages itself.
-func (c *Caller) readShareable(ctx context.Context, view uma.View, id string) (*uma.Resource, error) {
+func (c *Caller) readSharedResource(ctx context.Context, view uma.View, id string) (*uma.Resource, error) {
 	r, err := view.Resource(ctx, c.Server.Key, uma.ResourceID(id))
 	switch {
 	case err != nil:
@@ -136,9 +136,9 @@ func (c *Caller) readShareable(ctx context.Context, view uma.View, id string) (*
 	return r, nil
 }
 
-// readShareInput returns the policy that a request describes for a resource. Without
+// readPolicyInput returns the policy that a request describes for a resource. Without
 // scopes it has the given ones.
-func (c *Caller) readShareInput(ctx context.Context, view uma.View, r *uma.Resource, in *ShareInput, otherwise []uma.Scope) (*uma.Share, error) {
+func (c *Caller) readPolicyInput(ctx context.Context, view uma.View, r *uma.Resource, in *PolicyInput, otherwise []uma.Scope) (*uma.Share, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (c *Caller) readShareInput(ctx context.Context, view uma.View, r *uma.Resou
 		Strategy: cmp.Or(in.Strategy, uma.Unanimous),
 	}
 	var err error
-	if p.Scopes, err = sharedScopes(r, in.Scopes, otherwise); err != nil {
+	if p.Scopes, err = policyScopes(r, in.Scopes, otherwise); err != nil {
 		return nil, err
 	}
 	if err := c.checkClients(p); err != nil {
@@ -164,9 +164,9 @@ func (c *Caller) readShareInput(ctx context.Context, view uma.View, r *uma.Resou
 	return p, err
 }
 
-// sharedScopes returns the scopes of a policy for a resource. Empty is not all: only a
+// policyScopes returns the scopes of a policy for a resource. Empty is not all: only a
 // policy for a resource without scopes has none.
-func sharedScopes(r *uma.Resource, scopes, otherwise []uma.Scope) ([]uma.Scope, error) {
+func policyScopes(r *uma.Resource, scopes, otherwise []uma.Scope) ([]uma.Scope, error) {
 	if scopes == nil {
 		scopes = otherwise
 	}
@@ -223,8 +223,8 @@ func (c *Caller) readUsers(ctx context.Context, view uma.View, names []string) (
 	return sets.Union(nil, ids), nil
 }
 
-// shareViews returns policies with the names of their users. A deleted user has no name.
-func (c *Caller) shareViews(ctx context.Context, view uma.View, shares []*uma.Share) ([]ShareView, error) {
+// policyViews returns policies with the names of their users. A deleted user has no name.
+func (c *Caller) policyViews(ctx context.Context, view uma.View, shares []*uma.Share) ([]PolicyView, error) {
 	var ids []string
 	for _, p := range shares {
 		ids = append(ids, p.Users...)
@@ -237,7 +237,7 @@ func (c *Caller) shareViews(ctx context.Context, view uma.View, shares []*uma.Sh
 			return nil, err
 		}
 	}
-	views := make([]ShareView, len(shares))
+	views := make([]PolicyView, len(shares))
 	for i, p := range shares {
 		views[i].Share = p
 		for _, id := range p.Users {
@@ -249,14 +249,14 @@ func (c *Caller) shareViews(ctx context.Context, view uma.View, shares []*uma.Sh
 	return views, nil
 }
 
-// ReadShare returns a policy to its owner.
-func (s *Service) ReadShare(ctx context.Context, c *Caller, id string) (*ShareView, error) {
-	return uma.Read(ctx, s.Store, func(view uma.View) (*ShareView, error) {
-		p, err := c.readOwnShare(ctx, view, id)
+// ReadPolicy returns a policy to its owner.
+func (s *Service) ReadPolicy(ctx context.Context, c *Caller, id string) (*PolicyView, error) {
+	return uma.Read(ctx, s.Store, func(view uma.View) (*PolicyView, error) {
+		p, err := c.readOwnPolicy(ctx, view, id)
 		if err != nil {
 			return nil, err
 		}
-		views, err := c.shareViews(ctx, view, []*uma.Share{p})
+		views, err := c.policyViews(ctx, view, []*uma.Share{p})
 		if err != nil {
 			return nil, err
 		}
@@ -264,48 +264,48 @@ func (s *Service) ReadShare(ctx context.Context, c *Caller, id string) (*ShareVi
 	})
 }
 
-// readOwnShare returns a policy that the caller made.
-func (c *Caller) readOwnShare(ctx context.Context, view uma.View, id string) (*uma.Share, error) {
+// readOwnPolicy returns a policy that the caller made.
+func (c *Caller) readOwnPolicy(ctx context.Context, view uma.View, id string) (*uma.Share, error) {
 	p, err := view.Share(ctx, c.Server.Key, id)
 	switch {
 	case err != nil:
-		return nil, uma.Tell("read share", err, policyUnknown(id))
+		return nil, uma.Tell("read policy", err, policyUnknown(id))
 	case p.Owner != c.Identity.Subject:
 		return nil, notTheOwner(p.ResourceID)
 	}
 	return p, nil
 }
 
-// ReplaceShare replaces a policy. The resource stays, and so do the scopes if none are
+// ReplacePolicy replaces a policy. The resource stays, and so do the scopes if none are
 // given. A policy that is for nobody any more is deleted, as Keycloak does.
-func (s *Service) ReplaceShare(ctx context.Context, c *Caller, id string, in *ShareInput) error {
-	p, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.Share, error) { return c.readChangedShare(ctx, view, id, in) })
+func (s *Service) ReplacePolicy(ctx context.Context, c *Caller, id string, in *PolicyInput) error {
+	p, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.Share, error) { return c.readChangedPolicy(ctx, view, id, in) })
 	if err != nil {
 		return err
 	}
 	if len(p.Users)+len(p.Roles)+len(p.Groups)+len(p.Clients) == 0 {
-		return s.deleteShare(ctx, c, id)
+		return s.deletePolicy(ctx, c, id)
 	}
 	if err := s.Store.ReplaceShare(ctx, p); err != nil {
-		return uma.Tell("replace share", err, nameTaken(in.Name), policiesTooLarge, policyUnknown(id))
+		return uma.Tell("replace policy", err, nameTaken(in.Name), policiesTooLarge, policyUnknown(id))
 	}
 	return nil
 }
 
-// readChangedShare returns a policy as a request changes it.
-func (c *Caller) readChangedShare(ctx context.Context, view uma.View, id string, in *ShareInput) (*uma.Share, error) {
-	old, err := c.readOwnShare(ctx, view, id)
+// readChangedPolicy returns a policy as a request changes it.
+func (c *Caller) readChangedPolicy(ctx context.Context, view uma.View, id string, in *PolicyInput) (*uma.Share, error) {
+	old, err := c.readOwnPolicy(ctx, view, id)
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.readShareable(ctx, view, string(old.ResourceID))
+	r, err := c.readSharedResource(ctx, view, string(old.ResourceID))
 	if err != nil {
 		return nil, err
 	}
 	if in.ID != "" && in.ID != id {
 		return nil, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.PolicyHasOtherID}, nil)
 	}
-	p, err := c.readShareInput(ctx, view, r, in, sets.Within(old.Scopes, r.Scopes))
+	p, err := c.readPolicyInput(ctx, view, r, in, sets.Within(old.Scopes, r.Scopes))
 	if err != nil {
 		return nil, err
 	}
@@ -313,17 +313,17 @@ func (c *Caller) readChangedShare(ctx context.Context, view uma.View, id string,
 	return p, nil
 }
 
-// DeleteShare deletes a policy for its owner.
-func (s *Service) DeleteShare(ctx context.Context, c *Caller, id string) error {
-	if _, err := s.ReadShare(ctx, c, id); err != nil {
+// DeletePolicy deletes a policy for its owner.
+func (s *Service) DeletePolicy(ctx context.Context, c *Caller, id string) error {
+	if _, err := s.ReadPolicy(ctx, c, id); err != nil {
 		return err
 	}
-	return s.deleteShare(ctx, c, id)
+	return s.deletePolicy(ctx, c, id)
 }
 
-func (s *Service) deleteShare(ctx context.Context, c *Caller, id string) error {
+func (s *Service) deletePolicy(ctx context.Context, c *Caller, id string) error {
 	if err := s.Store.DeleteShare(ctx, c.Server.Key, id); err != nil {
-		return uma.Tell("delete share", err, policyUnknown(id))
+		return uma.Tell("delete policy", err, policyUnknown(id))
 	}
 	return nil
 }
