@@ -39,8 +39,8 @@ func showPolicy(v *protection.PolicyView) policy {
 	}
 }
 
-// policyError says what Keycloak says of a policy that is not there, and of a
-// second one of a name, which it puts where others have an error code.
+// policyError returns Keycloak's answers for a policy that does not exist and for a second
+// one of a name. Of the latter, it has the sentence where others have an error code.
 func policyError(err error) error {
 	e, ok := errors.AsType[*uma.Error](err)
 	switch {
@@ -106,8 +106,8 @@ func (f *Face) DeletePolicy(x *wire.Exchange, c *protection.Caller) error {
 	return x.Empty(http.StatusNoContent)
 }
 
-// ListPolicies serves GET /uma-policy: the caller's own. For a resource or a scope
-// that it cannot have policies for there is nothing to list: 204.
+// ListPolicies serves GET /uma-policy: the caller's own. The answer is 204 for a resource
+// that it does not own or a scope that does not exist.
 func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 	params, err := x.Query()
 	if err != nil {
@@ -133,8 +133,8 @@ func (f *Face) ListPolicies(x *wire.Exchange, c *protection.Caller) error {
 	})
 }
 
-// parsePolicy reads a representation. Members that are unknown are ignored, but
-// for those of Keycloak's that would make a policy narrower.
+// parsePolicy reads a representation. It ignores unknown members, and refuses those of
+// Keycloak's that would narrow the policy.
 func parsePolicy(v wire.Value) (*protection.PolicyInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a policy must be a JSON object")

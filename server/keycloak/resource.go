@@ -8,8 +8,8 @@ import (
 	"example.com/umpire/uma/protection"
 )
 
-// A resource is the representation of one. It has no members but those that
-// strict clients know.
+// A resource is the representation of a resource. It has only members that clients know
+// which refuse unknown ones.
 type resource struct {
 	ID             uma.ResourceID `json:"_id"`
 	Name           string         `json:"name"`
@@ -22,7 +22,7 @@ type resource struct {
 	ResourceScopes []scope        `json:"resource_scopes"`
 	Scopes         []scope        `json:"scopes,omitempty"`
 
-	// Attributes are in every representation but that of a new resource.
+	// Attributes are in every representation except that of a new resource.
 	Attributes map[string][]string `json:"attributes,omitzero"`
 }
 
@@ -36,7 +36,7 @@ type scope struct {
 	Name uma.Scope `json:"name"`
 }
 
-// showResource is what reading answers.
+// showResource returns the answer to reading a resource.
 func showResource(r *uma.Resource) *resource {
 	scopes := make([]scope, len(r.Scopes))
 	for i, name := range r.Scopes {
@@ -45,8 +45,8 @@ func showResource(r *uma.Resource) *resource {
 	return withAttributes(represent(r, scopes), r)
 }
 
-// describedResource is what a list of representations has. The Java client prints
-// the owner's name, which reading one resource does not tell it.
+// describedResource returns an element of a list of representations. It has the owner's
+// name, which reading one resource does not show, because the Java client prints it.
 func describedResource(v *protection.ResourceView) *resource {
 	return withAttributes(createdResource(v), v.Resource)
 }
@@ -58,7 +58,7 @@ func withAttributes(out *resource, r *uma.Resource) *resource {
 	return out
 }
 
-// createdResource is what creating answers.
+// createdResource returns the answer to creating a resource.
 func createdResource(v *protection.ResourceView) *resource {
 	scopes := make([]scope, len(v.ScopeRows))
 	for i, row := range v.ScopeRows {
@@ -80,8 +80,8 @@ func represent(r *uma.Resource, scopes []scope) *resource {
 	}
 }
 
-// parseResource reads a representation in either spelling.
-// Members that are unknown are ignored (UMA Grant §1.1).
+// parseResource reads a representation with the member names of FedAuthz or of Keycloak.
+// Unknown members are ignored (UMA Grant §1.1).
 func parseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
@@ -134,8 +134,8 @@ func parseURIs(v wire.Value) ([]string, error) {
 	return uris, nil
 }
 
-// parseScopes reads `resource_scopes`, or else `scopes`. A representation that
-// comes back has both; the name of the specification is the one that counts.
+// parseScopes reads `resource_scopes`, or without it `scopes`. A representation that this
+// server wrote has both; `resource_scopes`, of the specification, takes precedence.
 func parseScopes(v wire.Value) ([]uma.Scope, error) {
 	name := "resource_scopes"
 	if v.Member(name).Kind == wire.Absent {

@@ -103,7 +103,7 @@ func parseResourceQuery(params wire.Form) (q *protection.ResourceQuery, deep boo
 	return q, deep, err
 }
 
-// pageSize is how many rows a list has that does not say.
+// pageSize is the number of rows in a list whose request does not say how many.
 const pageSize = 100
 
 // parsePage reads `first` and `max`. Clients send -1 for "from the start" and

@@ -8,8 +8,8 @@ import (
 	"example.com/umpire/uma/protection"
 )
 
-// RequestTicketOr serves POST /permission, where the shape of then and that of
-// today share a path: an object with a member of then is of then.
+// RequestTicketOr serves POST /permission, which is the path of today's permission
+// requests, too. An object with a member of the old format is one of the old format.
 func (f *Face) RequestTicketOr(today wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
 		body, err := x.Body()

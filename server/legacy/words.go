@@ -40,7 +40,7 @@ var sentences = wire.Sentences{
 	uma.NotServiceAccount:     "Client application with id [{user}] does not exist in realm [{name}]",
 }
 
-// Words says a refusal of the core.
+// Words returns what the face says of a refusal.
 func Words(e *uma.Error) wire.Refusal {
 	if e.Reason == uma.UnusableBearer { // here it is what every request begins with
 		e = uma.Reject(uma.NoPAT, uma.Fault{}, e)

@@ -4,7 +4,7 @@ package pingam
 
 import "example.com/umpire/server/uma2"
 
-// Face serves it. What it does not do itself is as in the specifications.
+// A Face holds the handlers. Those that it does not declare are those of the specifications.
 type Face struct {
 	uma2.Face
 }

@@ -35,8 +35,8 @@ func (f *Face) AskTicket(x *wire.Exchange, c *protection.Caller, parse func(wire
 	return f.Core.Protection.RequestTicket(x.Context(), c, permissions)
 }
 
-// ParsePermissions reads a permission, or an array of them. The scopes of one may
-// be none, but they must be given.
+// ParsePermissions reads a permission, or an array of them. resource_scopes must be there
+// and may be empty.
 func ParsePermissions(v wire.Value) ([]protection.TicketPermission, error) {
 	list := v.List
 	if v.Kind == wire.Object {

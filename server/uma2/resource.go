@@ -8,9 +8,9 @@ import (
 	"example.com/umpire/uma/protection"
 )
 
-// ParseResource reads a resource description (FedAuthz §3.1). Members that are
-// unknown are ignored (UMA Grant §1.1), but for `owner`, Umpire's own, by which a
-// resource server says whom it registers a resource for.
+// ParseResource reads a resource description (FedAuthz §3.1). Unknown members are ignored
+// (UMA Grant §1.1). The member `owner` is Umpire's own: it names the user for whom a
+// resource server registers the resource.
 func ParseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
@@ -62,8 +62,8 @@ func parseTexts(v wire.Value) (map[string]string, error) {
 	return texts, nil
 }
 
-// ShowResource is the representation of a resource: what was registered, and its
-// id. One that was registered without a name has none to show.
+// ShowResource returns the representation of a resource: what was registered, and its id.
+// It has no name if none was registered.
 func ShowResource(r *uma.Resource) any {
 	shown := map[string]any{"_id": r.ID, "resource_scopes": scopesOf(r.Scopes)}
 	for member, text := range r.Texts {
@@ -86,7 +86,7 @@ func scopesOf(scopes []uma.Scope) []uma.Scope {
 	return append([]uma.Scope{}, scopes...)
 }
 
-// checkID refuses a description that says it is another's than the path says.
+// checkID refuses a description with another id than that of the path.
 func checkID(v wire.Value, id string) error {
 	switch said, err := v.String("_id"); {
 	case err != nil:

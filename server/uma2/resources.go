@@ -13,8 +13,8 @@ type identified struct {
 	ID uma.ResourceID `json:"_id"`
 }
 
-// unconditional refuses a condition on what the resource is like. Resources have
-// no entity tags, so that none that a client names is right (RFC 9110 §13.1.1).
+// unconditional refuses a request with If-Match. Resources have no entity tags, so no tag
+// that a client names can match (RFC 9110 §13.1.1).
 func unconditional(x *wire.Exchange) error {
 	if match := x.RequestHeader("If-Match"); match != "" && match != "*" {
 		return &wire.Refusal{
@@ -29,7 +29,7 @@ func (f *Face) CreateResource(x *wire.Exchange, c *protection.Caller) error {
 	return f.Create(x, c, f.Core.PublicURL.Realm(x.Realm)+"/authz/protection/resource_set")
 }
 
-// Create registers a resource, whose address is below that of the list.
+// Create registers a resource. Its address is below that of the list.
 func (f *Face) Create(x *wire.Exchange, c *protection.Caller, list string) error {
 	in, err := readResource(x, "")
 	if err != nil {

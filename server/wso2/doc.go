@@ -5,7 +5,7 @@ package wso2
 
 import "example.com/umpire/server/uma2"
 
-// Face serves it. What it does not do itself is as in the specifications.
+// A Face holds the handlers. Those that it does not declare are those of the specifications.
 type Face struct {
 	uma2.Face
 }

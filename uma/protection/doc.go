@@ -1,4 +1,4 @@
-// Package protection is what resource servers do: they register resources, ask for
-// permission tickets, keep permission requests and user-managed policies (FedAuthz §3, §4,
-// and Keycloak's additions).
+// Package protection is the protection API: resource servers register resources and
+// request permission tickets (FedAuthz §3, §4); they and owners store permission requests
+// and user-managed policies (Keycloak's additions). Rules says what faces decide about it.
 package protection

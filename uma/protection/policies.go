@@ -99,7 +99,7 @@ func (s *Service) CreatePolicy(ctx context.Context, c *Caller, resource string, 
 
 // readNewPolicy checks a new policy, in the order of Keycloak's checks.
 func (c *Caller) readNewPolicy(ctx context.Context, view uma.View, resource string, in *PolicyInput) (*PolicyView, error) {
-	r, err := c.readSharedResource(ctx, view, resource)
+	r, err := c.readManagedResource(ctx, view, resource)
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +121,9 @@ func (c *Caller) readNewPolicy(ctx context.Context, view uma.View, resource stri
 	return &views[0], nil
 }
 
-// readSharedResource returns a resource that the caller may share: one that it owns and
+// readManagedResource returns a resource that the caller may share: one that it owns and
 // manages itself.
-func (c *Caller) readSharedResource(ctx context.Context, view uma.View, id string) (*uma.Resource, error) {
+func (c *Caller) readManagedResource(ctx context.Context, view uma.View, id string) (*uma.Resource, error) {
 	r, err := view.Resource(ctx, c.Server.Key, uma.ResourceID(id))
 	switch {
 	case err != nil:
@@ -298,7 +298,7 @@ func (c *Caller) readChangedPolicy(ctx context.Context, view uma.View, id string
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.readSharedResource(ctx, view, string(old.ResourceID))
+	r, err := c.readManagedResource(ctx, view, string(old.ResourceID))
 	if err != nil {
 		return nil, err
 	}

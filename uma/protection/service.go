@@ -5,22 +5,19 @@ import (
 	"time"
 
 	"example.com/umpire/uma"
-	"example.com/umpire/uma/party"
 )
 
-// A Service is the protection API: what resource servers register, ask tickets for
-// and share.
+// A Service does what the protection API offers to resource servers and owners.
 type Service struct {
 	Store  Store
-	Party  *party.Service // who calls
-	Issuer uma.Issuer     // of tickets in JWT form
+	Issuer uma.Issuer // of tickets in JWT form
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time
 
 	NewID, NewSerial func() string // see party.Service
 
-	Log func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
+	Log func(ctx context.Context, msg string, args ...any) // for failures that no client is told about
 }
 
 // A Store keeps resources, tickets, requests and policies.
