@@ -21,7 +21,7 @@ var Plain = Sentences{
 	uma.TooManyMembers:         "{parameter} may have {limit} members",
 	uma.TooManyScopes:          "More than {limit} scopes in one permission, or in the parameter scope",
 	uma.TooManyDifferentScopes: "More than {limit} different scopes in one request",
-	uma.TicketClaimsTooLarge:   "The claims that a ticket has may have {limit} bytes together",
+	uma.TicketClaimsTooLarge:   "The claims of a ticket may have {limit} bytes together",
 
 	// Of names.
 	uma.NoScopeName:       "Scope {scopes} is not a scope name",
@@ -69,7 +69,7 @@ var Plain = Sentences{
 	uma.PolicyResourceUnknown: "The resource [{resource}] does not exist",
 	uma.PolicyOfOtherResource: "A policy is for the resource [{resource}] alone",
 	uma.PolicyNotOwnerManaged: "The owner of the resource [{resource}] does not manage access to it",
-	uma.PolicyScopesInvalid:   "Not all of the scopes {scopes} are the resource's, [{resource}]",
+	uma.PolicyScopesInvalid:   "Not all of the scopes {scopes} belong to the resource [{resource}]",
 	uma.PolicyNamesTooLarge:   "users, roles, groups and clients may have {limit} bytes together",
 	uma.PoliciesTooMany:       "A resource may have {limit} policies",
 	uma.PoliciesTooLarge:      "The policies of a resource may have {limit} bytes together",
