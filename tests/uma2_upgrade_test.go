@@ -211,7 +211,7 @@ func TestReplayedTicket(t *testing.T) {
 					t.Error("the log has a secret")
 				}
 			}
-			if !e.logged(t, "a spent ticket came from another client", "photoz-web", "photoz-app") {
+			if !e.logged(t, "a spent ticket was presented by another client", "photoz-web", "photoz-app") {
 				t.Error("the log does not tell of it")
 			}
 			if !active(t, e, e.uma(t, bearer(own.str("access_token")), "ticket", ticket()).str("access_token")) {

@@ -7,15 +7,14 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// got reports whether anything of the permission was granted.
-func (d *decision) got() bool { return d.whole || len(d.granted) > 0 }
+// anyGranted reports whether any scope of the permission was granted, or the resource.
+func (d *decision) anyGranted() bool { return d.whole || len(d.granted) > 0 }
 
-// all reports whether everything that was requested of it was granted. Without
-// scopes, what was requested is the resource, and any scope that an RPT carries on
-// it will do.
-func (d *decision) all() bool {
+// allGranted reports whether all requested scopes of the permission were granted. If no scope
+// was requested but the resource, any scope that an RPT carries on it is enough.
+func (d *decision) allGranted() bool {
 	if len(d.asked) == 0 {
-		return d.got()
+		return d.anyGranted()
 	}
 	return hasAll(d.granted, d.asked)
 }
@@ -25,15 +24,15 @@ func hasAll(have, want []uma.Scope) bool {
 	return !slices.ContainsFunc(want, func(s uma.Scope) bool { return !in(s) })
 }
 
-// gotRequested reports whether anything that was requested of it was granted.
-func (d *decision) gotRequested() bool {
+// requestedGranted reports whether any requested scope of the permission was granted.
+func (d *decision) requestedGranted() bool {
 	if len(d.asked) == 0 {
-		return d.got()
+		return d.anyGranted()
 	}
 	return len(sets.Within(d.asked, d.granted)) > 0
 }
 
-// A verdict is the one answer to a request.
+// A verdict is the kind of the answer to a request.
 type verdict int
 
 const (
@@ -48,14 +47,14 @@ type conditions struct {
 	ticket       bool
 	submit       bool // asking owners is allowed: a ticket, and no submit_request=false
 	upgrade      bool // an RPT was given
-	carried      bool // what was carried is as good as what is requested
+	carried      bool // carried permissions count as requested ones
 	allOrNothing bool // the realm grants all or nothing
 	unmet        unmet
 	every        []uma.ResourceID // each must be granted, with the scopes that are listed for it
 }
 
-// judge makes one answer of many decisions (docs/design.md, "The answer"). No other place
-// has a rule of merging them.
+// judge turns the decisions on all permissions into one verdict (docs/design.md, "The
+// answer"). It has all rules for that.
 func judge(decisions []*decision, c conditions) verdict {
 	if isGranted(decisions, c) {
 		return grant
@@ -76,7 +75,7 @@ func judge(decisions []*decision, c conditions) verdict {
 	return refused
 }
 
-// isGranted reports whether the decisions make an RPT. One granted permission that was
+// isGranted reports whether the decisions result in an RPT. One granted permission that was
 // requested is enough. With an RPT to upgrade, at least one scope of each named resource
 // must be granted, and with a ticket every scope that it lists. A realm that grants all or
 // nothing requires all that was named or is in the ticket. Permissions that a limit cut
@@ -88,25 +87,25 @@ func isGranted(decisions []*decision, c conditions) bool {
 	}
 	for _, id := range c.every {
 		if !slices.ContainsFunc(decisions, func(d *decision) bool {
-			return d.resource != nil && d.resource.ID == id && d.got() && hasAll(d.granted, d.listed)
+			return d.resource != nil && d.resource.ID == id && d.anyGranted() && hasAll(d.granted, d.listed)
 		}) {
 			return false
 		}
 	}
-	any := false
+	granted := false
 	for _, d := range decisions {
-		any = any || d.requested && d.gotRequested() || c.carried && d.got()
+		granted = granted || d.requested && d.requestedGranted() || c.carried && d.anyGranted()
 		if !d.requested {
 			continue
 		}
-		switch { // what was found by a search stays partial
-		case c.upgrade && d.named && !d.gotRequested(),
+		switch { // permissions that a search found may be refused in part
+		case c.upgrade && d.named && !d.requestedGranted(),
 			c.upgrade && d.named && c.ticket && !hasAll(d.granted, d.listed),
-			c.allOrNothing && (d.named || c.ticket) && !d.all():
+			c.allOrNothing && (d.named || c.ticket) && !d.allGranted():
 			return false
 		}
 	}
-	return any
+	return granted
 }
 
 // upgraded reports whether every permission of a former RPT is still among those granted:

@@ -16,15 +16,15 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// claims are those of a request.
+// claims are the claims of a request.
 type claims struct {
-	pushed   map[string][]string   // said by the client or with the ticket
+	pushed   map[string][]string   // by the client, or by the resource server with the ticket
 	verified map[string]any        // of a signed claim token, about the party
-	tokens   []uma.InputClaimToken // what became of signed claim tokens
+	tokens   []uma.InputClaimToken // the results of verifying signed claim tokens
 }
 
-// claimFormat is the format of the claim token: empty without one, and that of ID tokens
-// unless the request says otherwise.
+// claimFormat returns the format of the claim token. It is empty without a claim token, and
+// that of ID tokens if the request names no format.
 func (r *Request) claimFormat() string {
 	switch {
 	case r.ClaimToken == "":
@@ -59,8 +59,8 @@ func (q *question) mayPresentClaims() bool {
 	return !q.client.Public || q.req.Rules.PublicClaims && known && isCompactJWS(q.req.ClaimToken)
 }
 
-// identifyByClaims returns whom a claim token in the ID token format speaks for, when
-// nothing else says who asks. It must have been issued to the client that authenticated,
+// identifyByClaims returns whom a claim token in the ID token format speaks for. It is used
+// if nothing else identifies the party. It must have been issued to the client that authenticated,
 // and its session must not have ended.
 func (s *Service) identifyByClaims(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
 	token, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.ClaimToken)
@@ -121,9 +121,9 @@ func (s *Service) readClaimToken(ctx context.Context, view uma.View, q *question
 	return claims{pushed: pushed}, nil
 }
 
-// verifyClaims reads a signed claim token. One of this realm must be about the requesting
-// party. One that does not verify, or is no longer active, gives no claims, and the policy
-// says what is missing.
+// verifyClaims reads a signed claim token. A token of this realm must be about the
+// requesting party. A token that does not verify, or is no longer active, gives no claims:
+// the policy sees why, and may ask for better ones.
 func (s *Service) verifyClaims(ctx context.Context, view uma.View, q *question, format string) (claims, error) {
 	if !isCompactJWS(q.req.ClaimToken) {
 		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimTokenUnsigned}, nil)
@@ -138,7 +138,7 @@ func (s *Service) verifyClaims(ctx context.Context, view uma.View, q *question, 
 	case token.Subject != q.party.Subject:
 		return claims{}, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenOfOtherSubject}, nil)
 	case token.AuthorizedParty != q.client.ID && !slices.Contains(token.Audience, q.client.ID):
-		seen.Reason = "issued to another client" // which proves nothing of this one
+		seen.Reason = "issued to another client" // so it proves nothing about this client
 	case !q.req.Rules.identifies(token):
 		seen.Reason = "not an identity token"
 	case token.Expires <= q.now.Unix():
@@ -164,7 +164,7 @@ func (r Rules) identifies(token *uma.Claims) bool {
 	return token.Type == uma.TypeID || token.Type == uma.TypeBearer && !r.IdentifyWithIDToken && token.Authorization == nil
 }
 
-// claimsOf are the claims of a verified token that say something about its subject.
+// claimsOf returns the claims of a verified token that say something about its subject.
 func claimsOf(token *uma.Claims) map[string]any {
 	out := map[string]any{"iss": token.Issuer, "sub": token.Subject, "preferred_username": token.Username, "acr": token.ACR}
 	if token.AuthTime != 0 {
@@ -191,7 +191,7 @@ func decodePushed(token string) (map[string][]string, error) {
 	return readPushed(string(raw))
 }
 
-var errNoLists = errors.New("claim_token is no JSON object of lists of strings")
+var errNoLists = errors.New("claim_token is not a JSON object of lists of strings")
 
 // readPushed reads a JSON object of lists of strings.
 func readPushed(text string) (map[string][]string, error) {

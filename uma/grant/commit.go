@@ -20,12 +20,12 @@ const (
 	outcomeError     = "error"
 )
 
-// outcome is the decision on one permission, in a word. It is need_info only if the
+// outcome returns the outcome of a decision for its record. It is need_info only if the
 // answer asks for claims, and submitted only if a request to the owner is stored:
 // otherwise nobody was asked, and the permission is denied.
 func (d *decision) outcome(asksClaims, asksOwner bool) string {
 	switch {
-	case d.failed != nil, d.broken:
+	case d.failed != nil, d.builtinFailed:
 		return outcomeError
 	case d.whole, len(d.scopes) > 0 && len(d.granted) == len(d.scopes):
 		return outcomeGranted
@@ -39,17 +39,17 @@ func (d *decision) outcome(asksClaims, asksOwner bool) string {
 	return outcomeDenied
 }
 
-// commit commits a settlement. A request that loses the race for its ticket leaves one
-// record of its own, and grants nothing.
+// commit commits a settlement, and with it spends the ticket. If another request has spent
+// the ticket meanwhile, this one is refused and leaves one record.
 func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
 	if len(st.Records) == 0 && st.Ticket == nil {
-		return &Answer{Client: q.client}, nil // nothing was found to decide
+		return &Answer{Client: q.client}, nil // there was no permission to decide
 	}
-	answer, err := s.keep(ctx, q, d, st)
+	answer, err := s.writeSettlement(ctx, q, d, st)
 	if !errors.Is(err, uma.ErrSpent) {
 		return answer, err
 	}
-	if len(d.list) > 0 { // else a ticket for nothing, which there is in the legacy API
+	if len(d.list) > 0 { // the legacy API has tickets without permissions
 		if answer, err = s.recordLost(ctx, q, d, "ticket_spent", uma.UnusableTicket); err != nil {
 			return answer, err
 		}
@@ -57,18 +57,18 @@ func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma
 	return answer, s.refuseReplay(ctx, q, uma.ErrSpent)
 }
 
-// recordLost keeps one record of decisions that came to nothing.
+// recordLost stores one record, with an error, of decisions that have no effect.
 func (s *Service) recordLost(ctx context.Context, q *question, d *decisions, why string, answered uma.Reason) (*Answer, error) {
 	lost := *d.list[0]
 	lost.event.Error, lost.event.Output = why, nil
-	return s.keep(ctx, q, d, &uma.Settlement{
+	return s.writeSettlement(ctx, q, d, &uma.Settlement{
 		Realm: q.realm.Realm.Key, Now: q.now,
 		Records: []uma.Record{s.record(ctx, q, d.policy, &lost.event, outcomeError, string(answered))},
 	})
 }
 
-// keep commits a settlement and tells of the decisions that are on record then.
-func (s *Service) keep(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
+// writeSettlement writes a settlement to the store, and reports its decisions to Decided.
+func (s *Service) writeSettlement(ctx context.Context, q *question, d *decisions, st *uma.Settlement) (*Answer, error) {
 	answer := &Answer{Client: q.client}
 	if err := s.Store.Commit(ctx, st); err != nil {
 		return answer, uma.Tell("settle", err)
@@ -81,15 +81,15 @@ func (s *Service) keep(ctx context.Context, q *question, d *decisions, st *uma.S
 	return answer, nil
 }
 
-// A told is the answer to the client, as records have it.
-type told struct {
+// A recordedAnswer is the answer to the client, as records have it.
+type recordedAnswer struct {
 	word                  string // see Record.Answered
-	asksClaims, asksOwner bool   // of the client; of owners, by requests that are stored
+	asksClaims, asksOwner bool   // the client is asked for claims; requests to owners are stored
 }
 
 // records turns the decisions into their records. For an event that cannot be masked a
 // stub is stored: no decision is without a record.
-func (s *Service) records(ctx context.Context, q *question, d *decisions, a told) []uma.Record {
+func (s *Service) records(ctx context.Context, q *question, d *decisions, a recordedAnswer) []uma.Record {
 	out := make([]uma.Record, len(d.list))
 	recordOne := func(i int) {
 		one := d.list[i]
@@ -107,11 +107,11 @@ func (s *Service) records(ctx context.Context, q *question, d *decisions, a told
 	return out
 }
 
-// maskingTime is the deadline for masking all records of a request: as long as its
-// evaluations had, and not later than the request's own. It does not end when the client
+// maskingTime returns a context for masking all records of a request. It ends after as much
+// time as the evaluations had, but not later than the request. It does not end when the client
 // disconnects, so that no record is lost.
 func maskingTime(ctx context.Context, realm *uma.Snapshot) (context.Context, context.CancelFunc) {
-	limit := deadlines * realm.Realm.Policy.Timeout
+	limit := requestTimeouts * realm.Realm.Policy.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
@@ -162,7 +162,7 @@ func (s *Service) record(ctx context.Context, q *question, policy uma.Evaluator,
 	return rec
 }
 
-// observe tells of the decisions whose records have been kept: all, or the first.
+// observe reports the decisions whose records are stored to Decided: all, or the first.
 func (s *Service) observe(d *decisions, records []uma.Record) {
 	if s.Decided == nil {
 		return
@@ -176,7 +176,7 @@ func (s *Service) observe(d *decisions, records []uma.Record) {
 	}
 }
 
-// rulesOf are the names of the rules that decided if they are known, else of all rules
+// rulesOf returns the names of the rules that decided, or if these are unknown, of all rules
 // that held.
 func rulesOf(e *uma.Evaluation) []string {
 	var names []string

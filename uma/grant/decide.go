@@ -16,43 +16,45 @@ import (
 	"example.com/umpire/workers"
 )
 
-// atOnce is how many permissions of one request are evaluated at the same time, when
-// there are more than that.
-const atOnce = 8
+// maxConcurrent is how many permissions of a request are evaluated at the same time. A
+// request with no more than these has them evaluated one after another.
+const maxConcurrent = 8
 
-// deadlines is how many evaluations' time a request has for all of its own.
-const deadlines = 20
+// requestTimeouts limits the evaluations of a request together: to that many times
+// policy.timeout, which limits each.
+const requestTimeouts = 20
 
-// decisions are those on all permissions of a question, by one revision of the policy.
+// decisions are the decisions on all permissions of a question, by one revision of the policy.
 type decisions struct {
 	policy uma.Evaluator
 	list   []*decision // in the order of the permissions
 }
 
-// A decision is the policy's on one permission.
+// A decision is the policy's decision on one permission.
 type decision struct {
 	*permission
-	event uma.Event // on its way into the record
+	event uma.Event // of which the decision record is made
 
 	granted []uma.Scope // of scopes; empty for a resource without scopes that was granted
 	whole   bool        // a resource without scopes was granted
 	needs   []uma.Need
 	submit  []uma.Scope // what the owner may be asked for; {Everything} for a resource without scopes
 	output  *uma.Output
-	shares  []uma.GrantShare
-	restsOn []*uma.Share
+	shares  []uma.GrantShare // the shares that the grant rests on, as the RPT's row keeps them
+	restsOn []*uma.Share     // the same shares
 
-	// failed says that the policy gave no answer. Broken, that a built-in function failed,
-	// which what a client pushes could provoke: then nothing is granted.
-	failed error
-	broken bool
+	// failed is why the policy gave no answer, nil if it gave one. builtinFailed: a built-in
+	// function failed, and nothing is granted. A client could cause that by pushed claims, so
+	// it is not a failure of the server.
+	failed        error
+	builtinFailed bool
 }
 
 // decide asks the policy for each permission, and checks each answer against the
-// contract: a policy may narrow, never widen. All answers are recorded whatever becomes
-// of the request.
+// contract: a policy may narrow, never widen. settle records all answers, also those of a
+// request that is refused.
 func (s *Service) decide(ctx context.Context, q *question, policy uma.Evaluator) *decisions {
-	ctx, cancel := context.WithTimeout(ctx, deadlines*q.realm.Realm.Policy.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeouts*q.realm.Realm.Policy.Timeout)
 	defer cancel()
 	permissions := q.requested.permissions
 	d := &decisions{policy: policy, list: make([]*decision, len(permissions))}
@@ -65,7 +67,7 @@ func (s *Service) decide(ctx context.Context, q *question, policy uma.Evaluator)
 			ID: s.NewSerial(), Batch: batch, Path: path, Input: inputOf(q, common, p), Labels: s.Labels, Timestamp: q.now,
 		})
 	}
-	if len(permissions) > atOnce {
+	if len(permissions) > maxConcurrent {
 		each(len(permissions), decideOne)
 		return d
 	}
@@ -75,11 +77,11 @@ func (s *Service) decide(ctx context.Context, q *question, policy uma.Evaluator)
 	return d
 }
 
-// each calls f for 0 to n-1, some at the same time.
+// each calls f for 0 to n-1, at most maxConcurrent calls at the same time.
 func each(n int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range atOnce {
+	for range maxConcurrent {
 		wg.Go(func() {
 			for i := range next {
 				f(i)
@@ -109,7 +111,7 @@ func (s *Service) evaluate(ctx context.Context, q *question, policy uma.Evaluato
 	}
 	ev.Eval = got.Evaluation
 	if got.err == nil && ev.Eval.Failed != "" {
-		return &decision{permission: p, event: ev, broken: true}
+		return &decision{permission: p, event: ev, builtinFailed: true}
 	}
 	if err = got.err; err == nil {
 		ev.Output = &ev.Eval.Output
@@ -123,7 +125,7 @@ func (s *Service) evaluate(ctx context.Context, q *question, policy uma.Evaluato
 	return &decision{permission: p, event: ev, failed: err}
 }
 
-// notEvaluated is the reason, for a record, why an evaluation has no result.
+// notEvaluated says in a record why an evaluation has no result.
 func notEvaluated(err error) string {
 	switch _, panicked := errors.AsType[*workers.PanicError](err); {
 	case panicked:
@@ -134,13 +136,13 @@ func notEvaluated(err error) string {
 	return "no time left to evaluate the policy"
 }
 
-// reportStuck reports an evaluation that runs after its deadline. Each of them occupies a
-// processor until it ends.
+// reportStuck returns a function that reports an evaluation that runs after its deadline (1)
+// and its end (-1). Such an evaluation occupies a CPU until it ends.
 func (s *Service) reportStuck(ctx context.Context, q *question, id string) func(int) {
 	realm := q.realm.Realm.Name
 	return func(delta int) {
 		if delta > 0 {
-			s.Log(ctx, "a policy evaluation does not end at its deadline: it keeps a processor, and another worker takes its place", "realm", realm, "decision_id", id)
+			s.Log(ctx, "a policy evaluation does not end at its deadline: it occupies a CPU, and another worker takes its place", "realm", realm, "decision_id", id)
 		} else {
 			s.Log(ctx, "a policy evaluation has ended after all", "realm", realm, "decision_id", id)
 		}
@@ -150,7 +152,7 @@ func (s *Service) reportStuck(ctx context.Context, q *question, id string) func(
 	}
 }
 
-// commonInput is what the inputs of all permissions of a question share.
+// commonInput returns the members that the inputs of all permissions of a question share.
 func commonInput(q *question) *uma.Input {
 	roles, clientRoles, groups := q.party.Roles()
 	in := &uma.Input{
@@ -162,7 +164,7 @@ func commonInput(q *question) *uma.Input {
 		},
 		Claims: uma.InputClaims{Verified: q.claims.verified, Pushed: q.claims.pushed, Tokens: q.claims.tokens},
 		Client: uma.InputClient{
-			ID: q.client.ID, Public: q.client.Public, Authenticated: q.proved, Scopes: q.client.Scopes,
+			ID: q.client.ID, Public: q.client.Public, Authenticated: q.authenticated, Scopes: q.client.Scopes,
 		},
 		ResourceServer: q.server.ID,
 		Context: uma.InputContext{
@@ -184,7 +186,7 @@ func commonInput(q *question) *uma.Input {
 	return in
 }
 
-// inputOf is what the policy is told of one permission.
+// inputOf returns the input of the policy for one permission.
 func inputOf(q *question, common *uma.Input, p *permission) *uma.Input {
 	in := *common
 	in.Scopes = p.scopes
@@ -238,8 +240,8 @@ func (d *decision) accept(out *uma.Output, shares []uma.Share) error {
 	return d.acceptShares(out, shares)
 }
 
-// expand turns the scopes of an output into some of those asked for, in their order; "*"
-// is all of them, and stands for a resource without scopes.
+// expand returns the scopes of an output in the order of the input. "*" stands for all scopes
+// of the input, and for a resource without scopes: then whole is true.
 func (d *decision) expand(member string, scopes []uma.Scope) (some []uma.Scope, whole bool, err error) {
 	for _, s := range scopes {
 		if s != uma.Everything && !slices.Contains(d.scopes, s) {
@@ -274,10 +276,9 @@ func (d *decision) acceptShares(out *uma.Output, shares []uma.Share) error {
 	return nil
 }
 
-// askable is what the owner may be asked for of what the policy wants submitted. Only a
-// user can ask, and only somebody else who manages the resource. No owner is asked for
-// the result of a search, such as for a scope alone: every owner with such a resource
-// would be asked.
+// askable returns the scopes that the owner is asked for: those of d.submit that may be. Only
+// a user can ask, and only another user who manages the resource. No owner is asked for what
+// a search found, such as a search for a scope: every owner of such a resource would be asked.
 func (q *question) askable(d *decision) []uma.Scope {
 	r := d.resource
 	if !d.requested || !d.named || r == nil || q.party.User == nil || !r.OwnerManaged ||

@@ -9,7 +9,7 @@ import (
 	"example.com/umpire/uma/sets"
 )
 
-// resolveEntitlement asks for what a request for entitlements names.
+// resolveEntitlement adds the permissions that a request for entitlements names.
 func (r *resolver) resolveEntitlement(ctx context.Context) error {
 	e := r.req.Entitlement
 	if e.Everything {
@@ -26,7 +26,7 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 		}
 		names = append(names, p.Scopes...)
 	}
-	resources, err := r.load(ctx, ids, sets.Union(nil, names))
+	resources, err := r.loadResources(ctx, ids, sets.Union(nil, names))
 	if err != nil {
 		return err
 	}
@@ -45,24 +45,23 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 			return nil
 		}
 		r.found = nil
-		if err := r.askForEntitlement(ctx, p, resources); err != nil {
+		if err := r.addEntitlement(ctx, p, resources); err != nil {
 			return err
 		}
-		r.checkFound(p.Scopes)
+		r.noteUnmet(p.Scopes)
 	}
 	return nil
 }
 
-// askForEntitlement asks for scopes on the resource that a permission names: by its id, or
-// those of its name that the party owns, was given a share of, or that are the resource
-// server's own. A scope that a resource does not have is left out; one that the resource
-// server does not know is an error.
-func (r *resolver) askForEntitlement(ctx context.Context, p uma.LegacyPermission, byID map[uma.ResourceID]*uma.Resource) error {
+// addEntitlement adds permissions for the resources that a permission names by id or by name;
+// see resourcesByName. A scope that a resource does not have is left out; a scope that the
+// resource server does not know is an error.
+func (r *resolver) addEntitlement(ctx context.Context, p uma.LegacyPermission, byID map[uma.ResourceID]*uma.Resource) error {
 	var found []*uma.Resource
 	unknown := uma.ResourceUnknown
 	if p.By == uma.ByName {
 		var err error
-		if found, err = r.byName(ctx, p.Resource); err != nil {
+		if found, err = r.resourcesByName(ctx, p.Resource); err != nil {
 			return err
 		}
 		unknown = uma.NameUnknown
@@ -75,11 +74,11 @@ func (r *resolver) askForEntitlement(ctx context.Context, p uma.LegacyPermission
 	if i := slices.IndexFunc(p.Scopes, func(s uma.Scope) bool { return !r.known[s] }); i >= 0 {
 		return uma.Reject(uma.InvalidScope, uma.Fault{Kind: uma.ScopeUnknown, Scopes: p.Scopes[i : i+1]}, nil)
 	}
-	return r.askForAll(ctx, found, p.Scopes)
+	return r.addResources(ctx, found, p.Scopes)
 }
 
-// byName returns the resources that a name means for the party, as in resolveName.
-func (r *resolver) byName(ctx context.Context, name string) ([]*uma.Resource, error) {
+// resourcesByName returns the resources that a name means for the party, as in resolveName.
+func (r *resolver) resourcesByName(ctx context.Context, name string) ([]*uma.Resource, error) {
 	own, err := lookup.ByName(ctx, r.view, r.server.Key, name, r.server.UUID, r.party.Subject)
 	if err != nil {
 		return nil, err
@@ -89,13 +88,13 @@ func (r *resolver) byName(ctx context.Context, name string) ([]*uma.Resource, er
 		found = []*uma.Resource{own}
 	}
 	if name == "" || own != nil && own.Owner == r.server.UUID {
-		return found, nil // an empty name is that of nothing, not of all that was shared
+		return found, nil // an empty name would find all that was shared
 	}
 	_, ids, err := r.sharedWith(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.byID(ctx, ids)
+	rows, err := r.resourcesByID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -8,13 +8,13 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// attempts is how often a request is read and decided anew when what its grant rests on
-// changes meanwhile.
+// attempts is how many times a request is read and decided at most, if rows that its grant
+// rests on change meanwhile.
 const attempts = 4
 
 // Token is the UMA grant: it trades a ticket, or permissions that the client names, for a
-// requesting party token (§3.3, and Keycloak's additions). The answer of a request that
-// is refused says who asked and which decisions are on record.
+// requesting party token (§3.3, and Keycloak's additions). If it refuses the request, the
+// Answer still says which client asked and which decisions are on record.
 //
 // A ticket is spent and the decision recorded in one commit, before any token is signed.
 // So neither can happen without the other, a request that loses a race costs no
@@ -48,7 +48,7 @@ func (s *Service) Token(ctx context.Context, realm *uma.Snapshot, caller *party.
 	}
 }
 
-// reload reads a realm anew.
+// reload reads a realm again, with the changes made since.
 func (s *Service) reload(ctx context.Context, realm string) (*uma.Snapshot, error) {
 	if err := s.Realms.Reload(ctx); err != nil {
 		return nil, err

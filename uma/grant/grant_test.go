@@ -727,8 +727,8 @@ func TestEvaluationsHaveOneDeadline(t *testing.T) {
 	if _, err := w.bob(&Request{Permissions: asked("r-board")}); err != nil {
 		t.Fatal(err)
 	}
-	if left := time.Until(deadline); left > deadlines*time.Hour || left < (deadlines-1)*time.Hour {
-		t.Errorf("got a deadline in %v, want %v", left, deadlines*time.Hour)
+	if left := time.Until(deadline); left > requestTimeouts*time.Hour || left < (requestTimeouts-1)*time.Hour {
+		t.Errorf("got a deadline in %v, want %v", left, requestTimeouts*time.Hour)
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *Service) sign(ctx context.Context, q *question, rpt, access, refresh *u
 	return s.Party.Respond(ctx, q.realm, rpt, refresh)
 }
 
-// rptClaims are those of the RPT.
+// rptClaims returns the claims of the RPT.
 func (s *Service) rptClaims(q *question, grants []uma.Grant) *uma.Claims {
 	rpt := s.Party.AccessClaims(q.realm, q.party, q.scope(), party.RPTLifetime(q.realm, grants))
 	rpt.Audience = uma.Audience{q.server.ID}
@@ -69,7 +69,7 @@ func (s *Service) rptClaims(q *question, grants []uma.Grant) *uma.Claims {
 	return rpt
 }
 
-// rptRow is what is kept of an RPT.
+// rptRow returns the row that the store keeps of an RPT.
 func (q *question) rptRow(rpt *uma.Claims, grants []uma.Grant, revision string) *uma.RPT {
 	row := &uma.RPT{
 		JTI: rpt.ID, SessionID: rpt.SessionID, Subject: rpt.Subject, Client: rpt.AuthorizedParty,
@@ -103,8 +103,8 @@ func asEntitlement(rpt *uma.Claims, jti string) *uma.Claims {
 	return &access
 }
 
-// checkLength returns a refusal of an RPT that this server could not read again: as a
-// bearer token, as the parameter rpt, at introspection and revocation.
+// checkLength returns a refusal if the RPT is too long for this server to read it as a bearer
+// token, as the parameter rpt, and at introspection and revocation.
 func (s *Service) checkLength(q *question, rpt, access *uma.Claims) (*uma.Error, error) {
 	length, err := s.Issuer.Length(q.realm, rpt)
 	if err != nil {
@@ -123,14 +123,14 @@ func (s *Service) checkLength(q *question, rpt, access *uma.Claims) (*uma.Error,
 	return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.RPTTooLong, Value: strconv.Itoa(length), Limit: uma.MaxRPT}, nil), nil
 }
 
-// scope is the scope of the RPT and its refresh token: that of the token that identifies
+// scope returns the scope of the RPT and its refresh token: that of the token that identifies
 // the party (RFC 6749 §6), without scopes that are no longer granted. The session may have
 // more.
 func (q *question) scope() string { return party.GrantedScope(q.party, q.party.Claims.Scope) }
 
-// mayRefresh reports whether a refresh token comes with the RPT. There is none without a
-// session, for a token that speaks for some resource servers only, nor when the client
-// that asks is not the one that the RPT is for.
+// mayRefresh reports whether a refresh token is issued with the RPT. There is none without a
+// session, if the party's token is valid for some resource servers only, or if the RPT is
+// issued to another client than the one that sent the request.
 func (q *question) mayRefresh() bool {
 	return q.party.Session != nil && !q.party.Restricted() && q.client == q.party.Client && !q.req.Rules.Entitlements
 }

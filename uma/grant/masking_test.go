@@ -52,15 +52,15 @@ func TestMasksHaveOneDeadline(t *testing.T) {
 	mask := new(slowMask)
 	s, q, d := decidedOf(t, 200, time.Millisecond, mask)
 	start := time.Now()
-	for i, r := range s.records(t.Context(), q, d, told{})[1:] {
+	for i, r := range s.records(t.Context(), q, d, recordedAnswer{})[1:] {
 		if got, want := string(r.Event), fmt.Sprintf("stub of %d", i+1); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("took %v, want %v", took, deadlines*time.Millisecond)
+		t.Errorf("took %v, want %v", took, requestTimeouts*time.Millisecond)
 	}
-	if most := mask.most.Load(); most > atOnce {
+	if most := mask.most.Load(); most > maxConcurrent {
 		t.Errorf("%d at the same time", most)
 	}
 }
@@ -71,7 +71,7 @@ func TestMaskAfterTheClientWentAway(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	s, q, d := decidedOf(t, 1, time.Hour, new(slowMask))
-	records := s.records(gone, q, d, told{})
+	records := s.records(gone, q, d, recordedAnswer{})
 	if got := string(records[0].Event); got != "masked" {
 		t.Errorf("got %s", got)
 	}

@@ -16,29 +16,29 @@ type permission struct {
 
 	requested bool        // not only carried
 	asked     []uma.Scope // of scopes: the requested ones
-	listed    []uma.Scope // of asked: those that the request lists; without any, it asks for the resource
-	named     bool        // by id, name or URI, or by the ticket: not found by a search
+	listed    []uma.Scope // of asked: those that the request or the ticket lists; none if it asks for all
+	named     bool        // the request or the ticket names the resource; false: a search found it
 	carried   bool
-	former    *uma.GrantedPermission // in the RPT, if nothing but that asks for it
+	former    *uma.GrantedPermission // the permission of the RPT, if only the RPT asks for it
 }
 
 // requested is what a request asks for.
 type requested struct {
 	permissions []*permission
-	several     []uma.ResourceID // that one name or URI leads to
+	several     []uma.ResourceID // the resources of a name or URI that finds more than one
 	unmet       unmet
 }
 
-// unmet are the permissions in a request that get no decision.
+// unmet says that a part of the request gets no decision.
 type unmet struct {
-	resource bool // one that leads nowhere, has none of the scopes asked for, or is beyond the limit
-	scope    bool // one that no resource of that name has
+	resource bool // a named resource does not exist, has none of the scopes, or is beyond the limit
+	scope    bool // none of the resources with the name has a scope that is listed
 }
 
 // find returns the permission for the same resource, or without a resource for the same
 // scopes; nil if there is none.
-func (w *requested) find(p *permission) *permission {
-	i := slices.IndexFunc(w.permissions, func(have *permission) bool {
+func (r *requested) find(p *permission) *permission {
+	i := slices.IndexFunc(r.permissions, func(have *permission) bool {
 		if p.resource == nil || have.resource == nil {
 			return p.resource == have.resource && slices.Equal(p.scopes, have.scopes)
 		}
@@ -47,7 +47,7 @@ func (w *requested) find(p *permission) *permission {
 	if i < 0 {
 		return nil
 	}
-	return w.permissions[i]
+	return r.permissions[i]
 }
 
 // join adds a second permission for the same resource. If one is named with scopes and

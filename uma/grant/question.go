@@ -12,8 +12,8 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// A question is what a request asks, as read from one view: who asks, of which resource
-// server, with which claims, for what, and what is shared.
+// A question is what a request asks, as read from one view: who asks which resource server
+// for which permissions, with which claims, and what owners have shared.
 type question struct {
 	req    *Request
 	caller *party.Caller
@@ -27,19 +27,20 @@ type question struct {
 	rpt       *uma.Claims // the RPT to be upgraded; nil without one, or if it carries nothing
 	requested requested
 
-	shares   []uma.Share   // of these resources, with this party
-	requests []uma.Request // of this party for them
+	shares   []uma.Share   // candidate shares of the requested resources
+	requests []uma.Request // to the owners of these resources, by the party
 }
 
-// An asker is who asks.
+// An asker is who makes the request.
 type asker struct {
-	party  *party.Identity // the requesting party
-	client *uma.Client     // that asks; the RPT is for party.Client
-	proved bool            // the client authenticated itself in this request
+	party         *party.Identity // the requesting party
+	client        *uma.Client     // the client that sent the request; the RPT is issued to party.Client
+	authenticated bool            // the client authenticated itself in this request
 }
 
-// read does all the reading of a request. It closes the view before the policy runs,
-// because there are few views. If it fails, the question is filled as far as it was read.
+// read reads everything that a request needs from the store. It closes the view before the
+// policy runs, because there are few views. With an error, the question has what was read
+// before it.
 func (s *Service) read(ctx context.Context, realm *uma.Snapshot, caller *party.Caller, req *Request) (*question, error) {
 	q := &question{req: req, caller: caller, realm: realm, now: s.Now()}
 	s.verifyAhead(ctx, q)
@@ -47,8 +48,8 @@ func (s *Service) read(ctx context.Context, realm *uma.Snapshot, caller *party.C
 	return q, err
 }
 
-// verifyAhead checks the signatures of a request's tokens before its view is opened. A
-// token that cannot be used is refused when it is its turn.
+// verifyAhead checks the signatures of a request's tokens before its view is opened, so that
+// fill finds the outcome in the verifier's cache. fill refuses a token that is not valid.
 func (s *Service) verifyAhead(ctx context.Context, q *question) {
 	claims := q.req.ClaimToken
 	if !isCompactJWS(claims) {
@@ -70,7 +71,7 @@ func (s *Service) fill(ctx context.Context, view uma.View, q *question) (err err
 		return err
 	}
 	if unidentified != nil {
-		return unidentified // now that there is a ticket to go on with
+		return unidentified // refuseUndecided needs the ticket, which is read now
 	}
 	if q.claims, err = s.readClaims(ctx, view, q); err != nil {
 		return err
@@ -85,16 +86,15 @@ func (s *Service) fill(ctx context.Context, view uma.View, q *question) (err err
 	return err
 }
 
-// identifyClient finds the client. With a bearer token it is the token's, and the party
-// is whom the token speaks for; nothing else in the request can change either. Otherwise
-// the client authenticates.
+// identifyClient finds the client. A bearer token identifies the client and the party, and
+// nothing else in the request can change either. Without one, the client authenticates.
 func (s *Service) identifyClient(ctx context.Context, view uma.View, q *question) (asker, error) {
 	if !q.caller.HasBearer {
 		client, err := s.Party.Authenticate(ctx, q.realm, q.caller)
 		if err != nil {
 			return asker{}, err
 		}
-		return asker{client: client, proved: !client.Public}, nil
+		return asker{client: client, authenticated: !client.Public}, nil
 	}
 	var also []string
 	if q.req.Rules.Entitlements {
@@ -161,15 +161,14 @@ func (s *Service) findServer(ctx context.Context, view uma.View, q *question) er
 	case !server.ResourceServer:
 		return uma.Reject(uma.ResourceServerBad, uma.Fault{Kind: uma.AudienceIsNoServer, Client: q.req.Audience}, nil)
 	}
-	if err := q.checkReach(server); err != nil {
+	if err := q.checkServer(server); err != nil {
 		return err
 	}
 	q.server = server
 	return nil
 }
 
-// findTicket finds the ticket and its resource server. The ticket stays unspent until
-// the request is settled.
+// findTicket reads the ticket and finds its resource server. settle spends the ticket.
 func (s *Service) findTicket(ctx context.Context, view uma.View, q *question) error {
 	t, err := s.loadTicket(ctx, view, q)
 	if err != nil {
@@ -183,7 +182,7 @@ func (s *Service) findTicket(ctx context.Context, view uma.View, q *question) er
 		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
 	q.ticket = t
-	if err := q.checkReach(server); err != nil {
+	if err := q.checkServer(server); err != nil {
 		return err
 	}
 	q.server = server
@@ -211,10 +210,10 @@ func (s *Service) loadTicket(ctx context.Context, view uma.View, q *question) (*
 	return t, nil
 }
 
-// hashTicket returns what a presented ticket is kept under, in JWT form or not.
-// ErrUnverified: it is a JWT that this server did not sign.
+// hashTicket returns the hash under which a presented ticket is stored, whether it is opaque
+// or a JWT. ErrUnverified: it is a JWT that this server did not sign.
 func (s *Service) hashTicket(ctx context.Context, realm *uma.Snapshot, ticket string) ([]byte, error) {
-	if !strings.Contains(ticket, ".") { // no character of a ticket's value
+	if !strings.Contains(ticket, ".") { // an opaque ticket has no dot
 		return uma.Digest(ticket), nil
 	}
 	claims, err := s.Verifier.VerifyTicket(ctx, realm, s.PublicURL.Realm(realm), ticket)
@@ -224,8 +223,8 @@ func (s *Service) hashTicket(ctx context.Context, realm *uma.Snapshot, ticket st
 	return uma.Digest(claims.Handle), nil
 }
 
-// checkReach refuses a resource server that the party's token does not speak for.
-func (a *asker) checkReach(server *uma.Client) error {
+// checkServer refuses a resource server that the party's token is not valid for.
+func (a *asker) checkServer(server *uma.Client) error {
 	if a.party != nil && a.party.Restricted() && !slices.Contains(a.party.Servers, server.ID) {
 		return uma.Reject(uma.UnusableBearer, uma.Fault{}, fmt.Errorf("%w: not for this resource server", party.ErrInactive))
 	}
@@ -233,8 +232,9 @@ func (a *asker) checkReach(server *uma.Client) error {
 }
 
 // readRPT reads the RPT that is to be upgraded. It must be of the same party, client and
-// resource server (§1.3). An expired one carries nothing, and neither does one of another
-// resource server: keycloak-js sends its last one with every request.
+// resource server (§1.3). An RPT that has expired, or is of another resource server, is
+// ignored, because keycloak-js sends its last RPT with every request; but an expired one is
+// refused if the request asks for nothing else.
 func (s *Service) readRPT(ctx context.Context, view uma.View, q *question) (*uma.Claims, error) {
 	if q.req.RPT == "" {
 		return nil, nil
@@ -277,8 +277,7 @@ func (s *Service) readRPT(ctx context.Context, view uma.View, q *question) (*uma
 	return rpt, nil
 }
 
-// readShares reads the shares that may be for the party, and what it has asked the
-// owners for.
+// readShares reads the candidate shares, and the party's own requests to the owners.
 func readShares(ctx context.Context, view uma.View, q *question) ([]uma.Share, []uma.Request, error) {
 	var keys []uma.Key
 	for _, p := range q.requested.permissions {

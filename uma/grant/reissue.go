@@ -8,8 +8,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// How long a client that was told request_submitted waits before it presents the next
-// ticket (§3.3.6): the first time, and at most.
+// How long a client waits after request_submitted before it presents the next ticket
+// (§3.3.6): the first time, and at most.
 const (
 	firstInterval = 5 * time.Second
 	lastInterval  = time.Minute
@@ -32,9 +32,8 @@ func (q *question) asksForClaims(err error) bool {
 	return q.req.Rules.BadClaimIsNeedInfo && q.req.Ticket != "" && errors.Is(err, errBadClaim)
 }
 
-// refuseUndecided refuses a request that could not be read as far as to be decided. Some
-// refusals spend the ticket (§5.5), and give the client the next one where §3.3.6 wants
-// it.
+// refuseUndecided answers a request that was refused before the policy decided. Some refusals
+// spend the ticket (§5.5), and issue a new one where §3.3.6 requires it.
 func (s *Service) refuseUndecided(ctx context.Context, q *question, err error) (*Answer, error) {
 	refusal, ok := errors.AsType[*uma.Error](err)
 	switch {
@@ -44,21 +43,21 @@ func (s *Service) refuseUndecided(ctx context.Context, q *question, err error) (
 	case q.asksForClaims(err):
 		refusal = uma.Reject(uma.NeedInfo, uma.Fault{}, err)
 		refusal.RequiredClaims = []uma.RequiredClaim{{Formats: uma.ClaimTokenFormats()}}
-		return s.spend(ctx, q, refusal, true)
+		return s.spendUndecided(ctx, q, refusal, true)
 	case errors.Is(err, errTooSoon):
 		refusal.Interval = min(2*q.ticket.Interval, lastInterval)
-		return s.spend(ctx, q, refusal, true)
+		return s.spendUndecided(ctx, q, refusal, true)
 	case refusal.Reason == uma.InvalidScope && q.req.Rules.UnavailableScopeIsError:
-		return s.spend(ctx, q, refusal, false)
+		return s.spendUndecided(ctx, q, refusal, false)
 	}
 	return &Answer{Client: q.client}, err
 }
 
-// spend spends the ticket on a refusal without a decision, and gives the client the next
-// one if it is to come again.
-func (s *Service) spend(ctx context.Context, q *question, refusal *uma.Error, again bool) (*Answer, error) {
+// spendUndecided spends the ticket of a request that is refused without a decision. With
+// reissue the refusal has a new ticket.
+func (s *Service) spendUndecided(ctx context.Context, q *question, refusal *uma.Error, reissue bool) (*Answer, error) {
 	st := &uma.Settlement{Realm: q.realm.Realm.Key, Now: q.now, Ticket: q.ticket.Hash, Reusable: q.realm.Realm.TicketReuse}
-	if again {
+	if reissue {
 		st.Successor, refusal.Ticket = q.reissue(refusal.Interval)
 	}
 	err := s.Store.Commit(ctx, st)
@@ -71,10 +70,10 @@ func (s *Service) spend(ctx context.Context, q *question, refusal *uma.Error, ag
 	return &Answer{Client: q.client}, refusal
 }
 
-// reissue makes the ticket that follows the one presented: the same permissions and
-// claims, for this client and the user that it speaks for. A client that spoke for itself
-// may have been asked whom it speaks for. The ticket can be presented once the interval is
-// over, for as long as any other.
+// reissue makes the ticket that succeeds the one presented, with the same permissions and
+// claims. Only this client can present it, and only for the same user; if the client asked
+// for itself, for any user, because need_info may have asked who the party is. The ticket is
+// valid for the usual time after the interval is over.
 func (q *question) reissue(interval time.Duration) (*uma.Ticket, string) {
 	value := uma.NewSecret()
 	t := *q.ticket
@@ -88,9 +87,9 @@ func (q *question) reissue(interval time.Duration) (*uma.Ticket, string) {
 	return &t, value
 }
 
-// refuseReplay refuses a ticket that is not there, or no longer. If another client
-// presents a ticket that was traded for an RPT, the ticket may have been stolen, and the
-// RPT with it: the RPT is ended (§5.5).
+// refuseReplay refuses a ticket that does not exist, or no longer. If a client presents a
+// ticket that another client traded for an RPT, the ticket may have been stolen: the RPT is
+// deleted, so that it is no longer active (§5.5).
 func (s *Service) refuseReplay(ctx context.Context, q *question, cause error) error {
 	refusal := uma.Reject(uma.UnusableTicket, uma.Fault{}, cause)
 	hash, err := s.hashTicket(ctx, q.realm, q.req.Ticket)
@@ -114,7 +113,7 @@ func (s *Service) refuseReplay(ctx context.Context, q *question, cause error) er
 	if err := s.Store.DropRPT(ctx, q.realm.Realm.Key, spent.RPT); err != nil {
 		return uma.Tell("drop the rpt of a replayed ticket", err)
 	}
-	s.Log(ctx, "a spent ticket came from another client: its RPT is ended",
+	s.Log(ctx, "a spent ticket was presented by another client: its RPT is no longer active",
 		"realm", q.realm.Realm.Name, "client", q.client.ID, "spent_by", spent.Client, "jti", spent.RPT)
 	return refusal
 }

@@ -271,10 +271,10 @@ func TestServesWhatTheTokenSpeaksFor(t *testing.T) {
 	} {
 		w := newWorld(t)
 		a := &asker{party: &party.Identity{Servers: tc.servers}}
-		if err := a.checkReach(w.API); (err == nil) != tc.api {
+		if err := a.checkServer(w.API); (err == nil) != tc.api {
 			t.Errorf("%q: got %v for photoz-api", tc.servers, err)
 		}
-		if err := a.checkReach(w.Other); (err == nil) != tc.other {
+		if err := a.checkServer(w.Other); (err == nil) != tc.other {
 			t.Errorf("%q: got %v for other-api", tc.servers, err)
 		}
 	}

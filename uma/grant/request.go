@@ -5,15 +5,15 @@ import (
 	"example.com/umpire/uma/party"
 )
 
-// What is answered to a request that is granted.
+// What the answer to a granted request has.
 const (
 	ModeToken       = ""            // an RPT
 	ModeDecision    = "decision"    // whether anything was granted
 	ModePermissions = "permissions" // what was granted
 )
 
-// A Request asks for an RPT (§3.3.1 and Keycloak's additions), parsed but not yet
-// believed. Empty members are absent parameters: a face refuses a parameter that is
+// A Request asks for an RPT (§3.3.1 and Keycloak's additions). It is parsed, and nothing in it
+// is verified. Empty members are absent parameters: a face refuses a parameter that is
 // present and empty.
 type Request struct {
 	Ticket           string
@@ -43,23 +43,23 @@ type AskedPermission struct {
 	Scopes   []uma.Scope
 }
 
-// An Entitlement is what a request for entitlements names: each resource by its id or by
-// its name, as it says. The zero value names nothing.
+// An Entitlement is what a request for entitlements of the legacy API names. The zero value
+// names nothing.
 type Entitlement struct {
 	Everything  bool // all entitlements
 	Permissions []uma.LegacyPermission
 	Limit       int // how many resources of Permissions count; 0: all
 }
 
-// Rules are what the specifications leave open, or have otherwise than Keycloak does. A
-// face sets them. The zero value is Keycloak's token endpoint.
+// Rules are the behaviours that differ between faces: where the specifications leave room, or
+// differ from Keycloak. A face sets them. The zero value is Keycloak's token endpoint.
 type Rules struct {
-	// PollTickets: with request_submitted comes a ticket, which the client presents after
-	// an interval to ask whether the owner has answered (§3.3.6).
+	// PollTickets: request_submitted has a new ticket, which the client presents after an
+	// interval to ask whether the owner has answered (§3.3.6).
 	PollTickets bool
 
-	// BadClaimIsNeedInfo: where a ticket is presented, a claim token that cannot be used,
-	// or that is missing, is answered by need_info and a new ticket.
+	// BadClaimIsNeedInfo: if a claim token presented with a ticket is unusable or missing,
+	// the answer is need_info with a new ticket.
 	BadClaimIsNeedInfo bool
 
 	// IdentifyWithIDToken: only an ID token identifies the party. Otherwise an access
@@ -81,24 +81,24 @@ type Rules struct {
 	// IgnoreBadRPT: an `rpt` that cannot be upgraded is ignored.
 	IgnoreBadRPT bool
 
-	// UpgradeAll: an `rpt` counts as upgraded only if the new one has all its permissions,
-	// and is no longer valid then (§3.3.5.1). Otherwise a part is enough, and both are
-	// valid; but at least one scope of each resource that is named must be granted.
+	// UpgradeAll: an `rpt` is upgraded only if the new RPT has all its permissions, and it is
+	// no longer valid then (§3.3.5.1). Without this rule some of them are enough and both RPTs
+	// are valid, but at least one scope of each named resource must be granted.
 	UpgradeAll bool
 
 	// OneOwner: an RPT is for resources of one owner (§1.3).
 	OneOwner bool
 
-	// Entitlements: the request is for entitlements. RPTs speak for their party. What the
-	// `rpt` carries counts as requested. Nobody is asked for claims. The RPT has an access
-	// token in it, and no refresh token comes with it.
+	// Entitlements: the request is for entitlements of the legacy API. An RPT may be the
+	// bearer token. The permissions of the `rpt` count as requested. The answer is never
+	// need_info. The RPT contains an access token, and there is no refresh token.
 	Entitlements bool
 }
 
-// An Answer is what becomes of a Request.
+// An Answer is the result of a Request.
 type Answer struct {
-	// Client is who asked, once it is authenticated or known by a verified token; nil
-	// before.
+	// Client is the client that sent the request; nil if the request was refused before the
+	// client was authenticated or identified by a verified token.
 	Client *uma.Client
 
 	Recorded Recorded
@@ -106,7 +106,7 @@ type Answer struct {
 	// Token is the RPT, and its refresh token, in ModeToken.
 	Token *party.Tokens
 
-	// Upgraded: the RPT stands in for the one in the request.
+	// Upgraded: the RPT replaces the one in the request.
 	Upgraded bool
 
 	// Permissions are what was granted, in the other modes.
@@ -120,7 +120,7 @@ type Recorded struct {
 	Count int
 }
 
-// scopes are the lists of scopes of a request.
+// scopes yields the lists of scopes in a request.
 func (r *Request) scopes(yield func([]uma.Scope) bool) {
 	if !yield(r.Scopes) {
 		return

@@ -14,19 +14,19 @@ import (
 // A resolver finds the permissions that a question asks for. It reads only what the
 // request names (Keycloak's createPermissions).
 type resolver struct {
-	*question // without what is wanted and shared, which are not known yet
+	*question // its requested, shares and requests are not read yet
 	view      uma.View
 
 	requested requested
-	found     []permission           // for the resource that is named, while it is looked for
-	known     map[uma.Scope]bool     // of the scopes asked for, those that the resource server knows
+	found     []permission           // by the `permission` parameter that is being resolved
+	known     map[uma.Scope]bool     // the scopes in the request that the resource server knows
 	ofTypes   map[string][]uma.Scope // see scopesOfType
 }
 
 // signInScopes are those of OpenID Connect Core §5.4 and §11.
 var signInScopes = []uma.Scope{"openid", "profile", "email", "address", "phone", "offline_access"}
 
-// resolve returns what a question asks for.
+// resolve returns the permissions that a question asks for.
 func resolve(ctx context.Context, view uma.View, q *question) (requested, error) {
 	r := &resolver{question: q, view: view}
 	var err error
@@ -55,9 +55,10 @@ func (r *resolver) tooMany() error {
 	}, nil)
 }
 
-// most is how many permissions are worth resolving: the client's limit, which cuts, or
-// one more than the realm's, which refuses.
-func (r *resolver) most() int {
+// limit is the number of permissions after which resolving stops: the client's
+// response_permissions_limit, beyond which permissions are cut off, or one more than the
+// realm's policy.max_permissions, so that resolve sees that there are too many.
+func (r *resolver) limit() int {
 	most := r.realm.Realm.Policy.MaxPermissions + 1
 	if r.req.Limit > 0 {
 		return min(r.req.Limit, most)
@@ -65,10 +66,10 @@ func (r *resolver) most() int {
 	return most
 }
 
-func (r *resolver) full() bool { return len(r.requested.permissions) >= r.most() }
+func (r *resolver) full() bool { return len(r.requested.permissions) >= r.limit() }
 
-// add asks for a permission, after those that were asked for before. The same resource
-// twice is one permission.
+// add appends a permission, or joins it with an earlier one for the same resource. Beyond
+// the limit it leaves the permission out.
 func (r *resolver) add(p permission) {
 	if p.named {
 		r.found = append(r.found, p)
@@ -89,8 +90,8 @@ func (r *resolver) add(p permission) {
 	r.requested.permissions = append(r.requested.permissions, &p)
 }
 
-// learnScopes finds out which scopes the resource server knows: those of the resources at
-// hand, and others by a look-up.
+// learnScopes finds out which of the named scopes the resource server knows. It looks up
+// only those that none of the resources has.
 func (r *resolver) learnScopes(ctx context.Context, names []uma.Scope, resources map[uma.ResourceID]*uma.Resource) error {
 	r.known = make(map[uma.Scope]bool, len(names))
 	asked := sets.Has(names)
@@ -115,23 +116,23 @@ func (r *resolver) learnScopes(ctx context.Context, names []uma.Scope, resources
 	return nil
 }
 
-// knownOf are those of some scopes that the resource server knows.
+// knownOf returns the scopes that the resource server knows.
 func (r *resolver) knownOf(scopes []uma.Scope) []uma.Scope {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s uma.Scope) bool { return !r.known[s] })
 }
 
-// load reads resources by their ids, and which of the scopes, theirs included, the
+// loadResources reads resources by their ids, and finds out which of the named scopes the
 // resource server knows.
-func (r *resolver) load(ctx context.Context, ids []uma.ResourceID, names []uma.Scope) (map[uma.ResourceID]*uma.Resource, error) {
-	resources, err := r.byID(ctx, ids)
+func (r *resolver) loadResources(ctx context.Context, ids []uma.ResourceID, names []uma.Scope) (map[uma.ResourceID]*uma.Resource, error) {
+	resources, err := r.resourcesByID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	return resources, r.learnScopes(ctx, names, resources)
 }
 
-// byID reads resources by their ids, those that are there.
-func (r *resolver) byID(ctx context.Context, ids []uma.ResourceID) (map[uma.ResourceID]*uma.Resource, error) {
+// resourcesByID reads resources by their ids; ids of no resource are left out.
+func (r *resolver) resourcesByID(ctx context.Context, ids []uma.ResourceID) (map[uma.ResourceID]*uma.Resource, error) {
 	switch len(ids) {
 	case 0:
 		return nil, nil
@@ -156,7 +157,7 @@ func (r *resolver) byID(ctx context.Context, ids []uma.ResourceID) (map[uma.Reso
 	return out, nil
 }
 
-// resolveTicket asks for what the ticket is for. A ticket whose resource is gone, or has
+// resolveTicket adds the permissions of the ticket. A ticket whose resource is gone, or has
 // lost all the scopes that the ticket is for, is unusable: empty does not mean all.
 func (r *resolver) resolveTicket(ctx context.Context) error {
 	var ids []uma.ResourceID
@@ -168,7 +169,7 @@ func (r *resolver) resolveTicket(ctx context.Context) error {
 			alone = append(alone, p.Scopes...)
 		}
 	}
-	resources, err := r.load(ctx, ids, sets.Union(nil, alone))
+	resources, err := r.loadResources(ctx, ids, sets.Union(nil, alone))
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (r *resolver) resolveTicketResource(ctx context.Context, p uma.Permission, 
 		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
 	extra := sets.Within(sets.Within(r.req.Scopes, r.client.Scopes), resource.Scopes) // UMA Grant §3.3.4
-	w, ok, err := r.on(ctx, resource, sets.Union(p.Scopes, extra))
+	w, ok, err := r.permissionOn(ctx, resource, sets.Union(p.Scopes, extra))
 	if err != nil {
 		return err
 	}
@@ -232,11 +233,11 @@ func (r *resolver) checkAvailable(resources map[uma.ResourceID]*uma.Resource) er
 	return nil
 }
 
-// on is the permission for scopes on a resource: all that it has when none are asked for,
-// else those that are its own or of its type (resources of the resource server itself
-// give their scopes to others of their type). It is not ok when none of the scopes asked
-// for are there.
-func (r *resolver) on(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) (p permission, ok bool, err error) {
+// permissionOn returns the permission for scopes on a resource. Without scopes it is for all
+// that the resource has. Otherwise it is for those that the resource has itself or from its
+// type: a user's resource has the scopes of the resource server's own resources of the same
+// type. ok is false if it has none of the scopes.
+func (r *resolver) permissionOn(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) (p permission, ok bool, err error) {
 	p = permission{resource: resource, requested: true}
 	if len(scopes) == 0 {
 		p.scopes = resource.Scopes
@@ -254,8 +255,8 @@ func (r *resolver) on(ctx context.Context, resource *uma.Resource, scopes []uma.
 	return p, len(p.scopes) > 0, nil
 }
 
-// scopesOfType reads which of some scopes resources have from their type, once for all
-// resources of the type for which the same is asked.
+// scopesOfType returns the scopes that resources have from their type. It reads them once for
+// all resources of the type with the same scopes.
 func (r *resolver) scopesOfType(ctx context.Context, typ string, scopes []uma.Scope) ([]uma.Scope, error) {
 	key := typ
 	for _, s := range scopes {
@@ -275,7 +276,7 @@ func (r *resolver) scopesOfType(ctx context.Context, typ string, scopes []uma.Sc
 	return of, nil
 }
 
-// resolvePermissions asks for what the `permission` parameters name.
+// resolvePermissions adds the permissions that the `permission` parameters name.
 func (r *resolver) resolvePermissions(ctx context.Context) error {
 	if len(r.req.Permissions) > r.realm.Realm.Policy.MaxPermissions && (r.req.Limit == 0 || r.req.ByURI) {
 		return r.tooMany() // each costs a look-up, found or not; all URIs are looked up before any is cut off
@@ -288,33 +289,33 @@ func (r *resolver) resolvePermissions(ctx context.Context) error {
 		}
 		names = append(names, p.Scopes...)
 	}
-	resources, err := r.load(ctx, ids, sets.Union(nil, names))
+	resources, err := r.loadResources(ctx, ids, sets.Union(nil, names))
 	if err != nil {
 		return err
 	}
-	byURI, err := r.byURIs(ctx) // all of them, before anything is said of scopes
+	byURI, err := r.resourcesByURIs(ctx) // all of them, before anything is said of scopes
 	if err != nil {
 		return err
 	}
 	for _, p := range r.mergePermissions(byURI) {
 		if r.full() {
-			r.requested.unmet.resource = r.requested.unmet.resource || r.names(p)
+			r.requested.unmet.resource = r.requested.unmet.resource || r.namesResource(p)
 			continue
 		}
 		r.found = nil
 		if err := r.resolvePermission(ctx, p, resources, byURI); err != nil {
 			return err
 		}
-		if r.names(p) {
-			r.checkFound(p.Scopes)
+		if r.namesResource(p) {
+			r.noteUnmet(p.Scopes)
 		}
 	}
 	return nil
 }
 
-// resolvePermission asks for what one `permission` parameter names. Scopes that are all
-// unknown are an error: left out, they would be none, which asks for all. Those of OpenID
-// Connect are about the sign-in, and some clients send them with every grant.
+// resolvePermission adds the permissions that one `permission` parameter names. If all its
+// scopes are unknown, that is an error: without them, the parameter would ask for all scopes.
+// The scopes of OpenID Connect do not count: some clients send them with every grant.
 func (r *resolver) resolvePermission(ctx context.Context, p AskedPermission, byID map[uma.ResourceID]*uma.Resource, byURI map[string][]*uma.Resource) error {
 	scopes := r.knownOf(sets.Union(p.Scopes, r.req.Scopes))
 	if named := sets.Union(sets.Union(nil, p.Scopes), sets.Without(r.req.Scopes, signInScopes)); len(named) > 0 && len(scopes) == 0 {
@@ -324,24 +325,25 @@ func (r *resolver) resolvePermission(ctx context.Context, p AskedPermission, byI
 	case p.Resource == "":
 		return r.resolveScopes(ctx, scopes)
 	case r.req.ByURI:
-		return r.askForAll(ctx, byURI[p.Resource], scopes)
+		return r.addResources(ctx, byURI[p.Resource], scopes)
 	case resource != nil:
-		return r.askFor(ctx, resource, scopes)
+		return r.addResource(ctx, resource, scopes)
 	case strings.HasPrefix(p.Resource, "resource-type"):
 		return r.resolveType(ctx, p.Resource, scopes)
 	}
 	return r.resolveName(ctx, p.Resource, scopes)
 }
 
-// names reports whether a permission names a resource, and does not search for some.
-func (r *resolver) names(p AskedPermission) bool {
+// namesResource reports whether a parameter names a resource by id, name or URI, and does not
+// search by type or scope.
+func (r *resolver) namesResource(p AskedPermission) bool {
 	form, _, _ := strings.Cut(p.Resource, ":")
 	return p.Resource != "" && (r.req.ByURI || !slices.Contains(typeForms, form))
 }
 
-// checkFound notes the scopes named with a resource that no resource has, after add was
-// called for everything that the name finds.
-func (r *resolver) checkFound(scopes []uma.Scope) {
+// noteUnmet notes what a parameter names and r.found lacks: the resource, if nothing was
+// found, or scopes that none of the resources has.
+func (r *resolver) noteUnmet(scopes []uma.Scope) {
 	var there []uma.Scope
 	var ids []uma.ResourceID
 	for _, p := range r.found {
@@ -356,19 +358,19 @@ func (r *resolver) checkFound(scopes []uma.Scope) {
 	w.unmet.scope = w.unmet.scope || len(sets.Without(scopes, there)) > 0
 }
 
-// askForAll asks for scopes on the resources that one name or URI finds.
-func (r *resolver) askForAll(ctx context.Context, found []*uma.Resource, scopes []uma.Scope) error {
+// addResources adds permissions for scopes on the resources that one name or URI finds.
+func (r *resolver) addResources(ctx context.Context, found []*uma.Resource, scopes []uma.Scope) error {
 	for _, resource := range found {
-		if err := r.askFor(ctx, resource, scopes); err != nil {
+		if err := r.addResource(ctx, resource, scopes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// askFor asks for scopes on a resource that is named.
-func (r *resolver) askFor(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) error {
-	p, ok, err := r.on(ctx, resource, scopes)
+// addResource adds a permission for scopes on a resource that the request names.
+func (r *resolver) addResource(ctx context.Context, resource *uma.Resource, scopes []uma.Scope) error {
+	p, ok, err := r.permissionOn(ctx, resource, scopes)
 	if err != nil || !ok {
 		return err
 	}

@@ -14,16 +14,19 @@ import (
 // This file has the ways by which a request finds resources that it does not name by id:
 // by scope, type, name, everything, and what an RPT carries. URIs are in searchuri.go.
 
-// resolveScopes asks for scopes on every resource of the resource server itself that has
-// one of them. If there is none, on every resource that it or a realm file registered for
-// a user, without those that others manage and did not share. If there is none either,
-// for each scope without a resource. A scope that only a user put on a resource does not
-// count.
+// resolveScopes adds permissions for scopes without a named resource:
+//
+//  1. on every resource of the resource server itself that has one of the scopes;
+//  2. if there is none, on every resource that the resource server or a realm file registered
+//     for a user, without those that the user manages and did not share with the party;
+//  3. if there is none either, one for each scope, without a resource.
+//
+// A scope that only a user put on a resource does not count.
 func (r *resolver) resolveScopes(ctx context.Context, scopes []uma.Scope) error {
 	var rows []*uma.Resource
 	for _, as := range []uma.Registered{uma.OwnOfServer, uma.ForOwner} {
 		var err error
-		if rows, err = r.view.Select(ctx, r.server.Key, uma.Selection{AnyScope: scopes, Registered: as}, r.beforeFilter()); err != nil {
+		if rows, err = r.view.Select(ctx, r.server.Key, uma.Selection{AnyScope: scopes, Registered: as}, r.searchLimit()); err != nil {
 			return fmt.Errorf("select resources by scope: %w", err)
 		}
 		if len(rows) > 0 {
@@ -36,7 +39,7 @@ func (r *resolver) resolveScopes(ctx context.Context, scopes []uma.Scope) error 
 		}
 		return nil
 	}
-	rows, err := r.withoutOthers(ctx, rows)
+	rows, err := r.withoutUnshared(ctx, rows)
 	if err != nil {
 		return err
 	}
@@ -46,10 +49,10 @@ func (r *resolver) resolveScopes(ctx context.Context, scopes []uma.Scope) error 
 	return nil
 }
 
-// typeForms are what `permission` searches by type with.
+// typeForms are the prefixes of a `permission` parameter that searches by type.
 var typeForms = []string{"resource-type", "resource-type-any", "resource-type-instance", "resource-type-owner"}
 
-// resolveType asks for the resources of a type: `resource-type:T` those of the resource
+// resolveType adds the resources of a type: `resource-type:T` those of the resource
 // server itself, `resource-type-any:T` all, `resource-type-instance:T` those of others,
 // `resource-type-owner:T` those of the requesting party.
 func (r *resolver) resolveType(ctx context.Context, name string, scopes []uma.Scope) error {
@@ -69,15 +72,15 @@ func (r *resolver) resolveType(ctx context.Context, name string, scopes []uma.Sc
 	if typ == "" {
 		return uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TypeMissing, Value: form}, nil)
 	}
-	rows, err := r.view.Select(ctx, r.server.Key, selection, r.beforeFilter())
+	rows, err := r.view.Select(ctx, r.server.Key, selection, r.searchLimit())
 	if err != nil {
 		return fmt.Errorf("select resources by type: %w", err)
 	}
-	if rows, err = r.withoutOthers(ctx, rows); err != nil {
+	if rows, err = r.withoutUnshared(ctx, rows); err != nil {
 		return err
 	}
 	for _, resource := range rows {
-		p, ok, err := r.on(ctx, resource, scopes)
+		p, ok, err := r.permissionOn(ctx, resource, scopes)
 		if err != nil {
 			return err
 		}
@@ -88,14 +91,15 @@ func (r *resolver) resolveType(ctx context.Context, name string, scopes []uma.Sc
 	return nil
 }
 
-// beforeFilter is how many resources are read before withoutOthers removes some: one more
-// than the realm allows. The client's limit counts the resources that remain.
-func (r *resolver) beforeFilter() int { return r.realm.Realm.Policy.MaxPermissions + 1 }
+// searchLimit is how many resources a search reads before withoutUnshared removes some: one
+// more than the realm allows. The client's limit counts the resources that remain.
+func (r *resolver) searchLimit() int { return r.realm.Realm.Policy.MaxPermissions + 1 }
 
-// withoutOthers leaves out what others manage and did not share with the party: a search
-// by type or scope must not tell that it is there. More resources than a request may ask
-// for are refused first, so that what is left out does not make room for others.
-func (r *resolver) withoutOthers(ctx context.Context, rows []*uma.Resource) ([]*uma.Resource, error) {
+// withoutUnshared removes the resources that other owners manage and did not share with the
+// party: a search by type or scope must not reveal that they exist. Before that it refuses
+// more resources than a request may have: the rest was not read, and would be missing without
+// notice.
+func (r *resolver) withoutUnshared(ctx context.Context, rows []*uma.Resource) ([]*uma.Resource, error) {
 	if len(rows) > r.realm.Realm.Policy.MaxPermissions {
 		return nil, r.tooMany()
 	}
@@ -120,17 +124,17 @@ func (r *resolver) withoutOthers(ctx context.Context, rows []*uma.Resource) ([]*
 	}), nil
 }
 
-// resolveName asks for the resource server's own resource of that name, and for no other
-// if there is one: a user's resource of that name must not answer for it. Otherwise it
-// asks for the party's own resource, and for the shared scopes of those shared with the
-// party. An unknown name is an error unless another was found before it.
+// resolveName adds the resource server's own resource of that name, and no other if there is
+// one: a user's resource must not stand in for it. Otherwise it adds the party's own resource
+// of that name, and the scopes of other users' resources of that name that were shared with
+// the party. An unknown name is an error unless the request has another permission by then.
 func (r *resolver) resolveName(ctx context.Context, name string, scopes []uma.Scope) error {
 	own, err := lookup.ByName(ctx, r.view, r.server.Key, name, r.server.UUID, r.party.Subject)
 	if err != nil {
 		return err
 	}
 	if own != nil {
-		if err := r.askFor(ctx, own, scopes); err != nil {
+		if err := r.addResource(ctx, own, scopes); err != nil {
 			return err
 		}
 	}
@@ -138,7 +142,7 @@ func (r *resolver) resolveName(ctx context.Context, name string, scopes []uma.Sc
 		return nil
 	}
 	if own == nil || own.Owner != r.server.UUID {
-		if err := r.askForShared(ctx, name, scopes); err != nil {
+		if err := r.addShared(ctx, name, scopes); err != nil {
 			return err
 		}
 	}
@@ -148,14 +152,14 @@ func (r *resolver) resolveName(ctx context.Context, name string, scopes []uma.Sc
 	return nil
 }
 
-// askForShared asks for what was shared with the party by requests that an owner granted:
-// all of it, or only what has a given name.
-func (r *resolver) askForShared(ctx context.Context, name string, scopes []uma.Scope) error {
+// addShared adds what was shared with the party by requests that owners granted: with a
+// name only resources of that name.
+func (r *resolver) addShared(ctx context.Context, name string, scopes []uma.Scope) error {
 	shared, ids, err := r.sharedWith(ctx, name)
 	if err != nil {
 		return err
 	}
-	resources, err := r.byID(ctx, ids)
+	resources, err := r.resourcesByID(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -176,11 +180,10 @@ func (r *resolver) askForShared(ctx context.Context, name string, scopes []uma.S
 	return nil
 }
 
-// sharedWith reads what was shared with the party by granted requests, and of which
-// resources: of no more than a request may ask for, however many there are. The requests
-// for a resource follow one another.
+// sharedWith returns the granted requests of the party, those of one resource after one
+// another, and the ids of their resources: not more ids than a request may have permissions.
 func (r *resolver) sharedWith(ctx context.Context, name string) ([]uma.Request, []uma.ResourceID, error) {
-	for limit := min(2*r.most(), sharedAtMost); ; limit = min(4*limit, sharedAtMost) {
+	for limit := min(2*r.limit(), sharedAtMost); ; limit = min(4*limit, sharedAtMost) {
 		shared, err := r.view.SharedWith(ctx, r.server.Key, r.party.Subject, name, limit)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read what was shared: %w", err)
@@ -191,8 +194,8 @@ func (r *resolver) sharedWith(ctx context.Context, name string) ([]uma.Request, 
 				ids = append(ids, share.ResourceID)
 			}
 		}
-		if len(ids) > r.most() {
-			return shared, ids[:r.most()], nil
+		if len(ids) > r.limit() {
+			return shared, ids[:r.limit()], nil
 		}
 		if len(shared) < limit || limit == sharedAtMost {
 			return shared, ids, nil
@@ -200,11 +203,11 @@ func (r *resolver) sharedWith(ctx context.Context, name string) ([]uma.Request, 
 	}
 }
 
-// sharedAtMost bounds the scopes that are read of what was shared with a party. It is far
-// above policy.max_permissions resources with a few scopes each.
+// sharedAtMost bounds the granted requests that are read. It is far above
+// policy.max_permissions resources with a few scopes each.
 const sharedAtMost = 5000
 
-// resolveEverything asks for all entitlements: the resources of the resource server
+// resolveEverything adds all entitlements: the resources of the resource server
 // itself, the party's own, and what was shared with it.
 func (r *resolver) resolveEverything(ctx context.Context) error {
 	owners := []string{r.server.UUID}
@@ -212,7 +215,7 @@ func (r *resolver) resolveEverything(ctx context.Context) error {
 		owners = append(owners, r.party.Subject)
 	}
 	for _, owner := range owners {
-		rows, err := r.view.Select(ctx, r.server.Key, uma.Selection{Owner: owner}, r.most())
+		rows, err := r.view.Select(ctx, r.server.Key, uma.Selection{Owner: owner}, r.limit())
 		if err != nil {
 			return fmt.Errorf("select resources by owner: %w", err)
 		}
@@ -223,12 +226,11 @@ func (r *resolver) resolveEverything(ctx context.Context) error {
 	if len(owners) == 1 {
 		return nil
 	}
-	return r.askForShared(ctx, "", nil)
+	return r.addShared(ctx, "", nil)
 }
 
-// resolveCarried asks again for what the RPT carries, after what is requested. What is
-// gone meanwhile is left out. If the request asks for nothing else, what the RPT carries
-// is what is requested.
+// resolveCarried adds the permissions that the RPT carries, after the requested ones, without
+// what no longer exists. If the request asks for nothing else, they are the requested ones.
 func (r *resolver) resolveCarried(ctx context.Context) error {
 	alone := r.ticket == nil && len(r.req.Permissions) == 0
 	carried := r.rpt.Authorization.Permissions
@@ -241,13 +243,13 @@ func (r *resolver) resolveCarried(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 	}
-	resources, err := r.byID(ctx, ids)
+	resources, err := r.resourcesByID(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for i := range carried {
 		if resource := resources[carried[i].Resource()]; resource != nil && r.mayCarry(resource) {
-			if err := r.carry(ctx, &carried[i], resource, alone); err != nil {
+			if err := r.addCarried(ctx, &carried[i], resource, alone); err != nil {
 				return err
 			}
 		}
@@ -265,9 +267,9 @@ func (r *resolver) resolveCarried(ctx context.Context) error {
 	return nil
 }
 
-// carry asks for what is left of a permission of the RPT.
-func (r *resolver) carry(ctx context.Context, former *uma.GrantedPermission, resource *uma.Resource, alone bool) error {
-	p, ok, err := r.on(ctx, resource, former.Scopes)
+// addCarried adds what is left of a permission of the RPT.
+func (r *resolver) addCarried(ctx context.Context, former *uma.GrantedPermission, resource *uma.Resource, alone bool) error {
+	p, ok, err := r.permissionOn(ctx, resource, former.Scopes)
 	if err != nil {
 		return err
 	}
@@ -287,7 +289,7 @@ func (r *resolver) mayCarry(resource *uma.Resource) bool {
 	})
 }
 
-// looseIn is the permission of an RPT that has a scope without a resource.
+// looseIn returns the permission of an RPT that has a scope without a resource.
 func looseIn(rpt *uma.Claims, scope uma.Scope) *uma.GrantedPermission {
 	for i := range rpt.Authorization.Permissions {
 		if p := &rpt.Authorization.Permissions[i]; p.Resource() == "" && slices.Contains(p.Scopes, scope) {

@@ -11,14 +11,14 @@ import (
 
 // This file has how a request finds resources by URI.
 
-// byURIs returns, for each URI in the request, the resources that it finds.
-func (r *resolver) byURIs(ctx context.Context) (map[string][]*uma.Resource, error) {
+// resourcesByURIs returns, for each URI in the request, the resources that it finds.
+func (r *resolver) resourcesByURIs(ctx context.Context) (map[string][]*uma.Resource, error) {
 	found := map[string][]*uma.Resource{}
 	for _, p := range r.req.Permissions {
 		if _, there := found[p.Resource]; there || p.Resource == "" || !r.req.ByURI {
 			continue
 		}
-		rows, err := r.byURI(ctx, p.Resource)
+		rows, err := r.resourcesByURI(ctx, p.Resource)
 		if err != nil {
 			return nil, err
 		}
@@ -27,8 +27,9 @@ func (r *resolver) byURIs(ctx context.Context) (map[string][]*uma.Resource, erro
 	return found, nil
 }
 
-// byURI returns the resources that a URI finds, or a refusal if there is none.
-func (r *resolver) byURI(ctx context.Context, uri string) ([]*uma.Resource, error) {
+// resourcesByURI returns the resources that a URI finds, or a refusal if there is none.
+// Package uripath ranks the patterns.
+func (r *resolver) resourcesByURI(ctx context.Context, uri string) ([]*uma.Resource, error) {
 	missing := func(cause error) error {
 		return uma.Reject(uma.InvalidResource, uma.Fault{Kind: uma.URIUnknown, Resource: uri}, cause)
 	}
@@ -36,16 +37,16 @@ func (r *resolver) byURI(ctx context.Context, uri string) ([]*uma.Resource, erro
 	if err != nil {
 		return nil, missing(err)
 	}
-	rows, _, err := lookup.ByURI(ctx, r.view, r.server.Key, path, r.req.MatchingURI, r.most()+1) // one more than add takes, so that it knows of a cut
+	rows, _, err := lookup.ByURI(ctx, r.view, r.server.Key, path, r.req.MatchingURI, r.limit()+1) // one more than add takes, so that it knows of a cut
 	if err == nil && len(rows) == 0 {
 		err = missing(nil)
 	}
 	return rows, err
 }
 
-// mergePermissions returns the `permission` parameters, as many as name something of
-// their own. What is said of one name, or of URIs that lead to the same resources, is
-// asked for at once, as in Keycloak: Mixed and Mixed#write is Mixed#write.
+// mergePermissions returns the `permission` parameters, those of one name or of URIs that
+// find the same resources joined into one, as in Keycloak: Mixed and Mixed#write is
+// Mixed#write.
 func (r *resolver) mergePermissions(byURI map[string][]*uma.Resource) []AskedPermission {
 	var asked []AskedPermission
 	at := map[string]int{}

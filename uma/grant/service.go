@@ -30,22 +30,22 @@ type Service struct {
 	// Labels go into every decision record: which server decided.
 	Labels map[string]string
 
-	// Decided observes each decision, and what the request was answered; may be nil.
+	// Decided is called for each decision that is recorded; may be nil.
 	Decided func(realm, outcome, answered string, evaluation time.Duration)
 
-	// Stuck is told when an evaluation is given up because it goes on after its
-	// deadline (1), and when it ends after all (-1); may be nil.
+	// Stuck is called with 1 for an evaluation that does not end at its deadline, and with -1
+	// when it ends; may be nil.
 	Stuck func(realm string, delta int)
 
 	evaluations workers.Pool
 }
 
-// A Store is what the grant reads, and commits its answers to.
+// A Store is what the grant reads from and commits to.
 type Store interface {
 	uma.Viewer
 	uma.Committer
 
-	// DropRPT is that of uma.Sessions.
+	// DropRPT is as in uma.Sessions.
 	DropRPT(ctx context.Context, realm uma.Key, jti string) error
 }
 

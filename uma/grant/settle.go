@@ -19,10 +19,10 @@ func (s *Service) settle(ctx context.Context, q *question, d *decisions) (*Answe
 	if v == needInfo && q.req.Rules.Entitlements {
 		v = refused
 	}
-	asksOwner := q.maySubmit() && v != needInfo // who lacks a claim is told so first
+	asksOwner := q.maySubmit() && v != needInfo // the client is asked for claims before the owner is asked
 	st := &uma.Settlement{
 		Realm: q.realm.Realm.Key, Now: q.now,
-		Records: s.records(ctx, q, d, told{word: q.word(v), asksClaims: v == needInfo, asksOwner: asksOwner}),
+		Records: s.records(ctx, q, d, recordedAnswer{word: q.word(v), asksClaims: v == needInfo, asksOwner: asksOwner}),
 	}
 	if q.ticket != nil {
 		st.Ticket, st.Reusable, st.Presenter = q.ticket.Hash, q.realm.Realm.TicketReuse, q.client.ID
@@ -45,8 +45,8 @@ func (s *Service) settle(ctx context.Context, q *question, d *decisions) (*Answe
 	return s.issue(ctx, q, d, st, grants)
 }
 
-// failed returns why the policy gave no answer about something that was named, or nil.
-// What was only found by a search is left out instead.
+// failed returns why the policy gave no answer for a permission that the request or the
+// ticket names, or nil. Permissions that a search found are left out instead.
 func (d *decisions) failed(q *question) error {
 	for _, one := range d.list {
 		if one.failed != nil && one.requested && (one.named || q.ticket != nil) {
@@ -70,11 +70,11 @@ func (q *question) conditions() conditions {
 	return c
 }
 
-// refuseRecorded refuses a request whose decisions came to nothing. The ticket stays
-// unspent, the decisions are on record.
+// refuseRecorded refuses a request after its decisions, without spending the ticket. The
+// decisions are recorded.
 func (s *Service) refuseRecorded(ctx context.Context, q *question, d *decisions, refusal *uma.Error) (*Answer, error) {
-	answer, err := s.keep(ctx, q, d, &uma.Settlement{
-		Realm: q.realm.Realm.Key, Now: q.now, Records: s.records(ctx, q, d, told{word: string(refusal.Reason)}),
+	answer, err := s.writeSettlement(ctx, q, d, &uma.Settlement{
+		Realm: q.realm.Realm.Key, Now: q.now, Records: s.records(ctx, q, d, recordedAnswer{word: string(refusal.Reason)}),
 	})
 	if err != nil {
 		return answer, err
@@ -82,7 +82,7 @@ func (s *Service) refuseRecorded(ctx context.Context, q *question, d *decisions,
 	return answer, refusal
 }
 
-// refuse commits a refusal. It rests on nothing, so nothing is checked.
+// refuse commits a refusal. A refusal rests on no rows, so the commit checks none.
 func (s *Service) refuse(ctx context.Context, q *question, d *decisions, st *uma.Settlement, v verdict) (*Answer, error) {
 	refusal := uma.Reject(q.reason(v), uma.Fault{}, nil)
 	switch {
@@ -104,7 +104,7 @@ func (s *Service) refuse(ctx context.Context, q *question, d *decisions, st *uma
 // its Reason, which does not depend on the face.
 const answeredGranted = "granted"
 
-// word is the word in records for a verdict.
+// word returns the word in records for a verdict.
 func (q *question) word(v verdict) string {
 	if v == grant {
 		return answeredGranted
@@ -112,7 +112,7 @@ func (q *question) word(v verdict) string {
 	return string(q.reason(v))
 }
 
-// reason is that of a verdict that refuses.
+// reason returns the Reason of a verdict that refuses.
 func (q *question) reason(v verdict) uma.Reason {
 	switch {
 	case v == needInfo:
@@ -125,8 +125,8 @@ func (q *question) reason(v verdict) uma.Reason {
 	return uma.NotAuthorized
 }
 
-// requiredClaims are the claims that the policy wants, each once. A claim of one name
-// from one issuer or another is two.
+// requiredClaims returns the claims that the policy wants, each once. Two claims of one name
+// from different issuers are different claims.
 func (d *decisions) requiredClaims() []uma.RequiredClaim {
 	var out []uma.RequiredClaim
 	for _, one := range d.list {
@@ -139,7 +139,7 @@ func (d *decisions) requiredClaims() []uma.RequiredClaim {
 	return out
 }
 
-// ownerRequests are the requests to owners that the policy wants stored.
+// ownerRequests returns the requests to owners that the policy wants stored.
 func (s *Service) ownerRequests(q *question, d *decisions) []uma.Request {
 	var out []uma.Request
 	for _, one := range d.list {
@@ -157,12 +157,12 @@ func (s *Service) ownerRequests(q *question, d *decisions) []uma.Request {
 	return out
 }
 
-// grantsOf are the permissions of the RPT: those that are requested first, those that are
-// only carried after them.
+// grantsOf returns the permissions of the RPT: the requested ones, then those that are only
+// carried.
 func grantsOf(q *question, d *decisions) []uma.Grant {
 	var requested, carried []uma.Grant
 	for _, one := range d.list {
-		if !one.got() {
+		if !one.anyGranted() {
 			continue
 		}
 		g := uma.Grant{
@@ -187,9 +187,9 @@ func grantsOf(q *question, d *decisions) []uma.Grant {
 	return append(requested, carried...)
 }
 
-// grantClaims are the pushed claims, or of a permission that is only carried those of the
-// former RPT, and what the policy adds to them; nil when there are none, since clients
-// take an empty object for a condition.
+// grantClaims returns the claims of a permission of the RPT: the pushed claims, or the former
+// RPT's for a permission that is only carried, and those that the policy adds. Without any it
+// returns nil, because clients take an empty object for a condition.
 func (q *question) grantClaims(d *decision) map[string][]string {
 	claims := q.claims.pushed
 	if d.former != nil {
@@ -204,7 +204,7 @@ func (q *question) grantClaims(d *decision) map[string][]string {
 	return out
 }
 
-// restsOn are the rows that the grant rests on.
+// restsOn returns the rows that the grant rests on.
 func restsOn(q *question, d *decisions) *uma.Rests {
 	out := &uma.Rests{
 		Generation: q.realm.Realm.Generation,
@@ -214,7 +214,7 @@ func restsOn(q *question, d *decisions) *uma.Rests {
 		out.User, out.UserVersion = q.party.Subject, q.party.User.Version
 	}
 	for _, one := range d.list {
-		if !one.got() || one.resource == nil {
+		if !one.anyGranted() || one.resource == nil {
 			continue
 		}
 		out.Resources[one.resource.Key] = one.resource.Version
