@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // A Notice is a message about a place in a realm file. It never quotes a secret.
@@ -45,15 +43,4 @@ func sortNotices(n []Notice) {
 	slices.SortStableFunc(n, func(a, b Notice) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-}
-
-// Nearest returns the word that a misspelt one resembles, or "" if none does.
-func Nearest(misspelt string, words []string) string {
-	nearest, least := "", 3 // letters that differ: fewer resemble
-	for _, w := range words {
-		if d := levenshtein.ComputeDistance(strings.ToLower(misspelt), w); d < least && d < len(w) {
-			nearest, least = w, d
-		}
-	}
-	return nearest
 }

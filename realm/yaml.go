@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"example.com/umpire/nearest"
 )
 
 // A value is a node of the file with its path. A method that reads it records a mistake
@@ -140,7 +142,7 @@ var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
 func hint(name string, known fields) string {
 	keys := slices.Sorted(maps.Keys(known))
-	if near := Nearest(name, keys); near != "" {
+	if near := nearest.Of(name, keys); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	if strings.Contains(name, ":") {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"example.com/umpire/realm"
+	"example.com/umpire/nearest"
 )
 
 // Exit codes.
@@ -96,7 +96,7 @@ func argumentMistake(cmd *cobra.Command, args []string) error {
 // didYouMean returns the end of a sentence about an unknown word: the name that it resembles,
 // or "".
 func didYouMean(prefix, word string, names []string) string {
-	name := realm.Nearest(word, names)
+	name := nearest.Of(word, names)
 	if name == "" {
 		return ""
 	}
