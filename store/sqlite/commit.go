@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -16,6 +17,8 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	})
 }
 
+// settle does in one transaction what a token request changes. It spends the ticket first, so
+// that nothing is stored for a request that lost the race for its ticket.
 func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 	if st.Ticket != nil {
 		if err := spendTicket(tx, st.Realm, st.Ticket, st.Reusable, st.Now); err != nil {
@@ -54,6 +57,25 @@ func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 		return saveRefreshToken(tx, st.Realm, st.Refresh)
 	}
 	return nil
+}
+
+// spendTicket deletes a ticket, or only checks that it exists if it is reusable. One
+// statement checks and deletes it, so that a ticket is spent once.
+func spendTicket(tx *conn, realm uma.Key, hash []byte, reusable bool, now time.Time) error {
+	if reusable {
+		there, err := tx.exists(`SELECT 1 FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
+			int64(realm), hash, millis(now))
+		if err == nil && !there {
+			return uma.ErrSpent
+		}
+		return reading("ticket", err)
+	}
+	n, err := tx.exec(`DELETE FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
+		int64(realm), hash, millis(now))
+	if err == nil && n == 0 {
+		return uma.ErrSpent
+	}
+	return writing("ticket", err)
 }
 
 // replaceRPT stores the RPT of a settlement, deletes the one that it upgrades, and

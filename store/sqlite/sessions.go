@@ -152,22 +152,3 @@ func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
 		r.Generation, r.UserVersion, millis(r.Expires), millis(r.Keep))
 	return writing("RPT", err)
 }
-
-// spendTicket deletes a ticket, or only checks that it exists if it is reusable. One
-// statement checks and deletes it, so that a ticket is spent once.
-func spendTicket(tx *conn, realm uma.Key, hash []byte, reusable bool, now time.Time) error {
-	if reusable {
-		there, err := tx.exists(`SELECT 1 FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
-			int64(realm), hash, millis(now))
-		if err == nil && !there {
-			return uma.ErrSpent
-		}
-		return reading("ticket", err)
-	}
-	n, err := tx.exec(`DELETE FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
-		int64(realm), hash, millis(now))
-	if err == nil && n == 0 {
-		return uma.ErrSpent
-	}
-	return writing("ticket", err)
-}
