@@ -111,7 +111,7 @@ func tooMany(what string, wait time.Duration) error {
 // PAT, because a client may get many PATs.
 func (s *server) limitTickets(request wire.Handler) wire.Handler {
 	return func(x *wire.Exchange) error {
-		client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
+		client, subject := s.core.Party.ClaimedCaller(x.Context(), x.Realm, &x.Caller)
 		who := s.minted.caller(x.Realm.Realm.Name, client, subject)
 		if wait := s.minted.wait(who); wait > 0 {
 			s.Metrics.throttled("ticket_rate")
@@ -130,7 +130,7 @@ func (s *server) limitTickets(request wire.Handler) wire.Handler {
 // token or of the credentials, which the grant checks before the ticket: a caller cannot
 // get another count by making up values.
 func (s *server) limitGuesses(x *wire.Exchange, grant func() error) error {
-	client, subject := s.core.Party.Asks(x.Context(), x.Realm, &x.Caller)
+	client, subject := s.core.Party.ClaimedCaller(x.Context(), x.Realm, &x.Caller)
 	who := s.guessed.caller(x.Realm.Realm.Name, client, subject, x.Caller.IP)
 	if wait := s.guessed.wait(who); wait > 0 {
 		s.Metrics.throttled("failed_tickets")

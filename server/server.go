@@ -103,7 +103,7 @@ func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited 
 		began := s.core.Now()
 		x, err := s.open(c, ep.dialect(nil), ep.readers)
 		if !unlimited {
-			cancel := x.Within(s.Timeout)
+			cancel := x.SetTimeout(s.Timeout)
 			defer cancel()
 		}
 		realm := s.DefaultRealm
@@ -129,7 +129,7 @@ func (s *server) guarded(x *wire.Exchange, ep endpoint, realm string, handle wir
 	if x.Realm, err = s.core.Realms.Realm(x.Context(), realm); err != nil {
 		return err
 	}
-	x.Speak(ep.dialect(x.Realm))
+	x.SetDialect(ep.dialect(x.Realm))
 	return handle(x)
 }
 
@@ -143,7 +143,7 @@ func (s *server) unrouted(_ error, c echo.Context) {
 		dialect = dialectOf(c.Request().URL.Path)
 	}
 	x, opened := s.open(c, dialect, wire.Owners)
-	cancel := x.Within(s.Timeout)
+	cancel := x.SetTimeout(s.Timeout)
 	defer cancel()
 	var err error = nothingHere
 	if c.Response().Header().Get("Allow") != "" {

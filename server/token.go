@@ -28,7 +28,7 @@ type style struct {
 	jwt bool // tickets are JWTs
 }
 
-// showTokens is the answer to a sign-in or a refresh.
+// showTokens returns the body of the answer to a sign-in or a refresh.
 func (st style) showTokens(t *party.Tokens) any {
 	if st.strict && t.RPT {
 		return uma2.ShowRPT(t, false)
@@ -36,7 +36,7 @@ func (st style) showTokens(t *party.Tokens) any {
 	return keycloak.ShowTokens(t)
 }
 
-// showRPT is the answer to the UMA grant.
+// showRPT returns the body of the answer to the UMA grant.
 func (st style) showRPT(a *grant.Answer) any {
 	if st.strict {
 		return uma2.ShowRPT(a.Token, a.Upgraded)
@@ -48,7 +48,7 @@ func (st style) showRPT(a *grant.Answer) any {
 // parameters) and the grants of RFC 6749 that need no browser.
 func (s *server) token(st style) wire.Handler {
 	return func(x *wire.Exchange) error {
-		err := s.grant(x, st)
+		err := s.serveGrant(x, st)
 		if e, ok := errors.AsType[*uma.Error](err); ok && st.jwt && e.Ticket != "" {
 			jwt, failed := s.core.Protection.TicketJWT(x.Context(), x.Realm, e.Ticket, e.Interval)
 			if failed != nil {
@@ -60,8 +60,8 @@ func (s *server) token(st style) wire.Handler {
 	}
 }
 
-// grant reads a token request and answers it.
-func (s *server) grant(x *wire.Exchange, st style) error {
+// serveGrant reads a token request and answers it, by its grant type.
+func (s *server) serveGrant(x *wire.Exchange, st style) error {
 	if err := x.RefuseForeign(string(s.core.PublicURL)); err != nil {
 		return err
 	}
@@ -72,16 +72,16 @@ func (s *server) grant(x *wire.Exchange, st style) error {
 	if err := s.credentials(x, form); err != nil {
 		return err
 	}
-	grant := form.Get("grant_type")
-	if grant == umaTicket {
-		return s.limitGuesses(x, func() error { return s.trade(x, form, st) })
+	grantType := form.Get("grant_type")
+	if grantType == umaTicket {
+		return s.limitGuesses(x, func() error { return s.umaGrant(x, form, st) })
 	}
 	if len(form.All("permission")) > 1 {
 		return wire.Invalid("duplicated parameter: permission")
 	}
 	var res *party.Tokens
 	scope := form.Get("scope")
-	switch grant {
+	switch grantType {
 	case "client_credentials":
 		res, err = s.clientCredentials(x, scope)
 	case "password":
@@ -118,9 +118,9 @@ func (s *server) refresh(x *wire.Exchange, token, scope string) (*party.Tokens, 
 	return s.core.Party.Refresh(x.Context(), x.Realm, client, token, scope)
 }
 
-// trade trades a ticket, or named permissions, for an RPT. The core takes a
-// bearer token before credentials.
-func (s *server) trade(x *wire.Exchange, form wire.Form, st style) error {
+// umaGrant exchanges a ticket, or named permissions, for an RPT. If the request has a bearer
+// token, the core ignores the client's credentials.
+func (s *server) umaGrant(x *wire.Exchange, form wire.Form, st style) error {
 	if st.format && (form.Get("claim_token") == "") != (form.Get("claim_token_format") == "") {
 		return wire.Invalid("claim_token and claim_token_format must come together")
 	}
@@ -216,15 +216,15 @@ func parseResponseOptions(form wire.Form, req *grant.Request) error {
 }
 
 // parsePermissions reads the `permission` parameters: RESOURCE, RESOURCE#scope,scope
-// or #scope. Blanks around each part do not count: clients send them.
+// or #scope. Blanks around each part are ignored, because clients send them.
 func parsePermissions(values []string) ([]grant.AskedPermission, error) {
 	permissions := make([]grant.AskedPermission, 0, len(values))
 	for _, v := range values {
-		resource, scopes, some := strings.Cut(v, "#")
+		resource, scopes, more := strings.Cut(v, "#")
 		p := grant.AskedPermission{Resource: strings.TrimSpace(resource)}
-		for some {
+		for more {
 			var scope string
-			scope, scopes, some = strings.Cut(scopes, ",")
+			scope, scopes, more = strings.Cut(scopes, ",")
 			if scope = strings.TrimSpace(scope); scope == "" {
 				return nil, wire.Invalid("permission has an empty scope")
 			}

@@ -47,6 +47,6 @@ func TestAccountNamesOfMany(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"name=di", "name=di&first=1&max=1", "name=zz"} {
-		list(query).expect(t, 400, "invalid_request", "Too many resources were looked at in vain: give more of the name, the type or the scope")
+		list(query).expect(t, 400, "invalid_request", "Too many resources were searched without a match: give a longer part of the name, the type or the scope")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a store answers besides its own trouble.
+// The results of a store that are not its failures.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrConflict = errors.New("exists already")
@@ -14,9 +14,9 @@ var (
 	ErrMoved    = errors.New("changed meanwhile")
 	ErrBusy     = errors.New("too many writes are waiting")
 	ErrPrune    = errors.New("needs --prune")
-	ErrFull     = errors.New("holds as much as it may")
-	ErrVague    = errors.New("too many names to look through")
-	ErrTooMuch  = errors.New("more than may be read at once")
+	ErrFull     = errors.New("the limit of stored bytes is reached")
+	ErrVague    = errors.New("too many rows searched without a match")
+	ErrTooMuch  = errors.New("one request would read too many rows")
 )
 
 // A URITakenError says which URI of a resource belongs to another. It is an
@@ -28,9 +28,8 @@ func (e *URITakenError) Error() string { return "the URI " + e.URI + " belongs t
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *URITakenError) Is(target error) bool { return target == ErrConflict }
 
-// A Reason is why a request is refused. Faces turn it into the status and the
-// words of their protocol; the reasons that have an OAuth code of their own
-// carry it as their text.
+// A Reason is why a request is refused. Faces turn it into the status and the words of their
+// protocol. A reason that is also an OAuth error code has that code as its text.
 type Reason string
 
 // The reasons.
@@ -78,9 +77,8 @@ const (
 	RealmNotFound Reason = "realm_not_found"
 	RealmDisabled Reason = "realm_disabled"
 
-	// This server's own trouble that a client may wait out: the policy failed
-	// (PolicyFailed), or too much is waiting to be written or keeps changing
-	// (Busy).
+	// Failures of this server after which a client may try again: the policy failed
+	// (PolicyFailed), or too many writes wait or rows keep changing (Busy).
 	PolicyFailed Reason = "policy_failed"
 	Busy         Reason = "busy"
 )
@@ -95,9 +93,8 @@ type RequiredClaim struct {
 	Issuers      []string `json:"issuer,omitempty"`
 }
 
-// An Error is a refusal the client is told about. Every other kind of error is
-// this server's own trouble: the client learns only that there was some, and
-// the log has the rest.
+// An Error is a refusal, which the client is told. Any other error is a failure of this
+// server: the client gets server_error without a cause, and the log has the cause.
 type Error struct {
 	Reason         Reason
 	Fault          Fault
@@ -110,14 +107,14 @@ type Error struct {
 	Err error
 }
 
-// Refuse returns an Error for the given reason. The description must not quote
-// what only the server may know, nor any secret.
+// Refuse returns an Error with a description in the words of a face, which calls it. The
+// rooms of uma call Reject. The description must not have secrets or internals of the server.
 func Refuse(reason Reason, description string, cause error) *Error {
 	return &Error{Reason: reason, Description: description, Err: cause}
 }
 
-// Reject returns an Error for the given reason and fault. The cause goes to the log and
-// never to the client.
+// Reject returns an Error with a fault, which a face puts into words. The cause goes to the
+// log and never to the client.
 func Reject(reason Reason, fault Fault, cause error) *Error {
 	return &Error{Reason: reason, Fault: fault, Err: cause}
 }
@@ -148,8 +145,8 @@ type Meaning struct {
 // Means says that err is to be answered with a refusal.
 func Means(err error, reason Reason, fault Fault) Meaning { return Meaning{err, reason, fault} }
 
-// Tell returns what becomes of an error of the store: the refusal that it means, Busy
-// for ErrBusy, and else an error of this server that says what was being done.
+// Tell turns an error of the store into the error of a request: the refusal that one of the
+// meanings has for it, Busy for ErrBusy, or else a failure, which says what was being done.
 func Tell(doing string, err error, meanings ...Meaning) error {
 	for _, m := range meanings {
 		if errors.Is(err, m.err) {

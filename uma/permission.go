@@ -52,9 +52,8 @@ type Permission struct {
 	Whole bool `json:"whole,omitempty"`
 }
 
-// A Ticket is the server's memory of what a resource server asked for on a
-// client's behalf (FedAuthz §4). Its value is a secret of which only the hash
-// is kept.
+// A Ticket is the row of a permission ticket: the permissions that a resource server requests
+// for a client (FedAuthz §4). The ticket itself is a secret, of which the row has the hash.
 type Ticket struct {
 	Hash        []byte // Digest of the value
 	Server      Key    // the resource server it was made for
@@ -120,8 +119,8 @@ type Share struct {
 	Strategy    string   // UNANIMOUS, AFFIRMATIVE or CONSENSUS
 	Version     int64
 
-	// Audience is the version at which it last changed whom the share is for,
-	// other than by adding to it: what was granted on an older one stands no more.
+	// Audience is the Version of the last change that removed parties from the share or
+	// required more of them. A grant that rests on an older version is no longer valid.
 	Audience int64
 }
 
@@ -133,8 +132,8 @@ type Party struct {
 	Client string // client_id
 }
 
-// An RPT is the row behind a requesting party token: what it grants and what it
-// rests on, so that a withdrawal shows wherever the token is seen again.
+// An RPT is the row of a requesting party token: what it grants and the rows that it rests
+// on, so that a withdrawal takes effect whenever the token is presented.
 type RPT struct {
 	JTI         string
 	Family      string // jti of the RPT that it is a refreshed copy of; empty for the first of them
@@ -149,7 +148,7 @@ type RPT struct {
 	Generation  int64  // of the realm
 	UserVersion int64
 	Expires     time.Time // of the token itself
-	Keep        time.Time // the row is of use until then: that of its refresh token
+	Keep        time.Time // the row is kept until then: until its refresh token expires, if it has one
 }
 
 // A Grant is a permission of an RPT.
@@ -159,7 +158,7 @@ type Grant struct {
 	Scopes    []Scope             `json:"scopes,omitempty"`
 	Claims    map[string][]string `json:"claims,omitempty"`
 	Version   int64               `json:"version,omitempty"`   // of the resource
-	Owner     string              `json:"owner,omitempty"`     // of the resource, if it was granted to its owner: then it ends with that
+	Owner     string              `json:"owner,omitempty"`     // the owner of the resource, if granted to the owner: it ends when the owner changes
 	Shares    []GrantShare        `json:"shares,omitempty"`    // that it rests on
 	Inherited []Scope             `json:"inherited,omitempty"` // of Scopes: not the resource's own, but of its type
 	TTL       int                 `json:"ttl,omitempty"`       // seconds, what the policy shortened the RPT to
@@ -195,18 +194,18 @@ type RefreshToken struct {
 	Expires   time.Time
 }
 
-// How the kinds of whom a policy names combine: all of them, one of them, more of
-// them than not.
+// The decision strategies of a user-managed policy. It may name parties by users, roles,
+// groups and clients: of these kinds all must match, one must, or more must than not.
 const (
 	Unanimous   = "UNANIMOUS"
 	Affirmative = "AFFIRMATIVE"
 	Consensus   = "CONSENSUS"
 )
 
-// Limits of policies. All those of a resource may be candidates for one decision,
-// and go into its record.
+// Limits of user-managed policies. All policies of a resource may be candidates for one
+// decision, and go into its record.
 const (
 	MaxShares     = 1000     // of a resource
-	MaxNamed      = 16 << 10 // bytes of whom one names
-	MaxShareBytes = 64 << 10 // of all policies of a resource, as records have them
+	MaxNamed      = 16 << 10 // bytes of the users, roles, groups and clients that one names
+	MaxShareBytes = 64 << 10 // of all policies of a resource together, as records have them
 )

@@ -23,7 +23,7 @@ func PreparePolicy(ctx context.Context, p Policy, s *Snapshot) (Evaluator, error
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("prepare policy: %w", err)
 	}
-	return nil, Refuse(PolicyFailed, "", err)
+	return nil, Reject(PolicyFailed, Fault{}, err)
 }
 
 // An Evaluator is one revision of one realm's policy. It is safe for concurrent

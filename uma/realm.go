@@ -20,7 +20,7 @@ const (
 	FromOwner Origin = "owner" // of a resource: over the API, by its owner and not the resource server
 )
 
-// A Profile is what the realm's own endpoints speak: their shapes and words.
+// A Profile says which face the realm's own endpoints are.
 type Profile string
 
 // The profiles.
@@ -46,7 +46,7 @@ type Realm struct {
 	Generation int64
 }
 
-// Lifetimes are those of what a realm issues.
+// Lifetimes are the lifetimes of the tokens, tickets and sessions of a realm.
 type Lifetimes struct {
 	Access, RPT, Refresh, Session, Ticket, PCT time.Duration
 }
@@ -56,7 +56,7 @@ type PolicySettings struct {
 	Bundle         string // folder of the realm's policy files, absolute; empty for the shipped library alone
 	AllOrNothing   bool   // a partial grant is a refusal
 	Timeout        time.Duration
-	MaxPermissions int           // one request resolves to at most so many
+	MaxPermissions int           // to which one request may resolve
 	ResubmitAfter  time.Duration // how long an owner's refusal is remembered
 	Entrypoint     string        // such as data.uma.authz.decision
 
@@ -169,8 +169,8 @@ func (s *Snapshot) ActiveKey(alg string) *SigningKey {
 	return &s.Keys[i]
 }
 
-// AllowsOrigin reports whether a web origin is registered for any client of the
-// realm: what a preflight, which names no client, is answered by.
+// AllowsOrigin reports whether a web origin is registered for any client of the realm. A
+// preflight request names no client, so any will do.
 func (s *Snapshot) AllowsOrigin(origin string) bool {
 	for _, c := range s.Clients {
 		if c.Enabled && slices.Contains(c.WebOrigins, origin) {

@@ -273,9 +273,9 @@ type Committer interface {
 	Commit(ctx context.Context, s *Settlement) error
 }
 
-// A MovedError says what changed under a settlement. It is an ErrMoved.
+// A MovedError says that rows which a grant rests on have changed. It is an ErrMoved.
 type MovedError struct {
-	Party bool // the user or the realm's generation: ask again who is asking
+	Party bool // the user or the realm has changed: identify the party again
 }
 
 func (e *MovedError) Error() string { return ErrMoved.Error() }

@@ -181,8 +181,8 @@ type Shares interface {
 	Request(ctx context.Context, server Key, id string) (*Request, error)
 
 	// FindRequests returns a page of requests by id, denied ones left out.
-	// max < 0 is no limit. What f leaves out is not read, unless by a scope: ErrVague,
-	// when thousands were looked at in vain for a page.
+	// max < 0 is no limit. A filter by scope reads rows that do not match: ErrVague after
+	// thousands of them for one page.
 	FindRequests(ctx context.Context, server Key, f RequestFilter, first, max int) ([]Request, error)
 
 	// CountRequests counts what FindRequests would return without a page: entries
@@ -275,19 +275,19 @@ type RequestFilter struct {
 	After     string // id: only those that follow it
 }
 
-// Tokens reads what tokens and tickets stand on.
+// Tokens reads tickets, and what the validity of tokens depends on.
 type Tokens interface {
 	// Ticket returns a ticket that is neither spent nor expired, or ErrNotFound.
 	Ticket(ctx context.Context, realm Key, hash []byte, now time.Time) (*Ticket, error)
 
-	// TokenState returns what a token stands on besides its signature.
+	// TokenState returns what the validity of a token depends on besides its claims.
 	// ErrNotFound: its session is unknown.
 	TokenState(ctx context.Context, realm Key, jti, session string) (*TokenState, error)
 
 	// RPT returns the row of an RPT, or ErrNotFound.
 	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
 
-	// Validity returns what is left of the resources and shares that grants rest on, with
+	// Validity returns the resources and shares that grants rest on, if they still exist, with
 	// their present versions and scopes. Shares of a resource that is no longer
 	// owner-managed are left out.
 	Validity(ctx context.Context, server Key, grants []Grant) (*Validity, error)
@@ -301,7 +301,7 @@ type Tokens interface {
 	RefreshToken(ctx context.Context, realm Key, hash []byte, now time.Time) (t *RefreshToken, spent bool, err error)
 }
 
-// TokenState is what a token stands on.
+// TokenState is what the validity of a token depends on besides its claims.
 type TokenState struct {
 	Revoked bool
 	Session *Session // nil for a token without one
@@ -314,7 +314,7 @@ type SpentTicket struct {
 	RPT    string // jti
 }
 
-// Validity is what is left of the rows that grants rest on.
+// Validity has those rows that grants rest on which still exist.
 type Validity struct {
 	Resources map[ResourceID]*Resource
 	Shares    map[string]*Share // by id

@@ -16,7 +16,7 @@ func (f *Face) RequestTicketOr(today wire.Handler) wire.Handler {
 		if err != nil || body.Kind != wire.Object || !has(body, "resource_set_id") && !has(body, "resource_set_name") {
 			return today(x)
 		}
-		x.Speak(&Dialect)
+		x.SetDialect(&Dialect)
 		return f.requestTicket(x, func() (list []wire.Value, err error) { return []wire.Value{body}, nil })
 	}
 }

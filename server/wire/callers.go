@@ -19,8 +19,8 @@ func (c *Core) Authenticate(x *Exchange) (*uma.Client, error) {
 }
 
 // Bearer returns the identity that the bearer token of the request speaks for, and
-// refuses a token that is missing or invalid for the given reason. It may be of other
-// types than access tokens, if they are given. The exchange keeps the token's client.
+// refuses a missing or invalid token with the given reason. With also, tokens of these types
+// are accepted beside access tokens. The exchange keeps the token's client.
 func (c *Core) Bearer(x *Exchange, otherwise uma.Reason, also ...string) (*party.Identity, error) {
 	id, err := c.Party.Presented(x.Context(), x.Realm, &x.Caller, otherwise, also...)
 	if err != nil {

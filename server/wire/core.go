@@ -14,7 +14,7 @@ import (
 	"example.com/umpire/uma/protection"
 )
 
-// A Core is what the faces call: the rooms of uma.
+// A Core has the services of the rooms of uma, which the faces call.
 type Core struct {
 	PublicURL uma.PublicURL
 	Now       func() time.Time
@@ -26,7 +26,7 @@ type Core struct {
 	Account    *account.Service
 }
 
-// Parts are what the rooms are made of.
+// Parts are the dependencies of the rooms.
 type Parts struct {
 	Store    uma.Store
 	Policy   uma.Policy

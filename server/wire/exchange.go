@@ -35,8 +35,7 @@ func (x *Exchange) Note(a *grant.Answer) {
 	}
 }
 
-// A Handler serves an endpoint. It answers once, or returns an error that the
-// face has words for.
+// A Handler serves an endpoint. It answers once, or returns an error, which Fail answers.
 type Handler func(*Exchange) error
 
 // An Exchange is a request and its answer.
@@ -44,8 +43,8 @@ type Exchange struct {
 	Realm  *uma.Snapshot // nil where an endpoint belongs to none
 	Caller party.Caller
 
-	// Client is the client that asks, once it is authenticated or known by a verified
-	// token; nil before. Its pages may read the answer, whatever it is.
+	// Client is the client that sent the request; nil until it is authenticated or identified
+	// by a verified token. Pages of its web origins may read the answer, a refusal too.
 	Client *uma.Client
 
 	Recorded grant.Recorded // decision records of the request
@@ -106,27 +105,27 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// Speak makes refusals of the exchange those of a face.
-func (x *Exchange) Speak(d *Dialect) { x.dialect = d }
+// SetDialect makes the exchange answer refusals as a face does.
+func (x *Exchange) SetDialect(d *Dialect) { x.dialect = d }
 
 // Context ends when the client is gone or the request takes too long.
 func (x *Exchange) Context() context.Context { return x.ctx }
 
-// Within has the exchange take no longer than that. The function it returns is to
-// be called when it is over.
-func (x *Exchange) Within(d time.Duration) context.CancelFunc {
+// SetTimeout ends the context of the exchange after d. Call the returned function when the
+// exchange is over.
+func (x *Exchange) SetTimeout(d time.Duration) context.CancelFunc {
 	var cancel context.CancelFunc
 	x.ctx, cancel = context.WithTimeout(x.ctx, d)
 	return cancel
 }
 
-// Header is that of the answer.
+// Header returns the header of the answer.
 func (x *Exchange) Header() http.Header { return x.echo.Response().Header() }
 
 // RequestHeader is a header of the request, as it came.
 func (x *Exchange) RequestHeader(name string) string { return x.echo.Request().Header.Get(name) }
 
-// Method is that of the request.
+// Method returns the method of the request.
 func (x *Exchange) Method() string { return x.echo.Request().Method }
 
 // Refused is the error code the exchange was answered with, if any.

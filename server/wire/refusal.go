@@ -23,8 +23,8 @@ type Refusal struct {
 	Interval       time.Duration // to wait before the ticket is presented
 	RequiredClaims []uma.RequiredClaim
 
-	Challenge bool   // asks for a better bearer token (RFC 6750 §3)
-	Silent    bool   // does not even ask for better credentials
+	Challenge bool   // with a Bearer challenge in WWW-Authenticate (RFC 6750 §3)
+	Silent    bool   // without WWW-Authenticate, also after Basic credentials
 	Scope     string // that the bearer token lacks
 	Retry     bool   // the client may try again soon
 
@@ -48,19 +48,18 @@ func Invalid(description string) error {
 	return uma.Refuse(uma.InvalidRequest, description, nil)
 }
 
-// A Dialect is how a face says refusals.
+// A Dialect is how a face answers refusals.
 type Dialect struct {
 	// Words returns the face's answer to a refusal of the core.
 	Words func(*uma.Error) Refusal
 
-	// Body is the JSON that says it, or nil where the status says it all; without
-	// the function, that of OAuth 2.0 (RFC 6749 §5.2). The description holds nothing
-	// but printable ASCII.
+	// Body returns the JSON body, or nil for none. A nil Body is OAuthBody. The description
+	// has only printable ASCII characters.
 	Body func(*Refusal) any
 }
 
-// refusal is the one place where an error becomes an answer. Whatever is no
-// *uma.Error is this server's own trouble: the log has the rest.
+// refusal turns an error into an answer, for all handlers. An error of another type than
+// those here is a failure of this server: the client gets a fixed text, the log the error.
 func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return *r
@@ -87,8 +86,8 @@ var bounds = []struct {
 	err  error
 	text string
 }{
-	{uma.ErrVague, "Too many resources were looked at in vain: give more of the name, the type or the scope"},
-	{uma.ErrTooMuch, "The request needs more of what is stored than may be read at once: ask for less at a time"},
+	{uma.ErrVague, "Too many resources were searched without a match: give a longer part of the name, the type or the scope"},
+	{uma.ErrTooMuch, "The request reads more rows than one request may: ask for less at a time"},
 }
 
 type refusalBody struct {
@@ -99,8 +98,8 @@ type refusalBody struct {
 	RequiredClaims []uma.RequiredClaim `json:"required_claims,omitempty"`
 }
 
-// Fail answers with what the face says of err. The error that it returns is that of
-// answering.
+// Fail answers with the refusal that the face has for err. It returns an error if the answer
+// cannot be written.
 func (x *Exchange) Fail(err error) error {
 	r := refusal(x.dialect.Words, err)
 	r.Code = withoutSecrets(r.Code, maxTold) // Keycloak has the name of a policy there
@@ -129,13 +128,13 @@ func (x *Exchange) Fail(err error) error {
 	return x.Empty(r.Status)
 }
 
-// OAuthBody says a refusal as OAuth 2.0 does (RFC 6749 §5.2).
+// OAuthBody returns the body of a refusal in OAuth 2.0 (RFC 6749 §5.2).
 func OAuthBody(r *Refusal) any {
 	return refusalBody{r.Code, r.Description, r.Ticket, int64(r.Interval / time.Second), r.RequiredClaims}
 }
 
-// challenge is that of RFC 6750 §3. A request without any token learns no more
-// than that it needs one (§3.1).
+// challenge returns the Bearer challenge of RFC 6750 §3. For a request without a token it has
+// no error code (§3.1).
 func (x *Exchange) challenge(r Refusal) string {
 	s := `Bearer realm="` + x.realmName() + `"`
 	if !x.Caller.HasBearer {
@@ -158,10 +157,10 @@ func (x *Exchange) realmName() string {
 	return printable(x.Realm.Realm.Name)
 }
 
-// printable leaves of s what an error_description may hold, %x20-21 / %x23-5B /
-// %x5D-7E (RFC 6749 §5.2), and stands in for the rest.
+// printable replaces the characters that an error_description may not have: those outside
+// %x20-21 / %x23-5B / %x5D-7E (RFC 6749 §5.2).
 func printable(s string) string {
-	s = strings.ReplaceAll(s, `\`, "%5C") // a slash would make another URI of one that is refused for it
+	s = strings.ReplaceAll(s, `\`, "%5C") // not "/": the text may quote a URI that is refused for its backslash
 	clean := func(r rune) rune {
 		switch {
 		case r == '"':

@@ -7,11 +7,11 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Sentences say faults. {parameter}, {value}, {resource}, {scopes}, {client}, {user},
+// Sentences are the sentences for faults. {parameter}, {value}, {resource}, {scopes}, {client}, {user},
 // {owner}, {name}, {setting}, {limit} and {detail} stand for what the fault is about.
 type Sentences map[uma.FaultKind]string
 
-// Plain are this server's own words, for what a face has no others for.
+// Plain are the sentences for faults that a face has no sentence of its own for.
 var Plain = Sentences{
 	// Of any request.
 	uma.Missing:                "{parameter} is missing",
@@ -162,8 +162,8 @@ func (s Sentences) Say(f uma.Fault) string {
 	).Replace(sentence)
 }
 
-// list is how Keycloak prints a list, cut to what helps the client to find its
-// mistake.
+// list prints a list as Keycloak does. Long lists and long names are cut: their beginning is
+// enough to find the mistake.
 func list(scopes []uma.Scope) string {
 	const most, longest = 10, 64
 	short := make([]string, 0, most+1)

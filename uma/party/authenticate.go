@@ -155,11 +155,11 @@ func isActive(session *uma.Session, now time.Time, subject string) bool {
 	return session == nil || !session.Ended && now.Before(session.Expires) && session.User == subject
 }
 
-// Asks returns the client and the subject of a request, as far as they can be known without
-// reading: from a bearer token that this server signed, else the client that the
+// ClaimedCaller returns the client and the subject of a request, as far as they are known
+// without reading the store: from a bearer token that this server signed, else the client that the
 // credentials name. Use it to count requests, not to give access: the token may have
 // ended, the secret may be wrong.
-func (s *Service) Asks(ctx context.Context, snap *uma.Snapshot, c *Caller) (client, subject string) {
+func (s *Service) ClaimedCaller(ctx context.Context, snap *uma.Snapshot, c *Caller) (client, subject string) {
 	if !c.HasBearer {
 		return c.ClientID, ""
 	}
