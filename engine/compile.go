@@ -14,7 +14,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
-	"example.com/umpire/policies"
 	"example.com/umpire/uma"
 )
 
@@ -65,7 +64,7 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 		return nil, errors.Join(append(mistakes, err)...)
 	}
 	p := &policy{realm: realm, timeout: settings.Timeout, now: now}
-	if p.sources, err = librarySources(); err != nil {
+	if p.sources, err = src.library(); err != nil {
 		return nil, err
 	}
 	maps.Copy(p.sources, src.Files)
@@ -128,10 +127,14 @@ type Parts struct {
 	Data     map[string]any
 }
 
-// Assemble joins the shipped library and a realm's files. Its only check is that no two
-// data files define the same path.
+// Assemble joins the library and a realm's files. Its only check is that no two data files
+// define the same path.
 func Assemble(src Source) (*Parts, error) {
-	modules, err := Library()
+	library, err := src.library()
+	if err != nil {
+		return nil, err
+	}
+	modules, err := parseLibrary(library)
 	if err != nil {
 		return nil, err
 	}
@@ -146,22 +149,19 @@ func Assemble(src Source) (*Parts, error) {
 		data["uma"] = below
 	}
 	below["teams"] = teamNames(modules)
-	compiler, err := newCompiler()
+	compiler, err := newCompiler(library)
 	if err != nil {
 		return nil, err
 	}
 	return &Parts{Compiler: compiler, Modules: modules, Data: data}, nil
 }
 
-func newCompiler() (*ast.Compiler, error) {
+// newCompiler returns a compiler with the schemas of the library.
+func newCompiler(library map[string]string) (*ast.Compiler, error) {
 	schemas := ast.NewSchemaSet()
 	for _, name := range []string{"input-v1", "output-v1"} {
-		content, err := policies.FS.ReadFile("schemas/" + name + ".json")
-		if err != nil {
-			return nil, fmt.Errorf("read schema: %w", err)
-		}
 		var schema any
-		if err := json.Unmarshal(content, &schema); err != nil {
+		if err := json.Unmarshal([]byte(library[libraryPrefix+"schemas/"+name+".json"]), &schema); err != nil {
 			return nil, fmt.Errorf("read schema %s: %w", name, err)
 		}
 		schemas.Put(ast.SchemaRootRef.Append(ast.StringTerm(name)), schema)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 var (
 	errUndefined = errors.New("the policy is undefined")
-	errDeadline  = errors.New("the policy took longer than its deadline")
+	errDeadline  = errors.New(uma.ErrorDeadline)
 )
 
 // Revision is the hash of the policy's sources.
@@ -31,21 +33,27 @@ func (p *policy) Masks() bool { return p.mask != nil }
 // Decide evaluates the entry point for one permission. uma.Evaluator says what an error
 // means.
 func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, error) {
-	start := p.now()
-	ev := new(uma.Evaluation)
 	value, err := inputValue(p.names, in)
 	if err != nil {
-		return ev, err
+		return new(uma.Evaluation), err
 	}
-	var run evaluation
+	return p.decide(ctx, value, in.Now, in.Scopes, new(evaluation))
+}
+
+// decide evaluates the entry point for an input. run may have what is recorded of an earlier
+// evaluation.
+func (p *policy) decide(ctx context.Context, input ast.Value, now time.Time, scopes []uma.Scope, run *evaluation) (*uma.Evaluation, error) {
+	start := p.now()
+	ev := new(uma.Evaluation)
 	if p.labels {
 		run.labels = new(topdown.EvaluatedRuleTracker)
 	}
-	decided, err := p.evaluate(ctx, p.decision, value, in.Now, &run)
+	decided, err := p.evaluate(ctx, p.decision, input, now, run)
 	ev.Took = p.now().Sub(start)
 	if run.labels != nil {
 		ev.RuleLabels = run.labels.Labels
 	}
+	maps.DeleteFunc(run.nd, func(name string, _ ast.Object) bool { return strings.HasPrefix(name, secretBuiltins) })
 	if len(run.nd) > 0 {
 		// This fails only for a built-in that answers with a set of composite keys. Then
 		// the record has no cache.
@@ -64,15 +72,21 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 	}
 	ev.Output = out
 	if p.deciders != nil {
-		ev.Decided = p.decidedScopes(in.Scopes, &out, run.notes)
+		ev.Decided = p.decidedScopes(scopes, &out, run.notes)
 	}
 	return ev, nil
 }
 
+// secretBuiltins begins the names of the functions whose calls are not recorded, although OPA
+// does: their arguments are tokens, keys and shared secrets. They read nothing but their
+// arguments and the time; only some signatures are random.
+const secretBuiltins = "io.jwt."
+
 // An evaluation has the results of one run of a query besides its answer.
 type evaluation struct {
 	labels        *topdown.EvaluatedRuleTracker // nil: not tracked
-	nd            builtins.NDBCache
+	nd            builtins.NDBCache             // when it begins: the calls that are answered from a record
+	seed          io.Reader                     // nil: random
 	builtinErrors []topdown.Error
 	notes         []note
 	cancelled     atomic.Bool
@@ -95,7 +109,9 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	timer := time.AfterFunc(limit, run.Cancel)
 	defer timer.Stop()
 
-	run.nd = make(builtins.NDBCache)
+	if run.nd == nil {
+		run.nd = make(builtins.NDBCache)
+	}
 	eval := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
 		WithCompiler(p.compiler).
@@ -103,6 +119,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithTransaction(p.txn).
 		WithInput(ast.NewTerm(input)).
 		WithTime(now).
+		WithSeed(run.seed).
 		WithMetrics(metrics.NoOp()).
 		WithCancel(run).
 		WithBuiltins(noteBuiltins).
@@ -113,7 +130,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 	defer func() {
 		// A client can make OPA panic, for instance with a number whose exponent is huge.
 		if p := recover(); p != nil {
-			run.builtinErrors = append(run.builtinErrors, topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf("panic in the policy engine: %v", p)})
+			run.builtinErrors = append(run.builtinErrors, topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf("%s: %v", uma.ErrorPanic, p)})
 			document, err = nil, nil
 		}
 	}()

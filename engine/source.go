@@ -22,6 +22,24 @@ type Source struct {
 	Modules map[string]*ast.Module    // the .rego files, parsed with ParserOptions, without tests
 	Data    map[string]map[string]any // the data files, each under the root its folder gives it
 	Folder  string                    // put before the paths in mistakes
+
+	// Library has the library's files as a stored revision has them; nil: the shipped library.
+	Library map[string]string
+}
+
+// StoredLibrary is the library among the sources of a revision.
+func StoredLibrary(sources map[string]string) map[string]string {
+	files := maps.Clone(sources)
+	maps.DeleteFunc(files, func(path, _ string) bool { return !strings.HasPrefix(path, libraryPrefix) })
+	return files
+}
+
+// library returns the library's files that the source is compiled with.
+func (src *Source) library() (map[string]string, error) {
+	if src.Library != nil {
+		return maps.Clone(src.Library), nil
+	}
+	return librarySources()
 }
 
 // libraryPrefix begins the names of the library's files. No file of a realm has such a name,
@@ -43,7 +61,11 @@ func Library() (map[string]*ast.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := make(map[string]*ast.Module, len(sources))
+	return parseLibrary(sources)
+}
+
+func parseLibrary(sources map[string]string) (modules map[string]*ast.Module, err error) {
+	modules = make(map[string]*ast.Module, len(sources))
 	for path, source := range sources {
 		if !strings.HasSuffix(path, ".rego") {
 			continue

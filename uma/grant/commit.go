@@ -50,7 +50,7 @@ func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma
 		return answer, err
 	}
 	if len(d.list) > 0 { // the legacy API has tickets without permissions
-		if answer, err = s.recordLost(ctx, q, d, "ticket_spent", uma.UnusableTicket); err != nil {
+		if answer, err = s.recordLost(ctx, q, d, uma.ErrorLostRace, uma.UnusableTicket); err != nil {
 			return answer, err
 		}
 	}

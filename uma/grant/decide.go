@@ -129,11 +129,11 @@ func (s *Service) evaluate(ctx context.Context, q *question, policy uma.Evaluato
 func notEvaluated(err error) string {
 	switch _, panicked := errors.AsType[*workers.PanicError](err); {
 	case panicked:
-		return "panic in the policy engine"
+		return uma.ErrorPanic
 	case errors.Is(err, workers.ErrStuck):
-		return "the policy goes on after its deadline and cannot be stopped"
+		return uma.ErrorStuck
 	}
-	return "no time left to evaluate the policy"
+	return uma.ErrorNoTime
 }
 
 // reportStuck returns a function that reports an evaluation that runs after its deadline (1)
