@@ -80,3 +80,27 @@ func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string)
 		Mistakes: engine.CompilerErrors,
 	})
 }
+
+// NewReplayer compiles a policy that evaluates recorded decisions again.
+func NewReplayer(ctx context.Context, realm string, settings uma.PolicySettings) (uma.Replayer, error) {
+	src, err := Source(settings.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewReplayer(ctx, realm, settings, src)
+}
+
+// NewStoredReplayer compiles a stored revision with the library that is stored with it. Its
+// entry point is that of the settings, or one that the revision was compiled for.
+func NewStoredReplayer(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (uma.Replayer, error) {
+	settings.Entrypoint = engine.StoredEntrypoint(rev, append([]string{settings.Entrypoint}, entrypoints...)...)
+	if settings.Entrypoint == "" {
+		return nil, fmt.Errorf("policy revision %s has an entry point that neither its realm nor its records name", rev.Hash)
+	}
+	src, err := parse(engine.RealmFiles(rev.Sources))
+	if err != nil {
+		return nil, err
+	}
+	src.Library = engine.StoredLibrary(rev.Sources)
+	return engine.NewReplayer(ctx, rev.Realm, settings, src)
+}

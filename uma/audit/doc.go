@@ -1,0 +1,4 @@
+// Package audit answers questions about recorded decisions: what another policy would have
+// decided. It reads decision log events, from the database or from a file, and has them
+// evaluated again by a uma.Replayer. It changes nothing.
+package audit
