@@ -91,7 +91,7 @@ func (s *server) serveGrant(x *wire.Exchange, st style) error {
 	case "":
 		return wire.Invalid("Missing form parameter: grant_type")
 	default:
-		return uma.Refuse(uma.UnsupportedGrantType, "", nil)
+		return uma.Reject(uma.UnsupportedGrantType, uma.Fault{}, nil)
 	}
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func TestEmptyIsNotAll(t *testing.T) {
 			_, err = parseTokenRequest(form)
 		}
 		e, ok := errors.AsType[*uma.Error](err)
-		if !ok || e.Reason != uma.InvalidRequest || e.Description != tt.want {
+		if !ok || e.Reason != uma.InvalidRequest || e.Fault.Detail != tt.want {
 			t.Errorf("%s: got %v, want invalid_request %q", tt.body, err, tt.want)
 		}
 	}

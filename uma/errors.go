@@ -98,19 +98,12 @@ type RequiredClaim struct {
 type Error struct {
 	Reason         Reason
 	Fault          Fault
-	Description    string        // for the developer of the client; empty where the face has words of its own
 	Ticket         string        // that the client presents next; empty for none
 	Interval       time.Duration // to wait before it is presented, with Submitted
 	RequiredClaims []RequiredClaim
 
 	// Err is the cause. It goes to the log and never to the client.
 	Err error
-}
-
-// Refuse returns an Error with a description in the words of a face, which calls it. The
-// rooms of uma call Reject. The description must not have secrets or internals of the server.
-func Refuse(reason Reason, description string, cause error) *Error {
-	return &Error{Reason: reason, Description: description, Err: cause}
 }
 
 // Reject returns an Error with a fault, which a face puts into words. The cause goes to the
@@ -123,9 +116,6 @@ func (e *Error) Error() string {
 	s := string(e.Reason)
 	if e.Fault.Kind != "" {
 		s += ": " + e.Fault.String()
-	}
-	if e.Description != "" {
-		s += ": " + e.Description
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()

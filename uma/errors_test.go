@@ -32,10 +32,8 @@ func TestError(t *testing.T) {
 		err  *Error
 		want string
 	}{
-		{Refuse(Denied, "", nil), "request_denied"},
-		{Refuse(InvalidScope, "Scope [x] is invalid", nil), "invalid_scope: Scope [x] is invalid"},
-		{Refuse(InvalidGrant, "", cause), "invalid_grant: session is unknown"},
-		{Refuse(InvalidGrant, "Session not active", cause), "invalid_grant: Session not active: session is unknown"},
+		{Reject(Denied, Fault{}, nil), "request_denied"},
+		{Reject(InvalidGrant, Fault{}, cause), "invalid_grant: session is unknown"},
 		{Reject(InvalidScope, Fault{Kind: "scope_unknown", Resource: "r-1", Scopes: []Scope{"a", "b c"}, Limit: 2}, cause), `invalid_scope: scope_unknown resource="r-1" scopes=["a" "b c"] limit=2: session is unknown`},
 		{Reject(InvalidRequest, Fault{Kind: Missing, Parameter: "name"}, nil), `invalid_request: missing parameter="name"`},
 		// The next ticket is a secret: it goes to the client and not to the log.
@@ -46,10 +44,10 @@ func TestError(t *testing.T) {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}
-	if err := fmt.Errorf("refresh: %w", Refuse(InvalidGrant, "", cause)); !errors.Is(err, cause) {
+	if err := fmt.Errorf("refresh: %w", Reject(InvalidGrant, Fault{}, cause)); !errors.Is(err, cause) {
 		t.Error("the cause is lost")
 	}
-	if errors.Is(Refuse(Denied, "", nil), cause) {
+	if errors.Is(Reject(Denied, Fault{}, nil), cause) {
 		t.Error("a cause from nowhere")
 	}
 }

@@ -82,7 +82,7 @@ func parsePermissions(body wire.Value) ([]account.UserScopes, error) {
 	case body.Kind != wire.Array && body.Kind != wire.Absent:
 		return nil, wire.Invalid("the body must be an array of permissions")
 	case len(body.List) == 0:
-		return nil, uma.Refuse(uma.InvalidPermission, "", nil)
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{}, nil)
 	}
 	grants := make([]account.UserScopes, len(body.List))
 	for i, e := range body.List {

@@ -83,7 +83,7 @@ func (f *Face) ReadPolicy(x *wire.Exchange, c *protection.Caller) error {
 func (f *Face) ReplacePolicy(x *wire.Exchange, c *protection.Caller) error {
 	body, err := x.Body()
 	if _, ok := errors.AsType[*uma.Error](err); ok || err == nil && body.Kind != wire.Object {
-		return uma.Refuse(uma.InvalidRequest, "Failed to parse representation", err)
+		return wire.Say(uma.InvalidRequest, "Failed to parse representation", err)
 	}
 	if err != nil {
 		return err

@@ -94,12 +94,12 @@ func TestPolicyError(t *testing.T) {
 		uma.NotFound: {Status: 404, Code: "invalid_request", Description: "said"},
 		uma.Conflict: {Status: 409, Code: "said", Description: "Conflicting policy"},
 	} {
-		r, ok := errors.AsType[*wire.Refusal](policyError(uma.Refuse(reason, "said", nil)))
+		r, ok := errors.AsType[*wire.Refusal](policyError(wire.Say(reason, "said", nil)))
 		if !ok || r.Status != want.Status || r.Code != want.Code || r.Description != want.Description {
 			t.Errorf("%s: got %+v, want %+v", reason, r, want)
 		}
 	}
-	if err := uma.Refuse(uma.Busy, "", nil); policyError(err) != error(err) {
+	if err := uma.Reject(uma.Busy, uma.Fault{}, nil); policyError(err) != error(err) {
 		t.Error("another error is changed")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"example.com/umpire/server/keycloak"
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -58,7 +59,7 @@ var words = map[uma.Reason]struct {
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for reason, want := range words {
-		got := keycloak.Words(uma.Refuse(reason, "", nil))
+		got := keycloak.Words(uma.Reject(reason, uma.Fault{}, nil))
 		if got.Status != want.status || got.Code != want.code || got.Description != want.description {
 			t.Errorf("%s: got %d %s %q, want %d %s %q", reason, got.Status, got.Code, got.Description, want.status, want.code, want.description)
 		}
@@ -78,17 +79,17 @@ func TestWords(t *testing.T) {
 
 func TestWordsOfTheError(t *testing.T) {
 	t.Parallel()
-	if got := keycloak.Words(uma.Refuse(uma.InvalidScope, "Scope [x] is invalid", nil)); got.Description != "Scope [x] is invalid" {
+	if got := keycloak.Words(wire.Say(uma.InvalidScope, "Scope [x] is invalid", nil)); got.Description != "Scope [x] is invalid" {
 		t.Errorf("got %q", got.Description)
 	}
-	if got := keycloak.Words(uma.Refuse(uma.NotFound, "Resource not found", nil)); got.Description != "" {
+	if got := keycloak.Words(wire.Say(uma.NotFound, "Resource not found", nil)); got.Description != "" {
 		t.Errorf("what is not there says %q", got.Description)
 	}
 	e := &uma.Error{Reason: uma.NeedInfo, Ticket: "t2", RequiredClaims: []uma.RequiredClaim{{Name: "email"}}}
 	if got := keycloak.Words(e); got.Ticket != "t2" || len(got.RequiredClaims) != 1 {
 		t.Errorf("got %+v, want the ticket and the claims", got)
 	}
-	if got := keycloak.Words(uma.Refuse("made up", "inside", nil)); got.Status != 500 || got.Code != "server_error" {
+	if got := keycloak.Words(wire.Say("made up", "inside", nil)); got.Status != 500 || got.Code != "server_error" {
 		t.Errorf("an unknown reason: got %+v", got)
 	}
 }

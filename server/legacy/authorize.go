@@ -32,7 +32,7 @@ func (f *Face) Authorize(x *wire.Exchange) error {
 		return err
 	}
 	if req.Ticket == "" {
-		return uma.Refuse(uma.UnusableTicket, "", nil)
+		return uma.Reject(uma.UnusableTicket, uma.Fault{}, nil)
 	}
 	return f.answer(x, http.StatusCreated, req)
 }
@@ -99,7 +99,7 @@ func (f *Face) caller(x *wire.Exchange, role string) error {
 	case err != nil:
 		return err
 	case role != "" && !id.HasRealmRole(role):
-		return uma.Refuse(uma.InsufficientScope, "Requires "+role+" scope.", nil)
+		return wire.Say(uma.InsufficientScope, "Requires "+role+" scope.", nil)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func parseCommon(body wire.Value) (*grant.Request, error) {
 		return nil, err
 	}
 	if req.RPT == "" && body.Member("rpt").Kind == wire.String {
-		return nil, uma.Refuse(uma.UnusableRPT, "", nil)
+		return nil, uma.Reject(uma.UnusableRPT, uma.Fault{}, nil)
 	}
 	metadata := body.Member("metadata")
 	if metadata.Kind != wire.Object && metadata.Kind != wire.Absent {

@@ -36,7 +36,7 @@ func TestWords(t *testing.T) {
 		"policy_failed": {503, "server_error"}, "busy": {503, "temporarily_unavailable"}, "made up": {500, "server_error"},
 	}
 	for reason, want := range words {
-		if got := Words(uma.Refuse(reason, "", nil)); got.Status != want.status || got.Code != want.code || got.Challenge {
+		if got := Words(uma.Reject(reason, uma.Fault{}, nil)); got.Status != want.status || got.Code != want.code || got.Challenge {
 			t.Errorf("%s: got %d %s, want %d %s", reason, got.Status, got.Code, want.status, want.code)
 		}
 	}

@@ -27,7 +27,7 @@ func TestWords(t *testing.T) {
 		{uma.NoProtectionScope, 403, "insufficient_scope", "The token lacks the scope uma_protection"},
 	}
 	for _, tc := range tests {
-		e := uma.Refuse(tc.reason, "", nil)
+		e := uma.Reject(tc.reason, uma.Fault{}, nil)
 		e.Ticket, e.Interval = "next", time.Minute
 		got := words(e)
 		if got.Status != tc.status || got.Code != tc.code || got.Description != tc.description {
@@ -46,12 +46,12 @@ func TestErrorBody(t *testing.T) {
 		refusal wire.Refusal
 		want    string
 	}{
-		{jsonWords(uma.Refuse(uma.InvalidToken, "", nil)), `{"code":401,"reason":"Unauthorized","message":"Access Denied"}`},
-		{jsonWords(uma.Refuse(uma.InsufficientScope, "no user", nil)), `{"code":403,"reason":"Forbidden","message":"no user"}`},
-		{jsonWords(uma.Refuse(uma.Conflict, "too late", nil)), `{"code":409,"reason":"Conflict","message":"too late"}`},
-		{jsonWords(uma.Refuse(uma.UnknownUser, "", nil)), `{"code":400,"reason":"Bad Request","message":"There is no such user"}`},
-		{jsonWords(uma.Refuse(uma.InvalidScope, "Scope [x] is invalid", nil)), `{"code":400,"reason":"Bad Request","message":"Scope [x] is invalid"}`},
-		{jsonWords(uma.Refuse(uma.Busy, "", nil)), `{"code":503,"reason":"Service Unavailable","message":"Too much is going on: try again"}`},
+		{jsonWords(uma.Reject(uma.InvalidToken, uma.Fault{}, nil)), `{"code":401,"reason":"Unauthorized","message":"Access Denied"}`},
+		{jsonWords(wire.Say(uma.InsufficientScope, "no user", nil)), `{"code":403,"reason":"Forbidden","message":"no user"}`},
+		{jsonWords(wire.Say(uma.Conflict, "too late", nil)), `{"code":409,"reason":"Conflict","message":"too late"}`},
+		{jsonWords(uma.Reject(uma.UnknownUser, uma.Fault{}, nil)), `{"code":400,"reason":"Bad Request","message":"There is no such user"}`},
+		{jsonWords(wire.Say(uma.InvalidScope, "Scope [x] is invalid", nil)), `{"code":400,"reason":"Bad Request","message":"Scope [x] is invalid"}`},
+		{jsonWords(uma.Reject(uma.Busy, uma.Fault{}, nil)), `{"code":503,"reason":"Service Unavailable","message":"Too much is going on: try again"}`},
 		{wire.Refusal{Status: 405, Code: "unsupported_method_type"}, `{"code":405,"reason":"Method Not Allowed","message":"Method Not Allowed"}`},
 	}
 	for _, tc := range tests {

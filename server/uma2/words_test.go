@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/umpire/server/uma2"
+	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 )
 
@@ -57,7 +58,7 @@ var words = map[uma.Reason]struct {
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for reason, want := range words {
-		got := uma2.Words(uma.Refuse(reason, "", nil))
+		got := uma2.Words(uma.Reject(reason, uma.Fault{}, nil))
 		if got.Status != want.status || got.Code != want.code || got.Description != want.description {
 			t.Errorf("%s: got %d %s %q, want %d %s %q", reason, got.Status, got.Code, got.Description, want.status, want.code, want.description)
 		}
@@ -68,7 +69,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("%s: got Challenge %v", reason, got.Challenge)
 		}
 	}
-	if got := uma2.Words(uma.Refuse("made up", "inside", nil)); got.Status != 500 || got.Code != "server_error" {
+	if got := uma2.Words(wire.Say("made up", "inside", nil)); got.Status != 500 || got.Code != "server_error" {
 		t.Errorf("an unknown reason: got %+v", got)
 	}
 }
@@ -93,16 +94,16 @@ func TestWordsAreComplete(t *testing.T) {
 
 func TestWordsOfTheError(t *testing.T) {
 	t.Parallel()
-	if got := uma2.Words(uma.Refuse(uma.InvalidScope, "no such scope", nil)); got.Description != "no such scope" {
+	if got := uma2.Words(wire.Say(uma.InvalidScope, "no such scope", nil)); got.Description != "no such scope" {
 		t.Errorf("got %q", got.Description)
 	}
 	for _, reason := range []uma.Reason{uma.NotFound, uma.Forbidden, uma.RealmNotFound} {
-		if got := uma2.Words(uma.Refuse(reason, "of somebody else", nil)); got.Description != words[reason].description {
+		if got := uma2.Words(wire.Say(reason, "of somebody else", nil)); got.Description != words[reason].description {
 			t.Errorf("%s says %q", reason, got.Description)
 		}
 	}
 	for _, reason := range []uma.Reason{uma.NoProtectionScope, uma.NotAResourceServer} {
-		if got := uma2.Words(uma.Refuse(reason, "", nil)); got.Scope != "uma_protection" {
+		if got := uma2.Words(uma.Reject(reason, uma.Fault{}, nil)); got.Scope != "uma_protection" {
 			t.Errorf("%s: got scope %q", reason, got.Scope)
 		}
 	}

@@ -143,7 +143,7 @@ func (x *Exchange) body(mediaType string, limit int64) (string, error) {
 		return "", tooLarge(err)
 	}
 	if err != nil {
-		return "", uma.Refuse(uma.InvalidRequest, "the body cannot be read", err)
+		return "", Say(uma.InvalidRequest, "the body cannot be read", err)
 	}
 	if asciiOnly && !isASCII(b.Bytes()) {
 		return "", unsupported("the charset must be utf-8: the body has characters outside ASCII")

@@ -40,10 +40,10 @@ func (x *Exchange) Credentials(form Form) error {
 	if x.triedBasic {
 		name, password, ok := basicCredentials(x.basic)
 		if !ok {
-			return uma.Refuse(uma.InvalidClient, "", nil)
+			return uma.Reject(uma.InvalidClient, uma.Fault{}, nil)
 		}
 		if id != "" && id != name || secret != "" && secret != password {
-			return uma.Refuse(uma.InvalidClient, "", errors.New("the Authorization header and the form name different credentials"))
+			return uma.Reject(uma.InvalidClient, uma.Fault{}, errors.New("the Authorization header and the form name different credentials"))
 		}
 		id, secret = name, password
 	}

@@ -67,7 +67,7 @@ func refused(t *testing.T, err error) string {
 	if !ok || e.Reason != uma.InvalidRequest {
 		t.Fatalf("got error %v, want an invalid_request", err)
 	}
-	return e.Description
+	return e.Fault.Detail
 }
 
 func TestFormValues(t *testing.T) {

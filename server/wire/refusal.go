@@ -45,7 +45,7 @@ func (r *Refusal) Unwrap() error { return r.cause }
 
 // Invalid refuses a request that is malformed.
 func Invalid(description string) error {
-	return uma.Refuse(uma.InvalidRequest, description, nil)
+	return Say(uma.InvalidRequest, description, nil)
 }
 
 // A Dialect is how a face answers refusals.
@@ -68,11 +68,11 @@ func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 		return words(e)
 	}
 	if errors.Is(err, uma.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return words(uma.Refuse(uma.Busy, "", err))
+		return words(uma.Reject(uma.Busy, uma.Fault{}, err))
 	}
 	for _, bound := range bounds {
 		if errors.Is(err, bound.err) {
-			return words(uma.Refuse(uma.InvalidRequest, bound.text, err))
+			return words(Say(uma.InvalidRequest, bound.text, err))
 		}
 	}
 	return Refusal{

@@ -11,8 +11,18 @@ import (
 // {owner}, {name}, {setting}, {limit} and {detail} stand for what the fault is about.
 type Sentences map[uma.FaultKind]string
 
+// Said is the kind of a fault that a face has put into words already: Detail.
+const Said uma.FaultKind = "said"
+
+// Say returns a refusal in the words of a face.
+func Say(reason uma.Reason, sentence string, cause error) *uma.Error {
+	return uma.Reject(reason, uma.Fault{Kind: Said, Detail: sentence}, cause)
+}
+
 // Plain are the sentences for faults that a face has no sentence of its own for.
 var Plain = Sentences{
+	Said: "{detail}",
+
 	// Of any request.
 	uma.Missing:                "{parameter} is missing",
 	uma.Empty:                  "{parameter} is empty",

@@ -238,4 +238,4 @@ func (v Value) Lists(name string) (map[string][]string, error) {
 	return lists, nil
 }
 
-func invalid(description string) error { return uma.Refuse(uma.InvalidRequest, description, nil) }
+func invalid(description string) error { return Say(uma.InvalidRequest, description, nil) }

@@ -31,7 +31,7 @@ func TestWords(t *testing.T) {
 	}
 	for _, tc := range tests {
 		d := map[string]wire.Dialect{"permission": PermissionDialect, "token": Dialect, "registration": RegistrationDialect}[tc.name]
-		r := d.Words(uma.Refuse(tc.reason, "", nil))
+		r := d.Words(uma.Reject(tc.reason, uma.Fault{}, nil))
 		got := fmt.Sprint(r.Status, " ", r.Code)
 		if d.Body != nil {
 			body, err := json.Marshal(d.Body(&r))
