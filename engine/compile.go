@@ -174,15 +174,15 @@ func newCompiler(library map[string]string) (*ast.Compiler, error) {
 		SetErrorLimit(0), nil
 }
 
-// looksOutside are functions that read more than input and policy, besides those of the
+// outside are functions that read more than input and policy, besides those of the
 // network. A decision must depend on these two alone, so that a recorded decision can be
 // repeated.
-var looksOutside = []string{"http.send", "opa.runtime", "rego.parse_module"}
+var outside = []string{"http.send", "opa.runtime", "rego.parse_module"}
 
-// reachesOut reports whether a built-in function reads more than input and policy.
-func reachesOut(name string) bool {
+// readsOutside reports whether a built-in function reads more than input and policy.
+func readsOutside(name string) bool {
 	return strings.HasPrefix(name, "net.lookup") || strings.HasPrefix(name, "providers.aws.") ||
-		slices.Contains(looksOutside, name)
+		slices.Contains(outside, name)
 }
 
 // endless are functions whose time or memory is not bounded by the size of their
@@ -197,7 +197,7 @@ var endless = []string{
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
-		return reachesOut(b.Name) || slices.Contains(endless, b.Name)
+		return readsOutside(b.Name) || slices.Contains(endless, b.Name)
 	})
 	// nil would allow $ref in schemas to load from every host.
 	c.AllowNet = []string{}

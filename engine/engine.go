@@ -14,9 +14,9 @@ import (
 // An Engine holds the policy in force of each realm. It is safe for concurrent use, also
 // while a policy is replaced.
 type Engine struct {
-	cfg   Config
-	mu    sync.Mutex // held to replace realms
-	realm atomic.Pointer[map[string]*policy]
+	cfg    Config
+	mu     sync.Mutex // held while a policy is replaced
+	active atomic.Pointer[map[string]*policy]
 }
 
 // Config is what an Engine needs.
@@ -37,7 +37,7 @@ func New(cfg Config) *Engine {
 		cfg.Now = time.Now
 	}
 	e := &Engine{cfg: cfg}
-	e.realm.Store(&map[string]*policy{})
+	e.active.Store(&map[string]*policy{})
 	return e
 }
 
@@ -61,9 +61,9 @@ func (e *Engine) Activate(ctx context.Context, realm string, settings uma.Policy
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := maps.Clone(*e.realm.Load())
+	next := maps.Clone(*e.active.Load())
 	next[realm] = p
-	e.realm.Store(&next)
+	e.active.Store(&next)
 	return rev, nil
 }
 
@@ -82,7 +82,7 @@ func (e *Engine) Prepare(ctx context.Context, realm *uma.Realm) (uma.Evaluator, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, ok := (*e.realm.Load())[realm.Name]
+	p, ok := (*e.active.Load())[realm.Name]
 	if !ok {
 		return nil, fmt.Errorf("realm %s has no policy in force", realm.Name)
 	}

@@ -86,7 +86,7 @@ func unavailable(message string) string {
 	if !ok || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {
 		return ""
 	}
-	if reachesOut(name) {
+	if readsOutside(name) {
 		return name + " is not available in Umpire: a decision depends on the input and the policy alone, so that a recorded decision can be repeated"
 	}
 	return name + " is not available in Umpire: it cannot be interrupted when policy.timeout is over"
