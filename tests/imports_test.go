@@ -39,7 +39,7 @@ var house = map[string]struct {
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},
-	"bundles":         {may: []string{module + "/policies", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
+	"bundles":         {may: []string{module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
 	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", module + "/strictjson", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},

@@ -3,7 +3,7 @@
 //
 // It imports the standard library only. What an authorization server does is in the
 // packages below it, its rooms: party, grant, protection, account and admin. Each has a
-// Service that holds just what it uses.
+// Service (admin has Realms) whose fields are all that it uses.
 //
 // Section numbers in comments refer to the UMA 2.0 Grant unless they say FedAuthz, which
 // is Federated Authorization for UMA 2.0.

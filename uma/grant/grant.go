@@ -16,8 +16,8 @@ const attempts = 4
 // requesting party token (§3.3, and Keycloak's additions). If it refuses the request, the
 // Answer still says which client asked and which decisions are on record.
 //
-// A ticket is spent and the decision recorded in one commit, before any token is signed.
-// So neither can happen without the other, a request that loses a race costs no
+// One commit spends the ticket and records the decision, before any token is signed. So no
+// ticket is spent on a decision that is not recorded, a request that loses a race costs no
 // signature, and a request costs one commit.
 func (s *Service) Token(ctx context.Context, realm *uma.Snapshot, caller *party.Caller, req *Request) (*Answer, error) {
 	if err := uma.CheckScopes(req.scopes); err != nil {
