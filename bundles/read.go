@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"example.com/umpire/place"
 )
 
 // A Bundle is the content of a policy folder. Paths are relative to the folder, with
@@ -123,8 +125,8 @@ func (r *reader) module(name, content string) {
 	if r.Located {
 		located = r.shown(name)
 	}
-	if err := tooDeep(content, r.Parser); err != nil {
-		r.mistakes = append(r.mistakes, fmt.Errorf("%s:%w", r.shown(name), err))
+	if line := tooDeep(content, r.Parser); line > 0 {
+		r.mistakes = append(r.mistakes, &place.Mistake{File: r.shown(name), Line: line, Text: fmt.Sprintf(tooDeeply, maxDepth)})
 		return
 	}
 	module, err := ast.ParseModuleWithOpts(located, content, r.Parser)
@@ -140,8 +142,9 @@ func (r *reader) module(name, content string) {
 	r.bundle.Modules[name] = module
 }
 
-// tooDeep reports a module that exceeds maxDepth, which is not one of ast.ParserOptions.
-func tooDeep(content string, opts ast.ParserOptions) error {
+// tooDeep returns the line at which a module exceeds maxDepth, which is not one of
+// ast.ParserOptions; 0 if it does not.
+func tooDeep(content string, opts ast.ParserOptions) (line int) {
 	_, _, errs := ast.NewParser().
 		WithReader(strings.NewReader(content)).
 		WithCapabilities(opts.Capabilities).
@@ -150,10 +153,10 @@ func tooDeep(content string, opts ast.ParserOptions) error {
 		Parse()
 	for _, err := range errs {
 		if err.Message == ast.ErrMaxParsingRecursionDepthExceeded.Error() {
-			return fmt.Errorf("%d: "+tooDeeply, err.Location.Row, maxDepth)
+			return err.Location.Row
 		}
 	}
-	return nil
+	return 0
 }
 
 func (r *reader) data(name, content string) {
@@ -163,7 +166,7 @@ func (r *reader) data(name, content string) {
 		if e, ok := errors.AsType[*dataError](err); ok {
 			line = e.line
 		}
-		r.mistakes = append(r.mistakes, fmt.Errorf("%s:%d: %w", r.shown(name), line, err))
+		r.mistakes = append(r.mistakes, &place.Mistake{File: r.shown(name), Line: line, Text: err.Error()})
 		return
 	}
 	r.bundle.Files[name] = content
@@ -180,7 +183,7 @@ func under(dir string, doc map[string]any) map[string]any {
 }
 
 func (r *reader) mistake(name string, err error) {
-	r.mistakes = append(r.mistakes, fmt.Errorf("%s: %w", r.shown(name), err))
+	r.mistakes = append(r.mistakes, &place.Mistake{File: r.shown(name), Text: err.Error()})
 }
 
 // shown is the path of a file in mistakes.
@@ -193,17 +196,20 @@ func (r *reader) parserErrors(name string, err error) []error {
 		list, ok = ast.Errors{one}, true
 	}
 	if !ok {
-		return []error{fmt.Errorf("%s: %w", r.shown(name), err)}
+		return []error{&place.Mistake{File: r.shown(name), Text: err.Error()}}
 	}
 	errs := make([]error, len(list))
 	for i, each := range list {
-		located, at := *each, ast.Location{Row: 1}
+		at, text := ast.Location{Row: 1}, each.Code+": "+each.Message
 		if each.Location != nil {
 			at = *each.Location
 		}
-		at.File, at.Row = r.shown(name), max(at.Row, 1)
-		located.Location = &at
-		errs[i] = &located
+		if each.Details != nil {
+			for _, line := range each.Details.Lines() {
+				text += "\n\t" + line
+			}
+		}
+		errs[i] = &place.Mistake{File: r.shown(name), Line: max(at.Row, 1), Column: at.Col, Text: text}
 	}
 	return errs
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
+	"example.com/umpire/place"
 	"example.com/umpire/uma"
 )
 
@@ -229,7 +230,7 @@ func mergeData(files map[string]map[string]any) (map[string]any, error) {
 	merged := make(map[string]any)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if at, ok := merge(merged, files[file]); !ok {
-			return merged, &fault{file: file, text: fmt.Sprintf("data.%s is defined in another file, too", at)}
+			return merged, &place.Mistake{File: file, Text: fmt.Sprintf("data.%s is defined in another file, too", at)}
 		}
 	}
 	return merged, nil

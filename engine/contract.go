@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"example.com/umpire/place"
 )
 
 // sets are the names that the library reads in team packages and in uma.guardrails. Each
@@ -77,11 +79,11 @@ func checkMembers(file string, path []string, members map[string]any) (mistakes 
 		depth := contractDepth(below)
 		switch {
 		case depth >= 0 && len(below) > depth && isMember(name):
-			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: %s must be defined by rules, not by data", strings.Join(below, "."), name)})
+			mistakes = append(mistakes, &place.Mistake{File: file, Text: fmt.Sprintf("data.%s: %s must be defined by rules, not by data", strings.Join(below, "."), name)})
 		case depth >= 0 && len(below) <= depth && isObject, leadsToRoot(below) && isObject:
 			mistakes = append(mistakes, checkMembers(file, below, object)...)
 		case !allowed(below):
-			mistakes = append(mistakes, &fault{file: file, text: fmt.Sprintf("data.%s: a realm's data may be below %s only", strings.Join(below, "."), allowedRoots)})
+			mistakes = append(mistakes, &place.Mistake{File: file, Text: fmt.Sprintf("data.%s: a realm's data may be below %s only", strings.Join(below, "."), allowedRoots)})
 		}
 	}
 	return mistakes

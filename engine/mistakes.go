@@ -9,24 +9,12 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"example.com/umpire/place"
 )
 
-// A fault is a mistake in a file of a source.
-type fault struct {
-	file string
-	line int // 0: unknown
-	text string
-}
-
-func (f *fault) Error() string {
-	if f.line == 0 {
-		return f.file + ": " + f.text
-	}
-	return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.text)
-}
-
 func mistake(loc *ast.Location, format string, args ...any) error {
-	return &fault{loc.File, loc.Row, fmt.Sprintf(format, args...)}
+	return &place.Mistake{File: loc.File, Line: loc.Row, Column: loc.Col, Text: fmt.Sprintf(format, args...)}
 }
 
 // located puts the path of the policy folder before the names of the realm's files in
@@ -40,23 +28,23 @@ func (src *Source) located(mistakes []error) []error {
 	}
 	located := slices.Clone(mistakes)
 	for i, err := range located {
-		f, ok := errors.AsType[*fault](err)
+		f, ok := errors.AsType[*place.Mistake](err)
 		if !ok {
 			continue
 		}
-		text := place.ReplaceAllStringFunc(f.text, func(at string) string {
+		text := locatedFile.ReplaceAllStringFunc(f.Text, func(at string) string {
 			file, line, _ := strings.Cut(at, ":")
 			if src.Modules[file] == nil {
 				return at
 			}
 			return shown(file) + ":" + line
 		})
-		located[i] = &fault{shown(f.file), f.line, text}
+		located[i] = &place.Mistake{File: shown(f.File), Line: f.Line, Column: f.Column, Text: text}
 	}
 	return located
 }
 
-var place = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
+var locatedFile = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 
 // CompilerErrors returns the compiler's errors in OPA's layout: below a type error are the
 // lines of the expression.
