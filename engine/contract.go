@@ -117,6 +117,20 @@ func hasPrefix(path, prefix []string) bool {
 	return len(path) >= len(prefix) && slices.Equal(path[:len(prefix)], prefix)
 }
 
+// Members returns the names of the rules that the library and the server read in a package,
+// which has a path without `data`. They read none in packages that are not of the contract.
+func Members(path []string) []string {
+	switch {
+	case len(path) == 3 && contractDepth(path) == 3:
+		return append(slices.Clone(sets), "rpt")
+	case len(path) == 2 && contractDepth(path) == 2:
+		return []string{"deny", "need_info"}
+	case slices.Equal(path, []string{"system", "log"}):
+		return []string{"mask"}
+	}
+	return nil
+}
+
 // packagePath is the path of a package, without `data`.
 func packagePath(p *ast.Package) ([]string, bool) {
 	path := make([]string, 0, len(p.Path))

@@ -170,10 +170,34 @@ func (o *Outline) typesOf(team string) []string {
 	return types
 }
 
+// Teams are the keys of the team packages.
+func (o Outline) Teams() []string { return slices.Sorted(maps.Keys(o.teams)) }
+
+// Aliased are the keys that aliases in data name.
+func (o Outline) Aliased() (keys []string) {
+	for _, kind := range slices.Sorted(maps.Keys(o.aliases)) {
+		if key, ok := o.aliases[kind].(string); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Computed reports whether rules make aliases, so that the package of a type is unknown.
+func (o Outline) Computed() bool { return o.computed }
+
+// TeamOf returns the key of the team package that is looked up for a type, and whether the
+// source has it.
+func (o Outline) TeamOf(kind string) (key string, ok bool) {
+	key = kind
+	if alias, isText := o.aliases[kind].(string); isText {
+		key = alias
+	}
+	return key, o.teams[key]
+}
+
 // decides reports whether a team package decides a type.
 func (o *Outline) decides(kind string) bool {
-	if alias, ok := o.aliases[kind].(string); ok {
-		return o.teams[alias]
-	}
-	return o.teams[kind]
+	_, ok := o.TeamOf(kind)
+	return ok
 }

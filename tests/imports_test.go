@@ -37,6 +37,7 @@ var house = map[string]struct {
 	"policies":        {},
 	"nearest":         {},
 	"place":           {},
+	"lint":            {may: append(rooms("uma", "engine", "nearest", "place"), "github.com/open-policy-agent/opa"), tests: rooms("bundles", "realm")},
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},
@@ -61,7 +62,7 @@ func rooms(names ...string) []string {
 // keepers are the only folders whose packages may import these.
 var keepers = map[string][]string{
 	"github.com/labstack/echo":            {"server"},
-	"github.com/open-policy-agent/opa":    {"engine", "bundles", "policies", "rego_test"},
+	"github.com/open-policy-agent/opa":    {"engine", "bundles", "lint", "policies", "rego_test"},
 	"modernc.org/sqlite":                  {"store/sqlite"},
 	"zombiezen.com/go/sqlite":             {"store/sqlite"},
 	"github.com/pressly/goose":            {"store/sqlite"},
