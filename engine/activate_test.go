@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
@@ -350,5 +352,23 @@ decision := {"granted": ["view"], "need_info": [], "submit": [], "reasons": [], 
 	}
 	if !got.Output.SharesUnknown || !slices.Equal(got.Output.Granted, []uma.Scope{"view"}) {
 		t.Errorf("got %+v", got.Output)
+	}
+}
+
+// A file with the name of one of the library's would take its place: a bundle may have the
+// entry /umpire/sharing.rego.
+func TestFilesOfTheLibrary(t *testing.T) {
+	t.Parallel()
+	const grantsAll = "package uma.guardrails\n\nx := 1\n"
+	for _, name := range []string{"/umpire/sharing.rego", "umpire/sharing.rego", "/album.rego", "../album.rego", "/umpire/schemas/input-v1.json"} {
+		src := source(t, map[string]string{"lib.rego": "package lib\n"})
+		src.Files[name] = grantsAll
+		if strings.HasSuffix(name, ".rego") {
+			src.Modules[name] = ast.MustParseModuleWithOpts(grantsAll, engine.ParserOptions())
+		}
+		_, err := engine.New(engine.Config{}).Check(t.Context(), "r", settings, src)
+		if err == nil || !strings.Contains(err.Error(), name+": a realm's files have relative paths, and the folder umpire is that of the shipped library") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

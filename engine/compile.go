@@ -128,9 +128,12 @@ type Parts struct {
 	Data     map[string]any
 }
 
-// Assemble joins the library and a realm's files. Its only check is that no two data files
-// define the same path.
+// Assemble joins the library and a realm's files. It checks that no file has the name of one
+// of the library's, and that no two data files define the same path.
 func Assemble(src Source) (*Parts, error) {
+	if mistakes := checkNames(src); len(mistakes) > 0 {
+		return nil, errors.Join(src.located(mistakes)...)
+	}
 	library, err := src.library()
 	if err != nil {
 		return nil, err

@@ -12,11 +12,12 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"example.com/umpire/place"
 	"example.com/umpire/policies"
 )
 
-// A Source is a realm's policy as package bundles reads it from a folder. Paths are relative
-// and the same in all three maps.
+// A Source is a realm's policy as package bundles reads it from a folder or bundle file. Paths
+// are relative and the same in all three maps.
 type Source struct {
 	Files   map[string]string         // contents, for the record and for the revision
 	Modules map[string]*ast.Module    // the .rego files, parsed with ParserOptions, without tests
@@ -42,9 +43,27 @@ func (src *Source) library() (map[string]string, error) {
 	return librarySources()
 }
 
-// libraryPrefix begins the names of the library's files. No file of a realm has such a name,
-// because those are relative.
+// libraryPrefix begins the names of the library's files. No file of a realm may have such a
+// name, because it would replace a file of the library.
 const libraryPrefix = "/umpire/"
+
+// checkNames returns a mistake for each file of a realm whose name is not relative, or is in
+// the folder of the library.
+func checkNames(src Source) (mistakes []error) {
+	names := maps.Clone(src.Files)
+	if names == nil {
+		names = make(map[string]string)
+	}
+	for name := range src.Modules {
+		names[name] = ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !fs.ValidPath(name) || strings.HasPrefix("/"+name, libraryPrefix) {
+			mistakes = append(mistakes, &place.Mistake{File: name, Text: "a realm's files have relative paths, and the folder umpire is that of the shipped library"})
+		}
+	}
+	return mistakes
+}
 
 // ParserOptions are the options that modules of a Source must be parsed with.
 func ParserOptions() ast.ParserOptions {
