@@ -15,8 +15,8 @@ import (
 	"example.com/umpire/place"
 )
 
-// A Bundle is the content of a policy folder. Paths are relative to the folder, with
-// slashes.
+// A Bundle is the content of a policy folder or bundle file. Paths are relative to the
+// folder, with slashes.
 type Bundle struct {
 	Files   map[string]string         // contents of modules and data files, without tests
 	Modules map[string]*ast.Module    // *.rego, without tests
@@ -25,13 +25,13 @@ type Bundle struct {
 	Unread  []string                  // other JSON and YAML files: a name may be misspelt
 }
 
-// Options say how a folder is read.
+// Options say how a folder or bundle file is read.
 type Options struct {
 	Parser ast.ParserOptions
 
-	// Folder is put before the paths of files in mistakes. With Located it is in the
-	// locations of modules, too. That is for running tests only: the record of a decision
-	// must not depend on where the server keeps its files.
+	// Folder, or the path of the bundle file, is put before the paths of files in mistakes.
+	// With Located it is in the locations of modules, too. That is for running tests only:
+	// the record of a decision must not depend on where the server keeps its files.
 	Folder  string
 	Located bool
 }
@@ -162,15 +162,20 @@ func tooDeep(content string, opts ast.ParserOptions) (line int) {
 func (r *reader) data(name, content string) {
 	doc, err := parseData(name, content)
 	if err != nil {
-		line := 1
-		if e, ok := errors.AsType[*dataError](err); ok {
-			line = e.line
-		}
-		r.mistakes = append(r.mistakes, &place.Mistake{File: r.shown(name), Line: line, Text: err.Error()})
+		r.mistakes = append(r.mistakes, r.dataMistake(name, err))
 		return
 	}
 	r.bundle.Files[name] = content
 	r.bundle.Data[name] = under(path.Dir(name), doc)
+}
+
+// dataMistake is a mistake that parseData found, with its line.
+func (r *reader) dataMistake(name string, err error) error {
+	line := 1
+	if e, ok := errors.AsType[*dataError](err); ok {
+		line = e.line
+	}
+	return &place.Mistake{File: r.shown(name), Line: line, Text: err.Error()}
 }
 
 // under returns data in which a document is at the path of its folder.

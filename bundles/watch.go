@@ -23,11 +23,11 @@ const (
 	poll = 500 * time.Millisecond
 )
 
-// Watch calls changed whenever a file changes that Read would read, also if the folder goes
-// or comes back. It calls it once at the beginning, so that no change between an earlier
-// Read and the watch is missed. It returns when ctx is done.
-func Watch(ctx context.Context, dir string, changed func()) {
-	w := watcher{dir: dir, seed: maphash.MakeSeed()}
+// Watch calls changed whenever a file changes that ReadPath would read, also if the folder or
+// the bundle file goes or comes back. It calls it once at the beginning, so that no change
+// between an earlier reading and the watch is missed. It returns when ctx is done.
+func Watch(ctx context.Context, name string, changed func()) {
+	w := watcher{path: name, seed: maphash.MakeSeed()}
 	// If the kernel has no more notifications, the folder is polled.
 	if notify, err := fsnotify.NewWatcher(); err == nil {
 		defer notify.Close()
@@ -59,9 +59,9 @@ func Watch(ctx context.Context, dir string, changed func()) {
 	}
 }
 
-// A watcher has a hash of a folder's files as they were.
+// A watcher has a hash of a folder's files, or of a bundle file, as they were.
 type watcher struct {
-	dir    string
+	path   string
 	notify *fsnotify.Watcher // nil: polling only
 	seed   maphash.Seed
 	seen   uint64
@@ -87,18 +87,35 @@ func (w *watcher) errors() <-chan error {
 func (w *watcher) changed() bool {
 	var h maphash.Hash
 	h.SetSeed(w.seed)
-	// If dir is a link, it may have been moved: its target is watched.
-	dir, err := filepath.EvalSymlinks(w.dir)
+	// If the path is a link, it may have been moved: its target is watched.
+	target, err := filepath.EvalSymlinks(w.path)
 	if err != nil {
-		dir = w.dir
+		target = w.path
 	}
-	fmt.Fprintln(&h, dir)
-	if err := w.look(dir, &h); err != nil {
+	fmt.Fprintln(&h, target)
+	look := w.look
+	if info, err := os.Stat(target); err == nil && info.Mode().IsRegular() {
+		look = w.lookAtFile
+	}
+	if err := look(target, &h); err != nil {
 		fmt.Fprintln(&h, err)
 	}
 	before := w.seen
 	w.seen = h.Sum64()
 	return w.seen != before
+}
+
+// lookAtFile watches the folder of a bundle file: mostly another file is put in its place.
+func (w *watcher) lookAtFile(name string, h *maphash.Hash) error {
+	w.watch(filepath.Dir(name))
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(h, io.LimitReader(f, maxSize+1)) // a larger one is not read
+	fmt.Fprintln(h, n)
+	return err
 }
 
 func (w *watcher) look(dir string, h *maphash.Hash) error {

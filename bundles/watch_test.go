@@ -135,3 +135,48 @@ func TestWatchLinkedFolder(t *testing.T) {
 	write(t, dir, ".data/lib/a.rego", "package lib # 2")
 	next("a write behind the link")
 }
+
+// A bundle file is watched as a folder is: an archive of the same size and time, also in
+// place of the one before, a link that is moved, and a file that goes and comes back.
+func TestWatchBundleFile(t *testing.T) {
+	t.Parallel()
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	when := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	put := func(dir, content string) {
+		t.Helper()
+		write(t, dir, "p.tar.gz", content)
+		if err := os.Chtimes(filepath.Join(dir, "p.tar.gz"), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(dir, "p.tar.gz")
+	put(dir, "bundle 1")
+	current := filepath.Join(dir, "current.tar.gz")
+	link(t, "p.tar.gz", current)
+	next := watch(t, current)
+	next("the beginning")
+	put(dir, "bundle 2")
+	next("an edit in place")
+	put(elsewhere, "bundle 3")
+	move(filepath.Join(elsewhere, "p.tar.gz"), name)
+	next("a file put in place of another")
+	move(name, name+".away")
+	next("the file's removal")
+	move(name+".away", name)
+	next("the file's return")
+	write(t, dir, "other/p.tar.gz", "bundle 3")
+	link(t, "other/p.tar.gz", current+".new")
+	move(current+".new", current)
+	next("the link's move")
+	if err := os.Remove(filepath.Join(dir, "other", "p.tar.gz")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "other/p.tar.gz/a.rego", "package a")
+	next("a folder in place of the file")
+}
