@@ -19,7 +19,7 @@ import (
 )
 
 // policies activates the policies of all realms. One loop compares the settings and the
-// folder of a realm with its active policy, and activates a policy that differs: at each
+// policy source of a realm with its active policy, and activates a policy that differs: at each
 // change of either, and after a failure with retries until it succeeds. If a policy cannot
 // be activated, the old one stays active.
 type policies struct {
@@ -37,7 +37,7 @@ type policies struct {
 type realmPolicy struct {
 	realm   string
 	desired uma.PolicySettings
-	changed atomic.Bool // the settings or the folder may have changed
+	changed atomic.Bool // the settings or the source may have changed
 	due     atomic.Bool // a retry is due
 	retry   backoff
 	unwatch context.CancelFunc
@@ -150,7 +150,7 @@ func (p *policies) sync(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// readSettings reads the desired settings of each realm, and watches the folders.
+// readSettings reads the desired settings of each realm, and watches the sources.
 func (p *policies) readSettings(ctx context.Context) error {
 	names, err := p.node.Store.RealmNames(ctx)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *policies) readSettings(ctx context.Context) error {
 	return nil
 }
 
-// watch starts to compare a realm whenever its folder changes, until the returned function
+// watch starts to compare a realm whenever its source changes, until the returned function
 // is called.
 func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc {
 	ctx, stop := context.WithCancel(ctx)
@@ -212,7 +212,7 @@ func (p *policies) update(ctx context.Context, r *realmPolicy) error {
 		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", rev.Hash)
 		p.node.metrics.PolicyActivated(r.realm, rev.Hash, p.node.Now())
 	case r.err != nil:
-		p.node.Log.InfoContext(ctx, "policy folder has the active policy again", "realm", r.realm)
+		p.node.Log.InfoContext(ctx, "policy source has the active policy again", "realm", r.realm)
 	}
 	r.err = err
 	p.mu.Lock()
@@ -264,7 +264,7 @@ func (p *policies) source(ctx context.Context, r *realmPolicy) (engine.Source, e
 	return src, err
 }
 
-// fromDatabase is the second remedy in errors at start about a missing or changed folder.
+// fromDatabase is the second remedy in errors at start about a missing or changed source.
 const fromDatabase = "; or use the last active policy, which is in the database, with --policies-from-database"
 
 // stored returns the files of the last active policy from the database.
@@ -279,7 +279,7 @@ func (p *policies) stored(ctx context.Context, realm string) (map[string]string,
 // checkLost refuses a source that lost restrictions of the policy that was active before,
 // also if the server was restarted in between: if files are moved away for a moment, or a
 // volume is not mounted, requests that their policies denied must not be granted. It permits
-// a realm file without a policy folder.
+// a realm file without a policy source.
 func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Source) error {
 	if r.desired.Bundle == "" || p.node.StoredPolicies {
 		return nil
@@ -294,7 +294,7 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 	}
 	lost := before.Lost(engine.OutlineOf(src))
 	if lost.Everything {
-		return fmt.Errorf("policy folder %s no longer has any policy file: put the files back, or remove policy.bundle from the file of realm %s%s", shown(r.desired.Bundle), r.realm, help)
+		return fmt.Errorf("policy source %s no longer has any policy file: put the files back, or remove policy.bundle from the file of realm %s%s", shown(r.desired.Bundle), r.realm, help)
 	}
 	var needed []string
 	for _, part := range lost.Parts {
@@ -307,7 +307,7 @@ func (p *policies) checkLost(ctx context.Context, r *realmPolicy, src engine.Sou
 		}
 	}
 	if len(needed) > 0 {
-		return fmt.Errorf("policy folder %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", shown(r.desired.Bundle), strings.Join(needed, ", "), r.realm, help)
+		return fmt.Errorf("policy source %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", shown(r.desired.Bundle), strings.Join(needed, ", "), r.realm, help)
 	}
 	return nil
 }
@@ -328,7 +328,7 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy) (engine.Ou
 	}
 	src, err := parse(files)
 	if err != nil {
-		p.node.Log.WarnContext(ctx, "the policy folder is not compared with the policy that was active before the start: this version cannot read that policy", "realm", r.realm, "err", err)
+		p.node.Log.WarnContext(ctx, "the policy source is not compared with the policy that was active before the start: this version cannot read that policy", "realm", r.realm, "err", err)
 	}
 	return engine.OutlineOf(src), nil
 }

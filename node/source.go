@@ -11,25 +11,26 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Source reads a policy folder. Without a folder the policy is the shipped library alone.
-func Source(dir string) (engine.Source, error) {
-	src, _, err := read(dir)
+// Source reads a policy folder or bundle file. Without one the policy is the shipped library
+// alone.
+func Source(path string) (engine.Source, error) {
+	src, _, err := read(path)
 	return src, err
 }
 
 // read also returns the files that look like data but are not read because of their names.
-func read(dir string) (src engine.Source, unread []string, err error) {
-	if dir == "" {
+func read(path string) (src engine.Source, unread []string, err error) {
+	if path == "" {
 		return engine.Source{}, nil, nil
 	}
-	b, err := bundles.ReadDir(dir, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(dir)})
+	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(path)})
 	if err != nil {
 		return engine.Source{}, nil, err
 	}
 	for _, name := range b.Unread {
-		unread = append(unread, filepath.Join(shown(dir), filepath.FromSlash(name)))
+		unread = append(unread, filepath.Join(shown(path), filepath.FromSlash(name)))
 	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(dir)}, unread, nil
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(path)}, unread, nil
 }
 
 // parse makes the Source of policy files that are in the database.
@@ -41,7 +42,7 @@ func parse(files map[string]string) (engine.Source, error) {
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
 }
 
-// shown returns the path of a folder for messages: relative to the working directory, if
+// shown returns the path of a folder or bundle file for messages: relative to the working directory, if
 // that is shorter, so that an editor can open it.
 func shown(dir string) string {
 	here, err := os.Getwd()
@@ -65,9 +66,9 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 	return unread, err
 }
 
-// TestPolicy runs the tests of a policy folder, together with the shipped library.
+// TestPolicy runs the tests of a policy folder or bundle file, together with the shipped library.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
-	b, err := bundles.ReadDir(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
+	b, err := bundles.ReadPath(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func readFile(r *reader) (*uma.RealmSpec, []Notice, error) {
 }
 
 // Parse is Read for content that would be in the file name. It does not check that the
-// policy folder exists.
+// policy source exists.
 func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmSpec, []Notice, error) {
 	r := &reader{file: name, getenv: getenv}
 	return r.read(content)
@@ -42,7 +42,7 @@ func Parse(name string, content []byte, getenv func(string) string) (*uma.RealmS
 type reader struct {
 	file         string
 	getenv       func(string) string // nil: secrets written env: and file: are not looked up
-	bundleExists bool                // check that the policy folder exists
+	bundleExists bool                // check that the policy source exists
 
 	mistakes []Notice
 	notices  []Notice

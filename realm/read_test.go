@@ -71,7 +71,7 @@ func TestBundleFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "policies"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "is not a folder") {
+	if _, _, err := realm.Read(file, noEnv); !strings.Contains(errText(err), "is neither a folder nor a bundle file") {
 		t.Errorf("a file: got %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "policies")); err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -84,7 +85,7 @@ func (v value) tokens(r *uma.Realm) {
 
 func (v value) policy(p *uma.PolicySettings) {
 	v.object(fields{
-		"bundle":          set(&p.Bundle, value.folder),
+		"bundle":          set(&p.Bundle, value.bundle),
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
 		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
 		"max_permissions": set(&p.MaxPermissions, value.count),
@@ -94,12 +95,12 @@ func (v value) policy(p *uma.PolicySettings) {
 	})
 }
 
-// removable are names of the parts that a policy folder loses only if the realm file lists
+// removable are names of the parts that a policy source loses only if the realm file lists
 // them: packages, files and data, as engine.Lost names them.
 var removable = regexp.MustCompile(`^(uma\.(guardrails|policies(\.[A-Za-z_]\w*|\[".+"\]))|system\.log|data(\.[A-Za-z_]\w*|\[".+"\])+|[^/].*\.rego)$`)
 
-// folder reads a path and makes it absolute.
-func (v value) folder() string {
+// bundle reads the path of a policy folder or bundle file, and makes it absolute.
+func (v value) bundle() string {
 	s := v.text()
 	if s == "" {
 		return ""
@@ -114,10 +115,11 @@ func (v value) folder() string {
 		return path
 	}
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		v.wrong("%s", err)
-	} else if !info.IsDir() {
-		v.wrong("%s is not a folder", path)
+	case !info.IsDir() && !(info.Mode().IsRegular() && strings.HasSuffix(path, ".tar.gz")):
+		v.wrong("%s is neither a folder nor a bundle file (.tar.gz)", path)
 	}
 	return path
 }

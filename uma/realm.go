@@ -53,7 +53,7 @@ type Lifetimes struct {
 
 // PolicySettings are the `policy` section of a realm file.
 type PolicySettings struct {
-	Bundle         string // folder of the realm's policy files, absolute; empty for the shipped library alone
+	Bundle         string // folder or bundle file of the realm's policies, absolute; empty for the shipped library alone
 	AllOrNothing   bool   // a partial grant is a refusal
 	Timeout        time.Duration
 	MaxPermissions int           // to which one request may resolve

@@ -228,7 +228,7 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"serve", "--relm", "x.yaml"}, []string{"unknown flag: --relm: did you mean --realm?", usage + "umpire serve --realm FILE"}, nil},
 		{[]string{"keys", "list", "--dat", "x"}, []string{"did you mean --data?"}, nil},
 		{[]string{"serve", "-x"}, []string{"unknown shorthand flag", usage}, []string{"did you mean"}},
-		{[]string{"policy", "check"}, []string{"umpire: FILE|FOLDER is missing", usage + "umpire policy check FILE|FOLDER"}, nil},
+		{[]string{"policy", "check"}, []string{"umpire: FILE|FOLDER|BUNDLE is missing", usage + "umpire policy check FILE|FOLDER|BUNDLE"}, nil},
 		{[]string{"realm", "check"}, []string{"umpire: FILE is missing"}, nil},
 		{[]string{"help", "realm", "chek"}, []string{`umpire realm has no command "chek": did you mean check?`}, nil},
 		{[]string{"decisions", "show", "a", "b"}, []string{`umpire decisions show does not take the argument "b"`}, nil},

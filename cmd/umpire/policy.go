@@ -22,18 +22,24 @@ import (
 func policyCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Check and test policies", Args: cobra.NoArgs}
 	check := &cobra.Command{
-		Use:   "check FILE|FOLDER",
+		Use:   "check FILE|FOLDER|BUNDLE",
 		Short: "Compile policies with the shipped library, and check them against the contract",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return e.checkPolicy(cmd.Context(), args[0]) },
+		Long: `Compile policies with the shipped library, and check them against the contract. The
+argument is a realm file, a policy folder, or a bundle file (.tar.gz) as opa build
+makes it. Every mistake is listed with its file and line; the exit code is 3 then.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return e.checkPolicy(cmd.Context(), args[0]) },
 	}
 	e.outputFlag(check)
 	var filter string
 	var threshold float64
 	test := &cobra.Command{
-		Use:   "test FILE|FOLDER",
+		Use:   "test FILE|FOLDER|BUNDLE",
 		Short: "Run the tests of policies",
-		Args:  cobra.ExactArgs(1),
+		Long: `Run the tests of policies, together with the shipped library. The argument is a realm
+file, a policy folder, or a bundle file (.tar.gz) with its tests. The exit code is 3
+if a test fails, or there is none.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.testPolicy(cmd.Context(), args[0], filter, threshold)
 		},
@@ -46,10 +52,10 @@ func policyCommand(e *env) *cobra.Command {
 }
 
 // settings returns the name and policy settings of a realm file, or defaults for a policy
-// folder.
+// folder or bundle file.
 func settings(path string) (string, uma.PolicySettings, error) {
 	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" {
-		return "realm", folderSettings(path), nil
+		return "realm", defaultSettings(path), nil
 	}
 	spec, _, err := realm.Check(path)
 	if err != nil {
@@ -58,9 +64,9 @@ func settings(path string) (string, uma.PolicySettings, error) {
 	return spec.Realm.Name, spec.Realm.Policy, nil
 }
 
-// folderSettings are the settings for a policy folder without a realm file.
-func folderSettings(dir string) uma.PolicySettings {
-	return uma.PolicySettings{Bundle: dir, Timeout: time.Second, MaxPermissions: 1, Entrypoint: "data.uma.authz.decision"}
+// defaultSettings are the settings for a policy folder or bundle file without a realm file.
+func defaultSettings(path string) uma.PolicySettings {
+	return uma.PolicySettings{Bundle: path, Timeout: time.Second, MaxPermissions: 1, Entrypoint: "data.uma.authz.decision"}
 }
 
 func (e *env) checkPolicy(ctx context.Context, path string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"io/fs"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/compile"
 
 	"example.com/umpire/uma"
 )
@@ -106,6 +110,52 @@ func TestPolicyCheck(t *testing.T) {
 	}
 	if _, stderr, code := umpire(t, "policy", "check", filepath.Join(folder, "nowhere")); code != exitNotPassed || !strings.Contains(stderr, "nowhere") {
 		t.Errorf("a folder that is not there: exit %d, %s", code, stderr)
+	}
+}
+
+// TestPolicyBundle: the commands take a bundle file, by its name and in a realm file. Mistakes
+// have its path before that of the file in it.
+func TestPolicyBundle(t *testing.T) {
+	t.Parallel()
+	file := example(t, "bundle: ./policies", "bundle: ./policies.tar.gz")
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	bundle := folder + ".tar.gz"
+	build := func() {
+		t.Helper()
+		var out bytes.Buffer
+		if err := compile.New().WithPaths(folder).WithAsBundle(true).WithOutput(&out).WithRegoVersion(ast.RegoV1).Build(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		write(t, bundle, out.String())
+	}
+	if _, stderr, code := umpire(t, "realm", "check", file); code != exitNotPassed || !strings.Contains(stderr, "policy.bundle: ") {
+		t.Errorf("without the bundle: exit %d, %s", code, stderr)
+	}
+	build()
+	for _, path := range []string{file, bundle} {
+		if got := ok(t, "policy", "check", path); got != path+": fine\n" {
+			t.Errorf("check: got %q", got)
+		}
+		of := decode[testReport](t, ok(t, "policy", "test", path, "-o", "json"))
+		if want := decode[testReport](t, ok(t, "policy", "test", folder, "-o", "json")); len(of.Tests) != len(want.Tests) || of.Failed != 0 || of.Coverage != want.Coverage {
+			t.Errorf("test: got %d tests, %v %% covered, want %d and %v as of the folder", len(of.Tests), of.Coverage, len(want.Tests), want.Coverage)
+		}
+	}
+	ok(t, "realm", "check", file)
+	ok(t, "realm", "apply", "--data", t.TempDir(), file)
+
+	write(t, filepath.Join(folder, "extra.rego"), "package uma.authz\n")
+	build()
+	for _, args := range [][]string{{"policy", "check", bundle}, {"policy", "check", file}, {"realm", "check", file}} {
+		if _, stderr, code := umpire(t, args...); code != exitNotPassed || !regexp.MustCompile(`policies\.tar\.gz/.*extra\.rego:1: package uma\.authz: `).MatchString(stderr) {
+			t.Errorf("%q: exit %d, %s", args[:2], code, stderr)
+		}
+	}
+	write(t, bundle, "no archive")
+	for _, args := range [][]string{{"policy", "check", bundle}, {"policy", "test", file}, {"realm", "check", file}} {
+		if _, stderr, code := umpire(t, args...); code != exitNotPassed || !strings.Contains(stderr, "policies.tar.gz: want a tar archive") {
+			t.Errorf("%q: exit %d, %s", args[:2], code, stderr)
+		}
 	}
 }
 
