@@ -37,7 +37,7 @@ func ReadPath(name string, o Options) (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read policies: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	return ReadArchive(f, o)
 }
 

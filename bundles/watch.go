@@ -112,7 +112,7 @@ func (w *watcher) lookAtFile(name string, h *maphash.Hash) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()                   // it is only read
 	n, err := io.Copy(h, io.LimitReader(f, maxSize+1)) // a larger one is not read
 	fmt.Fprintln(h, n)
 	return err
