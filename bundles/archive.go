@@ -65,6 +65,7 @@ type archive struct {
 	contents map[string]string // of policies and data files, not parsed yet
 	manifest manifest
 	seen     map[string]bool
+	size     int64 // of all files: a sparse one has more bytes than the archive
 }
 
 func (a *archive) unpack(content io.Reader) error {
@@ -161,6 +162,9 @@ func (a *archive) entry(header *tar.Header, content io.Reader) error {
 		return nil
 	}
 	a.seen[name] = true
+	if a.size += min(header.Size, maxSize+1); a.size > maxSize {
+		return errTooLarge
+	}
 	switch {
 	case name == manifestName:
 		return a.readManifest(content)

@@ -312,6 +312,34 @@ func TestReadArchiveBombs(t *testing.T) {
 	}
 }
 
+// A sparse file has its holes in the header: they are no bytes of the archive.
+func TestReadArchiveSparse(t *testing.T) {
+	t.Parallel()
+	const size = "1099511627776"
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	body := "1\n" + size + "\n0\n"
+	body += strings.Repeat("\x00", 512-len(body))
+	err := w.WriteHeader(&tar.Header{Name: "data.json", Size: int64(len(body)), Mode: 0o600, PAXRecords: map[string]string{
+		"XNU.sparse.major": "1", "XNU.sparse.minor": "0", "XNU.sparse.name": "data.json", "XNU.sparse.realsize": size,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, body); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	// The writer refuses the names of these records.
+	if _, err := z.Write(bytes.ReplaceAll(out.Bytes(), []byte("XNU.sparse"), []byte("GNU.sparse"))); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	if _, err := readArchive(zipped.Bytes()); err == nil || err.Error() != "p.tar.gz: more than 64 MiB" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func zeroFiles(w *tar.Writer, name string, files, mib int, zeros []byte) error {
 	for i := range files {
 		each := name
