@@ -82,28 +82,6 @@ func (i *Identity) Party(client string) *uma.Party {
 	return p
 }
 
-// GrantedScope returns the scopes that a sign-in is granted of those it asks for: openid,
-// the scopes that the client is registered for, and uma_protection if the subject has that
-// role of the client. Others are ignored (RFC 6749 §3.3).
-func GrantedScope(i *Identity, asked string) string {
-	granted := []string{"profile", "email"}
-	_, clientRoles, _ := i.Roles()
-	for _, name := range strings.Fields(asked) {
-		switch {
-		case slices.Contains(granted, name):
-		case name == "openid":
-			granted = append([]string{name}, granted...)
-		case name == ProtectionScope: // a client that is registered for a scope of that name does not have the role by that
-			if slices.Contains(clientRoles[i.Client.ID], ProtectionScope) {
-				granted = append(granted, name)
-			}
-		case slices.Contains(i.Client.Scopes, uma.Scope(name)):
-			granted = append(granted, name)
-		}
-	}
-	return strings.Join(granted, " ")
-}
-
 // ServiceAccount returns the identity of a client that asks for itself.
 func ServiceAccount(client *uma.Client) (*Identity, error) {
 	switch {
@@ -124,22 +102,4 @@ func UserInfo(id *Identity) (map[string]any, error) {
 	info := standardClaims(id.Attributes())
 	info["sub"], info["preferred_username"] = id.Subject, id.Username()
 	return info, nil
-}
-
-// standardNames are the claims of OpenID Connect Core §5.1 that may come from a
-// user's attributes: those that userinfo and tokens show.
-var standardNames = []string{
-	"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "email",
-	"email_verified", "gender", "birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified",
-	"address", "updated_at",
-}
-
-func standardClaims(attributes map[string]any) map[string]any {
-	out := map[string]any{}
-	for _, name := range standardNames {
-		if v, ok := attributes[name]; ok {
-			out[name] = v
-		}
-	}
-	return out
 }

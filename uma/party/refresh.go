@@ -12,28 +12,6 @@ import (
 )
 
 // NewRefresh makes a refresh token of the identity's session. It is valid for the realm's
-// lifetime from now, but not longer than the session.
-func (s *Service) NewRefresh(snap *uma.Snapshot, i *Identity, scope string) (row *uma.RefreshToken, handle string) {
-	expires := s.Now().Add(snap.Realm.Lifetimes.Refresh)
-	if i.Session.Expires.Before(expires) {
-		expires = i.Session.Expires
-	}
-	handle = uma.NewSecret()
-	return &uma.RefreshToken{
-		Hash: uma.Digest(handle), SessionID: i.Session.ID, Client: i.Client.ID, Scope: scope, Expires: expires,
-	}, handle
-}
-
-// RefreshClaims are the claims of the JWT around a refresh token's handle.
-func (s *Service) RefreshClaims(snap *uma.Snapshot, i *Identity, row *uma.RefreshToken, handle string) *uma.Claims {
-	now, url := s.Now(), s.PublicURL.Realm(snap)
-	return &uma.Claims{
-		ID: s.NewSerial(), Issuer: url, Audience: uma.Audience{url}, Subject: i.Subject, Type: uma.TypeRefresh,
-		AuthorizedParty: row.Client, SessionID: row.SessionID, Scope: row.Scope, Handle: handle,
-		IssuedAt: now.Unix(), Expires: row.Expires.Unix(),
-	}
-}
-
 // Refresh exchanges a refresh token for new tokens (RFC 6749 §6). If the token was used
 // before, its session ends. The permissions of an RPT are granted again without an
 // assessment (§3.6), and only if all rows that they rest on are unchanged (§6.1).

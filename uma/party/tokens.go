@@ -28,6 +28,39 @@ type Tokens struct {
 	RPT     bool // the access token is an RPT
 }
 
+// GrantedScope returns the scopes that a sign-in is granted of those it asks for: openid,
+// the scopes that the client is registered for, and uma_protection if the subject has that
+// role of the client. Others are ignored (RFC 6749 §3.3).
+func GrantedScope(i *Identity, asked string) string {
+	granted := []string{"profile", "email"}
+	_, clientRoles, _ := i.Roles()
+	for _, name := range strings.Fields(asked) {
+		switch {
+		case slices.Contains(granted, name):
+		case name == "openid":
+			granted = append([]string{name}, granted...)
+		case name == ProtectionScope: // a client that is registered for a scope of that name does not have the role by that
+			if slices.Contains(clientRoles[i.Client.ID], ProtectionScope) {
+				granted = append(granted, name)
+			}
+		case slices.Contains(i.Client.Scopes, uma.Scope(name)):
+			granted = append(granted, name)
+		}
+	}
+	return strings.Join(granted, " ")
+}
+
+// RPTLifetime is the lifetime of an RPT: the realm's, or the shortest that the policy set.
+func RPTLifetime(snap *uma.Snapshot, grants []uma.Grant) time.Duration {
+	d := snap.Realm.Lifetimes.RPT
+	for _, g := range grants {
+		if g.TTL > 0 {
+			d = min(d, time.Duration(g.TTL)*time.Second)
+		}
+	}
+	return d
+}
+
 // AccessClaims are the claims of an ordinary access token of an identity.
 func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, lifetime time.Duration) *uma.Claims {
 	now := s.Now()
@@ -61,6 +94,46 @@ func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, li
 		c.Expires = min(c.Expires, i.Session.Expires.Unix())
 	}
 	return c
+}
+
+// standardNames are the claims of OpenID Connect Core §5.1 that may come from a
+// user's attributes: those that userinfo and tokens show.
+var standardNames = []string{
+	"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "email",
+	"email_verified", "gender", "birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified",
+	"address", "updated_at",
+}
+
+func standardClaims(attributes map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, name := range standardNames {
+		if v, ok := attributes[name]; ok {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// lifetime from now, but not longer than the session.
+func (s *Service) NewRefresh(snap *uma.Snapshot, i *Identity, scope string) (row *uma.RefreshToken, handle string) {
+	expires := s.Now().Add(snap.Realm.Lifetimes.Refresh)
+	if i.Session.Expires.Before(expires) {
+		expires = i.Session.Expires
+	}
+	handle = uma.NewSecret()
+	return &uma.RefreshToken{
+		Hash: uma.Digest(handle), SessionID: i.Session.ID, Client: i.Client.ID, Scope: scope, Expires: expires,
+	}, handle
+}
+
+// RefreshClaims are the claims of the JWT around a refresh token's handle.
+func (s *Service) RefreshClaims(snap *uma.Snapshot, i *Identity, row *uma.RefreshToken, handle string) *uma.Claims {
+	now, url := s.Now(), s.PublicURL.Realm(snap)
+	return &uma.Claims{
+		ID: s.NewSerial(), Issuer: url, Audience: uma.Audience{url}, Subject: i.Subject, Type: uma.TypeRefresh,
+		AuthorizedParty: row.Client, SessionID: row.SessionID, Scope: row.Scope, Handle: handle,
+		IssuedAt: now.Unix(), Expires: row.Expires.Unix(),
+	}
 }
 
 // Respond signs the tokens of an answer, when a worker is free.

@@ -5,22 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/sets"
 )
-
-// RPTLifetime is the lifetime of an RPT: the realm's, or the shortest that the policy set.
-func RPTLifetime(snap *uma.Snapshot, grants []uma.Grant) time.Duration {
-	d := snap.Realm.Lifetimes.RPT
-	for _, g := range grants {
-		if g.TTL > 0 {
-			d = min(d, time.Duration(g.TTL)*time.Second)
-		}
-	}
-	return d
-}
 
 // remainingPermissions returns the permissions of an RPT that are still valid. With an
 // owner it returns only those for resources of that owner. A withdrawal changes one row,
