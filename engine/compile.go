@@ -51,7 +51,24 @@ const answer = ast.Var("answer")
 // maskRef is the document that OPA reads the masks of a decision log from.
 const maskRef = "data.system.log.mask"
 
+// compile returns a policy that decides.
 func compile(ctx context.Context, realm string, settings uma.PolicySettings, src Source, now func() time.Time) (*policy, error) {
+	p, err := compilePlain(ctx, realm, settings, src, now)
+	if err != nil {
+		return nil, err
+	}
+	if p.labels = p.compiler.GetAnnotationSet().HasLabels(); p.labels {
+		mergeLabels(p.compiler)
+		if settings.Entrypoint == libraryEntrypoint {
+			p.deciders = noteDeciders(p.compiler)
+		}
+	}
+	return p, nil
+}
+
+// compilePlain returns a policy whose rules are as OPA compiled them, with their
+// annotations.
+func compilePlain(ctx context.Context, realm string, settings uma.PolicySettings, src Source, now func() time.Time) (*policy, error) {
 	if settings.Timeout <= 0 {
 		return nil, errors.New("policy.timeout must be positive")
 	}
@@ -96,12 +113,6 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 			return nil, err
 		}
 		p.mask = &mask
-	}
-	if p.labels = p.compiler.GetAnnotationSet().HasLabels(); p.labels {
-		mergeLabels(p.compiler)
-		if settings.Entrypoint == libraryEntrypoint {
-			p.deciders = noteDeciders(p.compiler)
-		}
 	}
 	return p, nil
 }
