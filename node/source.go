@@ -94,14 +94,30 @@ func NewReplayer(ctx context.Context, realm string, settings uma.PolicySettings)
 // NewStoredReplayer compiles a stored revision with the library that is stored with it. Its
 // entry point is that of the settings, or one that the revision was compiled for.
 func NewStoredReplayer(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (uma.Replayer, error) {
-	settings.Entrypoint = engine.StoredEntrypoint(rev, append([]string{settings.Entrypoint}, entrypoints...)...)
-	if settings.Entrypoint == "" {
-		return nil, fmt.Errorf("policy revision %s has an entry point that neither its realm nor its records name", rev.Hash)
-	}
-	src, err := parse(engine.RealmFiles(rev.Sources))
+	src, settings, err := storedSource(rev, settings, entrypoints)
 	if err != nil {
 		return nil, err
 	}
-	src.Library = engine.StoredLibrary(rev.Sources)
 	return engine.NewReplayer(ctx, rev.Realm, settings, src)
+}
+
+// NewStoredExplainer compiles a stored revision as NewStoredReplayer does, to explain recorded
+// decisions.
+func NewStoredExplainer(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (*engine.Explainer, error) {
+	src, settings, err := storedSource(rev, settings, entrypoints)
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewExplainer(ctx, rev.Realm, settings, src)
+}
+
+// storedSource returns the policy of a stored revision, and settings with its entry point.
+func storedSource(rev *uma.Revision, settings uma.PolicySettings, entrypoints []string) (engine.Source, uma.PolicySettings, error) {
+	settings.Entrypoint = engine.StoredEntrypoint(rev, append([]string{settings.Entrypoint}, entrypoints...)...)
+	if settings.Entrypoint == "" {
+		return engine.Source{}, settings, fmt.Errorf("policy revision %s has an entry point that neither its realm nor its records name", rev.Hash)
+	}
+	src, err := parse(engine.RealmFiles(rev.Sources))
+	src.Library = engine.StoredLibrary(rev.Sources)
+	return src, settings, err
 }

@@ -17,8 +17,8 @@ import (
 )
 
 func decisionsCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "decisions", Short: "List, show, export and delete decision records", Args: cobra.NoArgs}
-	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), exportCommand(e), pruneCommand(e))
+	cmd := &cobra.Command{Use: "decisions", Short: "List, show, explain, export and delete decision records", Args: cobra.NoArgs}
+	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), explainDecisionCommand(e), exportCommand(e), pruneCommand(e))
 	return cmd
 }
 

@@ -39,10 +39,7 @@ result.`,
 }
 
 func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sources bool) error {
-	r, err := db.Decision(ctx, id)
-	if errors.Is(err, uma.ErrNotFound) {
-		return invalid("there is no decision record %q: `umpire decisions list` shows the ids", id)
-	}
+	r, err := e.findDecision(ctx, db, id)
 	if err != nil {
 		return err
 	}
@@ -65,6 +62,15 @@ func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sou
 		fmt.Fprintf(e.stdout, "\n# %s\n%s", name, rev.Sources[name])
 	}
 	return nil
+}
+
+// findDecision returns the record of a decision.
+func (e *env) findDecision(ctx context.Context, db *sqlite.Store, id string) (*uma.Record, error) {
+	r, err := db.Decision(ctx, id)
+	if errors.Is(err, uma.ErrNotFound) {
+		err = invalid("there is no decision record %q: `umpire decisions list` shows the ids", id)
+	}
+	return r, err
 }
 
 func (e *env) printEvent(r *uma.Record) error {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"example.com/umpire/engine"
+)
+
+// TestExplainDecision: a refusal is explained by the condition that did not hold, under the
+// recorded policy and under the active one.
+func TestExplainDecision(t *testing.T) {
+	t.Parallel()
+	realm := example(t, "name: Holiday album", "id: 5e0ff9ae-1a54-4c5e-b1a3-6a5c4e1d2f00, name: Holiday album")
+	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
+	s.ask(t, "bob", "5e0ff9ae-1a54-4c5e-b1a3-6a5c4e1d2f00#view,comment")
+	s.ask(t, "dave", "Public board#view,post")
+	all := s.decisions(t)
+	partial, granted := all[0], all[1]
+
+	text := ok(t, "decisions", "explain", "--data", s.data, partial.ID)
+	want := `dave, "view" of Public board: granted
+  board.rego:11  photoz/board-view: held
+    ✓ 12  input.resource_server == "photoz-api"  input.resource_server = "photoz-api"
+    ✓ 13  input.subject.type == "user"           input.subject.type = "user"
+
+dave, "post" of Public board: not granted
+  board.rego:18  photoz/board-post: did not hold
+    ✓ 19  input.resource_server == "photoz-api"
+    ✗ 20  "user" in input.subject.roles                   input.subject.roles = ["uma_authorization"]
+  /umpire/sharing.rego:10  owner: did not hold
+    ✗ 10  is_owner
+        /umpire/sharing.rego:48  is_owner: did not hold
+          ✗ 49  input.resource.owner == input.subject.id  input.resource.owner = "`
+	if !strings.HasPrefix(text, want) || !strings.HasSuffix(text, "decision "+partial.ID+", evaluated again under the policy that decided, revision "+partial.Revision+"\n") {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+
+	text = ok(t, "decisions", "explain", "--data", s.data, granted.ID)
+	for _, want := range []string{
+		`(?m)^bob, "view" of Holiday album: granted$`, `(?m)^bob, "comment" of Holiday album: not granted; the policy asks the owner$`,
+		`(?m)^  /umpire/sharing.rego:\d+  ask-owner  \(asks the owner\): held$`, `(?m)^          ✗ \d+  input.resource.owner == input.subject.id +input.resource.owner = "`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("got\n%swant %s", text, want)
+		}
+	}
+	got := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", granted.ID))
+	if got.ID != granted.ID || got.Revision != granted.Revision || !got.Exact || len(got.Scopes) != 2 || got.Scopes[0].Result != engine.Granted || got.Scopes[1].Result != engine.Submit {
+		t.Errorf("got %+v, want bob's decision", got)
+	}
+
+	board := filepath.Join(filepath.Dir(realm), "policies", "board.rego")
+	content, err := os.ReadFile(board)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, board, strings.Replace(string(content), `"user" in input.subject.roles`, `"uma_authorization" in input.subject.roles`, 1))
+	eventually(t, "the changed policy", func() bool {
+		now := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "--now", "-o", "json", partial.ID))
+		return now.Revision != partial.Revision && now.Exact && now.Scopes[1].Result == engine.Granted
+	})
+	then := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", partial.ID))
+	if then.Revision != partial.Revision || !then.Exact || then.Scopes[1].Result != engine.Refused {
+		t.Errorf("got %+v, want the recorded policy", then)
+	}
+	text = ok(t, "decisions", "explain", "--data", s.data, "--now", "--trace", partial.ID)
+	if !strings.Contains(text, "evaluated again under the active policy") || !regexp.MustCompile(`board.rego:20 .*\| +(Enter|Eval|Fail|Exit) `).MatchString(text) {
+		t.Errorf("got\n%swant a trace", text)
+	}
+}
+
+// TestExplainMasked: a mask of what the policy reads makes an explanation inexact; without the
+// input there is none.
+func TestExplainMasked(t *testing.T) {
+	t.Parallel()
+	for mask, want := range map[string]string{
+		"/input/subject/roles":   "not exact: a mask changed /input/subject/roles, which the policy reads",
+		"/input/context/ip":      "",
+		"/input/subject":         "not exact: ",
+		"/result":                "not exact: the record has no answer to compare with: the result is masked",
+		"/input":                 "cannot be explained",
+		"/input/scopes":          "cannot be explained: the requested scopes are masked",
+		"/input/subject/unknown": "",
+	} {
+		t.Run(mask, func(t *testing.T) {
+			t.Parallel()
+			realm := example(t)
+			write(t, filepath.Join(filepath.Dir(realm), "policies", "mask.rego"), "package system.log\n\nmask contains \""+mask+"\"\n")
+			s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
+			s.ask(t, "bob", "Public board#post")
+			stdout, stderr, code := umpire(t, "decisions", "explain", "--data", s.data, s.decisions(t)[0].ID)
+			out := stdout + stderr
+			if (code != 0) != strings.HasPrefix(want, "cannot") || strings.Contains(out, "not exact") != strings.HasPrefix(want, "not exact") || !strings.Contains(out, want) {
+				t.Errorf("got exit %d\n%swant %q", code, out, want)
+			}
+		})
+	}
+}
+
+// TestExplainNothing: an unknown id is an error.
+func TestExplainNothing(t *testing.T) {
+	t.Parallel()
+	s := decided(t)
+	if stdout, stderr, code := umpire(t, "decisions", "explain", "--data", s.data, "unknown"); code != exitUsage || stdout != "" || !strings.Contains(stderr, `there is no decision record "unknown"`) {
+		t.Errorf("got exit %d, %s%s", code, stdout, stderr)
+	}
+}

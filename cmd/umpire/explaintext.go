@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/umpire/engine"
+)
+
+// printText prints the explanation of each scope, then what it was made with.
+func (x *explanation) printText(r *explanationReport) error {
+	for i := range r.Scopes {
+		s := &r.Scopes[i]
+		fmt.Fprintf(x.stdout, "%s: %s\n", visible(x.request(s.Scope)), x.outcome(s))
+		var lines []explainedLine
+		for _, rule := range shownRules(s) {
+			lines = addRule(lines, &rule, 1)
+		}
+		if len(lines) == 0 && s.Result != engine.Failed {
+			lines = append(lines, explainedLine{text: "  " + noRules(s)})
+		}
+		printLines(x, lines)
+		fmt.Fprintln(x.stdout)
+	}
+	if r.Error != "" {
+		fmt.Fprintln(x.stdout, "error: "+visible(r.Error))
+	}
+	under := "the policy that decided"
+	if x.now {
+		under = "the active policy"
+	}
+	fmt.Fprintf(x.stdout, "decision %s, evaluated again under %s, revision %s\n", r.ID, under, r.Revision)
+	if !r.Exact {
+		fmt.Fprintln(x.stdout, "not exact: "+visible(r.Inexact))
+	}
+	for i, line := range r.Trace {
+		if i == 0 {
+			fmt.Fprintln(x.stdout)
+		}
+		fmt.Fprintln(x.stdout, visible(line))
+	}
+	return nil
+}
+
+// request names who asked for a scope of which resource.
+func (x *explanation) request(scope string) string {
+	who := cmp.Or(x.decision.Username, x.record.Subject)
+	of := cmp.Or(x.decision.Name, x.decision.Resource)
+	switch {
+	case scope == "*":
+		return fmt.Sprintf("%s, %s", who, cmp.Or(of, "all scopes"))
+	case of == "":
+		return fmt.Sprintf("%s, %q", who, scope)
+	}
+	return fmt.Sprintf("%s, %q of %s", who, scope, of)
+}
+
+// outcome is the result of a scope in words.
+func (x *explanation) outcome(s *engine.ExplainedScope) string {
+	switch s.Result {
+	case engine.Granted:
+		return "granted"
+	case engine.NeedInfo:
+		return "not granted; a claim is wanted"
+	case engine.Submit:
+		if !x.now && (x.record.Outcome == "submitted" || x.record.Answered == "request_submitted") {
+			return "not granted; the owner was asked"
+		}
+		return "not granted; the policy asks the owner"
+	case engine.Failed:
+		return "not granted; the policy failed"
+	}
+	if slices.ContainsFunc(s.Rules, func(r engine.ExplainedRule) bool { return r.Effect == "deny" && r.Held }) {
+		return "not granted: denied"
+	}
+	return "not granted"
+}
+
+// shownRules are the rules that matter for a result: those that made it, and for a scope that is
+// not granted, those that could have granted it.
+func shownRules(s *engine.ExplainedScope) []engine.ExplainedRule {
+	var made, others []engine.ExplainedRule
+	for _, r := range s.Rules {
+		switch {
+		case r.Held && r.Effect == effects[s.Result]:
+			made = append(made, r)
+		case r.Effect == "grant" && s.Result != engine.Granted:
+			others = append(others, r)
+		}
+	}
+	return append(made, others...)
+}
+
+// effects are the effects of the rules that make a result.
+var effects = map[string]string{
+	engine.Granted: "grant", engine.Refused: "deny", engine.NeedInfo: "need_info", engine.Submit: "submit",
+}
+
+func noRules(s *engine.ExplainedScope) string {
+	if len(s.Rules) == 0 {
+		return "the rules are not known: either no rule is about this scope, or the realm has its own entry point"
+	}
+	return "no rule grants this scope"
+}
+
+// An explainedLine is a line of text, and the values beside it.
+type explainedLine struct{ text, values string }
+
+// printLines aligns the values of lines.
+func printLines(x *explanation, lines []explainedLine) {
+	width := 0
+	for _, l := range lines {
+		if n := utf8.RuneCountInString(l.text); l.values != "" && n <= maxTextWidth {
+			width = max(width, n)
+		}
+	}
+	for _, l := range lines {
+		if l.values == "" {
+			fmt.Fprintln(x.stdout, l.text)
+			continue
+		}
+		fmt.Fprintf(x.stdout, "%-*s  %s\n", width, l.text, l.values)
+	}
+}
+
+// maxTextWidth is how far values are moved to the right to align them.
+const maxTextWidth = 70
+
+// addRule adds a rule and its conditions. The values of conditions that held are shown only
+// where they made the rule hold.
+func addRule(lines []explainedLine, r *engine.ExplainedRule, level int) []explainedLine {
+	indent := strings.Repeat("  ", level)
+	words := []string{fmt.Sprintf("%s:%d", r.File, r.Line), r.Label, r.Title}
+	if r.Effect == "" && r.Label == "" && r.Title == "" {
+		words[1] = r.Name
+	}
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	if kind := kinds[r.Effect]; kind != "" {
+		words = append(words, kind)
+	}
+	state := "did not hold"
+	if r.Held {
+		state = "held" + added(r)
+	}
+	lines = append(lines, explainedLine{text: indent + visible(strings.Join(words, "  ")+": "+state)})
+	for i := range r.Conditions {
+		c := &r.Conditions[i]
+		mark, values := "✓", ""
+		if !c.Held {
+			mark = "✗"
+		}
+		if !c.Held || r.Held {
+			values = conditionValues(c)
+		}
+		lines = append(lines, explainedLine{fmt.Sprintf("%s  %s %d  %s", indent, mark, c.Line, visible(c.Text)), values})
+		for j := range c.Because {
+			lines = addRule(lines, &c.Because[j], level+3)
+		}
+	}
+	return lines
+}
+
+// kinds say what a rule does that does not grant.
+var kinds = map[string]string{"deny": "(a denial)", "need_info": "(wants a claim)", "submit": "(asks the owner)"}
+
+// added is what a rule added, as far as it says more than its effect.
+func added(r *engine.ExplainedRule) string {
+	member := map[string]string{"deny": "reason", "need_info": "name"}[r.Effect]
+	var texts []string
+	for _, element := range r.Adds {
+		text, _ := element.(string)
+		if object, ok := element.(map[string]any); ok {
+			text, _ = object[member].(string)
+		}
+		if text != "" && member != "" {
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(texts, ", ")
+}
+
+// conditionValues are the values that a condition saw, and why it could not hold.
+func conditionValues(c *engine.Condition) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+		parts = append(parts, name+" = "+shortJSON(c.Values[name]))
+	}
+	if c.Undefined && c.Error == "" && len(c.Because) == 0 {
+		parts = append(parts, "undefined")
+	}
+	for _, more := range []string{c.Note, c.Error} {
+		if more != "" {
+			parts = append(parts, more)
+		}
+	}
+	return visible(strings.Join(parts, ", "))
+}
+
+// shortJSON is a value as JSON, shortened to about a line.
+func shortJSON(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "?"
+	}
+	text := []rune(strings.TrimSpace(b.String()))
+	if len(text) > maxTextWidth {
+		return string(text[:maxTextWidth]) + "…"
+	}
+	return string(text)
+}
