@@ -11,7 +11,6 @@ import (
 	"example.com/umpire/uma"
 )
 
-// NewRefresh makes a refresh token of the identity's session. It is valid for the realm's
 // Refresh exchanges a refresh token for new tokens (RFC 6749 §6). If the token was used
 // before, its session ends. The permissions of an RPT are granted again without an
 // assessment (§3.6), and only if all rows that they rest on are unchanged (§6.1).

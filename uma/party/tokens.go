@@ -114,6 +114,7 @@ func standardClaims(attributes map[string]any) map[string]any {
 	return out
 }
 
+// NewRefresh makes a refresh token of the identity's session. It is valid for the realm's
 // lifetime from now, but not longer than the session.
 func (s *Service) NewRefresh(snap *uma.Snapshot, i *Identity, scope string) (row *uma.RefreshToken, handle string) {
 	expires := s.Now().Add(snap.Realm.Lifetimes.Refresh)
