@@ -159,7 +159,10 @@ func (r *Replayer) masked(paths []string) string {
 func touchesMasked(text string, path []string) bool {
 	parts := strings.Split(strings.TrimPrefix(text, "/"), "/")
 	for i := range min(len(parts), len(path)) {
-		if memberName(map[string]any{path[i]: nil}, parts[i]) != path[i] {
+		if parts[i] == path[i] {
+			continue
+		}
+		if !strings.ContainsAny(parts[i], "%~") || memberName(map[string]any{path[i]: nil}, parts[i]) != path[i] {
 			return false
 		}
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 func policyCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check and test policies", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "policy", Short: "Check, test and compare policies", Args: cobra.NoArgs}
 	check := &cobra.Command{
 		Use:   "check FILE|FOLDER|BUNDLE",
 		Short: "Compile policies with the shipped library, and check them against the contract",
@@ -47,7 +47,7 @@ if a test fails, or there is none.`,
 	test.Flags().StringVar(&filter, "run", "", "run only tests whose package.name matches this `regexp`")
 	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
-	cmd.AddCommand(check, test)
+	cmd.AddCommand(check, test, impactCommand(e))
 	return cmd
 }
 
