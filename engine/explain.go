@@ -177,10 +177,15 @@ func result(scope uma.Scope, out *uma.Output, rules []ExplainedRule) string {
 		return Submit
 	case hasHeld(rules, "deny") || len(out.NeedInfo) == 0:
 		return Refused
-	case hasHeld(rules, "need_info") || len(rules) == 0:
+	case hasHeld(rules, "need_info"), len(rules) == 0 && isWanted(out, scope):
 		return NeedInfo
 	}
 	return Refused
+}
+
+// isWanted reports whether an answer wants a claim for a scope.
+func isWanted(out *uma.Output, scope uma.Scope) bool {
+	return slices.ContainsFunc(out.NeedInfo, func(n uma.Need) bool { return len(n.Scopes) == 0 || hasScope(n.Scopes, scope) })
 }
 
 func hasHeld(rules []ExplainedRule, effect string) bool {

@@ -215,3 +215,71 @@ deny p.rego:3  false
 		})
 	}
 }
+
+// TestExplanationOfRandom: functions that answer differently at each call have the recorded
+// answer; without one, all evaluations of an explanation have the same.
+func TestExplanationOfRandom(t *testing.T) {
+	t.Parallel()
+	x := newExplainer(t, map[string]string{"p.rego": `package uma.policies.album
+
+grant contains "view" if rand.intn("x", 10) < 5
+
+grant contains "comment" if time.now_ns() == time.parse_rfc3339_ns(input.context.time)
+`})
+	in := input(func(in *uma.Input) { in.Resource.OwnerManaged, in.Scopes = false, []uma.Scope{"view", "comment"} })
+	raw, err := engine.InputJSON(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(map[string]int)
+	for i := range 40 {
+		rec := &uma.Recorded{ID: fmt.Sprint("d-", i), Time: in.Now, Input: raw}
+		if i < 20 {
+			rec.NDCache = fmt.Appendf(nil, `{"rand.intn": {"[\"x\",10]": %d}}`, i%10)
+		}
+		explained, err := x.Explain(t.Context(), rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		view, comment := explained.Scopes[0], explained.Scopes[1]
+		drawn, _ := view.Rules[0].Conditions[0].Values[`rand.intn("x", 10)`].(json.Number)
+		n, err := drawn.Int64()
+		if err != nil || i < 20 && int(n) != i%10 || (view.Result == engine.Granted) != (n < 5) || view.Rules[0].Held != (n < 5) {
+			t.Fatalf("%d: got %s by %+v", i, view.Result, view.Rules[0])
+		}
+		if comment.Result != engine.Granted {
+			t.Fatalf("got %+v, want the recorded time", comment)
+		}
+		results[view.Result]++
+	}
+	if results[engine.Granted] < 12 || results[engine.Refused] < 12 {
+		t.Errorf("got %v: without a record, the numbers are not random", results)
+	}
+}
+
+// TestExplanationOfOwnEntrypoint: it is unknown how an entry point of the realm's own decides, so
+// that scopes have results and no rules.
+func TestExplanationOfOwnEntrypoint(t *testing.T) {
+	t.Parallel()
+	own := settings
+	own.Entrypoint = "data.lib.own.decision"
+	const text = `package lib.own
+
+decision := {
+	"granted": ["view"], "need_info": [{"name": "x", "scopes": ["delete"]}], "submit": [], "reasons": [], "obligations": [], "rpt": {},
+}
+`
+	x, err := engine.NewExplainer(t.Context(), "photoz", own, source(t, map[string]string{"own.rego": text}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := explain(t, x, input(nil)).Scopes
+	if len(got) != 2 || got[0].Result != engine.Granted || got[1].Result != engine.NeedInfo || explain(t, x, input(func(in *uma.Input) {
+		in.Scopes = []uma.Scope{"view", "comment"}
+	})).Scopes[1].Result != engine.Refused || len(got[0].Rules)+len(got[1].Rules) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if got := explain(t, x, input(func(in *uma.Input) { in.Scopes = []uma.Scope{"delete"} })); got.Scopes[0].Result != engine.Failed || !strings.Contains(got.Error, "not requested") {
+		t.Errorf("got %+v, want an answer against the contract", got)
+	}
+}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +53,22 @@ dave, "post" of Public board: not granted
 	got := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", granted.ID))
 	if got.ID != granted.ID || got.Revision != granted.Revision || !got.Exact || len(got.Scopes) != 2 || got.Scopes[0].Result != engine.Granted || got.Scopes[1].Result != engine.Submit {
 		t.Errorf("got %+v, want bob's decision", got)
+	}
+
+	plain := decode[map[string]any](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", granted.ID))
+	scope := plain["scopes"].([]any)[0].(map[string]any)
+	rule := scope["rules"].([]any)[0].(map[string]any)
+	condition := rule["conditions"].([]any)[0].(map[string]any)
+	for _, m := range []struct {
+		object  map[string]any
+		members string
+	}{
+		{plain, "decision_id exact revision scopes"}, {scope, "result rules scope"},
+		{rule, "adds conditions effect file held label line name title"}, {condition, "because held line text undefined values"},
+	} {
+		if got := strings.Join(slices.Sorted(maps.Keys(m.object)), " "); got != m.members {
+			t.Errorf("got the members %s, want %s", got, m.members)
+		}
 	}
 
 	board := filepath.Join(filepath.Dir(realm), "policies", "board.rego")

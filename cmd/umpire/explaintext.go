@@ -51,6 +51,9 @@ func (x *explanation) printText(r *explanationReport) error {
 // request names who asked for a scope of which resource.
 func (x *explanation) request(scope string) string {
 	who := cmp.Or(x.decision.Username, x.record.Subject)
+	if ev, err := readEvent(x.record); err == nil && ev.Input.Subject.Type == "service" {
+		who = "the service account of " + x.record.Client
+	}
 	of := cmp.Or(x.decision.Name, x.decision.Resource)
 	switch {
 	case scope == "*":
