@@ -16,16 +16,19 @@ import (
 type Engine struct {
 	cfg    Config
 	mu     sync.Mutex // held while a policy is replaced
-	active atomic.Pointer[map[string]*policy]
+	active atomic.Pointer[map[string]inForce]
+}
+
+// inForce is the policy of a realm, and the period since which it is.
+type inForce struct {
+	policy  *policy
+	period  uma.Key
+	changed chan struct{} // closed by the next replacement
 }
 
 // Config is what an Engine needs.
 type Config struct {
 	Now func() time.Time // nil: time.Now
-
-	// Keep stores each revision before it comes into force. If that fails, the old one
-	// stays in force. It may be nil.
-	Keep func(context.Context, *uma.Revision) error
 }
 
 var _ uma.Policy = (*Engine)(nil)
@@ -37,34 +40,53 @@ func New(cfg Config) *Engine {
 		cfg.Now = time.Now
 	}
 	e := &Engine{cfg: cfg}
-	e.active.Store(&map[string]*policy{})
+	e.active.Store(&map[string]inForce{})
 	return e
 }
 
-// Activate compiles a realm's policy together with the shipped library and puts it in
-// force: all later decisions of the realm are made by it. If the new policy does not
-// compile or breaks the contract, the old one stays in force; the error lists every
-// mistake, each as file:line.
-//
-// The Revision returned has the sources, with those of the library, under the hash that
-// names the policy in every record.
-func (e *Engine) Activate(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*uma.Revision, error) {
+// A Compiled is a policy that compiles and keeps the contract.
+type Compiled struct{ policy *policy }
+
+// Revision returns the sources of the policy, with those of the library, under the hash
+// that names it in every record.
+func (c *Compiled) Revision(since time.Time) *uma.Revision { return c.policy.revision(since) }
+
+// Hash names the revision.
+func (c *Compiled) Hash() string { return c.policy.hash }
+
+// Compile compiles a realm's policy together with the shipped library. If it does not
+// compile or breaks the contract, the error lists every mistake, each as file:line.
+func (e *Engine) Compile(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*Compiled, error) {
 	p, err := compile(ctx, realm, settings, src, e.cfg.Now)
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s:\n%w", realm, err)
 	}
-	rev := p.revision(e.cfg.Now())
-	if e.cfg.Keep != nil {
-		if err := e.cfg.Keep(ctx, rev); err != nil {
-			return nil, fmt.Errorf("store the sources of the policy of realm %s: %w", realm, err)
-		}
-	}
+	return &Compiled{p}, nil
+}
+
+// Use puts a policy in force for a period of its realm: all later decisions of the realm
+// are made by it.
+func (e *Engine) Use(c *Compiled, period uma.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next := maps.Clone(*e.active.Load())
-	next[realm] = p
+	before, ok := next[c.policy.realm]
+	next[c.policy.realm] = inForce{c.policy, period, make(chan struct{})}
 	e.active.Store(&next)
-	return rev, nil
+	if ok {
+		close(before.changed)
+	}
+}
+
+// Activate compiles a policy and puts it in force, for a realm without periods. It returns
+// the revision.
+func (e *Engine) Activate(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*uma.Revision, error) {
+	c, err := e.Compile(ctx, realm, settings, src)
+	if err != nil {
+		return nil, err
+	}
+	e.Use(c, 0)
+	return c.Revision(e.cfg.Now()), nil
 }
 
 // Check compiles a policy as Activate does, without activating it.
@@ -76,20 +98,50 @@ func (e *Engine) Check(ctx context.Context, realm string, settings uma.PolicySet
 	return p.revision(e.cfg.Now()), nil
 }
 
+// patience is how long Prepare waits for the policy of a period that has begun in the store.
+const patience = 3 * time.Second
+
 // Prepare returns the policy in force of a realm, with the deadline that the realm has now. A
-// change of the realm's policy files or entry point needs Activate.
+// change of the realm's policy files or entry point needs Use. If a later period has begun
+// than that of the policy, Prepare waits for its policy: grants of the old one would not be
+// committed any more.
 func (e *Engine) Prepare(ctx context.Context, realm *uma.Realm) (uma.Evaluator, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, ok := (*e.active.Load())[realm.Name]
+	f, ok := (*e.active.Load())[realm.Name]
+	if ok && f.period < realm.Period {
+		if err := e.await(ctx, realm); err != nil {
+			return nil, err
+		}
+		f = (*e.active.Load())[realm.Name]
+	}
 	if !ok {
 		return nil, fmt.Errorf("realm %s has no policy in force", realm.Name)
 	}
-	if timeout := realm.Policy.Timeout; timeout > 0 && timeout != p.timeout {
-		changed := *p
+	if timeout := realm.Policy.Timeout; timeout > 0 && timeout != f.policy.timeout {
+		changed := *f.policy
 		changed.timeout = timeout
 		return &changed, nil
 	}
-	return p, nil
+	return f.policy, nil
+}
+
+// await waits until the policy of a realm's period is in force.
+func (e *Engine) await(ctx context.Context, realm *uma.Realm) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		f := (*e.active.Load())[realm.Name]
+		if f.period >= realm.Period {
+			return nil
+		}
+		select {
+		case <-f.changed:
+		case <-late.C:
+			return fmt.Errorf("realm %s: the policy that was activated last is not in force here yet", realm.Name)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

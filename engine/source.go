@@ -115,6 +115,10 @@ func librarySources() (map[string]string, error) {
 // libraryEntrypoint is the entry point of realms that do not set their own.
 const libraryEntrypoint = "data.uma.authz.decision"
 
+// ContentOf is the hash of a realm's own files. Unlike that of a revision it does not depend
+// on the library, nor on the entry point.
+func ContentOf(files map[string]string) string { return revisionOf(files, libraryEntrypoint) }
+
 // revisionOf is the hash of the sources: paths and contents in the order of the paths, each
 // after its length. The entry point is added if it is the realm's own, because the same
 // sources may decide differently there.

@@ -86,8 +86,9 @@ type Node struct {
 	metrics    *server.Metrics
 	committed  chan struct{} // there may be new decision records
 	policies   *policies
-	lock       *folder.Hold // on the data folder, when serving
-	inProgress atomic.Int64 // requests in progress
+	keep       func(context.Context, *uma.Activation) (uma.Key, error) // begins policy periods
+	lock       *folder.Hold                                            // on the data folder, when serving
+	inProgress atomic.Int64                                            // requests in progress
 }
 
 // hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
@@ -117,7 +118,7 @@ func (n *Node) openStore(ctx context.Context) error {
 		return err
 	}
 	n.Store = store
-	n.engine = engine.New(engine.Config{Now: n.Now, Keep: store.SaveRevision})
+	n.engine, n.keep = engine.New(engine.Config{Now: n.Now}), store.ActivatePolicy
 	return n.openCore(ctx)
 }
 

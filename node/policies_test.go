@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
 
@@ -99,9 +98,11 @@ func beginAndEnd(t *testing.T, n *Node) {
 	group.Wait()
 }
 
-// saving makes the engine of a node save revisions by save.
+// saving makes a node save revisions by save, without periods in the database.
 func saving(save func(context.Context, *uma.Revision) error) func(*Node) {
-	return func(n *Node) { n.engine = engine.New(engine.Config{Now: n.Now, Keep: save}) }
+	return func(n *Node) {
+		n.keep = func(ctx context.Context, a *uma.Activation) (uma.Key, error) { return 0, save(ctx, a.Revision) }
+	}
 }
 
 // A revision that cannot be stored is stored by a retry, without a change of the folder.
@@ -109,16 +110,15 @@ func TestActivationIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	saved := make(chan string, 16)
-	var n *Node
 	tries := 0
-	n = s.open(t, func(n *Node) {
-		saving(func(ctx context.Context, r *uma.Revision) error {
+	n := s.open(t, func(n *Node) {
+		n.keep = func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
 			if tries++; tries == 2 || tries == 3 {
-				return uma.ErrBusy
+				return 0, uma.ErrBusy
 			}
-			defer func() { saved <- r.Hash }()
-			return n.Store.SaveRevision(ctx, r)
-		})(n)
+			defer func() { saved <- a.Revision.Hash }()
+			return n.Store.ActivatePolicy(ctx, a)
+		}
 	})
 	if err := begin(t, n); err != nil {
 		t.Fatal(err)

@@ -87,6 +87,7 @@ func (v value) policy(p *uma.PolicySettings) {
 	v.object(fields{
 		"bundle":          set(&p.Bundle, value.bundle),
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
+		"mode":            set(&p.Manual, func(v value) bool { return oneOf("automatic", "manual")(v) == "manual" }),
 		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
 		"max_permissions": set(&p.MaxPermissions, value.count),
 		"resubmit_after":  set(&p.ResubmitAfter, duration(time.Second)),

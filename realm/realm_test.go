@@ -148,7 +148,7 @@ profile: uma2
 enabled: false
 ticket_reuse: true
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
-policy: {grant: all_or_nothing, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
+policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
 issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
 clients:
   - {id: https://c, secret_hash: "sha256:`+strings.Repeat("aB", 32)+`", enabled: false, service_account: true,
@@ -165,7 +165,7 @@ users:
 		t.Errorf("got lifetimes %+v", r.Lifetimes)
 	}
 	if want := (uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 50 * time.Millisecond, MaxPermissions: 7, ResubmitAfter: time.Hour, Entrypoint: "data.own.rule",
-		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}}); !reflect.DeepEqual(r.Policy, want) {
+		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}, Manual: true}); !reflect.DeepEqual(r.Policy, want) {
 		t.Errorf("got policy %+v", r.Policy)
 	}
 	if got, want := string(r.Issuers[0].JWKS), `{"keys":[{"crv":"P-256","kty":"EC","n":1,"x":"AA","y":"AA"}]}`; got != want {

@@ -34,11 +34,14 @@ func TestKeepDecisions(t *testing.T) {
 		if err := s.Commit(t.Context(), st); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SaveRevision(t.Context(), &uma.Revision{Hash: "once in force", Realm: "photoz", Since: c.Now().Add(-time.Hour)}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.SaveRevision(t.Context(), &uma.Revision{Hash: "then", Realm: "photoz", Since: c.Now().Add(-time.Minute)}); err != nil {
-			t.Fatal(err)
+		var period uma.Key
+		for i := range uma.KeepRevisions + 1 {
+			period, err = s.ActivatePolicy(t.Context(), &uma.Activation{Over: period, Revision: &uma.Revision{
+				Hash: fmt.Sprint("once in force ", i), Realm: "photoz", Since: c.Now().Add(-time.Hour),
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -52,7 +55,7 @@ func TestKeepDecisions(t *testing.T) {
 	within1s(t, "the metrics", func() bool {
 		metrics := string(r.admin(t, "/metrics").raw)
 		return strings.Contains(metrics, fmt.Sprintf("umpire_pruned_total{what=\"decisions\"} %d\n", old)) &&
-			strings.Contains(metrics, "umpire_pruned_total{what=\"revisions\"} 1\n")
+			strings.Contains(metrics, "umpire_pruned_total{what=\"revisions\"} 2\n")
 	})
 	within1s(t, "a line of log", func() bool { return r.logged(t, "decision records pruned", fmt.Sprintf(`"decisions":%d`, old)) })
 	r.uma(t, r.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")

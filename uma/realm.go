@@ -44,6 +44,9 @@ type Realm struct {
 
 	// Generation is raised by every administrative change of the realm.
 	Generation int64
+
+	// Period is the key of the policy period in force, 0 before the first.
+	Period Key
 }
 
 // Lifetimes are the lifetimes of the tokens, tickets and sessions of a realm.
@@ -64,6 +67,8 @@ type PolicySettings struct {
 	// force: uma.guardrails and uma.policies.<type>. Any other missing package counts
 	// as lost.
 	Removed []string
+
+	Manual bool // every proposal of the folder waits for `umpire policy activate`
 }
 
 // A TrustedIssuer is one whose tokens are believed as claim tokens.

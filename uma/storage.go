@@ -21,6 +21,7 @@ type Store interface {
 	Sessions
 	Committer
 	Decisions
+	Revisions
 	Viewer
 }
 
@@ -330,8 +331,7 @@ type Record struct {
 	Event    []byte   // masked JSON
 }
 
-// Decisions keeps decision records and the policies they were made by. Records
-// are written by Commit.
+// Decisions keeps decision records. Records are written by Commit.
 type Decisions interface {
 	// FindDecisions returns a page of records, newest first.
 	FindDecisions(ctx context.Context, f DecisionFilter, limit int) ([]Record, error)
@@ -355,21 +355,6 @@ type Decisions interface {
 	// not older than before, so that it leaves no gap. Their numbers are never reused. It
 	// returns how many it removed.
 	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
-
-	// PruneRevisions removes some of the revisions that no record names, except those
-	// in force now or in the last 15 seconds: decisions by them may be in progress. It
-	// returns how many it removed.
-	PruneRevisions(ctx context.Context, now time.Time) (int, error)
-
-	// SaveRevision stores the sources of a policy revision, once, and makes it the
-	// revision in force of its realm.
-	SaveRevision(ctx context.Context, r *Revision) error
-
-	// RevisionInForce returns the last saved revision of a realm, or ErrNotFound.
-	RevisionInForce(ctx context.Context, realm string) (*Revision, error)
-
-	// Revision returns one by its hash, or ErrNotFound.
-	Revision(ctx context.Context, hash string) (*Revision, error)
 }
 
 // A DecisionFilter narrows a search; empty fields do not.
@@ -380,12 +365,4 @@ type DecisionFilter struct {
 	Request, Revision               string
 	Since, Until                    time.Time
 	Before, After                   int64 // seq: the next page, of either order
-}
-
-// A Revision is a policy that was in force: its sources by path.
-type Revision struct {
-	Hash    string
-	Realm   string
-	Sources map[string]string
-	Since   time.Time
 }

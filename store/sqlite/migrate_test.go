@@ -1,11 +1,15 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pressly/goose/v3"
 )
 
 func TestSchemaOfALaterUmpire(t *testing.T) {
@@ -136,5 +140,51 @@ func TestRowsOfDroppedResourcesHaveNoForeignKeys(t *testing.T) {
 		UNION ALL SELECT "from" FROM pragma_foreign_key_list('share_party')`)
 	if len(keys) > 0 {
 		t.Errorf("got %q", keys)
+	}
+}
+
+// The policies that were in force before there were periods are so afterwards.
+func TestPoliciesOfTheFirstSchema(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "umpire.db")
+	db, err := sql.Open("sqlite", fileURI(path, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `INSERT INTO revision VALUES ('old', 'photoz', '{}', 1000, 2000), ('now', 'photoz', '{"a.rego":"package a"}', 2000, 0);
+		INSERT INTO policy_in_force VALUES ('photoz', 'now')`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	rev, err := s.RevisionInForce(t.Context(), "photoz")
+	if err != nil || rev.Hash != "now" || rev.Sources["a.rego"] != "package a" {
+		t.Errorf("got %+v, %v", rev, err)
+	}
+	state, err := s.PolicyState(t.Context(), "photoz")
+	if err != nil || state.Active == nil || state.Active.Revision != "now" || state.Active.Since.Unix() != 2 || state.Active.Pinned || state.Taken != "" {
+		t.Errorf("got %+v, %v", state, err)
+	}
+	if _, err := s.Revision(t.Context(), "old"); err != nil {
+		t.Error(err)
 	}
 }

@@ -38,6 +38,7 @@ type policySettings struct {
 	ResubmitAfter  time.Duration `json:"resubmit_after"`
 	Entrypoint     string        `json:"entrypoint"`
 	Removed        []string      `json:"removed,omitempty"`
+	Manual         bool          `json:"manual,omitempty"`
 }
 
 func settingsText(r *uma.Realm) (string, error) {
@@ -155,8 +156,8 @@ func (s *Store) Snapshot(ctx context.Context, realm string, now time.Time) (*uma
 func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 	r := &uma.Realm{Name: name}
 	var text string
-	err := c.row(`SELECT key, settings, generation FROM realm WHERE name = ?`, []any{name},
-		(*integer)(&r.Key), &text, (*integer)(&r.Generation))
+	err := c.row(`SELECT key, settings, generation, coalesce((SELECT p.key FROM policy_period p WHERE p.realm = name AND p.until = 0), 0)
+		FROM realm WHERE name = ?`, []any{name}, (*integer)(&r.Key), &text, (*integer)(&r.Generation), (*integer)(&r.Period))
 	if err != nil {
 		return nil, "", reading("realm "+name, err)
 	}

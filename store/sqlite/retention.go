@@ -5,14 +5,6 @@ import (
 	"time"
 )
 
-// revisionGrace is how long a revision stays after another replaced it: decisions in
-// progress may still be stored with its hash.
-const revisionGrace = 15 * time.Second
-
-// revisionsAtOnce is how many revisions are removed at a time: each has all sources of
-// a policy.
-const revisionsAtOnce = 10
-
 // An oldRecord is what removeRecords needs of a record.
 type oldRecord struct {
 	seq    int64
@@ -65,24 +57,4 @@ func removeRecords(tx *conn, records []oldRecord) error {
 		}
 	}
 	return runAll(tx, commands)
-}
-
-// PruneRevisions implements uma.Decisions.
-func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) {
-	var removed int
-	err := s.write(ctx, func(tx *conn) error {
-		hashes, err := texts[string](tx, `SELECT r.hash FROM revision r WHERE r.replaced <= ?
-			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash)
-			AND r.hash NOT IN (SELECT hash FROM policy_in_force) LIMIT ? + 0`, millis(now.Add(-revisionGrace)), revisionsAtOnce)
-		if err != nil {
-			return reading("policy revisions that no record names", err)
-		}
-		var commands []command
-		for _, hash := range hashes {
-			commands = append(commands, command{`DELETE FROM revision WHERE hash = ?`, []any{hash}})
-		}
-		removed = len(hashes)
-		return writing("policy revisions", runAll(tx, commands))
-	})
-	return removed, err
 }

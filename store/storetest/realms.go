@@ -20,7 +20,7 @@ func fullRealm(name string) uma.Realm {
 		SigningAlg: "RS256", TicketReuse: true,
 		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
 			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision",
-			Removed: []string{"uma.guardrails"}},
+			Removed: []string{"uma.guardrails"}, Manual: true},
 		Issuers: []uma.TrustedIssuer{{Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
 			JWKS: []byte(`{"keys":[]}`), Audiences: []string{"api"}, Accept: []string{"id_token"}}},
 	}
@@ -62,6 +62,7 @@ var realmTests = map[string]func(e *env){
 		client := fullClient("client", e.newID())
 		c.Clients = []*uma.Client{client}
 		e.apply(c)
+		c.Realm.Period = e.activated("full", "a", now)
 		got := e.snapshot("full")
 		want := c.Realm
 		want.Key, want.Generation = got.Realm.Key, got.Realm.Generation

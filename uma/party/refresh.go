@@ -111,6 +111,11 @@ func (s *Service) unchangedRPT(ctx context.Context, view uma.View, snap *uma.Sna
 	case err != nil:
 		return nil, fmt.Errorf("read rpt: %w", err)
 	}
+	// The generation comes first: it differs after an activation, so that nobody waits here
+	// for the policy, while a view is open.
+	if rpt.Generation != snap.Realm.Generation {
+		return nil, changed(nil)
+	}
 	policy, err := uma.PreparePolicy(ctx, s.Policy, snap)
 	if err != nil {
 		return nil, err
@@ -118,7 +123,6 @@ func (s *Service) unchangedRPT(ctx context.Context, view uma.View, snap *uma.Sna
 	switch server := snap.ByKey[rpt.Server]; {
 	case server == nil || !server.Enabled || !server.ResourceServer,
 		rpt.Revision != policy.Revision(),
-		rpt.Generation != snap.Realm.Generation,
 		r.id.User != nil && rpt.UserVersion != r.id.User.Version:
 		return nil, changed(nil)
 	}

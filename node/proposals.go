@@ -1,0 +1,216 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+)
+
+// byServer is Period.By of what a server activates.
+const byServer = "server"
+
+// activations is how often an activation is tried while other processes activate, too.
+const activations = 4
+
+// activate makes the policy that is to be in force the active one, and reports whether it
+// changed the active policy.
+func (p *policies) activate(ctx context.Context, r *realmPolicy) (changed bool, err error) {
+	for range activations {
+		changed, err = p.tryActivate(ctx, r)
+		if !errors.Is(err, uma.ErrMoved) {
+			break
+		}
+	}
+	return changed, err
+}
+
+// tryActivate proposes the content of the folder, and else activates the period in force.
+// If the proposal fails, the period in force is activated all the same.
+func (p *policies) tryActivate(ctx context.Context, r *realmPolicy) (changed bool, err error) {
+	state, err := p.node.Store.PolicyState(ctx, r.realm)
+	if err != nil {
+		return false, err
+	}
+	if !p.node.StoredPolicies {
+		if changed, err = p.propose(ctx, r, state); changed || errors.Is(err, uma.ErrMoved) {
+			return changed, err
+		}
+		if err != nil && state.Active == nil {
+			return false, err
+		}
+	}
+	changed, failed := p.activatePeriod(ctx, r, state)
+	return changed, errors.Join(err, failed)
+}
+
+// propose activates the content of the folder if it is new: this process has not proposed
+// it, and it is not the last content that any process proposed. So neither a rollback is
+// undone, nor do two servers with different folders replace each other's policy for ever.
+func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (taken bool, err error) {
+	wait := waits(r, state)
+	src, err := p.source(r)
+	if err != nil {
+		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Problem: err.Error()}))
+		if wait != "" { // the folder does not decide
+			return false, nil
+		}
+		return false, err
+	}
+	content := engine.ContentOf(src.Files)
+	if content == state.Taken {
+		r.proposed = content
+	}
+	switch {
+	case content == r.proposed, wait != "" && content == state.Active.Content:
+		return false, p.note(ctx, r, state, uma.Proposal{})
+	case wait != "":
+		return false, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: wait})
+	}
+	taken, err = p.take(ctx, r, state, src)
+	if err != nil && !errors.Is(err, uma.ErrMoved) {
+		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: err.Error()}))
+	}
+	return taken, err
+}
+
+// take activates a proposal.
+func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicyState, src engine.Source) (changed bool, err error) {
+	if err := p.checkLost(ctx, r, state, src); err != nil {
+		return false, err
+	}
+	c, err := p.node.engine.Compile(ctx, r.realm, r.desired, src)
+	if err != nil {
+		return false, err
+	}
+	content := engine.ContentOf(src.Files)
+	key, err := p.node.keep(ctx, &uma.Activation{
+		Revision: c.Revision(p.node.Now()), Content: content, Over: periodOf(state).key,
+		By: byServer, Source: r.desired.Bundle, Proposed: true,
+	})
+	if err != nil {
+		return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
+	}
+	r.proposed = content
+	p.use(r, c, src.Files, inForce{key: key})
+	return true, nil
+}
+
+// waits returns why proposals of a realm wait, empty if they do not. The first policy of a
+// realm never waits: without one, the realm could not decide anything.
+func waits(r *realmPolicy, state *uma.PolicyState) string {
+	switch {
+	case state.Active == nil:
+		return ""
+	case state.Active.Pinned:
+		return "waits for `umpire policy release`: the policy in force is pinned"
+	case r.desired.Manual:
+		return "waits for `umpire policy activate`: policy.mode is manual"
+	}
+	return ""
+}
+
+// note remembers a proposal that was not taken, for `umpire policy status`.
+func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicyState, proposal uma.Proposal) error {
+	if proposal.Problem != "" {
+		proposal.Source = r.desired.Bundle
+	}
+	noted := state.Waiting
+	if proposal.Content == noted.Content && proposal.Source == noted.Source && proposal.Problem == noted.Problem {
+		return nil
+	}
+	if proposal.Problem != "" {
+		proposal.At = p.node.Now()
+		p.node.Log.InfoContext(ctx, "policy proposal not taken", "realm", r.realm, "folder", shown(r.desired.Bundle), "problem", proposal.Problem)
+	}
+	if err := p.node.Store.NoteProposal(ctx, r.realm, proposal); err != nil {
+		return fmt.Errorf("note the proposal for realm %s: %w", r.realm, err)
+	}
+	return nil
+}
+
+// activatePeriod makes the policy of the period in force the active one. If today's library
+// or the realm's entry point makes another revision of the same files, it begins a period
+// of that revision.
+func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (changed bool, err error) {
+	active, same := state.Active, r.active && reflect.DeepEqual(r.desired, r.settings)
+	switch {
+	case active == nil && r.active:
+		return false, nil
+	case active == nil:
+		return false, fmt.Errorf("realm %s has no policy in the database: start without --policies-from-database", r.realm)
+	case same && (r.content == active.Content || r.compiled.Hash() == active.Revision): // another process may have activated it again
+		p.use(r, r.compiled, r.files, periodOf(state))
+		return false, nil
+	}
+	files, err := p.filesInForce(ctx, r, state)
+	if err != nil {
+		return false, err
+	}
+	src, err := parse(files)
+	if err != nil {
+		return false, err
+	}
+	c, err := p.node.engine.Compile(ctx, r.realm, r.desired, src)
+	if err != nil {
+		return false, err
+	}
+	period := periodOf(state)
+	if c.Hash() != active.Revision {
+		period.key, err = p.node.keep(ctx, &uma.Activation{
+			Revision: c.Revision(p.node.Now()), Content: engine.ContentOf(files), Over: active.Key, By: byServer,
+			Source: active.Source, Note: "the same files, with another library or entry point", Pinned: active.Pinned,
+		})
+		if err != nil {
+			return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
+		}
+	}
+	p.use(r, c, files, period)
+	return true, nil
+}
+
+// use makes a policy the active one.
+func (p *policies) use(r *realmPolicy, c *engine.Compiled, files map[string]string, period inForce) {
+	p.node.engine.Use(c, period.key)
+	r.active, r.settings, r.compiled, r.period = true, r.desired, c, period
+	r.files, r.content = files, engine.ContentOf(files)
+}
+
+// periodOf returns the period in force, with the key 0 if there is none.
+func periodOf(state *uma.PolicyState) inForce {
+	if state.Active == nil {
+		return inForce{}
+	}
+	return inForce{state.Active.Key, state.Active.Pinned}
+}
+
+// filesInForce returns the realm's own files of the policy in force, nil without one.
+func (p *policies) filesInForce(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (map[string]string, error) {
+	switch {
+	case r.active && (state.Active == nil || r.content == state.Active.Content):
+		return r.files, nil
+	case state.Active == nil:
+		return nil, nil
+	}
+	rev, err := p.node.Store.Revision(ctx, state.Active.Revision)
+	if err != nil {
+		return nil, err
+	}
+	return engine.RealmFiles(rev.Sources), nil
+}
+
+// source reads the policy folder.
+func (p *policies) source(r *realmPolicy) (engine.Source, error) {
+	src, err := Source(r.desired.Bundle)
+	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
+		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
+	}
+	return src, err
+}
+
+// fromDatabase is the second remedy in errors at start about a missing or changed source.
+const fromDatabase = "; or use the last active policy, which is in the database, with --policies-from-database"

@@ -1,0 +1,188 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+)
+
+// A PolicyOrder says who activates a policy, and why.
+type PolicyOrder struct{ Realm, By, Source, Note string }
+
+// A PolicyChange is what an order changed.
+type PolicyChange struct {
+	Revision string
+	Previous string // that was in force; empty without one
+	Asked    string // the stored revision whose files these are; empty for those of a folder
+}
+
+// errNothingBefore refuses a rollback.
+var errNothingBefore = errors.New("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
+
+// ActivateFolder compiles the policies of a folder and puts them in force, pinned.
+func (n *Node) ActivateFolder(ctx context.Context, o PolicyOrder, dir string) (*PolicyChange, error) {
+	src, err := Source(dir)
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	if len(src.Modules) == 0 {
+		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", shown(dir))}
+	}
+	return n.order(ctx, o, src, nil)
+}
+
+// ActivateRevision puts the realm's files of a stored revision in force again, with today's
+// library, pinned.
+func (n *Node) ActivateRevision(ctx context.Context, o PolicyOrder, hash string) (*PolicyChange, error) {
+	return n.reactivate(ctx, o, hash, nil)
+}
+
+// Rollback puts the policy of the period before the one in force again, pinned. It skips
+// periods of the same files. If another policy is activated meanwhile, it fails.
+func (n *Node) Rollback(ctx context.Context, o PolicyOrder) (*PolicyChange, error) {
+	state, err := n.Store.PolicyState(ctx, o.Realm)
+	if err != nil {
+		return nil, err
+	}
+	if state.Active == nil {
+		return nil, errNothingBefore
+	}
+	before, err := n.periodBefore(ctx, state.Active)
+	if err != nil {
+		return nil, err
+	}
+	change, err := n.reactivate(ctx, o, before.Revision, state)
+	if errors.Is(err, uma.ErrMoved) {
+		err = fmt.Errorf("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
+	}
+	return change, err
+}
+
+// periodBefore returns the last period of other files than those in force.
+func (n *Node) periodBefore(ctx context.Context, active *uma.Period) (*uma.Period, error) {
+	const page = 100
+	for last := active.Key; ; {
+		periods, err := n.Store.PolicyPeriods(ctx, active.Realm, last, page)
+		if err != nil {
+			return nil, err
+		}
+		for i := range periods {
+			if p := &periods[i]; p.Content != active.Content && p.Revision != active.Revision {
+				return p, nil
+			}
+		}
+		if len(periods) < page {
+			return nil, errNothingBefore
+		}
+		last = periods[page-1].Key
+	}
+}
+
+func (n *Node) reactivate(ctx context.Context, o PolicyOrder, hash string, over *uma.PolicyState) (*PolicyChange, error) {
+	rev, err := n.Store.Revision(ctx, hash)
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		return nil, fmt.Errorf("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
+	case err != nil:
+		return nil, err
+	}
+	src, err := parse(engine.RealmFiles(rev.Sources))
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	o.Source = "revision " + hash
+	change, err := n.order(ctx, o, src, over)
+	if change != nil {
+		change.Asked = hash
+	}
+	return change, err
+}
+
+// order begins a pinned period of a source over the period in force: over that of the state
+// or, if it is nil, over whichever is in force.
+func (n *Node) order(ctx context.Context, o PolicyOrder, src engine.Source, over *uma.PolicyState) (change *PolicyChange, err error) {
+	s, err := n.Store.Snapshot(ctx, o.Realm, n.Now())
+	if err != nil {
+		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
+	}
+	c, err := n.engine.Compile(ctx, o.Realm, s.Realm.Policy, src)
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	for range activations {
+		state := over
+		if state == nil {
+			if state, err = n.Store.PolicyState(ctx, o.Realm); err != nil {
+				return nil, err
+			}
+		}
+		change = &PolicyChange{Revision: c.Hash()}
+		if state.Active != nil {
+			change.Previous = state.Active.Revision
+		}
+		_, err = n.keep(ctx, &uma.Activation{
+			Revision: c.Revision(n.Now()), Content: engine.ContentOf(src.Files), Over: periodOf(state).key,
+			By: o.By, Source: o.Source, Note: o.Note, Pinned: true,
+		})
+		if over != nil || !errors.Is(err, uma.ErrMoved) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store the policy of realm %s: %w", o.Realm, err)
+	}
+	return change, nil
+}
+
+// A RefusedError says why a policy cannot be activated: its mistakes.
+type RefusedError struct{ error }
+
+func (e *RefusedError) Unwrap() error { return e.error }
+
+// SplitRevision returns the realm's own files of a revision, and those of the library.
+func SplitRevision(r *uma.Revision) (files, library map[string]string) {
+	files = engine.RealmFiles(r.Sources)
+	library = maps.Clone(r.Sources)
+	maps.DeleteFunc(library, func(path, _ string) bool {
+		_, own := files[path]
+		return own
+	})
+	return files, library
+}
+
+// ExportFiles writes files into a folder, which it makes, unless there is something in it.
+func ExportFiles(dir string, files map[string]string) (err error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty: name a new folder", dir)
+	}
+	root, err := os.OpenRoot(dir) // no file leaves the folder, whatever its name
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if at := strings.LastIndex(name, "/"); at > 0 {
+			if err := root.MkdirAll(name[:at], 0o777); err != nil {
+				return err
+			}
+		}
+		if err := root.WriteFile(name, []byte(files[name]), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// ActivatePolicy implements uma.Revisions.
+func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+	sources, err := documentText(a.Revision.Sources)
+	if err != nil {
+		return 0, writing("policy revision", err)
+	}
+	var key uma.Key
+	err = s.write(ctx, func(tx *conn) error {
+		state, err := policyState(tx, a.Revision.Realm)
+		if err != nil {
+			return err
+		}
+		active := uma.Period{}
+		if state.Active != nil {
+			active = *state.Active
+		}
+		key = active.Key
+		switch {
+		case active.Key != a.Over:
+			return fmt.Errorf("policy of realm %s: %w", a.Revision.Realm, uma.ErrMoved)
+		case a.Proposed && (active.Pinned || a.Content == state.Taken):
+			return fmt.Errorf("policy of realm %s: the proposal is not to be taken: %w", a.Revision.Realm, uma.ErrMoved)
+		}
+		if a.Proposed {
+			if err := takeProposal(tx, a); err != nil || active.Revision == a.Revision.Hash {
+				return err
+			}
+		}
+		key, err = beginPeriod(tx, a, sources)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return key, nil
+}
+
+// takeProposal remembers the content that is taken. If its revision is in force already,
+// the period has a content from now on that is known.
+func takeProposal(tx *conn, a *uma.Activation) error {
+	return writing("policy proposal", runAll(tx, []command{
+		{`INSERT INTO policy_proposal (realm, taken) VALUES (?, ?) ON CONFLICT DO UPDATE
+			SET taken = excluded.taken, content = '', source = '', at = 0, problem = ''`, []any{a.Revision.Realm, a.Content}},
+		{`UPDATE policy_period SET content = ? WHERE realm = ? AND until = 0 AND revision = ?`,
+			[]any{a.Content, a.Revision.Realm, a.Revision.Hash}},
+	}))
+}
+
+// beginPeriod ends the period in force and begins the next.
+func beginPeriod(tx *conn, a *uma.Activation, sources string) (uma.Key, error) {
+	r := a.Revision
+	err := runAll(tx, []command{
+		{`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			[]any{r.Hash, r.Realm, sources, millis(r.Since)}},
+		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{millis(r.Since), r.Realm}},
+		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned)
+			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)`, []any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned}},
+	})
+	if err != nil {
+		return 0, writing("policy period", err)
+	}
+	var key, realm uma.Key
+	if err := tx.row(`SELECT key FROM policy_period WHERE realm = ? AND until = 0`, []any{r.Realm}, (*integer)(&key)); err != nil {
+		return 0, reading("policy period", err)
+	}
+	switch err := tx.row(`SELECT key FROM realm WHERE name = ?`, []any{r.Realm}, (*integer)(&realm)); {
+	case errors.Is(err, uma.ErrNotFound):
+		return key, nil
+	case err != nil:
+		return 0, reading("realm "+r.Realm, err)
+	}
+	return key, raiseGeneration(tx, realm)
+}
+
+// ReleasePolicy implements uma.Revisions. The generation of the realm stays, because what
+// is decided does not change.
+func (s *Store) ReleasePolicy(ctx context.Context, realm string) error {
+	return s.write(ctx, func(tx *conn) error {
+		n, err := tx.exec(`UPDATE policy_period SET pinned = 0 WHERE realm = ? AND until = 0`, realm)
+		switch {
+		case err != nil:
+			return writing("policy period", err)
+		case n == 0:
+			return fmt.Errorf("policy of realm %s: %w", realm, uma.ErrNotFound)
+		}
+		_, err = tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'generation'`)
+		return writing("generation", err)
+	})
+}
+
+// NoteProposal implements uma.Revisions.
+func (s *Store) NoteProposal(ctx context.Context, realm string, p uma.Proposal) error {
+	return s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`INSERT INTO policy_proposal (realm, content, source, at, problem) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET content = excluded.content, source = excluded.source, at = excluded.at, problem = excluded.problem`,
+			realm, p.Content, p.Source, millis(p.At), p.Problem)
+		return writing("policy proposal", err)
+	})
+}
+
+// PolicyState implements uma.Revisions.
+func (s *Store) PolicyState(ctx context.Context, realm string) (*uma.PolicyState, error) {
+	return fetch(ctx, s, "policy of realm "+realm, func(c *conn) (*uma.PolicyState, error) { return policyState(c, realm) })
+}
+
+func policyState(c *conn, realm string) (*uma.PolicyState, error) {
+	state := &uma.PolicyState{}
+	active, err := list(c, `SELECT`+periodColumns+`FROM policy_period WHERE realm = ? AND until = 0`, []any{realm}, scanPeriod)
+	if err != nil {
+		return nil, reading("policy period", err)
+	}
+	if len(active) > 0 {
+		state.Active = &active[0]
+	}
+	w := &state.Waiting
+	err = c.row(`SELECT taken, content, source, at, problem FROM policy_proposal WHERE realm = ?`, []any{realm},
+		&state.Taken, &w.Content, &w.Source, (*moment)(&w.At), &w.Problem)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
+		return nil, reading("policy proposal", err)
+	}
+	return state, nil
+}
+
+// PolicyPeriods implements uma.Revisions.
+func (s *Store) PolicyPeriods(ctx context.Context, realm string, before uma.Key, limit int) ([]uma.Period, error) {
+	return fetch(ctx, s, "policy periods", func(c *conn) ([]uma.Period, error) {
+		return list(c, `SELECT`+periodColumns+`FROM policy_period WHERE realm = ?1 AND (?2 = 0 OR key < ?2) ORDER BY key DESC LIMIT ?3 + 0`,
+			[]any{realm, int64(before), limit}, scanPeriod)
+	})
+}
+
+const periodColumns = ` key, realm, revision, content, since, until, author, source, note, pinned `
+
+func scanPeriod(scan scanFunc) (uma.Period, error) {
+	var p uma.Period
+	err := scan((*integer)(&p.Key), &p.Realm, &p.Revision, &p.Content, (*moment)(&p.Since), (*moment)(&p.Until),
+		&p.By, &p.Source, &p.Note, &p.Pinned)
+	return p, err
+}
+
+// RevisionInForce implements uma.Revisions. Two realms with the same sources
+// share the row of revision.
+func (s *Store) RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error) {
+	return fetch(ctx, s, "policy in force of realm "+realm, func(c *conn) (*uma.Revision, error) {
+		r := &uma.Revision{Realm: realm}
+		err := c.row(`SELECT r.hash, r.sources, p.since FROM policy_period p JOIN revision r ON r.hash = p.revision
+			WHERE p.realm = ? AND p.until = 0`, []any{realm}, &r.Hash, document{&r.Sources}, (*moment)(&r.Since))
+		return r, err
+	})
+}
+
+// Revision implements uma.Revisions.
+func (s *Store) Revision(ctx context.Context, hash string) (*uma.Revision, error) {
+	return fetch(ctx, s, "policy revision", func(c *conn) (*uma.Revision, error) {
+		r := &uma.Revision{Hash: hash}
+		err := c.row(`SELECT realm, sources, since FROM revision WHERE hash = ?`,
+			[]any{hash}, &r.Realm, document{&r.Sources}, (*moment)(&r.Since))
+		return r, err
+	})
+}
+
+// revisionGrace is how long a revision stays after another replaced it: decisions in
+// progress may still be stored with its hash.
+const revisionGrace = 15 * time.Second
+
+// revisionsAtOnce is how many revisions are removed at a time: each has all sources of
+// a policy.
+const revisionsAtOnce = 10
+
+// PruneRevisions implements uma.Revisions.
+func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) {
+	var removed int
+	err := s.write(ctx, func(tx *conn) error {
+		hashes, err := texts[string](tx, `WITH kept AS MATERIALIZED (
+				SELECT revision FROM policy_period WHERE until = 0 OR until > ?1
+				UNION SELECT revision FROM (
+					SELECT revision, row_number() OVER (PARTITION BY realm ORDER BY max(key) DESC) AS nth
+					FROM policy_period GROUP BY realm, revision) WHERE nth <= ?2)
+			SELECT r.hash FROM revision r WHERE r.hash NOT IN kept
+			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash) LIMIT ?3 + 0`,
+			millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce)
+		if err != nil {
+			return reading("policy revisions that no record names", err)
+		}
+		var commands []command
+		for _, hash := range hashes {
+			commands = append(commands, command{`DELETE FROM revision WHERE hash = ?`, []any{hash}})
+		}
+		removed = len(hashes)
+		return writing("policy revisions", runAll(tx, commands))
+	})
+	return removed, err
+}

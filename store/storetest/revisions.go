@@ -1,0 +1,337 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// activation makes a revision the policy of a realm, over the period in force. Its content
+// is that of the revision.
+func (e *env) activation(realm, hash string, at time.Time) *uma.Activation {
+	e.t.Helper()
+	a := &uma.Activation{
+		Revision: &uma.Revision{Hash: hash, Realm: realm, Sources: map[string]string{"a.rego": hash}, Since: at},
+		Content:  "content of " + hash, By: "server", Source: "/policies",
+	}
+	if active := e.policyState(realm).Active; active != nil {
+		a.Over = active.Key
+	}
+	return a
+}
+
+// begin begins a period and returns its key.
+func (e *env) begin(a *uma.Activation) uma.Key {
+	e.t.Helper()
+	key, err := e.s.ActivatePolicy(e.t.Context(), a)
+	e.must(err)
+	return key
+}
+
+// activated begins a period of a revision.
+func (e *env) activated(realm, hash string, at time.Time) uma.Key {
+	e.t.Helper()
+	return e.begin(e.activation(realm, hash, at))
+}
+
+func (e *env) policyState(realm string) *uma.PolicyState {
+	e.t.Helper()
+	state, err := e.s.PolicyState(e.t.Context(), realm)
+	e.must(err)
+	return state
+}
+
+func (e *env) periods(realm string) []uma.Period {
+	e.t.Helper()
+	periods, err := e.s.PolicyPeriods(e.t.Context(), realm, 0, 1000)
+	e.must(err)
+	return periods
+}
+
+// propose proposes a revision, as a server does that sees the period in force.
+func (e *env) propose(realm, hash string) error {
+	e.t.Helper()
+	a := e.activation(realm, hash, now)
+	a.Proposed = true
+	_, err := e.s.ActivatePolicy(e.t.Context(), a)
+	return err
+}
+
+var revisionTests = map[string]func(e *env){
+	"period_round_trip": func(e *env) {
+		e.want("before the first", e.policyState("photoz"), &uma.PolicyState{})
+		first := e.activation("photoz", "a", now)
+		first.Note, first.Pinned = "reviewed by carol", true
+		key := e.begin(first)
+		second := e.activated("photoz", "b", now.Add(time.Hour))
+		if key <= 0 || second <= key {
+			e.t.Errorf("got keys %d and %d, want them to rise", key, second)
+		}
+		want := []uma.Period{
+			{Key: second, Realm: "photoz", Revision: "b", Content: "content of b", Since: kept(now.Add(time.Hour)), By: "server", Source: "/policies"},
+			{Key: key, Realm: "photoz", Revision: "a", Content: "content of a", Since: kept(now), Until: kept(now.Add(time.Hour)), By: "server",
+				Source: "/policies", Note: "reviewed by carol", Pinned: true},
+		}
+		e.wantNoZeroFields(want[1])
+		e.want("periods", e.periods("photoz"), want)
+		e.want("in force", e.policyState("photoz"), &uma.PolicyState{Active: &want[0]})
+		older, err := e.s.PolicyPeriods(e.t.Context(), "photoz", second, 10)
+		e.must(err)
+		e.want("the page before", older, want[1:])
+		last, err := e.s.PolicyPeriods(e.t.Context(), "photoz", 0, 1)
+		e.must(err)
+		e.want("the last", last, want[:1])
+		e.want("elsewhere", len(e.periods("elsewhere")), 0)
+		e.want("the snapshot", e.snapshot("photoz").Realm.Period, second)
+		e.want("the snapshot elsewhere", e.snapshot("elsewhere").Realm.Period, uma.Key(0))
+	},
+
+	// No grant that was decided before an activation commits after it.
+	"activation_raises_the_generation": func(e *env) {
+		before, all := e.snapshot("photoz").Realm.Generation, e.generation()
+		elsewhere := e.snapshot("elsewhere").Realm.Generation
+		e.activated("photoz", "a", now)
+		e.want("generation", e.snapshot("photoz").Realm.Generation > before, true)
+		e.want("generation of the store", e.generation() > all, true)
+		e.want("generation elsewhere", e.snapshot("elsewhere").Realm.Generation, elsewhere)
+		err := e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt("jti"), RestsOn: &uma.Rests{Generation: before}})
+		e.wantErr("a grant of the revision before", err, uma.ErrMoved)
+	},
+
+	"activation_over_another_period": func(e *env) {
+		stale := e.activation("photoz", "b", now)
+		e.activated("photoz", "a", now)
+		all := e.generation()
+		_, err := e.s.ActivatePolicy(e.t.Context(), stale)
+		e.wantErr("over none", err, uma.ErrMoved)
+		stale.Over = e.policyState("photoz").Active.Key + 1
+		_, err = e.s.ActivatePolicy(e.t.Context(), stale)
+		e.wantErr("over another", err, uma.ErrMoved)
+		e.want("periods", len(e.periods("photoz")), 1)
+		e.want("generation", e.generation(), all)
+		_, err = e.s.Revision(e.t.Context(), "b")
+		e.wantErr("sources", err, uma.ErrNotFound)
+	},
+
+	"a_proposal_is_taken_once": func(e *env) {
+		e.must(e.propose("photoz", "a"))
+		e.want("taken", e.policyState("photoz").Taken, "content of a")
+		e.wantErr("the same again", e.propose("photoz", "a"), uma.ErrMoved)
+		e.must(e.propose("photoz", "b"))
+		e.must(e.propose("photoz", "a")) // the folder is as it was before
+		e.want("periods", len(e.periods("photoz")), 3)
+		e.want("taken", e.policyState("photoz").Taken, "content of a")
+		e.want("taken elsewhere", e.policyState("elsewhere").Taken, "")
+	},
+
+	// A rollback is not undone by the content that it replaced.
+	"a_proposal_after_a_rollback": func(e *env) {
+		e.must(e.propose("photoz", "a"))
+		e.must(e.propose("photoz", "b"))
+		back := e.activation("photoz", "a", now)
+		back.Pinned = true
+		e.begin(back)
+		e.wantErr("what was rolled back", e.propose("photoz", "b"), uma.ErrMoved)
+		e.wantErr("new content", e.propose("photoz", "c"), uma.ErrMoved)
+		e.want("taken", e.policyState("photoz").Taken, "content of b")
+		realm, all := e.snapshot("photoz").Realm.Generation, e.generation()
+		e.must(e.s.ReleasePolicy(e.t.Context(), "photoz"))
+		e.want("generation", e.snapshot("photoz").Realm.Generation, realm)
+		e.want("generation of the store", e.generation() > all, true)
+		e.want("pinned", e.policyState("photoz").Active.Pinned, false)
+		e.wantErr("what was rolled back, released", e.propose("photoz", "b"), uma.ErrMoved)
+		e.must(e.propose("photoz", "c"))
+		e.want("in force", e.policyState("photoz").Active.Revision, "c")
+	},
+
+	"a_proposal_of_what_is_in_force": func(e *env) {
+		key := e.activated("photoz", "a", now)
+		all := e.generation()
+		a := e.activation("photoz", "a", now)
+		a.Proposed, a.Content = true, "another hash"
+		e.want("period", e.begin(a), key)
+		e.want("periods", len(e.periods("photoz")), 1)
+		e.want("generation", e.generation(), all)
+		e.want("taken", e.policyState("photoz").Taken, "another hash")
+		e.want("content", e.policyState("photoz").Active.Content, "another hash")
+	},
+
+	"release_without_a_policy": func(e *env) {
+		e.wantErr("release", e.s.ReleasePolicy(e.t.Context(), "photoz"), uma.ErrNotFound)
+	},
+
+	"proposals_are_noted": func(e *env) {
+		e.must(e.propose("photoz", "a"))
+		p := uma.Proposal{Content: "content of b", Source: "/policies", At: now, Problem: "album.rego:3: rego_parse_error"}
+		e.wantNoZeroFields(p)
+		e.must(e.s.NoteProposal(e.t.Context(), "photoz", p))
+		p.At = kept(p.At)
+		e.want("noted", e.policyState("photoz").Waiting, p)
+		e.want("taken", e.policyState("photoz").Taken, "content of a")
+		e.must(e.propose("photoz", "b"))
+		e.want("taken then", e.policyState("photoz").Waiting, uma.Proposal{})
+		e.must(e.s.NoteProposal(e.t.Context(), "photoz", p))
+		e.must(e.s.NoteProposal(e.t.Context(), "photoz", uma.Proposal{}))
+		e.want("forgotten", e.policyState("photoz").Waiting, uma.Proposal{})
+	},
+
+	"race_of_two_proposals": func(e *env) {
+		var over []*uma.Activation
+		e.race(uma.ErrMoved, func(round int) {
+			over = over[:0]
+			for racer := range racers {
+				a := e.activation("photoz", fmt.Sprint("r", round, " by ", racer%2), now)
+				a.Proposed = true
+				over = append(over, a)
+			}
+		}, func(_, racer int) error {
+			_, err := e.s.ActivatePolicy(e.t.Context(), over[racer])
+			return err
+		})
+		e.want("periods", len(e.periods("photoz")), rounds)
+	},
+
+	// Whichever comes first, what was activated is in force then, and pinned.
+	"race_of_activation_and_proposal": func(e *env) {
+		e.activated("photoz", "first", now)
+		for round := range rounds {
+			e.must(e.s.ReleasePolicy(e.t.Context(), "photoz"))
+			wanted := fmt.Sprint("wanted ", round)
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			wg.Go(func() {
+				<-start
+				if err := e.propose("photoz", fmt.Sprint("proposed ", round)); err != nil && !errors.Is(err, uma.ErrMoved) {
+					e.t.Error(err)
+				}
+			})
+			wg.Go(func() {
+				<-start
+				for {
+					a := e.activation("photoz", wanted, now)
+					a.Pinned = true
+					_, err := e.s.ActivatePolicy(e.t.Context(), a)
+					if errors.Is(err, uma.ErrMoved) {
+						continue
+					}
+					if err != nil {
+						e.t.Error(err)
+					}
+					return
+				}
+			})
+			close(start)
+			wg.Wait()
+			if active := e.policyState("photoz").Active; active.Revision != wanted || !active.Pinned {
+				e.t.Fatalf("round %d: got %s, pinned %v", round, active.Revision, active.Pinned)
+			}
+		}
+	},
+
+	"race_of_activation_and_grant": func(e *env) {
+		for round := range rounds {
+			st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt(fmt.Sprint("jti", round)),
+				RestsOn: &uma.Rests{Generation: e.snapshot("photoz").Realm.Generation}}
+			a := e.activation("photoz", fmt.Sprint("r", round), now)
+			var activated atomic.Bool
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			wg.Go(func() {
+				<-start
+				e.begin(a)
+				activated.Store(true)
+			})
+			wg.Go(func() {
+				<-start
+				late := activated.Load()
+				if err := e.s.Commit(e.t.Context(), st); late && !errors.Is(err, uma.ErrMoved) {
+					e.t.Errorf("round %d: a grant after the activation: %v", round, err)
+				}
+			})
+			close(start)
+			wg.Wait()
+		}
+	},
+
+	"revisions_pruned": func(e *env) {
+		there := func(hashes ...string) (found []string) {
+			for _, hash := range hashes {
+				if _, err := e.s.Revision(e.t.Context(), hash); !errors.Is(err, uma.ErrNotFound) {
+					e.must(err)
+					found = append(found, hash)
+				}
+			}
+			return found
+		}
+		prune := func(at time.Time, want int) {
+			e.t.Helper()
+			n, err := e.s.PruneRevisions(e.t.Context(), at)
+			e.must(err)
+			e.want("removed", n, want)
+		}
+		e.activated("photoz", "back", now)
+		e.activated("photoz", "unused", now)
+		e.activated("photoz", "named", now)
+		e.activated("photoz", "shared", now)
+		e.activated("photoz", "back", now) // as it was before
+		e.activated("elsewhere", "shared", now)
+		for i := range uma.KeepRevisions - 2 {
+			e.activated("photoz", fmt.Sprint("kept ", i), now)
+		}
+		r := e.record("d")
+		r.Revision = "named"
+		e.keep(r)
+		all := []string{"back", "unused", "named", "shared", "kept 0"}
+		prune(now.Add(time.Minute), 1)
+		e.want("back, and 19 after it", there(all...), []string{"back", "named", "shared", "kept 0"})
+		e.activated("photoz", "one more", now)
+		e.activated("photoz", "two more", now)
+		prune(now.Add(5*time.Second), 0)
+		e.want("just replaced", there(all...), []string{"back", "named", "shared", "kept 0"})
+		prune(now.Add(time.Minute), 1)
+		e.want("in force elsewhere, or named", there(all...), []string{"named", "shared", "kept 0"})
+		_, err := e.s.PruneDecisions(e.t.Context(), now.Add(time.Minute), 10)
+		e.must(err)
+		prune(now.Add(time.Minute), 1)
+		e.want("the last", there(all...), []string{"shared", "kept 0"})
+		e.want("periods", len(e.periods("photoz")), 5+uma.KeepRevisions)
+	},
+
+	"revision_round_trip": func(e *env) {
+		a := e.activation("photoz", "sha256:abc", now)
+		want := *a.Revision
+		e.wantNoZeroFields(want)
+		e.begin(a)
+		again := e.activation("photoz", "sha256:abc", now.Add(time.Hour))
+		again.Revision.Sources = map[string]string{"b.rego": "package b\n"}
+		e.begin(again)
+		got, err := e.s.Revision(e.t.Context(), want.Hash)
+		e.must(err)
+		want.Since = kept(want.Since)
+		e.want("revision", *got, want)
+		_, err = e.s.Revision(e.t.Context(), "sha256:other")
+		e.wantErr("unknown", err, uma.ErrNotFound)
+	},
+
+	"revision_in_force_is_the_last": func(e *env) {
+		inForce := func(realm string) string {
+			e.t.Helper()
+			r, err := e.s.RevisionInForce(e.t.Context(), realm)
+			e.must(err)
+			e.want("realm", r.Realm, realm)
+			e.want("sources", r.Sources, map[string]string{"a.rego": r.Hash})
+			return r.Hash
+		}
+		_, err := e.s.RevisionInForce(e.t.Context(), "photoz")
+		e.wantErr("before the first", err, uma.ErrNotFound)
+		for i, step := range []struct{ realm, hash string }{{"photoz", "a"}, {"photoz", "b"}, {"other", "a"}, {"photoz", "a"}, {"photoz", "c"}} {
+			e.activated(step.realm, step.hash, now.Add(-time.Duration(i)*time.Hour))
+			e.want("in force", inForce(step.realm), step.hash)
+		}
+		e.want("in force elsewhere", inForce("other"), "a")
+	},
+}
