@@ -20,7 +20,7 @@ import (
 )
 
 func policyCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check, test and compare policies", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "policy", Short: "Check, test, compare, activate and roll back policies", Args: cobra.NoArgs}
 	check := &cobra.Command{
 		Use:   "check FILE|FOLDER|BUNDLE",
 		Short: "Compile policies with the shipped library, and check them against the contract",
@@ -48,6 +48,7 @@ if a test fails, or there is none.`,
 	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
 	cmd.AddCommand(check, test, impactCommand(e))
+	cmd.AddCommand(revisionCommands(e)...)
 	return cmd
 }
 

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"example.com/umpire/node"
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+)
+
+// revisionCommands are the commands about the policies that are and were in force.
+func revisionCommands(e *env) []*cobra.Command {
+	return append([]*cobra.Command{
+		policyStatusCommand(e), policyHistoryCommand(e), policyShowCommand(e), policyDiffCommand(e), policyExportCommand(e),
+	}, activationCommands(e)...)
+}
+
+// activationCommands are those that change which policy is in force.
+func activationCommands(e *env) []*cobra.Command {
+	var realm, note string
+	activate := &cobra.Command{
+		Use:   "activate REVISION|FOLDER|BUNDLE",
+		Short: "Put a policy in force and pin it (safe while the server runs)",
+		Long: `Put the policies of a folder, a bundle file or a stored revision in force, and pin them:
+changes of the realm's policy folder wait until ` + "`umpire policy release`" + `. A running
+server follows within a second. The files of a stored revision are compiled with the
+library of this umpire. Policies that do not compile are refused with exit code 3.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.order(cmd.Context(), realm, note, func(n *node.Node, o node.PolicyOrder) (*node.PolicyChange, error) {
+				return e.activate(cmd.Context(), n, o, args[0])
+			})
+		},
+	}
+	rollback := &cobra.Command{
+		Use:   "rollback",
+		Short: "Put the policy of the period before in force and pin it (safe while the server runs)",
+		Long: `Put the policy of the period before the one in force in force again, and pin it, as
+` + "`umpire policy activate`" + ` does. Twice goes back and forth. The realm's files are compiled
+with the library of this umpire.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.order(cmd.Context(), realm, note, func(n *node.Node, o node.PolicyOrder) (*node.PolicyChange, error) {
+				return n.Rollback(cmd.Context(), o)
+			})
+		},
+	}
+	for _, cmd := range []*cobra.Command{activate, rollback} {
+		cmd.Flags().StringVar(&note, "note", "", "`text` for the history, such as who reviewed the policy")
+	}
+	release := &cobra.Command{
+		Use:   "release",
+		Short: "Let the realm's policy folder change the policy again (safe while the server runs)",
+		Long: `End the pin of the policy in force. A policy folder that changed since is then activated
+within a second, unless policy.mode is manual. Content that was in force before a rollback
+is not activated again until the folder changes.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.release(cmd.Context(), realm) },
+	}
+	for _, cmd := range []*cobra.Command{activate, rollback, release} {
+		e.realmFlag(cmd, &realm)
+		e.outputFlag(cmd)
+	}
+	return []*cobra.Command{activate, rollback, release}
+}
+
+func (e *env) realmFlag(cmd *cobra.Command, realm *string) {
+	cmd.Flags().StringVar(realm, "realm", "", "`name` of the realm (default: the only one)")
+}
+
+// oneRealm returns the realm of that name, or the only one without a name.
+func oneRealm(ctx context.Context, realms uma.Realms, name string) (string, error) {
+	names, err := realms.RealmNames(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, known := range names {
+		if known == name || name == "" && len(names) == 1 {
+			return known, nil
+		}
+	}
+	if name == "" && len(names) > 0 {
+		return "", usageError("--realm is missing: the realms are %s", strings.Join(names, ", "))
+	}
+	return "", realmError(ctx, realms, name, uma.ErrNotFound)
+}
+
+// withRealm opens the data folder for a command that changes the policy of a realm.
+func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, realm string) error) (err error) {
+	if err := e.needDatabase(); err != nil { // open would create one
+		return err
+	}
+	n, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	realm, err := oneRealm(ctx, n.Store, name)
+	if err != nil {
+		return err
+	}
+	return f(n, realm)
+}
+
+// order runs an order of the user of this process, and prints what it changed.
+func (e *env) order(ctx context.Context, name, note string, run func(*node.Node, node.PolicyOrder) (*node.PolicyChange, error)) error {
+	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
+		change, err := run(n, node.PolicyOrder{Realm: realm, By: userName(), Note: note})
+		if refused, ok := errors.AsType[*node.RefusedError](err); ok {
+			fmt.Fprintln(e.stderr, refused)
+			return errNotPassed
+		}
+		if err != nil {
+			return err
+		}
+		if change.Asked != "" && change.Asked != change.Revision {
+			fmt.Fprintf(e.stderr, "the files of revision %s, with the library of this umpire, are revision %s\n", change.Asked, change.Revision)
+		}
+		if e.asJSON() {
+			return printJSON(e.stdout, activatedRow{change.Revision, change.Previous})
+		}
+		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is in force and pinned until `umpire policy release`; before: %s\n",
+			realm, shortHash(change.Revision), shortHash(change.Previous))
+		return err
+	})
+}
+
+// An activatedRow is the JSON output of activate and rollback.
+type activatedRow struct {
+	Revision string `json:"revision"`
+	Previous string `json:"previous"` // empty: none
+}
+
+// activate activates a folder, or a revision if there is no file of that name.
+func (e *env) activate(ctx context.Context, n *node.Node, o node.PolicyOrder, what string) (*node.PolicyChange, error) {
+	if _, err := os.Stat(what); err == nil {
+		path, err := filepath.Abs(what)
+		if err != nil {
+			return nil, err
+		}
+		o.Source = path
+		return n.ActivateFolder(ctx, o, path)
+	}
+	rev, err := findRevision(ctx, n.Store, o.Realm, what)
+	if err != nil {
+		return nil, err
+	}
+	return n.ActivateRevision(ctx, o, rev)
+}
+
+func (e *env) release(ctx context.Context, name string) error {
+	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
+		if err := n.Store.ReleasePolicy(ctx, realm); err != nil {
+			return noPolicy(realm, err)
+		}
+		state, err := n.Store.PolicyState(ctx, realm)
+		switch {
+		case err != nil:
+			return err
+		case e.asJSON():
+			return printJSON(e.stdout, newPeriodRow(*state.Active))
+		}
+		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is no longer pinned\n", realm, shortHash(state.Active.Revision))
+		return err
+	})
+}
+
+// noPolicy replaces ErrNotFound by an error that says that the realm has no policy yet.
+func noPolicy(realm string, err error) error {
+	if errors.Is(err, uma.ErrNotFound) {
+		return fmt.Errorf("realm %s has no policy in force yet: start `umpire serve`, or use `umpire policy activate FOLDER`", realm)
+	}
+	return err
+}
+
+// userName is who runs the command.
+func userName() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}
+
+// shortHash is what tables show of a revision; the commands find it by that.
+func shortHash(hash string) string {
+	if hash == "" {
+		return "none"
+	}
+	return hash[:min(12, len(hash))]
+}
+
+// findRevision returns the revision of a realm with that hash, or whose hash begins so.
+func findRevision(ctx context.Context, db *sqlite.Store, realm, start string) (string, error) {
+	if start == "" {
+		return "", invalid("a revision is missing: `umpire policy history` lists them")
+	}
+	found := map[string]bool{}
+	err := eachPeriod(ctx, db, realm, func(p uma.Period) error {
+		if strings.HasPrefix(p.Revision, start) {
+			found[p.Revision] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case len(found) > 1:
+		return "", invalid("several revisions of realm %s begin with %q: give more of the hash", realm, start)
+	case len(found) == 1:
+		for hash := range found {
+			return hash, nil
+		}
+	}
+	return "", invalid("realm %s has no revision %q, and there is no such folder: `umpire policy history` lists the revisions", realm, start)
+}
+
+// eachPeriod calls f with the periods of a realm, newest first.
+func eachPeriod(ctx context.Context, db *sqlite.Store, realm string, f func(uma.Period) error) error {
+	for last := uma.Key(0); ; {
+		periods, err := db.PolicyPeriods(ctx, realm, last, tablePage)
+		if err != nil {
+			return err
+		}
+		for _, p := range periods {
+			if err := f(p); err != nil {
+				return err
+			}
+		}
+		if len(periods) < tablePage {
+			return nil
+		}
+		last = periods[len(periods)-1].Key
+	}
+}
