@@ -37,7 +37,15 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 	if err != nil {
 		return new(uma.Evaluation), err
 	}
-	return p.decide(ctx, value, in.Now, in.Scopes, new(evaluation))
+	run := new(evaluation)
+	ev, err := p.decide(ctx, value, in.Now, in.Scopes, run)
+	maps.DeleteFunc(run.nd, func(name string, _ ast.Object) bool { return strings.HasPrefix(name, secretBuiltins) })
+	if len(run.nd) > 0 {
+		// This fails only for a built-in that answers with a set of composite keys. Then
+		// the record has no cache.
+		ev.NDCache, _ = json.Marshal(run.nd)
+	}
+	return ev, err
 }
 
 // decide evaluates the entry point for an input. run may have what is recorded of an earlier
@@ -52,12 +60,6 @@ func (p *policy) decide(ctx context.Context, input ast.Value, now time.Time, sco
 	ev.Took = p.now().Sub(start)
 	if run.labels != nil {
 		ev.RuleLabels = run.labels.Labels
-	}
-	maps.DeleteFunc(run.nd, func(name string, _ ast.Object) bool { return strings.HasPrefix(name, secretBuiltins) })
-	if len(run.nd) > 0 {
-		// This fails only for a built-in that answers with a set of composite keys. Then
-		// the record has no cache.
-		ev.NDCache, _ = json.Marshal(run.nd)
 	}
 	if err != nil {
 		return ev, err

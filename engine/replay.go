@@ -131,11 +131,12 @@ func recordedCalls(rec *uma.Recorded) (builtins.NDBCache, error) {
 			return nil
 		}
 		return members(results, nil, func(arguments string, result ast.Value) error {
-			key, err := ast.ParseTerm(arguments)
-			if err != nil || !ast.IsConstant(key.Value) {
+			// ast.ParseTerm would read the same, in five times the time.
+			key, err := ast.ValueFromReader(strings.NewReader(arguments))
+			if err != nil {
 				return fmt.Errorf("%q is not a list of arguments", arguments)
 			}
-			calls.Put(name, key.Value, result)
+			calls.Put(name, key, result)
 			return nil
 		})
 	})
