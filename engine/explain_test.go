@@ -157,6 +157,24 @@ grant p.rego:3  false
   true 5 x := count(input.subject.groups) + 1 {"count(input.subject.groups)":1,"count(input.subject.groups) + 1":2,"input.subject.groups":["/friends"],"x":2}
   false 6 x > 5 {"x":2}
 `},
+		"variables that are not declared": {`grant contains s if {
+	input.scopes[i] = s
+	i > 3
+}`, `refused
+grant p.rego:3  false
+  true 4 input.scopes[i] = s {"input.scopes":["view","delete"],"s":"view"}
+  false 5 i > 3 {"i":0}
+`},
+		"or": {`import rego.v2
+
+grant contains "view" if input.subject.username == "alice" or ok
+
+ok if false`, `refused
+grant p.rego:5  false
+  false 5 input.subject.username == "alice" or ok {"input.subject.username":"bob"} undefined
+    ok p.rego:7  false
+      false 7 false {}
+`},
 		"several solutions": {`grant contains "view" if {
 	some scope in input.resource.scopes
 	scope == "print"

@@ -131,8 +131,11 @@ func (s *sight) variable(v ast.Var) {
 // authorsName is the name that the author gave to a variable of the compiler, "" if the
 // variable is the compiler's own.
 func (x *explainer) authorsName(v ast.Var) string {
-	name := x.compiler.RewrittenVars[v]
-	if name.IsGenerated() || strings.HasPrefix(string(name), "__local") {
+	name, rewritten := x.compiler.RewrittenVars[v]
+	if !rewritten { // a variable without `some` or `:=`
+		name = v
+	}
+	if ast.RootDocumentNames.Contains(ast.NewTerm(v)) || name.IsGenerated() || strings.HasPrefix(string(name), "__local") {
 		return ""
 	}
 	return string(name)
