@@ -75,7 +75,13 @@ func unavailable(message string) string {
 		return ""
 	}
 	if readsOutside(name) {
-		return name + " is not available in Umpire: a decision depends on the input and the policy alone, so that a recorded decision can be repeated"
+		return name + notAvailable + "a decision depends on the input and the policy alone, so that a recorded decision can be repeated"
 	}
-	return name + " is not available in Umpire: it cannot be interrupted when policy.timeout is over"
+	return name + notAvailable + "it cannot be interrupted when policy.timeout is over"
 }
+
+const notAvailable = " is not available in Umpire: "
+
+// IsUnavailable reports whether the text of a mistake is about a function that policies may
+// not call.
+func IsUnavailable(text string) bool { return strings.Contains(text, notAvailable) }

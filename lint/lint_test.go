@@ -142,6 +142,7 @@ func TestRulesThatNothingReads(t *testing.T) {
 		"a synonym":        {header + "default allow := false\n\nallow if input.subject.type == \"user\"", []string{"3 block nothing reads allow in uma.policies.payment: did you mean `grant`?"}},
 		"other synonyms":   {header + "permit contains \"view\"\n\nforbid contains \"x\"\n\nblock if true", []string{"3 block nothing reads permit in uma.policies.payment: did you mean `grant`?", "5 block nothing reads forbid in uma.policies.payment: did you mean `deny`?", "7 block nothing reads block in uma.policies.payment: did you mean `deny`?"}},
 		"a helper":         {header + "grant contains \"view\" if allow\n\nallow if open\n\nopen if input.subject.type == \"user\" else := 2 if late\n\nlate if true", nil},
+		"an alternative":   {header + "rpt := {\"ttl\": 60} if input.scopes == [] else := {\"ttl\": 30} if late\n\nlate if true", nil},
 		"a helper of none": {header + "grant contains \"view\"\n\nfriend if other\n\nother if true", []string{"5 block nothing reads friend in uma.policies.payment: " + uses, "7 block nothing reads other in uma.policies.payment: " + uses}},
 		"a function":       {header + "grant contains \"view\" if f(1)\n\nf(x) if x == 1\n\ng(x) if x == 1", []string{"7 block nothing reads g in uma.policies.payment: " + uses}},
 		"through a lib":    {header + "import data.lib.x\n\ngrant contains \"view\" if x.helped\n\nhelps if true", nil},

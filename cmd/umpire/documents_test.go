@@ -94,7 +94,7 @@ func TestOutputForPrograms(t *testing.T) {
 	data, file := t.TempDir(), example(t)
 	ok(t, "realm", "apply", "--data", data, file)
 	for _, args := range [][]string{
-		{"realm", "init", t.TempDir()}, {"realm", "check", file}, {"realm", "apply", "--data", data, file}, {"policy", "check", file},
+		{"realm", "init", t.TempDir()}, {"realm", "check", file}, {"realm", "apply", "--data", data, file}, {"policy", "check", file}, {"policy", "lint", file},
 		{"policy", "test", file}, {"keys", "list", "--data", data}, {"keys", "rotate", "--data", data, "--realm", "photoz"},
 		{"decisions", "list", "--data", data}, {"decisions", "prune", "--data", data, "--before", "1h"},
 		{"shares", "list", "--data", data, "--realm", "photoz"}, {"backup", "--data", data, filepath.Join(t.TempDir(), "b.db")}, {"version"},
@@ -104,8 +104,8 @@ func TestOutputForPrograms(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	write(t, bad, "realm: x\nprofil: y\n")
 	stdout, _, code := umpire(t, "realm", "check", "-o", "json", bad)
-	rows := decode[[]checkRow](t, stdout)
-	if code != exitNotPassed || len(rows) != 1 || rows[0].Passed || len(rows[0].Mistakes) == 0 || !strings.Contains(rows[0].Mistakes[0], "profil") {
+	r := decode[gateReport](t, stdout)
+	if code != exitNotPassed || r.OK || len(r.Findings) == 0 || r.Findings[0].Gate != "realm" || !strings.Contains(r.Findings[0].Message, "profil") {
 		t.Errorf("a mistaken realm file: exit %d, %s", code, stdout)
 	}
 }

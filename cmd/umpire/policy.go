@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,22 +13,11 @@ import (
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/node"
-	"example.com/umpire/realm"
 	"example.com/umpire/uma"
 )
 
 func policyCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check, test, compare, activate and roll back policies", Args: cobra.NoArgs}
-	check := &cobra.Command{
-		Use:   "check FILE|FOLDER|BUNDLE",
-		Short: "Compile policies with the shipped library, and check them against the contract",
-		Long: `Compile policies with the shipped library, and check them against the contract. The
-argument is a realm file, a policy folder, or a bundle file (.tar.gz) as opa build
-makes it. Every mistake is listed with its file and line; the exit code is 3 then.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return e.checkPolicy(cmd.Context(), args[0]) },
-	}
-	e.outputFlag(check)
+	cmd := &cobra.Command{Use: "policy", Short: "Check, lint, test, compare, activate and roll back policies", Args: cobra.NoArgs}
 	var filter string
 	var threshold float64
 	test := &cobra.Command{
@@ -47,22 +34,10 @@ if a test fails, or there is none.`,
 	test.Flags().StringVar(&filter, "run", "", "run only tests whose package.name matches this `regexp`")
 	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
-	cmd.AddCommand(check, test, impactCommand(e))
+	cmd.AddCommand(gateCommands(e)...)
+	cmd.AddCommand(test, impactCommand(e))
 	cmd.AddCommand(revisionCommands(e)...)
 	return cmd
-}
-
-// settings returns the name and policy settings of a realm file, or defaults for a policy
-// folder or bundle file.
-func settings(path string) (string, uma.PolicySettings, error) {
-	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" {
-		return "realm", defaultSettings(path), nil
-	}
-	spec, _, err := realm.Check(path)
-	if err != nil {
-		return "", uma.PolicySettings{}, err
-	}
-	return spec.Realm.Name, spec.Realm.Policy, nil
 }
 
 // defaultSettings are the settings for a policy folder or bundle file without a realm file.
@@ -70,33 +45,9 @@ func defaultSettings(path string) uma.PolicySettings {
 	return uma.PolicySettings{Bundle: path, Timeout: time.Second, MaxPermissions: 1, Entrypoint: "data.uma.authz.decision"}
 }
 
-func (e *env) checkPolicy(ctx context.Context, path string) error {
-	name, settings, err := settings(path)
-	var notices []realm.Notice
-	if err == nil {
-		notices, err = checkPolicy(ctx, name, settings)
-	}
-	if !e.asJSON() {
-		e.printNotices(notices)
-	}
-	switch {
-	case e.asJSON():
-		if err := printJSON(e.stdout, newCheckRow(path, notices, err)); err != nil {
-			return err
-		}
-	case err != nil:
-		fmt.Fprintln(e.stderr, err)
-	default:
-		fmt.Fprintf(e.stdout, "%s: fine\n", path)
-	}
-	if err != nil {
-		return errNotPassed
-	}
-	return nil
-}
-
 // A testReport is the JSON output of policy test.
 type testReport struct {
+	gateReport
 	Tests    []testRow     `json:"tests"`
 	Failed   int           `json:"failed"`
 	Coverage float64       `json:"coverage"`
@@ -125,16 +76,17 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	if _, err := regexp.Compile(filter); err != nil {
 		return invalid("--run: %w", err)
 	}
-	_, settings, err := settings(path)
+	c, err := candidateAt(path, "")
 	if err != nil {
 		return err
 	}
-	results, err := node.TestPolicy(ctx, settings, filter)
+	results, err := node.TestPolicy(ctx, c.settings, filter)
 	if err != nil {
-		fmt.Fprintln(e.stderr, err)
-		return errNotPassed
+		return e.notTested(path, err)
 	}
 	report := reportOf(results)
+	findings := testFindings(node.FailedTests(results), len(results.Tests), report.Coverage, filter, threshold)
+	report.add(path, findings)
 	switch e.output {
 	case "json":
 		err = printJSON(e.stdout, report)
@@ -143,11 +95,31 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	default:
 		printTests(e.stdout, report)
 	}
-	return errors.Join(err, e.verdict(report, filter, threshold))
+	if !report.OK && report.Failed == 0 {
+		e.printFindings(findings) // that no test ran, or covers enough
+	}
+	if err == nil && !report.OK {
+		return errNotPassed
+	}
+	return err
+}
+
+// notTested reports why the tests did not run.
+func (e *env) notTested(path string, err error) error {
+	findings := node.Findings(node.GateTests, err)
+	e.printFindings(findings)
+	if e.asJSON() {
+		report := reportOf(new(bundles.Results))
+		report.add(path, findings)
+		if err := printJSON(e.stdout, report); err != nil {
+			return err
+		}
+	}
+	return errNotPassed
 }
 
 func reportOf(results *bundles.Results) testReport {
-	report := testReport{Tests: []testRow{}, Failed: results.Failed(), Coverage: results.Coverage, Files: []coverageRow{}}
+	report := testReport{gateReport: newGateReport(), Tests: []testRow{}, Failed: results.Failed(), Coverage: results.Coverage, Files: []coverageRow{}}
 	for _, r := range results.Tests {
 		row := testRow{
 			Name: r.Package + "." + r.Name, File: r.File, Line: r.Line, Outcome: "pass",
@@ -205,21 +177,4 @@ func lineRanges(lines []int) string {
 		first = last + 1
 	}
 	return strings.Join(parts, ",")
-}
-
-// verdict returns errNotPassed if a test failed, if coverage is below the threshold, or if
-// no test ran.
-func (e *env) verdict(report testReport, filter string, threshold float64) error {
-	switch {
-	case len(report.Tests) == 0 && filter != "":
-		fmt.Fprintf(e.stderr, "--run: no test matches %q\n", filter)
-	case len(report.Tests) == 0:
-		fmt.Fprintln(e.stderr, "there are no tests: write rules named test_… into files named *_test.rego")
-	case report.Failed > 0:
-	case report.Coverage < threshold:
-		fmt.Fprintf(e.stderr, "--threshold: the tests cover %.1f %% of the policies' lines, less than %.1f %%\n", report.Coverage, threshold)
-	default:
-		return nil
-	}
-	return errNotPassed
 }

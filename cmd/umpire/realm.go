@@ -24,9 +24,11 @@ func realmCommand(e *env) *cobra.Command {
 	var noSecrets bool
 	check := &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Check realm files and the policies that they name",
-		Args:  cobra.MinimumNArgs(1),
-		RunE:  func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files, noSecrets) },
+		Short: "Check realm files, and examine the policies that they name",
+		Long: `Check realm files, and run every gate that needs no server over the policies that
+they name, as policy check does. The exit code is 3 if something blocks.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error { return e.checkRealms(cmd.Context(), files, noSecrets) },
 	}
 	check.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not look up the secrets written env: and file:")
 	e.outputFlag(check)
@@ -83,66 +85,6 @@ func checkPolicy(ctx context.Context, name string, settings uma.PolicySettings) 
 		notices = append(notices, realm.Notice{File: file, Text: "is not read: name data files data.json or data.yaml"})
 	}
 	return notices, err
-}
-
-// A checkRow is the outcome of a check, as JSON.
-type checkRow struct {
-	File     string   `json:"file"`
-	Passed   bool     `json:"passed"`
-	Mistakes []string `json:"mistakes"`
-	Notices  []string `json:"notices"`
-}
-
-func newCheckRow(file string, notices []realm.Notice, err error) checkRow {
-	row := checkRow{File: file, Passed: err == nil, Mistakes: []string{}, Notices: []string{}}
-	if err != nil {
-		row.Mistakes = mistakes(err)
-	}
-	for _, n := range notices {
-		row.Notices = append(row.Notices, n.String())
-	}
-	return row
-}
-
-// mistakes splits an error into its mistakes, each with the indented source below it.
-func mistakes(err error) (each []string) {
-	for _, line := range strings.Split(err.Error(), "\n") {
-		if n := len(each); n > 0 && strings.HasPrefix(line, "\t") {
-			each[n-1] += "\n" + line
-			continue
-		}
-		each = append(each, line)
-	}
-	return each
-}
-
-func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {
-	passed := true
-	rows := []checkRow{}
-	for _, file := range files {
-		spec, notices, err := e.readRealm(ctx, file, noSecrets)
-		rows = append(rows, newCheckRow(file, notices, err))
-		passed = passed && err == nil
-		if e.asJSON() {
-			continue
-		}
-		e.printNotices(notices)
-		if err != nil {
-			fmt.Fprintln(e.stderr, err)
-			continue
-		}
-		fmt.Fprintf(e.stdout, "%s: realm %s, %d clients, %d users, %d resources: fine\n",
-			file, spec.Realm.Name, len(spec.Clients), len(spec.Users), len(spec.Resources))
-	}
-	if e.asJSON() {
-		if err := printJSON(e.stdout, rows); err != nil {
-			return err
-		}
-	}
-	if !passed {
-		return errNotPassed
-	}
-	return nil
 }
 
 func (e *env) printNotices(notices []realm.Notice) {

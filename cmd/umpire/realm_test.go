@@ -195,9 +195,9 @@ func TestPolicyTest(t *testing.T) {
 	if _, stderr, code := umpire(t, "policy", "test", folder, "--run", "["); code != exitUsage || !strings.Contains(stderr, "--run") {
 		t.Errorf("no regular expression: exit %d, %s", code, stderr)
 	}
-	// The policy of a realm is not read with its tests.
-	if got := ok(t, "policy", "check", folder); got != folder+": fine\n" {
-		t.Errorf("got %q", got)
+	// The check of a policy runs its tests.
+	if stdout, stderr, code := umpire(t, "policy", "check", folder); code != exitNotPassed || stdout != "" || !strings.Contains(stderr, "wrong_test.rego:3: data.wrong_test.test_wrong failed") {
+		t.Errorf("policy check: exit %d, %q, %q; want the failed test", code, stdout, stderr)
 	}
 }
 
@@ -303,8 +303,8 @@ func TestMisspeltDataFile(t *testing.T) {
 			t.Errorf("umpire %v: exit %d, %q, want a notice about the file", args, code, stderr)
 		}
 	}
-	if row := decode[checkRow](t, ok(t, "policy", "check", folder, "-o", "json")); !row.Passed || len(row.Notices) != 1 {
-		t.Errorf("for programs: got %+v, want one notice", row)
+	if r := decode[gateReport](t, ok(t, "policy", "check", folder, "-o", "json")); !r.OK || len(r.Findings) != 1 || r.Findings[0].Gate != "readable" || r.Findings[0].Severity != "warn" {
+		t.Errorf("for programs: got %+v, want one warning", r)
 	}
 }
 
@@ -316,9 +316,9 @@ func TestMistakesForPrograms(t *testing.T) {
 	write(t, extra, "# METADATA\n# schemas:\n#   - input: schema[\"input-v1\"]\npackage uma.policies.extra\n\n"+
 		"grant contains \"x\" if input.subjekt\n\ngrant contains \"y\" if input.klient\n")
 	stdout, _, code := umpire(t, "policy", "check", file, "-o", "json")
-	row := decode[checkRow](t, stdout)
-	if code != exitNotPassed || len(row.Mistakes) != 2 || !strings.Contains(row.Mistakes[0], "extra.rego:6: ") ||
-		!strings.Contains(row.Mistakes[0], "\n\tinput.subjekt\n") || !strings.Contains(row.Mistakes[1], "extra.rego:8: ") {
+	r := decode[gateReport](t, stdout)
+	if code != exitNotPassed || r.OK || len(r.Findings) != 2 || r.Findings[0].Line != 6 || r.Findings[1].Line != 8 || r.Findings[0].Column == 0 ||
+		!strings.HasSuffix(r.Findings[0].File, "extra.rego") || !strings.Contains(r.Findings[0].Message, "\n\tinput.subjekt\n") {
 		t.Errorf("exit %d, got %s, want two mistakes, each with its source", code, stdout)
 	}
 }
