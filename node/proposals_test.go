@@ -148,6 +148,9 @@ func TestEntrypointOfAPinnedPolicy(t *testing.T) {
 	if p := state.Active; p.Revision == change.Revision || p.Revision != active(t, again) || !p.Pinned || p.By != byServer || p.Note == "" {
 		t.Errorf("got %+v", p)
 	}
+	if _, err := again.Rollback(t.Context(), PolicyOrder{Realm: "r"}); !errors.Is(err, errNothingBefore) {
+		t.Errorf("a rollback to the same files: got %v", err)
+	}
 }
 
 // A rollback fails if another policy is activated meanwhile: it would go forward.
