@@ -89,8 +89,7 @@ type sight struct {
 // expression shows the values of the references and variables in an expression.
 func (s *sight) expression(expr *ast.Expr) {
 	closures := 0
-	var vis *ast.BeforeAfterVisitor
-	vis = ast.NewBeforeAfterVisitor(func(n any) bool {
+	vis := ast.NewBeforeAfterVisitor(func(n any) bool {
 		switch n := n.(type) {
 		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.Every:
 			closures++
