@@ -191,8 +191,8 @@ func TestReadArchiveRefuses(t *testing.T) {
 		"Wasm":                  {[]entry{file("/policy.wasm", "\x00asm")}, []string{"policy.wasm: policies that are compiled to Wasm are not supported"}},
 		"Wasm in the manifest":  {manifest(`{"wasm": [{"entrypoint": "a/b", "module": "/policy.wasm"}]}`), []string{".manifest: policies that are compiled to Wasm"}},
 		"a delta":               {[]entry{file("/patch.json", `{"data": []}`)}, []string{"patch.json: a delta bundle"}},
-		"Rego v0":               {manifest(`{"rego_version": 0}`), []string{".manifest: Rego v0 is not supported"}},
-		"Rego v0 for a file":    {manifest(`{"rego_version": 1, "file_rego_versions": {"/album.rego": 0}}`), []string{".manifest: Rego v0 is not supported"}},
+		"Rego v0":               {manifest(`{"rego_version": 0}`), []string{".manifest: rego_version 0 (Rego v0) is not supported"}},
+		"Rego v0 for a file":    {manifest(`{"rego_version": 1, "file_rego_versions": {"/album.rego": 0}}`), []string{".manifest: rego_version 0 (Rego v0) is not supported"}},
 		"Rego v2 for all":       {manifest(`{"rego_version": 2}`), []string{".manifest: rego_version 2 is not supported"}},
 		"a repeated key":        {manifest("{\"roots\": [\"\"],\n\"roots\": [\"lib\"]}"), []string{`.manifest:2: "roots" is there twice`}},
 		"a manifest of no type": {manifest(`{"roots": "lib"}`), []string{".manifest: json: cannot unmarshal"}},
@@ -230,7 +230,7 @@ func TestReadArchiveRefusesOfOPA(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "album.rego", "package album\n\nallow { input.x }\n")
 	v0 := build(t, dir, func(c *compile.Compiler) { c.WithRegoVersion(ast.RegoV0) })
-	if _, err := readArchive(v0); err == nil || !strings.Contains(err.Error(), "Rego v0 is not supported") || strings.Contains(err.Error(), "album.rego") {
+	if _, err := readArchive(v0); err == nil || !strings.Contains(err.Error(), "rego_version 0 (Rego v0) is not supported") || strings.Contains(err.Error(), "album.rego") {
 		t.Errorf("v0: got %v", err)
 	}
 	var delta bytes.Buffer

@@ -18,7 +18,7 @@ const manifestName = ".manifest"
 
 const (
 	noWasm   = "policies that are compiled to Wasm are not supported: build the bundle without `-t wasm`"
-	noRegoV0 = "Rego v0 is not supported: rewrite the policies by `opa fmt --write --v0-v1`, and build the bundle without --v0-compatible"
+	noRegoV0 = "rego_version 0 (Rego v0) is not supported: rewrite the policies by `opa fmt --write --v0-v1`, and build the bundle without --v0-compatible"
 	noRegoV2 = "rego_version %d is not supported: build the bundle without it; a file may have `import rego.v2`"
 )
 
