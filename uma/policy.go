@@ -229,7 +229,7 @@ type Event struct {
 	Input     *Input
 	Output    *Output // nil if there was none
 	Eval      *Evaluation
-	Error     string // why the policy gave no answer, or ticket_spent
+	Error     string // why the policy gave no answer, or why the decision came to nothing
 	Answered  string // see Record.Answered
 	Path      string // of the entry point, such as uma/authz/decision
 	Labels    map[string]string

@@ -50,5 +50,6 @@ const (
 	ErrorNoTime   = "no time left to evaluate the policy"
 	ErrorStuck    = "the policy goes on after its deadline and cannot be stopped"
 	ErrorPanic    = "panic in the policy engine"
-	ErrorLostRace = "ticket_spent" // another request spent the ticket meanwhile
+	ErrorLostRace = "ticket_spent"      // another request spent the ticket meanwhile
+	ErrorChanged  = "changed_meanwhile" // what the grant rests on changed at each attempt
 )

@@ -194,6 +194,7 @@ func TestSkipped(t *testing.T) {
 	t.Parallel()
 	for name, event := range map[string][]byte{
 		"a lost race":    recorded("", `"error":"ticket_spent"`),
+		"kept changing":  recorded("", `"error":"changed_meanwhile"`),
 		"a deadline":     recorded("", `"error":"the policy took longer than its deadline"`),
 		"no time":        recorded("", `"error":"no time left to evaluate the policy"`),
 		"stuck":          recorded("", `"error":"the policy goes on after its deadline and cannot be stopped"`),

@@ -36,6 +36,7 @@ const (
 	skipScopes   = "the requested scopes are masked"
 	skipResult   = "the result is masked"
 	skipLostRace = "another request spent the ticket"
+	skipChanged  = "what the grant rests on kept changing"
 	skipDeadline = "the deadline passed"
 	skipPanic    = "a panic in the policy engine"
 	skipUnread   = "the record cannot be read"
@@ -135,6 +136,8 @@ func skipped(e *event) string {
 	switch {
 	case e.Error == uma.ErrorLostRace:
 		return skipLostRace
+	case e.Error == uma.ErrorChanged:
+		return skipChanged
 	case e.Error == uma.ErrorDeadline, e.Error == uma.ErrorNoTime, e.Error == uma.ErrorStuck:
 		return skipDeadline
 	case strings.Contains(e.Error, uma.ErrorPanic):

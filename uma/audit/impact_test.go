@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,9 @@ type slow struct{ result string }
 func (slow) Revision() string { return "new" }
 
 func (p slow) Replay(_ context.Context, r *uma.Recorded) (*uma.Replayed, error) {
-	time.Sleep(time.Duration(len(r.ID)%3) * 10 * time.Microsecond)
+	for range len(r.ID) % 3 * 100 {
+		runtime.Gosched()
+	}
 	return &uma.Replayed{Evaluation: &uma.Evaluation{}, Result: []byte(p.result)}, nil
 }
 

@@ -58,7 +58,7 @@ func (s *Service) reload(ctx context.Context, realm string) (*uma.Snapshot, erro
 
 // giveUp refuses a request because what its grant rests on changed at each attempt.
 func (s *Service) giveUp(ctx context.Context, q *question, d *decisions) (*Answer, error) {
-	answer, err := s.recordLost(ctx, q, d, "changed_meanwhile", uma.Busy)
+	answer, err := s.recordLost(ctx, q, d, uma.ErrorChanged, uma.Busy)
 	if err != nil {
 		return answer, err
 	}
