@@ -33,6 +33,9 @@ const (
 	TypeID      = "ID"      // ID tokens
 	TypeRefresh = "Refresh" // refresh tokens
 	TypeTicket  = "Ticket"  // permission tickets in JWT form
+
+	// TypeEntitlement is that of the RPTs of Keycloak's Authorization API before version 4.
+	TypeEntitlement = "kc_ett"
 )
 
 // Claims are those of a token that this server signs: those of RFC 9068 and OpenID

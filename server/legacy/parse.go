@@ -79,18 +79,18 @@ func parseCommon(body wire.Value) (*grant.Request, error) {
 
 // parseEntitlements reads the permissions that are asked for. Without any,
 // nothing is.
-func parseEntitlements(body wire.Value) ([]uma.LegacyPermission, error) {
+func parseEntitlements(body wire.Value) ([]grant.EntitlementPermission, error) {
 	list := body.Member("permissions")
 	if list.Kind != wire.Array && has(body, "permissions") {
 		return nil, wire.Invalid("permissions must be an array")
 	}
-	permissions := make([]uma.LegacyPermission, len(list.List))
+	permissions := make([]grant.EntitlementPermission, len(list.List))
 	for i, e := range list.List {
 		var err error
 		if permissions[i], err = parsePermission(e); err != nil {
 			return nil, err
 		}
-		if p := permissions[i]; p.By == uma.NoResource && len(p.Scopes) == 0 {
+		if p := permissions[i]; p.By == grant.NoResource && len(p.Scopes) == 0 {
 			return nil, &wire.Refusal{
 				Status: http.StatusForbidden, Code: "invalid_request", Description: "You must provide a resource and/or scopes.",
 			}
@@ -100,7 +100,7 @@ func parseEntitlements(body wire.Value) ([]uma.LegacyPermission, error) {
 }
 
 // parsePermission reads a permission. The id counts before the name.
-func parsePermission(v wire.Value) (p uma.LegacyPermission, err error) {
+func parsePermission(v wire.Value) (p grant.EntitlementPermission, err error) {
 	if v.Kind != wire.Object {
 		return p, wire.Invalid("A permission must be an object")
 	}
@@ -117,9 +117,9 @@ func parsePermission(v wire.Value) (p uma.LegacyPermission, err error) {
 	}
 	switch { // an empty one is not the same as none
 	case v.Member("resource_set_id").Kind == wire.String:
-		p.By, p.Resource = uma.ByID, id
+		p.By, p.Resource = grant.ByID, id
 	case v.Member("resource_set_name").Kind == wire.String:
-		p.By, p.Resource = uma.ByName, name
+		p.By, p.Resource = grant.ByName, name
 	}
 	p.Scopes, err = v.Scopes("scopes")
 	if err != nil || p.Scopes == nil && has(v, "scopes") { // null is no list, and not all of them either

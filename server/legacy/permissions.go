@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"example.com/umpire/server/wire"
-	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
 	"example.com/umpire/uma/protection"
 )
 
@@ -69,6 +69,6 @@ func (f *Face) requestTicket(x *wire.Exchange, read func() ([]wire.Value, error)
 
 // by says to the protection API how a permission names its resource. One that names none
 // is for scopes alone.
-var by = map[uma.LegacyBy]protection.By{
-	uma.NoResource: protection.ByIDOrName, uma.ByID: protection.ByID, uma.ByName: protection.ByName,
+var by = map[grant.By]protection.By{
+	grant.NoResource: protection.ByIDOrName, grant.ByID: protection.ByID, grant.ByName: protection.ByName,
 }

@@ -21,7 +21,7 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 	var ids []uma.ResourceID
 	var names []uma.Scope
 	for _, p := range e.Permissions {
-		if p.By == uma.ByID {
+		if p.By == ByID {
 			ids = append(ids, uma.ResourceID(p.Resource))
 		}
 		names = append(names, p.Scopes...)
@@ -32,7 +32,7 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 	}
 	counted := map[string]bool{}
 	for _, p := range e.Permissions {
-		if p.By == uma.NoResource {
+		if p.By == NoResource {
 			if scopes := r.knownOf(p.Scopes); len(scopes) > 0 {
 				if err := r.resolveScopes(ctx, scopes); err != nil {
 					return err
@@ -56,10 +56,10 @@ func (r *resolver) resolveEntitlement(ctx context.Context) error {
 // addEntitlement adds permissions for the resources that a permission names by id or by name;
 // see resourcesByName. A scope that a resource does not have is left out; a scope that the
 // resource server does not know is an error.
-func (r *resolver) addEntitlement(ctx context.Context, p uma.LegacyPermission, byID map[uma.ResourceID]*uma.Resource) error {
+func (r *resolver) addEntitlement(ctx context.Context, p EntitlementPermission, byID map[uma.ResourceID]*uma.Resource) error {
 	var found []*uma.Resource
 	unknown := uma.ResourceUnknown
-	if p.By == uma.ByName {
+	if p.By == ByName {
 		var err error
 		if found, err = r.resourcesByName(ctx, p.Resource); err != nil {
 			return err

@@ -47,9 +47,26 @@ type AskedPermission struct {
 // names nothing.
 type Entitlement struct {
 	Everything  bool // all entitlements
-	Permissions []uma.LegacyPermission
+	Permissions []EntitlementPermission
 	Limit       int // how many resources of Permissions count; 0: all
 }
+
+// An EntitlementPermission names scopes of a resource, or scopes alone.
+type EntitlementPermission struct {
+	By       By
+	Resource string
+	Scopes   []uma.Scope
+}
+
+// A By says how an EntitlementPermission names its resource.
+type By byte
+
+// The ways.
+const (
+	NoResource By = iota // scopes alone
+	ByID
+	ByName
+)
 
 // Rules are the behaviours that differ between faces: where the specifications leave room, or
 // differ from Keycloak. A face sets them. The zero value is Keycloak's token endpoint.
