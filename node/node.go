@@ -21,6 +21,7 @@ import (
 
 	"example.com/umpire/engine"
 	"example.com/umpire/folder"
+	"example.com/umpire/rollout"
 	"example.com/umpire/server"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/store/sqlite"
@@ -79,16 +80,16 @@ const (
 // A Node is a server. Commands open one without running it.
 type Node struct {
 	Config
-	Store *sqlite.Store
-	Core  *wire.Core
+	Store   *sqlite.Store
+	Core    *wire.Core
+	Rollout *rollout.Service
 
 	engine     *engine.Engine
 	metrics    *server.Metrics
 	committed  chan struct{} // there may be new decision records
 	policies   *policies
-	keep       func(context.Context, *uma.Activation) (uma.Key, error) // begins policy periods
-	lock       *folder.Hold                                            // on the data folder, when serving
-	inProgress atomic.Int64                                            // requests in progress
+	lock       *folder.Hold // on the data folder, when serving
+	inProgress atomic.Int64 // requests in progress
 }
 
 // hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
@@ -118,7 +119,8 @@ func (n *Node) openStore(ctx context.Context) error {
 		return err
 	}
 	n.Store = store
-	n.engine, n.keep = engine.New(engine.Config{Now: n.Now}), store.ActivatePolicy
+	n.engine = engine.New(engine.Config{Now: n.Now})
+	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Now: n.Now}
 	return n.openCore(ctx)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -101,8 +102,20 @@ func beginAndEnd(t *testing.T, n *Node) {
 // saving makes a node save revisions by save, without periods in the database.
 func saving(save func(context.Context, *uma.Revision) error) func(*Node) {
 	return func(n *Node) {
-		n.keep = func(ctx context.Context, a *uma.Activation) (uma.Key, error) { return 0, save(ctx, a.Revision) }
+		n.Rollout.Store = &activatingStore{n.Store, func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+			return 0, save(ctx, a.Revision)
+		}}
 	}
+}
+
+// An activatingStore begins policy periods by a function.
+type activatingStore struct {
+	rollout.Store
+	activate func(context.Context, *uma.Activation) (uma.Key, error)
+}
+
+func (s *activatingStore) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+	return s.activate(ctx, a)
 }
 
 // A revision that cannot be stored is stored by a retry, without a change of the folder.
@@ -112,13 +125,13 @@ func TestActivationIsTriedAgain(t *testing.T) {
 	saved := make(chan string, 16)
 	tries := 0
 	n := s.open(t, func(n *Node) {
-		n.keep = func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+		n.Rollout.Store = &activatingStore{n.Store, func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
 			if tries++; tries == 2 || tries == 3 {
 				return 0, uma.ErrBusy
 			}
 			defer func() { saved <- a.Revision.Hash }()
 			return n.Store.ActivatePolicy(ctx, a)
-		}
+		}}
 	})
 	if err := begin(t, n); err != nil {
 		t.Fatal(err)

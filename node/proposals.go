@@ -8,19 +8,17 @@ import (
 	"reflect"
 
 	"example.com/umpire/engine"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
 // byServer is Period.By of what a server activates.
 const byServer = "server"
 
-// activations is how often an activation is tried while other processes activate, too.
-const activations = 4
-
 // activate makes the policy that is to be in force the active one, and reports whether it
 // changed the active policy.
 func (p *policies) activate(ctx context.Context, r *realmPolicy) (changed bool, err error) {
-	for range activations {
+	for range rollout.Activations {
 		changed, err = p.tryActivate(ctx, r)
 		if !errors.Is(err, uma.ErrMoved) {
 			break
@@ -80,7 +78,15 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 
 // take activates a proposal.
 func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicyState, src engine.Source) (changed bool, err error) {
-	if err := p.checkLost(ctx, r, state, src); err != nil {
+	before, err := p.outlineBefore(ctx, r, state)
+	if err != nil {
+		return false, err
+	}
+	help := ""
+	if !r.active {
+		help = fromDatabase
+	}
+	if err := p.node.Rollout.CheckLost(ctx, r.realm, r.desired, before, src, help); err != nil {
 		return false, err
 	}
 	c, err := p.node.engine.Compile(ctx, r.realm, r.desired, src)
@@ -88,7 +94,7 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 		return false, err
 	}
 	content := engine.ContentOf(src.Files)
-	key, err := p.node.keep(ctx, &uma.Activation{
+	key, err := p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
 		Revision: c.Revision(p.node.Now()), Content: content, Over: periodOf(state).key,
 		By: byServer, Source: r.desired.Bundle, Proposed: true,
 	})
@@ -125,7 +131,7 @@ func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	}
 	if proposal.Problem != "" {
 		proposal.At = p.node.Now()
-		p.node.Log.InfoContext(ctx, "policy proposal not taken", "realm", r.realm, "folder", shown(r.desired.Bundle), "problem", proposal.Problem)
+		p.node.Log.InfoContext(ctx, "policy proposal not taken", "realm", r.realm, "folder", rollout.Shown(r.desired.Bundle), "problem", proposal.Problem)
 	}
 	if err := p.node.Store.NoteProposal(ctx, r.realm, proposal); err != nil {
 		return fmt.Errorf("note the proposal for realm %s: %w", r.realm, err)
@@ -151,7 +157,7 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 	if err != nil {
 		return false, err
 	}
-	src, err := parse(files)
+	src, err := rollout.Parse(files)
 	if err != nil {
 		return false, err
 	}
@@ -161,7 +167,7 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 	}
 	period := periodOf(state)
 	if c.Hash() != active.Revision {
-		period.key, err = p.node.keep(ctx, &uma.Activation{
+		period.key, err = p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
 			Revision: c.Revision(p.node.Now()), Content: engine.ContentOf(files), Over: active.Key, By: byServer,
 			Source: active.Source, Note: "the same files, with another library or entry point", Pinned: active.Pinned,
 		})
@@ -203,9 +209,23 @@ func (p *policies) filesInForce(ctx context.Context, r *realmPolicy, state *uma.
 	return engine.RealmFiles(rev.Sources), nil
 }
 
+// outlineBefore returns the outline of the policy in force, empty without one or if this
+// version cannot read it.
+func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (engine.Outline, error) {
+	files, err := p.filesInForce(ctx, r, state)
+	if err != nil {
+		return engine.Outline{}, fmt.Errorf("read the previous policy: %w", err)
+	}
+	src, err := rollout.Parse(files)
+	if err != nil {
+		p.node.Log.WarnContext(ctx, "the policy source is not compared with the policy that was active before the start: this version cannot read that policy", "realm", r.realm, "err", err)
+	}
+	return engine.OutlineOf(src), nil
+}
+
 // source reads the policy folder.
 func (p *policies) source(r *realmPolicy) (engine.Source, error) {
-	src, err := Source(r.desired.Bundle)
+	src, err := rollout.Source(r.desired.Bundle)
 	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
 		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/umpire/engine"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -89,7 +89,7 @@ func TestPeriodsOfOthersAreFollowed(t *testing.T) {
 	}
 	candidate := t.TempDir()
 	s.write(t, filepath.Join(candidate, "album.rego"), "package uma.policies.album\n\ngrant contains \"view\"\n")
-	change, err := n.ActivateFolder(t.Context(), PolicyOrder{Realm: "r", By: "carol"}, candidate)
+	change, err := n.Rollout.ActivateFolder(t.Context(), rollout.Order{Realm: "r", By: "carol"}, candidate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestStartWithAPinnedPolicy(t *testing.T) {
 	s := newSite(t)
 	n := s.open(t, func(*Node) {})
 	beginAndEnd(t, n)
-	change, err := n.ActivateRevision(t.Context(), PolicyOrder{Realm: "r"}, active(t, n))
+	change, err := n.Rollout.ActivateRevision(t.Context(), rollout.Order{Realm: "r"}, active(t, n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestEntrypointOfAPinnedPolicy(t *testing.T) {
 	s.write(t, filepath.Join(s.folder, "own.rego"), "package lib.own\n\ndecision := {}\n")
 	n := s.open(t, func(*Node) {})
 	beginAndEnd(t, n)
-	change, err := n.ActivateRevision(t.Context(), PolicyOrder{Realm: "r", Source: "x"}, active(t, n))
+	change, err := n.Rollout.ActivateRevision(t.Context(), rollout.Order{Realm: "r", Source: "x"}, active(t, n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestEntrypointOfAPinnedPolicy(t *testing.T) {
 	if p := state.Active; p.Revision == change.Revision || p.Revision != active(t, again) || !p.Pinned || p.By != byServer || p.Note == "" {
 		t.Errorf("got %+v", p)
 	}
-	if _, err := again.Rollback(t.Context(), PolicyOrder{Realm: "r"}); !errors.Is(err, errNothingBefore) {
+	if _, err := again.Rollout.Rollback(t.Context(), rollout.Order{Realm: "r"}); !errors.Is(err, rollout.ErrNothingBefore) {
 		t.Errorf("a rollback to the same files: got %v", err)
 	}
 }
@@ -163,37 +163,18 @@ func TestRollbackMeanwhile(t *testing.T) {
 	if err := compareNow(t, n); err != nil {
 		t.Fatal(err)
 	}
-	keep := n.keep
-	n.keep = func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
-		n.keep = keep
-		if _, err := n.Rollback(ctx, PolicyOrder{Realm: "r"}); err != nil {
+	store := n.Rollout.Store
+	n.Rollout.Store = &activatingStore{store, func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+		n.Rollout.Store = store
+		if _, err := n.Rollout.Rollback(ctx, rollout.Order{Realm: "r"}); err != nil {
 			t.Error(err)
 		}
-		return keep(ctx, a)
-	}
-	if _, err := n.Rollback(t.Context(), PolicyOrder{Realm: "r"}); err == nil || !strings.Contains(err.Error(), "activated meanwhile") {
+		return store.ActivatePolicy(ctx, a)
+	}}
+	if _, err := n.Rollout.Rollback(t.Context(), rollout.Order{Realm: "r"}); err == nil || !strings.Contains(err.Error(), "activated meanwhile") {
 		t.Errorf("got %v", err)
 	}
 	if got := revisions(t, n); len(got) != 3 || got[2] != got[0] {
 		t.Errorf("got %v", got)
-	}
-}
-
-// A policy that is exported has no file outside of the folder.
-func TestExportFiles(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "out")
-	if err := ExportFiles(dir, map[string]string{"../x.rego": "package x\n"}); err == nil {
-		t.Error("a file was written outside of the folder")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "..", "x.rego")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
-	if err := ExportFiles(dir, map[string]string{"a/b/x.rego": "package x\n"}); err != nil {
-		t.Error(err)
-	}
-	src, err := Source(dir)
-	if err != nil || engine.ContentOf(src.Files) != engine.ContentOf(map[string]string{"a/b/x.rego": "package x\n"}) {
-		t.Errorf("got %v, %v", src.Files, err)
 	}
 }

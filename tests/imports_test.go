@@ -38,6 +38,7 @@ var house = map[string]struct {
 	"nearest":         {},
 	"place":           {},
 	"lint":            {may: append(rooms("uma", "engine", "nearest", "place"), "github.com/open-policy-agent/opa"), tests: rooms("bundles", "realm")},
+	"rollout":         {may: rooms("uma", "uma/audit", "engine", "bundles", "lint", "place")},
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},

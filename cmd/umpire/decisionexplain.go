@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/engine"
-	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
@@ -100,11 +100,11 @@ func (x *explanation) explain(ctx context.Context, trace bool) (*explanationRepo
 		return nil, err
 	}
 	recordedEntrypoint := "data." + strings.ReplaceAll(x.decision.Path, "/", ".")
-	explainer, err := node.NewStoredExplainer(ctx, rev, settings, recordedEntrypoint)
+	explainer, err := rollout.NewStoredExplainer(ctx, rev, settings, recordedEntrypoint)
 	if err != nil {
 		return nil, err
 	}
-	replayer, err := node.NewStoredReplayer(ctx, rev, settings, recordedEntrypoint)
+	replayer, err := rollout.NewStoredReplayer(ctx, rev, settings, recordedEntrypoint)
 	if err != nil {
 		return nil, err
 	}

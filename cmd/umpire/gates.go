@@ -9,16 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/lint"
-	"example.com/umpire/node"
 	"example.com/umpire/place"
 	"example.com/umpire/realm"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
 // Gates that are not the policy's alone.
 const (
-	gateRealm    node.Gate = "realm"    // the realm file
-	gateCoverage node.Gate = "coverage" // what the tests cover
+	gateRealm    rollout.Gate = "realm"    // the realm file
+	gateCoverage rollout.Gate = "coverage" // what the tests cover
 )
 
 // gateCommands are the commands that run gates over a policy.
@@ -34,7 +34,7 @@ folder, or a bundle file (.tar.gz) as opa build makes it. The exit code is 3 if
 something blocks.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, node.Examine)
+			return e.runGates(cmd.Context(), args[0], realmFile, rollout.Examine)
 		},
 	}
 	linter := &cobra.Command{
@@ -46,7 +46,7 @@ that the realm file does not have. A near miss of a known name and a rule that n
 reads block, with exit code 3; anything else is a warning.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, node.Lint)
+			return e.runGates(cmd.Context(), args[0], realmFile, rollout.Lint)
 		},
 	}
 	for _, c := range []*cobra.Command{check, linter} {
@@ -74,7 +74,7 @@ type findingRow struct {
 }
 
 // add adds the findings about what is at a path.
-func (r *gateReport) add(path string, findings []node.Finding) {
+func (r *gateReport) add(path string, findings []rollout.Finding) {
 	for _, f := range findings {
 		row := findingRow{string(f.Gate), f.File, f.Line, f.Column, "warn", f.Text}
 		if f.File == "" {
@@ -85,20 +85,20 @@ func (r *gateReport) add(path string, findings []node.Finding) {
 		}
 		r.Findings = append(r.Findings, row)
 	}
-	r.OK = r.OK && !node.Blocked(findings)
+	r.OK = r.OK && !rollout.Blocked(findings)
 }
 
 // newGateReport returns a report without findings.
 func newGateReport() gateReport { return gateReport{OK: true, Findings: []findingRow{}} }
 
 // printFindings prints a line for each finding, and below it the source if there is some.
-func (e *env) printFindings(findings []node.Finding) {
+func (e *env) printFindings(findings []rollout.Finding) {
 	for i := range findings {
 		f := &findings[i]
 		switch {
 		case f.Gate == gateRealm && f.Line > 0:
 			fmt.Fprintf(e.stderr, "%s:%d:%d: %s\n", f.File, f.Line, f.Column, f.Text)
-		case f.Gate == node.GateLint && !f.Blocks:
+		case f.Gate == rollout.GateLint && !f.Blocks:
 			fmt.Fprintln(e.stderr, (&place.Mistake{File: f.File, Line: f.Line, Text: "warning: " + f.Text}).Error())
 		default:
 			fmt.Fprintln(e.stderr, f.Error())
@@ -107,13 +107,13 @@ func (e *env) printFindings(findings []node.Finding) {
 }
 
 // realmFindings are the notices and mistakes of a realm file.
-func realmFindings(notices []realm.Notice, err error) (findings []node.Finding) {
+func realmFindings(notices []realm.Notice, err error) (findings []rollout.Finding) {
 	add := func(n realm.Notice, blocks bool) {
 		text := n.Text
 		if n.Path != "" {
 			text = n.Path + ": " + text
 		}
-		findings = append(findings, node.Finding{
+		findings = append(findings, rollout.Finding{
 			Gate: gateRealm, Blocks: blocks, Mistake: place.Mistake{File: n.File, Line: n.Line, Column: n.Column, Text: text},
 		})
 	}
@@ -125,7 +125,7 @@ func realmFindings(notices []realm.Notice, err error) (findings []node.Finding) 
 		add(n, true)
 	}
 	if err != nil && !ok {
-		findings = append(findings, node.Findings(gateRealm, err)...)
+		findings = append(findings, rollout.Findings(gateRealm, err)...)
 	}
 	return findings
 }
@@ -166,7 +166,7 @@ func candidateAt(path, realmFile string) (candidate, error) {
 }
 
 // A gateRun runs gates over a policy.
-type gateRun func(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []node.Finding
+type gateRun func(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []rollout.Finding
 
 // runGates runs gates over the policy at a path, and reports what they find.
 func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun) error {
@@ -198,10 +198,10 @@ func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun)
 }
 
 // warnings is the end of a line about a policy that passed with warnings of lint.
-func warnings(findings []node.Finding) string {
+func warnings(findings []rollout.Finding) string {
 	n := 0
 	for i := range findings {
-		if findings[i].Gate == node.GateLint {
+		if findings[i].Gate == rollout.GateLint {
 			n++
 		}
 	}
@@ -215,7 +215,7 @@ func warnings(findings []node.Finding) string {
 }
 
 // examineRealm runs every gate that needs no server over a realm file and its policy.
-func (e *env) examineRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, []node.Finding) {
+func (e *env) examineRealm(ctx context.Context, file string, noSecrets bool) (*uma.RealmSpec, []rollout.Finding) {
 	spec, notices, err := realm.Check(file)
 	if !noSecrets {
 		spec, notices, err = realm.Read(file, e.getenv)
@@ -224,7 +224,7 @@ func (e *env) examineRealm(ctx context.Context, file string, noSecrets bool) (*u
 	if err != nil {
 		return nil, findings
 	}
-	return spec, append(findings, node.Examine(ctx, spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec))...)
+	return spec, append(findings, rollout.Examine(ctx, spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec))...)
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {
@@ -236,7 +236,7 @@ func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) e
 			continue
 		}
 		e.printFindings(findings)
-		if !node.Blocked(findings) {
+		if !rollout.Blocked(findings) {
 			fmt.Fprintf(e.stdout, "%s: realm %s, %d clients, %d users, %d resources: fine%s\n",
 				file, spec.Realm.Name, len(spec.Clients), len(spec.Users), len(spec.Resources), warnings(findings))
 		}
@@ -254,15 +254,15 @@ func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) e
 
 // testFindings are the findings of a test run: the tests that failed, that no test ran, and
 // a coverage below the threshold. Without a threshold the coverage is no finding.
-func testFindings(failed []node.Finding, tests int, coverage float64, filter string, threshold float64) []node.Finding {
-	finding := func(gate node.Gate, format string, args ...any) []node.Finding {
-		return []node.Finding{{Gate: gate, Blocks: true, Mistake: place.Mistake{Text: fmt.Sprintf(format, args...)}}}
+func testFindings(failed []rollout.Finding, tests int, coverage float64, filter string, threshold float64) []rollout.Finding {
+	finding := func(gate rollout.Gate, format string, args ...any) []rollout.Finding {
+		return []rollout.Finding{{Gate: gate, Blocks: true, Mistake: place.Mistake{Text: fmt.Sprintf(format, args...)}}}
 	}
 	switch {
 	case tests == 0 && filter != "":
-		return finding(node.GateTests, "--run: no test matches %q", filter)
+		return finding(rollout.GateTests, "--run: no test matches %q", filter)
 	case tests == 0:
-		return finding(node.GateTests, "there are no tests: write rules named test_… into files named *_test.rego")
+		return finding(rollout.GateTests, "there are no tests: write rules named test_… into files named *_test.rego")
 	case len(failed) > 0:
 		return failed
 	case coverage < threshold:

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
@@ -129,7 +129,7 @@ func (e *env) impactPolicies(ctx context.Context, db *sqlite.Store, f *impactFla
 	}
 	if isPath(f.candidate) {
 		settings.Bundle = f.candidate
-		impact.Candidate, err = node.NewReplayer(ctx, f.realm, settings)
+		impact.Candidate, err = rollout.NewReplayer(ctx, f.realm, settings)
 	} else {
 		var rev *uma.Revision
 		if rev, err = db.Revision(ctx, f.candidate); errors.Is(err, uma.ErrNotFound) {
@@ -173,7 +173,7 @@ func storedReplayer(ctx context.Context, db *sqlite.Store, rev *uma.Revision, se
 		}
 		others = append(others, entrypointOf(d.Path))
 	}
-	return node.NewStoredReplayer(ctx, rev, settings, slices.Clip(others)...)
+	return rollout.NewStoredReplayer(ctx, rev, settings, slices.Clip(others)...)
 }
 
 // entrypointOf is the entry point with a path such as uma/authz/decision.

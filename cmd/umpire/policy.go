@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/bundles"
-	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -80,12 +80,12 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	if err != nil {
 		return err
 	}
-	results, err := node.TestPolicy(ctx, c.settings, filter)
+	results, err := rollout.TestPolicy(ctx, c.settings, filter)
 	if err != nil {
 		return e.notTested(path, err)
 	}
 	report := reportOf(results)
-	findings := testFindings(node.FailedTests(results), len(results.Tests), report.Coverage, filter, threshold)
+	findings := testFindings(rollout.FailedTests(results), len(results.Tests), report.Coverage, filter, threshold)
 	report.add(path, findings)
 	switch e.output {
 	case "json":
@@ -106,7 +106,7 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 
 // notTested reports why the tests did not run.
 func (e *env) notTested(path string, err error) error {
-	findings := node.Findings(node.GateTests, err)
+	findings := rollout.Findings(rollout.GateTests, err)
 	e.printFindings(findings)
 	if e.asJSON() {
 		report := reportOf(new(bundles.Results))

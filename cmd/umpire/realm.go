@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/node"
 	"example.com/umpire/realm"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
@@ -80,7 +80,7 @@ func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.
 // checkPolicy compiles a policy. The notices are about data files with other names, which
 // may be misspelt.
 func checkPolicy(ctx context.Context, name string, settings uma.PolicySettings) (notices []realm.Notice, err error) {
-	unread, err := node.CheckPolicy(ctx, name, settings)
+	unread, err := rollout.CheckPolicy(ctx, name, settings)
 	for _, file := range unread {
 		notices = append(notices, realm.Notice{File: file, Text: "is not read: name data files data.json or data.yaml"})
 	}

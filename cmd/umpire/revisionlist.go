@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
@@ -215,7 +215,7 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 		return err
 	}
 	row := revisionRow{Revision: rev.Hash, Realm: realm, Periods: []periodRow{}}
-	row.Files, row.Library = node.SplitRevision(rev)
+	row.Files, row.Library = rollout.SplitRevision(rev)
 	err = eachPeriod(ctx, db, realm, func(p uma.Period) error {
 		if p.Revision == rev.Hash {
 			row.Periods = append(row.Periods, newPeriodRow(p))
@@ -309,8 +309,8 @@ func (e *env) diffRevisions(ctx context.Context, db *sqlite.Store, realm, from, 
 
 // compareFiles returns the realm's files that differ, by path.
 func compareFiles(before, after *uma.Revision) []fileChange {
-	old, _ := node.SplitRevision(before)
-	next, _ := node.SplitRevision(after)
+	old, _ := rollout.SplitRevision(before)
+	next, _ := rollout.SplitRevision(after)
 	all := maps.Clone(old)
 	maps.Copy(all, next)
 	changes := []fileChange{}
@@ -346,8 +346,8 @@ func policyExportCommand(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				files, _ := node.SplitRevision(rev)
-				if err := node.ExportFiles(dir, files); err != nil {
+				files, _ := rollout.SplitRevision(rev)
+				if err := rollout.ExportFiles(dir, files); err != nil {
 					return fmt.Errorf("export revision %s: %w", rev.Hash, err)
 				}
 				_, err = fmt.Fprintf(e.stdout, "%d files of revision %s written to %s\n", len(files), shortHash(rev.Hash), filepath.Clean(dir))

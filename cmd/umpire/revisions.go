@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
@@ -36,7 +37,7 @@ server follows within a second. The files of a stored revision are compiled with
 library of this umpire. Policies that do not compile are refused with exit code 3.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.order(cmd.Context(), realm, note, func(n *node.Node, o node.PolicyOrder) (*node.PolicyChange, error) {
+			return e.order(cmd.Context(), realm, note, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
 				return e.activate(cmd.Context(), n, o, args[0])
 			})
 		},
@@ -49,8 +50,8 @@ library of this umpire. Policies that do not compile are refused with exit code 
 with the library of this umpire.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.order(cmd.Context(), realm, note, func(n *node.Node, o node.PolicyOrder) (*node.PolicyChange, error) {
-				return n.Rollback(cmd.Context(), o)
+			return e.order(cmd.Context(), realm, note, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
+				return n.Rollout.Rollback(cmd.Context(), o)
 			})
 		},
 	}
@@ -112,10 +113,10 @@ func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, r
 }
 
 // order runs an order of the user of this process, and prints what it changed.
-func (e *env) order(ctx context.Context, name, note string, run func(*node.Node, node.PolicyOrder) (*node.PolicyChange, error)) error {
+func (e *env) order(ctx context.Context, name, note string, run func(*node.Node, rollout.Order) (*rollout.Change, error)) error {
 	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
-		change, err := run(n, node.PolicyOrder{Realm: realm, By: userName(), Note: note})
-		if refused, ok := errors.AsType[*node.RefusedError](err); ok {
+		change, err := run(n, rollout.Order{Realm: realm, By: userName(), Note: note})
+		if refused, ok := errors.AsType[*rollout.RefusedError](err); ok {
 			fmt.Fprintln(e.stderr, refused)
 			return errNotPassed
 		}
@@ -141,20 +142,20 @@ type activatedRow struct {
 }
 
 // activate activates a folder, or a revision if there is no file of that name.
-func (e *env) activate(ctx context.Context, n *node.Node, o node.PolicyOrder, what string) (*node.PolicyChange, error) {
+func (e *env) activate(ctx context.Context, n *node.Node, o rollout.Order, what string) (*rollout.Change, error) {
 	if _, err := os.Stat(what); err == nil {
 		path, err := filepath.Abs(what)
 		if err != nil {
 			return nil, err
 		}
 		o.Source = path
-		return n.ActivateFolder(ctx, o, path)
+		return n.Rollout.ActivateFolder(ctx, o, path)
 	}
 	rev, err := findRevision(ctx, n.Store, o.Realm, what)
 	if err != nil {
 		return nil, err
 	}
-	return n.ActivateRevision(ctx, o, rev)
+	return n.Rollout.ActivateRevision(ctx, o, rev)
 }
 
 func (e *env) release(ctx context.Context, name string) error {

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"example.com/umpire/engine"
-	"example.com/umpire/node"
 	"example.com/umpire/policies"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -125,7 +125,7 @@ func teamNames() string {
 
 // evaluationAlone times the policy without anything around it.
 func evaluationAlone(ctx context.Context) error {
-	src, err := node.Source(policyFolder)
+	src, err := rollout.Source(policyFolder)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,7 @@
-package node
+// Package rollout takes policies from their sources into force: it reads them, runs the gates,
+// and activates them. A node's loop calls it for the proposals of a realm's source, commands
+// for the orders of people.
+package rollout
 
 import (
 	"context"
@@ -23,18 +26,18 @@ func read(path string) (src engine.Source, unread []string, err error) {
 	if path == "" {
 		return engine.Source{}, nil, nil
 	}
-	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(path)})
+	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(path)})
 	if err != nil {
 		return engine.Source{}, nil, err
 	}
 	for _, name := range b.Unread {
-		unread = append(unread, filepath.Join(shown(path), filepath.FromSlash(name)))
+		unread = append(unread, filepath.Join(Shown(path), filepath.FromSlash(name)))
 	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(path)}, unread, nil
+	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(path)}, unread, nil
 }
 
-// parse makes the Source of policy files that are in the database.
-func parse(files map[string]string) (engine.Source, error) {
+// Parse makes the Source of policy files that are in the database.
+func Parse(files map[string]string) (engine.Source, error) {
 	b, err := bundles.Parse(files, bundles.Options{Parser: engine.ParserOptions()})
 	if err != nil {
 		return engine.Source{}, fmt.Errorf("read the policy in the database: %w", err)
@@ -42,9 +45,9 @@ func parse(files map[string]string) (engine.Source, error) {
 	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data}, nil
 }
 
-// shown returns the path of a folder or bundle file for messages: relative to the working directory, if
+// Shown returns the path of a folder or bundle file for messages: relative to the working directory, if
 // that is shorter, so that an editor can open it.
-func shown(dir string) string {
+func Shown(dir string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return dir
@@ -68,11 +71,11 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 
 // TestPolicy runs the tests of a policy folder or bundle file, together with the shipped library.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
-	b, err := bundles.ReadPath(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: shown(settings.Bundle), Located: true})
+	b, err := bundles.ReadPath(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(settings.Bundle), Located: true})
 	if err != nil {
 		return nil, err
 	}
-	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: shown(settings.Bundle)})
+	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(settings.Bundle)})
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +120,7 @@ func storedSource(rev *uma.Revision, settings uma.PolicySettings, entrypoints []
 	if settings.Entrypoint == "" {
 		return engine.Source{}, settings, fmt.Errorf("policy revision %s has an entry point that neither its realm nor its records name", rev.Hash)
 	}
-	src, err := parse(engine.RealmFiles(rev.Sources))
+	src, err := Parse(engine.RealmFiles(rev.Sources))
 	src.Library = engine.StoredLibrary(rev.Sources)
 	return src, settings, err
 }

@@ -1,4 +1,4 @@
-package node
+package rollout
 
 import (
 	"context"
@@ -8,57 +8,75 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
 
-// A PolicyOrder says who activates a policy, and why.
-type PolicyOrder struct{ Realm, By, Source, Note string }
+// Store is what a rollout reads and writes.
+type Store interface {
+	uma.Revisions
+	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
+	TypesInUse(ctx context.Context, realm string, types []string) ([]string, error)
+}
 
-// A PolicyChange is what an order changed.
-type PolicyChange struct {
+// A Service changes which policy is in force.
+type Service struct {
+	Store  Store
+	Engine *engine.Engine
+	Now    func() time.Time
+}
+
+// An Order says who activates a policy, and why.
+type Order struct{ Realm, By, Source, Note string }
+
+// A Change is what an order changed.
+type Change struct {
 	Revision string
 	Previous string // that was in force; empty without one
 	Asked    string // the stored revision whose files these are; empty for those of a folder
 }
 
-// errNothingBefore refuses a rollback.
-var errNothingBefore = errors.New("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
+// Activations is how often an activation is tried while other processes activate, too.
+const Activations = 4
+
+// ErrNothingBefore refuses a rollback.
+var ErrNothingBefore = errors.New("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
 
 // ActivateFolder compiles the policies of a folder and puts them in force, pinned.
-func (n *Node) ActivateFolder(ctx context.Context, o PolicyOrder, dir string) (*PolicyChange, error) {
+func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Change, error) {
 	src, err := Source(dir)
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
 	if len(src.Modules) == 0 {
-		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", shown(dir))}
+		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", Shown(dir))}
 	}
-	return n.order(ctx, o, src, nil)
+	return s.order(ctx, o, src, nil)
 }
 
 // ActivateRevision puts the realm's files of a stored revision in force again, with today's
 // library, pinned.
-func (n *Node) ActivateRevision(ctx context.Context, o PolicyOrder, hash string) (*PolicyChange, error) {
-	return n.reactivate(ctx, o, hash, nil)
+func (s *Service) ActivateRevision(ctx context.Context, o Order, hash string) (*Change, error) {
+	return s.reactivate(ctx, o, hash, nil)
 }
 
 // Rollback puts the policy of the period before the one in force again, pinned. It skips
 // periods of the same files. If another policy is activated meanwhile, it fails.
-func (n *Node) Rollback(ctx context.Context, o PolicyOrder) (*PolicyChange, error) {
-	state, err := n.Store.PolicyState(ctx, o.Realm)
+func (s *Service) Rollback(ctx context.Context, o Order) (*Change, error) {
+	state, err := s.Store.PolicyState(ctx, o.Realm)
 	if err != nil {
 		return nil, err
 	}
 	if state.Active == nil {
-		return nil, errNothingBefore
+		return nil, ErrNothingBefore
 	}
-	before, err := n.periodBefore(ctx, state.Active)
+	before, err := s.periodBefore(ctx, state.Active)
 	if err != nil {
 		return nil, err
 	}
-	change, err := n.reactivate(ctx, o, before.Revision, state)
+	change, err := s.reactivate(ctx, o, before.Revision, state)
 	if errors.Is(err, uma.ErrMoved) {
 		err = fmt.Errorf("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
 	}
@@ -66,10 +84,10 @@ func (n *Node) Rollback(ctx context.Context, o PolicyOrder) (*PolicyChange, erro
 }
 
 // periodBefore returns the last period of other files than those in force.
-func (n *Node) periodBefore(ctx context.Context, active *uma.Period) (*uma.Period, error) {
+func (s *Service) periodBefore(ctx context.Context, active *uma.Period) (*uma.Period, error) {
 	const page = 100
 	for last := active.Key; ; {
-		periods, err := n.Store.PolicyPeriods(ctx, active.Realm, last, page)
+		periods, err := s.Store.PolicyPeriods(ctx, active.Realm, last, page)
 		if err != nil {
 			return nil, err
 		}
@@ -79,26 +97,26 @@ func (n *Node) periodBefore(ctx context.Context, active *uma.Period) (*uma.Perio
 			}
 		}
 		if len(periods) < page {
-			return nil, errNothingBefore
+			return nil, ErrNothingBefore
 		}
 		last = periods[page-1].Key
 	}
 }
 
-func (n *Node) reactivate(ctx context.Context, o PolicyOrder, hash string, over *uma.PolicyState) (*PolicyChange, error) {
-	rev, err := n.Store.Revision(ctx, hash)
+func (s *Service) reactivate(ctx context.Context, o Order, hash string, over *uma.PolicyState) (*Change, error) {
+	rev, err := s.Store.Revision(ctx, hash)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
 		return nil, fmt.Errorf("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
 	case err != nil:
 		return nil, err
 	}
-	src, err := parse(engine.RealmFiles(rev.Sources))
+	src, err := Parse(engine.RealmFiles(rev.Sources))
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
 	o.Source = "revision " + hash
-	change, err := n.order(ctx, o, src, over)
+	change, err := s.order(ctx, o, src, over)
 	if change != nil {
 		change.Asked = hash
 	}
@@ -107,28 +125,28 @@ func (n *Node) reactivate(ctx context.Context, o PolicyOrder, hash string, over 
 
 // order begins a pinned period of a source over the period in force: over that of the state
 // or, if it is nil, over whichever is in force.
-func (n *Node) order(ctx context.Context, o PolicyOrder, src engine.Source, over *uma.PolicyState) (change *PolicyChange, err error) {
-	s, err := n.Store.Snapshot(ctx, o.Realm, n.Now())
+func (s *Service) order(ctx context.Context, o Order, src engine.Source, over *uma.PolicyState) (change *Change, err error) {
+	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
 	if err != nil {
 		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
 	}
-	c, err := n.engine.Compile(ctx, o.Realm, s.Realm.Policy, src)
+	c, err := s.Engine.Compile(ctx, o.Realm, snapshot.Realm.Policy, src)
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
-	for range activations {
+	for range Activations {
 		state := over
 		if state == nil {
-			if state, err = n.Store.PolicyState(ctx, o.Realm); err != nil {
+			if state, err = s.Store.PolicyState(ctx, o.Realm); err != nil {
 				return nil, err
 			}
 		}
-		change = &PolicyChange{Revision: c.Hash()}
+		change = &Change{Revision: c.Hash()}
 		if state.Active != nil {
 			change.Previous = state.Active.Revision
 		}
-		_, err = n.keep(ctx, &uma.Activation{
-			Revision: c.Revision(n.Now()), Content: engine.ContentOf(src.Files), Over: periodOf(state).key,
+		_, err = s.Store.ActivatePolicy(ctx, &uma.Activation{
+			Revision: c.Revision(s.Now()), Content: engine.ContentOf(src.Files), Over: overOf(state),
 			By: o.By, Source: o.Source, Note: o.Note, Pinned: true,
 		})
 		if over != nil || !errors.Is(err, uma.ErrMoved) {
@@ -139,6 +157,14 @@ func (n *Node) order(ctx context.Context, o PolicyOrder, src engine.Source, over
 		return nil, fmt.Errorf("store the policy of realm %s: %w", o.Realm, err)
 	}
 	return change, nil
+}
+
+// overOf returns the key of the period in force, 0 if there is none.
+func overOf(state *uma.PolicyState) uma.Key {
+	if state.Active == nil {
+		return 0
+	}
+	return state.Active.Key
 }
 
 // A RefusedError says why a policy cannot be activated: its mistakes.
