@@ -85,15 +85,6 @@ func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string)
 	})
 }
 
-// NewReplayer compiles a policy that evaluates recorded decisions again.
-func NewReplayer(ctx context.Context, realm string, settings uma.PolicySettings) (uma.Replayer, error) {
-	src, err := Source(settings.Bundle)
-	if err != nil {
-		return nil, err
-	}
-	return engine.NewReplayer(ctx, realm, settings, src)
-}
-
 // NewStoredReplayer compiles a stored revision with the library that is stored with it. Its
 // entry point is that of the settings, or one that the revision was compiled for.
 func NewStoredReplayer(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (uma.Replayer, error) {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
-	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
 
@@ -102,83 +102,49 @@ func (f *impactFlags) check(e *env, cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// An impactReport is the JSON output of policy impact. The first members count decisions, from
-// NewlyGranted on scopes.
-type impactReport struct {
-	Baseline  string      `json:"baseline"`
-	Replayed  int         `json:"replayed"`
-	Unchanged int         `json:"unchanged"`
-	Failed    int         `json:"failed"`
-	Inexact   int         `json:"inexact"`
-	Skipped   int         `json:"skipped"`
-	Requests  int         `json:"requests_affected"`
-	Granted   int         `json:"newly_granted"`
-	Refused   int         `json:"newly_refused"`
-	Different int         `json:"different"`
-	Changes   []changeRow `json:"changes"`
-	Omitted   int         `json:"changes_omitted"`
-}
-
-// A changeRow is a scope that would be decided otherwise.
-type changeRow struct {
-	ID           string      `json:"decision_id"`
-	Subject      string      `json:"subject"`
-	Username     string      `json:"username"`
-	Client       string      `json:"client"`
-	Resource     string      `json:"resource"`
-	ResourceName string      `json:"resource_name"`
-	Scope        uma.Scope   `json:"scope"`
-	Was          audit.State `json:"was"`
-	Now          audit.State `json:"now"`
-	RulesWas     []string    `json:"rules_was"`
-	RulesNow     []string    `json:"rules_now"`
-}
-
-func newChangeRow(c *audit.Change) changeRow {
-	d := c.Decision
-	return changeRow{d.ID, d.Subject, d.Username, d.Client, d.Resource, d.Name, c.Scope, c.Was, c.Now, c.RulesWas, c.RulesNow}
-}
-
-func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags) error {
-	events, path, err := f.events(ctx, db)
-	if err != nil {
+func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags) (err error) {
+	impact := &rollout.Impact{Realm: f.realm, Since: f.from, Recorded: f.baseline == rollout.Recorded, Limit: f.limit}
+	if err := f.setCandidate(impact); err != nil {
 		return err
 	}
-	impact := &audit.Impact{Realm: f.realm, Since: f.from}
-	baseline, err := e.impactPolicies(ctx, db, f, path, impact)
-	if err != nil {
-		return err
+	if f.file != "" {
+		in, path, err := f.open(impact)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, in.Close()) }()
+		if db == nil {
+			settings := defaultSettings(f.candidate)
+			if path != "" {
+				settings.Entrypoint = rollout.EntrypointOf(path)
+			}
+			impact.Settings = &settings
+		}
 	}
-	last := &lastRows{limit: f.limit}
 	lines := bufio.NewWriter(e.stdout)
-	impact.Changed = func(c *audit.Change) error { last.add(newChangeRow(c)); return nil }
 	if e.output == "jsonl" {
 		enc := json.NewEncoder(lines)
 		enc.SetEscapeHTML(false)
-		impact.Changed = func(c *audit.Change) error { return enc.Encode(newChangeRow(c)) }
+		impact.Changed = func(c *audit.ChangeRow) error { return enc.Encode(c) }
 	}
 	tune(e.getenv)
 	began := e.now()
 	impact.Progress = e.replayProgress(began)
-	report, err := impact.Run(ctx, events)
+	report, counts, err := impact.Run(ctx, db, began)
 	if err = errors.Join(err, lines.Flush()); err != nil {
-		return err
-	}
-	out := impactReport{
-		baseline, report.Replayed, report.Unchanged, report.Failed, report.Inexact, report.Skipped, report.Requests,
-		report.Granted, report.Refused, report.Different, last.newestFirst(), last.omitted,
+		return f.described(ctx, db, err)
 	}
 	switch e.output {
 	case "json":
-		err = printJSON(e.stdout, out)
+		err = printJSON(e.stdout, report)
 	case "jsonl":
-		printImpact(e.stderr, &out, report, e.now().Sub(began))
+		printImpact(e.stderr, report, counts, e.now().Sub(began))
 	default:
-		if err = printChanges(e.stdout, &out); err == nil {
-			printImpact(e.stdout, &out, report, e.now().Sub(began))
+		if err = printChanges(e.stdout, report); err == nil {
+			printImpact(e.stdout, report, counts, e.now().Sub(began))
 		}
 	}
-	return errors.Join(err, e.impactVerdict(&out, f))
+	return errors.Join(err, e.impactVerdict(report, f))
 }
 
 // replayProgress returns a function that prints, once a second, how many decisions were
@@ -193,7 +159,7 @@ func (e *env) replayProgress(told time.Time) func(*audit.Report) {
 }
 
 // impactVerdict returns errNotPassed if the candidate fails or a threshold is exceeded.
-func (e *env) impactVerdict(r *impactReport, f *impactFlags) (err error) {
+func (e *env) impactVerdict(r *audit.ImpactReport, f *impactFlags) (err error) {
 	if r.Failed > 0 {
 		fmt.Fprintf(e.stderr, "the candidate gives no answer in %d decisions that have one\n", r.Failed)
 		err = errNotPassed
@@ -208,34 +174,6 @@ func (e *env) impactVerdict(r *impactReport, f *impactFlags) (err error) {
 		}
 	}
 	return err
-}
-
-// lastRows keeps the last rows.
-type lastRows struct {
-	limit   int
-	rows    []changeRow
-	next    int // where the next row goes, once there are limit
-	omitted int
-}
-
-func (l *lastRows) add(row changeRow) {
-	switch {
-	case len(l.rows) < l.limit:
-		l.rows = append(l.rows, row)
-		return
-	case l.limit > 0:
-		l.rows[l.next] = row
-		l.next = (l.next + 1) % l.limit
-	}
-	l.omitted++
-}
-
-func (l *lastRows) newestFirst() []changeRow {
-	rows := make([]changeRow, 0, len(l.rows))
-	for i := range l.rows {
-		rows = append(rows, l.rows[(l.next-1-i+2*len(l.rows))%len(l.rows)])
-	}
-	return rows
 }
 
 // isRevision reports whether a text has the form of a revision's hash.

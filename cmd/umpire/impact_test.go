@@ -17,6 +17,7 @@ import (
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/audit"
 )
 
 // A recording is decisions of the photoz policies on random requests, in a file as decisions
@@ -197,13 +198,13 @@ func TestImpactOfKnownDifferences(t *testing.T) {
 	t.Parallel()
 	r := recordDecisions(t, recordingSize)
 	base := []string{"policy", "impact", "--realm", "photoz", "--file", r.file, "-o", "json", "--candidate"}
-	same := decode[impactReport](t, ok(t, append(base, r.folder)...))
-	if want := (impactReport{Baseline: "recorded", Replayed: recordingSize, Unchanged: recordingSize, Changes: []changeRow{}}); !reflect.DeepEqual(same, want) {
+	same := decode[audit.ImpactReport](t, ok(t, append(base, r.folder)...))
+	if want := (audit.ImpactReport{Baseline: "recorded", Replayed: recordingSize, Unchanged: recordingSize, Changes: []audit.ChangeRow{}}); !reflect.DeepEqual(same, want) {
 		t.Errorf("got %+v, want no difference", same)
 	}
 	candidate := r.changed(t)
 	stdout, stderr, code := umpire(t, append(base, candidate, "--limit", "30000")...)
-	got := decode[impactReport](t, stdout)
+	got := decode[audit.ImpactReport](t, stdout)
 	want := r.expected()
 	have := map[string]string{}
 	requests := map[string]bool{}
@@ -251,14 +252,14 @@ func TestImpactLists(t *testing.T) {
 	t.Parallel()
 	r := recordDecisions(t, 400)
 	base := []string{"policy", "impact", "--realm", "photoz", "--file", r.file, "--candidate", r.changed(t)}
-	all := decode[impactReport](t, ok(t, append(base, "-o", "json")...))
-	few := decode[impactReport](t, ok(t, append(base, "-o", "json", "--limit", "3")...))
+	all := decode[audit.ImpactReport](t, ok(t, append(base, "-o", "json")...))
+	few := decode[audit.ImpactReport](t, ok(t, append(base, "-o", "json", "--limit", "3")...))
 	if !reflect.DeepEqual(few.Changes, all.Changes[:3]) || few.Omitted != len(all.Changes)-3 || few.Granted != all.Granted {
 		t.Errorf("got %+v, want the newest 3", few)
 	}
-	var lines []changeRow
+	var lines []audit.ChangeRow
 	for line := range strings.Lines(ok(t, append(base, "-o", "jsonl", "--limit", "3")...)) {
-		lines = append(lines, decode[changeRow](t, line))
+		lines = append(lines, decode[audit.ChangeRow](t, line))
 	}
 	if slices.Reverse(lines); !reflect.DeepEqual(lines, all.Changes) {
 		t.Errorf("got %d lines, want all %d changes", len(lines), len(all.Changes))
@@ -295,26 +296,26 @@ func TestImpactOfADatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, filepath.Join(candidate, "board.rego"), `"user" in input.subject.roles`, `input.subject.username == "dave"`)
-	impact := func(flags ...string) impactReport {
-		return decode[impactReport](t, ok(t, append([]string{"policy", "impact", "--data", s.data, "--realm", "photoz", "-o", "json"}, flags...)...))
+	impact := func(flags ...string) audit.ImpactReport {
+		return decode[audit.ImpactReport](t, ok(t, append([]string{"policy", "impact", "--data", s.data, "--realm", "photoz", "-o", "json"}, flags...)...))
 	}
-	unchanged := impactReport{Baseline: revision, Replayed: 3, Unchanged: 3, Changes: []changeRow{}}
+	unchanged := audit.ImpactReport{Baseline: revision, Replayed: 3, Unchanged: 3, Changes: []audit.ChangeRow{}}
 	recorded := unchanged
 	recorded.Baseline = "recorded"
 	for _, c := range []struct {
 		flags []string
-		want  impactReport
+		want  audit.ImpactReport
 	}{
 		{[]string{"--candidate", folder}, unchanged},
 		{[]string{"--candidate", revision}, unchanged},
 		{[]string{"--candidate", revision, "--baseline", "recorded"}, recorded},
-		{[]string{"--candidate", candidate, "--since", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, impactReport{Baseline: revision, Changes: []changeRow{}}},
+		{[]string{"--candidate", candidate, "--since", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, audit.ImpactReport{Baseline: revision, Changes: []audit.ChangeRow{}}},
 	} {
 		if got := impact(c.flags...); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%v: got %+v, want %+v", c.flags, got, c.want)
 		}
 	}
-	want := impactReport{Baseline: revision, Replayed: 3, Unchanged: 1, Requests: 2, Granted: 1, Refused: 1, Changes: []changeRow{
+	want := audit.ImpactReport{Baseline: revision, Replayed: 3, Unchanged: 1, Requests: 2, Granted: 1, Refused: 1, Changes: []audit.ChangeRow{
 		{Was: "refused", Now: "granted", RulesWas: []string{}, RulesNow: []string{"photoz/board-post"}},
 		{Was: "granted", Now: "refused", RulesWas: []string{"photoz/board-post"}, RulesNow: []string{}},
 	}}
@@ -330,7 +331,7 @@ func TestImpactOfADatabase(t *testing.T) {
 	exported := filepath.Join(t.TempDir(), "decisions.jsonl")
 	ok(t, "decisions", "export", "--data", s.data, "--file", exported)
 	want.Baseline = "recorded"
-	got := decode[impactReport](t, ok(t, "policy", "impact", "--data", t.TempDir(), "--realm", "photoz", "--candidate", candidate, "--file", exported, "-o", "json"))
+	got := decode[audit.ImpactReport](t, ok(t, "policy", "impact", "--data", t.TempDir(), "--realm", "photoz", "--candidate", candidate, "--file", exported, "-o", "json"))
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -343,7 +344,7 @@ func TestImpactOfADatabase(t *testing.T) {
 	edit(t, filepath.Join(candidate, "board.rego"), `input.subject.username == "dave"`, `x := to_number(input.subject.username)
 	x > 0`)
 	stdout, stderr, code := umpire(t, "policy", "impact", "--data", s.data, "--realm", "photoz", "--candidate", candidate, "-o", "json")
-	failed := decode[impactReport](t, stdout)
+	failed := decode[audit.ImpactReport](t, stdout)
 	if code != exitNotPassed || failed.Failed != 3 || len(failed.Changes) != 4 || failed.Changes[0].Now != "error" || failed.Granted+failed.Refused != 0 || !strings.Contains(stderr, "gives no answer in 3 decisions") {
 		t.Errorf("exit %d: got %+v, %s, want 3 decisions that fail", code, failed, stderr)
 	}

@@ -15,7 +15,7 @@ import (
 var changeHeadings = []string{"USER", "CLIENT", "RESOURCE", "SCOPE", "WAS", "NOW", "RULES WERE", "RULES ARE", "ID"}
 
 // printChanges prints the changes as a table, newest first.
-func printChanges(w io.Writer, r *impactReport) error {
+func printChanges(w io.Writer, r *audit.ImpactReport) error {
 	if len(r.Changes) == 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func printChanges(w io.Writer, r *impactReport) error {
 }
 
 // printImpact prints the counts.
-func printImpact(w io.Writer, r *impactReport, counts *audit.Report, took time.Duration) {
+func printImpact(w io.Writer, r *audit.ImpactReport, counts *audit.Report, took time.Duration) {
 	fmt.Fprintf(w, "baseline %s\n", r.Baseline)
 	fmt.Fprintf(w, "%d decisions replayed in %s: %d unchanged, %d failed, %d inexact; %d skipped\n",
 		r.Replayed, took.Round(time.Millisecond), r.Unchanged, r.Failed, r.Inexact, r.Skipped)

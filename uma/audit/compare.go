@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -76,12 +77,17 @@ func (c *Comparer) Compare(ctx context.Context, d *Decision) (*Comparison, error
 }
 
 // replay evaluates a decision under one policy, and notes in the comparison if it cannot be
-// read or if the result is not exact.
+// read or if the result is not exact. An evaluation that misses its deadline is tried once
+// more: other work may have delayed it.
 func replay(ctx context.Context, policy uma.Replayer, d *Decision, c *Comparison) (side, error) {
 	got, err := policy.Replay(ctx, &d.Recorded)
+	if isLate(err) {
+		got, err = policy.Replay(ctx, &d.Recorded)
+	}
 	switch {
-	case ctx.Err() != nil:
-		return side{}, fmt.Errorf("evaluate decision %s again: %w", d.ID, ctx.Err())
+	case ended(ctx):
+		<-ctx.Done()
+		return side{}, fmt.Errorf("evaluate decision %s again: %w", d.ID, context.Cause(ctx))
 	case errors.Is(err, uma.ErrUnreadable):
 		c.Skipped = skipUnread
 		return side{}, nil
@@ -89,8 +95,14 @@ func replay(ctx context.Context, policy uma.Replayer, d *Decision, c *Comparison
 	if got.Inexact != "" {
 		c.Inexact = got.Inexact
 	}
-	return side{
-		result: got.Result, decided: got.Decided, failed: err != nil || got.Failed != "",
-		late: err != nil && err.Error() == uma.ErrorDeadline,
-	}, nil
+	return side{result: got.Result, decided: got.Decided, failed: err != nil || got.Failed != "", late: isLate(err)}, nil
+}
+
+func isLate(err error) bool { return err != nil && err.Error() == uma.ErrorDeadline }
+
+// ended reports whether the context has ended, or is about to: an evaluation stops at its
+// deadline, which may be a moment before the context knows it.
+func ended(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) <= 0
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -17,6 +18,9 @@ type Impact struct {
 	Realm string    // events of other realms are ignored
 	Since time.Time // and those that are older
 
+	Workers int           // how many evaluate at once; 0: one for each CPU
+	AtMost  time.Duration // then the run ends, with what was compared so far; 0: no limit
+
 	// Changed is called for each change, in the order of the events; Progress after some
 	// decisions. Both may be nil.
 	Changed  func(*Change) error
@@ -29,20 +33,29 @@ type Report struct {
 	Requests                                      int // with a change
 	Granted, Refused, Different                   int // scopes
 	Reasons                                       map[string]int
+	Cut                                           bool // AtMost ended the run
 }
 
-// Run compares all events. One worker for each CPU evaluates; memory does not grow with the
-// number of events.
+// errCut ends a run that has taken AtMost.
+var errCut = errors.New("the run has taken as long as it may")
+
+// Run compares all events. Memory does not grow with their number.
 func (i *Impact) Run(ctx context.Context, events Events) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	workers := runtime.GOMAXPROCS(0)
+	limited := ctx
+	if i.AtMost > 0 {
+		var stop context.CancelFunc
+		limited, stop = context.WithTimeoutCause(ctx, i.AtMost, errCut)
+		defer stop()
+	}
+	workers := cmp.Or(i.Workers, runtime.GOMAXPROCS(0))
 	work, ordered := make(chan *batch), make(chan *batch, 4*workers)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
 			for b := range work {
-				b.compare(ctx, i)
+				b.compare(limited, i)
 				close(b.done)
 			}
 		})
@@ -51,7 +64,7 @@ func (i *Impact) Run(ctx context.Context, events Events) (*Report, error) {
 	group.Go(func() {
 		defer close(ordered)
 		defer close(work)
-		failed = inBatches(ctx, events, func(b *batch) {
+		failed = events.inBatches(ctx, limited, func(b *batch) {
 			ordered <- b
 			work <- b
 		})
@@ -65,18 +78,20 @@ func (i *Impact) Run(ctx context.Context, events Events) (*Report, error) {
 		}
 		if err = sum.add(b, i.Changed); err != nil {
 			cancel()
+			continue
 		}
 		if i.Progress != nil {
 			i.Progress(&sum.Report)
 		}
 	}
 	group.Wait()
-	if err == nil {
+	if err == nil && !errors.Is(failed, errCut) {
 		err = failed
 	}
 	if err != nil {
 		return nil, err
 	}
+	sum.Cut = sum.Cut || errors.Is(failed, errCut)
 	return &sum.Report, nil
 }
 
@@ -92,8 +107,9 @@ type batch struct {
 	err      error
 }
 
-// inBatches passes the events in batches.
-func inBatches(ctx context.Context, events Events, pass func(*batch)) error {
+// inBatches passes the events in batches, until limited ends. It does not interrupt a reader
+// for that, whose error would not say why.
+func (events Events) inBatches(ctx, limited context.Context, pass func(*batch)) error {
 	b := &batch{done: make(chan struct{})}
 	err := events(ctx, func(event []byte) error {
 		b.events = append(b.events, event)
@@ -101,7 +117,10 @@ func inBatches(ctx context.Context, events Events, pass func(*batch)) error {
 			pass(b)
 			b = &batch{done: make(chan struct{})}
 		}
-		return ctx.Err()
+		if limited.Err() != nil {
+			return context.Cause(limited)
+		}
+		return nil
 	})
 	if err == nil && len(b.events) > 0 {
 		pass(b)
@@ -145,6 +164,10 @@ func (s *summary) add(b *batch, changed func(*Change) error) error {
 				return err
 			}
 		}
+	}
+	if errors.Is(b.err, errCut) {
+		s.Cut = true
+		return nil
 	}
 	return b.err
 }
