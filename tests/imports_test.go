@@ -39,6 +39,7 @@ var house = map[string]struct {
 	"place":           {},
 	"lint":            {may: append(rooms("uma", "engine", "nearest", "place"), "github.com/open-policy-agent/opa"), tests: rooms("bundles", "realm")},
 	"rollout":         {may: rooms("uma", "uma/audit", "engine", "bundles", "lint", "place")},
+	"opaservice":      {may: []string{"github.com/open-policy-agent/opa"}},
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},
@@ -63,7 +64,7 @@ func rooms(names ...string) []string {
 // keepers are the only folders whose packages may import these.
 var keepers = map[string][]string{
 	"github.com/labstack/echo":            {"server"},
-	"github.com/open-policy-agent/opa":    {"engine", "bundles", "lint", "policies", "rego_test"},
+	"github.com/open-policy-agent/opa":    {"engine", "bundles", "lint", "opaservice", "policies", "rego_test"},
 	"modernc.org/sqlite":                  {"store/sqlite"},
 	"zombiezen.com/go/sqlite":             {"store/sqlite"},
 	"github.com/pressly/goose":            {"store/sqlite"},
