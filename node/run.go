@@ -215,6 +215,21 @@ func (n *Node) sweep(ctx context.Context) {
 				break
 			}
 		}
+		n.pruneAdminUses(ctx)
+	}
+}
+
+// pruneAdminUses removes old records of what admin tokens were used for.
+func (n *Node) pruneAdminUses(ctx context.Context) {
+	const batch = 200
+	for {
+		removed, err := n.Store.PruneAdminUses(ctx, n.Now().Add(-uma.KeepAdminUses), batch)
+		if err != nil && !errors.Is(err, uma.ErrBusy) && ctx.Err() == nil {
+			n.Log.ErrorContext(ctx, "old uses of admin tokens not deleted", "err", err)
+		}
+		if err != nil || removed < batch {
+			return
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type Store interface {
 	Committer
 	Decisions
 	Revisions
+	AdminTokens
 	Viewer
 }
 

@@ -87,6 +87,7 @@ func checkOrphans(t *testing.T, s *Store) {
 var intended = []string{
 	"FROM realm",
 	"FROM revision r",
+	"FROM admin_token WHERE ?1",
 	"SELECT EXISTS (SELECT 1 FROM sealed) OR EXISTS (SELECT 1 FROM signing_key)",
 	"FROM signing_key WHERE realm = ? AND (active OR expires > ?) ORDER BY",
 	"AND q.requester = ? AND +q.state = ?", // the few requests of one user for one resource

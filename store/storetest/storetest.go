@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Decisions": decisionTests,
 		"Revisions": revisionTests,
 
+		"AdminTokens": adminTokenTests,
+
 		"View":          viewTests,
 		"ViewUsers":     userTests,
 		"ViewResources": resourceTests,
