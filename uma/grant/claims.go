@@ -97,9 +97,7 @@ func (s *Service) readClaims(ctx context.Context, view uma.View, q *question) (c
 	if q.ticket != nil {
 		maps.Copy(c.pushed, q.ticket.Claims)
 	}
-	maps.DeleteFunc(c.pushed, func(name string, _ []string) bool {
-		return strings.HasPrefix(name, "kc.") // names from which Keycloak's policies read facts of the request
-	})
+	c.pushed = withoutReserved(c.pushed)
 	return c, nil
 }
 

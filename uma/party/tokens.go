@@ -28,6 +28,9 @@ type Tokens struct {
 	RPT     bool // the access token is an RPT
 }
 
+// BasicACR is the acr of a sign-in with a password or a secret.
+const BasicACR = "1"
+
 // GrantedScope returns the scopes that a sign-in is granted of those it asks for: openid,
 // the scopes that the client is registered for, and uma_protection if the subject has that
 // role of the client. Others are ignored (RFC 6749 §3.3).
@@ -67,7 +70,7 @@ func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, li
 	roles, clientRoles, groups := i.Roles()
 	c := &uma.Claims{
 		ID: s.NewSerial(), Issuer: s.PublicURL.Realm(snap), Subject: i.Subject, Type: uma.TypeBearer,
-		AuthorizedParty: i.Client.ID, ClientID: i.Client.ID, ACR: "1", Scope: scope,
+		AuthorizedParty: i.Client.ID, ClientID: i.Client.ID, ACR: BasicACR, Scope: scope,
 		Groups: groups, Username: i.Username(), AllowedOrigins: i.Client.WebOrigins,
 		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		Extra: standardClaims(i.Attributes()),

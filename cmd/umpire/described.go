@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/grant"
+	"example.com/umpire/uma/party"
+)
+
+// A storedRealm finds what a described request names, in a realm as it is stored.
+type storedRealm struct {
+	db   *sqlite.Store
+	snap *uma.Snapshot
+	at   time.Time
+}
+
+func (e *env) storedRealm(ctx context.Context, db *sqlite.Store, name string) (*storedRealm, error) {
+	now := e.now()
+	snap, err := db.Snapshot(ctx, name, now)
+	if err != nil {
+		return nil, realmError(ctx, db, name, err)
+	}
+	return &storedRealm{db, snap, now}, nil
+}
+
+// client returns the client that requests come from: the one that is named or else, by
+// client_id, the first that users sign in at.
+func (r *storedRealm) client(id string) (*uma.Client, error) {
+	if id != "" {
+		client := r.snap.Clients[id]
+		if client == nil {
+			return nil, invalid("--client: realm %s has no client %q", r.snap.Realm.Name, id)
+		}
+		if !client.Enabled {
+			return nil, invalid("--client: client %s is disabled: every request of it is refused", id)
+		}
+		return client, nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.snap.Clients)) {
+		if c := r.snap.Clients[id]; c.Enabled && !c.ResourceServer && (c.Public || c.PasswordGrant) {
+			return c, nil
+		}
+	}
+	return nil, invalid("realm %s has no client that users sign in at: name one by --client", r.snap.Realm.Name)
+}
+
+// party returns whoever a text names, with the realm's client: a user, by username or id, or
+// a client that asks for itself, by client_id or the name of its service account.
+func (r *storedRealm) party(ctx context.Context, name string, client *uma.Client) (*party.Identity, error) {
+	user, err := uma.Read(ctx, r.db, func(view uma.View) (*uma.User, error) {
+		user, err := view.UserByName(ctx, r.snap.Realm.Key, name)
+		if errors.Is(err, uma.ErrNotFound) {
+			user, err = view.User(ctx, r.snap.Realm.Key, name)
+		}
+		return user, err
+	})
+	switch {
+	case err == nil && !user.Enabled:
+		return nil, invalid("--user: user %s is disabled: every request of theirs is refused", user.Username)
+	case err == nil:
+		return grant.SignedIn(user, client, r.at), nil
+	case !errors.Is(err, uma.ErrNotFound):
+		return nil, err
+	}
+	self := r.snap.Clients[strings.TrimPrefix(name, (&uma.Client{}).ServiceAccountName())]
+	if self == nil {
+		return nil, invalid("--user: realm %s has no user %q, and no client of that name", r.snap.Realm.Name, name)
+	}
+	if !self.Enabled {
+		return nil, invalid("--user: client %s is disabled: every request of it is refused", self.ID)
+	}
+	id, err := grant.SignedInAsItself(self)
+	if err != nil {
+		return nil, invalid("--user: client %s cannot ask for itself: it has no service account", self.ID)
+	}
+	return id, nil
+}
+
+// servers are the enabled resource servers of the realm, by client_id.
+func (r *storedRealm) servers() (found []*uma.Client) {
+	for _, id := range slices.Sorted(maps.Keys(r.snap.Clients)) {
+		if c := r.snap.Clients[id]; c.Enabled && c.ResourceServer {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// maxNamesakes is how many resources of one name an error lists.
+const maxNamesakes = 10
+
+// resource returns the resource that a text names, by id or else by name, and its resource
+// server.
+func (r *storedRealm) resource(ctx context.Context, text string) (*uma.Resource, *uma.Client, error) {
+	var server *uma.Client
+	var found []*uma.Resource
+	for _, filter := range []uma.ResourceFilter{{ID: uma.ResourceID(text)}, {Name: text, ExactName: true}} {
+		for _, s := range r.servers() {
+			err := r.db.FindResources(ctx, s.Key, filter, 0, maxNamesakes, func(res *uma.Resource) error {
+				if filter.ID != "" || res.Name == text { // the filter has no case
+					server, found = s, append(found, res)
+				}
+				return nil
+			})
+			if err != nil && !errors.Is(err, uma.ErrVague) {
+				return nil, nil, err
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, nil, invalid("--resource: realm %s has no resource with the id or name %q", r.snap.Realm.Name, text)
+	case 1:
+		return found[0], server, nil
+	}
+	text = fmt.Sprintf("--resource: several resources have the name %q: name one by its id:", text)
+	for _, res := range found[:min(len(found), maxNamesakes)] {
+		text += fmt.Sprintf("\n\t%s, of %s", res.ID, res.Owner)
+	}
+	return nil, nil, invalid("%s", text)
+}
