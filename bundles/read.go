@@ -23,6 +23,8 @@ type Bundle struct {
 	Tests   map[string]*ast.Module    // *_test.rego
 	Data    map[string]map[string]any // data.json and data.yaml, each under the root its folder gives it
 	Unread  []string                  // other JSON and YAML files: a name may be misspelt
+
+	TestFiles map[string]string // contents of tests
 }
 
 // Options say how a folder or bundle file is read.
@@ -84,7 +86,7 @@ type reader struct {
 func newReader(o Options) *reader {
 	return &reader{Options: o, bundle: Bundle{
 		Files: make(map[string]string), Modules: make(map[string]*ast.Module),
-		Tests: make(map[string]*ast.Module), Data: make(map[string]map[string]any),
+		Tests: make(map[string]*ast.Module), Data: make(map[string]map[string]any), TestFiles: make(map[string]string),
 	}}
 }
 
@@ -135,7 +137,7 @@ func (r *reader) module(name, content string) {
 		return
 	}
 	if strings.HasSuffix(name, "_test.rego") {
-		r.bundle.Tests[name] = module
+		r.bundle.Tests[name], r.bundle.TestFiles[name] = module, content
 		return
 	}
 	r.bundle.Files[name] = content

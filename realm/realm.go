@@ -27,7 +27,7 @@ func (r *reader) realm(root value) *uma.RealmSpec {
 		},
 		Policy: uma.PolicySettings{
 			Timeout: 100 * time.Millisecond, MaxPermissions: 200, ResubmitAfter: 24 * time.Hour,
-			Entrypoint: "data.uma.authz.decision",
+			Entrypoint: "data.uma.authz.decision", Gates: uma.DefaultGates(),
 		},
 	}}
 	refs := new(references)
@@ -85,6 +85,7 @@ func (v value) tokens(r *uma.Realm) {
 
 func (v value) policy(p *uma.PolicySettings) {
 	v.object(fields{
+		"gates":           func(v value) { v.gates(&p.Gates) },
 		"bundle":          set(&p.Bundle, value.bundle),
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
 		"mode":            set(&p.Manual, func(v value) bool { return oneOf("automatic", "manual")(v) == "manual" }),
@@ -94,6 +95,28 @@ func (v value) policy(p *uma.PolicySettings) {
 		"entrypoint":      set(&p.Entrypoint, matching(entrypoint.MatchString, "want the path of a rule, such as data.uma.authz.decision")),
 		"removed":         set(&p.Removed, each(matching(removable.MatchString, "want a package (uma.guardrails, uma.policies.album), a policy file (night.rego) or data (data.lib.blocked)"))),
 	})
+}
+
+func (v value) gates(g *uma.Gates) {
+	action := func(into *uma.GateAction) func(value) {
+		read := oneOf(string(uma.GateBlocks), string(uma.GateWarns), string(uma.GateOff))
+		return func(v value) { *into = uma.GateAction(read(v)) }
+	}
+	m := v.object(fields{
+		"lint":         action(&g.Lint),
+		"tests":        action(&g.Tests),
+		"coverage":     action(&g.Coverage),
+		"min_coverage": set(&g.MinCoverage, value.number),
+		"impact":       action(&g.Impact),
+		"max_granted":  set(&g.MaxGranted, value.number),
+		"max_refused":  set(&g.MaxRefused, value.number),
+	})
+	if g.MinCoverage > 100 {
+		m.at("min_coverage").wrong("want at most 100 per cent")
+	}
+	if g.Tests == uma.GateOff && m.has("coverage") && g.Coverage != uma.GateOff {
+		m.at("coverage").wrong("tests are off, so that nothing is covered: turn tests on, or coverage off")
+	}
 }
 
 // removable are names of the parts that a policy source loses only if the realm file lists

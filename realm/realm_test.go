@@ -54,7 +54,7 @@ func TestExample(t *testing.T) {
 			},
 			Policy: uma.PolicySettings{
 				Bundle: bundle, Timeout: 100 * time.Millisecond, MaxPermissions: 200,
-				ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision",
+				ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision", Gates: uma.DefaultGates(),
 			},
 			Issuers: []uma.TrustedIssuer{{
 				Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
@@ -131,7 +131,7 @@ func TestDefaults(t *testing.T) {
 			Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
 		},
 		Policy: uma.PolicySettings{
-			Timeout: 100 * time.Millisecond, MaxPermissions: 200, ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision",
+			Timeout: 100 * time.Millisecond, MaxPermissions: 200, ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision", Gates: uma.DefaultGates(),
 		},
 	}
 	if !reflect.DeepEqual(spec.Realm, want) || len(notices) > 0 {
@@ -148,7 +148,7 @@ profile: uma2
 enabled: false
 ticket_reuse: true
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
-policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
+policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, gates: {lint: warn, tests: off, coverage: off, min_coverage: 0, impact: block, max_granted: 5, max_refused: 100}, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
 issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
 clients:
   - {id: https://c, secret_hash: "sha256:`+strings.Repeat("aB", 32)+`", enabled: false, service_account: true,
@@ -165,7 +165,8 @@ users:
 		t.Errorf("got lifetimes %+v", r.Lifetimes)
 	}
 	if want := (uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 50 * time.Millisecond, MaxPermissions: 7, ResubmitAfter: time.Hour, Entrypoint: "data.own.rule",
-		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}, Manual: true}); !reflect.DeepEqual(r.Policy, want) {
+		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}, Manual: true,
+		Gates: uma.Gates{Lint: uma.GateWarns, Tests: uma.GateOff, Coverage: uma.GateOff, Impact: uma.GateBlocks, MaxGranted: 5, MaxRefused: 100}}); !reflect.DeepEqual(r.Policy, want) {
 		t.Errorf("got policy %+v", r.Policy)
 	}
 	if got, want := string(r.Issuers[0].JWKS), `{"keys":[{"crv":"P-256","kty":"EC","n":1,"x":"AA","y":"AA"}]}`; got != want {
@@ -275,6 +276,13 @@ func TestBorders(t *testing.T) {
 		return "clients: [{id: c, secret: x, resource_server: true}, {id: plain, secret: x}]\nresources: [{name: n, resource_server: c, " + s + "}]"
 	}
 	tests := []struct{ yaml, want string }{ // want is a part of the mistake; empty: there is none
+		{"policy: {gates: {impact: warn, max_refused: 0}}", ""},
+		{"policy: {gates: {impact: none}}", "want block or warn or off"},
+		{"policy: {gates: {coverage: 90}}", "want text"},
+		{"policy: {gates: {min_coverage: 101}}", "at most 100"},
+		{"policy: {gates: {max_granted: -1}}", "whole number, at least 0"},
+		{"policy: {gates: {tests: off, coverage: block}}", "tests are off"},
+		{"policy: {gates: {tests: off}}", ""},
 		{"policy: {max_permissions: 10}", ""},
 		{"policy: {max_permissions: 010}", "whole number"},
 		{"policy: {max_permissions: 1_0}", "whole number"},

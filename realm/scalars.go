@@ -2,6 +2,7 @@ package realm
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,14 +77,19 @@ func (v value) flag() bool {
 }
 
 // count reads an integer of at least 1.
-func (v value) count() int {
-	const want = "want a whole number, at least 1"
+func (v value) count() int { return v.integer(1) }
+
+// number reads an integer of at least 0.
+func (v value) number() int { return v.integer(0) }
+
+func (v value) integer(least int) int {
+	want := fmt.Sprintf("want a whole number, at least %d", least)
 	if !v.is(yaml.ScalarNode, want, "!!int") {
 		return 0
 	}
 	n, err := strconv.Atoi(v.node.Value)
-	if err != nil || n < 1 || strconv.Itoa(n) != v.node.Value {
-		v.wrong(want)
+	if err != nil || n < least || strconv.Itoa(n) != v.node.Value {
+		v.wrong("%s", want)
 		return 0
 	}
 	return n

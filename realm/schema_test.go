@@ -50,8 +50,8 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 		}
 	}
 	walk(nil, &top)
-	if objects != 8 {
-		t.Errorf("got %d objects with known keys, want 8", objects)
+	if objects != 9 {
+		t.Errorf("got %d objects with known keys, want 9", objects)
 	}
 }
 
@@ -97,7 +97,8 @@ func TestSchemaTakesRealmFiles(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"enabled: true", "realm: Upper", "realm: r\nrealms: 1", "realm: r\nprofile: uma1", "realm: r\ntokens: {access: 5}",
-		"realm: r\ntokens: {signing_alg: HS256}", "realm: r\npolicy: {grant: all}", "realm: r\npolicy: {max_permissions: 0}",
+		"realm: r\ntokens: {signing_alg: HS256}", "realm: r\npolicy: {gates: {lint: on}}", "realm: r\npolicy: {gates: {min_coverage: 101}}", "realm: r\npolicy: {gates: {max_granted: -1}}",
+		"realm: r\npolicy: {grant: all}", "realm: r\npolicy: {max_permissions: 0}",
 		"realm: r\nclients: [{id: a b, public: true}]", "realm: r\nclients: [{id: account, public: true}]", "realm: r\nclients: [{public: true}]",
 		"realm: r\nusers: [{username: u, password: p, groups: [friends]}]", "realm: r\nusers: [{username: u, password: p, groups: [/a//b]}]",
 		"realm: r\nusers: [{username: u, password: 1}]", "realm: r\nusers: [{username: u, password: p, roles: [a/b]}]",

@@ -16,14 +16,15 @@ import (
 // A Gate is a step of the examination of a policy.
 type Gate string
 
-// The gates that need no server, in their order. A policy that a gate up to GateCheck refuses
-// is not examined further.
+// The gates, in their order. A policy that a gate up to GateCheck refuses is not examined
+// further.
 const (
 	GateReadable     Gate = "readable"     // files and their format
 	GateCapabilities Gate = "capabilities" // built-in functions that policies may not call
 	GateCheck        Gate = "check"        // the compiler, the schemas and the contract
 	GateLint         Gate = "lint"         // what compiles and does nothing
 	GateTests        Gate = "tests"
+	GateCoverage     Gate = "coverage" // what the tests reach
 )
 
 // A Finding is what a gate says about a policy.
@@ -36,25 +37,27 @@ type Finding struct {
 // Lint examines a policy by all gates up to lint. Names may be nil: then the policy is not
 // compared with those of a realm.
 func Lint(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []Finding {
-	findings, src := compiled(ctx, realm, settings)
+	findings, content := compiled(ctx, realm, settings)
 	if Blocked(findings) {
 		return findings
 	}
-	return append(findings, linted(src, settings, names)...)
+	gates := settings.Gates.OrDefault()
+	if gates.Lint == uma.GateOff { // asked for lint alone, one wants to see what it finds
+		gates.Lint = uma.GateWarns
+	}
+	return append(findings, linted(content.Source, settings.Entrypoint, names, gates)...)
 }
 
-// Examine examines a policy by all gates that need no server. No tests are no failing test.
+// Examine examines a policy by all gates that need no server, as the realm has set them.
 func Examine(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []Finding {
-	findings, src := compiled(ctx, realm, settings)
+	findings, content := compiled(ctx, realm, settings)
 	if Blocked(findings) || settings.Bundle == "" {
 		return findings
 	}
-	findings = append(findings, linted(src, settings, names)...)
-	results, err := TestPolicy(ctx, settings, "")
-	if err != nil {
-		return append(findings, Findings(GateTests, err)...)
-	}
-	return append(findings, FailedTests(results)...)
+	gates := settings.Gates.OrDefault()
+	findings = append(findings, linted(content.Source, settings.Entrypoint, names, gates)...)
+	_, tested := content.tested(ctx, gates)
+	return append(findings, tested...)
 }
 
 // Blocked reports whether a finding blocks.
@@ -67,29 +70,69 @@ func Blocked(findings []Finding) bool {
 	return false
 }
 
-func compiled(ctx context.Context, realm string, settings uma.PolicySettings) ([]Finding, engine.Source) {
-	var findings []Finding
-	src, unread, err := read(settings.Bundle)
-	for _, file := range unread {
-		findings = append(findings, Finding{Gate: GateReadable, Mistake: place.Mistake{File: file, Text: "is not read: name data files data.json or data.yaml"}})
-	}
+// compiled reads and compiles a policy.
+func compiled(ctx context.Context, realm string, settings uma.PolicySettings) ([]Finding, *Content) {
+	content, err := Read(settings.Bundle)
 	if err != nil {
-		return append(findings, Findings(GateReadable, err)...), src
+		return Findings(GateReadable, err), nil
 	}
-	if _, err = engine.New(engine.Config{}).Check(ctx, realm, settings, src); err != nil {
+	findings := content.unread()
+	if _, err = engine.New(engine.Config{}).Check(ctx, realm, settings, content.Source); err != nil {
 		findings = append(findings, Findings(GateCheck, err)...)
 	}
-	return findings, src
+	return findings, content
 }
 
-func linted(src engine.Source, settings uma.PolicySettings, names *lint.Names) []Finding {
-	found, err := lint.Check(src, settings.Entrypoint, names)
+// unread are warnings about files that look like data but are not read because of their
+// names.
+func (c *Content) unread() (findings []Finding) {
+	for _, file := range c.Unread {
+		findings = append(findings, Finding{Gate: GateReadable, Mistake: place.Mistake{File: file, Text: "is not read: name data files data.json or data.yaml"}})
+	}
+	return findings
+}
+
+func linted(src engine.Source, entrypoint string, names *lint.Names, gates uma.Gates) []Finding {
+	if gates.Lint == uma.GateOff {
+		return nil
+	}
+	found, err := lint.Check(src, entrypoint, names)
 	if err != nil {
 		return Findings(GateLint, err)
 	}
 	findings := make([]Finding, len(found))
 	for i, f := range found {
-		findings[i] = Finding{Gate: GateLint, Mistake: f.Mistake, Blocks: f.Blocks}
+		findings[i] = Finding{Gate: GateLint, Mistake: f.Mistake, Blocks: f.Blocks && gates.Lint == uma.GateBlocks}
+	}
+	return findings
+}
+
+// tested runs the tests of a policy. No tests are no failing test, but they cover nothing.
+// The results are nil if the tests did not run.
+func (c *Content) tested(ctx context.Context, gates uma.Gates) (*bundles.Results, []Finding) {
+	if gates.Tests == uma.GateOff {
+		return nil, nil
+	}
+	results, err := c.Test(ctx, "")
+	if err != nil {
+		return nil, acting(gates.Tests, Findings(GateTests, err))
+	}
+	findings := acting(gates.Tests, FailedTests(results))
+	if gates.Coverage == uma.GateOff || len(c.Modules) == 0 || results.Coverage >= float64(gates.MinCoverage) {
+		return results, findings
+	}
+	text := fmt.Sprintf("the tests reach %.1f %% of the policies' lines, less than %d %%: umpire policy test lists the others", results.Coverage, gates.MinCoverage)
+	if len(results.Tests) == 0 {
+		text = "there are no tests: write rules named test_… into files named *_test.rego"
+	}
+	low := Finding{Gate: GateCoverage, Blocks: true, Mistake: place.Mistake{Text: text}}
+	return results, append(findings, acting(gates.Coverage, []Finding{low})...)
+}
+
+// acting makes findings that block into warnings, unless the gate blocks.
+func acting(action uma.GateAction, findings []Finding) []Finding {
+	for i := range findings {
+		findings[i].Blocks = findings[i].Blocks && action == uma.GateBlocks
 	}
 	return findings
 }

@@ -6,6 +6,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -17,23 +18,55 @@ import (
 // Source reads a policy folder or bundle file. Without one the policy is the shipped library
 // alone.
 func Source(path string) (engine.Source, error) {
-	src, _, err := read(path)
-	return src, err
+	c, err := Read(path)
+	if err != nil {
+		return engine.Source{}, err
+	}
+	return c.Source, nil
 }
 
-// read also returns the files that look like data but are not read because of their names.
-func read(path string) (src engine.Source, unread []string, err error) {
+// A Content is what a policy folder or bundle file has.
+type Content struct {
+	engine.Source
+	Tests  map[string]string // contents of *_test.rego
+	Unread []string          // paths of files that look like data but are not read because of their names
+}
+
+// Read reads a policy folder or bundle file, with its tests.
+func Read(path string) (*Content, error) {
 	if path == "" {
-		return engine.Source{}, nil, nil
+		return &Content{}, nil
 	}
 	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(path)})
 	if err != nil {
-		return engine.Source{}, nil, err
+		return nil, err
+	}
+	c := &Content{
+		Source: engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(path)},
+		Tests:  b.TestFiles,
 	}
 	for _, name := range b.Unread {
-		unread = append(unread, filepath.Join(Shown(path), filepath.FromSlash(name)))
+		c.Unread = append(c.Unread, filepath.Join(Shown(path), filepath.FromSlash(name)))
 	}
-	return engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(path)}, unread, nil
+	return c, nil
+}
+
+// Test runs the tests, together with the shipped library.
+func (c *Content) Test(ctx context.Context, filter string) (*bundles.Results, error) {
+	files := maps.Clone(c.Files)
+	maps.Copy(files, c.Tests)
+	b, err := bundles.Parse(files, bundles.Options{Parser: engine.ParserOptions(), Folder: c.Folder, Located: true})
+	if err != nil {
+		return nil, err
+	}
+	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: c.Folder})
+	if err != nil {
+		return nil, err
+	}
+	return bundles.Test(ctx, bundles.Suite{
+		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
+		Mistakes: engine.CompilerErrors,
+	})
 }
 
 // Parse makes the Source of policy files that are in the database.
@@ -61,28 +94,21 @@ func Shown(dir string) string {
 // CheckPolicy compiles a policy as a server does, and reports every mistake. It returns the
 // files that look like data but are not read because of their names.
 func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings) (unread []string, err error) {
-	src, unread, err := read(settings.Bundle)
+	c, err := Read(settings.Bundle)
 	if err != nil {
 		return nil, err
 	}
-	_, err = engine.New(engine.Config{}).Check(ctx, realm, settings, src)
-	return unread, err
+	_, err = engine.New(engine.Config{}).Check(ctx, realm, settings, c.Source)
+	return c.Unread, err
 }
 
 // TestPolicy runs the tests of a policy folder or bundle file, together with the shipped library.
 func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
-	b, err := bundles.ReadPath(settings.Bundle, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(settings.Bundle), Located: true})
+	c, err := Read(settings.Bundle)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(settings.Bundle)})
-	if err != nil {
-		return nil, err
-	}
-	return bundles.Test(ctx, bundles.Suite{
-		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
-		Mistakes: engine.CompilerErrors,
-	})
+	return c.Test(ctx, filter)
 }
 
 // NewStoredReplayer compiles a stored revision with the library that is stored with it. Its

@@ -69,6 +69,7 @@ type PolicySettings struct {
 	Removed []string
 
 	Manual bool // every proposal of the folder waits for `umpire policy activate`
+	Gates  Gates
 }
 
 // A TrustedIssuer is one whose tokens are believed as claim tokens.

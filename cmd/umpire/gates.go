@@ -15,11 +15,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Gates that are not the policy's alone.
-const (
-	gateRealm    rollout.Gate = "realm"    // the realm file
-	gateCoverage rollout.Gate = "coverage" // what the tests cover
-)
+// gateRealm is the gate of the realm file itself.
+const gateRealm rollout.Gate = "realm"
 
 // gateCommands are the commands that run gates over a policy.
 func gateCommands(e *env) []*cobra.Command {
@@ -98,7 +95,7 @@ func (e *env) printFindings(findings []rollout.Finding) {
 		switch {
 		case f.Gate == gateRealm && f.Line > 0:
 			fmt.Fprintf(e.stderr, "%s:%d:%d: %s\n", f.File, f.Line, f.Column, f.Text)
-		case f.Gate == rollout.GateLint && !f.Blocks:
+		case f.Gate != gateRealm && f.Gate != rollout.GateReadable && !f.Blocks:
 			fmt.Fprintln(e.stderr, (&place.Mistake{File: f.File, Line: f.Line, Text: "warning: " + f.Text}).Error())
 		default:
 			fmt.Fprintln(e.stderr, f.Error())
@@ -197,11 +194,11 @@ func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun)
 	return nil
 }
 
-// warnings is the end of a line about a policy that passed with warnings of lint.
+// warnings is the end of a line about a policy that passed with warnings.
 func warnings(findings []rollout.Finding) string {
 	n := 0
 	for i := range findings {
-		if findings[i].Gate == rollout.GateLint {
+		if gate := findings[i].Gate; gate != gateRealm && gate != rollout.GateReadable {
 			n++
 		}
 	}
@@ -266,7 +263,7 @@ func testFindings(failed []rollout.Finding, tests int, coverage float64, filter 
 	case len(failed) > 0:
 		return failed
 	case coverage < threshold:
-		return finding(gateCoverage, "--threshold: the tests cover %.1f %% of the policies' lines, less than %.1f %%", coverage, threshold)
+		return finding(rollout.GateCoverage, "--threshold: the tests cover %.1f %% of the policies' lines, less than %.1f %%", coverage, threshold)
 	}
 	return nil
 }

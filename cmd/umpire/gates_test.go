@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -131,5 +132,52 @@ func TestTestFindings(t *testing.T) {
 	stdout, stderr, code := umpire(t, "policy", "test", folder, "-o", "json")
 	if r := decode[testReport](t, stdout); code != exitNotPassed || r.OK || len(r.Findings) != 1 || r.Findings[0].Line != 3 || !strings.Contains(stderr, "wrong_test.rego:3: ") {
 		t.Errorf("a test that does not compile: exit %d, %s, %s", code, stdout, stderr)
+	}
+}
+
+// TestGateSettings: policy.gates says whether lint, tests and coverage block, warn or are off.
+func TestGateSettings(t *testing.T) {
+	t.Parallel()
+	misspelt := "package uma.policies.board\n\ngrant contains \"veiw\"\n"
+	failing := "package wrong_test\n\ntest_wrong if 1 == 2\n"
+	for name, tc := range map[string]struct {
+		gates, file, text string
+		want              []string // gate and severity of each finding
+	}{
+		"the default":          {"", "extra.rego", misspelt, []string{"lint block"}},
+		"lint warns":           {"lint: warn", "extra.rego", misspelt, []string{"lint warn"}},
+		"lint is off":          {"lint: off", "extra.rego", misspelt, nil},
+		"tests warn":           {"tests: warn", "wrong_test.rego", failing, []string{"tests warn"}},
+		"tests are off":        {"tests: off", "wrong_test.rego", failing, nil},
+		"coverage warns":       {"min_coverage: 100", "extra.rego", "package lib.more\n\nx if input.y\n", []string{"coverage warn"}},
+		"coverage blocks":      {"coverage: block, min_coverage: 100", "extra.rego", "package lib.more\n\nx if input.y\n", []string{"coverage block"}},
+		"coverage is off":      {"coverage: off, min_coverage: 100", "extra.rego", "package lib.more\n\nx if input.y\n", nil},
+		"tests of a low bound": {"coverage: block, min_coverage: 10", "extra.rego", "package lib.more\n\nx if input.y\n", nil},
+	} {
+		file := example(t, "policy: {bundle: ./policies,", "policy: {gates: {"+tc.gates+"}, bundle: ./policies,")
+		write(t, filepath.Join(filepath.Dir(file), "policies", tc.file), tc.text)
+		stdout, _, code := umpire(t, "policy", "check", file, "-o", "json")
+		r := decode[gateReport](t, stdout)
+		var got []string
+		blocked := false
+		for _, f := range r.Findings {
+			got = append(got, f.Gate+" "+f.Severity)
+			blocked = blocked || f.Severity == "block"
+		}
+		if !slices.Equal(got, tc.want) || r.OK == blocked || (code == exitNotPassed) != blocked {
+			t.Errorf("%s: exit %d, got %v, want %v", name, code, got, tc.want)
+		}
+	}
+	// Asked for lint alone, one sees what it finds.
+	file := example(t, "policy: {bundle: ./policies,", "policy: {gates: {lint: off}, bundle: ./policies,")
+	write(t, filepath.Join(filepath.Dir(file), "policies", "extra.rego"), misspelt)
+	if r := decode[gateReport](t, ok(t, "policy", "lint", file, "-o", "json")); len(r.Findings) != 1 || r.Findings[0].Severity != "warn" {
+		t.Errorf("policy lint: got %+v", r)
+	}
+	// No tests are no failing test, but they cover nothing.
+	bare := t.TempDir()
+	write(t, filepath.Join(bare, "board.rego"), "package uma.policies.board\n\ngrant contains \"view\"\n")
+	if r := decode[gateReport](t, ok(t, "policy", "check", bare, "-o", "json")); len(r.Findings) != 1 || r.Findings[0].Gate != "coverage" || !strings.Contains(r.Findings[0].Message, "there are no tests") {
+		t.Errorf("without tests: got %+v", r)
 	}
 }

@@ -39,6 +39,7 @@ type policySettings struct {
 	Entrypoint     string        `json:"entrypoint"`
 	Removed        []string      `json:"removed,omitempty"`
 	Manual         bool          `json:"manual,omitempty"`
+	Gates          uma.Gates     `json:"gates,omitzero"`
 }
 
 func settingsText(r *uma.Realm) (string, error) {

@@ -20,7 +20,8 @@ func fullRealm(name string) uma.Realm {
 		SigningAlg: "RS256", TicketReuse: true,
 		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
 			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision",
-			Removed: []string{"uma.guardrails"}, Manual: true},
+			Removed: []string{"uma.guardrails"}, Manual: true,
+			Gates: uma.Gates{Lint: uma.GateWarns, Tests: uma.GateOff, Coverage: uma.GateBlocks, Impact: uma.GateBlocks, MinCoverage: 90, MaxGranted: 1, MaxRefused: 2}},
 		Issuers: []uma.TrustedIssuer{{Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
 			JWKS: []byte(`{"keys":[]}`), Audiences: []string{"api"}, Accept: []string{"id_token"}}},
 	}
