@@ -49,23 +49,27 @@ func ReadPath(name string, o Options) (*Bundle, error) {
 // The archive is read once and to its end, because the checksum is there. Everything that
 // two programs may unpack differently is refused.
 func ReadArchive(content io.Reader, o Options) (*Bundle, error) {
-	a := archive{reader: newReader(o), contents: map[string]string{}, seen: map[string]bool{}}
+	a := archive{reader: newReader(o), seen: map[string]bool{}}
 	if err := a.unpack(content); err != nil {
 		return nil, &place.Mistake{File: o.Folder, Text: err.Error()}
 	}
-	if len(a.mistakes) == 0 { // else the mistakes in the files may be due to those of the archive
-		a.parse()
+	if len(a.mistakes) > 0 { // mistakes in the files may be due to those of the archive
+		return a.result()
 	}
+	if o.Keys != nil {
+		if err := a.verify(signBundle, nil); err != nil {
+			return nil, err
+		}
+	}
+	a.parse()
 	return a.result()
 }
 
 // An archive is a reader of the entries of a bundle file.
 type archive struct {
 	*reader
-	contents map[string]string // of policies and data files, not parsed yet
-	manifest manifest
-	seen     map[string]bool
-	size     int64 // of all files: a sparse one has more bytes than the archive
+	seen map[string]bool
+	size int64 // of all files: a sparse one has more bytes than the archive
 }
 
 func (a *archive) unpack(content io.Reader) error {
@@ -165,15 +169,12 @@ func (a *archive) entry(header *tar.Header, content io.Reader) error {
 	if a.size += min(header.Size, maxSize+1); a.size > maxSize {
 		return errTooLarge
 	}
-	switch {
-	case name == manifestName:
-		return a.readManifest(content)
-	case isPolicy(name) || isData(name):
+	if isAbout(name) || isPolicy(name) || isData(name) {
 		text, err := io.ReadAll(content)
-		a.contents[name] = string(text)
+		a.keep(name, string(text))
 		return err
 	}
-	if !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") { // such as .signatures.json
+	if !hidden(name) {
 		a.unread(name)
 	}
 	return nil

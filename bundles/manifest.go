@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -31,22 +30,22 @@ type manifest struct {
 	Wasm             []any          `json:"wasm"`
 }
 
-func (a *archive) readManifest(content io.Reader) error {
-	text, err := io.ReadAll(content)
-	if err != nil {
-		return err
+func (a *archive) readManifest() (m manifest) {
+	text, found := a.about[manifestName]
+	if !found {
+		return m
 	}
-	if _, err := parseData("manifest.json", string(text)); err != nil {
+	if _, err := parseData("manifest.json", text); err != nil {
 		a.mistakes = append(a.mistakes, a.dataMistake(manifestName, err))
-		return nil
+		return m
 	}
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(string(text), "\ufeff")), &a.manifest); err != nil {
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &m); err != nil {
 		a.mistake(manifestName, err)
-		return nil
+		return m
 	}
-	versions := slices.Sorted(maps.Values(a.manifest.FileRegoVersions))
-	if a.manifest.RegoVersion != nil {
-		versions = append(versions, *a.manifest.RegoVersion)
+	versions := slices.Sorted(maps.Values(m.FileRegoVersions))
+	if m.RegoVersion != nil {
+		versions = append(versions, *m.RegoVersion)
 	}
 	for _, version := range slices.Compact(versions) {
 		switch version {
@@ -57,22 +56,23 @@ func (a *archive) readManifest(content io.Reader) error {
 			a.mistake(manifestName, fmt.Errorf(noRegoV2, version))
 		}
 	}
-	if len(a.manifest.Wasm) > 0 {
+	if len(m.Wasm) > 0 {
 		a.mistake(manifestName, errors.New(noWasm))
 	}
-	return nil
+	return m
 }
 
-// parse parses the files, and compares them with the roots of the manifest. The manifest is
-// often the last entry.
+// parse parses the files, and compares them with the roots of the manifest.
 func (a *archive) parse() {
-	for _, name := range slices.Sorted(maps.Keys(a.contents)) {
-		a.take(name, a.contents[name])
-	}
-	if a.manifest.Roots == nil {
+	m := a.readManifest()
+	if len(a.mistakes) > 0 {
 		return
 	}
-	roots := rootsOf(*a.manifest.Roots)
+	a.reader.parse()
+	if m.Roots == nil {
+		return
+	}
+	roots := rootsOf(*m.Roots)
 	for _, modules := range []map[string]*ast.Module{a.bundle.Modules, a.bundle.Tests} {
 		for _, name := range slices.Sorted(maps.Keys(modules)) {
 			pkg := modules[name].Package

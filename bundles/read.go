@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
 
 	"example.com/umpire/place"
 )
@@ -36,6 +40,11 @@ type Options struct {
 	// the record of a decision must not depend on where the server keeps its files.
 	Folder  string
 	Located bool
+
+	// Keys are those that policies must be signed with, and Now is when; without Keys,
+	// signatures are ignored. A signature that is refused is a *SignatureError.
+	Keys *bundle.VerificationConfig
+	Now  time.Time
 }
 
 // maxDepth limits the levels of the parser: a bracket has two, a call ten. The parser is
@@ -60,31 +69,39 @@ func ReadDir(dir string, o Options) (*Bundle, error) {
 // reports all mistakes together, each as file:line if it has a line.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
-	w := walk{fsys: fsys, file: r.read, folder: func(string) {}, other: r.unread, wrong: r.mistake}
+	w := walk{fsys: fsys, signed: o.Keys != nil, file: r.read, folder: func(string) {}, other: r.unread, wrong: r.mistake}
 	if err := w.dir(".", nil); err != nil {
 		return nil, fmt.Errorf("read policy folder %s: %w", o.Folder, err)
 	}
+	if o.Keys != nil && len(r.mistakes) == 0 { // else files may be missing
+		if err := r.verify(signFolder(o.Folder), hidden); err != nil {
+			return nil, err
+		}
+	}
+	r.parse()
 	return r.result()
 }
 
 // Parse returns the bundle that Read returns for files with these contents.
 func Parse(files map[string]string, o Options) (*Bundle, error) {
 	r := newReader(o)
-	for name, content := range files {
-		r.take(name, content)
-	}
+	r.contents = files
+	r.parse()
 	return r.result()
 }
 
-// A reader collects a bundle and the mistakes in it.
+// A reader collects a bundle and the mistakes in it. The files are kept as they were read:
+// their signature is verified before they are parsed.
 type reader struct {
 	Options
+	contents map[string]string // of policies and data files
+	about    map[string]string // .signatures.json and .manifest
 	bundle   Bundle
 	mistakes []error
 }
 
 func newReader(o Options) *reader {
-	return &reader{Options: o, bundle: Bundle{
+	return &reader{Options: o, contents: make(map[string]string), about: make(map[string]string), bundle: Bundle{
 		Files: make(map[string]string), Modules: make(map[string]*ast.Module),
 		Tests: make(map[string]*ast.Module), Data: make(map[string]map[string]any), TestFiles: make(map[string]string),
 	}}
@@ -103,9 +120,17 @@ func (r *reader) read(name string, content io.Reader) error {
 	case err != nil:
 		r.mistake(name, err)
 	case len(text) <= maxFileSize: // walk reports larger ones
-		r.take(name, string(text))
+		r.keep(name, string(text))
 	}
 	return nil
+}
+
+func (r *reader) keep(name, content string) {
+	if isAbout(name) {
+		r.about[name] = content
+		return
+	}
+	r.contents[name] = content
 }
 
 func (r *reader) unread(name string) {
@@ -114,12 +139,15 @@ func (r *reader) unread(name string) {
 	}
 }
 
-func (r *reader) take(name, content string) {
-	if isPolicy(name) {
-		r.module(name, content)
-		return
+// parse parses the policies and data files.
+func (r *reader) parse() {
+	for _, name := range slices.Sorted(maps.Keys(r.contents)) {
+		if isPolicy(name) {
+			r.module(name, r.contents[name])
+			continue
+		}
+		r.data(name, r.contents[name])
 	}
-	r.data(name, content)
 }
 
 func (r *reader) module(name, content string) {
@@ -136,7 +164,7 @@ func (r *reader) module(name, content string) {
 		r.mistakes = append(r.mistakes, r.parserErrors(name, err)...)
 		return
 	}
-	if strings.HasSuffix(name, "_test.rego") {
+	if isTest(name) {
 		r.bundle.Tests[name], r.bundle.TestFiles[name] = module, content
 		return
 	}

@@ -26,6 +26,7 @@ const (
 // changes of exactly the files that Read reads.
 type walk struct {
 	fsys   fs.FS
+	signed bool // also the signature and the manifest
 	file   func(name string, content io.Reader) error
 	folder func(name string)
 	other  func(name string) // called for files that are not read; may be nil
@@ -57,7 +58,7 @@ func (w *walk) dir(name string, above []fs.FileInfo) error {
 	}
 	above = append(slices.Clip(above), info)
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
+		if strings.HasPrefix(entry.Name(), ".") && (name != "." || !w.signed || !isAbout(entry.Name())) {
 			continue
 		}
 		if err := w.entry(path.Join(name, entry.Name()), above); err != nil {
@@ -74,7 +75,7 @@ func (w *walk) entry(name string, above []fs.FileInfo) error {
 		w.wrong(name, fmt.Errorf("cannot be found inside the folder: %w", err))
 	case info.IsDir():
 		return w.dir(name, above)
-	case !isPolicy(name) && !isData(name):
+	case !isPolicy(name) && !isData(name) && !isAbout(name):
 		if w.other != nil {
 			w.other(name)
 		}
@@ -109,6 +110,11 @@ func (w *walk) open(name string) error {
 }
 
 func isPolicy(name string) bool { return strings.HasSuffix(name, ".rego") }
+
+func isTest(name string) bool { return strings.HasSuffix(name, "_test.rego") }
+
+// isAbout reports whether a file is about the others: their signature, or the manifest.
+func isAbout(name string) bool { return name == signaturesName || name == manifestName }
 
 // resemblesData reports whether a file that is not read may be a data file with a wrong name.
 func resemblesData(name string) bool {

@@ -126,7 +126,8 @@ func (w *watcher) look(dir string, h *maphash.Hash) error {
 	defer root.Close()
 	buffer := make([]byte, 32<<10)
 	each := walk{
-		fsys: root.FS(),
+		fsys:   root.FS(),
+		signed: true, // the signature may be written last
 		file: func(name string, content io.Reader) error {
 			n, err := io.CopyBuffer(h, content, buffer)
 			fmt.Fprintln(h, name, n, err)
