@@ -18,8 +18,13 @@ import (
 	"example.com/umpire/uma"
 )
 
-// explainLimit limits the time of one explanation, which takes some dozens of evaluations.
-const explainLimit = 30 * time.Second
+// The bounds of one explanation, which takes some dozens of evaluations for each scope,
+// and of a trace.
+const (
+	explainLimit   = 30 * time.Second
+	maxEvaluations = 20_000
+	maxTrace       = 20_000 // events, and hundreds of elements of the lists and objects that they show
+)
 
 // An explainer explains one evaluation. It evaluates prefixes of the compiled bodies of rules:
 // the first prefix without a solution ends with the condition that did not hold. Rejected: to
@@ -34,7 +39,8 @@ type explainer struct {
 	seed    *seed
 	cancel  evaluation
 
-	values map[string]ast.Value // of references to data that were evaluated; nil: undefined
+	values      map[string]ast.Value // of references to data that were evaluated; nil: undefined
+	evaluations int
 }
 
 // An Explainer is a compiled revision that explains decisions.
@@ -78,16 +84,31 @@ func (e *Explainer) Explain(ctx context.Context, rec *uma.Recorded) (*Explanatio
 	}
 	for i, scope := range scopes {
 		s := ExplainedScope{Scope: string(scope), Rules: []ExplainedRule{}}
-		if byLibrary {
-			s.Rules = x.rulesFor(scope, team)
+		if byLibrary && ex.Cut == "" {
+			rules := x.rulesFor(scope, team)
+			if ex.Cut = x.cut(); ex.Cut == "" {
+				s.Rules = rules
+			}
 		}
 		s.Result = result(scope, out, s.Rules)
 		ex.Scopes[i] = s
 	}
-	if err := x.ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("explain a decision: %w", err)
 	}
 	return ex, nil
+}
+
+// cut returns why an explanation ends before its end, "" if it does not. What is evaluated
+// after that has no result.
+func (x *explainer) cut() string {
+	switch {
+	case x.evaluations > maxEvaluations:
+		return fmt.Sprintf("more than %d evaluations", maxEvaluations)
+	case x.ctx.Err() != nil:
+		return fmt.Sprintf("more than %s", explainLimit)
+	}
+	return ""
 }
 
 // begin returns an explainer, and what ends it.
@@ -114,12 +135,42 @@ func (e *Explainer) Trace(ctx context.Context, rec *uma.Recorded, w io.Writer) e
 		return err
 	}
 	defer stop()
-	trace := topdown.NewBufferTracer()
-	if _, failed := x.solved(x.query(x.decision.body).WithQueryTracer(trace).WithIndexing(false).WithEarlyExit(false), 1); failed != "" {
+	trace := &boundedTracer{BufferTracer: topdown.NewBufferTracer(), cancel: &x.cancel}
+	_, failed := x.solved(x.query(x.decision.body).WithQueryTracer(trace).WithIndexing(false).WithEarlyExit(false), 1)
+	topdown.PrettyTraceWithOpts(w, *trace.BufferTracer, topdown.PrettyTraceOptions{Locations: true, ExprVariables: true})
+	switch {
+	case trace.cut:
+		fmt.Fprintf(w, "the trace is cut after %d events: the rest is too large\n", len(*trace.BufferTracer))
+	case failed != "":
 		fmt.Fprintln(w, failed)
 	}
-	topdown.PrettyTraceWithOpts(w, *trace, topdown.PrettyTraceOptions{Locations: true, ExprVariables: true})
-	return x.ctx.Err()
+	return ctx.Err()
+}
+
+// A boundedTracer ends an evaluation whose trace is too large.
+type boundedTracer struct {
+	*topdown.BufferTracer
+	cancel topdown.Cancel
+	size   int
+	cut    bool
+}
+
+// TraceEvent implements topdown.QueryTracer. Each event is printed with the values of its
+// variables.
+func (t *boundedTracer) TraceEvent(event topdown.Event) {
+	elements := 0
+	event.Locals.Iter(func(_, value ast.Value) bool {
+		if list, ok := value.(interface{ Len() int }); ok {
+			elements += list.Len()
+		}
+		return false
+	})
+	if t.size += 1 + elements/100; t.size > maxTrace {
+		t.cut = true
+		t.cancel.Cancel()
+		return
+	}
+	t.BufferTracer.TraceEvent(event)
 }
 
 // requestedScopes are the scopes of an input; Everything if it has none.

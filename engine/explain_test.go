@@ -301,3 +301,36 @@ decision := {
 		t.Errorf("got %+v, want an answer against the contract", got)
 	}
 }
+
+// TestExplanationIsBounded: a policy with many rules for many scopes, or a long evaluation, ends
+// the explanation and the trace; scopes keep their results.
+func TestExplanationIsBounded(t *testing.T) {
+	t.Parallel()
+	text := "package uma.policies.album\n"
+	for i := range 1500 {
+		text += fmt.Sprintf("\ngrant contains s if {\n\tsome s in input.scopes\n\ts == \"x%d\"\n}\n", i)
+	}
+	x := newExplainer(t, map[string]string{"p.rego": text + `
+grant contains "view" if {
+	some i in numbers.range(1, 100000)
+	i == 99
+}
+`})
+	in := input(func(in *uma.Input) { in.Scopes = []uma.Scope{"view", "x5", "x7", "x9", "x11"} })
+	got := explain(t, x, in)
+	if got.Cut != "more than 20000 evaluations" || len(got.Scopes) != 5 || len(got.Scopes[0].Rules) == 0 || len(got.Scopes[4].Rules) != 0 || got.Scopes[4].Result != engine.Granted {
+		t.Errorf("got %q, %d scopes, the last %+v", got.Cut, len(got.Scopes), got.Scopes[4])
+	}
+
+	raw, err := engine.InputJSON(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace strings.Builder
+	if err := x.Trace(t.Context(), &uma.Recorded{ID: "d-1", Time: in.Now, Input: raw}, &trace); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(trace.String(), "events: the rest is too large\n") || trace.Len() > 4<<20 {
+		t.Errorf("got %d bytes, the last …%s", trace.Len(), trace.String()[max(0, trace.Len()-200):])
+	}
+}

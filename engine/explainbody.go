@@ -62,6 +62,9 @@ func (x *explainer) solve(body ast.Body, most int) (found []topdown.QueryResult,
 }
 
 func (x *explainer) solved(q *topdown.Query, most int) (found []topdown.QueryResult, failed string) {
+	if x.evaluations++; x.evaluations > maxEvaluations {
+		x.cancel.Cancel()
+	}
 	if x.cancel.Cancelled() {
 		return nil, errDeadline.Error()
 	}

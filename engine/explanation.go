@@ -3,6 +3,7 @@ package engine
 // An Explanation says why a policy decided as it did about one permission.
 type Explanation struct {
 	Error  string           `json:"error,omitempty"` // why the policy gave no answer, or what failed
+	Cut    string           `json:"cut,omitempty"`   // the bound that was reached: scopes from there on have no rules
 	Scopes []ExplainedScope `json:"scopes"`
 }
 
