@@ -21,6 +21,7 @@ type event struct {
 	requestedBy     string
 	failed          string
 	decided         []uma.ScopeDecision
+	asked           []uma.Scope
 	stand           map[string]string // of a stub: members of custom in place of its documents
 }
 
@@ -44,6 +45,7 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 		at := len(w.buf)
 		w.output(ev.Output)
 		e.result = w.value(at)
+		e.asked = ev.Asked
 		if ev.Eval != nil {
 			e.decided = ev.Eval.Decided
 		}
@@ -143,6 +145,9 @@ func (w *writer) custom(e *event) {
 			w.endObject()
 		}
 		w.endList()
+	}
+	if len(e.asked) > 0 {
+		w.scopes("asked", e.asked)
 	}
 	for _, name := range sortedKeys(e.stand) {
 		w.text(name, e.stand[name])

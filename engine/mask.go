@@ -108,8 +108,8 @@ func newMask(path string) (mask, error) {
 	return mask{path: parts}, nil
 }
 
-// scopePaths are the paths of scopes. If a mask changes one of them, custom.decided is left
-// out, because it has the same scopes.
+// scopePaths are the paths of scopes. If a mask changes one of them, custom.decided and
+// custom.asked are left out, because they have the same scopes.
 var scopePaths = [][]string{{"input", "scopes"}, {"result", "granted"}, {"result", "submit"}}
 
 // touches reports whether a mask changes the value at path, or one above or below it.
@@ -135,7 +135,7 @@ func (e *event) apply(masks []mask) error {
 		}
 		doc, done := m.applyTo(docs[name], m.path[1:])
 		if done && slices.ContainsFunc(scopePaths, m.touches) {
-			e.decided = nil
+			e.decided, e.asked = nil, nil
 		}
 		switch {
 		case !done:

@@ -230,6 +230,9 @@ rpt := {"ttl": 2} if input.scopes`,
 			if r.Answered != answered || at(eventOf(t, r), "custom", "answered") != answered {
 				t.Errorf("got answered %q, and %v in the event, want %q", r.Answered, at(eventOf(t, r), "custom"), answered)
 			}
+			if asked := at(eventOf(t, r), "custom", "asked"); (asked != nil) != (r.Outcome == "submitted") {
+				t.Errorf("%s: got custom.asked %v", r.Outcome, asked)
+			}
 		}
 		if strings.Join(got, " ") != outcomes {
 			t.Errorf("got outcomes %q, want %q", got, outcomes)

@@ -229,9 +229,10 @@ type Event struct {
 	Input     *Input
 	Output    *Output // nil if there was none
 	Eval      *Evaluation
-	Error     string // why the policy gave no answer, or why the decision came to nothing
-	Answered  string // see Record.Answered
-	Path      string // of the entry point, such as uma/authz/decision
+	Error     string  // why the policy gave no answer, or why the decision came to nothing
+	Answered  string  // see Record.Answered
+	Asked     []Scope // what the owner is asked for; {Everything} for a resource without scopes
+	Path      string  // of the entry point, such as uma/authz/decision
 	Labels    map[string]string
 	Timestamp time.Time
 }

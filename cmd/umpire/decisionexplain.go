@@ -1,25 +1,29 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/engine"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
 
+// explainFlags are the flags of decisions explain.
+type explainFlags struct {
+	candidate, file string
+	now, trace      bool
+}
+
 func explainDecisionCommand(e *env) *cobra.Command {
-	var now, trace bool
+	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain ID",
 		Short: "Explain one decision: which rules decided each scope, and the conditions that held or did not",
@@ -28,152 +32,138 @@ each requested scope the rules that decided it, or that could have granted it. B
 rule are its conditions, with their lines, up to the first one that did not hold, and the
 values that they saw. Rules of helpers are below the condition that refers to them.
 
+With --file the decision is read from a file that "umpire decisions export" wrote; with
+--candidate too, no database is needed.
+
 A record whose input is masked cannot be explained. An explanation is not exact if a mask
 changed a value that the policy reads; it says so.`,
 		Example: `  umpire decisions explain ID
   umpire decisions explain ID --now
+  umpire decisions explain ID --file decisions.jsonl --candidate ./policies
   umpire decisions explain ID -o json | jq '.scopes[] | select(.result != "granted")'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
-				x := &explanation{env: e, db: db, now: now}
-				return x.print(cmd.Context(), args[0], trace)
-			})
+			switch {
+			case f.now && f.candidate != "":
+				return usageError("--now and --candidate name different policies: give one of them")
+			case f.candidate != "" && !isPath(f.candidate) && !isRevision(f.candidate):
+				return invalid("--candidate: there is no folder or file %s, and it is not the hash of a policy revision", f.candidate)
+			case f.file != "" && isPath(f.candidate):
+				return e.explainDecision(cmd.Context(), nil, args[0], &f)
+			}
+			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.explainDecision(cmd.Context(), db, args[0], &f) })
 		},
 	}
-	cmd.Flags().BoolVar(&now, "now", false, "evaluate the recorded request under the policy that is active now")
-	cmd.Flags().BoolVar(&trace, "trace", false, "also print OPA's trace of the evaluation")
+	fl := cmd.Flags()
+	fl.BoolVar(&f.now, "now", false, "evaluate the recorded request under the policy that is active now")
+	fl.StringVar(&f.candidate, "candidate", "", "evaluate it under this policy `folder`, bundle file, or hash of a policy revision in the database")
+	fl.StringVar(&f.file, "file", "", "read the decision from this `file` of decisions export, - for stdin")
+	fl.BoolVar(&f.trace, "trace", false, "also print OPA's trace of the evaluation")
 	e.outputFlag(cmd)
 	return cmd
 }
 
-// An explanationReport is the JSON output of explain.
-type explanationReport struct {
-	ID       string                  `json:"decision_id"`
-	Revision string                  `json:"revision"`
-	Exact    bool                    `json:"exact"`
-	Inexact  string                  `json:"inexact,omitempty"` // why it is not exact
-	Error    string                  `json:"error,omitempty"`
-	Scopes   []engine.ExplainedScope `json:"scopes"`
-	Trace    []string                `json:"trace,omitempty"`
-}
-
-// An explanation explains one recorded decision.
-type explanation struct {
-	*env
-	db  *sqlite.Store
-	now bool // under the active policy
-
-	record   *uma.Record
-	decision *audit.Decision
-}
-
-// explainTimeout replaces policy.timeout: an evaluation that met its deadline at the time must
-// not miss it on a slower machine.
-const explainTimeout = time.Minute
-
-func (x *explanation) print(ctx context.Context, id string, trace bool) error {
-	var err error
-	if x.record, err = x.findDecision(ctx, x.db, id); err != nil {
-		return err
-	}
-	if x.decision, err = audit.Read(x.record.Event); err != nil {
-		return err
-	}
-	report, err := x.explain(ctx, trace)
-	if errors.Is(err, uma.ErrUnreadable) {
-		return fmt.Errorf("decision %s cannot be explained: %s: `umpire decisions show` prints what is on record", id, cmp.Or(x.decision.Skip, err.Error()))
-	}
+// explainDecision explains a recorded decision. Without a database, it is in a file and the
+// policy is a candidate's.
+func (e *env) explainDecision(ctx context.Context, db *sqlite.Store, id string, f *explainFlags) error {
+	d, err := e.recordedDecision(ctx, db, id, f.file)
 	if err != nil {
 		return err
 	}
-	if x.asJSON() {
-		return printJSON(x.stdout, report)
+	explainer, err := e.explainerOf(ctx, db, d, f)
+	if err != nil {
+		return err
 	}
-	return x.printText(report)
+	why, err := explainer.Explain(ctx, d, f.trace)
+	switch {
+	case errors.Is(err, uma.ErrUnreadable):
+		return fmt.Errorf("decision %s cannot be explained: %s: `umpire decisions show` prints what is on record", id, cmp.Or(d.Skip, err.Error()))
+	case err != nil:
+		return err
+	case e.asJSON():
+		return printJSON(e.stdout, why)
+	}
+	under := "the policy that decided"
+	switch {
+	case f.now:
+		under = "the active policy"
+	case f.candidate != "" && why.Revision != d.Revision:
+		under = "the policy " + f.candidate
+	}
+	t := explainedText{w: e.stdout, decision: d, recorded: !f.now && f.candidate == ""}
+	t.print(&why.Explanation)
+	fmt.Fprintf(e.stdout, "decision %s, evaluated again under %s, revision %s\n", why.ID, visible(under), why.Revision)
+	if !why.Exact {
+		fmt.Fprintln(e.stdout, "not exact: "+visible(why.Inexact))
+	}
+	t.printTrace(why.Trace)
+	return nil
 }
 
-// explain evaluates the decision again.
-func (x *explanation) explain(ctx context.Context, trace bool) (*explanationReport, error) {
-	rev, settings, err := x.revision(ctx)
-	if err != nil {
-		return nil, err
-	}
-	recordedEntrypoint := "data." + strings.ReplaceAll(x.decision.Path, "/", ".")
-	explainer, err := rollout.NewStoredExplainer(ctx, rev, settings, recordedEntrypoint)
-	if err != nil {
-		return nil, err
-	}
-	replayer, err := rollout.NewStoredReplayer(ctx, rev, settings, recordedEntrypoint)
-	if err != nil {
-		return nil, err
-	}
-	explained, err := explainer.Explain(ctx, &x.decision.Recorded)
-	if err != nil {
-		return nil, err
-	}
-	report := &explanationReport{ID: x.record.ID, Revision: rev.Hash, Error: explained.Error, Scopes: explained.Scopes}
-	if report.Inexact, err = x.inexact(ctx, replayer); err != nil {
-		return nil, err
-	}
-	report.Exact = report.Inexact == ""
-	if trace {
-		var text bytes.Buffer
-		if err := explainer.Trace(ctx, &x.decision.Recorded, &text); err != nil {
+// recordedDecision reads a decision from the database, or from a file of decisions export.
+func (e *env) recordedDecision(ctx context.Context, db *sqlite.Store, id, file string) (d *audit.Decision, err error) {
+	if file == "" {
+		record, err := e.findDecision(ctx, db, id)
+		if err != nil {
 			return nil, err
 		}
-		report.Trace = strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+		return audit.Read(record.Event)
 	}
-	return report, nil
+	in := os.Stdin
+	if file != "-" {
+		if in, err = os.Open(file); err != nil {
+			return nil, invalid("--file: %w", err)
+		}
+	}
+	d, err = audit.NewLines(file, in).Find(ctx, id)
+	if errors.Is(err, io.EOF) {
+		err = invalid("--file: %s has no decision %q", file, id)
+	}
+	return d, errors.Join(err, in.Close())
 }
 
-// revision returns the policy that the decision is explained by, and its realm's settings. The
-// realm may be deleted.
-func (x *explanation) revision(ctx context.Context) (*uma.Revision, uma.PolicySettings, error) {
-	settings := uma.PolicySettings{}
-	snap, err := x.db.Snapshot(ctx, x.record.Realm, x.env.now())
+// explainerOf compiles the policy that a decision is explained by.
+func (e *env) explainerOf(ctx context.Context, db *sqlite.Store, d *audit.Decision, f *explainFlags) (*rollout.Explainer, error) {
+	revision := d.Revision
 	switch {
-	case err == nil:
-		settings = snap.Realm.Policy
-	case !errors.Is(err, uma.ErrNotFound):
-		return nil, settings, err
+	case f.now:
+		revision = ""
+	case isPath(f.candidate):
+		return e.candidateExplainer(ctx, db, d.Realm, f.candidate, d.Path)
+	case f.candidate != "":
+		revision = f.candidate
 	}
-	settings.Timeout = explainTimeout
-	if x.now {
-		rev, err := x.db.RevisionInForce(ctx, x.record.Realm)
-		if errors.Is(err, uma.ErrNotFound) {
-			err = invalid("--now: realm %s has no active policy", x.record.Realm)
+	explainer, err := rollout.NewStoredExplainer(ctx, db, d.Realm, revision, d.Path, e.now())
+	switch {
+	case errors.Is(err, rollout.ErrNoActive):
+		return nil, invalid("realm %s has no active policy", d.Realm)
+	case errors.Is(err, rollout.ErrNoRevision):
+		return nil, fmt.Errorf("policy revision %s is not in this database: name the policy with --candidate", revision)
+	}
+	return explainer, err
+}
+
+// candidateExplainer compiles a policy folder or bundle file, for the entry point of the realm
+// or, without a database, of a record's path.
+func (e *env) candidateExplainer(ctx context.Context, db *sqlite.Store, realm, path, entrypoint string) (*rollout.Explainer, error) {
+	settings := defaultSettings(path)
+	switch {
+	case db != nil:
+		snapshot, err := db.Snapshot(ctx, realm, e.now())
+		if err != nil {
+			return nil, realmError(ctx, db, realm, err)
 		}
-		return rev, settings, err
+		settings.Entrypoint = snapshot.Realm.Policy.Entrypoint
+	case entrypoint != "":
+		settings.Entrypoint = rollout.EntrypointOf(entrypoint)
 	}
-	rev, err := x.db.Revision(ctx, x.record.Revision)
+	src, err := rollout.Source(path)
 	if err != nil {
-		err = fmt.Errorf("policy revision %s: %w", x.record.Revision, err)
+		return nil, fmt.Errorf("--candidate: %w", err)
 	}
-	return rev, settings, err
-}
-
-// inexact returns why the explanation may not be that of the recorded decision; "": it is. Under
-// the active policy, only a mask or a random function can make it inexact.
-func (x *explanation) inexact(ctx context.Context, policy uma.Replayer) (string, error) {
-	if x.now {
-		replayed, err := policy.Replay(ctx, &x.decision.Recorded)
-		if errors.Is(err, uma.ErrUnreadable) {
-			return "", err
-		}
-		return replayed.Inexact, nil // an error of the policy is explained
+	explainer, err := rollout.NewExplainer(ctx, realm, settings, src)
+	if err != nil {
+		return nil, fmt.Errorf("--candidate: %w", err)
 	}
-	comparer := audit.Comparer{Candidate: policy}
-	c, err := comparer.Compare(ctx, x.decision)
-	switch {
-	case err != nil:
-		return "", err
-	case c.Skipped != "":
-		return "the record has no answer to compare with: " + c.Skipped, nil
-	case c.Inexact != "":
-		return c.Inexact, nil
-	case c.Failed || len(c.Changes) > 0:
-		return "this version of Umpire decides differently", nil
-	}
-	return "", nil
+	return explainer, nil
 }

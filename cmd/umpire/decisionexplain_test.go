@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"example.com/umpire/engine"
+	"example.com/umpire/rollout"
 )
 
 // TestExplainDecision: a refusal is explained by the condition that did not hold, under the
@@ -43,14 +44,14 @@ dave, "post" of Public board: not granted
 
 	text = ok(t, "decisions", "explain", "--data", s.data, granted.ID)
 	for _, want := range []string{
-		`(?m)^bob, "view" of Holiday album: granted$`, `(?m)^bob, "comment" of Holiday album: not granted; the policy asks the owner$`,
+		`(?m)^bob, "view" of Holiday album: granted$`, `(?m)^bob, "comment" of Holiday album: not granted; the policy asks the owner, who was not asked: the request had no ticket$`,
 		`(?m)^  /umpire/sharing.rego:\d+  ask-owner  \(asks the owner\): held$`, `(?m)^          ✗ \d+  input.resource.owner == input.subject.id +input.resource.owner = "`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("got\n%swant %s", text, want)
 		}
 	}
-	got := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", granted.ID))
+	got := decode[rollout.Explanation](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", granted.ID))
 	if got.ID != granted.ID || got.Revision != granted.Revision || !got.Exact || len(got.Scopes) != 2 || got.Scopes[0].Result != engine.Granted || got.Scopes[1].Result != engine.Submit {
 		t.Errorf("got %+v, want bob's decision", got)
 	}
@@ -78,16 +79,62 @@ dave, "post" of Public board: not granted
 	}
 	write(t, board, strings.Replace(string(content), `"user" in input.subject.roles`, `"uma_authorization" in input.subject.roles`, 1))
 	eventually(t, "the changed policy", func() bool {
-		now := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "--now", "-o", "json", partial.ID))
+		now := decode[rollout.Explanation](t, ok(t, "decisions", "explain", "--data", s.data, "--now", "-o", "json", partial.ID))
 		return now.Revision != partial.Revision && now.Exact && now.Scopes[1].Result == engine.Granted
 	})
-	then := decode[explanationReport](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", partial.ID))
+	then := decode[rollout.Explanation](t, ok(t, "decisions", "explain", "--data", s.data, "-o", "json", partial.ID))
 	if then.Revision != partial.Revision || !then.Exact || then.Scopes[1].Result != engine.Refused {
 		t.Errorf("got %+v, want the recorded policy", then)
 	}
 	text = ok(t, "decisions", "explain", "--data", s.data, "--now", "--trace", partial.ID)
 	if !strings.Contains(text, "evaluated again under the active policy") || !regexp.MustCompile(`board.rego:20 .*\| +(Enter|Eval|Fail|Exit) `).MatchString(text) {
 		t.Errorf("got\n%swant a trace", text)
+	}
+}
+
+// TestExplainExported: without the database, a decision of an export is explained by a policy
+// folder; by that which decided, exactly.
+func TestExplainExported(t *testing.T) {
+	t.Parallel()
+	realm := example(t)
+	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
+	s.ask(t, "bob", "Public board#view")
+	s.ask(t, "dave", "Public board#post")
+	file, policies, id := filepath.Join(t.TempDir(), "decisions.jsonl"), filepath.Join(filepath.Dir(realm), "policies"), s.decisions(t)[0].ID
+	ok(t, "decisions", "export", "--data", s.data, "--file", file)
+
+	recorded := ok(t, "decisions", "explain", "--data", s.data, id)
+	for name, args := range map[string][]string{
+		"by the folder": {"--data", t.TempDir(), "--candidate", policies}, "by the database": {"--data", s.data},
+		"by its revision": {"--data", s.data, "--candidate", s.decisions(t)[0].Revision},
+	} {
+		if got := ok(t, append([]string{"decisions", "explain", id, "--file", file}, args...)...); got != recorded {
+			t.Errorf("%s: got\n%swant\n%s", name, got, recorded)
+		}
+	}
+	changed := t.TempDir()
+	if err := os.CopyFS(changed, os.DirFS(policies)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(changed, "board.rego"), "package uma.policies.board\n\ngrant contains \"post\" if input.subject.username == \"dave\"\n")
+	got := ok(t, "decisions", "explain", id, "--file", file, "--data", t.TempDir(), "--candidate", changed)
+	if !strings.HasPrefix(got, "dave, \"post\" of Public board: granted\n  board.rego:3: held\n    ✓ 3  input.subject.username == \"dave\"") || !strings.Contains(got, "under the policy "+changed) {
+		t.Errorf("got\n%s", got)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{id, "--file", file, "--data", t.TempDir()}, "there is no database"},
+		{[]string{"unknown", "--file", file, "--candidate", changed}, "has no decision \"unknown\""},
+		{[]string{id, "--file", file + "x", "--candidate", changed}, "--file: "},
+		{[]string{id, "--now", "--candidate", changed}, "give one of them"},
+		{[]string{id, "--data", s.data, "--candidate", strings.Repeat("0", 64)}, "is not in this database"},
+		{[]string{id, "--data", s.data, "--candidate", changed + "x"}, "--candidate: there is no folder"},
+	} {
+		if stdout, stderr, code := umpire(t, append([]string{"decisions", "explain"}, c.args...)...); code == 0 || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: got exit %d, %s%swant %s", c.args, code, stdout, stderr, c.want)
+		}
 	}
 }
 

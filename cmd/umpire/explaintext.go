@@ -5,19 +5,29 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/audit"
 )
 
-// printText prints the explanation of each scope, then what it was made with.
-func (x *explanation) printText(r *explanationReport) error {
-	for i := range r.Scopes {
-		s := &r.Scopes[i]
-		fmt.Fprintf(x.stdout, "%s: %s\n", visible(x.request(s.Scope)), x.outcome(s))
+// An explainedText prints explanations of a decision.
+type explainedText struct {
+	w        io.Writer
+	decision *audit.Decision
+	recorded bool // the explanation is of what was decided, not of what would be
+}
+
+// print prints the explanation of each scope.
+func (t *explainedText) print(x *engine.Explanation) {
+	for i := range x.Scopes {
+		s := &x.Scopes[i]
+		fmt.Fprintf(t.w, "%s: %s\n", visible(t.request(s.Scope)), t.outcome(s))
 		var lines []explainedLine
 		for _, rule := range shownRules(s) {
 			lines = addRule(lines, &rule, 1)
@@ -25,36 +35,34 @@ func (x *explanation) printText(r *explanationReport) error {
 		if len(lines) == 0 && s.Result != engine.Failed {
 			lines = append(lines, explainedLine{text: "  " + noRules(s)})
 		}
-		printLines(x, lines)
-		fmt.Fprintln(x.stdout)
+		t.printLines(lines)
+		fmt.Fprintln(t.w)
 	}
-	if r.Error != "" {
-		fmt.Fprintln(x.stdout, "error: "+visible(r.Error))
+	if x.Error != "" {
+		fmt.Fprintln(t.w, "error: "+visible(x.Error))
 	}
-	under := "the policy that decided"
-	if x.now {
-		under = "the active policy"
+	if x.Cut != "" {
+		fmt.Fprintf(t.w, "the explanation takes %s: the rules of the last scopes are left out\n", x.Cut)
 	}
-	fmt.Fprintf(x.stdout, "decision %s, evaluated again under %s, revision %s\n", r.ID, under, r.Revision)
-	if !r.Exact {
-		fmt.Fprintln(x.stdout, "not exact: "+visible(r.Inexact))
-	}
-	for i, line := range r.Trace {
+}
+
+func (t *explainedText) printTrace(lines []string) {
+	for i, line := range lines {
 		if i == 0 {
-			fmt.Fprintln(x.stdout)
+			fmt.Fprintln(t.w)
 		}
-		fmt.Fprintln(x.stdout, visible(line))
+		fmt.Fprintln(t.w, visible(line))
 	}
-	return nil
 }
 
 // request names who asked for a scope of which resource.
-func (x *explanation) request(scope string) string {
-	who := cmp.Or(x.decision.Username, x.record.Subject)
-	if ev, err := readEvent(x.record); err == nil && ev.Input.Subject.Type == "service" {
-		who = "the service account of " + x.record.Client
+func (t *explainedText) request(scope string) string {
+	d := t.decision
+	who := cmp.Or(d.Username, d.Subject)
+	if d.Service {
+		who = "the service account of " + d.Client
 	}
-	of := cmp.Or(x.decision.Name, x.decision.Resource)
+	of := cmp.Or(d.Name, d.Resource)
 	switch {
 	case scope == "*":
 		return fmt.Sprintf("%s, %s", who, cmp.Or(of, "all scopes"))
@@ -65,17 +73,14 @@ func (x *explanation) request(scope string) string {
 }
 
 // outcome is the result of a scope in words.
-func (x *explanation) outcome(s *engine.ExplainedScope) string {
+func (t *explainedText) outcome(s *engine.ExplainedScope) string {
 	switch s.Result {
 	case engine.Granted:
 		return "granted"
 	case engine.NeedInfo:
 		return "not granted; a claim is wanted"
 	case engine.Submit:
-		if !x.now && (x.record.Outcome == "submitted" || x.record.Answered == "request_submitted") {
-			return "not granted; the owner was asked"
-		}
-		return "not granted; the policy asks the owner"
+		return "not granted; " + t.asked(uma.Scope(s.Scope))
 	case engine.Failed:
 		return "not granted; the policy failed"
 	}
@@ -83,6 +88,24 @@ func (x *explanation) outcome(s *engine.ExplainedScope) string {
 		return "not granted: denied"
 	}
 	return "not granted"
+}
+
+// asked says whether the owner was asked for a scope that the policy asks the owner for.
+func (t *explainedText) asked(scope uma.Scope) string {
+	const wants = "the policy asks the owner"
+	d := t.decision
+	masked := func(path string) bool { return strings.HasPrefix(path, "/result") }
+	switch {
+	case !t.recorded, slices.ContainsFunc(d.Masked, masked): // then the record does not say it
+		return wants
+	case slices.Contains(d.Asked, scope):
+		return "the owner was asked"
+	case !d.Ticket:
+		return wants + ", who was not asked: the request had no ticket"
+	case d.Answered == string(uma.NeedInfo):
+		return wants + ", who was not asked: claims are wanted first"
+	}
+	return wants + ", who was not asked"
 }
 
 // shownRules are the rules that matter for a result: those that made it, and for a scope that is
@@ -116,7 +139,7 @@ func noRules(s *engine.ExplainedScope) string {
 type explainedLine struct{ text, values string }
 
 // printLines aligns the values of lines.
-func printLines(x *explanation, lines []explainedLine) {
+func (t *explainedText) printLines(lines []explainedLine) {
 	width := 0
 	for _, l := range lines {
 		if n := utf8.RuneCountInString(l.text); l.values != "" && n <= maxTextWidth {
@@ -125,10 +148,10 @@ func printLines(x *explanation, lines []explainedLine) {
 	}
 	for _, l := range lines {
 		if l.values == "" {
-			fmt.Fprintln(x.stdout, l.text)
+			fmt.Fprintln(t.w, l.text)
 			continue
 		}
-		fmt.Fprintf(x.stdout, "%-*s  %s\n", width, l.text, l.values)
+		fmt.Fprintf(t.w, "%-*s  %s\n", width, l.text, l.values)
 	}
 }
 

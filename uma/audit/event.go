@@ -23,6 +23,11 @@ type Decision struct {
 	Name     string      // of the resource
 	Scopes   []uma.Scope // requested; {Everything} for a resource without scopes
 
+	Service  bool        // the subject is a service account
+	Ticket   bool        // the request had a permission ticket
+	Answered string      // the answer to the whole request, see uma.Record
+	Asked    []uma.Scope // what the owner was asked for
+
 	// Skip is the reason why the decision cannot be evaluated again; empty: it can.
 	Skip string
 
@@ -60,7 +65,9 @@ type event struct {
 	Error     string          `json:"error"`
 	Timestamp time.Time       `json:"timestamp"`
 	Custom    struct {
-		Decided []uma.ScopeDecision `json:"decided"`
+		Answered string              `json:"answered"`
+		Decided  []uma.ScopeDecision `json:"decided"`
+		Asked    []uma.Scope         `json:"asked"`
 	} `json:"custom"`
 }
 
@@ -68,6 +75,7 @@ type event struct {
 type eventInput struct {
 	Subject struct {
 		ID       string `json:"id"`
+		Type     string `json:"type"`
 		Username string `json:"username"`
 	} `json:"subject"`
 	Client struct {
@@ -78,6 +86,7 @@ type eventInput struct {
 		Name string `json:"name"`
 	} `json:"resource"`
 	Scopes []uma.Scope `json:"scopes"`
+	Ticket *struct{}   `json:"ticket"`
 	Shares []struct {
 		ID string `json:"id"`
 	} `json:"shares"`
@@ -94,6 +103,7 @@ func Read(raw []byte) (*Decision, error) {
 			ID: e.ID, Time: e.Timestamp, Path: e.Path, Input: e.Input, NDCache: e.NDCache, Masked: append(e.Erased, e.Masked...),
 		},
 		Batch:    e.Batch,
+		Answered: e.Custom.Answered, Asked: e.Custom.Asked,
 		recorded: side{result: e.Result, decided: e.Custom.Decided, failed: e.Error != ""},
 	}
 	if d.Batch == "" {
@@ -102,13 +112,13 @@ func Read(raw []byte) (*Decision, error) {
 	for realm, bundle := range e.Bundles { // there is one
 		d.Realm, d.Revision = realm, bundle.Revision
 	}
-	if d.Skip = skipped(&e); d.Skip != "" {
+	if d.Skip = skipped(&e); d.Skip == skipStub || len(e.Input) == 0 {
 		return d, nil
 	}
 	var in eventInput
 	err := json.Unmarshal(e.Input, &in)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if strings.HasPrefix(wrong.Field, "scopes") {
+		if strings.HasPrefix(wrong.Field, "scopes") && d.Skip == "" {
 			d.Skip = skipScopes
 		}
 		err = nil // a mask replaced a value by one of another type
@@ -116,11 +126,12 @@ func Read(raw []byte) (*Decision, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the input of decision %s: %w", d.ID, err)
 	}
-	if d.masks("/input/scopes") {
+	if d.masks("/input/scopes") && d.Skip == "" {
 		d.Skip = skipScopes
 	}
 	d.Subject, d.Username, d.Client = in.Subject.ID, in.Subject.Username, in.Client.ID
 	d.Resource, d.Name, d.Scopes = in.Resource.ID, in.Resource.Name, in.Scopes
+	d.Service, d.Ticket = in.Subject.Type == "service", in.Ticket != nil
 	if len(d.Scopes) == 0 {
 		d.Scopes = []uma.Scope{uma.Everything}
 	}

@@ -44,6 +44,31 @@ func (l *Lines) First(realm string) (*Decision, error) {
 	}
 }
 
+// Find returns the decision with an id, or io.EOF.
+func (l *Lines) Find(ctx context.Context, id string) (found *Decision, err error) {
+	err = l.Each(ctx, func(event []byte) error {
+		if !bytes.Contains(event, []byte(id)) { // most events need not be decoded
+			return nil
+		}
+		d, err := Read(event)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s:%d: %w", l.name, l.line, err)
+		case d.ID == id:
+			found = d
+			return io.EOF
+		}
+		return nil
+	})
+	if err == nil {
+		err = io.EOF
+	}
+	if found != nil {
+		err = nil
+	}
+	return found, err
+}
+
 // Each calls each with the events, up to its first error.
 func (l *Lines) Each(ctx context.Context, each func(event []byte) error) error {
 	for _, event := range l.head {

@@ -60,7 +60,7 @@ func (s *Service) commit(ctx context.Context, q *question, d *decisions, st *uma
 // recordLost stores one record, with an error, of decisions that have no effect.
 func (s *Service) recordLost(ctx context.Context, q *question, d *decisions, why string, answered uma.Reason) (*Answer, error) {
 	lost := *d.list[0]
-	lost.event.Error, lost.event.Output = why, nil
+	lost.event.Error, lost.event.Output, lost.event.Asked = why, nil, nil
 	return s.writeSettlement(ctx, q, d, &uma.Settlement{
 		Realm: q.realm.Realm.Key, Now: q.now,
 		Records: []uma.Record{s.record(ctx, q, d.policy, &lost.event, outcomeError, string(answered))},
@@ -93,6 +93,9 @@ func (s *Service) records(ctx context.Context, q *question, d *decisions, a reco
 	out := make([]uma.Record, len(d.list))
 	recordOne := func(i int) {
 		one := d.list[i]
+		if a.asksOwner {
+			one.event.Asked = one.submit
+		}
 		out[i] = s.record(ctx, q, d.policy, &one.event, one.outcome(a.asksClaims, a.asksOwner), a.word)
 	}
 	if !d.policy.Masks() {
