@@ -29,7 +29,11 @@ type Service struct {
 }
 
 // An Order says who activates a policy, and why.
-type Order struct{ Realm, By, Source, Note string }
+type Order struct {
+	Realm, By, Source, Note string
+
+	Revoke bool // of a rollback: RPTs of the policy that it replaces become inactive
+}
 
 // A Change is what an order changed.
 type Change struct {
@@ -53,13 +57,13 @@ func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Cha
 	if len(src.Modules) == 0 {
 		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", Shown(dir))}
 	}
-	return s.order(ctx, o, src, nil)
+	return s.order(ctx, o, src, over{})
 }
 
 // ActivateRevision puts the realm's files of a stored revision in force again, with today's
 // library, pinned.
 func (s *Service) ActivateRevision(ctx context.Context, o Order, hash string) (*Change, error) {
-	return s.reactivate(ctx, o, hash, nil)
+	return s.reactivate(ctx, o, hash, over{})
 }
 
 // Rollback puts the policy of the period before the one in force again, pinned. It skips
@@ -72,38 +76,53 @@ func (s *Service) Rollback(ctx context.Context, o Order) (*Change, error) {
 	if state.Active == nil {
 		return nil, ErrNothingBefore
 	}
-	before, err := s.periodBefore(ctx, state.Active)
+	before, replaced, err := s.periodBefore(ctx, state.Active)
 	if err != nil {
 		return nil, err
 	}
-	change, err := s.reactivate(ctx, o, before.Revision, state)
+	if !o.Revoke {
+		replaced = nil
+	}
+	change, err := s.reactivate(ctx, o, before.Revision, over{state, replaced})
 	if errors.Is(err, uma.ErrMoved) {
 		err = fmt.Errorf("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
 	}
 	return change, err
 }
 
-// periodBefore returns the last period of other files than those in force.
-func (s *Service) periodBefore(ctx context.Context, active *uma.Period) (*uma.Period, error) {
+// periodBefore returns the last period of other files than those in force, and the revisions
+// since.
+func (s *Service) periodBefore(ctx context.Context, active *uma.Period) (before *uma.Period, since []string, err error) {
 	const page = 100
+	since = []string{active.Revision}
 	for last := active.Key; ; {
 		periods, err := s.Store.PolicyPeriods(ctx, active.Realm, last, page)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i := range periods {
-			if p := &periods[i]; p.Content != active.Content && p.Revision != active.Revision {
-				return p, nil
+			p := &periods[i]
+			if p.Content != active.Content && p.Revision != active.Revision {
+				return p, since, nil
+			}
+			if !slices.Contains(since, p.Revision) {
+				since = append(since, p.Revision)
 			}
 		}
 		if len(periods) < page {
-			return nil, ErrNothingBefore
+			return nil, nil, ErrNothingBefore
 		}
 		last = periods[page-1].Key
 	}
 }
 
-func (s *Service) reactivate(ctx context.Context, o Order, hash string, over *uma.PolicyState) (*Change, error) {
+// over is what an order replaces.
+type over struct {
+	state     *uma.PolicyState // nil: whichever policy is in force
+	withdrawn []string         // revisions whose RPTs end
+}
+
+func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over) (*Change, error) {
 	rev, err := s.Store.Revision(ctx, hash)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
@@ -116,16 +135,15 @@ func (s *Service) reactivate(ctx context.Context, o Order, hash string, over *um
 		return nil, &RefusedError{err}
 	}
 	o.Source = "revision " + hash
-	change, err := s.order(ctx, o, src, over)
+	change, err := s.order(ctx, o, src, was)
 	if change != nil {
 		change.Asked = hash
 	}
 	return change, err
 }
 
-// order begins a pinned period of a source over the period in force: over that of the state
-// or, if it is nil, over whichever is in force.
-func (s *Service) order(ctx context.Context, o Order, src engine.Source, over *uma.PolicyState) (change *Change, err error) {
+// order begins a pinned period of a source.
+func (s *Service) order(ctx context.Context, o Order, src engine.Source, was over) (change *Change, err error) {
 	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
 	if err != nil {
 		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
@@ -135,7 +153,7 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, over *u
 		return nil, &RefusedError{err}
 	}
 	for range Activations {
-		state := over
+		state := was.state
 		if state == nil {
 			if state, err = s.Store.PolicyState(ctx, o.Realm); err != nil {
 				return nil, err
@@ -147,9 +165,9 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, over *u
 		}
 		_, err = s.Store.ActivatePolicy(ctx, &uma.Activation{
 			Revision: c.Revision(s.Now()), Content: engine.ContentOf(src.Files), Over: overOf(state),
-			By: o.By, Source: o.Source, Note: o.Note, Pinned: true,
+			By: o.By, Source: o.Source, Note: o.Note, Pinned: true, Withdrawn: was.withdrawn,
 		})
-		if over != nil || !errors.Is(err, uma.ErrMoved) {
+		if was.state != nil || !errors.Is(err, uma.ErrMoved) {
 			break
 		}
 	}

@@ -11,9 +11,10 @@ import (
 // records, because periods outlive them.
 type Revisions interface {
 	// ActivatePolicy stores the sources of a revision, once, ends the period in force,
-	// begins one of the revision, and raises the realm's generation, in one commit. So no
-	// grant of the revision before commits after it. It returns the key of the period in
-	// force. A proposal whose revision is in force already is only remembered.
+	// begins one of the revision, ends the RPTs of withdrawn revisions, and raises the
+	// realm's generation, in one commit. So no grant of the revision before commits after
+	// it. It returns the key of the period in force. A proposal whose revision is in force
+	// already is only remembered.
 	//
 	// ErrMoved: Over is no longer the period in force. For a proposal also: the period is
 	// pinned, or the content is the last that was taken.
@@ -84,6 +85,10 @@ type Activation struct {
 	Note     string
 	Pinned   bool
 	Proposed bool // by a source
+
+	// Withdrawn are revisions whose RPTs end with the commit: those that it finds stored.
+	// RPTs that are granted later by the same revisions do not end.
+	Withdrawn []string
 }
 
 // A Proposal is content of a realm's source that is not in force.

@@ -284,7 +284,8 @@ type Tokens interface {
 	// ErrNotFound: its session is unknown.
 	TokenState(ctx context.Context, realm Key, jti, session string) (*TokenState, error)
 
-	// RPT returns the row of an RPT, or ErrNotFound.
+	// RPT returns the row of an RPT, or ErrNotFound. RPTs of a withdrawn revision
+	// (Activation.Withdrawn) are not found.
 	RPT(ctx context.Context, realm Key, jti string) (*RPT, error)
 
 	// Validity returns the resources and shares that grants rest on, if they still exist, with

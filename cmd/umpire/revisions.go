@@ -28,6 +28,7 @@ func revisionCommands(e *env) []*cobra.Command {
 // activationCommands are those that change which policy is in force.
 func activationCommands(e *env) []*cobra.Command {
 	var realm, note string
+	var revoke bool
 	activate := &cobra.Command{
 		Use:   "activate REVISION|FOLDER|BUNDLE",
 		Short: "Put a policy in force and pin it (safe while the server runs)",
@@ -47,10 +48,14 @@ library of this umpire. Policies that do not compile are refused with exit code 
 		Short: "Put the policy of the period before in force and pin it (safe while the server runs)",
 		Long: `Put the policy of the period before the one in force in force again, and pin it, as
 ` + "`umpire policy activate`" + ` does. Twice goes back and forth. The realm's files are compiled
-with the library of this umpire.`,
+with the library of this umpire.
+
+With --revoke, RPTs of the policy that is replaced are inactive at introspection from then
+on. Resource servers that verify RPTs themselves accept them until they expire.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.order(cmd.Context(), realm, note, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
+				o.Revoke = revoke
 				return n.Rollout.Rollback(cmd.Context(), o)
 			})
 		},
@@ -58,6 +63,7 @@ with the library of this umpire.`,
 	for _, cmd := range []*cobra.Command{activate, rollback} {
 		cmd.Flags().StringVar(&note, "note", "", "`text` for the history, such as who reviewed the policy")
 	}
+	rollback.Flags().BoolVar(&revoke, "revoke", false, "make RPTs of the policy that is replaced inactive")
 	release := &cobra.Command{
 		Use:   "release",
 		Short: "Let the realm's policy folder change the policy again (safe while the server runs)",

@@ -57,7 +57,8 @@ func takeProposal(tx *conn, a *uma.Activation) error {
 	}))
 }
 
-// beginPeriod ends the period in force and begins the next.
+// beginPeriod ends the period in force and begins the next. RPTs have the generation that
+// their grant rests on, so that those granted until now are found by it.
 func beginPeriod(tx *conn, a *uma.Activation, sources string) (uma.Key, error) {
 	r := a.Revision
 	err := runAll(tx, []command{
@@ -79,6 +80,13 @@ func beginPeriod(tx *conn, a *uma.Activation, sources string) (uma.Key, error) {
 		return key, nil
 	case err != nil:
 		return 0, reading("realm "+r.Realm, err)
+	}
+	for _, hash := range a.Withdrawn {
+		_, err := tx.exec(`INSERT INTO withdrawn_revision (realm, revision, generation) SELECT key, ?, generation FROM realm WHERE key = ?
+			ON CONFLICT DO UPDATE SET generation = excluded.generation`, hash, int64(realm))
+		if err != nil {
+			return 0, writing("withdrawn revision", err)
+		}
 	}
 	return key, raiseGeneration(tx, realm)
 }

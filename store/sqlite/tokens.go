@@ -67,7 +67,8 @@ func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, er
 	c := v.reader(ctx)
 	r := &uma.RPT{JTI: jti}
 	err := c.row(`SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep
-		FROM rpt WHERE realm = ? AND jti = ?`, []any{int64(realm), jti},
+		FROM rpt t WHERE realm = ? AND jti = ? AND NOT EXISTS (SELECT 1 FROM withdrawn_revision w
+			WHERE w.realm = t.realm AND w.revision = t.revision AND w.generation >= t.generation)`, []any{int64(realm), jti},
 		&r.Family, &r.Within, &r.Ticket, &r.SessionID, &r.Subject, &r.Client, (*integer)(&r.Server), document{&r.Permissions}, &r.Revision,
 		(*integer)(&r.Generation), (*integer)(&r.UserVersion), (*moment)(&r.Expires), (*moment)(&r.Keep))
 	if err != nil {

@@ -102,6 +102,55 @@ var revisionTests = map[string]func(e *env){
 		e.wantErr("a grant of the revision before", err, uma.ErrMoved)
 	},
 
+	// RPTs end by revision and generation, so that an RPT of a later period of the revision
+	// does not.
+	"activation_ends_the_rpts_of_withdrawn_revisions": func(e *env) {
+		grant := func(jti, revision string) {
+			e.t.Helper()
+			rpt := e.rpt(jti)
+			rpt.Revision, rpt.Generation, rpt.Family = revision, e.snapshot("photoz").Realm.Generation, ""
+			e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RPT: rpt, RestsOn: &uma.Rests{Generation: rpt.Generation}}))
+		}
+		active := func(jtis ...string) (found []string) {
+			for _, jti := range jtis {
+				if e.getRPT(e.realm, jti) != nil {
+					found = append(found, jti)
+				}
+			}
+			return found
+		}
+		all := []string{"of a", "of b", "of c", "of b again", "of b at last"}
+		e.activated("photoz", "a", now)
+		grant("of a", "a")
+		e.activated("photoz", "b", now)
+		grant("of b", "b")
+		e.activated("photoz", "c", now)
+		grant("of c", "c")
+		elsewhere := e.activation("elsewhere", "a", now)
+		elsewhere.Withdrawn = []string{"a"}
+		e.begin(elsewhere)
+		e.want("RPTs after a withdrawal elsewhere", active(all...), all[:3])
+		back := e.activation("photoz", "a", now)
+		back.Withdrawn = []string{"c", "b", "unknown"}
+		e.begin(back)
+		e.want("RPTs after the withdrawal", active(all...), all[:1])
+		e.activated("photoz", "b", now)
+		grant("of b again", "b")
+		e.want("RPTs of the second time", active(all...), []string{"of a", "of b again"})
+		back = e.activation("photoz", "a", now)
+		back.Withdrawn = []string{"b"}
+		e.begin(back)
+		e.want("RPTs after the second withdrawal", active(all...), all[:1])
+		e.activated("photoz", "b", now)
+		grant("of b at last", "b")
+		e.want("RPTs of the third time", active(all...), []string{"of a", "of b at last"})
+		refused := e.activation("photoz", "a", now)
+		refused.Over, refused.Withdrawn = refused.Over+1, []string{"b"}
+		_, err := e.s.ActivatePolicy(e.t.Context(), refused)
+		e.wantErr("over another period", err, uma.ErrMoved)
+		e.want("RPTs after an activation that failed", active(all...), []string{"of a", "of b at last"})
+	},
+
 	"activation_over_another_period": func(e *env) {
 		stale := e.activation("photoz", "b", now)
 		e.activated("photoz", "a", now)
