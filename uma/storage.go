@@ -21,6 +21,7 @@ type Store interface {
 	Sessions
 	Committer
 	Decisions
+	Sinks
 	Revisions
 	AdminTokens
 	Viewer
@@ -354,7 +355,9 @@ type Decisions interface {
 
 	// PruneDecisions removes the oldest records, at most limit, up to the first one that is
 	// not older than before, so that it leaves no gap. Their numbers are never reused. It
-	// returns how many it removed.
+	// returns how many it removed. A record that a sink has not delivered stays until it is
+	// older than before by more than the sink's Hold; then it is removed, and counted in
+	// Sink.Cut.
 	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

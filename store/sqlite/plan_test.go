@@ -95,6 +95,7 @@ var intended = []string{
 	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
 	"FROM session WHERE ended = 1 LIMIT", // a partial index
+	"FROM sink",
 }
 
 var (

@@ -8,13 +8,14 @@ import (
 // An oldRecord is what removeRecords needs of a record.
 type oldRecord struct {
 	seq    int64
+	realm  string
 	time   time.Time
 	rules  []string
 	shared int64 // 0: nothing
 }
 
 func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
-	err = scan(&r.seq, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
+	err = scan(&r.seq, &r.realm, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
 	return r, err
 }
 
@@ -24,17 +25,21 @@ func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
 func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
 	err := s.write(ctx, func(tx *conn) error {
-		records, err := list(tx, `SELECT seq, time, rules, coalesce(shared, 0) FROM decision WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
+		records, err := list(tx, `SELECT seq, realm, time, rules, coalesce(shared, 0) FROM decision WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
 			[]any{limit}, scanOldRecord)
 		if err != nil {
 			return reading("old decision records", err)
 		}
-		removed = 0
-		for removed < len(records) && millis(records[removed].time) < millis(before) {
-			removed++
+		sinks, err := allSinks(tx)
+		if err != nil {
+			return err
 		}
-		if removed == 0 {
+		var cut []int64
+		if removed, cut = removable(records, sinks, before); removed == 0 {
 			return nil
+		}
+		if err := cutSinks(tx, sinks, cut, records[removed-1].seq); err != nil {
+			return err
 		}
 		return writing("decision records", removeRecords(tx, records[:removed]))
 	})

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Sessions":  sessionTests,
 		"Committer": commitTests,
 		"Decisions": decisionTests,
+		"Sinks":     sinkTests,
 		"Revisions": revisionTests,
 
 		"AdminTokens": adminTokenTests,

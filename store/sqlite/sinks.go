@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+const sinkColumns = ` name, kind, realm, target, hold, holder, cursor, delivered, failed, problem, skipped, cut `
+
+func scanSink(scan scanFunc) (uma.Sink, error) {
+	var s uma.Sink
+	var hold int64
+	err := scan(&s.Name, (*namedText)(&s.Kind), &s.Realm, &s.Target, &hold, &s.Holder, &s.Cursor,
+		(*moment)(&s.Delivered), (*moment)(&s.Failed), &s.Problem, &s.Skipped, &s.Cut)
+	s.Hold = time.Duration(hold) * time.Millisecond
+	return s, err
+}
+
+func allSinks(c *conn) ([]uma.Sink, error) {
+	all, err := list(c, `SELECT`+sinkColumns+`FROM sink ORDER BY name`, nil, scanSink)
+	return all, reading("sinks", err)
+}
+
+// AllSinks implements uma.Sinks.
+func (s *Store) AllSinks(ctx context.Context) ([]uma.Sink, error) {
+	return fetch(ctx, s, "sinks", allSinks)
+}
+
+// KeepSinks implements uma.Sinks.
+func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
+	return s.write(ctx, func(tx *conn) error {
+		var names []string
+		for i := range wanted {
+			w := &wanted[i]
+			names = append(names, w.Name)
+			_, err := tx.exec(`INSERT INTO sink (`+sinkColumns+`)
+				VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(seq), 0) FROM decision), 0, 0, '', 0, 0)
+				ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, realm = excluded.realm, target = excluded.target, hold = excluded.hold`,
+				w.Name, string(w.Kind), w.Realm, w.Target, w.Hold.Milliseconds(), w.Holder)
+			if err != nil {
+				return writing("sink "+w.Name, err)
+			}
+		}
+		_, err := tx.exec(`DELETE FROM sink WHERE name NOT IN (SELECT value FROM json_each(?))`, listText(names))
+		return writing("sinks", err)
+	})
+}
+
+// TakeSinks implements uma.Sinks.
+func (s *Store) TakeSinks(ctx context.Context, holder string, names []string) error {
+	return s.write(ctx, func(tx *conn) error {
+		_, err := tx.exec(`UPDATE sink SET holder = ? WHERE name IN (SELECT value FROM json_each(?))`, holder, listText(names))
+		return writing("sinks", err)
+	})
+}
+
+// SaveSinks implements uma.Sinks.
+func (s *Store) SaveSinks(ctx context.Context, sinks []uma.Sink) (lost []string, err error) {
+	err = s.write(ctx, func(tx *conn) error {
+		lost = nil
+		for i := range sinks {
+			k := &sinks[i]
+			changed, err := tx.exec(`UPDATE sink SET cursor = max(cursor, ?), delivered = ?, failed = ?, problem = ?, skipped = ?
+				WHERE name = ? AND holder = ?`,
+				k.Cursor, millis(k.Delivered), millis(k.Failed), k.Problem, k.Skipped, k.Name, k.Holder)
+			if err != nil {
+				return writing("sink "+k.Name, err)
+			}
+			if changed == 0 {
+				lost = append(lost, k.Name)
+			}
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// RecordsFor implements uma.Sinks. The index of realms has the records of one in the
+// order of seq.
+func (s *Store) RecordsFor(ctx context.Context, realm string, seq int64, limit int) ([]uma.Record, error) {
+	if realm == "" {
+		return s.DecisionsAfter(ctx, seq, limit)
+	}
+	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
+		return findDecisions(c, uma.DecisionFilter{Realm: realm, After: seq}, oldestFirst, limit)
+	})
+}
+
+// BacklogOf implements uma.Sinks. Records of all realms are numbered without gaps, so they
+// need not be counted.
+func (s *Store) BacklogOf(ctx context.Context, realm string, seq int64) (uma.Backlog, error) {
+	return fetch(ctx, s, "undelivered decision records", func(c *conn) (uma.Backlog, error) {
+		if realm == "" {
+			return backlog(c, `SELECT (SELECT max(seq) FROM decision) - seq + 1, seq, time
+				FROM decision WHERE seq > ? ORDER BY seq LIMIT 1`, seq)
+		}
+		return backlog(c, `SELECT (SELECT count(*) FROM (SELECT 1 FROM decision WHERE realm = ?1 AND seq > ?2 LIMIT ?3 + 0)), seq, time
+			FROM decision WHERE realm = ?1 AND seq > ?2 ORDER BY seq LIMIT 1`, realm, seq, uma.MaxBacklog)
+	})
+}
+
+func backlog(c *conn, query string, args ...any) (b uma.Backlog, err error) {
+	err = c.rows(query, args, func(scan scanFunc) error {
+		var records, first int64
+		err := scan(&records, &first, (*moment)(&b.Oldest))
+		b.Records = int(records)
+		return err
+	})
+	return b, err
+}
+
+// removable returns how many of the oldest records may be removed, and what that cuts from
+// each sink: its undelivered records among them.
+func removable(records []oldRecord, sinks []uma.Sink, before time.Time) (n int, cut []int64) {
+	cut = make([]int64, len(sinks))
+	for ; n < len(records) && millis(records[n].time) < millis(before); n++ {
+		r := &records[n]
+		waits := func(s uma.Sink) bool { return undelivered(&s, r) && millis(r.time) >= millis(before.Add(-s.Hold)) }
+		if slices.ContainsFunc(sinks, waits) {
+			break
+		}
+		for i := range sinks {
+			if undelivered(&sinks[i], r) {
+				cut[i]++
+			}
+		}
+	}
+	return n, cut
+}
+
+func undelivered(s *uma.Sink, r *oldRecord) bool {
+	return r.seq > s.Cursor && (s.Realm == "" || s.Realm == r.realm)
+}
+
+// cutSinks moves the cursors of sinks beyond the records that are removed, up to last, so
+// that each is counted once.
+func cutSinks(tx *conn, sinks []uma.Sink, cut []int64, last int64) error {
+	for i, n := range cut {
+		if n == 0 {
+			continue
+		}
+		if _, err := tx.exec(`UPDATE sink SET cursor = ?, cut = cut + ? WHERE name = ?`, last, n, sinks[i].Name); err != nil {
+			return writing("sink "+sinks[i].Name, err)
+		}
+	}
+	return nil
+}
