@@ -24,6 +24,7 @@ import (
 	"example.com/umpire/rollout"
 	"example.com/umpire/server"
 	"example.com/umpire/server/wire"
+	"example.com/umpire/sinks"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/token"
 	"example.com/umpire/uma"
@@ -54,7 +55,9 @@ type Config struct {
 	// seconds. Afterwards the decision log has half of that time.
 	Grace time.Duration
 
-	DecisionLog io.Writer // one line per decision; may be nil
+	DecisionLog     io.Writer     // one line per decision; may be nil
+	DecisionLogFile string        // its path; empty: it is stdout
+	DecisionLogHold time.Duration // how long records that KeepDecisions would delete wait for it
 
 	// KeepDecisions is the age at which decision records are deleted; 0: never.
 	KeepDecisions time.Duration
@@ -84,10 +87,14 @@ type Node struct {
 	Core    *wire.Core
 	Rollout *rollout.Service
 
-	engine     *engine.Engine
-	metrics    *server.Metrics
-	committed  chan struct{} // there may be new decision records
-	policies   *policies
+	engine    *engine.Engine
+	metrics   *server.Metrics
+	committed chan struct{} // there may be new decision records
+	sinks     *sinks.Service
+	policies  *policies
+
+	compareSinks chan struct{} // a realm has changed
+
 	lock       *folder.Hold // on the data folder, when serving
 	inProgress atomic.Int64 // requests in progress
 }
@@ -101,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
 	n := &Node{
 		Config: cfg, metrics: server.NewMetrics(),
-		committed: make(chan struct{}, 1),
+		committed: make(chan struct{}, 1), compareSinks: make(chan struct{}, 1),
 	}
 	if err := n.openFolder(ctx); err != nil {
 		return nil, err
@@ -157,6 +164,8 @@ func (n *Node) openCore(ctx context.Context) error {
 		return err
 	}
 	n.policies = newPolicies(n)
+	n.sinks = &sinks.Service{Store: n.Store, Holder: uuid.NewString(), Grace: n.Grace / 4, Patience: 2 * time.Minute, Now: n.Now, Log: n.Log}
+	n.metrics.Sinks(n.sinkStats)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)

@@ -57,6 +57,40 @@ func Prune(ctx context.Context, store *sqlite.Store, before time.Time, now func(
 	return done, nil
 }
 
+// A SinkCut is a number of records that were deleted before a sink had them.
+type SinkCut struct {
+	Sink    string `json:"sink"`
+	Records int64  `json:"records"`
+}
+
+// CutBetween returns what was cut from each sink between two readings of them.
+func CutBetween(before, after []uma.Sink) []SinkCut {
+	cut := []SinkCut{}
+	for _, now := range after {
+		for _, then := range before {
+			if now.Name == then.Name && now.Cut > then.Cut {
+				cut = append(cut, SinkCut{now.Name, now.Cut - then.Cut})
+			}
+		}
+	}
+	return cut
+}
+
+// WaitingFor returns the sinks for which records older than before were not deleted.
+func WaitingFor(ctx context.Context, store *sqlite.Store, sinks []uma.Sink, before time.Time) ([]string, error) {
+	names := []string{}
+	for _, s := range sinks {
+		b, err := store.BacklogOf(ctx, s.Realm, s.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		if b.Records > 0 && b.Oldest.Before(before) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, nil
+}
+
 // retain deletes the records that are older than KeepDecisions, at start and then once a
 // minute.
 func (n *Node) retain(ctx context.Context) {
@@ -64,6 +98,7 @@ func (n *Node) retain(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		var counted Pruned
+		sinks, readErr := n.Store.AllSinks(ctx)
 		done, err := Prune(ctx, n.Store, n.Now().Add(-n.KeepDecisions), n.Now, func(done Pruned) {
 			n.metrics.Pruned(done.Decisions-counted.Decisions, done.Revisions-counted.Revisions)
 			counted = done
@@ -76,10 +111,25 @@ func (n *Node) retain(ctx context.Context) {
 		case done != Pruned{}:
 			n.Log.InfoContext(ctx, "decision records pruned", "decisions", done.Decisions, "revisions", done.Revisions, "kept", n.KeepDecisions)
 		}
+		if done.Decisions > 0 && readErr == nil {
+			n.logCut(ctx, sinks)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// logCut logs what was cut from sinks since they were read.
+func (n *Node) logCut(ctx context.Context, before []uma.Sink) {
+	after, err := n.Store.AllSinks(ctx)
+	if err != nil {
+		return // the metrics count it
+	}
+	for _, cut := range CutBetween(before, after) {
+		n.Log.ErrorContext(ctx, "decision log: records were deleted before the sink had them: it did not take any for too long",
+			"sink", cut.Sink, "records", cut.Records)
 	}
 }

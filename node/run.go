@@ -173,7 +173,10 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second / 2)
 		defer tick.Stop()
-		n.Core.Realms.Follow(ctx, tick.C, n.policies.compare)
+		n.Core.Realms.Follow(ctx, tick.C, func() {
+			n.policies.compare()
+			n.sinksChanged()
+		})
 	})
 	wg.Go(func() { n.sweep(ctx) })
 	wg.Go(func() {
@@ -181,18 +184,14 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 		defer tick.Stop()
 		n.watchStore(ctx, tick.C)
 	})
+	if err := n.startSinks(ctx); err != nil {
+		return err
+	}
 	if n.KeepDecisions > 0 {
 		wg.Go(func() { n.retain(ctx) })
 	}
-	if n.DecisionLog == nil {
-		return nil
-	}
-	last, err := n.Store.LastDecision(ctx)
-	if err != nil {
-		return fmt.Errorf("read last decision: %w", err)
-	}
-	log := &recordLog{Node: n, w: n.DecisionLog, after: last}
-	wg.Go(func() { log.follow(ctx) })
+	wg.Go(func() { n.sinks.Run(ctx, n.committed) })
+	wg.Go(func() { n.followSinks(ctx) })
 	return nil
 }
 

@@ -22,7 +22,6 @@ type Metrics struct {
 	policy     *prometheus.GaugeVec
 	stuck      *prometheus.GaugeVec
 	stuckTotal *prometheus.CounterVec
-	logFailed  prometheus.Counter
 	refused    *prometheus.CounterVec
 	pruned     *prometheus.CounterVec
 
@@ -68,9 +67,6 @@ func NewMetrics() *Metrics {
 		stuckTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_stuck_evaluations_total", Help: "Evaluations that went on after their deadline and were given up.",
 		}, []string{"realm"}),
-		logFailed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "umpire_decision_log_failures_total", Help: "Failed attempts to write the decision log.",
-		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_throttled_requests_total", Help: "Requests that were told to come again later, by the limit.",
 		}, []string{"limit"}),
@@ -78,7 +74,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_pruned_total", Help: "Decision records and policy revisions that the server removed because of their age.",
 		}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.stuck, m.stuckTotal, m.logFailed, m.refused, m.pruned,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.stuck, m.stuckTotal, m.refused, m.pruned,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -96,9 +92,6 @@ func (m *Metrics) Stuck(realm string, delta int) {
 		m.stuckTotal.WithLabelValues(realm).Inc()
 	}
 }
-
-// DecisionLogFailed counts an attempt to write the decision log that failed.
-func (m *Metrics) DecisionLogFailed() { m.logFailed.Inc() }
 
 // throttled counts a request that one of the limits on callers refused.
 func (m *Metrics) throttled(limit string) { m.refused.WithLabelValues(limit).Inc() }

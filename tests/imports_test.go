@@ -40,6 +40,7 @@ var house = map[string]struct {
 	"lint":            {may: append(rooms("uma", "engine", "nearest", "place"), "github.com/open-policy-agent/opa"), tests: rooms("bundles", "realm")},
 	"rollout":         {may: rooms("uma", "uma/audit", "engine", "bundles", "lint", "place")},
 	"opaservice":      {may: []string{"github.com/open-policy-agent/opa"}},
+	"sinks":           {may: rooms("uma"), tests: rooms("store/sqlite")},
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},

@@ -8,103 +8,99 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"example.com/umpire/sinks"
 )
 
-// A logFile is the file of the decision log. It can be reopened while it is written: a
-// program that rotates logs moves the file away and sends SIGHUP. It may be a named pipe,
-// which is opened as soon as it has a reader.
-type logFile struct {
-	path string
-	file atomic.Pointer[os.File] // nil until it has been opened
+// logFlags are the flags of the decision log.
+type logFlags struct {
+	path     string
+	maxSize  string
+	maxFiles int
+	hold     string
 }
 
-// errNoReader is the error of a named pipe without a reader.
-var errNoReader = errors.New("no process reads this pipe")
-
-// open opens the file and closes the one opened before. O_NONBLOCK: opening a pipe would
-// otherwise block until it has a reader, and ignore signals meanwhile.
-func (l *logFile) open() error {
-	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
-	if errors.Is(err, syscall.ENXIO) {
-		return fmt.Errorf("%s: %w", l.path, errNoReader)
-	}
-	if err == nil {
-		err = endLine(f)
-	}
-	if err != nil {
-		return err
-	}
-	if old := l.file.Swap(f); old != nil {
-		return old.Close()
-	}
-	return nil
+func (f *logFlags) add(fl *pflag.FlagSet) {
+	fl.StringVar(&f.path, "decision-log", "-", "`file` to append decisions to; - for stdout, empty for none (the database has them in any case)")
+	fl.StringVar(&f.maxSize, "decision-log-max-size", "", "`size` at which the file of the decision log is renamed and a new one begins, such as 100MB (default: it grows)")
+	fl.IntVar(&f.maxFiles, "decision-log-max-files", 10, "largest `number` of renamed files: the oldest is replaced")
+	fl.StringVar(&f.hold, "decision-log-hold", "7d", "`time` that old records, which --keep-decisions deletes, wait until the decision log has them; 0s for none")
 }
 
-// endLine writes a newline after an incomplete line, which a killed server or a full disk
-// left, so that the next record begins a new line.
-func endLine(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return err
-	}
-	written, err := os.Open(f.Name())
-	if err != nil {
-		return err
-	}
-	var last [1]byte
-	_, err = written.ReadAt(last[:], info.Size()-1)
-	if err = errors.Join(err, written.Close()); err != nil || last[0] == '\n' {
-		return err
-	}
-	_, err = f.WriteString("\n")
-	return err
-}
+// leastLogSize is the smallest --decision-log-max-size: some records.
+const leastLogSize = 1 << 20
 
-// Write implements io.Writer.
-func (l *logFile) Write(p []byte) (int, error) {
-	for {
-		f := l.file.Load()
-		if f == nil {
-			if err := l.open(); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		n, err := f.Write(p)
-		if n == 0 && errors.Is(err, os.ErrClosed) && l.file.Load() != f {
-			continue // open closed it meanwhile
-		}
-		return n, err
-	}
-}
-
-// Close implements io.Closer.
-func (l *logFile) Close() error {
-	if f := l.file.Load(); f != nil {
-		return f.Close()
-	}
-	return nil
-}
-
-// openDecisionLog opens the destination that --decision-log names; nil means no log.
-func (e *env) openDecisionLog(ctx context.Context, path string, log *slog.Logger) (io.Writer, func() error, error) {
+// open opens the destination; nil means no log.
+func (f *logFlags) open(ctx context.Context, stdout io.Writer, log *slog.Logger) (io.Writer, func() error, error) {
 	none := func() error { return nil }
-	switch path {
+	size, err := f.size()
+	if err != nil {
+		return nil, none, err
+	}
+	switch f.path {
 	case "":
 		return nil, none, nil
 	case "-":
-		return e.stdout, none, nil
+		return stdout, none, nil
 	}
-	l := &logFile{path: path}
-	switch err := l.open(); {
-	case errors.Is(err, errNoReader):
+	l := &sinks.File{Path: f.path, MaxSize: size, MaxFiles: f.maxFiles}
+	switch err := l.Open(); {
+	case errors.Is(err, sinks.ErrNoReader):
 		log.WarnContext(ctx, "decision log: the pipe has no reader yet; records are kept in the database and written later", "err", err)
 	case err != nil:
 		return nil, none, fmt.Errorf("--decision-log: %w", err)
 	}
 	return l, l.Close, nil
+}
+
+// size returns the size of --decision-log-max-size in bytes, 0 for none.
+func (f *logFlags) size() (int64, error) {
+	if f.maxFiles < 1 {
+		return 0, invalid("--decision-log-max-files: want a positive number, not %d", f.maxFiles)
+	}
+	if f.maxSize == "" {
+		return 0, nil
+	}
+	if f.path == "" || f.path == "-" {
+		return 0, usageError("--decision-log-max-size needs a file: name it with --decision-log")
+	}
+	size, err := parseSize(f.maxSize)
+	if err == nil && size < leastLogSize {
+		err = fmt.Errorf("want at least 1MiB, not %q", f.maxSize)
+	}
+	if err != nil {
+		return 0, invalid("--decision-log-max-size: %w", err)
+	}
+	return size, nil
+}
+
+// units of sizes.
+var units = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1},
+}
+
+// parseSize parses a number of bytes, such as 100MB or 64MiB.
+func parseSize(text string) (int64, error) {
+	for _, unit := range units {
+		digits, ok := strings.CutSuffix(text, unit.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 32)
+		if err != nil {
+			break
+		}
+		return int64(n) * unit.bytes, nil
+	}
+	return 0, fmt.Errorf("want a size such as 100MB or 64MiB, not %q", text)
 }
 
 // serveSignals handles SIGPIPE and SIGHUP until the returned function is called, also
@@ -117,15 +113,15 @@ func serveSignals(ctx context.Context, decisionLog io.Writer, log *slog.Logger) 
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		for range hangups {
-			file, ok := decisionLog.(*logFile)
+			file, ok := decisionLog.(*sinks.File)
 			if !ok {
 				continue // stdout cannot be reopened
 			}
-			if err := file.open(); err != nil {
+			if err := file.Open(); err != nil {
 				log.ErrorContext(ctx, "decision log: cannot be reopened; records are still written to the old file", "err", err)
 				continue
 			}
-			log.InfoContext(ctx, "decision log: reopened", "file", file.path)
+			log.InfoContext(ctx, "decision log: reopened", "file", file.Path)
 		}
 	}()
 	return func() {

@@ -18,7 +18,7 @@ import (
 
 func decisionsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{Use: "decisions", Short: "List, show, explain, export and delete decision records", Args: cobra.NoArgs}
-	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), explainDecisionCommand(e), exportCommand(e), pruneCommand(e))
+	cmd.AddCommand(listDecisionsCommand(e), showDecisionCommand(e), explainDecisionCommand(e), exportCommand(e), sinksCommand(e), pruneCommand(e))
 	return cmd
 }
 

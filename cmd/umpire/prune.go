@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,9 @@ func pruneCommand(e *env) *cobra.Command {
 		Short: "Delete old decision records (safe while the server runs)",
 		Long: `Delete decision records that are older than a time, then the policy revisions that no
 record refers to and that are not active (safe while the server runs). This cannot be
-undone: export the records first. SQLite reuses the space, but the file does not shrink.`,
+undone: export the records first. SQLite reuses the space, but the file does not shrink.
+A record that a sink does not have yet stays until it is older than that time by the
+sink's hold, 7 days unless it is set otherwise.`,
 		Example: `  umpire decisions export --until 90d --file old.jsonl && umpire decisions prune --before 90d`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.pruneDecisions(cmd.Context(), before) },
@@ -50,6 +53,10 @@ func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	sinks, err := db.AllSinks(ctx)
+	if err != nil {
+		return err
+	}
 	told := e.now()
 	done, err := node.Prune(ctx, db, at, e.now, func(done node.Pruned) {
 		if now := e.now(); now.Sub(told) >= time.Second {
@@ -60,13 +67,39 @@ func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%d decision records deleted, then: %w", done.Decisions, err)
 	}
-	if e.asJSON() {
-		return printJSON(e.stdout, struct {
-			Before time.Time `json:"before"`
-			node.Pruned
-		}{at.UTC(), done})
+	report := pruneReport{Before: at.UTC(), Pruned: done}
+	after, err := db.AllSinks(ctx)
+	if err != nil {
+		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "deleted %d decision records from before %s, and %d policy revisions\n", done.Decisions, at.UTC().Format(time.RFC3339), done.Revisions)
+	report.Cut = node.CutBetween(sinks, after)
+	if report.Waiting, err = node.WaitingFor(ctx, db, after, at); err != nil {
+		return err
+	}
+	return e.printPruned(&report)
+}
+
+// A pruneReport is the output of prune.
+type pruneReport struct {
+	Before time.Time `json:"before"`
+	node.Pruned
+	Cut     []node.SinkCut `json:"cut"`     // by sink
+	Waiting []string       `json:"waiting"` // sinks
+}
+
+func (e *env) printPruned(r *pruneReport) error {
+	if e.asJSON() {
+		return printJSON(e.stdout, r)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "deleted %d decision records from before %s, and %d policy revisions\n", r.Decisions, r.Before.Format(time.RFC3339), r.Revisions)
+	for _, cut := range r.Cut {
+		fmt.Fprintf(&text, "%d of the records were not delivered to %s\n", cut.Records, cut.Sink)
+	}
+	if len(r.Waiting) > 0 {
+		fmt.Fprintf(&text, "older records are kept until they are delivered to: %s (see `umpire decisions sinks`)\n", strings.Join(r.Waiting, ", "))
+	}
+	_, err := io.WriteString(e.stdout, text.String())
 	return err
 }
 

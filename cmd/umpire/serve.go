@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -28,7 +29,7 @@ type serveFlags struct {
 	publicURL      string
 	defaultRealm   string
 	trustedProxies []string
-	decisionLog    string
+	decisionLog    logFlags
 	limits         node.Limits
 	storedPolicies bool
 	keepDecisions  string
@@ -55,7 +56,7 @@ object per line in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.publicURL, "public-url", "", "base `URL` of all endpoints, such as https://as.example.com (default: http:// and the loopback address of the listener)")
 	fl.StringVar(&f.defaultRealm, "default-realm", "", "`realm` that paths without /realms/NAME belong to (default: the only realm)")
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` of proxies whose X-Forwarded-For is used, such as 10.0.0.0/8; may be repeated")
-	fl.StringVar(&f.decisionLog, "decision-log", "-", "`file` to append decisions to; - for stdout, empty for none (the database has them in any case)")
+	f.decisionLog.add(fl)
 	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "`age` at which decision records are deleted, such as 90d (default: they are kept)")
 	for _, l := range f.limitFlags() {
 		fl.IntVar(l.value, l.name, l.unset, l.usage+"; -1 for no limit")
@@ -181,7 +182,15 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 		}
 		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
 	}
-	cfg.DecisionLog, closeLog, err = e.openDecisionLog(ctx, f.decisionLog, cfg.Log)
+	if cfg.DecisionLogHold, err = parseAge(f.decisionLog.hold); err != nil {
+		return cfg, closeLog, invalid("--decision-log-hold: %w", err)
+	}
+	if path := f.decisionLog.path; path != "" && path != "-" {
+		if cfg.DecisionLogFile, err = filepath.Abs(path); err != nil {
+			return cfg, closeLog, fmt.Errorf("--decision-log: %w", err)
+		}
+	}
+	cfg.DecisionLog, closeLog, err = f.decisionLog.open(ctx, e.stdout, cfg.Log)
 	return cfg, closeLog, err
 }
 

@@ -122,7 +122,8 @@ func TestReaderOfStdoutEnds(t *testing.T) {
 	}
 	defer res.Body.Close()
 	metrics, err := io.ReadAll(res.Body)
-	if err != nil || !bytes.Contains(metrics, []byte("umpire_decision_log_failures_total")) || bytes.Contains(metrics, []byte("umpire_decision_log_failures_total 0")) {
+	failures := []byte(`umpire_sink_failures_total{kind="stdout",realm="",sink="decision-log"} `)
+	if err != nil || !bytes.Contains(metrics, failures) || bytes.Contains(metrics, append(failures, '0')) {
 		t.Errorf("metrics do not count the failure, %v", err)
 	}
 	p.expectEnd(t)

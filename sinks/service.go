@@ -1,0 +1,261 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// A Destination is where records go.
+type Destination interface {
+	// Deliver delivers records, in order. It returns how many of them, from the first on,
+	// are done, and how many of these it skipped, because they can never be delivered. If
+	// records are durable only after a call of a method Sync() error, it has one.
+	Deliver(ctx context.Context, records []uma.Record) (done, skipped int, err error)
+}
+
+// A Wanted is a sink that there is to be.
+type Wanted struct {
+	uma.Sink                             // Name, Kind, Realm, Target and Hold
+	Open     func() (Destination, error) // called by the sink's goroutine, again after an error
+	Settings string                      // a sink with other settings than before is opened again
+
+	// Unless there is a page of records, a sink waits for a time between these after each
+	// delivery. With 0 it only waits for the next commit.
+	MinDelay, MaxDelay time.Duration
+
+	MaxRetry time.Duration // the longest time between attempts; 0: a second
+}
+
+// A Service delivers to sinks.
+type Service struct {
+	Store  uma.Sinks
+	Holder string        // an id of this server
+	Grace  time.Duration // for a delivery in progress when its sink ends, if it can be interrupted
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	// Patience is how long a sink that another server holds may make no progress before this
+	// server takes it over.
+	Patience time.Duration
+
+	kept []uma.Sink // as it was stored last
+
+	mu      sync.Mutex // of running; each worker has its own
+	running map[string]*worker
+	workers sync.WaitGroup
+}
+
+// Start starts the sinks that are wanted and takes over those of other servers. They end
+// with ctx.
+func (s *Service) Start(ctx context.Context, wanted []Wanted) error {
+	if err := s.keep(ctx, wanted); err != nil {
+		return err
+	}
+	var names []string
+	for i := range wanted {
+		names = append(names, wanted[i].Name)
+	}
+	if err := s.Store.TakeSinks(ctx, s.Holder, names); err != nil {
+		return fmt.Errorf("take over sinks: %w", err)
+	}
+	return s.Set(ctx, wanted)
+}
+
+// Set makes the sinks those that are wanted: it ends those that are not, or have other
+// settings, and starts those that do not run. After an error it can be called again. Start
+// and Set are called one after the other.
+func (s *Service) Set(ctx context.Context, wanted []Wanted) error {
+	s.endOthers(wanted)
+	if err := s.keep(ctx, wanted); err != nil {
+		return err
+	}
+	rows, err := s.Store.AllSinks(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range rows {
+		for _, w := range wanted {
+			if w.Name == row.Name && s.running[w.Name] == nil {
+				s.start(ctx, w, row)
+			}
+		}
+	}
+	return nil
+}
+
+// keep stores which sinks there are to be.
+func (s *Service) keep(ctx context.Context, wanted []Wanted) error {
+	rows := make([]uma.Sink, len(wanted))
+	for i := range wanted {
+		rows[i] = wanted[i].Sink
+		rows[i].Holder = s.Holder
+	}
+	if s.kept != nil && slices.Equal(rows, s.kept) {
+		return nil
+	}
+	if err := s.Store.KeepSinks(ctx, rows); err != nil {
+		return fmt.Errorf("store which sinks there are: %w", err)
+	}
+	s.kept = rows
+	return nil
+}
+
+// endOthers ends the running sinks that are not wanted as they are, and stores how far they
+// have come.
+func (s *Service) endOthers(wanted []Wanted) {
+	ended := s.takeOthers(wanted)
+	for _, w := range ended {
+		w.end()
+	}
+	for _, w := range ended {
+		<-w.done
+	}
+	s.save(context.Background(), ended)
+}
+
+// takeOthers takes the sinks that are to end out of running.
+func (s *Service) takeOthers(wanted []Wanted) (others []*worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := map[string]bool{}
+	for i := range wanted {
+		w := &wanted[i]
+		now := s.running[w.Name]
+		same[w.Name] = now != nil && now.wanted.Settings == w.Settings && now.wanted.Kind == w.Kind && now.wanted.Realm == w.Realm
+	}
+	for name, w := range s.running {
+		if !same[name] {
+			others = append(others, w)
+			delete(s.running, name)
+		}
+	}
+	return others
+}
+
+// start starts a sink unless ctx has ended. The caller holds mu, so that Run does not wait
+// for the workers at the same time.
+func (s *Service) start(ctx context.Context, wanted Wanted, row uma.Sink) {
+	if ctx.Err() != nil {
+		return
+	}
+	ctx, end := context.WithCancel(ctx)
+	w := &worker{
+		service: s, wanted: wanted, wake: make(chan struct{}, 1), end: end, done: make(chan struct{}),
+		progress: progress{sink: row, lost: row.Holder != s.Holder, after: row.Cursor},
+	}
+	if s.running == nil {
+		s.running = map[string]*worker{}
+	}
+	s.running[wanted.Name] = w
+	s.workers.Go(func() {
+		defer close(w.done)
+		defer end()
+		w.run(ctx)
+	})
+}
+
+// Run wakes the sinks after commits, and stores once a second how far they have come, in one
+// write. It returns when ctx has ended and the sinks have.
+func (s *Service) Run(ctx context.Context, committed <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		s.all() // waits until no sink is being started
+		s.workers.Wait()
+		close(ended)
+	})
+	for {
+		select {
+		case <-committed:
+			for _, w := range s.all() {
+				w.wakeUp()
+			}
+		case <-tick.C:
+			s.save(context.WithoutCancel(ctx), s.all())
+		case <-ended:
+			s.save(context.WithoutCancel(ctx), s.all())
+			return
+		}
+	}
+}
+
+func (s *Service) all() []*worker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*worker
+	for _, w := range s.running {
+		all = append(all, w)
+	}
+	return all
+}
+
+// save stores the progress of those that have made any. If that fails, it is logged and
+// happens with the next save.
+func (s *Service) save(ctx context.Context, workers []*worker) {
+	byName := map[string]*worker{}
+	var rows []uma.Sink
+	for _, w := range workers {
+		w.note(func(p *progress) {
+			if p.unsaved && !p.lost {
+				p.unsaved = false
+				rows, byName[p.sink.Name] = append(rows, p.sink), w
+			}
+		})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	lost, err := s.Store.SaveSinks(ctx, rows)
+	if err != nil {
+		for _, w := range byName {
+			w.note(func(p *progress) { p.unsaved = true })
+		}
+		s.Log.WarnContext(ctx, "decision log: not stored how far it has come; tried again in a second", "err", err)
+		return
+	}
+	for _, name := range lost {
+		byName[name].note(func(p *progress) { p.lost = true })
+		s.Log.InfoContext(ctx, "decision log: another server delivers now", "sink", name)
+	}
+}
+
+// A State is a sink as this server sees it.
+type State struct {
+	uma.Sink
+	Backlog  uma.Backlog
+	Standby  bool  // another server delivers
+	Sent     int64 // records that this server has delivered since its start
+	Failures int64 // failed attempts of this server since its start
+}
+
+// States returns the sinks that run.
+func (s *Service) States(ctx context.Context) ([]State, error) {
+	rows, err := s.Store.AllSinks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cut := map[string]int64{}
+	for _, row := range rows {
+		cut[row.Name] = row.Cut
+	}
+	var states []State
+	for _, w := range s.all() {
+		p := w.see()
+		b, err := s.Store.BacklogOf(ctx, p.sink.Realm, p.after)
+		if err != nil {
+			return nil, err
+		}
+		p.sink.Cut = cut[p.sink.Name]
+		states = append(states, State{Sink: p.sink, Backlog: b, Standby: p.lost, Sent: p.delivered, Failures: p.failures})
+	}
+	return states, nil
+}
