@@ -1,0 +1,21 @@
+package child
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// endWithParent ends a child process when the thread that started it ends.
+func endWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
+// slack is memory that Go's runtime takes before it is used: it asks for 64 MiB at a time.
+const slack = 192 << 20
+
+// limitMemory has the system refuse memory that watchMemory would see too late.
+func limitMemory(bytes int64) error {
+	limit := syscall.Rlimit{Cur: uint64(bytes + slack), Max: uint64(bytes + slack)}
+	return syscall.Setrlimit(syscall.RLIMIT_DATA, &limit)
+}
