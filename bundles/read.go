@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/bundle"
 
 	"example.com/umpire/place"
 )
@@ -43,7 +42,7 @@ type Options struct {
 
 	// Keys are those that policies must be signed with, and Now is when; without Keys,
 	// signatures are ignored. A signature that is refused is a *SignatureError.
-	Keys *bundle.VerificationConfig
+	Keys *Keys
 	Now  time.Time
 }
 

@@ -23,6 +23,10 @@ import (
 
 const signaturesName = ".signatures.json"
 
+// Keys are those that policies must be signed with, in OPA's type. Its zero value accepts no
+// signature.
+type Keys = bundle.VerificationConfig
+
 // maxSignatures limits .signatures.json: about 200 bytes for each file of a bundle.
 const maxSignatures = 4 << 20
 
@@ -227,7 +231,7 @@ func parseSignatures(content string) (s bundle.SignaturesConfig, t token, err er
 }
 
 // key returns the key that a signature names. `opa sign` names none: then it is the only one.
-func (t *token) key(config *bundle.VerificationConfig) (string, *keys.Config, error) {
+func (t *token) key(config *Keys) (string, *keys.Config, error) {
 	known := slices.Sorted(maps.Keys(config.PublicKeys))
 	id := config.KeyID
 	for _, named := range []string{t.header.KeyID, t.claims.KeyID} {

@@ -62,6 +62,10 @@ type Config struct {
 	// KeepDecisions is the age at which decision records are deleted; 0: never.
 	KeepDecisions time.Duration
 
+	// Examine runs tests of policies, and compiles those that came over the network, with
+	// limits. A server needs it.
+	Examine rollout.Examiner
+
 	Log     *slog.Logger
 	Now     func() time.Time
 	Version string
@@ -127,7 +131,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.Store = store
 	n.engine = engine.New(engine.Config{Now: n.Now})
-	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Now: n.Now}
+	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now}
 	return n.openCore(ctx)
 }
 

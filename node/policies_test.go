@@ -55,7 +55,7 @@ func (s *site) text(t *testing.T) string {
 // policy is active.
 func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 	t.Helper()
-	n, err := Open(t.Context(), Config{Data: s.data, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	n, err := Open(t.Context(), Config{Data: s.data, Examine: rollout.InProcess, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestPoliciesFromDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	reopen := func(stored bool) *Node {
-		n, err := Open(t.Context(), Config{Data: s.data, Now: time.Now, Log: slog.New(slog.DiscardHandler), StoredPolicies: stored})
+		n, err := Open(t.Context(), Config{Data: s.data, Examine: rollout.InProcess, Now: time.Now, Log: slog.New(slog.DiscardHandler), StoredPolicies: stored})
 		if err != nil {
 			t.Fatal(err)
 		}

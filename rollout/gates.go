@@ -19,6 +19,7 @@ type Gate string
 // The gates, in their order. A policy that a gate up to GateCheck refuses is not examined
 // further.
 const (
+	GateSignature    Gate = "signature"    // by the realm's keys
 	GateReadable     Gate = "readable"     // files and their format
 	GateCapabilities Gate = "capabilities" // built-in functions that policies may not call
 	GateCheck        Gate = "check"        // the compiler, the schemas and the contract
@@ -49,14 +50,14 @@ func Lint(ctx context.Context, realm string, settings uma.PolicySettings, names 
 }
 
 // Examine examines a policy by all gates that need no server, as the realm has set them.
-func Examine(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []Finding {
+func Examine(ctx context.Context, examine Examiner, realm string, settings uma.PolicySettings, names *lint.Names) []Finding {
 	findings, content := compiled(ctx, realm, settings)
 	if Blocked(findings) || settings.Bundle == "" {
 		return findings
 	}
 	gates := settings.Gates.OrDefault()
 	findings = append(findings, linted(content.Source, settings.Entrypoint, names, gates)...)
-	_, tested := content.tested(ctx, gates)
+	_, tested := content.tested(ctx, examine, gates)
 	return append(findings, tested...)
 }
 
@@ -109,11 +110,11 @@ func linted(src engine.Source, entrypoint string, names *lint.Names, gates uma.G
 
 // tested runs the tests of a policy. No tests are no failing test, but they cover nothing.
 // The results are nil if the tests did not run.
-func (c *Content) tested(ctx context.Context, gates uma.Gates) (*bundles.Results, []Finding) {
+func (c *Content) tested(ctx context.Context, examine Examiner, gates uma.Gates) (*bundles.Results, []Finding) {
 	if gates.Tests == uma.GateOff {
 		return nil, nil
 	}
-	results, err := c.Test(ctx, "")
+	results, err := c.Test(ctx, examine, "")
 	if err != nil {
 		return nil, acting(gates.Tests, Findings(GateTests, err))
 	}
@@ -139,6 +140,15 @@ func acting(action uma.GateAction, findings []Finding) []Finding {
 
 // Findings are the mistakes in an error, which block.
 func Findings(gate Gate, err error) (findings []Finding) {
+	if found, ok := errors.AsType[*foundError](err); ok {
+		return found.findings
+	}
+	if unsigned, ok := errors.AsType[*bundles.SignatureError](err); ok {
+		for _, m := range unsigned.Mistakes {
+			findings = append(findings, Finding{Gate: GateSignature, Blocks: true, Mistake: *m})
+		}
+		return findings
+	}
 	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of errors.Join alone
 		for _, each := range several.Unwrap() {
 			findings = append(findings, Findings(gate, each)...)

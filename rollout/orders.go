@@ -23,9 +23,10 @@ type Store interface {
 
 // A Service changes which policy is in force.
 type Service struct {
-	Store  Store
-	Engine *engine.Engine
-	Now    func() time.Time
+	Store   Store
+	Engine  *engine.Engine
+	Examine Examiner
+	Now     func() time.Time
 }
 
 // An Order says who activates a policy, and why.

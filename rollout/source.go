@@ -51,22 +51,15 @@ func Read(path string) (*Content, error) {
 	return c, nil
 }
 
-// Test runs the tests, together with the shipped library.
-func (c *Content) Test(ctx context.Context, filter string) (*bundles.Results, error) {
+// Test has the tests run, together with the shipped library. Of the empty filter, all match.
+func (c *Content) Test(ctx context.Context, examine Examiner, filter string) (*bundles.Results, error) {
 	files := maps.Clone(c.Files)
 	maps.Copy(files, c.Tests)
-	b, err := bundles.Parse(files, bundles.Options{Parser: engine.ParserOptions(), Folder: c.Folder, Located: true})
+	outcome, err := examine.run(ctx, &Job{Folder: c.Folder, Files: files, Filter: filter})
 	if err != nil {
 		return nil, err
 	}
-	parts, err := engine.Assemble(engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: c.Folder})
-	if err != nil {
-		return nil, err
-	}
-	return bundles.Test(ctx, bundles.Suite{
-		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: filter,
-		Mistakes: engine.CompilerErrors,
-	})
+	return outcome.Results, nil
 }
 
 // Parse makes the Source of policy files that are in the database.
@@ -102,13 +95,13 @@ func CheckPolicy(ctx context.Context, realm string, settings uma.PolicySettings)
 	return c.Unread, err
 }
 
-// TestPolicy runs the tests of a policy folder or bundle file, together with the shipped library.
-func TestPolicy(ctx context.Context, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
+// TestPolicy has the tests run of a policy folder or bundle file, together with the shipped library.
+func TestPolicy(ctx context.Context, examine Examiner, settings uma.PolicySettings, filter string) (*bundles.Results, error) {
 	c, err := Read(settings.Bundle)
 	if err != nil {
 		return nil, err
 	}
-	return c.Test(ctx, filter)
+	return c.Test(ctx, examine, filter)
 }
 
 // NewStoredReplayer compiles a stored revision with the library that is stored with it. Its

@@ -9,6 +9,7 @@ import (
 
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma/admin"
 )
 
@@ -16,7 +17,7 @@ import (
 func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
 	t.Helper()
 	n, err := node.Open(t.Context(), node.Config{
-		Data: e.Data, PublicURL: e.URL, Now: e.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
+		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: e.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

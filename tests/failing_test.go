@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 )
 
 // A running node is a server of a test that looks behind it.
@@ -35,7 +36,7 @@ func run(t testing.TB, change func(*node.Config)) *running {
 	public, admin := listen(t), listen(t)
 	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
 	cfg := node.Config{
-		Data: e.Data, PublicURL: e.URL, Now: o.Clock.Now, Version: "test",
+		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: o.Clock.Now, Version: "test",
 		Log: slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil)),
 	}
 	change(&cfg)

@@ -92,7 +92,7 @@ func (e *env) demoServer(ctx context.Context, dir string, wg *sync.WaitGroup) (s
 	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := node.Open(ctx, node.Config{
-		Data: filepath.Join(dir, "data"), PublicURL: "http://" + l.Addr().String(), Log: log, Now: e.now, Version: version,
+		Data: filepath.Join(dir, "data"), PublicURL: "http://" + l.Addr().String(), Examine: e.examiner(), Log: log, Now: e.now, Version: version,
 	})
 	if err != nil {
 		return "", err

@@ -31,7 +31,7 @@ folder, or a bundle file (.tar.gz) as opa build makes it. The exit code is 3 if
 something blocks.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, rollout.Examine)
+			return e.runGates(cmd.Context(), args[0], realmFile, e.examine)
 		},
 	}
 	linter := &cobra.Command{
@@ -165,6 +165,11 @@ func candidateAt(path, realmFile string) (candidate, error) {
 // A gateRun runs gates over a policy.
 type gateRun func(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []rollout.Finding
 
+// examine runs every gate that needs no server.
+func (e *env) examine(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []rollout.Finding {
+	return rollout.Examine(ctx, e.examiner(), realm, settings, names)
+}
+
 // runGates runs gates over the policy at a path, and reports what they find.
 func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun) error {
 	c, err := candidateAt(path, realmFile)
@@ -221,7 +226,7 @@ func (e *env) examineRealm(ctx context.Context, file string, noSecrets bool) (*u
 	if err != nil {
 		return nil, findings
 	}
-	return spec, append(findings, rollout.Examine(ctx, spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec))...)
+	return spec, append(findings, rollout.Examine(ctx, e.examiner(), spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec))...)
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {

@@ -51,6 +51,9 @@ type env struct {
 	now            func() time.Time
 
 	data, keyFile, output, logLevel string
+
+	policyMemory int64 // MiB
+	policyTime   time.Duration
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -69,11 +72,13 @@ environment, 3 a check or test did not pass.`,
 	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.Int64Var(&e.policyMemory, "policy-memory", 512, "most `MiB` of memory that tests of a policy may use")
+	f.DurationVar(&e.policyTime, "policy-time", time.Minute, "most `time` that tests of a policy may take")
 	root.SetFlagErrorFunc(flagMistake)
 	root.SetUsageTemplate(strings.NewReplacer( // a command group cannot be run without a subcommand
 		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").Replace(root.UsageTemplate()))
 	root.SetVersionTemplate(newBuild().String() + "\n")
-	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), adminCommand(e), demoCommand(e), backupCommand(e), versionCommand(e))
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), adminCommand(e), demoCommand(e), backupCommand(e), versionCommand(e), examineCommand())
 	checkArguments(root)
 	checkHelp(root)
 	return root
@@ -123,8 +128,17 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 			}
 		}
 	})
+	if e.policyMemory < leastPolicyMemory || e.policyMemory > mostPolicyMemory {
+		errs = append(errs, invalid("--policy-memory: want %d to %d MiB", leastPolicyMemory, mostPolicyMemory))
+	}
+	if e.policyTime <= 0 {
+		errs = append(errs, invalid("--policy-time: want a time such as 1m"))
+	}
 	return errors.Join(errs...)
 }
+
+// The process that runs tests needs about 40 MiB itself.
+const leastPolicyMemory, mostPolicyMemory = 64, 1 << 20
 
 // logger returns the log, which goes to stderr because stdout may be the decision log.
 func (e *env) logger() (*slog.Logger, error) {
@@ -148,7 +162,7 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Key: key, Log: log, Now: e.now, Version: version})
+	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Key: key, Examine: e.examiner(), Log: log, Now: e.now, Version: version})
 }
 
 // key returns the key-encryption key if the environment has it. There is no flag for it:

@@ -21,7 +21,7 @@ import (
 const asProgram = "UMPIRE_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == examineName {
 		main()
 	}
 	// Servers that tests start in this process leave its threads alone, which other tests use.

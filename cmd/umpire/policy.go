@@ -80,7 +80,7 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	if err != nil {
 		return err
 	}
-	results, err := rollout.TestPolicy(ctx, c.settings, filter)
+	results, err := rollout.TestPolicy(ctx, e.examiner(), c.settings, filter)
 	if err != nil {
 		return e.notTested(path, err)
 	}

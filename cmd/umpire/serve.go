@@ -156,7 +156,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	}
 	cfg = node.Config{
 		Data: e.data, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
-		Limits: f.limits, StoredPolicies: f.storedPolicies,
+		Limits: f.limits, StoredPolicies: f.storedPolicies, Examine: e.examiner(),
 	}
 	if cfg.Key, err = e.key(); err != nil {
 		return cfg, closeLog, err

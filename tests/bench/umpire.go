@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/umpire/node"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -79,7 +80,7 @@ func (u *umpire) fill(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	nd, err := node.Open(ctx, node.Config{Data: u.data(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	nd, err := node.Open(ctx, node.Config{Data: u.data(), Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		return err
 	}
