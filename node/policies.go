@@ -49,14 +49,16 @@ type realmPolicy struct {
 	content  string // hash of files
 	period   inForce
 
-	proposed string // content of the folder that this process proposed last, or found proposed
-	err      error  // why the desired policy is not active
+	overdue  uma.Key // the period that was to be rolled back last because nobody confirmed it
+	proposed string  // content of the folder that this process proposed last, or found proposed
+	err      error   // why the desired policy is not active
 }
 
 // inForce is what the loop compares of a policy period.
 type inForce struct {
-	key    uma.Key
-	pinned bool
+	key       uma.Key
+	pinned    bool
+	confirmBy time.Time
 }
 
 // The first retry follows firstRetry after a failure; the wait doubles up to maxRetry.
@@ -119,14 +121,35 @@ func (p *policies) compare() {
 // follow is the loop; it returns when ctx ends.
 func (p *policies) follow(ctx context.Context) {
 	defer p.stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			if !p.anyOverdue() {
+				continue
+			}
 		case <-p.wake:
 		}
 		_ = p.sync(ctx) // it logs failures and schedules retries
 	}
+}
+
+// anyOverdue reports whether a policy in force was not confirmed in time, once for each
+// period: if it cannot be rolled back, retries follow as after any failure. No timer waits for
+// that moment, because the clock may jump.
+func (p *policies) anyOverdue() (any bool) {
+	now := p.node.Now()
+	for _, r := range p.realms {
+		if at := r.period.confirmBy; !at.IsZero() && !now.Before(at) && r.overdue != r.period.key {
+			r.overdue = r.period.key
+			r.due.Store(true)
+			any = true
+		}
+	}
+	return any
 }
 
 func (p *policies) stop() {

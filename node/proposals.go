@@ -12,9 +12,6 @@ import (
 	"example.com/umpire/uma"
 )
 
-// byServer is Period.By of what a server activates.
-const byServer = "server"
-
 // activate makes the policy that is to be in force the active one, and reports whether it
 // changed the active policy.
 func (p *policies) activate(ctx context.Context, r *realmPolicy) (changed bool, err error) {
@@ -27,12 +24,17 @@ func (p *policies) activate(ctx context.Context, r *realmPolicy) (changed bool, 
 	return changed, err
 }
 
-// tryActivate proposes the content of the folder, and else activates the period in force.
-// If the proposal fails, the period in force is activated all the same.
+// tryActivate rolls back a policy that was not confirmed in time, proposes the content of the
+// folder, and else activates the period in force. If the first two fail, the period in force is
+// activated all the same.
 func (p *policies) tryActivate(ctx context.Context, r *realmPolicy) (changed bool, err error) {
 	state, err := p.node.Store.PolicyState(ctx, r.realm)
 	if err != nil {
 		return false, err
+	}
+	state, late := p.rollBackUnconfirmed(ctx, state)
+	if errors.Is(late, uma.ErrMoved) {
+		return false, late
 	}
 	if !p.node.StoredPolicies {
 		if changed, err = p.propose(ctx, r, state); changed || errors.Is(err, uma.ErrMoved) {
@@ -43,7 +45,25 @@ func (p *policies) tryActivate(ctx context.Context, r *realmPolicy) (changed boo
 		}
 	}
 	changed, failed := p.activatePeriod(ctx, r, state)
-	return changed, errors.Join(err, failed)
+	return changed, errors.Join(late, err, failed)
+}
+
+// rollBackUnconfirmed replaces a policy that was not confirmed in time, and returns the state
+// then. Each server of the database tries; the first one begins the period, and the others find
+// it, with ErrMoved.
+func (p *policies) rollBackUnconfirmed(ctx context.Context, state *uma.PolicyState) (*uma.PolicyState, error) {
+	late := state.Active
+	if late == nil || !late.Overdue(p.node.Now()) {
+		return state, nil
+	}
+	change, err := p.node.Rollout.RollBackUnconfirmed(ctx, state)
+	if err != nil {
+		return state, fmt.Errorf("roll back revision %s of realm %s, which was not confirmed in time: %w", late.Revision, late.Realm, err)
+	}
+	p.node.metrics.PolicyUnconfirmed(late.Realm)
+	p.node.Log.WarnContext(ctx, "policy rolled back: it was not confirmed in time",
+		"realm", late.Realm, "revision", late.Revision, "confirm_by", late.ConfirmBy, "now", change.Revision)
+	return p.node.Store.PolicyState(ctx, late.Realm)
 }
 
 // propose activates the content of the folder if it is new: this process has not proposed
@@ -96,7 +116,7 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	content := engine.ContentOf(src.Files)
 	key, err := p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
 		Revision: c.Revision(p.node.Now()), Content: content, Over: periodOf(state).key,
-		By: byServer, Source: r.desired.Bundle, Proposed: true,
+		By: rollout.ByServer, Source: r.desired.Bundle, Proposed: true,
 	})
 	if err != nil {
 		return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
@@ -168,8 +188,9 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 	period := periodOf(state)
 	if c.Hash() != active.Revision {
 		period.key, err = p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
-			Revision: c.Revision(p.node.Now()), Content: engine.ContentOf(files), Over: active.Key, By: byServer,
+			Revision: c.Revision(p.node.Now()), Content: engine.ContentOf(files), Over: active.Key, By: rollout.ByServer,
 			Source: active.Source, Note: "the same files, with another library or entry point", Pinned: active.Pinned,
+			ConfirmBy: active.ConfirmBy,
 		})
 		if err != nil {
 			return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
@@ -184,6 +205,7 @@ func (p *policies) use(r *realmPolicy, c *engine.Compiled, files map[string]stri
 	p.node.engine.Use(c, period.key)
 	r.active, r.settings, r.compiled, r.period = true, r.desired, c, period
 	r.files, r.content = files, engine.ContentOf(files)
+	p.node.metrics.PolicyConfirmBy(r.realm, period.confirmBy)
 }
 
 // periodOf returns the period in force, with the key 0 if there is none.
@@ -191,7 +213,7 @@ func periodOf(state *uma.PolicyState) inForce {
 	if state.Active == nil {
 		return inForce{}
 	}
-	return inForce{state.Active.Key, state.Active.Pinned}
+	return inForce{state.Active.Key, state.Active.Pinned, state.Active.ConfirmBy}
 }
 
 // filesInForce returns the realm's own files of the policy in force, nil without one.

@@ -145,7 +145,7 @@ func TestEntrypointOfAPinnedPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := state.Active; p.Revision == change.Revision || p.Revision != active(t, again) || !p.Pinned || p.By != byServer || p.Note == "" {
+	if p := state.Active; p.Revision == change.Revision || p.Revision != active(t, again) || !p.Pinned || p.By != rollout.ByServer || p.Note == "" {
 		t.Errorf("got %+v", p)
 	}
 	if _, err := again.Rollout.Rollback(t.Context(), rollout.Order{Realm: "r"}); !errors.Is(err, rollout.ErrNothingBefore) {

@@ -33,7 +33,8 @@ type Service struct {
 type Order struct {
 	Realm, By, Source, Note string
 
-	Revoke bool // of a rollback: RPTs of the policy that it replaces become inactive
+	Revoke  bool          // of a rollback: RPTs of the policy that it replaces become inactive
+	Confirm time.Duration // of an activation: it is rolled back unless it is confirmed until then; 0: it stays
 }
 
 // A Change is what an order changed.
@@ -41,6 +42,8 @@ type Change struct {
 	Revision string
 	Previous string // that was in force; empty without one
 	Asked    string // the stored revision whose files these are; empty for those of a folder
+
+	ConfirmBy time.Time // zero: it needs no confirmation
 }
 
 // Activations is how often an activation is tried while other processes activate, too.
@@ -84,7 +87,7 @@ func (s *Service) Rollback(ctx context.Context, o Order) (*Change, error) {
 	if !o.Revoke {
 		replaced = nil
 	}
-	change, err := s.reactivate(ctx, o, before.Revision, over{state, replaced})
+	change, err := s.reactivate(ctx, o, before.Revision, over{state: state, withdrawn: replaced})
 	if errors.Is(err, uma.ErrMoved) {
 		err = fmt.Errorf("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
 	}
@@ -119,8 +122,9 @@ func (s *Service) periodBefore(ctx context.Context, active *uma.Period) (before 
 
 // over is what an order replaces.
 type over struct {
-	state     *uma.PolicyState // nil: whichever policy is in force
-	withdrawn []string         // revisions whose RPTs end
+	state       *uma.PolicyState // nil: whichever policy is in force
+	unconfirmed bool             // only if that was not confirmed in time
+	withdrawn   []string         // revisions whose RPTs end
 }
 
 func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over) (*Change, error) {
@@ -145,6 +149,9 @@ func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over
 
 // order begins a pinned period of a source.
 func (s *Service) order(ctx context.Context, o Order, src engine.Source, was over) (change *Change, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
 	if err != nil {
 		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
@@ -163,10 +170,17 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, was ove
 		change = &Change{Revision: c.Hash()}
 		if state.Active != nil {
 			change.Previous = state.Active.Revision
+		} else if o.Confirm > 0 {
+			return nil, ErrNothingBefore
+		}
+		now := s.Now()
+		if o.Confirm > 0 {
+			change.ConfirmBy = now.Add(o.Confirm)
 		}
 		_, err = s.Store.ActivatePolicy(ctx, &uma.Activation{
-			Revision: c.Revision(s.Now()), Content: engine.ContentOf(src.Files), Over: overOf(state),
-			By: o.By, Source: o.Source, Note: o.Note, Pinned: true, Withdrawn: was.withdrawn,
+			Revision: c.Revision(now), Content: engine.ContentOf(src.Files), Over: overOf(state),
+			By: o.By, Source: o.Source, Note: o.Note, Pinned: true, ConfirmBy: change.ConfirmBy,
+			Withdrawn: was.withdrawn, Unconfirmed: was.unconfirmed,
 		})
 		if was.state != nil || !errors.Is(err, uma.ErrMoved) {
 			break

@@ -27,6 +27,8 @@ type Metrics struct {
 
 	activated   *prometheus.GaugeVec
 	unactivated *prometheus.CounterVec
+	confirmBy   *prometheus.GaugeVec
+	unconfirmed *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -61,6 +63,12 @@ func NewMetrics() *Metrics {
 		unactivated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_activation_failures_total", Help: "Tries to activate a changed policy that failed.",
 		}, []string{"realm"}),
+		confirmBy: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_confirm_by_timestamp_seconds", Help: "When the policy in force is rolled back unless it is confirmed.",
+		}, []string{"realm"}),
+		unconfirmed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_policy_unconfirmed_total", Help: "Policies that this server rolled back because they were not confirmed in time.",
+		}, []string{"realm"}),
 		stuck: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_stuck_evaluations", Help: "Evaluations under way that go on after their deadline.",
 		}, []string{"realm"}),
@@ -74,7 +82,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_pruned_total", Help: "Decision records and policy revisions that the server removed because of their age.",
 		}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.stuck, m.stuckTotal, m.refused, m.pruned,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -138,7 +146,20 @@ func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.policy.WithLabelValues(realm, revision).Set(1)
 	m.activated.WithLabelValues(realm).Set(float64(now.Unix()))
 	m.unactivated.WithLabelValues(realm) // a rate needs a value before the first
+	m.unconfirmed.WithLabelValues(realm)
 }
+
+// PolicyConfirmBy sets when the policy in force of a realm is rolled back; zero: never.
+func (m *Metrics) PolicyConfirmBy(realm string, at time.Time) {
+	if at.IsZero() {
+		m.confirmBy.DeleteLabelValues(realm)
+		return
+	}
+	m.confirmBy.WithLabelValues(realm).Set(float64(at.Unix()))
+}
+
+// PolicyUnconfirmed counts a policy that was rolled back.
+func (m *Metrics) PolicyUnconfirmed(realm string) { m.unconfirmed.WithLabelValues(realm).Inc() }
 
 // PolicyFailed counts a changed policy that could not be activated.
 func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(realm).Inc() }

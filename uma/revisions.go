@@ -17,13 +17,18 @@ type Revisions interface {
 	// already is only remembered.
 	//
 	// ErrMoved: Over is no longer the period in force. For a proposal also: the period is
-	// pinned, or the content is the last that was taken.
+	// pinned, or the content is the last that was taken. With Unconfirmed: the period is not
+	// overdue.
 	ActivatePolicy(ctx context.Context, a *Activation) (Key, error)
 
 	// ReleasePolicy makes the period in force one that proposals may replace. The
 	// generation of the realm stays, that of the store rises. ErrNotFound: no policy was
 	// ever in force.
 	ReleasePolicy(ctx context.Context, realm string) error
+
+	// ConfirmPolicy ends the need to confirm a period, and replaces its note. ErrNotFound: it
+	// is not in force, needs no confirmation, or its time to be confirmed is over.
+	ConfirmPolicy(ctx context.Context, realm string, period Key, note string, now time.Time) error
 
 	// NoteProposal remembers a proposal that was not taken, and why, until the next one is
 	// taken or noted. Without a Problem it only forgets the one before.
@@ -73,6 +78,15 @@ type Period struct {
 	Source   string    // a path, or the revision that was activated again
 	Note     string
 	Pinned   bool // proposals wait until it is released
+
+	// ConfirmBy is when a server rolls the period back unless it is confirmed before. Zero:
+	// it needs no confirmation, or was confirmed.
+	ConfirmBy time.Time
+}
+
+// Overdue reports whether the period in force was not confirmed in time.
+func (p *Period) Overdue(now time.Time) bool {
+	return !p.ConfirmBy.IsZero() && !now.Before(p.ConfirmBy)
 }
 
 // An Activation begins a period.
@@ -85,6 +99,9 @@ type Activation struct {
 	Note     string
 	Pinned   bool
 	Proposed bool // by a source
+
+	ConfirmBy   time.Time // as Period.ConfirmBy
+	Unconfirmed bool      // only if the period in force is overdue when this one begins
 
 	// Withdrawn are revisions whose RPTs end with the commit: those that it finds stored.
 	// RPTs that are granted later by the same revisions do not end.

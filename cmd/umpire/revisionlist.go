@@ -26,11 +26,14 @@ type periodRow struct {
 	Note     string     `json:"note"`
 	Pinned   bool       `json:"pinned"`
 	Active   bool       `json:"active"`
+
+	confirmBy time.Time // not in the JSON of a history, which is fixed
 }
 
 func newPeriodRow(p uma.Period) periodRow {
 	row := periodRow{
 		Revision: p.Revision, Since: p.Since.UTC(), By: p.By, Source: p.Source, Note: p.Note, Pinned: p.Pinned, Active: p.Until.IsZero(),
+		confirmBy: p.ConfirmBy.UTC(),
 	}
 	if !row.Active {
 		until := p.Until.UTC()
@@ -43,8 +46,14 @@ func newPeriodRow(p uma.Period) periodRow {
 type statusRow struct {
 	Realm    string       `json:"realm"`
 	Mode     string       `json:"mode"`     // automatic or manual
-	Policy   *periodRow   `json:"policy"`   // null: none in force yet
+	Policy   *activeRow   `json:"policy"`   // null: none in force yet
 	Proposal *proposalRow `json:"proposal"` // null: none waits, and none was refused
+}
+
+// An activeRow is the period in force.
+type activeRow struct {
+	periodRow
+	ConfirmBy *time.Time `json:"confirm_by"` // null: it stays
 }
 
 // A proposalRow is the content of a policy folder that is not in force.
@@ -106,6 +115,10 @@ func (e *env) policyStatus(ctx context.Context, db *sqlite.Store, realm string) 
 		return err
 	}
 	for _, row := range rows {
+		if p := row.Policy; p != nil && p.ConfirmBy != nil {
+			fmt.Fprintf(e.stdout, "realm %s: a running server rolls the policy back at %s, unless `umpire policy confirm --realm %[1]s` comes before\n",
+				row.Realm, p.ConfirmBy.Format(time.RFC3339))
+		}
 		if p := row.Proposal; p != nil {
 			fmt.Fprintf(e.stdout, "realm %s: %s is not in force since %s: %s\n", row.Realm, visible(p.Source), p.Since.Format(time.RFC3339), p.Problem)
 		}
@@ -127,8 +140,10 @@ func (e *env) realmStatus(ctx context.Context, db *sqlite.Store, name string) (s
 		return row, err
 	}
 	if state.Active != nil {
-		active := newPeriodRow(*state.Active)
-		row.Policy = &active
+		row.Policy = &activeRow{periodRow: newPeriodRow(*state.Active)}
+		if at := row.Policy.confirmBy; !at.IsZero() {
+			row.Policy.ConfirmBy = &at
+		}
 	}
 	if w := state.Waiting; w.Problem != "" {
 		row.Proposal = &proposalRow{Source: w.Source, Since: w.At.UTC(), Problem: w.Problem}
@@ -167,7 +182,14 @@ func (row periodRow) cells() []string {
 	if row.Pinned {
 		pinned = "yes"
 	}
-	return []string{shortHash(row.Revision), row.Since.Format(time.RFC3339), until, row.By, pinned, row.Source, row.Note}
+	note := row.Note
+	if !row.confirmBy.IsZero() {
+		if note != "" {
+			note += "; "
+		}
+		note += "to be confirmed by " + row.confirmBy.Format(time.RFC3339)
+	}
+	return []string{shortHash(row.Revision), row.Since.Format(time.RFC3339), until, row.By, pinned, row.Source, note}
 }
 
 // readRevisions opens the database for a command that only reads.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,7 @@ func revisionCommands(e *env) []*cobra.Command {
 
 // activationCommands are those that change which policy is in force.
 func activationCommands(e *env) []*cobra.Command {
-	var realm, note string
+	var realm, note, confirm string
 	var revoke bool
 	activate := &cobra.Command{
 		Use:   "activate REVISION|FOLDER|BUNDLE",
@@ -35,14 +36,25 @@ func activationCommands(e *env) []*cobra.Command {
 		Long: `Put the policies of a folder, a bundle file or a stored revision in force, and pin them:
 changes of the realm's policy folder wait until ` + "`umpire policy release`" + `. A running
 server follows within a second. The files of a stored revision are compiled with the
-library of this umpire. Policies that do not compile are refused with exit code 3.`,
+library of this umpire. Policies that do not compile are refused with exit code 3.
+
+With --confirm 10m a running server puts the policy of the period before in force again,
+unless ` + "`umpire policy confirm`" + ` comes within ten minutes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.order(cmd.Context(), realm, note, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
+			o := rollout.Order{Realm: realm, Note: note}
+			if confirm != "" {
+				var err error
+				if o.Confirm, err = parseAge(confirm); err != nil || o.Confirm == 0 {
+					return usageError("--confirm: want a duration between 10s and 7d, not %q", confirm)
+				}
+			}
+			return e.order(cmd.Context(), o, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
 				return e.activate(cmd.Context(), n, o, args[0])
 			})
 		},
 	}
+	activate.Flags().StringVar(&confirm, "confirm", "", "roll back unless it is confirmed within this `time`, from 10s to 7d")
 	rollback := &cobra.Command{
 		Use:   "rollback",
 		Short: "Put the policy of the period before in force and pin it (safe while the server runs)",
@@ -54,8 +66,8 @@ With --revoke, RPTs of the policy that is replaced are inactive at introspection
 on. Resource servers that verify RPTs themselves accept them until they expire.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.order(cmd.Context(), realm, note, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
-				o.Revoke = revoke
+			o := rollout.Order{Realm: realm, Note: note, Revoke: revoke}
+			return e.order(cmd.Context(), o, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
 				return n.Rollout.Rollback(cmd.Context(), o)
 			})
 		},
@@ -73,11 +85,20 @@ is not activated again until the folder changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.release(cmd.Context(), realm) },
 	}
-	for _, cmd := range []*cobra.Command{activate, rollback, release} {
+	kept := &cobra.Command{
+		Use:   "confirm",
+		Short: "Keep a policy that was activated with --confirm (safe while the server runs)",
+		Long: `Keep the policy in force, which ` + "`umpire policy activate --confirm`" + ` put in force for a time
+only. It stays pinned.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.confirm(cmd.Context(), realm) },
+	}
+	all := []*cobra.Command{activate, kept, rollback, release}
+	for _, cmd := range all {
 		e.realmFlag(cmd, &realm)
 		e.outputFlag(cmd)
 	}
-	return []*cobra.Command{activate, rollback, release}
+	return all
 }
 
 func (e *env) realmFlag(cmd *cobra.Command, realm *string) {
@@ -119,9 +140,13 @@ func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, r
 }
 
 // order runs an order of the user of this process, and prints what it changed.
-func (e *env) order(ctx context.Context, name, note string, run func(*node.Node, rollout.Order) (*rollout.Change, error)) error {
-	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
-		change, err := run(n, rollout.Order{Realm: realm, By: userName(), Note: note})
+func (e *env) order(ctx context.Context, o rollout.Order, run func(*node.Node, rollout.Order) (*rollout.Change, error)) error {
+	if err := o.Check(); err != nil {
+		return usageError("%w", err)
+	}
+	return e.withRealm(ctx, o.Realm, func(n *node.Node, realm string) error {
+		o.Realm, o.By = realm, userName()
+		change, err := run(n, o)
 		if refused, ok := errors.AsType[*rollout.RefusedError](err); ok {
 			fmt.Fprintln(e.stderr, refused)
 			return errNotPassed
@@ -137,6 +162,10 @@ func (e *env) order(ctx context.Context, name, note string, run func(*node.Node,
 		}
 		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is in force and pinned until `umpire policy release`; before: %s\n",
 			realm, shortHash(change.Revision), shortHash(change.Previous))
+		if err == nil && !change.ConfirmBy.IsZero() {
+			_, err = fmt.Fprintf(e.stdout, "a running server rolls it back at %s, unless `umpire policy confirm --realm %s` comes before\n",
+				change.ConfirmBy.UTC().Format(time.RFC3339), realm)
+		}
 		return err
 	})
 }
@@ -162,6 +191,20 @@ func (e *env) activate(ctx context.Context, n *node.Node, o rollout.Order, what 
 		return nil, err
 	}
 	return n.Rollout.ActivateRevision(ctx, o, rev)
+}
+
+func (e *env) confirm(ctx context.Context, name string) error {
+	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
+		period, err := n.Rollout.Confirm(ctx, realm, userName())
+		switch {
+		case err != nil:
+			return err
+		case e.asJSON():
+			return printJSON(e.stdout, newPeriodRow(*period))
+		}
+		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s stays in force\n", realm, shortHash(period.Revision))
+		return err
+	})
 }
 
 func (e *env) release(ctx context.Context, name string) error {

@@ -31,6 +31,8 @@ func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key,
 			return fmt.Errorf("policy of realm %s: %w", a.Revision.Realm, uma.ErrMoved)
 		case a.Proposed && (active.Pinned || a.Content == state.Taken):
 			return fmt.Errorf("policy of realm %s: the proposal is not to be taken: %w", a.Revision.Realm, uma.ErrMoved)
+		case a.Unconfirmed && !active.Overdue(a.Revision.Since):
+			return fmt.Errorf("policy of realm %s: the policy in force is not overdue: %w", a.Revision.Realm, uma.ErrMoved)
 		}
 		if a.Proposed {
 			if err := takeProposal(tx, a); err != nil || active.Revision == a.Revision.Hash {
@@ -65,8 +67,9 @@ func beginPeriod(tx *conn, a *uma.Activation, sources string) (uma.Key, error) {
 		{`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			[]any{r.Hash, r.Realm, sources, millis(r.Since)}},
 		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{millis(r.Since), r.Realm}},
-		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned)
-			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)`, []any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned}},
+		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by)
+			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
+			[]any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy)}},
 	})
 	if err != nil {
 		return 0, writing("policy period", err)
@@ -101,6 +104,22 @@ func (s *Store) ReleasePolicy(ctx context.Context, realm string) error {
 			return writing("policy period", err)
 		case n == 0:
 			return fmt.Errorf("policy of realm %s: %w", realm, uma.ErrNotFound)
+		}
+		_, err = tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'generation'`)
+		return writing("generation", err)
+	})
+}
+
+// ConfirmPolicy implements uma.Revisions.
+func (s *Store) ConfirmPolicy(ctx context.Context, realm string, period uma.Key, note string, now time.Time) error {
+	return s.write(ctx, func(tx *conn) error {
+		n, err := tx.exec(`UPDATE policy_period SET confirm_by = 0, note = ? WHERE key = ? AND realm = ? AND until = 0 AND confirm_by > ?`,
+			note, int64(period), realm, millis(now))
+		switch {
+		case err != nil:
+			return writing("policy period", err)
+		case n == 0:
+			return fmt.Errorf("unconfirmed policy of realm %s: %w", realm, uma.ErrNotFound)
 		}
 		_, err = tx.exec(`UPDATE counter SET value = value + 1 WHERE name = 'generation'`)
 		return writing("generation", err)
@@ -148,12 +167,12 @@ func (s *Store) PolicyPeriods(ctx context.Context, realm string, before uma.Key,
 	})
 }
 
-const periodColumns = ` key, realm, revision, content, since, until, author, source, note, pinned `
+const periodColumns = ` key, realm, revision, content, since, until, author, source, note, pinned, confirm_by `
 
 func scanPeriod(scan scanFunc) (uma.Period, error) {
 	var p uma.Period
 	err := scan((*integer)(&p.Key), &p.Realm, &p.Revision, &p.Content, (*moment)(&p.Since), (*moment)(&p.Until),
-		&p.By, &p.Source, &p.Note, &p.Pinned)
+		&p.By, &p.Source, &p.Note, &p.Pinned, (*moment)(&p.ConfirmBy))
 	return p, err
 }
 

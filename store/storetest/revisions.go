@@ -65,7 +65,7 @@ var revisionTests = map[string]func(e *env){
 	"period_round_trip": func(e *env) {
 		e.want("before the first", e.policyState("photoz"), &uma.PolicyState{})
 		first := e.activation("photoz", "a", now)
-		first.Note, first.Pinned = "reviewed by carol", true
+		first.Note, first.Pinned, first.ConfirmBy = "reviewed by carol", true, now.Add(time.Minute)
 		key := e.begin(first)
 		second := e.activated("photoz", "b", now.Add(time.Hour))
 		if key <= 0 || second <= key {
@@ -74,7 +74,7 @@ var revisionTests = map[string]func(e *env){
 		want := []uma.Period{
 			{Key: second, Realm: "photoz", Revision: "b", Content: "content of b", Since: kept(now.Add(time.Hour)), By: "server", Source: "/policies"},
 			{Key: key, Realm: "photoz", Revision: "a", Content: "content of a", Since: kept(now), Until: kept(now.Add(time.Hour)), By: "server",
-				Source: "/policies", Note: "reviewed by carol", Pinned: true},
+				Source: "/policies", Note: "reviewed by carol", Pinned: true, ConfirmBy: kept(now.Add(time.Minute))},
 		}
 		e.wantNoZeroFields(want[1])
 		e.want("periods", e.periods("photoz"), want)
@@ -211,6 +211,78 @@ var revisionTests = map[string]func(e *env){
 
 	"release_without_a_policy": func(e *env) {
 		e.wantErr("release", e.s.ReleasePolicy(e.t.Context(), "photoz"), uma.ErrNotFound)
+	},
+
+	"confirmation": func(e *env) {
+		deadline := now.Add(time.Minute)
+		confirm := func(realm string, period uma.Key, at time.Time) error {
+			return e.s.ConfirmPolicy(e.t.Context(), realm, period, "confirmed", at)
+		}
+		plain := e.activated("photoz", "a", now)
+		e.wantErr("what needs none", confirm("photoz", plain, now), uma.ErrNotFound)
+		a := e.activation("photoz", "b", now)
+		a.ConfirmBy = deadline
+		key := e.begin(a)
+		e.wantErr("another period", confirm("photoz", plain, now), uma.ErrNotFound)
+		e.wantErr("of another realm", confirm("elsewhere", key, now), uma.ErrNotFound)
+		e.wantErr("too late", confirm("photoz", key, deadline), uma.ErrNotFound)
+		realm, all := e.snapshot("photoz").Realm.Generation, e.generation()
+		e.must(confirm("photoz", key, deadline.Add(-time.Millisecond)))
+		e.want("generation", e.snapshot("photoz").Realm.Generation, realm)
+		e.want("generation of the store", e.generation() > all, true)
+		active := e.policyState("photoz").Active
+		e.want("to be confirmed by", active.ConfirmBy, time.Time{})
+		e.want("note", active.Note, "confirmed")
+		e.wantErr("twice", confirm("photoz", key, now), uma.ErrNotFound)
+		a = e.activation("photoz", "c", now)
+		a.ConfirmBy = deadline
+		key = e.begin(a)
+		e.activated("photoz", "d", now)
+		e.wantErr("what is no longer in force", confirm("photoz", key, now), uma.ErrNotFound)
+	},
+
+	"rollback_of_what_is_unconfirmed": func(e *env) {
+		deadline := now.Add(time.Minute)
+		back := func(at time.Time) error {
+			a := e.activation("photoz", "a", at)
+			a.Unconfirmed = true
+			_, err := e.s.ActivatePolicy(e.t.Context(), a)
+			return err
+		}
+		e.activated("photoz", "a", now)
+		e.wantErr("what needs no confirmation", back(deadline), uma.ErrMoved)
+		a := e.activation("photoz", "b", now)
+		a.ConfirmBy = deadline
+		key := e.begin(a)
+		e.wantErr("too early", back(deadline.Add(-time.Millisecond)), uma.ErrMoved)
+		e.must(back(deadline))
+		e.want("in force", e.policyState("photoz").Active.Revision, "a")
+		e.want("never confirmed", e.periods("photoz")[1].ConfirmBy, kept(deadline))
+		e.wantErr("confirmation afterwards", e.s.ConfirmPolicy(e.t.Context(), "photoz", key, "", now), uma.ErrNotFound)
+	},
+
+	// Many servers roll back, each with a clock of its own, while one confirms.
+	"race_of_confirmation_and_rollback": func(e *env) {
+		e.activated("photoz", "first", now)
+		var key uma.Key
+		var back *uma.Activation
+		e.race(uma.ErrMoved, func(round int) {
+			a := e.activation("photoz", fmt.Sprint("r", round), now)
+			a.ConfirmBy = now.Add(time.Minute)
+			key = e.begin(a)
+			back = e.activation("photoz", "first", a.ConfirmBy)
+			back.Unconfirmed = true
+		}, func(_, racer int) error {
+			if racer == 0 {
+				err := e.s.ConfirmPolicy(e.t.Context(), "photoz", key, "confirmed", now)
+				if errors.Is(err, uma.ErrNotFound) {
+					return uma.ErrMoved
+				}
+				return err
+			}
+			_, err := e.s.ActivatePolicy(e.t.Context(), back)
+			return err
+		})
 	},
 
 	"proposals_are_noted": func(e *env) {

@@ -1,4 +1,4 @@
--- What an activation of a policy ends.
+-- What an activation of a policy ends, and until when it must be confirmed.
 
 -- +goose Up
 
@@ -10,3 +10,6 @@ CREATE TABLE withdrawn_revision (
     generation INTEGER NOT NULL,
     PRIMARY KEY (realm, revision)
 ) STRICT, WITHOUT ROWID;
+
+-- When a period is rolled back; 0: it needs no confirmation, or was confirmed.
+ALTER TABLE policy_period ADD COLUMN confirm_by INTEGER NOT NULL DEFAULT 0;
