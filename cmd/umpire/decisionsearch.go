@@ -79,7 +79,7 @@ func (e *env) parseTime(text string) (time.Time, error) {
 	if d, err := parseAge(text); err == nil {
 		return e.now().Add(-d), nil
 	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return t, nil
 		}

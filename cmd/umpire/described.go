@@ -37,7 +37,7 @@ func (r *storedRealm) client(id string) (*uma.Client, error) {
 	if id != "" {
 		client := r.snap.Clients[id]
 		if client == nil {
-			return nil, invalid("--client: realm %s has no client %q", r.snap.Realm.Name, id)
+			return nil, invalid("--client: realm %s has no client %q%s", r.snap.Realm.Name, id, hint(id, slices.Collect(maps.Keys(r.snap.Clients))))
 		}
 		if !client.Enabled {
 			return nil, invalid("--client: client %s is disabled: every request of it is refused", id)
@@ -120,7 +120,11 @@ func (r *storedRealm) resource(ctx context.Context, text string) (*uma.Resource,
 	}
 	switch len(found) {
 	case 0:
-		return nil, nil, invalid("--resource: realm %s has no resource with the id or name %q", r.snap.Realm.Name, text)
+		names, err := r.resourceNames(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, invalid("--resource: realm %s has no resource with the id or name %q%s", r.snap.Realm.Name, text, hint(text, names))
 	case 1:
 		return found[0], server, nil
 	}
@@ -129,4 +133,21 @@ func (r *storedRealm) resource(ctx context.Context, text string) (*uma.Resource,
 		text += fmt.Sprintf("\n\t%s, of %s", res.ID, res.Owner)
 	}
 	return nil, nil, invalid("%s", text)
+}
+
+// maxHints is how many names of a kind are compared with an unknown one.
+const maxHints = 1000
+
+// resourceNames are names of resources, the first of each resource server.
+func (r *storedRealm) resourceNames(ctx context.Context) (names []string, err error) {
+	for _, s := range r.servers() {
+		err := r.db.FindResources(ctx, s.Key, uma.ResourceFilter{}, 0, maxHints, func(res *uma.Resource) error {
+			names = append(names, res.Name)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

@@ -120,6 +120,9 @@ func shownRules(s *engine.ExplainedScope) []engine.ExplainedRule {
 			others = append(others, r)
 		}
 	}
+	if s.Result == engine.Submit { // the owner is asked because no rule grants
+		return append(others, made...)
+	}
 	return append(made, others...)
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func policyCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check, lint, test, compare, activate and roll back policies", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "policy", Short: "Check, lint, test, evaluate, compare, activate and roll back policies", Args: cobra.NoArgs}
 	var filter string
 	var threshold float64
 	test := &cobra.Command{
@@ -35,7 +35,7 @@ if a test fails, or there is none.`,
 	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
 	cmd.AddCommand(gateCommands(e)...)
-	cmd.AddCommand(test, impactCommand(e))
+	cmd.AddCommand(test, evalCommand(e), impactCommand(e))
 	cmd.AddCommand(revisionCommands(e)...)
 	return cmd
 }

@@ -49,6 +49,12 @@ func serve(t testing.TB, data string, flags ...string) *server {
 	return s
 }
 
+// ready waits until the server has activated its first policy.
+func (s *server) ready(t testing.TB) {
+	t.Helper()
+	eventually(t, "an active policy", func() bool { return strings.Contains(s.stderr.String(), `"policy activated"`) })
+}
+
 // A servingLine is what a server logs when it is ready.
 type servingLine struct{ Msg, URL, Listen, Admin string }
 

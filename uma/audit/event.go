@@ -115,8 +115,19 @@ func Read(raw []byte) (*Decision, error) {
 	if d.Skip = skipped(&e); d.Skip == skipStub || len(e.Input) == 0 {
 		return d, nil
 	}
+	return d, d.readInput()
+}
+
+// Describe makes a Decision of a policy's input that no record has, to have it explained.
+func Describe(input []byte, at time.Time) (*Decision, error) {
+	d := &Decision{Recorded: uma.Recorded{Time: at, Input: input}}
+	return d, d.readInput()
+}
+
+// readInput reads what the input has, as far as no mask removed it.
+func (d *Decision) readInput() error {
 	var in eventInput
-	err := json.Unmarshal(e.Input, &in)
+	err := json.Unmarshal(d.Input, &in)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if strings.HasPrefix(wrong.Field, "scopes") && d.Skip == "" {
 			d.Skip = skipScopes
@@ -124,7 +135,7 @@ func Read(raw []byte) (*Decision, error) {
 		err = nil // a mask replaced a value by one of another type
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the input of decision %s: %w", d.ID, err)
+		return fmt.Errorf("read the input of decision %s: %w", d.ID, err)
 	}
 	if d.masks("/input/scopes") && d.Skip == "" {
 		d.Skip = skipScopes
@@ -138,7 +149,7 @@ func Read(raw []byte) (*Decision, error) {
 	for _, share := range in.Shares {
 		d.shares = append(d.shares, share.ID)
 	}
-	return d, nil
+	return nil
 }
 
 // skipped returns why an event cannot be evaluated again: it has no input, or no result of
