@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,9 @@ func (r *reader) verify(remedy string, ignored func(name string) bool) error {
 		present[manifestName] = manifest
 	}
 	for _, name := range slices.Sorted(maps.Keys(present)) {
+		if r.excluded(name) {
+			continue
+		}
 		err := verifyFile(name, present[name], signed)
 		if _, unreadable := errors.AsType[*dataError](err); unreadable && isData(name) {
 			continue // parse will refuse it
@@ -86,7 +90,7 @@ func (r *reader) verify(remedy string, ignored func(name string) bool) error {
 	for _, name := range slices.Sorted(maps.Keys(signed)) {
 		_, found := present[name]
 		read := (isPolicy(name) || isData(name)) && (ignored == nil || !ignored(name)) || name == manifestName
-		if read && !found {
+		if read && !found && !r.excluded(name) {
 			add(name, "is signed and missing")
 		}
 	}
@@ -104,6 +108,14 @@ func (r *reader) refuse(mistakes ...*place.Mistake) error {
 	files := maps.Clone(r.contents)
 	maps.DeleteFunc(files, func(name, _ string) bool { return isTest(name) })
 	return &SignatureError{Mistakes: mistakes, Files: files}
+}
+
+// excluded reports whether a file needs no signature: OPA's signing.exclude_files.
+func (r *reader) excluded(name string) bool {
+	return slices.ContainsFunc(r.Keys.Exclude, func(pattern string) bool {
+		match, err := filepath.Match(pattern, name) // as OPA does
+		return match && err == nil
+	})
 }
 
 // hidden reports whether a file of a folder is not read because of its name.

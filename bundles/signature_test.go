@@ -175,6 +175,23 @@ func TestSignedFolderWithOtherFiles(t *testing.T) {
 	}
 }
 
+// Files that match signing.exclude_files need no signature, but others do.
+func TestSignedFolderExcludes(t *testing.T) {
+	t.Parallel()
+	s := signers()["HS256"]
+	files := with(policies(), ".signatures.json", s.sign(t, policies(), nil))
+	files["facts/data.json"], files["facts/data.yaml"] = `{"limit": 20}`, "more: 1\n"
+	o := s.accept("team", "")
+	o.Keys.Exclude = []string{"facts/data.*"}
+	if _, err := bundles.Read(folder(files), o); err != nil {
+		t.Errorf("got %v", err)
+	}
+	o.Keys.Exclude = []string{"data.*", "["}
+	if _, err := bundles.Read(folder(files), o); err == nil {
+		t.Error("got no error for a file in a folder that the pattern does not name")
+	}
+}
+
 // A volume of a ConfigMap has links to a folder whose name begins with two dots.
 func TestSignedConfigMap(t *testing.T) {
 	t.Parallel()

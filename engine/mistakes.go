@@ -40,6 +40,9 @@ func (src *Source) located(mistakes []error) []error {
 			return shown(file) + ":" + line
 		})
 		located[i] = &place.Mistake{File: shown(f.File), Line: f.Line, Column: f.Column, Text: text}
+		if IsUnavailable(err) {
+			located[i] = &unavailableError{located[i]}
+		}
 	}
 	return located
 }
@@ -51,8 +54,8 @@ var locatedFile = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 func CompilerErrors(list ast.Errors) []error {
 	errs := make([]error, len(list))
 	for i, err := range list {
-		text := err.Code + ": " + err.Message
-		if why := unavailable(err.Message); why != "" {
+		text, why := err.Code+": "+err.Message, unavailable(err)
+		if why != "" {
 			text = why
 		} else if err.Details != nil {
 			for _, line := range err.Details.Lines() {
@@ -63,15 +66,18 @@ func CompilerErrors(list ast.Errors) []error {
 		if err.Location != nil {
 			errs[i] = mistake(err.Location, "%s", text)
 		}
+		if why != "" {
+			errs[i] = &unavailableError{errs[i]}
+		}
 	}
 	return errs
 }
 
-// unavailable is the reason why policies may not call a function of OPA, if the message says
-// that it is undefined; "" for any other message.
-func unavailable(message string) string {
-	name, ok := strings.CutPrefix(message, "undefined function ")
-	if !ok || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {
+// unavailable is the reason why policies may not call a function of OPA, if the error says
+// that it is undefined; "" for any other error.
+func unavailable(err *ast.Error) string {
+	name, ok := strings.CutPrefix(err.Message, "undefined function ")
+	if !ok || err.Code != ast.TypeErr || !slices.ContainsFunc(ast.CapabilitiesForThisVersion().Builtins, func(b *ast.Builtin) bool { return b.Name == name }) {
 		return ""
 	}
 	if readsOutside(name) {
@@ -82,6 +88,13 @@ func unavailable(message string) string {
 
 const notAvailable = " is not available in Umpire: "
 
-// IsUnavailable reports whether the text of a mistake is about a function that policies may
-// not call.
-func IsUnavailable(text string) bool { return strings.Contains(text, notAvailable) }
+// An unavailableError is a mistake about a function that policies may not call.
+type unavailableError struct{ error }
+
+func (e *unavailableError) Unwrap() error { return e.error }
+
+// IsUnavailable reports whether a mistake is about a function that policies may not call.
+func IsUnavailable(err error) bool {
+	_, is := errors.AsType[*unavailableError](err)
+	return is
+}

@@ -159,7 +159,7 @@ func Findings(gate Gate, err error) (findings []Finding) {
 	if m, ok := errors.AsType[*place.Mistake](err); ok {
 		f.Mistake = *m
 	}
-	if gate == GateCheck && engine.IsUnavailable(f.Text) {
+	if gate == GateCheck && engine.IsUnavailable(err) {
 		f.Gate = GateCapabilities
 	}
 	return []Finding{f}
