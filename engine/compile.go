@@ -37,6 +37,7 @@ type policy struct {
 	// deciders are the rules that may decide a scope. nil if the realm has its own entry
 	// point, because how that uses the rules is unknown.
 	deciders []decider
+	places   bool // decisions have the places of the rules that made them
 }
 
 // A query evaluates to one document.
@@ -59,11 +60,17 @@ func compile(ctx context.Context, realm string, settings uma.PolicySettings, src
 	}
 	if p.labels = p.compiler.GetAnnotationSet().HasLabels(); p.labels {
 		mergeLabels(p.compiler)
-		if settings.Entrypoint == libraryEntrypoint {
-			p.deciders = noteDeciders(p.compiler)
-		}
+		p.note(settings, func(label, set string) bool { return label != "" || set == "deny" })
 	}
 	return p, nil
+}
+
+// note makes rules of the contract note what they decide: those of a set whose label is
+// wanted.
+func (p *policy) note(settings uma.PolicySettings, wanted func(label, set string) bool) {
+	if settings.Entrypoint == libraryEntrypoint {
+		p.deciders = noteDeciders(p.compiler, wanted)
+	}
 }
 
 // compilePlain returns a policy whose rules are as OPA compiled them, with their

@@ -21,7 +21,9 @@ import (
 type decider struct {
 	team string // the key of its package; "" for uma.sharing and the guardrails
 	set  string
-	rule string // its name in the record
+	rule string // its name in the record; empty without labels
+	file string
+	line int
 }
 
 // A note is an element that a decider added to its set.
@@ -52,8 +54,10 @@ func takeNote(ctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.T
 	return iter(nil)
 }
 
-// noteDeciders makes the labelled rules of a compiled policy note the elements they add.
-func noteDeciders(c *ast.Compiler) []decider {
+// noteDeciders makes rules of a compiled policy note the elements they add: those of a set
+// whose label is wanted. A denial without labels is wanted, too: it decides, and the claims
+// wanted for its scope do not.
+func noteDeciders(c *ast.Compiler, wanted func(label, set string) bool) []decider {
 	var deciders []decider
 	for _, name := range sortedKeys(c.Modules) {
 		module := c.Modules[name]
@@ -69,11 +73,9 @@ func noteDeciders(c *ast.Compiler) []decider {
 		for _, rule := range module.Rules {
 			set := setOf(rule)
 			label := uma.RuleName(rule.Annotations[0].Labels)
-			// A denial without labels is noted, too: it decides, and the claims wanted for
-			// its scope do not.
-			if slices.Contains(sets, set) && (label != "" || set == "deny") {
+			if slices.Contains(sets, set) && wanted(label, set) {
 				appendNote(rule, len(deciders), rule.Head.Key)
-				deciders = append(deciders, decider{team, set, label})
+				deciders = append(deciders, decider{team, set, label, rule.Loc().File, rule.Loc().Row})
 			}
 		}
 	}
@@ -134,8 +136,9 @@ func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note)
 		}
 	}
 	// by returns the rules that added an element that concerns a scope to a set.
+	var places []uma.RulePlace
 	by := func(set string, scope uma.Scope, concerns func(ast.Value, uma.Scope) bool) (rules []string, found bool) {
-		rules = []string{}
+		rules, places = []string{}, nil
 		for _, n := range notes {
 			if n.decider == teamNote {
 				continue
@@ -145,6 +148,9 @@ func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note)
 				continue
 			}
 			found = true
+			if at := (uma.RulePlace{Rule: d.rule, File: d.file, Line: d.line}); p.places && !slices.Contains(places, at) {
+				places = append(places, at)
+			}
 			if d.rule != "" && !slices.Contains(rules, d.rule) {
 				rules = append(rules, d.rule)
 			}
@@ -171,6 +177,7 @@ func (p *policy) decidedScopes(asked []uma.Scope, out *uma.Output, notes []note)
 				d.Decision, d.Rules = "need_info", rules
 			}
 		}
+		d.Places = places
 		decisions[i] = d
 	}
 	return decisions

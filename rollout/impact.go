@@ -102,14 +102,7 @@ func (i *Impact) Run(ctx context.Context, store ImpactStore, now time.Time) (*au
 // candidate compiles the candidate.
 func (i *Impact) candidate(ctx context.Context, store ImpactStore, settings uma.PolicySettings) (uma.Replayer, error) {
 	if i.Candidate == nil {
-		rev, err := store.Revision(ctx, i.Revision)
-		switch {
-		case errors.Is(err, uma.ErrNotFound):
-			return nil, fmt.Errorf("%s: %w", i.Revision, ErrNoRevision)
-		case err != nil:
-			return nil, err
-		}
-		return storedReplayer(ctx, store, rev, settings)
+		return storedCandidate(ctx, store, i.Revision, settings, NewStoredReplayer)
 	}
 	candidate, err := engine.NewReplayer(ctx, i.Realm, settings, *i.Candidate)
 	if err != nil {
@@ -120,36 +113,53 @@ func (i *Impact) candidate(ctx context.Context, store ImpactStore, settings uma.
 
 // active compiles the active policy.
 func (i *Impact) active(ctx context.Context, store ImpactStore, settings uma.PolicySettings) (uma.Replayer, error) {
-	rev, err := store.RevisionInForce(ctx, i.Realm)
-	if errors.Is(err, uma.ErrNotFound) {
-		return nil, fmt.Errorf("realm %s: %w", i.Realm, ErrNoActive)
-	}
-	var active uma.Replayer
-	if err == nil {
-		active, err = storedReplayer(ctx, store, rev, settings)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("compile the active policy: %w", err)
-	}
-	return active, nil
+	return activePolicy(ctx, store, i.Realm, settings, NewStoredReplayer)
 }
 
-// storedReplayer compiles a stored revision for the entry point of the realm or of one of the
+// A compileStored compiles a stored revision for one of some entry points.
+type compileStored[P any] func(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (P, error)
+
+func storedCandidate[P any](ctx context.Context, store ImpactStore, hash string, settings uma.PolicySettings, compile compileStored[P]) (p P, err error) {
+	rev, err := store.Revision(ctx, hash)
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		return p, fmt.Errorf("%s: %w", hash, ErrNoRevision)
+	case err != nil:
+		return p, err
+	}
+	return withEntrypoint(ctx, store, rev, settings, compile)
+}
+
+func activePolicy[P any](ctx context.Context, store ImpactStore, realm string, settings uma.PolicySettings, compile compileStored[P]) (p P, err error) {
+	rev, err := store.RevisionInForce(ctx, realm)
+	if errors.Is(err, uma.ErrNotFound) {
+		return p, fmt.Errorf("realm %s: %w", realm, ErrNoActive)
+	}
+	if err == nil {
+		p, err = withEntrypoint(ctx, store, rev, settings, compile)
+	}
+	if err != nil {
+		return p, fmt.Errorf("compile the active policy: %w", err)
+	}
+	return p, nil
+}
+
+// withEntrypoint compiles a stored revision for the entry point of the realm or of one of the
 // revision's records.
-func storedReplayer(ctx context.Context, store ImpactStore, rev *uma.Revision, settings uma.PolicySettings) (uma.Replayer, error) {
+func withEntrypoint[P any](ctx context.Context, store ImpactStore, rev *uma.Revision, settings uma.PolicySettings, compile compileStored[P]) (p P, err error) {
 	records, err := store.FindDecisions(ctx, uma.DecisionFilter{Revision: rev.Hash}, 1)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	var others []string
 	for i := range records {
 		d, err := audit.Read(records[i].Event)
 		if err != nil {
-			return nil, err
+			return p, err
 		}
 		others = append(others, EntrypointOf(d.Path))
 	}
-	return NewStoredReplayer(ctx, rev, settings, others...)
+	return compile(ctx, rev, settings, others...)
 }
 
 // EntrypointOf is the entry point with a path such as uma/authz/decision.

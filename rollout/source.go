@@ -114,6 +114,16 @@ func NewStoredReplayer(ctx context.Context, rev *uma.Revision, settings uma.Poli
 	return engine.NewReplayer(ctx, rev.Realm, settings, src)
 }
 
+// NewStoredProber compiles a stored revision as NewStoredReplayer does, to ask what it would
+// decide.
+func NewStoredProber(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (*engine.Prober, error) {
+	src, settings, err := storedSource(rev, settings, entrypoints)
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewProber(ctx, rev.Realm, settings, src)
+}
+
 // storedSource returns the policy of a stored revision, and settings with its entry point.
 func storedSource(rev *uma.Revision, settings uma.PolicySettings, entrypoints []string) (engine.Source, uma.PolicySettings, error) {
 	settings.Entrypoint = engine.StoredEntrypoint(rev, append([]string{settings.Entrypoint}, entrypoints...)...)

@@ -72,6 +72,17 @@ type ScopeDecision struct {
 	Scope    Scope    // Everything for a resource without scopes
 	Decision string   // granted, denied, or what the policy wants: need_info or submit
 	Rules    []string // the rules with labels that decided, as team/rule
+
+	// Places are those of all rules that decided, for questions about a policy. An Evaluator
+	// leaves them out.
+	Places []RulePlace
+}
+
+// A RulePlace is where a rule is: a path in the realm's policy, or in the library.
+type RulePlace struct {
+	Rule string `json:"rule"` // empty for a rule without labels
+	File string `json:"file"`
+	Line int    `json:"line"`
 }
 
 // Output is the policy's answer for one permission, version 1

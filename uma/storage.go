@@ -23,6 +23,7 @@ type Store interface {
 	Decisions
 	Sinks
 	Revisions
+	Population
 	AdminTokens
 	Viewer
 }
@@ -177,6 +178,27 @@ type Registrar interface {
 
 	// DeleteResource removes it with all requests and policies for it. ErrNotFound.
 	DeleteResource(ctx context.Context, server Key, id ResourceID) error
+}
+
+// Population reads who there is in a realm and what they could ask for, for questions about
+// a policy. It never looks at more than some 100,000 rows of a kind.
+type Population interface {
+	// UsersAfter returns at most limit users, without passwords, by username: those that
+	// follow `after`, without case.
+	UsersAfter(ctx context.Context, realm Key, after string, limit int) ([]*User, error)
+
+	// SampleUsers returns at most n enabled users, without passwords, by username: the
+	// same for the same seed. Each combination of roles and groups has a turn before one
+	// has a second.
+	SampleUsers(ctx context.Context, realm Key, n int, seed uint64) ([]*User, error)
+
+	// SampleResources is the same of the resources of a resource server, by name. Each
+	// type has a turn, its own resources of the type and those of users apart.
+	SampleResources(ctx context.Context, server Key, n int, seed uint64) ([]*Resource, error)
+
+	// ScopesOfTypes returns the scopes that users' resources have from these types (see
+	// TypeScopes), by type.
+	ScopesOfTypes(ctx context.Context, server Key, types []string) (map[string][]Scope, error)
 }
 
 // Tickets keeps permission tickets.

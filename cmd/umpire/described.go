@@ -105,9 +105,7 @@ func (r *storedRealm) resource(ctx context.Context, text string) (*uma.Resource,
 	for _, filter := range []uma.ResourceFilter{{ID: uma.ResourceID(text)}, {Name: text, ExactName: true}} {
 		for _, s := range r.servers() {
 			err := r.db.FindResources(ctx, s.Key, filter, 0, maxNamesakes, func(res *uma.Resource) error {
-				if filter.ID != "" || res.Name == text { // the filter has no case
-					server, found = s, append(found, res)
-				}
+				server, found = s, append(found, res)
 				return nil
 			})
 			if err != nil && !errors.Is(err, uma.ErrVague) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,12 +17,16 @@ import (
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma/audit"
+	"example.com/umpire/uma/grant"
 )
 
 // impactFlags are the flags of policy impact.
 type impactFlags struct {
 	candidate, realm, since, baseline, file string
 	maxGranted, maxRefused, limit           int
+	reach                                   bool
+	users, resources                        int // of the sample
+	seed                                    uint64
 
 	from time.Time // since; check parses it
 }
@@ -38,15 +43,21 @@ with what was decided at the time (--baseline recorded). Nothing is changed.
 
 With --file the decisions are those that "umpire decisions export" wrote, and no database
 is needed; then the baseline is what was recorded. Exit code 3: more than --max-granted
-or --max-refused scopes change, or the policy fails where the baseline did not.`,
+or --max-refused scopes change, or the policy fails where the baseline did not.
+
+Recorded requests show only what was asked. --reach also compares what users could do,
+whether or not they ever asked: a sample of the realm's users and resources as they are
+stored, each user with each resource, all scopes. Every type of resource and every
+combination of roles and groups is in the sample, as far as it has room.`,
 		Example: `  umpire policy impact --realm photoz --candidate ./policies --since 7d
+  umpire policy impact --realm photoz --candidate ./policies --reach --max-granted 0
   umpire policy impact --realm photoz --candidate ./policies --file decisions.jsonl --max-granted 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(e, cmd); err != nil {
 				return err
 			}
-			if f.file != "" && f.baseline == "recorded" && isPath(f.candidate) {
+			if f.file != "" && f.baseline == "recorded" && isPath(f.candidate) && !f.reach {
 				return e.policyImpact(cmd.Context(), nil, &f)
 			}
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.policyImpact(cmd.Context(), db, &f) })
@@ -61,6 +72,10 @@ or --max-refused scopes change, or the policy fails where the baseline did not.`
 	fl.IntVar(&f.maxGranted, "max-granted", -1, "largest `number` of scopes that may be newly granted (default any)")
 	fl.IntVar(&f.maxRefused, "max-refused", -1, "largest `number` of scopes that may be newly refused (default any)")
 	fl.IntVar(&f.limit, "limit", 1000, "largest `number` of changes to list, the newest; jsonl lists all, oldest first")
+	fl.BoolVar(&f.reach, "reach", false, "also compare what users could do, whether or not anybody asked")
+	fl.IntVar(&f.users, "reach-users", 200, "with --reach: largest `number` of users")
+	fl.IntVar(&f.resources, "reach-resources", 200, "with --reach: largest `number` of resources")
+	fl.Uint64Var(&f.seed, "reach-seed", 1, "with --reach: another `number` chooses other users and resources")
 	for _, name := range []string{"max-granted", "max-refused"} {
 		fl.Lookup(name).DefValue = "" // the usage says it
 	}
@@ -78,6 +93,10 @@ func (f *impactFlags) check(e *env, cmd *cobra.Command) (err error) {
 		return invalid("--candidate: there is no folder or file %s, and it is not the hash of a policy revision", f.candidate)
 	case f.limit < 0:
 		return invalid("--limit: want 0 or a positive number, not %d", f.limit)
+	case f.reach && e.output == "jsonl":
+		return invalid("--reach: use -o json, which has its changes apart")
+	case f.users < 1 || f.users > maxAccess || f.resources < 1 || f.resources > maxAccess:
+		return invalid("--reach-users, --reach-resources: want a number from 1 to %d", maxAccess)
 	case f.baseline == "" && f.file != "":
 		f.baseline = "recorded"
 	case f.baseline == "":
@@ -134,17 +153,55 @@ func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags
 	if err = errors.Join(err, lines.Flush()); err != nil {
 		return f.described(ctx, db, err)
 	}
+	out := impactReport{ImpactReport: *report}
+	if f.reach {
+		if out.Reach, err = e.impactReach(ctx, db, f, impact); err != nil {
+			return f.described(ctx, db, err)
+		}
+	}
 	switch e.output {
 	case "json":
-		err = printJSON(e.stdout, report)
+		err = printJSON(e.stdout, out)
 	case "jsonl":
 		printImpact(e.stderr, report, counts, e.now().Sub(began))
 	default:
 		if err = printChanges(e.stdout, report); err == nil {
 			printImpact(e.stdout, report, counts, e.now().Sub(began))
 		}
+		if f.reach && err == nil {
+			err = printReach(e.stdout, out.Reach)
+		}
 	}
-	return errors.Join(err, e.impactVerdict(report, f))
+	return errors.Join(err, e.impactVerdict(&out, f))
+}
+
+// An impactReport is the JSON output of policy impact.
+type impactReport struct {
+	audit.ImpactReport
+	Reach *audit.ReachReport `json:"reach,omitempty"` // with --reach
+}
+
+// impactReach compares what a sample of users may do with a sample of resources.
+func (e *env) impactReach(ctx context.Context, db *sqlite.Store, f *impactFlags, impact *rollout.Impact) (*audit.ReachReport, error) {
+	realm, err := e.storedRealm(ctx, db, f.realm)
+	if err != nil {
+		return nil, err
+	}
+	client, err := realm.client("")
+	if err != nil {
+		return nil, err
+	}
+	told := e.now()
+	return impact.Reach(ctx, db, &audit.Reach{
+		Access: audit.Access{Store: db, Realm: realm.snap, Describe: grant.Described{At: realm.at}, Workers: runtime.GOMAXPROCS(0)},
+		Client: client, Users: f.users, Resources: f.resources, Seed: f.seed, Limit: f.limit,
+		Progress: func(done, total int) {
+			if now := e.now(); now.Sub(told) >= time.Second {
+				told = now
+				fmt.Fprintf(e.stderr, "reach of %d of %d users compared\n", done, total)
+			}
+		},
+	})
 }
 
 // replayProgress returns a function that prints, once a second, how many decisions were
@@ -158,20 +215,28 @@ func (e *env) replayProgress(told time.Time) func(*audit.Report) {
 	}
 }
 
-// impactVerdict returns errNotPassed if the candidate fails or a threshold is exceeded.
-func (e *env) impactVerdict(r *audit.ImpactReport, f *impactFlags) (err error) {
+// impactVerdict returns errNotPassed if the candidate fails or a threshold is exceeded, by
+// what was recorded or by the reach.
+func (e *env) impactVerdict(r *impactReport, f *impactFlags) (err error) {
 	if r.Failed > 0 {
 		fmt.Fprintf(e.stderr, "the candidate gives no answer in %d decisions that have one\n", r.Failed)
 		err = errNotPassed
 	}
-	for _, most := range []struct {
-		flag   string
-		n, max int
-	}{{"granted", r.Granted, f.maxGranted}, {"refused", r.Refused, f.maxRefused}} {
-		if most.max >= 0 && most.n > most.max {
-			fmt.Fprintf(e.stderr, "--max-%s: %d scopes would be newly %[1]s, more than %[3]d\n", most.flag, most.n, most.max)
+	if r.Reach != nil && r.Reach.Failed > 0 {
+		fmt.Fprintf(e.stderr, "the candidate gives no answer for %d scopes of --reach\n", r.Reach.Failed)
+		err = errNotPassed
+	}
+	exceeded := func(flag string, n, max int, where string) {
+		if max >= 0 && n > max {
+			fmt.Fprintf(e.stderr, "--max-%s: %d scopes would be newly %s%s, more than %d\n", flag, n, flag, where, max)
 			err = errNotPassed
 		}
+	}
+	exceeded("granted", r.Granted, f.maxGranted, "")
+	exceeded("refused", r.Refused, f.maxRefused, "")
+	if r.Reach != nil {
+		exceeded("granted", r.Reach.Granted, f.maxGranted, " in reach")
+		exceeded("refused", r.Reach.Refused, f.maxRefused, " in reach")
 	}
 	return err
 }

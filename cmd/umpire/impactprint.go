@@ -47,3 +47,23 @@ func printImpact(w io.Writer, r *audit.ImpactReport, counts *audit.Report, took 
 	}
 	fmt.Fprintf(w, "%d scopes newly granted, %d newly refused, %d different, in %d requests\n", r.Granted, r.Refused, r.Different, r.Requests)
 }
+
+// printReach prints how the reach of users changes: those newly granted first.
+func printReach(w io.Writer, r *audit.ReachReport) error {
+	fmt.Fprintf(w, "\nreach, as the realm is now: %d users, %d resources, %d scopes\n", r.Users, r.Resources, r.Asked)
+	if len(r.Changes) > 0 {
+		rows := make([][]string, len(r.Changes))
+		for i := range r.Changes {
+			c := &r.Changes[i]
+			rows[i] = []string{c.Username, cmp.Or(c.ResourceName, c.Resource), string(c.Scope), string(c.Was), string(c.Now), placesText(c.RulesWas), placesText(c.RulesNow)}
+		}
+		if err := printTable(w, []string{"USER", "RESOURCE", "SCOPE", "WAS", "NOW", "RULES WERE", "RULES ARE"}, rows); err != nil {
+			return err
+		}
+	}
+	if r.Omitted > 0 {
+		fmt.Fprintf(w, "and %d more changes: see --limit\n", r.Omitted)
+	}
+	_, err := fmt.Fprintf(w, "%d scopes newly within reach, %d no longer, %d different, %d fail\n", r.Granted, r.Refused, r.Different, r.Failed)
+	return err
+}

@@ -96,6 +96,7 @@ var intended = []string{
 	"FROM resource WHERE server = ?",
 	"FROM session WHERE ended = 1 LIMIT", // a partial index
 	"FROM sink",
+	"% 2147483647", // samples, which end after maxSampledRows
 }
 
 var (

@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Sinks":     sinkTests,
 		"Revisions": revisionTests,
 
+		"Population": populationTests,
+
 		"AdminTokens": adminTokenTests,
 
 		"View":          viewTests,
