@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/engine"
 	"example.com/umpire/folder"
 	"example.com/umpire/rollout"
@@ -28,6 +29,7 @@ import (
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/token"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
 )
 
 // Config is the configuration of a server.
@@ -242,7 +244,14 @@ func (n *Node) Public(ctx context.Context) (http.Handler, error) {
 
 // Admin returns the handler of the admin listener.
 func (n *Node) Admin() http.Handler {
-	return server.NewAdmin(server.AdminConfig{Metrics: n.metrics, Ready: n.ready, Log: n.Log})
+	local := &adminapi.Local{Store: n.Store, Rollout: n.Rollout, Now: n.Now}
+	return server.NewAdmin(server.AdminConfig{
+		Metrics: n.metrics, Ready: n.ready, Log: n.Log,
+		API: &server.AdminAPI{
+			Tokens:     &admin.Tokens{Store: n.Store, Now: n.Now, NewID: uuid.NewString},
+			Operations: local.Operations(), TrustedProxies: n.TrustedProxies, FailedTokens: n.Limits.FailedSecrets,
+		},
+	})
 }
 
 // ready returns why the server cannot serve: the store fails, or a realm has no active policy

@@ -17,12 +17,22 @@ type AdminConfig struct {
 	// Ready returns an error while the server is not ready: the store does not answer, or
 	// a realm has no policy.
 	Ready func(context.Context) error
+
+	API *AdminAPI // nil: none
 }
 
-// NewAdmin returns the handler of the admin listener, which is never public:
-// liveness, readiness and metrics. Nobody is authenticated there.
+// NewAdmin returns the handler of the admin listener, which is never public: liveness,
+// readiness and metrics, for which nobody is authenticated, and the admin API.
 func NewAdmin(cfg AdminConfig) http.Handler {
 	e := echo.New()
+	if cfg.API != nil {
+		now := cfg.API.Tokens.Now
+		api := &adminAPI{
+			AdminAPI: *cfg.API, log: cfg.Log, metrics: cfg.Metrics,
+			wrong: newLimiter(cfg.API.FailedTokens, DefaultFailedSecrets, time.Minute, now), known: newRecent(now),
+		}
+		api.mount(e)
+	}
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", cfg.readyz)
 	e.GET("/metrics", echo.WrapHandler(cfg.Metrics.handler()))

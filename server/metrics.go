@@ -24,6 +24,7 @@ type Metrics struct {
 	stuckTotal *prometheus.CounterVec
 	refused    *prometheus.CounterVec
 	pruned     *prometheus.CounterVec
+	admin      *prometheus.CounterVec
 
 	activated   *prometheus.GaugeVec
 	unactivated *prometheus.CounterVec
@@ -81,8 +82,11 @@ func NewMetrics() *Metrics {
 		pruned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_pruned_total", Help: "Decision records and policy revisions that the server removed because of their age.",
 		}, []string{"what"}),
+		admin: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_admin_requests_total", Help: "Requests of the admin API, by operation and outcome.",
+		}, []string{"operation", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -103,6 +107,11 @@ func (m *Metrics) Stuck(realm string, delta int) {
 
 // throttled counts a request that one of the limits on callers refused.
 func (m *Metrics) throttled(limit string) { m.refused.WithLabelValues(limit).Inc() }
+
+// adminRequest counts a request of the admin API.
+func (m *Metrics) adminRequest(operation, outcome string) {
+	m.admin.WithLabelValues(operation, outcome).Inc()
+}
 
 // PasswordQueue calls length at each scrape, for the number of sign-ins that wait for their
 // password to be checked. Call it once.

@@ -42,6 +42,7 @@ var house = map[string]struct {
 	"child":           {},
 	"opaservice":      {may: []string{"github.com/open-policy-agent/opa"}},
 	"sinks":           {may: rooms("uma"), tests: rooms("store/sqlite")},
+	"adminapi":        {may: rooms("uma", "uma/admin", "uma/audit", "rollout", "bundles")},
 	"folder":          {},
 	"phc":             {},
 	"strictjson":      {},

@@ -111,18 +111,8 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it is only read
-	info, err := f.Stat()
-	if err != nil {
+	if err := folder.CheckSecret(f); err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	// Kubernetes mounts a secret for a process that is not root with this mode and the
-	// group of the pod (fsGroup).
-	mounted := info.Mode().Perm() == 0o440 && folder.IsGroups(info)
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && !mounted {
-		return nil, fmt.Errorf("%s has mode %04o, so others than its owner may use it: chmod 600 it", path, mode)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 1000))
 	if err != nil {

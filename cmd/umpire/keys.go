@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
@@ -114,15 +114,5 @@ func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 
 // realmError replaces ErrNotFound of a realm by an error that lists the realms there are.
 func realmError(ctx context.Context, realms uma.Realms, name string, err error) error {
-	if !errors.Is(err, uma.ErrNotFound) {
-		return err
-	}
-	names, err := realms.RealmNames(ctx)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return invalid("there is no realm %q, and the database has no realms: `umpire realm apply FILE` creates one", name)
-	}
-	return invalid("there is no realm %q: the realms are %s", name, strings.Join(names, ", "))
+	return adminapi.RealmError(ctx, realms, name, err)
 }

@@ -52,8 +52,9 @@ type env struct {
 
 	data, keyFile, output, logLevel string
 
-	policyMemory int64 // MiB
-	policyTime   time.Duration
+	policyMemory              int64 // MiB
+	policyTime                time.Duration
+	server, tokenFile, caFile string // of the commands that can use a server's admin API
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -117,13 +118,21 @@ func checkArguments(cmd *cobra.Command) {
 // fromEnvironment sets the flags that were not given from the variables UMPIRE_*.
 func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	var errs []error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	flags := cmd.Flags()
+	if flags.Changed("server") && flags.Changed("data") {
+		return usageError("--data and --server name two places: give one of them")
+	}
+	local := flags.Changed("data") // whoever names a database does not mean the server of the environment
+	flags.VisitAll(func(f *pflag.Flag) {
+		if local && (f.Name == "server" || f.Name == "token-file") {
+			return
+		}
 		if f.Name == "realm" && cmd.Name() != "serve" {
 			return // UMPIRE_REALM has the files of serve; the --realm of other commands is a name
 		}
 		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v := e.getenv(name); v != "" && !f.Changed {
-			if err := cmd.Flags().Set(f.Name, v); err != nil {
+			if err := flags.Set(f.Name, v); err != nil {
 				errs = append(errs, invalid("%s: %w", name, err))
 			}
 		}

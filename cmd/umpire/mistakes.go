@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/umpire/nearest"
+	"example.com/umpire/uma/admin"
 )
 
 // Exit codes.
@@ -52,6 +53,9 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 		between = "\n"
 	}
 	fmt.Fprintf(stderr, "umpire:%s%v\n", between, err)
+	if wrong, ok := errors.AsType[*admin.Error](err); ok && (wrong.Code == admin.InvalidRequest || wrong.Code == admin.NotFound) {
+		return exitUsage
+	}
 	m, ok := errors.AsType[*mistake](err)
 	if !ok {
 		return exitFailed

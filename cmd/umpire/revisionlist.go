@@ -11,57 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
-
-// A periodRow is a policy period in JSON.
-type periodRow struct {
-	Revision string     `json:"revision"`
-	Since    time.Time  `json:"since"`
-	Until    *time.Time `json:"until"` // null: in force
-	By       string     `json:"by"`
-	Source   string     `json:"source"`
-	Note     string     `json:"note"`
-	Pinned   bool       `json:"pinned"`
-	Active   bool       `json:"active"`
-
-	confirmBy time.Time // not in the JSON of a history, which is fixed
-}
-
-func newPeriodRow(p uma.Period) periodRow {
-	row := periodRow{
-		Revision: p.Revision, Since: p.Since.UTC(), By: p.By, Source: p.Source, Note: p.Note, Pinned: p.Pinned, Active: p.Until.IsZero(),
-		confirmBy: p.ConfirmBy.UTC(),
-	}
-	if !row.Active {
-		until := p.Until.UTC()
-		row.Until = &until
-	}
-	return row
-}
-
-// A statusRow is the policy of a realm in JSON.
-type statusRow struct {
-	Realm    string       `json:"realm"`
-	Mode     string       `json:"mode"`     // automatic or manual
-	Policy   *activeRow   `json:"policy"`   // null: none in force yet
-	Proposal *proposalRow `json:"proposal"` // null: none waits, and none was refused
-}
-
-// An activeRow is the period in force.
-type activeRow struct {
-	periodRow
-	ConfirmBy *time.Time `json:"confirm_by"` // null: it stays
-}
-
-// A proposalRow is the content of a policy folder that is not in force.
-type proposalRow struct {
-	Source  string    `json:"source"`
-	Since   time.Time `json:"since"`
-	Problem string    `json:"problem"`
-}
 
 func policyStatusCommand(e *env) *cobra.Command {
 	var realm string
@@ -72,29 +26,27 @@ func policyStatusCommand(e *env) *cobra.Command {
 waits or was refused, and why.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.policyStatus(cmd.Context(), db, realm) })
+			return e.reading(cmd.Context(), func(ops operations) error { return e.policyStatus(cmd.Context(), ops, realm) })
 		},
 	}
 	cmd.Flags().StringVar(&realm, "realm", "", "`name` of one realm (default: all)")
+	e.serverFlags(cmd)
 	e.outputFlag(cmd)
 	return cmd
 }
 
-func (e *env) policyStatus(ctx context.Context, db *sqlite.Store, realm string) error {
-	names := []string{realm}
-	if realm == "" {
-		var err error
-		if names, err = db.RealmNames(ctx); err != nil {
-			return err
-		}
+func (e *env) policyStatus(ctx context.Context, ops operations, realm string) error {
+	names, err := ops.Realms(ctx, realm)
+	if err != nil {
+		return err
 	}
 	rows := []statusRow{}
 	for _, name := range names {
-		row, err := e.realmStatus(ctx, db, name)
+		row, err := ops.Status(ctx, name)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, row)
+		rows = append(rows, *row)
 	}
 	if e.asJSON() {
 		return printJSON(e.stdout, rows)
@@ -126,31 +78,6 @@ func (e *env) policyStatus(ctx context.Context, db *sqlite.Store, realm string) 
 	return nil
 }
 
-func (e *env) realmStatus(ctx context.Context, db *sqlite.Store, name string) (statusRow, error) {
-	row := statusRow{Realm: name, Mode: "automatic"}
-	s, err := db.Snapshot(ctx, name, e.now())
-	if err != nil {
-		return row, realmError(ctx, db, name, err)
-	}
-	if s.Realm.Policy.Manual {
-		row.Mode = "manual"
-	}
-	state, err := db.PolicyState(ctx, name)
-	if err != nil {
-		return row, err
-	}
-	if state.Active != nil {
-		row.Policy = &activeRow{periodRow: newPeriodRow(*state.Active)}
-		if at := row.Policy.confirmBy; !at.IsZero() {
-			row.Policy.ConfirmBy = &at
-		}
-	}
-	if w := state.Waiting; w.Problem != "" {
-		row.Proposal = &proposalRow{Source: w.Source, Since: w.At.UTC(), Problem: w.Problem}
-	}
-	return row, nil
-}
-
 func policyHistoryCommand(e *env) *cobra.Command {
 	var realm string
 	cmd := &cobra.Command{
@@ -158,23 +85,39 @@ func policyHistoryCommand(e *env) *cobra.Command {
 		Short: "List the policies that were in force, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
-				list := &listing{w: e.stdout, asJSON: e.asJSON(), headings: []string{"REVISION", "SINCE", "UNTIL", "BY", "PINNED", "SOURCE", "NOTE"}}
-				err := eachPeriod(cmd.Context(), db, realm, func(p uma.Period) error {
-					row := newPeriodRow(p)
-					return list.add(row, row.cells())
-				})
-				return errors.Join(err, list.end())
-			})
+			return e.reading(cmd.Context(), func(ops operations) error { return e.policyHistory(cmd.Context(), ops, realm) })
 		},
 	}
 	e.realmFlag(cmd, &realm)
+	e.serverFlags(cmd)
 	e.outputFlag(cmd)
 	return cmd
 }
 
-// cells are the row in a table.
-func (row periodRow) cells() []string {
+func (e *env) policyHistory(ctx context.Context, ops operations, name string) error {
+	realm, err := ops.Realm(ctx, name)
+	if err != nil {
+		return err
+	}
+	list := &listing{w: e.stdout, asJSON: e.asJSON(), headings: []string{"REVISION", "SINCE", "UNTIL", "BY", "PINNED", "SOURCE", "NOTE"}}
+	for before, more := int64(0), true; more; {
+		var page []adminapi.HistoryRow
+		page, before, err = ops.History(ctx, realm, before, adminapi.MostRows)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := list.add(page[i].Period, periodCells(&page[i])); err != nil {
+				return err
+			}
+		}
+		more = before > 0
+	}
+	return list.end()
+}
+
+// periodCells are a period in a table.
+func periodCells(row *adminapi.HistoryRow) []string {
 	until, pinned := "in force", ""
 	if row.Until != nil {
 		until = row.Until.Format(time.RFC3339)
@@ -183,11 +126,11 @@ func (row periodRow) cells() []string {
 		pinned = "yes"
 	}
 	note := row.Note
-	if !row.confirmBy.IsZero() {
+	if row.ConfirmBy != nil {
 		if note != "" {
 			note += "; "
 		}
-		note += "to be confirmed by " + row.confirmBy.Format(time.RFC3339)
+		note += "to be confirmed by " + row.ConfirmBy.Format(time.RFC3339)
 	}
 	return []string{shortHash(row.Revision), row.Since.Format(time.RFC3339), until, row.By, pinned, row.Source, note}
 }
@@ -238,9 +181,12 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 	}
 	row := revisionRow{Revision: rev.Hash, Realm: realm, Periods: []periodRow{}}
 	row.Files, row.Library = rollout.SplitRevision(rev)
-	err = eachPeriod(ctx, db, realm, func(p uma.Period) error {
+	var table [][]string
+	err = adminapi.EachPeriod(ctx, db, realm, func(p uma.Period) error {
 		if p.Revision == rev.Hash {
-			row.Periods = append(row.Periods, newPeriodRow(p))
+			period := adminapi.NewHistoryRow(p)
+			row.Periods = append(row.Periods, period.Period)
+			table = append(table, periodCells(&period)[1:])
 		}
 		return nil
 	})
@@ -251,10 +197,6 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 		return printJSON(e.stdout, row)
 	}
 	fmt.Fprintf(e.stdout, "revision %s of realm %s\n", row.Revision, realm)
-	var table [][]string
-	for _, p := range row.Periods {
-		table = append(table, p.cells()[1:])
-	}
 	if err := printTable(e.stdout, []string{"SINCE", "UNTIL", "BY", "PINNED", "SOURCE", "NOTE"}, table); err != nil {
 		return err
 	}
@@ -266,7 +208,7 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 
 // revision returns the revision of a realm whose hash begins so.
 func revision(ctx context.Context, db *sqlite.Store, realm, start string) (*uma.Revision, error) {
-	hash, err := findRevision(ctx, db, realm, start)
+	hash, err := adminapi.FindRevision(ctx, db, realm, start)
 	if err != nil {
 		return nil, err
 	}

@@ -8,14 +8,13 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/node"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -107,19 +106,7 @@ func (e *env) realmFlag(cmd *cobra.Command, realm *string) {
 
 // oneRealm returns the realm of that name, or the only one without a name.
 func oneRealm(ctx context.Context, realms uma.Realms, name string) (string, error) {
-	names, err := realms.RealmNames(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, known := range names {
-		if known == name || name == "" && len(names) == 1 {
-			return known, nil
-		}
-	}
-	if name == "" && len(names) > 0 {
-		return "", usageError("--realm is missing: the realms are %s", strings.Join(names, ", "))
-	}
-	return "", realmError(ctx, realms, name, uma.ErrNotFound)
+	return adminapi.OneRealm(ctx, realms, name)
 }
 
 // withRealm opens the data folder for a command that changes the policy of a realm.
@@ -186,7 +173,7 @@ func (e *env) activate(ctx context.Context, n *node.Node, o rollout.Order, what 
 		o.Source = path
 		return n.Rollout.ActivateFolder(ctx, o, path)
 	}
-	rev, err := findRevision(ctx, n.Store, o.Realm, what)
+	rev, err := adminapi.FindRevision(ctx, n.Store, o.Realm, what)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +187,7 @@ func (e *env) confirm(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		case e.asJSON():
-			return printJSON(e.stdout, newPeriodRow(*period))
+			return printJSON(e.stdout, adminapi.NewPeriod(*period))
 		}
 		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s stays in force\n", realm, shortHash(period.Revision))
 		return err
@@ -217,7 +204,7 @@ func (e *env) release(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		case e.asJSON():
-			return printJSON(e.stdout, newPeriodRow(*state.Active))
+			return printJSON(e.stdout, adminapi.NewPeriod(*state.Active))
 		}
 		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is no longer pinned\n", realm, shortHash(state.Active.Revision))
 		return err
@@ -246,49 +233,4 @@ func shortHash(hash string) string {
 		return "none"
 	}
 	return hash[:min(12, len(hash))]
-}
-
-// findRevision returns the revision of a realm with that hash, or whose hash begins so.
-func findRevision(ctx context.Context, db *sqlite.Store, realm, start string) (string, error) {
-	if start == "" {
-		return "", invalid("a revision is missing: `umpire policy history` lists them")
-	}
-	found := map[string]bool{}
-	err := eachPeriod(ctx, db, realm, func(p uma.Period) error {
-		if strings.HasPrefix(p.Revision, start) {
-			found[p.Revision] = true
-		}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	switch {
-	case len(found) > 1:
-		return "", invalid("several revisions of realm %s begin with %q: give more of the hash", realm, start)
-	case len(found) == 1:
-		for hash := range found {
-			return hash, nil
-		}
-	}
-	return "", invalid("realm %s has no revision %q, and there is no such folder: `umpire policy history` lists the revisions", realm, start)
-}
-
-// eachPeriod calls f with the periods of a realm, newest first.
-func eachPeriod(ctx context.Context, db *sqlite.Store, realm string, f func(uma.Period) error) error {
-	for last := uma.Key(0); ; {
-		periods, err := db.PolicyPeriods(ctx, realm, last, tablePage)
-		if err != nil {
-			return err
-		}
-		for _, p := range periods {
-			if err := f(p); err != nil {
-				return err
-			}
-		}
-		if len(periods) < tablePage {
-			return nil
-		}
-		last = periods[len(periods)-1].Key
-	}
 }

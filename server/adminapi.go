@@ -1,0 +1,391 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"example.com/umpire/server/wire"
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
+)
+
+// An AdminAPI is served by the admin listener, below /v1. Every request needs a token in a
+// bearer header, so that no web page can make a browser send one.
+type AdminAPI struct {
+	Tokens         *admin.Tokens
+	Operations     []admin.Operation
+	TrustedProxies []netip.Prefix
+
+	// FailedTokens are the wrong tokens that are answered in a minute from one address; see
+	// Limits.
+	FailedTokens int
+}
+
+// adminAPI serves an AdminAPI.
+type adminAPI struct {
+	AdminAPI
+	log     *slog.Logger
+	metrics *Metrics
+	wrong   *limiter // by addresses that present wrong tokens
+	known   *recent  // tokens that were right, with their addresses
+}
+
+// mount adds the routes of the API.
+func (api *adminAPI) mount(e *echo.Echo) {
+	e.GET("/v1/token", api.serve(&admin.Operation{Name: "token", Right: uma.AdminRead, Run: describeToken}))
+	for i := range api.Operations {
+		op := &api.Operations[i]
+		e.Add(op.Method, "/v1/realms/:realm"+op.Path, api.serve(op))
+	}
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		status, code := http.StatusNotFound, admin.NotFound
+		if wrong, ok := errors.AsType[*echo.HTTPError](err); ok && wrong.Code == http.StatusMethodNotAllowed {
+			status, code = wrong.Code, admin.InvalidRequest
+		}
+		_ = sendJSON(c, status, &admin.Error{Code: code, Message: "there is no such operation"}) // nobody is left to tell
+	}
+}
+
+// describeToken answers what the token is for.
+func describeToken(_ context.Context, c *admin.Call) (any, error) {
+	t := c.Token
+	answer := struct {
+		Realm   string     `json:"realm"`
+		Name    string     `json:"name"`
+		Can     string     `json:"can"`
+		Expires *time.Time `json:"expires"`
+	}{t.Realm, t.Name, string(t.Right), nil}
+	if !t.Expires.IsZero() {
+		answer.Expires = &t.Expires
+	}
+	return answer, nil
+}
+
+// An adminRequest is one request on its way through the frame.
+type adminRequest struct {
+	*adminAPI
+	echo  echo.Context
+	op    *admin.Operation
+	began time.Time
+	use   uma.AdminUse
+	call  admin.Call
+}
+
+// serve returns the frame around an operation: the token, the record of its use, the one
+// exit.
+func (api *adminAPI) serve(op *admin.Operation) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		x := &adminRequest{adminAPI: api, echo: c, op: op, began: api.Tokens.Now()}
+		x.use = uma.AdminUse{
+			Time: x.began, Operation: op.Name, IP: wire.ClientIP(r.RemoteAddr, r.Header["X-Forwarded-For"], api.TrustedProxies),
+			Request: requestID(r.Header.Get("X-Request-Id"), x.began),
+		}
+		c.Response().Header().Set("X-Request-Id", x.use.Request)
+		timeout := op.Timeout
+		if timeout == 0 {
+			timeout = 10 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		answer, err := x.run(ctx)
+		x.close(ctx, answer, err)
+		return nil
+	}
+}
+
+// run authenticates, records the use, and runs the operation.
+func (x *adminRequest) run(ctx context.Context) (answer any, err error) {
+	if err := x.authenticate(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	return x.op.Run(ctx, &x.call)
+}
+
+// authenticate finds the token, and begins the record of its use. An address that presents
+// many wrong tokens waits, except with a token that was right there before.
+func (x *adminRequest) authenticate(ctx context.Context) error {
+	secret, ok := bearer(x.echo.Request().Header["Authorization"])
+	if !ok {
+		return admin.Errorf(admin.Unauthorized, "give a token of the admin API in the header Authorization: Bearer")
+	}
+	address := network(x.use.IP)
+	who, pair := x.wrong.caller(address), x.wrong.caller(address, secret)
+	if wait := x.wrong.wait(who); wait > 0 && !x.known.has(pair) {
+		x.metrics.throttled("admin_token")
+		x.echo.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		return admin.Errorf(admin.TooMany, "too many wrong tokens came from this address")
+	}
+	t, err := x.Tokens.Find(ctx, secret)
+	if err == nil {
+		x.use.Token, x.use.Name, x.use.Realm = t.ID, t.Name, t.Realm
+		err = x.Tokens.Store.BeginAdminUse(ctx, &x.use)
+	}
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		x.wrong.count(who)
+		return admin.Errorf(admin.Unauthorized, "the token is not known, was revoked or has expired")
+	case err != nil:
+		return err
+	}
+	x.known.add(pair)
+	x.call.Token = t
+	return nil
+}
+
+// bearer returns the token of a single Authorization header.
+func bearer(headers []string) (string, bool) {
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	token = strings.TrimSpace(token)
+	return token, strings.EqualFold(scheme, "bearer") && token != ""
+}
+
+// read reads the request, and checks that the token permits it.
+func (x *adminRequest) read() error {
+	c, t, r := &x.call, x.call.Token, x.echo.Request()
+	c.Realm, c.ID = x.segment("realm"), x.segment("id")
+	if strings.Contains(x.echo.Path(), ":realm") && c.Realm != t.Realm {
+		return admin.Errorf(admin.Forbidden, "the token is for realm %s", t.Realm)
+	}
+	if x.op.Right == uma.AdminPolicy && t.Right != uma.AdminPolicy {
+		return admin.Errorf(admin.Forbidden, "the token can %s: %s needs one that can %s", t.Right, x.op.Name, uma.AdminPolicy)
+	}
+	var err error
+	if c.Query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return admin.Errorf(admin.InvalidRequest, "the query of the URL cannot be read")
+	}
+	for name, values := range c.Query {
+		switch {
+		case !slices.Contains(x.op.Params, name):
+			return admin.Invalid(name, "%s has no such parameter", x.op.Name)
+		case len(values) > 1:
+			return admin.Invalid(name, "is given %d times", len(values))
+		case values[0] == "":
+			return admin.Invalid(name, "is empty: give it a value, or leave it out")
+		}
+	}
+	c.Send = x.send
+	return x.body(r)
+}
+
+// segment returns a segment of the path, decoded.
+func (x *adminRequest) segment(name string) string {
+	v := x.echo.Param(name)
+	if x.echo.Request().URL.RawPath == "" {
+		return v // Echo routed by the decoded path
+	}
+	decoded, err := url.PathUnescape(v)
+	if err != nil {
+		return ""
+	}
+	return decoded
+}
+
+// uploadTime is for a slow client to send a body.
+const uploadTime = 2 * time.Minute
+
+// body gives the operation the body, as far as it may have one.
+func (x *adminRequest) body(r *http.Request) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	switch {
+	case x.op.Body == 0:
+		return admin.Errorf(admin.InvalidRequest, "%s takes no body", x.op.Name)
+	case r.ContentLength > x.op.Body:
+		return admin.Errorf(admin.TooLarge, "the body has more than %d bytes", x.op.Body)
+	}
+	// A writer that knows no deadlines, as in tests, has none to extend.
+	_ = http.NewResponseController(x.echo.Response().Writer).SetReadDeadline(time.Now().Add(uploadTime))
+	x.call.Body = http.MaxBytesReader(x.echo.Response().Writer, r.Body, x.op.Body)
+	return nil
+}
+
+// send sends a line of a stream.
+func (x *adminRequest) send(line any) error {
+	w := x.echo.Response()
+	if !w.Committed {
+		adminHeaders(w.Header(), "application/jsonl")
+		w.WriteHeader(http.StatusOK)
+	}
+	text, err := compactJSON(line)
+	if err != nil {
+		return err
+	}
+	control := http.NewResponseController(w.Writer)
+	_ = control.SetWriteDeadline(time.Now().Add(chunkTime))
+	if _, err := w.Write(text); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	_ = control.Flush()
+	return nil
+}
+
+// chunkTime is for a slow client to take a part of an answer.
+const chunkTime = 30 * time.Second
+
+// close is the one exit: it ends the record of the use, answers, counts and logs. The record
+// comes first, so that no answer is without one.
+func (x *adminRequest) close(ctx context.Context, answer any, err error) {
+	status, refusal := adminRefusal(err)
+	outcome := "ok"
+	if refusal != nil {
+		outcome = string(refusal.Code)
+	}
+	if x.use.Seq != 0 {
+		x.use.Outcome, x.use.Detail = outcome, x.call.Detail
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if failed := x.Tokens.Store.EndAdminUse(end, &x.use); failed != nil {
+			x.log.ErrorContext(ctx, "the end of a use of an admin token was not recorded", "request_id", x.use.Request, "err", failed)
+		}
+	}
+	failed := x.answer(status, answer, refusal)
+	x.metrics.adminRequest(x.op.Name, outcome)
+	attrs := []slog.Attr{
+		slog.String("request_id", x.use.Request), slog.String("operation", x.op.Name), slog.String("outcome", outcome),
+		slog.Int("status", status), slog.Duration("took", x.Tokens.Now().Sub(x.began)), slog.String("ip", x.use.IP),
+	}
+	if x.use.Token != "" {
+		attrs = append(attrs, slog.String("realm", x.use.Realm), slog.String("token", x.use.Name), slog.String("token_id", x.use.Token))
+	}
+	if x.use.Detail != "" {
+		attrs = append(attrs, slog.String("detail", x.use.Detail))
+	}
+	if err := errors.Join(err, failed); err != nil {
+		attrs = append(attrs, slog.String("err", wire.Logged(err, status)))
+	}
+	level := slog.LevelInfo
+	if status == http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	x.log.LogAttrs(ctx, level, "admin request", attrs...)
+}
+
+// answer writes the answer or the refusal.
+func (x *adminRequest) answer(status int, answer any, refusal *admin.Error) error {
+	h := x.echo.Response().Header()
+	switch {
+	case refusal != nil && x.echo.Response().Committed: // in the middle of a stream
+		return x.send(map[string]any{"failed": refusal})
+	case refusal != nil:
+		if status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Bearer realm="umpire admin"`)
+		}
+		if status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
+			h.Set("Retry-After", "1")
+		}
+		if x.echo.Request().ContentLength != 0 {
+			h.Set("Connection", "close") // rather than read the rest of the body
+		}
+		return sendJSON(x.echo, status, refusal)
+	case x.op.Stream:
+		return x.send(answer)
+	}
+	if x.call.Next != "" {
+		next := url.Values{}
+		for name, values := range x.call.Query {
+			next[name] = values
+		}
+		next.Set("before", x.call.Next)
+		h.Set("Link", "<"+x.echo.Request().URL.EscapedPath()+"?"+next.Encode()+`>; rel="next"`) // RFC 8288
+	}
+	return sendJSON(x.echo, status, answer)
+}
+
+// adminRefusal returns the status and the body for an error. Of an error of the server
+// itself the log says more.
+func adminRefusal(err error) (int, *admin.Error) {
+	if err == nil {
+		return http.StatusOK, nil
+	}
+	e, ok := errors.AsType[*admin.Error](err)
+	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case ok:
+	case isTooLong:
+		e = &admin.Error{Code: admin.TooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLong.Limit)}
+	case errors.Is(err, context.Canceled):
+		e = &admin.Error{Code: admin.Canceled, Message: "the client is gone, or the server stops"}
+	case errors.Is(err, uma.ErrBusy), errors.Is(err, context.DeadlineExceeded):
+		e = &admin.Error{Code: admin.Busy, Message: "the server is busy: try again later"}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e = &admin.Error{Code: admin.InvalidRequest, Message: "the body is incomplete"}
+	default:
+		e = &admin.Error{Code: admin.Failed, Message: "The server met an unexpected condition. Its log says more."}
+	}
+	return adminStatus[e.Code], e
+}
+
+var adminStatus = map[admin.ErrorCode]int{
+	admin.InvalidRequest: http.StatusBadRequest,
+	admin.NotFound:       http.StatusNotFound,
+	admin.Refused:        http.StatusUnprocessableEntity,
+	admin.Conflict:       http.StatusConflict,
+	admin.Busy:           http.StatusServiceUnavailable,
+	admin.Canceled:       http.StatusServiceUnavailable,
+	admin.Unauthorized:   http.StatusUnauthorized,
+	admin.Forbidden:      http.StatusForbidden,
+	admin.TooLarge:       http.StatusRequestEntityTooLarge,
+	admin.TooMany:        http.StatusTooManyRequests,
+	admin.Failed:         http.StatusInternalServerError,
+}
+
+// sendJSON answers with JSON.
+func sendJSON(c echo.Context, status int, v any) error {
+	text, err := compactJSON(v)
+	if err != nil {
+		return err
+	}
+	w := c.Response()
+	adminHeaders(w.Header(), "application/json")
+	_ = http.NewResponseController(w.Writer).SetWriteDeadline(time.Now().Add(chunkTime))
+	w.WriteHeader(status)
+	if _, err := w.Write(text); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+func adminHeaders(h http.Header, mediaType string) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// compactJSON is a line of JSON.
+func compactJSON(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	return []byte(b.String()), nil
+}
