@@ -96,7 +96,7 @@ func readBlocks(t testing.TB, doc string) []*docBlock {
 			b := blocks[len(blocks)-1]
 			if n := len(b.commands); n > 0 && strings.HasSuffix(b.commands[n-1], `\`) {
 				b.commands[n-1] += "\n" + line
-			} else if line != "" {
+			} else {
 				b.commands = append(b.commands, line)
 			}
 		case fence == "output":
@@ -279,7 +279,7 @@ func firstMissing(got []byte, wanted []string) string {
 
 // What differs from run to run, and what a document cuts with an ellipsis.
 var (
-	varying = regexp.MustCompile(`eyJ[\w.-]+…?|\d{4}-\d\d-\d\dT[\d:.]+Z|\b1\d{9}\b|[0-9a-f]{8}(-[0-9a-f-]+)?…?|"[\w-]{43}"|…| {2,}|:\d{4,5}\b`)
+	varying = regexp.MustCompile(`eyJ[\w.-]+…?|\d{4}-\d\d-\d\dT[\d:.]+Z|\b1\d{9}\b|[0-9a-f]{8,}(-[0-9a-f-]+)?…?|"[\w-]{43}"|…| {2,}|:\d{4,5}\b`)
 	standIn = map[byte]string{'e': `[\w.-]+`, '"': `"[\w-]{43}"`, ':': `:\d+`, ' ': ` +`}
 )
 
