@@ -53,6 +53,8 @@ type Config struct {
 	// instead of its policy folder.
 	StoredPolicies bool
 
+	Downloads Downloads // from OPA services
+
 	// Grace is how long requests in progress may take when the server stops; 0 is ten
 	// seconds. Afterwards the decision log has half of that time.
 	Grace time.Duration
@@ -93,6 +95,7 @@ type Node struct {
 	Core    *wire.Core
 	Rollout *rollout.Service
 
+	vault     *token.Vault
 	engine    *engine.Engine
 	metrics   *server.Metrics
 	committed chan struct{} // there may be new decision records
@@ -147,6 +150,7 @@ func (n *Node) openCore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.vault = vault
 	secret, err := openSecret(ctx, n.Store, vault)
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (n *Node) openCore(ctx context.Context) error {
 		return err
 	}
 	n.Core, err = wire.NewCore(wire.Parts{
-		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher,
+		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher, Sealer: vault,
 		PublicURL: uma.PublicURL(cmp.Or(n.PublicURL, "http://localhost")), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},

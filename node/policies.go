@@ -42,6 +42,8 @@ type realmPolicy struct {
 	retry   backoff
 	unwatch context.CancelFunc
 
+	download *download // of a realm whose policies come from a service, unless the stored ones are used
+
 	active   bool               // this process has activated a policy
 	settings uma.PolicySettings // of the active policy, as the next four
 	compiled *engine.Compiled
@@ -102,7 +104,12 @@ func newPolicies(n *Node) *policies {
 // activate their changes until ctx ends.
 func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	p.watches = group
-	if err := p.sync(ctx); err != nil {
+	err := p.readSettings(ctx)
+	if err == nil {
+		p.awaitServices(ctx)
+		err = p.sync(ctx)
+	}
+	if err != nil {
 		p.stop()
 		return err
 	}
@@ -177,8 +184,11 @@ func (p *policies) sync(ctx context.Context) error {
 			r.retry.reset()
 			due = true
 		}
-		if due {
-			errs = append(errs, p.update(ctx, r))
+		if !due {
+			continue
+		}
+		if err := p.update(ctx, r); err != nil && !r.desired.FromService() { // a service keeps no server from starting
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
@@ -222,6 +232,12 @@ func (p *policies) readSettings(ctx context.Context) error {
 // is called.
 func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc {
 	ctx, stop := context.WithCancel(ctx)
+	r.download = nil
+	if r.desired.FromService() && !p.node.StoredPolicies {
+		d := p.newDownload(r)
+		r.download = d
+		p.watches.Go(func() { p.poll(ctx, r, d) })
+	}
 	if dir := r.desired.Bundle; dir != "" && !p.node.StoredPolicies {
 		p.watches.Go(func() {
 			bundles.Watch(ctx, dir, func() {
@@ -236,10 +252,12 @@ func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc
 // update activates the desired policy of a realm unless it is active, logs the result, and
 // schedules a retry after a failure.
 func (p *policies) update(ctx context.Context, r *realmPolicy) error {
+	started := !r.active
 	activated, err := p.activate(ctx, r)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return err // the server stops
+	case errors.Is(err, errAwaited): // the poll has logged why, and the next one wakes the loop
 	case err != nil:
 		r.retry.schedule(func() {
 			r.due.Store(true)
@@ -250,6 +268,9 @@ func (p *policies) update(ctx context.Context, r *realmPolicy) error {
 			p.node.Log.ErrorContext(ctx, "policy not activated", "realm", r.realm, "still_active", r.active, "err", err)
 		}
 	case activated:
+		if awaited := r.awaits(); started && awaited != nil {
+			p.node.Log.WarnContext(ctx, "started with the last policy that was in force", "realm", r.realm, "revision", r.compiled.Hash(), "err", awaited)
+		}
 		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", r.compiled.Hash())
 		p.node.metrics.PolicyActivated(r.realm, r.compiled.Hash(), p.node.Now())
 	case r.err != nil:

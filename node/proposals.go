@@ -66,11 +66,17 @@ func (p *policies) rollBackUnconfirmed(ctx context.Context, state *uma.PolicySta
 	return p.node.Store.PolicyState(ctx, late.Realm)
 }
 
-// propose activates the content of the folder if it is new: this process has not proposed
+// propose activates the content of the source if it is new: this process has not proposed
 // it, and it is not the last content that any process proposed. So neither a rollback is
 // undone, nor do two servers with different folders replace each other's policy for ever.
 func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (taken bool, err error) {
 	wait := waits(r, state)
+	if awaited := r.awaits(); awaited != nil {
+		if state.Active == nil {
+			return false, awaited
+		}
+		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
+	}
 	src, err := p.source(r)
 	if err != nil {
 		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Problem: err.Error()}))
@@ -85,7 +91,7 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 	}
 	switch {
 	case content == r.proposed, wait != "" && content == state.Active.Content:
-		return false, p.note(ctx, r, state, uma.Proposal{})
+		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	case wait != "":
 		return false, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: wait})
 	}
@@ -116,9 +122,12 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	content := engine.ContentOf(src.Files)
 	key, err := p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
 		Revision: c.Revision(p.node.Now()), Content: content, Over: periodOf(state).key,
-		By: rollout.ByServer, Source: r.desired.Bundle, Proposed: true,
+		By: rollout.ByServer, Source: r.desired.Source(), Proposed: true,
 	})
 	if err != nil {
+		if !errors.Is(err, uma.ErrMoved) {
+			r.again()
+		}
 		return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
 	}
 	r.proposed = content
@@ -143,7 +152,7 @@ func waits(r *realmPolicy, state *uma.PolicyState) string {
 // note remembers a proposal that was not taken, for `umpire policy status`.
 func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicyState, proposal uma.Proposal) error {
 	if proposal.Problem != "" {
-		proposal.Source = r.desired.Bundle
+		proposal.Source = r.desired.Source()
 	}
 	noted := state.Waiting
 	if proposal.Content == noted.Content && proposal.Source == noted.Source && proposal.Problem == noted.Problem {
@@ -151,7 +160,7 @@ func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	}
 	if proposal.Problem != "" {
 		proposal.At = p.node.Now()
-		p.node.Log.InfoContext(ctx, "policy proposal not taken", "realm", r.realm, "folder", rollout.Shown(r.desired.Bundle), "problem", proposal.Problem)
+		p.node.Log.InfoContext(ctx, "policy proposal not taken", "realm", r.realm, "source", rollout.Shown(r.desired.Source()), "problem", proposal.Problem)
 	}
 	if err := p.node.Store.NoteProposal(ctx, r.realm, proposal); err != nil {
 		return fmt.Errorf("note the proposal for realm %s: %w", r.realm, err)
@@ -245,8 +254,11 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma
 	return engine.OutlineOf(src), nil
 }
 
-// source reads the policy folder.
+// source reads the policy folder, the bundle file or the bundle that was downloaded.
 func (p *policies) source(r *realmPolicy) (engine.Source, error) {
+	if r.download != nil {
+		return r.downloaded(p.node.Now())
+	}
 	src, err := rollout.Source(r.desired.Bundle)
 	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
 		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)

@@ -36,7 +36,7 @@ func (r *reader) realm(root value) *uma.RealmSpec {
 		"enabled":      set(&spec.Realm.Enabled, value.flag),
 		"profile":      set(&spec.Realm.Profile, value.profile),
 		"tokens":       func(v value) { v.tokens(&spec.Realm) },
-		"policy":       func(v value) { v.policy(&spec.Realm.Policy) },
+		"policy":       func(v value) { v.policy(spec) },
 		"ticket_reuse": set(&spec.Realm.TicketReuse, value.flag),
 		"issuers": func(v value) {
 			v.list(func(v value) { spec.Realm.Issuers = append(spec.Realm.Issuers, v.issuer(spec.Realm.Issuers)) })
@@ -83,10 +83,12 @@ func (v value) tokens(r *uma.Realm) {
 	}
 }
 
-func (v value) policy(p *uma.PolicySettings) {
-	v.object(fields{
+func (v value) policy(spec *uma.RealmSpec) {
+	p := &spec.Realm.Policy
+	m := v.object(fields{
 		"gates":           func(v value) { v.gates(&p.Gates) },
 		"bundle":          set(&p.Bundle, value.bundle),
+		"opa":             func(v value) { spec.OPA = v.opa(p) },
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
 		"mode":            set(&p.Manual, func(v value) bool { return oneOf("automatic", "manual")(v) == "manual" }),
 		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
@@ -95,6 +97,9 @@ func (v value) policy(p *uma.PolicySettings) {
 		"entrypoint":      set(&p.Entrypoint, matching(entrypoint.MatchString, "want the path of a rule, such as data.uma.authz.decision")),
 		"removed":         set(&p.Removed, each(matching(removable.MatchString, "want a package (uma.guardrails, uma.policies.album), a policy file (night.rego) or data (data.lib.blocked)"))),
 	})
+	if p.Bundle != "" && p.OPA != nil && p.OPA.Source != "" {
+		m.at("bundle").wrong("is given together with policy.opa.bundles: keep one of them, policies come from one source")
+	}
 }
 
 func (v value) gates(g *uma.Gates) {

@@ -20,6 +20,7 @@ import (
 type schemaNode struct {
 	Properties map[string]*schemaNode `json:"properties"`
 	Items      *schemaNode            `json:"items"`
+	Others     json.RawMessage        `json:"additionalProperties"` // of all names, or false
 }
 
 // TestSchemaHasTheKeysOfTheReader: the schema and the reader know the same keys.
@@ -34,6 +35,9 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 	walk = func(path []string, n *schemaNode) {
 		if n.Items != nil {
 			walk(append(slices.Clone(path), "[]"), n.Items)
+		}
+		if others := new(schemaNode); json.Unmarshal(n.Others, others) == nil {
+			walk(append(slices.Clone(path), "name"), others)
 		}
 		if n.Properties == nil {
 			return
@@ -50,8 +54,8 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 		}
 	}
 	walk(nil, &top)
-	if objects != 9 {
-		t.Errorf("got %d objects with known keys, want 9", objects)
+	if objects != 28 {
+		t.Errorf("got %d objects with known keys, want 28", objects)
 	}
 }
 
@@ -86,7 +90,7 @@ func keysOfReader(t *testing.T, path []string) []string {
 func TestSchemaTakesRealmFiles(t *testing.T) {
 	t.Parallel()
 	s := compiledSchema(t)
-	for _, file := range []string{"testdata/example.yaml", "../examples/photoz/realm.yaml", "../tests/testdata/photoz/realm.yaml"} {
+	for _, file := range []string{"testdata/example.yaml", "testdata/opa.yaml", "../examples/photoz/realm.yaml", "../tests/testdata/photoz/realm.yaml"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -99,6 +103,8 @@ func TestSchemaTakesRealmFiles(t *testing.T) {
 		"enabled: true", "realm: Upper", "realm: r\nrealms: 1", "realm: r\nprofile: uma1", "realm: r\ntokens: {access: 5}",
 		"realm: r\ntokens: {signing_alg: HS256}", "realm: r\npolicy: {gates: {lint: on}}", "realm: r\npolicy: {gates: {min_coverage: 101}}", "realm: r\npolicy: {gates: {max_granted: -1}}",
 		"realm: r\npolicy: {grant: all}", "realm: r\npolicy: {max_permissions: 0}",
+		"realm: r\npolicy: {opa: {}}", "realm: r\npolicy: {opa: {plugins: {}}}", "realm: r\npolicy: {opa: {services: {a: {}}}}",
+		"realm: r\npolicy: {opa: {services: [{url: 'https://u:p@a', name: a}]}}", "realm: r\npolicy: {opa: {services: {a: {url: 'https://a'}}, bundles: {}}}",
 		"realm: r\nclients: [{id: a b, public: true}]", "realm: r\nclients: [{id: account, public: true}]", "realm: r\nclients: [{public: true}]",
 		"realm: r\nusers: [{username: u, password: p, groups: [friends]}]", "realm: r\nusers: [{username: u, password: p, groups: [/a//b]}]",
 		"realm: r\nusers: [{username: u, password: 1}]", "realm: r\nusers: [{username: u, password: p, roles: [a/b]}]",

@@ -51,6 +51,9 @@ func Lint(ctx context.Context, realm string, settings uma.PolicySettings, names 
 
 // Examine examines a policy by all gates that need no server, as the realm has set them.
 func Examine(ctx context.Context, examine Examiner, realm string, settings uma.PolicySettings, names *lint.Names) []Finding {
+	if settings.FromService() {
+		return []Finding{notExamined(settings)}
+	}
 	findings, content := compiled(ctx, realm, settings)
 	if Blocked(findings) || settings.Bundle == "" {
 		return findings

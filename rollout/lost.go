@@ -15,12 +15,12 @@ import (
 // volume is not mounted, requests that their policies denied must not be granted. It permits
 // a realm file without a policy source. Help ends the error: a second remedy.
 func (s *Service) CheckLost(ctx context.Context, realm string, settings uma.PolicySettings, before engine.Outline, src engine.Source, help string) error {
-	if settings.Bundle == "" {
+	if settings.Source() == "" {
 		return nil
 	}
 	lost := before.Lost(engine.OutlineOf(src))
 	if lost.Everything {
-		return fmt.Errorf("policy source %s no longer has any policy file: put the files back, or remove policy.bundle from the file of realm %s%s", Shown(settings.Bundle), realm, help)
+		return fmt.Errorf("policy source %s no longer has any policy file: put the files back, or remove policy.bundle from the file of realm %s%s", Shown(settings.Source()), realm, help)
 	}
 	var needed []string
 	for _, part := range lost.Parts {
@@ -33,7 +33,7 @@ func (s *Service) CheckLost(ctx context.Context, realm string, settings uma.Poli
 		}
 	}
 	if len(needed) > 0 {
-		return fmt.Errorf("policy source %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", Shown(settings.Bundle), strings.Join(needed, ", "), realm, help)
+		return fmt.Errorf("policy source %s no longer has %s: put the files back, or list the names in policy.removed in the file of realm %s%s", Shown(settings.Source()), strings.Join(needed, ", "), realm, help)
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ type Metrics struct {
 	unactivated *prometheus.CounterVec
 	confirmBy   *prometheus.GaugeVec
 	unconfirmed *prometheus.CounterVec
+
+	downloaded    *prometheus.GaugeVec
+	notDownloaded *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -70,6 +73,12 @@ func NewMetrics() *Metrics {
 		unconfirmed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_unconfirmed_total", Help: "Policies that this server rolled back because they were not confirmed in time.",
 		}, []string{"realm"}),
+		downloaded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_download_timestamp_seconds", Help: "When the policy service last answered, with a bundle or that it has not changed.",
+		}, []string{"realm"}),
+		notDownloaded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "umpire_policy_download_failures_total", Help: "Polls of the policy service that failed.",
+		}, []string{"realm"}),
 		stuck: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_stuck_evaluations", Help: "Evaluations under way that go on after their deadline.",
 		}, []string{"realm"}),
@@ -86,7 +95,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_admin_requests_total", Help: "Requests of the admin API, by operation and outcome.",
 		}, []string{"operation", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -169,6 +178,15 @@ func (m *Metrics) PolicyConfirmBy(realm string, at time.Time) {
 
 // PolicyUnconfirmed counts a policy that was rolled back.
 func (m *Metrics) PolicyUnconfirmed(realm string) { m.unconfirmed.WithLabelValues(realm).Inc() }
+
+// Downloaded says that the policy service of a realm answered.
+func (m *Metrics) Downloaded(realm string, now time.Time) {
+	m.downloaded.WithLabelValues(realm).Set(float64(now.Unix()))
+	m.notDownloaded.WithLabelValues(realm) // a rate needs a value before the first
+}
+
+// DownloadFailed counts a failed poll of the policy service of a realm.
+func (m *Metrics) DownloadFailed(realm string) { m.notDownloaded.WithLabelValues(realm).Inc() }
 
 // PolicyFailed counts a changed policy that could not be activated.
 func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(realm).Inc() }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/node"
 	"example.com/umpire/server"
 )
 
@@ -66,6 +67,9 @@ type options struct {
 
 	// Limits are the server's own unless a test does much more than a client may.
 	Limits server.Limits
+
+	// Downloads say how the server polls OPA services.
+	Downloads node.Downloads
 
 	// Proxies are those whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix

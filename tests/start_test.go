@@ -27,7 +27,7 @@ func start(t testing.TB, opts ...func(*options)) *env {
 
 	log := logFile(t, e.Data, "server.log")
 	n, err := node.Open(t.Context(), node.Config{
-		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL + o.PublicPath, Now: o.Clock.Now, Version: "test", Limits: o.Limits, TrustedProxies: o.Proxies,
+		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL + o.PublicPath, Now: o.Clock.Now, Version: "test", Limits: o.Limits, TrustedProxies: o.Proxies, Downloads: o.Downloads,
 		Log:         slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		DecisionLog: logFile(t, e.Data, "decisions.log"),
 	})

@@ -70,7 +70,36 @@ type PolicySettings struct {
 
 	Manual bool // every proposal of the folder waits for `umpire policy activate`
 	Gates  Gates
+
+	OPA *OPASettings // services of OPA's configuration; may be nil
 }
+
+// Source names where the policies come from: Bundle, or an OPA service and its resource.
+// Empty: the shipped library alone.
+func (p *PolicySettings) Source() string {
+	if p.FromService() {
+		return p.OPA.Source
+	}
+	return p.Bundle
+}
+
+// FromService reports whether the policies come from an OPA service.
+func (p *PolicySettings) FromService() bool { return p.OPA != nil && p.OPA.Source != "" }
+
+// OPASettings are `policy.opa` of a realm file: OPA's own configuration of services.
+type OPASettings struct {
+	Source string `json:"source,omitempty"` // service and resource of the bundle; empty: policies are in Bundle
+
+	// Sealed is the configuration, in JSON, sealed for OPAContext. It has secrets.
+	Sealed []byte `json:"sealed"`
+
+	// Fingerprint is Hasher.Fingerprint of the configuration: the same one has it sealed
+	// once, so that settings that did not change are equal.
+	Fingerprint []byte `json:"fingerprint"`
+}
+
+// OPAContext is the purpose for which OPASettings of a realm are sealed.
+func OPAContext(realm string) []byte { return []byte("policy.opa of realm " + realm) }
 
 // A TrustedIssuer is one whose tokens are believed as claim tokens.
 type TrustedIssuer struct {
@@ -194,6 +223,7 @@ type RealmSpec struct {
 	Users     []UserSpec
 	Scopes    map[string][]Scope // by resource server: known beside those of its resources
 	Resources []ResourceSpec
+	OPA       []byte // policy.opa in JSON, with its secrets; nil without it
 	Content   []byte // the file with its secrets resolved, for the keyed fingerprint
 }
 

@@ -157,9 +157,9 @@ func candidateAt(path, realmFile string) (candidate, error) {
 	}
 	c := candidate{spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(realmFile, spec)}
 	if realmFile != path {
-		c.settings.Bundle = path
+		c.settings.Bundle, c.settings.OPA = path, nil
 	}
-	return c, nil
+	return c, rollout.Elsewhere(c.realm, c.settings)
 }
 
 // A gateRun runs gates over a policy.

@@ -80,6 +80,9 @@ func (e *env) readRealm(ctx context.Context, file string, noSecrets bool) (*uma.
 // checkPolicy compiles a policy. The notices are about data files with other names, which
 // may be misspelt.
 func checkPolicy(ctx context.Context, name string, settings uma.PolicySettings) (notices []realm.Notice, err error) {
+	if settings.FromService() {
+		return nil, nil // the server examines the policies when it takes them
+	}
 	unread, err := rollout.CheckPolicy(ctx, name, settings)
 	for _, file := range unread {
 		notices = append(notices, realm.Notice{File: file, Text: "is not read: name data files data.json or data.yaml"})

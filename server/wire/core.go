@@ -33,6 +33,7 @@ type Parts struct {
 	Issuer   uma.Issuer
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
+	Sealer   admin.Sealer // of policy.opa; may be nil
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time
@@ -81,7 +82,8 @@ func NewCore(p Parts) (*Core, error) {
 		return nil, err
 	}
 	realms := &admin.Realms{
-		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Sealer: p.Sealer,
+		Now: p.Now, NewID: p.NewID, Log: p.Log,
 	}
 	parties := &party.Service{
 		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher,

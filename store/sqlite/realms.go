@@ -40,6 +40,8 @@ type policySettings struct {
 	Removed        []string      `json:"removed,omitempty"`
 	Manual         bool          `json:"manual,omitempty"`
 	Gates          uma.Gates     `json:"gates,omitzero"`
+
+	OPA *uma.OPASettings `json:"opa,omitempty"`
 }
 
 func settingsText(r *uma.Realm) (string, error) {

@@ -27,6 +27,9 @@ func (r *Realms) ApplyRealm(ctx context.Context, spec *uma.RealmSpec, options Ap
 		Fingerprint: fingerprint,
 		Prune:       options.Prune, Lenient: options.Lenient, DryRun: options.DryRun, Progress: options.Progress, Now: r.Now(),
 	}
+	if change.Realm.Policy.OPA, err = r.sealOPA(ctx, spec); err != nil {
+		return nil, err
+	}
 	for _, c := range spec.Clients {
 		client, err := r.applyClient(ctx, c)
 		if err != nil {
@@ -61,6 +64,32 @@ func (r *Realms) ApplyRealm(ctx context.Context, spec *uma.RealmSpec, options Ap
 		return report, fmt.Errorf("apply realm %s: %w", spec.Realm.Name, err)
 	}
 	return report, nil
+}
+
+// sealOPA seals policy.opa. If it is the one that is stored, it stays as it was sealed then, so
+// that the settings of an unchanged file are equal.
+func (r *Realms) sealOPA(ctx context.Context, spec *uma.RealmSpec) (*uma.OPASettings, error) {
+	o := spec.Realm.Policy.OPA
+	switch {
+	case o == nil:
+		return nil, nil
+	case r.Sealer == nil:
+		return nil, fmt.Errorf("realm %s has policy.opa, and there is no key to seal it", spec.Realm.Name)
+	}
+	fingerprint, err := r.Hasher.Fingerprint(ctx, spec.OPA)
+	if err != nil {
+		return nil, fmt.Errorf("fingerprint of policy.opa: %w", err)
+	}
+	old, err := r.Store.Snapshot(ctx, spec.Realm.Name, r.Now())
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("load realm: %w", err)
+	case old.Realm.Policy.OPA != nil && slices.Equal(old.Realm.Policy.OPA.Fingerprint, fingerprint):
+		return old.Realm.Policy.OPA, nil
+	}
+	sealed := r.Sealer.Seal(spec.OPA, uma.OPAContext(spec.Realm.Name))
+	return &uma.OPASettings{Source: o.Source, Sealed: sealed, Fingerprint: fingerprint}, nil
 }
 
 // Unchanged reports whether a realm file is the one that was applied last.

@@ -15,11 +15,17 @@ type Realms struct {
 	Hasher   uma.Hasher
 	Issuer   uma.Issuer   // of keys
 	Verifier uma.Verifier // of the sets of keys that realms publish
+	Sealer   Sealer       // of policy.opa; nil: files that have it are refused
 	Now      func() time.Time
 	NewID    func() string
 	Log      func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
 
 	snapshots atomic.Pointer[snapshots]
+}
+
+// A Sealer encrypts secrets that a server needs in clear, for one purpose.
+type Sealer interface {
+	Seal(plain, context []byte) []byte
 }
 
 // A Store keeps realms.

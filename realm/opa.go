@@ -1,0 +1,470 @@
+package realm
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"example.com/umpire/opaservice"
+	"example.com/umpire/uma"
+)
+
+// opaReader reads `policy.opa`: OPA's own configuration, with the members that the server
+// honours. Every other member is a mistake, since one without effect would mislead.
+type opaReader struct {
+	services, keys map[string]any
+	bundle         map[string]any
+	at             map[string]value // of the services
+	refs           []reference      // to services
+	keyRefs        []reference
+	unknown        bool // a key is a secret that is not looked up
+}
+
+// opa reads `policy.opa` into JSON, with its secrets. For callers without secrets it is nil if
+// one of the keys is a secret.
+func (v value) opa(p *uma.PolicySettings) []byte {
+	o := &opaReader{services: map[string]any{}, keys: map[string]any{}, at: map[string]value{}}
+	doc, m := v.opaObject(opaFields{
+		"services":      o.readServices,
+		"keys":          o.readKeys,
+		"bundles":       o.readBundles,
+		"decision_logs": o.readDecisionLogs,
+	})
+	o.check(m)
+	if len(v.r.mistakes) > 0 {
+		return nil
+	}
+	if o.unknown {
+		delete(doc, "keys")
+		delete(o.bundle, "signing")
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		v.wrong("cannot be written as JSON")
+		return nil
+	}
+	config, err := opaservice.Parse(text)
+	if err != nil {
+		v.wrong("%s", err)
+		return nil
+	}
+	p.OPA = &uma.OPASettings{Source: config.Source()}
+	if o.unknown {
+		return nil
+	}
+	if v.r.getenv != nil && v.r.bundleExists {
+		o.use(config)
+	}
+	return text
+}
+
+// use reports what OPA's client would report at its first request.
+func (o *opaReader) use(config *opaservice.Config) {
+	for name, at := range o.at {
+		if err := config.Check(name); err != nil {
+			at.wrong("%s", err)
+		}
+	}
+}
+
+// check checks the references.
+func (o *opaReader) check(m members) {
+	for _, ref := range o.refs {
+		switch {
+		case ref.name == "" && len(o.services) != 1:
+			ref.at.wrong("name one of the services: there are %d", len(o.services))
+		case ref.name != "" && o.services[ref.name] == nil:
+			ref.at.wrong("there is no service %q in policy.opa.services", ref.name)
+		}
+	}
+	for _, ref := range o.keyRefs {
+		if o.keys[ref.name] == nil {
+			ref.at.wrong("there is no key %q in policy.opa.keys", ref.name)
+		}
+	}
+	if m.byKey != nil && len(m.node.Content) == 0 {
+		m.wrong("is empty: want services, keys, bundles or decision_logs")
+	}
+}
+
+// readServices reads an object of services, or a list of services with names: OPA takes both.
+func (o *opaReader) readServices(v value) any {
+	add := func(name string, v value) {
+		service := o.readService(v)
+		if o.services[name] != nil {
+			v.wrong("another service has this name")
+		}
+		o.services[name], o.at[name] = service, v
+	}
+	if v.node.Kind != yaml.SequenceNode {
+		v.entries(add)
+		return o.services
+	}
+	v.list(func(v value) {
+		name := ""
+		for i := 0; v.node.Kind == yaml.MappingNode && i+1 < len(v.node.Content); i += 2 {
+			if v.node.Content[i].Value == "name" {
+				name = v.node.Content[i+1].Value
+			}
+		}
+		if checkText(name) != "" {
+			v.wrong("a service in a list needs a name")
+			return
+		}
+		add(name, v)
+	})
+	return o.services
+}
+
+func (o *opaReader) readService(v value) any {
+	service, m := v.opaObject(opaFields{
+		"name":                            reads(value.text),
+		"url":                             reads(serviceURL),
+		"headers":                         reads(named(value.opaSecret)),
+		"allow_insecure_tls":              reads(value.flag),
+		"response_header_timeout_seconds": reads(value.count),
+		"tls":                             opaFields{"ca_cert": reads(value.opaPath), "system_ca_required": reads(value.flag)}.read,
+		"credentials":                     o.readCredentials,
+	})
+	m.need("url")
+	delete(service, "name") // it is the key
+	if service["allow_insecure_tls"] == true {
+		m.at("allow_insecure_tls").note("anybody on the way to the service can replace policies and read credentials: name its authority in tls.ca_cert")
+	}
+	return service
+}
+
+func serviceURL(v value) string {
+	s := matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, "?#")
+	}, "want an absolute http or https URL without user, query and fragment: credentials have a member of their own")(v)
+	if u, err := url.Parse(s); err == nil && s != "" && !secure(u) {
+		v.note("has no https: anybody on the way to the service can replace policies and read credentials")
+	}
+	return s
+}
+
+func (o *opaReader) readCredentials(v value) any {
+	credentials, m := v.opaObject(opaFields{
+		"bearer":     readBearer,
+		"oauth2":     o.readOAuth2,
+		"client_tls": readClientTLS,
+		"s3_signing": readS3Signing,
+	})
+	if len(m.byKey) > 1 {
+		v.wrong("want one of %s", strings.Join(slices.Sorted(maps.Keys(m.byKey)), ", "))
+	}
+	return credentials
+}
+
+func readBearer(v value) any {
+	bearer, m := v.opaObject(opaFields{"token": reads(value.opaSecret), "token_path": reads(value.opaPath), "scheme": reads(value.text)})
+	if m.byKey != nil && m.has("token") == m.has("token_path") {
+		v.wrong("want exactly one of token and token_path")
+	}
+	return bearer
+}
+
+func (o *opaReader) readOAuth2(v value) any {
+	oauth2, m := v.opaObject(opaFields{
+		"grant_type":            reads(oneOf("client_credentials", "jwt_bearer")),
+		"token_url":             reads(webURL),
+		"client_id":             reads(value.text),
+		"client_secret":         reads(value.opaSecret),
+		"signing_key":           func(v value) any { return o.keyRef(v) },
+		"thumbprint":            reads(value.text),
+		"additional_claims":     reads(named(value.any)),
+		"include_jti_claim":     reads(value.flag),
+		"scopes":                reads(each(value.text)),
+		"additional_headers":    reads(named(value.opaSecret)),
+		"additional_parameters": reads(named(value.opaSecret)),
+		"client_assertion_type": reads(value.text),
+		"client_assertion":      reads(value.opaSecret),
+		"client_assertion_path": reads(value.opaPath),
+	})
+	m.need("token_url")
+	return oauth2
+}
+
+func readClientTLS(v value) any {
+	tls, m := v.opaObject(opaFields{
+		"cert":                         reads(value.opaPath),
+		"private_key":                  reads(value.opaPath),
+		"private_key_passphrase":       reads(value.opaSecret),
+		"ca_cert":                      reads(value.opaPath),
+		"system_ca_required":           reads(value.flag),
+		"cert_reread_interval_seconds": reads(value.count),
+	})
+	m.need("cert", "private_key")
+	return tls
+}
+
+func readS3Signing(v value) any {
+	text, path := reads(value.text), reads(value.opaPath)
+	signing, _ := v.opaObject(opaFields{
+		"service":                 text,
+		"signature_version":       reads(oneOf("4", "4a")),
+		"environment_credentials": opaFields{}.read,
+		"metadata_credentials":    opaFields{"aws_region": text, "iam_role": text}.read,
+		"profile_credentials":     opaFields{"path": path, "profile": text, "aws_region": text}.read,
+		"sso_credentials":         opaFields{"path": path, "cache_path": path, "profile": text}.read,
+		"web_identity_credentials": opaFields{
+			"aws_region": text, "iam_role_arn": text, "web_identity_token_file": path, "session_name": text, "aws_domain": text,
+		}.read,
+		"assume_role_credentials": opaFields{
+			"aws_region": text, "iam_role_arn": text, "session_name": text, "aws_domain": text, "aws_signing": readS3Signing,
+		}.read,
+	})
+	return signing
+}
+
+func (o *opaReader) readKeys(v value) any {
+	v.entries(func(id string, v value) {
+		key, m := v.opaObject(opaFields{
+			"key":         func(value) any { return nil }, // after the algorithm
+			"private_key": reads(value.opaSecret),
+			"algorithm": reads(oneOf("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+				"HS256", "HS384", "HS512")),
+			"scope": reads(value.text),
+		})
+		algorithm, named := key["algorithm"].(string)
+		if !named {
+			algorithm = "RS256"
+		}
+		if m.has("key") && algorithm != "" {
+			key["key"] = m.at("key").verificationKey(algorithm)
+		}
+		if m.byKey != nil && !m.has("key") && !m.has("private_key") {
+			v.wrong("want key, which verifies, or private_key, which signs")
+		}
+		o.unknown = o.unknown || key["key"] == "" || key["private_key"] == ""
+		o.keys[id] = key
+	})
+	return o.keys
+}
+
+// verificationKey reads a secret for HMAC, or else a public key. The file of a public key is
+// read also by callers without secrets.
+func (v value) verificationKey(algorithm string) string {
+	if strings.HasPrefix(algorithm, "HS") {
+		return v.opaSecret()
+	}
+	s, isFile := "", strings.HasPrefix(v.node.Value, "file:")
+	if isFile && v.r.getenv == nil {
+		var err error
+		if s, err = secretFile(v.r.locate(strings.TrimPrefix(v.node.Value, "file:"))); err != nil {
+			v.wrong("%s", err)
+			return ""
+		}
+	} else if s = v.opaSecret(); s == "" { // a mistake, or unknown
+		return ""
+	}
+	if err := checkPublicKey(s, algorithm); err != nil {
+		v.wrong("%s", err)
+	}
+	return s
+}
+
+// checkPublicKey checks a public key as OPA reads it.
+func checkPublicKey(text, algorithm string) error {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return fmt.Errorf("want a public key in PEM for %s", algorithm)
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case "PUBLIC KEY":
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "CERTIFICATE":
+		var certificate *x509.Certificate
+		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
+			key = certificate.PublicKey
+		}
+	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+		return errors.New("is a private key: give the public key only")
+	default:
+		return fmt.Errorf("want a public key in PEM, not %q", block.Type)
+	}
+	if err != nil {
+		return errors.New("is no public key that can be read")
+	}
+	fits := false
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		fits = algorithm[0] == 'R' || algorithm[0] == 'P'
+	case *ecdsa.PublicKey:
+		fits = algorithm == map[int]string{256: "ES256", 384: "ES384", 521: "ES512"}[key.Curve.Params().BitSize]
+	}
+	if !fits {
+		return fmt.Errorf("is no key for %s", algorithm)
+	}
+	return nil
+}
+
+func (o *opaReader) readBundles(v value) any {
+	bundles := map[string]any{}
+	v.entries(func(name string, v value) { bundles[name] = o.readBundle(v) })
+	if len(bundles) != 1 && v.node.Kind == yaml.MappingNode {
+		v.wrong("want one bundle, there are %d: `opa build -b` makes one of several folders", len(bundles))
+	}
+	return bundles
+}
+
+func (o *opaReader) readBundle(v value) any {
+	bundle, m := v.opaObject(opaFields{
+		"service":  reads(value.text),
+		"resource": reads(resourcePath),
+		"polling": func(v value) any {
+			polling, m := v.opaObject(opaFields{
+				"min_delay_seconds": reads(value.count), "max_delay_seconds": reads(value.count),
+				"long_polling_timeout_seconds": reads(value.count),
+			})
+			m.checkDelays()
+			return polling
+		},
+		"signing": func(v value) any {
+			signing, _ := v.opaObject(opaFields{
+				"keyid": func(v value) any { return o.keyRef(v) }, "scope": reads(value.text), "exclude_files": reads(each(value.text)),
+			})
+			return signing
+		},
+		"persist": reads(value.flag),
+	})
+	if m.has("persist") {
+		m.at("persist").note("has no effect: the database always keeps the policy in force")
+		delete(bundle, "persist")
+	}
+	o.serviceRef(m)
+	o.bundle = bundle
+	return bundle
+}
+
+func (o *opaReader) readDecisionLogs(v value) any {
+	logs, m := v.opaObject(opaFields{
+		"service":  reads(value.text),
+		"resource": reads(resourcePath),
+		"reporting": func(v value) any {
+			reporting, m := v.opaObject(opaFields{
+				"min_delay_seconds": reads(value.count), "max_delay_seconds": reads(value.count),
+				"upload_size_limit_bytes": reads(value.count),
+			})
+			m.checkDelays()
+			return reporting
+		},
+	})
+	o.serviceRef(m)
+	return logs
+}
+
+// maxResource is the longest path of a resource with its query, in bytes.
+const maxResource = 2048
+
+// resourcePath reads the path of a resource at a service; it may have a query.
+func resourcePath(v value) string {
+	s, ok := v.raw()
+	switch {
+	case !ok:
+	case strings.Trim(s, "/") == "" || len(s) > maxResource || !uma.IsText(s) || strings.Contains(s, " "):
+		v.wrong("want the path of a resource at the service, such as bundles/photoz.tar.gz")
+	case strings.Contains(s, "://"):
+		v.wrong("want a path at the service, no URL; policies in a folder or bundle file are named by policy.bundle")
+	default:
+		return s
+	}
+	return ""
+}
+
+// checkDelays checks a pair of delays.
+func (m members) checkDelays() {
+	const least, most = "min_delay_seconds", "max_delay_seconds"
+	switch {
+	case m.has(least) != m.has(most):
+		m.wrong("want both %s and %s, or neither", least, most)
+	case m.has(least) && len(m.r.mistakes) == 0 && m.at(least).count() > m.at(most).count():
+		m.at(most).wrong("is less than %s", least)
+	}
+}
+
+func (o *opaReader) serviceRef(m members) {
+	if m.byKey == nil {
+		return
+	}
+	name := ""
+	if m.has("service") {
+		name = m.at("service").node.Value
+	}
+	o.refs = append(o.refs, reference{name, m.at("service")})
+}
+
+func (o *opaReader) keyRef(v value) string {
+	name := v.text()
+	if name != "" {
+		o.keyRefs = append(o.keyRefs, reference{name, v})
+	}
+	return name
+}
+
+// opaFields are the members of an object of OPA's configuration, and how their values are read
+// into JSON.
+type opaFields map[string]func(value) any
+
+func (f opaFields) read(v value) any {
+	object, _ := v.opaObject(f)
+	return object
+}
+
+func (v value) opaObject(known opaFields) (map[string]any, members) {
+	object, reading := map[string]any{}, fields{}
+	for name, read := range known {
+		reading[name] = func(v value) { object[name] = read(v) }
+	}
+	return object, v.object(reading)
+}
+
+// reads makes a reader of any value of one of a type.
+func reads[T any](read func(value) T) func(value) any {
+	return func(v value) any { return read(v) }
+}
+
+// opaSecret reads a secret as those of clients. OPA replaces ${NAME} in its configuration,
+// which would be taken for the secret itself.
+func (v value) opaSecret() string {
+	if strings.HasPrefix(v.node.Value, "${") {
+		v.wrong("${NAME} is not replaced here: write env:NAME")
+		return ""
+	}
+	return v.secret()
+}
+
+// opaPath reads the path of a file and makes it absolute. It is there if the secrets are.
+func (v value) opaPath() string {
+	s := v.text()
+	if s == "" {
+		return ""
+	}
+	path, err := filepath.Abs(v.r.locate(s))
+	if err == nil && v.r.getenv != nil && v.r.bundleExists {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		v.wrong("%s", err)
+	}
+	v.r.resolve(v.path, path)
+	return path
+}
