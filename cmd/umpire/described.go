@@ -72,7 +72,11 @@ func (r *storedRealm) party(ctx context.Context, name string, client *uma.Client
 	}
 	self := r.snap.Clients[strings.TrimPrefix(name, (&uma.Client{}).ServiceAccountName())]
 	if self == nil {
-		return nil, invalid("--user: realm %s has no user %q, and no client of that name", r.snap.Realm.Name, name)
+		names, err := r.usernames(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, invalid("--user: realm %s has no user %q%s, and no client of that name", r.snap.Realm.Name, name, hint(name, names))
 	}
 	if !self.Enabled {
 		return nil, invalid("--user: client %s is disabled: every request of it is refused", self.ID)
@@ -135,6 +139,15 @@ func (r *storedRealm) resource(ctx context.Context, text string) (*uma.Resource,
 
 // maxHints is how many names of a kind are compared with an unknown one.
 const maxHints = 1000
+
+// usernames are names of users, the first.
+func (r *storedRealm) usernames(ctx context.Context) (names []string, err error) {
+	users, err := r.db.UsersAfter(ctx, r.snap.Realm.Key, "", maxHints)
+	for _, u := range users {
+		names = append(names, u.Username)
+	}
+	return names, err
+}
 
 // resourceNames are names of resources, the first of each resource server.
 func (r *storedRealm) resourceNames(ctx context.Context) (names []string, err error) {

@@ -129,7 +129,7 @@ func TestEvaluateInput(t *testing.T) {
 		{[]string{"--input", file, "--realm", "other", "--candidate", policies}, []string{`is of the realm "photoz", not "other"`}},
 		{[]string{"--input", file + "x", "--candidate", policies}, []string{"--input: "}},
 		{[]string{"--input", file, "--candidate", policies + "x"}, []string{"--candidate: there is no folder"}},
-		{[]string{"--user", "bbo", "--resource", "Diary"}, []string{`no user "bbo"`}},
+		{[]string{"--user", "bbo", "--resource", "Diary"}, []string{`no user "bbo" (did you mean "bob"?)`}},
 		{[]string{"--user", "bob", "--resource", "Holliday album"}, []string{`no resource with the id or name "Holliday album" (did you mean "Holiday album"?)`}},
 		{[]string{"--user", "bob", "--resource", "Diary", "--scope", "veiw"}, []string{`resource "Diary" has no scope "veiw" (did you mean "view"?): its scopes are `}},
 		{[]string{"--user", "bob", "--resource", "Diary", "--client", "photoz-wbe"}, []string{`has no client "photoz-wbe" (did you mean "photoz-web"?)`}},
