@@ -2,10 +2,13 @@ package opaservice_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -125,21 +128,24 @@ func TestClients(t *testing.T) {
 // a token endpoint, and the URL that a service redirected to.
 func TestDescribeHasNoSecrets(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"token endpoint", "redirect"} {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/token" {
-				w.WriteHeader(http.StatusBadRequest)
-				_, _ = io.WriteString(w, "wrong secret s3cret\n"+strings.Repeat("x", 1000))
-				return
-			}
-			http.Redirect(w, r, "http://127.0.0.1:1/?signature=s3cret2", http.StatusFound)
-		}))
-		t.Cleanup(s.Close)
-		credentials := `{}`
-		if kind == "token endpoint" {
-			credentials = `{"oauth2": {"token_url": "` + s.URL + `/token", "client_id": "c", "client_secret": "s3cret"}}`
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, "wrong secret s3cret\n"+strings.Repeat("x", 1000))
+			return
 		}
-		c := parse(t, `{"services": {"registry": {"url": "`+s.URL+`", "credentials": `+credentials+`}}}`)
+		http.Redirect(w, r, "http://127.0.0.1:1/?signature=s3cret2", http.StatusFound)
+	}))
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for credentials, want := range map[string]string{
+		`{"oauth2": {"token_url": "` + s.URL + `/token", "client_id": "c", "client_secret": "s3cret"}}`: "error in response from OAuth2 token endpoint: wrong secret [secret]",
+		`{}`: "connection refused",
+	} {
+		c := parse(t, `{"services": {"registry": {"url": "`+s.URL+`", "tls": {"ca_cert": "`+ca+`"}, "credentials": `+credentials+`}}}`)
 		client, err := c.Client("registry")
 		if err != nil {
 			t.Fatal(err)
@@ -147,11 +153,11 @@ func TestDescribeHasNoSecrets(t *testing.T) {
 		answer, err := client.Do(t.Context(), http.MethodGet, "bundles/b")
 		if err == nil {
 			_ = answer.Body.Close()
-			t.Fatalf("%s: no error", kind)
+			t.Fatalf("%s: no error", credentials)
 		}
 		got := c.Describe("registry", err).Error()
-		if strings.Contains(got, "s3cret") || strings.Contains(got, "\n") || len(got) > 350 || !strings.HasPrefix(got, "service registry: ") {
-			t.Errorf("%s: got %q", kind, got)
+		if strings.Contains(got, "s3cret") || strings.Contains(got, "\n") || len(got) > 350 || !strings.HasPrefix(got, "service registry: ") || !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	c := parse(t, document)

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -160,4 +165,77 @@ func TestPollerFollowsRedirects(t *testing.T) {
 	if got, err := p.Poll(t.Context()); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
+}
+
+// Credentials are those of OPA's client: a token of an authorization server, a certificate, the
+// signature of a bucket.
+func TestPollerCredentials(t *testing.T) {
+	t.Parallel()
+	content := packed(t, "one")
+	seen := &http.Request{TLS: &tls.ConnectionState{}}
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			if id, secret, _ := r.BasicAuth(); id != "umpire" || secret != "s3cret" {
+				t.Errorf("the token endpoint got %q and %q", id, secret)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 300}`))
+			return
+		}
+		seen = r
+		_, _ = w.Write(content)
+	})
+	plain, secure, mutual := httptest.NewServer(answer), httptest.NewTLSServer(answer), httptest.NewUnstartedServer(answer)
+	mutual.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	mutual.StartTLS()
+	for _, s := range []*httptest.Server{plain, secure, mutual} {
+		t.Cleanup(s.Close)
+	}
+	cert, key := pemFiles(t, mutual.TLS.Certificates[0])
+	for _, tc := range []struct {
+		name, service string
+		ok            func() bool
+	}{
+		{"oauth2", fmt.Sprintf(`{"url": %q, "tls": {"ca_cert": %q}, "credentials": {"oauth2": {"token_url": %q, "client_id": "umpire", "client_secret": "s3cret"}}}`, secure.URL, cert, secure.URL+"/token"),
+			func() bool { return seen.Header.Get("Authorization") == "Bearer t0ken" }},
+		{"client_tls", fmt.Sprintf(`{"url": %q, "tls": {"ca_cert": %q}, "credentials": {"client_tls": {"cert": %q, "private_key": %q}}}`, mutual.URL, cert, cert, key),
+			func() bool { return len(seen.TLS.PeerCertificates) == 1 }},
+		{"s3_signing", fmt.Sprintf(`{"url": %q, "credentials": {"s3_signing": {"profile_credentials": {"path": %q, "profile": "p", "aws_region": "eu-central-1"}}}}`, plain.URL, awsProfile(t)),
+			func() bool {
+				return strings.HasPrefix(seen.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKID/")
+			}},
+	} {
+		p, err := parse(t, `{"services": {"r": `+tc.service+`}, "bundles": {"b": {}}}`).Poller(opaservice.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Poll(t.Context()); err != nil || !bytes.Equal(got, content) || !tc.ok() {
+			t.Errorf("%s: got %d bytes, %v, by a request with %v", tc.name, len(got), err, seen.Header)
+		}
+	}
+}
+
+// pemFiles writes a certificate and its key.
+func pemFiles(t *testing.T, c tls.Certificate) (cert, key string) {
+	t.Helper()
+	private, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: c.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+func awsProfile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "aws.ini")
+	if err := os.WriteFile(file, []byte("[p]\naws_access_key_id = AKID\naws_secret_access_key = s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -181,7 +181,7 @@ func readBearer(v value) any {
 func (o *opaReader) readOAuth2(v value) any {
 	oauth2, m := v.opaObject(opaFields{
 		"grant_type":            reads(oneOf("client_credentials", "jwt_bearer")),
-		"token_url":             reads(webURL),
+		"token_url":             reads(tokenURL),
 		"client_id":             reads(value.text),
 		"client_secret":         reads(value.opaSecret),
 		"signing_key":           func(v value) any { return o.keyRef(v) },
@@ -197,6 +197,14 @@ func (o *opaReader) readOAuth2(v value) any {
 	})
 	m.need("token_url")
 	return oauth2
+}
+
+// tokenURL reads the URL of a token endpoint, to which OPA sends a secret by https only.
+func tokenURL(v value) string {
+	return matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
+	}, "want an absolute https URL")(v)
 }
 
 func readClientTLS(v value) any {

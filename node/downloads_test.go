@@ -1,0 +1,107 @@
+package node
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// archive is a bundle file.
+func archive(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	packed := gzip.NewWriter(&out)
+	w := tar.NewWriter(packed)
+	for name, text := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := packed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// A bundle whose activation fails for the moment is activated from memory, while the service
+// is asked for nothing, and it is fetched again at the next poll.
+func TestDownloadIsKeptForRetries(t *testing.T) {
+	t.Parallel()
+	matches, polls := make(chan string, 10), make(chan struct{})
+	content := archive(t, map[string]string{"album.rego": "package uma.policies.album\n"})
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		matches <- r.Header.Get("If-None-Match")
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write(content)
+	}))
+	t.Cleanup(service.Close)
+	s := newSite(t)
+	s.write(t, s.file, fmt.Sprintf("realm: r\npolicy: {timeout: 1s, opa: {services: {a: {url: %q}}, bundles: {b: {}}}}\nclients: [{id: api, secret: a-secret-that-is-long-enough, resource_server: true}]\n", service.URL))
+	stored := make(chan struct{}, 10)
+	tries := 0
+	n := s.open(t, func(n *Node) {
+		n.Downloads.Wait = func(ctx context.Context, _ time.Duration) {
+			select {
+			case <-ctx.Done():
+			case <-polls:
+			}
+		}
+		n.Rollout.Store = &activatingStore{n.Store, func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+			if tries++; tries == 1 {
+				return 0, uma.ErrBusy
+			}
+			key, err := n.Store.ActivatePolicy(ctx, a)
+			stored <- struct{}{}
+			return key, err
+		}}
+	})
+	if err := begin(t, n); err != nil {
+		t.Fatalf("a failure about a policy of a service ends the start: %v", err)
+	}
+	<-stored
+	if got := len(matches); got != 1 {
+		t.Errorf("got %d requests until the policy was activated, want 1", got)
+	}
+	for range 2 {
+		polls <- struct{}{}
+	}
+	polls <- struct{}{} // the two polls before have ended
+	if got := []string{<-matches, <-matches, <-matches}; got[0] != "" || got[1] != "" || got[2] != `"1"` {
+		t.Errorf("got If-None-Match %q: want the bundle fetched again once", got)
+	}
+}
+
+// With --policies-from-database no service is asked.
+func TestStoredPoliciesAskNoService(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	beginAndEnd(t, s.open(t, func(*Node) {}))
+	service := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the service is asked") }))
+	t.Cleanup(service.Close)
+	s.write(t, s.file, fmt.Sprintf("realm: r\npolicy: {timeout: 1s, opa: {services: {a: {url: %q}}, bundles: {b: {}}}}\nclients: [{id: api, secret: a-secret-that-is-long-enough, resource_server: true}]\n", service.URL))
+	if err := os.RemoveAll(s.folder); err != nil {
+		t.Fatal(err)
+	}
+	n := s.open(t, func(n *Node) { n.StoredPolicies = true })
+	beginAndEnd(t, n)
+	active(t, n)
+}
