@@ -100,6 +100,7 @@ type Node struct {
 	metrics   *server.Metrics
 	committed chan struct{} // there may be new decision records
 	sinks     *sinks.Service
+	shadow    *rollout.Shadow
 	policies  *policies
 
 	compareSinks chan struct{} // a realm has changed
@@ -176,6 +177,8 @@ func (n *Node) openCore(ctx context.Context) error {
 	n.policies = newPolicies(n)
 	n.sinks = &sinks.Service{Store: n.Store, Holder: uuid.NewString(), Grace: n.Grace / 4, Patience: 2 * time.Minute, Now: n.Now, Log: n.Log}
 	n.metrics.Sinks(n.sinkStats)
+	n.shadow = n.newShadow()
+	n.metrics.Shadows(n.shadowStats)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)

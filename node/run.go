@@ -192,6 +192,7 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { n.sinks.Run(ctx, n.committed) })
 	wg.Go(func() { n.followSinks(ctx) })
+	wg.Go(func() { n.shadow.Run(ctx) })
 	return nil
 }
 

@@ -90,6 +90,7 @@ func (v value) policy(spec *uma.RealmSpec) {
 		"bundle":          set(&p.Bundle, value.bundle),
 		"opa":             func(v value) { spec.OPA = v.opa(p) },
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
+		"shadow":          set(&p.Shadow, value.bundle),
 		"mode":            set(&p.Manual, func(v value) bool { return oneOf("automatic", "manual")(v) == "manual" }),
 		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
 		"max_permissions": set(&p.MaxPermissions, value.count),

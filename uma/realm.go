@@ -68,6 +68,10 @@ type PolicySettings struct {
 	// as lost.
 	Removed []string
 
+	// Shadow is a folder or bundle file of policies, absolute, that evaluates the realm's
+	// decisions again after they were made; empty for none.
+	Shadow string
+
 	Manual bool // every proposal of the folder waits for `umpire policy activate`
 	Gates  Gates
 

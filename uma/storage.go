@@ -24,6 +24,7 @@ type Store interface {
 	Sinks
 	Revisions
 	Population
+	Shadows
 	AdminTokens
 	Viewer
 }

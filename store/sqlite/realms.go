@@ -38,6 +38,7 @@ type policySettings struct {
 	ResubmitAfter  time.Duration `json:"resubmit_after"`
 	Entrypoint     string        `json:"entrypoint"`
 	Removed        []string      `json:"removed,omitempty"`
+	Shadow         string        `json:"shadow,omitempty"`
 	Manual         bool          `json:"manual,omitempty"`
 	Gates          uma.Gates     `json:"gates,omitzero"`
 

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Revisions": revisionTests,
 
 		"Population": populationTests,
+		"Shadows":    shadowTests,
 
 		"AdminTokens": adminTokenTests,
 

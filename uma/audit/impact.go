@@ -69,7 +69,7 @@ func (i *Impact) Run(ctx context.Context, events Events) (*Report, error) {
 			work <- b
 		})
 	})
-	sum := &summary{Report: Report{Reasons: map[string]int{}}}
+	sum := &summary{NewCounter()}
 	var err error
 	for b := range ordered {
 		<-b.done
@@ -147,15 +147,12 @@ func (b *batch) compare(ctx context.Context, i *Impact) {
 	}
 }
 
-// A summary adds up comparisons.
-type summary struct {
-	Report
-	request string // the last one with a change
-}
+// A summary adds up batches.
+type summary struct{ *Counter }
 
 func (s *summary) add(b *batch, changed func(*Change) error) error {
 	for _, c := range b.compared {
-		s.count(c)
+		s.Add(c)
 		for i := range c.Changes {
 			if changed == nil {
 				break
@@ -172,8 +169,17 @@ func (s *summary) add(b *batch, changed func(*Change) error) error {
 	return b.err
 }
 
-// count counts one decision. The decisions of a request follow one another.
-func (s *summary) count(c *Comparison) {
+// A Counter counts comparisons.
+type Counter struct {
+	Report
+	request string // the last one with a change
+}
+
+// NewCounter has counted nothing.
+func NewCounter() *Counter { return &Counter{Report: Report{Reasons: map[string]int{}}} }
+
+// Add counts one decision. The decisions of a request follow one another.
+func (s *Counter) Add(c *Comparison) {
 	if c.Skipped != "" {
 		s.Skipped++
 		s.Reasons[c.Skipped]++

@@ -1,0 +1,170 @@
+package rollout
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"os"
+
+	"example.com/umpire/uma"
+)
+
+// A shadowTrail has records, and keeps the state of a shadow.
+type shadowTrail struct {
+	*trail
+	mu      sync.Mutex
+	last    int64 // of the records that were made
+	state   *uma.ShadowState
+	changes []uma.ShadowChange
+	moved   bool // another server has written
+}
+
+func (s *shadowTrail) RecordsFor(_ context.Context, _ string, seq int64, limit int) (page []uma.Record, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seq++; seq <= s.last && len(page) < limit; seq++ {
+		page = append(page, s.record(seq))
+	}
+	return page, nil
+}
+
+func (s *shadowTrail) BacklogOf(_ context.Context, _ string, seq int64) (uma.Backlog, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uma.Backlog{Records: int(s.last - seq)}, nil
+}
+
+func (s *shadowTrail) LastDecision(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last, nil
+}
+
+func (s *shadowTrail) Shadow(context.Context, string) (*uma.ShadowState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == nil {
+		return nil, uma.ErrNotFound
+	}
+	state := *s.state
+	return &state, nil
+}
+
+func (s *shadowTrail) SaveShadow(_ context.Context, state *uma.ShadowState, changes []uma.ShadowChange) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moved {
+		return uma.ErrMoved
+	}
+	state.Version++
+	kept := *state
+	s.state, s.changes = &kept, append(s.changes, changes...)
+	return nil
+}
+
+func (s *shadowTrail) ShadowChanges(context.Context, string, int) ([]uma.ShadowChange, error) {
+	return s.changes, nil
+}
+
+// A shadowClock advances by a millisecond whenever it is read, and by what is slept. It ends
+// the run when a condition holds.
+type shadowClock struct {
+	now         time.Time
+	read, slept time.Duration
+	until       func() bool
+	end         context.CancelFunc
+}
+
+func (c *shadowClock) Now() time.Time {
+	c.now, c.read = c.now.Add(time.Millisecond), c.read+time.Millisecond
+	return c.now
+}
+
+func (c *shadowClock) Sleep(_ context.Context, d time.Duration) {
+	c.now, c.slept = c.now.Add(d), c.slept+d
+	if c.until() {
+		c.end()
+	}
+}
+
+// runShadow runs a shadow that grants all, until a condition holds.
+func runShadow(t *testing.T, store *shadowTrail, until func(*shadowClock) bool) (*shadowClock, *Shadow) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "album.rego"), []byte("package uma.policies.album\n\ngrant contains \"view\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	clock := &shadowClock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), end: cancel}
+	clock.until = func() bool { return until(clock) }
+	shadow := &Shadow{
+		Store: store, Log: slog.New(slog.DiscardHandler), Now: clock.Now, Sleep: clock.Sleep,
+		Settings: func(context.Context) (map[string]uma.PolicySettings, error) {
+			return map[string]uma.PolicySettings{"photoz": {Shadow: dir, Timeout: time.Minute, Entrypoint: "data.uma.authz.decision"}, "other": {}}, nil
+		},
+	}
+	shadow.Run(ctx)
+	return clock, shadow
+}
+
+// TestShadow: a shadow begins with the next decision, takes at most 8 % of the time, and a
+// second run goes on where the first one ended.
+func TestShadow(t *testing.T) {
+	t.Parallel()
+	store := &shadowTrail{trail: newTrail(t, 0), last: 100}
+	begun := func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.state != nil }
+	clock, shadow := runShadow(t, store, func(c *shadowClock) bool {
+		if begun() && store.last == 100 {
+			store.last, c.read, c.slept = 400, 0, 0
+		}
+		return store.state.Cursor >= 250
+	})
+	if share := float64(clock.read) / float64(clock.read+clock.slept); share > 0.08 {
+		t.Errorf("it takes %.3f of a processor", share)
+	}
+	first := *store.state
+	if first.Replayed != int(first.Cursor-100) || first.Granted != first.Replayed || len(store.changes) != first.Granted {
+		t.Errorf("got %+v with %d changes, want one for each decision from 101 on", first, len(store.changes))
+	}
+	if stats := shadow.Stats(); len(stats) != 1 || stats[0].Realm != "photoz" || stats[0].Broken || stats[0].Granted == 0 {
+		t.Errorf("got %+v", stats)
+	}
+	runShadow(t, store, func(*shadowClock) bool { return store.state.Cursor == 400 })
+	if got := store.state; got.Replayed != 300 || got.Granted != 300 || len(store.changes) != 300 || got.Revision != first.Revision || got.Since != first.Since {
+		t.Errorf("got %+v with %d changes, want 300 in all", got, len(store.changes))
+	}
+}
+
+// TestShadowBehind: a shadow that is too far behind goes on with the next decision, and
+// counts those that it missed.
+func TestShadowBehind(t *testing.T) {
+	t.Parallel()
+	store := &shadowTrail{trail: newTrail(t, 0), last: 1}
+	runShadow(t, store, func(*shadowClock) bool { return store.state != nil })
+	store.last = maxShadowLag + 2
+	runShadow(t, store, func(*shadowClock) bool { return store.state.Missed > 0 })
+	if got := store.state; got.Missed != maxShadowLag+1 || got.Cursor != store.last || got.Replayed != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestShadowOfTwoServers: only one of them keeps what it found.
+func TestShadowOfTwoServers(t *testing.T) {
+	t.Parallel()
+	store := &shadowTrail{trail: newTrail(t, 0), last: 1}
+	slept := 0
+	runShadow(t, store, func(*shadowClock) bool {
+		if slept++; store.state != nil {
+			store.moved, store.last = true, 50
+		}
+		return slept > 200
+	})
+	if store.state.Cursor != 1 || len(store.changes) != 0 {
+		t.Errorf("got %+v, %d changes", store.state, len(store.changes))
+	}
+}
