@@ -20,7 +20,7 @@ var (
 // realm reads the whole file. The values set before are the defaults.
 func (r *reader) realm(root value) *uma.RealmSpec {
 	spec := &uma.RealmSpec{Realm: uma.Realm{
-		Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+		Enabled: true, Profile: "keycloak", SigningAlg: "RS256", SinkHold: uma.DefaultHold,
 		Lifetimes: uma.Lifetimes{
 			Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
 			Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
@@ -38,6 +38,7 @@ func (r *reader) realm(root value) *uma.RealmSpec {
 		"tokens":       func(v value) { v.tokens(&spec.Realm) },
 		"policy":       func(v value) { v.policy(spec) },
 		"ticket_reuse": set(&spec.Realm.TicketReuse, value.flag),
+		"sinks":        func(v value) { v.object(fields{"hold": set(&spec.Realm.SinkHold, value.age)}) },
 		"issuers": func(v value) {
 			v.list(func(v value) { spec.Realm.Issuers = append(spec.Realm.Issuers, v.issuer(spec.Realm.Issuers)) })
 		},

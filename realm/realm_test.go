@@ -47,7 +47,7 @@ func TestExample(t *testing.T) {
 	}
 	want := &uma.RealmSpec{
 		Realm: uma.Realm{
-			Name: "photoz", Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+			Name: "photoz", SinkHold: uma.DefaultHold, Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
 			Lifetimes: uma.Lifetimes{
 				Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
 				Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
@@ -125,7 +125,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	spec, notices := parse(t, "realm: r")
 	want := uma.Realm{
-		Name: "r", Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
+		Name: "r", Enabled: true, Profile: "keycloak", SigningAlg: "RS256", SinkHold: 7 * 24 * time.Hour,
 		Lifetimes: uma.Lifetimes{
 			Access: 5 * time.Minute, RPT: 5 * time.Minute, Refresh: 30 * time.Minute,
 			Session: 10 * time.Hour, Ticket: 2 * time.Minute, PCT: 24 * time.Hour,
@@ -147,6 +147,7 @@ realm: r
 profile: uma2
 enabled: false
 ticket_reuse: true
+sinks: {hold: 1d12h}
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
 policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, gates: {lint: warn, tests: off, coverage: off, min_coverage: 0, impact: block, max_granted: 5, max_refused: 100}, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
 issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
@@ -158,7 +159,7 @@ users:
   - {username: v, password: " spaces and \n all "}
 `)
 	r := spec.Realm
-	if r.Enabled || !r.TicketReuse || r.SigningAlg != "EdDSA" || r.Profile != uma.ProfileUMA2 {
+	if r.Enabled || !r.TicketReuse || r.SinkHold != 36*time.Hour || r.SigningAlg != "EdDSA" || r.Profile != uma.ProfileUMA2 {
 		t.Errorf("got realm %+v", r)
 	}
 	if want := (uma.Lifetimes{Access: time.Minute, RPT: 2 * time.Minute, Refresh: 3 * time.Minute, Session: 4 * time.Hour, Ticket: 5 * time.Second, PCT: 6 * time.Hour}); r.Lifetimes != want {

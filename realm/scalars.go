@@ -115,6 +115,35 @@ func duration(least time.Duration) func(value) time.Duration {
 	}
 }
 
+// maxAge is the longest age, in days.
+const maxAge = 3650
+
+// age reads a duration that may have days, such as 7d, 36h or 1d12h.
+func (v value) age() time.Duration {
+	const want = "want a duration such as 7d, 36h or 1d12h"
+	if !v.is(yaml.ScalarNode, want, "!!str") {
+		return 0
+	}
+	count, rest, hasDays := strings.Cut(v.node.Value, "d")
+	if !hasDays {
+		count, rest = "0", v.node.Value
+	}
+	days, err := strconv.ParseUint(count, 10, 16)
+	var d time.Duration
+	if rest != "" && err == nil {
+		d, err = time.ParseDuration(rest)
+	}
+	switch {
+	case err != nil || d < 0 || v.node.Value == "":
+		v.wrong(want)
+	case days > maxAge || d > maxAge*24*time.Hour:
+		v.wrong("want at most %dd", maxAge)
+	default:
+		return time.Duration(days)*24*time.Hour + d
+	}
+	return 0
+}
+
 // each returns a reader of lists without repeated elements.
 func each[T comparable](read func(value) T) func(value) []T {
 	return func(v value) []T {

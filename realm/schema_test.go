@@ -54,8 +54,8 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 		}
 	}
 	walk(nil, &top)
-	if objects != 28 {
-		t.Errorf("got %d objects with known keys, want 28", objects)
+	if objects != 29 {
+		t.Errorf("got %d objects with known keys, want 29", objects)
 	}
 }
 
@@ -109,6 +109,7 @@ func TestSchemaTakesRealmFiles(t *testing.T) {
 		"realm: r\nusers: [{username: u, password: p, groups: [friends]}]", "realm: r\nusers: [{username: u, password: p, groups: [/a//b]}]",
 		"realm: r\nusers: [{username: u, password: 1}]", "realm: r\nusers: [{username: u, password: p, roles: [a/b]}]",
 		"realm: r\nresources: [{name: n}]", "realm: r\nscopes: [a]",
+		"realm: r\nsinks: {hold: 7}", "realm: r\nsinks: {hold: long}", "realm: r\nsinks: {hold: 1h2d}", "realm: r\nsinks: {hold: -1h}", "realm: r\nsinks: {hold: ''}",
 	} {
 		if _, _, err := realm.Parse("r.yaml", []byte(bad), noEnv); err == nil {
 			t.Errorf("the reader takes %q", bad)

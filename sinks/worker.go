@@ -180,7 +180,7 @@ func (w *worker) sync(now bool) error {
 // report notes how an attempt went. It logs a failure once, not for every attempt.
 func (w *worker) report(ctx context.Context, err error) {
 	switch {
-	case err == nil && w.cause == "":
+	case err == nil && w.see().sink.Problem == "": // that of the server before, too
 	case err == nil:
 		w.cause = ""
 		w.note(func(p *progress) { p.sink.Problem, p.unsaved = "", true })
@@ -286,7 +286,7 @@ func (w *worker) standBy(ctx context.Context) {
 				w.note(func(p *progress) { p.sink, p.after, p.lost = row, row.Cursor, false })
 				s.Log.InfoContext(ctx, "decision log: this server delivers now", "sink", row.Name)
 				return
-			case row.Cursor != seen.Cursor || !row.Failed.Equal(seen.Failed) || row.Holder != seen.Holder:
+			case row.Cursor != seen.Cursor || row.Holder != seen.Holder:
 				seen, idle = row, 0
 			case idle >= s.Patience:
 				b, err := s.Store.BacklogOf(ctx, row.Realm, row.Cursor)

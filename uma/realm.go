@@ -41,6 +41,7 @@ type Realm struct {
 	Policy      PolicySettings
 	TicketReuse bool // tickets stay usable until they expire, for clients that rely on Keycloak's
 	Issuers     []TrustedIssuer
+	SinkHold    time.Duration // how long records that are due to be removed wait for the realm's sinks
 
 	// Generation is raised by every administrative change of the realm.
 	Generation int64

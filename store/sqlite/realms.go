@@ -18,6 +18,7 @@ type settings struct {
 	Policy      policySettings      `json:"policy"`
 	TicketReuse bool                `json:"ticket_reuse"`
 	Issuers     []uma.TrustedIssuer `json:"issuers,omitempty"`
+	SinkHold    *time.Duration      `json:"sink_hold,omitempty"` // nil in realms of earlier versions: the default
 }
 
 // lifetimes are in nanoseconds.
@@ -49,6 +50,7 @@ func settingsText(r *uma.Realm) (string, error) {
 	b, err := json.Marshal(settings{
 		Enabled: r.Enabled, Profile: r.Profile, Lifetimes: lifetimes(r.Lifetimes), SigningAlg: r.SigningAlg,
 		Policy: policySettings(r.Policy), TicketReuse: r.TicketReuse, Issuers: r.Issuers,
+		SinkHold: &r.SinkHold,
 	})
 	return string(b), err
 }
@@ -56,6 +58,10 @@ func settingsText(r *uma.Realm) (string, error) {
 func (s *settings) fill(r *uma.Realm) {
 	r.Enabled, r.Profile, r.Lifetimes, r.SigningAlg = s.Enabled, s.Profile, uma.Lifetimes(s.Lifetimes), s.SigningAlg
 	r.Policy, r.TicketReuse, r.Issuers = uma.PolicySettings(s.Policy), s.TicketReuse, s.Issuers
+	r.SinkHold = uma.DefaultHold
+	if s.SinkHold != nil {
+		r.SinkHold = *s.SinkHold
+	}
 }
 
 // details is client.details: fields of a client that have no column.

@@ -17,7 +17,7 @@ func fullRealm(name string) uma.Realm {
 		Name: name, Enabled: true, Profile: "keycloak",
 		Lifetimes: uma.Lifetimes{Access: time.Minute, RPT: 2 * time.Minute, Refresh: time.Hour, Session: 10 * time.Hour,
 			Ticket: 2 * time.Second, PCT: 24 * time.Hour},
-		SigningAlg: "RS256", TicketReuse: true,
+		SigningAlg: "RS256", TicketReuse: true, SinkHold: time.Hour,
 		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
 			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision",
 			Removed: []string{"uma.guardrails"}, Shadow: "/next", Manual: true,
