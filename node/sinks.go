@@ -3,8 +3,12 @@ package node
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"time"
 
+	"example.com/umpire/opaservice"
 	"example.com/umpire/server"
 	"example.com/umpire/sinks"
 	"example.com/umpire/uma"
@@ -13,8 +17,13 @@ import (
 // decisionLog is the name of the sink that is the server's own decision log.
 const decisionLog = "decision-log"
 
-// wantedSinks returns the sinks that there are to be.
-func (n *Node) wantedSinks(_ context.Context) ([]sinks.Wanted, error) {
+// maxUploadRetry is the longest time between attempts to reach an OPA service, unless it
+// says when to try again.
+const maxUploadRetry = time.Minute
+
+// wantedSinks returns the sinks that there are to be: the decision log, and the OPA services
+// that the realms name.
+func (n *Node) wantedSinks(ctx context.Context) ([]sinks.Wanted, error) {
 	var wanted []sinks.Wanted
 	if n.DecisionLog != nil {
 		sink := uma.Sink{Name: decisionLog, Kind: uma.SinkStdout, Target: cmp.Or(n.DecisionLogFile, "-"), Hold: n.DecisionLogHold}
@@ -24,7 +33,57 @@ func (n *Node) wantedSinks(_ context.Context) ([]sinks.Wanted, error) {
 		to := sinks.NewLines(n.DecisionLog)
 		wanted = append(wanted, sinks.Wanted{Sink: sink, Open: func() (sinks.Destination, error) { return to, nil }})
 	}
+	names, err := n.Store.RealmNames(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list realms: %w", err)
+	}
+	for _, name := range names {
+		s, err := n.Store.Snapshot(ctx, name, n.Now())
+		if err != nil {
+			return nil, fmt.Errorf("load realm %s: %w", name, err)
+		}
+		if s.Realm.Policy.OPA == nil {
+			continue
+		}
+		config, err := n.OPA(name, s.Realm.Policy.OPA)
+		if err != nil {
+			return nil, fmt.Errorf("policy.opa of realm %s: %w", name, err)
+		}
+		if config.DecisionLogs != nil {
+			wanted = append(wanted, n.logService(&s.Realm, config))
+		}
+	}
 	return wanted, nil
+}
+
+// logService returns the sink of a realm that has policy.opa.decision_logs.
+func (n *Node) logService(r *uma.Realm, config *opaservice.Config) sinks.Wanted {
+	logs := config.DecisionLogs
+	return sinks.Wanted{
+		Sink: uma.Sink{
+			Name: "opa/" + r.Name, Kind: uma.SinkOPA, Realm: r.Name, Hold: r.SinkHold,
+			Target: opaservice.SourceOf(logs.Service, logs.Resource),
+		},
+		Settings: string(r.Policy.OPA.Fingerprint),
+		MinDelay: time.Duration(logs.Reporting.MinDelay) * time.Second, MaxDelay: time.Duration(logs.Reporting.MaxDelay) * time.Second,
+		MaxRetry: maxUploadRetry,
+		Open: func() (sinks.Destination, error) {
+			client, err := config.Client(logs.Service) // of its own: see the package
+			if err != nil {
+				return nil, err
+			}
+			client = client.WithHeader("Content-Type", "application/json").WithHeader("Content-Encoding", "gzip")
+			return &sinks.Upload{Limit: int(logs.Reporting.UploadLimit), Log: n.Log, Post: func(ctx context.Context, body []byte) (int, http.Header, error) {
+				answer, err := client.WithBytes(body).Do(ctx, http.MethodPost, logs.Resource)
+				if err != nil {
+					return 0, nil, config.Describe(logs.Service, err)
+				}
+				// The connection is used again if the answer was read. One that is long is not.
+				_, _ = io.CopyN(io.Discard, answer.Body, 64<<10)
+				return answer.StatusCode, answer.Header, answer.Body.Close()
+			}}, nil
+		},
+	}
 }
 
 // startSinks starts the delivery of decision records.

@@ -64,6 +64,13 @@ type Reporting struct {
 	UploadLimit int64 `json:"upload_size_limit_bytes"` // of a compressed batch
 }
 
+// LeastUpload and MostUpload bound Reporting.UploadLimit. A record has at most 64 KiB, some
+// 10 KiB compressed; with a smaller limit some could never be sent.
+const (
+	LeastUpload = 16 << 10
+	MostUpload  = 16 << 20
+)
+
 // OPA's defaults.
 const (
 	defaultMinPolling   = 60

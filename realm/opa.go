@@ -363,14 +363,51 @@ func (o *opaReader) readBundle(v value) any {
 	return bundle
 }
 
+// Why members of OPA's `decision_logs` have no meaning here.
+const (
+	noDrop    = "no decision is dropped"
+	noBuffer  = "the database is the buffer, and nothing in it is dropped"
+	noTrigger = "events are sent within the delays, and at once when there are many"
+)
+
+// notTaken are such members, by their paths.
+var notTaken = map[string]string{
+	"policy.opa.decision_logs.drop_decision":                      noDrop,
+	"policy.opa.decision_logs.reporting.max_decisions_per_second": noDrop,
+	"policy.opa.decision_logs.reporting.buffer_type":              noBuffer,
+	"policy.opa.decision_logs.reporting.buffer_size_limit_bytes":  noBuffer,
+	"policy.opa.decision_logs.reporting.buffer_size_limit_events": noBuffer,
+	"policy.opa.decision_logs.reporting.trigger":                  noTrigger,
+	"policy.opa.decision_logs.mask_decision":                      "masks are data.system.log.mask of the policy",
+	"policy.opa.decision_logs.nd_builtin_cache":                   "it is in every event",
+	"policy.opa.decision_logs.console":                            "`umpire serve --decision-log` writes decisions to stdout or a file",
+	"policy.opa.decision_logs.partition_name":                     "name the whole path in resource",
+	"policy.opa.decision_logs.plugin":                             "there are no plugins",
+	"policy.opa.decision_logs.request_context":                    "an event has what the policy sees of a request",
+}
+
+// maxReporting is the longest delay of an upload, in seconds: a day.
+const maxReporting = 86400
+
+// atMost reads an integer between two numbers.
+func atMost(least, most int) func(value) any {
+	return func(v value) any {
+		n := v.integer(least)
+		if n > most {
+			v.wrong("want at most %d", most)
+		}
+		return n
+	}
+}
+
 func (o *opaReader) readDecisionLogs(v value) any {
 	logs, m := v.opaObject(opaFields{
 		"service":  reads(value.text),
 		"resource": reads(resourcePath),
 		"reporting": func(v value) any {
 			reporting, m := v.opaObject(opaFields{
-				"min_delay_seconds": reads(value.count), "max_delay_seconds": reads(value.count),
-				"upload_size_limit_bytes": reads(value.count),
+				"min_delay_seconds": atMost(1, maxReporting), "max_delay_seconds": atMost(1, maxReporting),
+				"upload_size_limit_bytes": atMost(opaservice.LeastUpload, opaservice.MostUpload),
 			})
 			m.checkDelays()
 			return reporting

@@ -147,8 +147,8 @@ func TestOPAMistakes(t *testing.T) {
 		`{` + service + `bundles: {x: {polling: {min_delay_seconds: 1}}}}`:                       "want both min_delay_seconds and max_delay_seconds",
 		`{` + service + `bundles: {x: {polling: {min_delay_seconds: 2, max_delay_seconds: 1}}}}`: "max_delay_seconds: is less than min_delay_seconds",
 		`{` + service + `bundles: {x: {signing: {keyid: k}}}}`:                                   `policy.opa.bundles.x.signing.keyid: there is no key "k"`,
-		`{` + service + `decision_logs: {plugin: mine}}`:                                         "policy.opa.decision_logs.plugin: unknown key",
-		`{` + service + `decision_logs: {reporting: {max_decisions_per_second: 1}}}`:             "policy.opa.decision_logs.reporting.max_decisions_per_second: unknown key",
+		`{` + service + `decision_logs: {plugin: mine}}`:                                         "policy.opa.decision_logs.plugin: is not taken",
+		`{` + service + `decision_logs: {reporting: {max_decisions_per_second: 1}}}`:             "policy.opa.decision_logs.reporting.max_decisions_per_second: is not taken",
 		`{keys: {k: {}}}`:                              "policy.opa.keys.k: want key, which verifies, or private_key, which signs",
 		`{keys: {k: {key: p4ss}}}`:                     "policy.opa.keys.k.key: want a public key in PEM for RS256",
 		`{keys: {k: {algorithm: none, key: p4ss}}}`:    "policy.opa.keys.k.algorithm: want RS256",
@@ -167,5 +167,29 @@ func TestOPAMistakes(t *testing.T) {
 	spec, notices := parse(t, "realm: r\npolicy: {bundle: policies, opa: {services: {a: {url: 'http://a', allow_insecure_tls: true}}, decision_logs: {}}}")
 	if spec.Realm.Policy.FromService() || len(notices) != 2 {
 		t.Errorf("got %v, %v", spec.Realm.Policy, notices)
+	}
+}
+
+// A member of OPA's decision_logs that has no meaning here is refused with the reason.
+func TestOPADecisionLogs(t *testing.T) {
+	t.Parallel()
+	for logs, want := range map[string]string{
+		"{drop_decision: /system/log/drop}":                             "decision_logs.drop_decision: is not taken: no decision is dropped",
+		"{reporting: {buffer_type: event}}":                             "reporting.buffer_type: is not taken: the database is the buffer",
+		"{reporting: {max_decisions_per_second: 5}}":                    "is not taken: no decision is dropped",
+		"{reporting: {trigger: manual}}":                                "is not taken: events are sent within the delays",
+		"{console: true}":                                               "--decision-log",
+		"{consle: true}":                                                "unknown key",
+		"{reporting: {upload_size_limit_bytes: 16383}}":                 "want a whole number, at least 16384",
+		"{reporting: {upload_size_limit_bytes: 16777217}}":              "want at most 16777216",
+		"{reporting: {min_delay_seconds: 1, max_delay_seconds: 86401}}": "want at most 86400",
+		"{reporting: {min_delay_seconds: 1}}":                           "want both",
+		"{service: other}":                                              `there is no service "other"`,
+		"{resource: 'https://logs.example.com/logs'}":                   "want a path at the service",
+	} {
+		_, _, err := realm.Parse("r.yaml", []byte("realm: r\npolicy: {opa: {services: {a: {url: 'https://a'}}, decision_logs: "+logs+"}}"), noEnv)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", logs, err, want)
+		}
 	}
 }

@@ -124,7 +124,11 @@ func (v value) object(known fields) members {
 	ok := v.each("want an object: key: value", func(key value, name string, member value) {
 		read, ok := known[name]
 		if !ok {
-			key.wrong("unknown key%s", hint(name, known))
+			if why, found := notTaken[key.path]; found {
+				key.wrong("is not taken: %s", why)
+			} else {
+				key.wrong("unknown key%s", hint(name, known))
+			}
 			return
 		}
 		found.byKey[name] = member

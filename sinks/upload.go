@@ -13,15 +13,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-const (
-	// uploadTimeout bounds one request.
-	uploadTimeout = time.Minute
-
-	// LeastUpload and MostUpload bound Upload.Limit. A record has at most 64 KiB, some 10
-	// KiB compressed.
-	LeastUpload = 16 << 10
-	MostUpload  = 16 << 20
-)
+// uploadTimeout bounds one request.
+const uploadTimeout = time.Minute
 
 // A Post sends a body that is JSON, compressed with gzip, and returns the status and the
 // headers of the answer.

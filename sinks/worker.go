@@ -38,7 +38,7 @@ type worker struct {
 	// Of the goroutine alone.
 	to    Destination // nil until it is open
 	tick  *time.Ticker
-	due   bool   // Sync is
+	due   bool   // Sync is: once a second, and after the first delivery
 	cause string // the failure that was logged last; empty while records can be delivered
 
 	mu       sync.Mutex
@@ -91,7 +91,7 @@ func (w *worker) run(ctx context.Context) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.service.Grace, stop) })()
-	w.tick = time.NewTicker(poll)
+	w.tick, w.due = time.NewTicker(poll), true
 	defer w.tick.Stop()
 	failed := 0
 	for {

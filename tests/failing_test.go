@@ -30,9 +30,9 @@ type running struct {
 }
 
 // run is start, with the node and its end in the test's hands.
-func run(t testing.TB, change func(*node.Config)) *running {
+func run(t testing.TB, change func(*node.Config), opts ...func(*options)) *running {
 	t.Helper()
-	o := newOptions(t, nil)
+	o := newOptions(t, opts)
 	public, admin := listen(t), listen(t)
 	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
 	cfg := node.Config{
