@@ -13,7 +13,10 @@ import (
 	"example.com/umpire/place"
 )
 
-const manifestName = ".manifest"
+// ManifestName is the path of a bundle's manifest.
+const ManifestName = ".manifest"
+
+const manifestName = ManifestName
 
 const (
 	noWasm   = "policies that are compiled to Wasm are not supported: build the bundle without `-t wasm`"

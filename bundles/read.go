@@ -28,6 +28,7 @@ type Bundle struct {
 	Unread  []string                  // other JSON and YAML files: a name may be misspelt
 
 	TestFiles map[string]string // contents of tests
+	Manifest  string            // content of .manifest at the top, which nothing else has; empty without one
 }
 
 // Options say how a folder or bundle file is read.
@@ -64,7 +65,8 @@ func ReadDir(dir string, o Options) (*Bundle, error) {
 }
 
 // Read returns the bundle in a file system: *.rego, data.json and data.yaml in all folders.
-// It does not read other files, nor files and folders whose names begin with a dot. It
+// It does not read other files, nor files and folders whose names begin with a dot, but for
+// the manifest. It
 // reports all mistakes together, each as file:line if it has a line.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
@@ -110,6 +112,7 @@ func (r *reader) result() (*Bundle, error) {
 	if len(r.mistakes) > 0 {
 		return nil, errors.Join(r.mistakes...)
 	}
+	r.bundle.Manifest = r.about[manifestName]
 	return &r.bundle, nil
 }
 

@@ -26,7 +26,7 @@ const (
 // changes of exactly the files that Read reads.
 type walk struct {
 	fsys   fs.FS
-	signed bool // also the signature and the manifest
+	signed bool // also the signature, and the manifest whatever it is
 	file   func(name string, content io.Reader) error
 	folder func(name string)
 	other  func(name string) // called for files that are not read; may be nil
@@ -58,7 +58,7 @@ func (w *walk) dir(name string, above []fs.FileInfo) error {
 	}
 	above = append(slices.Clip(above), info)
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") && (name != "." || !w.signed || !isAbout(entry.Name())) {
+		if strings.HasPrefix(entry.Name(), ".") && (name != "." || !w.readsAbout(entry.Name())) {
 			continue
 		}
 		if err := w.entry(path.Join(name, entry.Name()), above); err != nil {
@@ -66,6 +66,16 @@ func (w *walk) dir(name string, above []fs.FileInfo) error {
 		}
 	}
 	return nil
+}
+
+// readsAbout reports whether a file at the top whose name begins with a dot is read. The
+// manifest of a folder that need not be signed is only kept: it is not read if it is no file.
+func (w *walk) readsAbout(name string) bool {
+	if w.signed || name != manifestName {
+		return w.signed && isAbout(name)
+	}
+	info, err := fs.Stat(w.fsys, name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (w *walk) entry(name string, above []fs.FileInfo) error {

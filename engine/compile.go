@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/version"
 
 	"example.com/umpire/place"
 	"example.com/umpire/uma"
@@ -24,6 +25,7 @@ type policy struct {
 	realm    string
 	hash     string
 	sources  map[string]string
+	beside   map[string]string
 	timeout  time.Duration
 	names    map[string]*ast.Term // see inputNames
 	now      func() time.Time
@@ -88,7 +90,7 @@ func compilePlain(ctx context.Context, realm string, settings uma.PolicySettings
 	if err != nil {
 		return nil, errors.Join(append(mistakes, err)...)
 	}
-	p := &policy{realm: realm, timeout: settings.Timeout, now: now}
+	p := &policy{realm: realm, beside: src.Beside, timeout: settings.Timeout, now: now}
 	if p.sources, err = src.library(); err != nil {
 		return nil, err
 	}
@@ -244,7 +246,10 @@ func (p *policy) prepare(ref ast.Ref) (query, error) {
 }
 
 func (p *policy) revision(since time.Time) *uma.Revision {
-	return &uma.Revision{Hash: p.hash, Realm: p.realm, Sources: maps.Clone(p.sources), Since: since}
+	return &uma.Revision{
+		Hash: p.hash, Realm: p.realm, Since: since, OPA: version.Version,
+		Sources: maps.Clone(p.sources), Beside: maps.Clone(p.beside),
+	}
 }
 
 func mergeData(files map[string]map[string]any) (map[string]any, error) {

@@ -28,7 +28,8 @@ type inForce struct {
 
 // Config is what an Engine needs.
 type Config struct {
-	Now func() time.Time // nil: time.Now
+	Now     func() time.Time // nil: time.Now
+	Version string           // of Umpire, for revisions
 }
 
 var _ uma.Policy = (*Engine)(nil)
@@ -45,11 +46,21 @@ func New(cfg Config) *Engine {
 }
 
 // A Compiled is a policy that compiles and keeps the contract.
-type Compiled struct{ policy *policy }
+type Compiled struct {
+	policy *policy
+	umpire string // version
+}
 
 // Revision returns the sources of the policy, with those of the library, under the hash
 // that names it in every record.
-func (c *Compiled) Revision(since time.Time) *uma.Revision { return c.policy.revision(since) }
+func (c *Compiled) Revision(since time.Time) *uma.Revision {
+	r := c.policy.revision(since)
+	r.Umpire = c.umpire
+	return r
+}
+
+// Beside are the files of the source that do not decide.
+func (c *Compiled) Beside() map[string]string { return c.policy.beside }
 
 // Hash names the revision.
 func (c *Compiled) Hash() string { return c.policy.hash }
@@ -61,7 +72,7 @@ func (e *Engine) Compile(ctx context.Context, realm string, settings uma.PolicyS
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s:\n%w", realm, err)
 	}
-	return &Compiled{p}, nil
+	return &Compiled{p, e.cfg.Version}, nil
 }
 
 // Use puts a policy in force for a period of its realm: all later decisions of the realm

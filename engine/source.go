@@ -24,6 +24,9 @@ type Source struct {
 	Data    map[string]map[string]any // the data files, each under the root its folder gives it
 	Folder  string                    // put before the paths in mistakes
 
+	// Beside are files that are kept with the revision and do not decide: tests, a manifest.
+	Beside map[string]string
+
 	// Library has the library's files as a stored revision has them; nil: the shipped library.
 	Library map[string]string
 }

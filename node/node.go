@@ -136,7 +136,7 @@ func (n *Node) openStore(ctx context.Context) error {
 		return err
 	}
 	n.Store = store
-	n.engine = engine.New(engine.Config{Now: n.Now})
+	n.engine = engine.New(engine.Config{Now: n.Now, Version: n.Version})
 	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now}
 	return n.openCore(ctx)
 }

@@ -45,10 +45,11 @@ type realmPolicy struct {
 	download *download // of a realm whose policies come from a service, unless the stored ones are used
 
 	active   bool               // this process has activated a policy
-	settings uma.PolicySettings // of the active policy, as the next four
+	settings uma.PolicySettings // of the active policy, as the next five
 	compiled *engine.Compiled
 	files    map[string]string
 	content  string // hash of files
+	beside   map[string]string
 	period   inForce
 
 	overdue  uma.Key // the period that was to be rolled back last because nobody confirmed it

@@ -182,7 +182,7 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 		p.use(r, r.compiled, r.files, periodOf(state))
 		return false, nil
 	}
-	files, err := p.filesInForce(ctx, r, state)
+	files, beside, err := p.filesInForce(ctx, r, state)
 	if err != nil {
 		return false, err
 	}
@@ -190,6 +190,7 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 	if err != nil {
 		return false, err
 	}
+	src.Beside = beside
 	c, err := p.node.engine.Compile(ctx, r.realm, r.desired, src)
 	if err != nil {
 		return false, err
@@ -213,7 +214,7 @@ func (p *policies) activatePeriod(ctx context.Context, r *realmPolicy, state *um
 func (p *policies) use(r *realmPolicy, c *engine.Compiled, files map[string]string, period inForce) {
 	p.node.engine.Use(c, period.key)
 	r.active, r.settings, r.compiled, r.period = true, r.desired, c, period
-	r.files, r.content = files, engine.ContentOf(files)
+	r.files, r.content, r.beside = files, engine.ContentOf(files), c.Beside()
 	p.node.metrics.PolicyConfirmBy(r.realm, period.confirmBy)
 }
 
@@ -225,25 +226,26 @@ func periodOf(state *uma.PolicyState) inForce {
 	return inForce{state.Active.Key, state.Active.Pinned, state.Active.ConfirmBy}
 }
 
-// filesInForce returns the realm's own files of the policy in force, nil without one.
-func (p *policies) filesInForce(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (map[string]string, error) {
+// filesInForce returns the realm's own files of the policy in force, and those beside them;
+// nil without one.
+func (p *policies) filesInForce(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (files, beside map[string]string, err error) {
 	switch {
 	case r.active && (state.Active == nil || r.content == state.Active.Content):
-		return r.files, nil
+		return r.files, r.beside, nil
 	case state.Active == nil:
-		return nil, nil
+		return nil, nil, nil
 	}
-	rev, err := p.node.Store.Revision(ctx, state.Active.Revision)
+	rev, err := p.node.Store.Revision(ctx, r.realm, state.Active.Revision)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return engine.RealmFiles(rev.Sources), nil
+	return engine.RealmFiles(rev.Sources), rev.Beside, nil
 }
 
 // outlineBefore returns the outline of the policy in force, empty without one or if this
 // version cannot read it.
 func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma.PolicyState) (engine.Outline, error) {
-	files, err := p.filesInForce(ctx, r, state)
+	files, _, err := p.filesInForce(ctx, r, state)
 	if err != nil {
 		return engine.Outline{}, fmt.Errorf("read the previous policy: %w", err)
 	}

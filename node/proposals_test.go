@@ -178,3 +178,35 @@ func TestRollbackMeanwhile(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A test or manifest that changes alone is no proposal, and is kept by the next activation.
+func TestTestsAreNoProposal(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n := s.open(t, func(*Node) {})
+	beginAndEnd(t, n)
+	s.write(t, filepath.Join(s.folder, "album_test.rego"), "package album_test\n\ntest_one if true\n")
+	s.write(t, filepath.Join(s.folder, ".manifest"), "{}")
+	if err := compareNow(t, n); err != nil {
+		t.Fatal(err)
+	}
+	if got := revisions(t, n); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	s.write(t, filepath.Join(s.folder, "own.rego"), "package lib.own\n\ndecision := {}\n")
+	if err := compareNow(t, n); err != nil {
+		t.Fatal(err)
+	}
+	s.edit(t, "timeout: 1s", "timeout: 1s, entrypoint: data.lib.own.decision")
+	again := s.open(t, func(n *Node) { n.StoredPolicies = true }) // begins a period of the stored files
+	beginAndEnd(t, again)
+	if got := revisions(t, again); len(got) != 3 {
+		t.Errorf("got %v", got)
+	}
+	for _, hash := range revisions(t, again)[1:] {
+		rev, err := again.Store.Revision(t.Context(), "r", hash)
+		if err != nil || len(rev.Beside) != 2 || !strings.HasPrefix(rev.Beside["album_test.rego"], "package album_test") {
+			t.Errorf("%s: got %v, %v", hash, rev, err)
+		}
+	}
+}

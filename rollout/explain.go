@@ -48,7 +48,7 @@ func NewExplainer(ctx context.Context, realm string, settings uma.PolicySettings
 // An ExplainStore is what stored policies are read from.
 type ExplainStore interface {
 	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
-	Revision(ctx context.Context, hash string) (*uma.Revision, error)
+	Revision(ctx context.Context, realm, hash string) (*uma.Revision, error)
 	RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error)
 }
 
@@ -72,7 +72,7 @@ func NewStoredExplainer(ctx context.Context, store ExplainStore, realm, hash, pa
 			return nil, fmt.Errorf("realm %s: %w", realm, ErrNoActive)
 		}
 	} else {
-		rev, err = store.Revision(ctx, hash)
+		rev, err = store.Revision(ctx, realm, hash)
 		if errors.Is(err, uma.ErrNotFound) {
 			return nil, fmt.Errorf("%s: %w", hash, ErrNoRevision)
 		}

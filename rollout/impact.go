@@ -47,7 +47,7 @@ type Impact struct {
 // events and a recorded baseline are given.
 type ImpactStore interface {
 	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
-	Revision(ctx context.Context, hash string) (*uma.Revision, error)
+	Revision(ctx context.Context, realm, hash string) (*uma.Revision, error)
 	RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error)
 	FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error)
 	EachDecision(ctx context.Context, f uma.DecisionFilter, each func(*uma.Record) error) error
@@ -102,7 +102,7 @@ func (i *Impact) Run(ctx context.Context, store ImpactStore, now time.Time) (*au
 // candidate compiles the candidate.
 func (i *Impact) candidate(ctx context.Context, store ImpactStore, settings uma.PolicySettings) (uma.Replayer, error) {
 	if i.Candidate == nil {
-		return storedCandidate(ctx, store, i.Revision, settings, NewStoredReplayer)
+		return storedCandidate(ctx, store, i.Realm, i.Revision, settings, NewStoredReplayer)
 	}
 	candidate, err := engine.NewReplayer(ctx, i.Realm, settings, *i.Candidate)
 	if err != nil {
@@ -119,8 +119,8 @@ func (i *Impact) active(ctx context.Context, store ImpactStore, settings uma.Pol
 // A compileStored compiles a stored revision for one of some entry points.
 type compileStored[P any] func(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (P, error)
 
-func storedCandidate[P any](ctx context.Context, store ImpactStore, hash string, settings uma.PolicySettings, compile compileStored[P]) (p P, err error) {
-	rev, err := store.Revision(ctx, hash)
+func storedCandidate[P any](ctx context.Context, store ImpactStore, realm, hash string, settings uma.PolicySettings, compile compileStored[P]) (p P, err error) {
+	rev, err := store.Revision(ctx, realm, hash)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
 		return p, fmt.Errorf("%s: %w", hash, ErrNoRevision)

@@ -24,7 +24,7 @@ func (s *trail) Snapshot(context.Context, string, time.Time) (*uma.Snapshot, err
 	return &uma.Snapshot{Realm: uma.Realm{Name: "photoz", Policy: uma.PolicySettings{Timeout: time.Minute, Entrypoint: "data.uma.authz.decision"}}}, nil
 }
 
-func (s *trail) Revision(_ context.Context, hash string) (*uma.Revision, error) {
+func (s *trail) Revision(_ context.Context, _, hash string) (*uma.Revision, error) {
 	if hash != s.active.Hash {
 		return nil, uma.ErrNotFound
 	}

@@ -128,7 +128,7 @@ type over struct {
 }
 
 func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over) (*Change, error) {
-	rev, err := s.Store.Revision(ctx, hash)
+	rev, err := s.Store.Revision(ctx, o.Realm, hash)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
 		return nil, fmt.Errorf("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
@@ -139,6 +139,7 @@ func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
+	src.Beside = rev.Beside
 	o.Source = "revision " + hash
 	change, err := s.order(ctx, o, src, was)
 	if change != nil {
@@ -214,6 +215,13 @@ func SplitRevision(r *uma.Revision) (files, library map[string]string) {
 		return own
 	})
 	return files, library
+}
+
+// TeamFiles are the realm's own files of a revision, with the tests and the manifest beside them.
+func TeamFiles(r *uma.Revision) map[string]string {
+	files := engine.RealmFiles(r.Sources)
+	maps.Copy(files, r.Beside)
+	return files
 }
 
 // ExportFiles writes files into a folder, which it makes, unless there is something in it.

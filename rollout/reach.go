@@ -29,7 +29,7 @@ func (i *Impact) Reach(ctx context.Context, store ImpactStore, r *audit.Reach) (
 	}
 	var candidate *engine.Prober
 	if i.Candidate == nil {
-		candidate, err = storedCandidate(ctx, store, i.Revision, realm.Policy, NewStoredProber)
+		candidate, err = storedCandidate(ctx, store, i.Realm, i.Revision, realm.Policy, NewStoredProber)
 	} else if candidate, err = engine.NewProber(ctx, realm.Name, realm.Policy, *i.Candidate); err != nil {
 		err = &RefusedError{err}
 	}

@@ -45,6 +45,10 @@ func Read(path string) (*Content, error) {
 		Source: engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(path)},
 		Tests:  b.TestFiles,
 	}
+	c.Beside = maps.Clone(b.TestFiles)
+	if b.Manifest != "" {
+		c.Beside[bundles.ManifestName] = b.Manifest
+	}
 	for _, name := range b.Unread {
 		c.Unread = append(c.Unread, filepath.Join(Shown(path), filepath.FromSlash(name)))
 	}

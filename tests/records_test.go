@@ -425,7 +425,7 @@ func TestRevisions(t *testing.T) {
 		t.Errorf("got revisions %q and %q, want two hashes", first.Revision, second.Revision)
 	}
 	for revision, want := range map[string]string{first.Revision: photozPolicies(t)["board.rego"], second.Revision: closed} {
-		rev, err := db.Revision(t.Context(), revision)
+		rev, err := db.Revision(t.Context(), "photoz", revision)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func TestKeepDecisions(t *testing.T) {
 	within1s(t, "a line of log", func() bool { return r.logged(t, "decision records pruned", fmt.Sprintf(`"decisions":%d`, old)) })
 	r.uma(t, r.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")
 	last := recordsAfter(t, db, old+1)[0]
-	if _, err := db.Revision(t.Context(), last.Revision); err != nil {
+	if _, err := db.Revision(t.Context(), last.Realm, last.Revision); err != nil {
 		t.Errorf("the policy in force: %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // folder, proposes; the period that is kept here decides. Realms are named, as in decision
 // records, because periods outlive them.
 type Revisions interface {
-	// ActivatePolicy stores the sources of a revision, once, ends the period in force,
+	// ActivatePolicy stores the files of a revision, its sources once, ends the period in force,
 	// begins one of the revision, ends the RPTs of withdrawn revisions, and raises the
 	// realm's generation, in one commit. So no grant of the revision before commits after
 	// it. It returns the key of the period in force. A proposal whose revision is in force
@@ -44,8 +44,8 @@ type Revisions interface {
 	// RevisionInForce returns the revision in force of a realm, or ErrNotFound.
 	RevisionInForce(ctx context.Context, realm string) (*Revision, error)
 
-	// Revision returns one by its hash, or ErrNotFound.
-	Revision(ctx context.Context, hash string) (*Revision, error)
+	// Revision returns one of a realm by its hash, or ErrNotFound.
+	Revision(ctx context.Context, realm, hash string) (*Revision, error)
 
 	// PruneRevisions removes the sources of some revisions that no record names, except
 	// those in force now or in the last 15 seconds (decisions by them may be in progress),
@@ -58,12 +58,16 @@ type Revisions interface {
 // counted from the last one that was in force.
 const KeepRevisions = 20
 
-// A Revision is a policy that was in force: its sources by path.
+// A Revision is a policy of a realm that was in force. Its hash is that of its sources. The
+// other files and the versions are those of its last activation.
 type Revision struct {
 	Hash    string
 	Realm   string
-	Sources map[string]string
+	Sources map[string]string // by path: the realm's own, and the library with its schemas
+	Beside  map[string]string // by path: tests and the manifest, which do not decide
 	Since   time.Time
+	OPA     string // versions; empty if an earlier version stored it
+	Umpire  string
 }
 
 // A Period is a time in which one revision was a realm's policy. Keys rise with time.

@@ -51,7 +51,7 @@ func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sou
 	if err != nil || !sources {
 		return err
 	}
-	rev, err := db.Revision(ctx, r.Revision)
+	rev, err := db.Revision(ctx, r.Realm, r.Revision)
 	switch {
 	case err != nil:
 		return fmt.Errorf("policy revision %s: %w", r.Revision, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"io/fs"
@@ -11,9 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/compile"
 
 	"example.com/umpire/uma"
 )
@@ -120,14 +116,7 @@ func TestPolicyBundle(t *testing.T) {
 	file := example(t, "bundle: ./policies", "bundle: ./policies.tar.gz")
 	folder := filepath.Join(filepath.Dir(file), "policies")
 	bundle := folder + ".tar.gz"
-	build := func() {
-		t.Helper()
-		var out bytes.Buffer
-		if err := compile.New().WithPaths(folder).WithAsBundle(true).WithOutput(&out).WithRegoVersion(ast.RegoV1).Build(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		write(t, bundle, out.String())
-	}
+	build := func() { t.Helper(); buildBundle(t, folder, bundle) }
 	if _, stderr, code := umpire(t, "realm", "check", file); code != exitNotPassed || !strings.Contains(stderr, "policy.bundle: ") {
 		t.Errorf("without the bundle: exit %d, %s", code, stderr)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +152,10 @@ type revisionRow struct {
 	Revision string            `json:"revision"`
 	Realm    string            `json:"realm"`
 	Periods  []periodRow       `json:"periods"` // newest first
-	Files    map[string]string `json:"files"`   // of the realm, by path
+	OPA      string            `json:"opa"`     // versions at the last activation; empty if an earlier version stored it
+	Umpire   string            `json:"umpire"`
+	Files    map[string]string `json:"files"` // of the realm, by path
+	Beside   map[string]string `json:"beside"`
 	Library  map[string]string `json:"library"`
 }
 
@@ -160,8 +164,9 @@ func policyShowCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show REVISION",
 		Short: "Show a revision: when it was in force, and its files",
-		Long: `Show when a revision was in force, and the realm's own files in it. -o json also has the
-files of the library. The beginning of a hash names a revision, too.`,
+		Long: `Show when a revision was in force, by which versions of Umpire and OPA last, and the realm's
+own files in it. -o json also has the tests and the manifest beside them, and the files of
+the library. The beginning of a hash names a revision, too.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
@@ -179,7 +184,7 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 	if err != nil {
 		return err
 	}
-	row := revisionRow{Revision: rev.Hash, Realm: realm, Periods: []periodRow{}}
+	row := revisionRow{Revision: rev.Hash, Realm: realm, OPA: rev.OPA, Umpire: rev.Umpire, Periods: []periodRow{}, Beside: rev.Beside}
 	row.Files, row.Library = rollout.SplitRevision(rev)
 	var table [][]string
 	err = adminapi.EachPeriod(ctx, db, realm, func(p uma.Period) error {
@@ -196,7 +201,8 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 	case e.asJSON():
 		return printJSON(e.stdout, row)
 	}
-	fmt.Fprintf(e.stdout, "revision %s of realm %s\n", row.Revision, realm)
+	fmt.Fprintf(e.stdout, "revision %s of realm %s, activated last by Umpire %s with OPA %s\n",
+		row.Revision, realm, cmp.Or(row.Umpire, "unknown"), cmp.Or(row.OPA, "unknown"))
 	if err := printTable(e.stdout, []string{"SINCE", "UNTIL", "BY", "PINNED", "SOURCE", "NOTE"}, table); err != nil {
 		return err
 	}
@@ -212,7 +218,7 @@ func revision(ctx context.Context, db *sqlite.Store, realm, start string) (*uma.
 	if err != nil {
 		return nil, err
 	}
-	rev, err := db.Revision(ctx, hash)
+	rev, err := db.Revision(ctx, realm, hash)
 	if errors.Is(err, uma.ErrNotFound) {
 		return nil, fmt.Errorf("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
 	}
@@ -231,8 +237,8 @@ func policyDiffCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff REVISION REVISION",
 		Short: "Compare the files of two revisions",
-		Long: `Compare the realm's own files of two revisions, from the first to the second, in the
-unified format.`,
+		Long: `Compare the realm's own files of two revisions, and the tests and manifests beside them,
+from the first to the second, in the unified format.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
@@ -271,10 +277,9 @@ func (e *env) diffRevisions(ctx context.Context, db *sqlite.Store, realm, from, 
 	return nil
 }
 
-// compareFiles returns the realm's files that differ, by path.
+// compareFiles returns the realm's files that differ, by path, with those beside them.
 func compareFiles(before, after *uma.Revision) []fileChange {
-	old, _ := rollout.SplitRevision(before)
-	next, _ := rollout.SplitRevision(after)
+	old, next := rollout.TeamFiles(before), rollout.TeamFiles(after)
 	all := maps.Clone(old)
 	maps.Copy(all, next)
 	changes := []fileChange{}
@@ -300,7 +305,9 @@ func policyExportCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export REVISION --output FOLDER",
 		Short: "Write the realm's files of a revision into a new folder",
-		Args:  cobra.ExactArgs(1),
+		Long: `Write the realm's own files of a revision into a new folder, with the tests and the manifest
+that were beside them when it was activated last.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dir == "" {
 				return usageError("--output is missing")
@@ -310,7 +317,7 @@ func policyExportCommand(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				files, _ := rollout.SplitRevision(rev)
+				files := rollout.TeamFiles(rev)
 				if err := rollout.ExportFiles(dir, files); err != nil {
 					return fmt.Errorf("export revision %s: %w", rev.Hash, err)
 				}

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/compile"
 )
 
 // policyFolder is the policy folder of an example, copied and changed.
@@ -170,6 +178,84 @@ func TestRevisionFiles(t *testing.T) {
 	if _, errs, code := umpire(t, "policy", "export", change.Revision, "-o", out, "--data", data); code != exitFailed || !strings.Contains(errs, "is not empty") {
 		t.Errorf("into a folder with files: exit %d, %s", code, errs)
 	}
+}
+
+// TestRevisionKeepsTests: tests and the manifest are kept with a revision and do not change it;
+// those of the last activation are exported. A bundle file is activated as a folder is.
+func TestRevisionKeepsTests(t *testing.T) {
+	t.Parallel()
+	file, data := example(t), t.TempDir()
+	ok(t, "realm", "apply", file, "--data", data)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	activate := func(path string) activatedRow {
+		t.Helper()
+		return decode[activatedRow](t, ok(t, "policy", "activate", path, "--data", data, "-o", "json"))
+	}
+	first := activate(folder)
+	write(t, filepath.Join(folder, "more_test.rego"), "package more_test\n\ntest_one if true\n")
+	write(t, filepath.Join(folder, ".manifest"), `{"revision": "v1.2"}`)
+	if again := activate(folder); again.Revision != first.Revision {
+		t.Errorf("a test makes revision %s of %s", again.Revision, first.Revision)
+	}
+	shown := decode[revisionRow](t, ok(t, "policy", "show", first.Revision, "--data", data, "-o", "json"))
+	if shown.Umpire != version || !strings.HasPrefix(shown.OPA, "1.") || len(shown.Periods) != 2 || shown.Beside["more_test.rego"] == "" ||
+		shown.Beside["photoz_test.rego"] == "" || shown.Beside[".manifest"] == "" || shown.Files["photoz_test.rego"] != "" || shown.Library["/umpire/schemas/input-v1.json"] == "" {
+		t.Errorf("got %+v", shown)
+	}
+	if text := ok(t, "policy", "show", first.Revision, "--data", data); !strings.Contains(text, "activated last by Umpire "+version+" with OPA 1.") {
+		t.Errorf("got %s", text)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	ok(t, "policy", "export", first.Revision, "-o", out, "--data", data)
+	if got, want := digest(t, out), digest(t, folder); got != want {
+		t.Errorf("got %s, want the files of the folder: %s", got, want)
+	}
+	ok(t, "policy", "test", out)
+
+	bundle := filepath.Join(t.TempDir(), "policies.tar.gz")
+	buildBundle(t, policyFolder(t, file, closed(t)), bundle)
+	change := activate(bundle)
+	history := decode[[]periodRow](t, ok(t, "policy", "history", "--data", data, "-o", "json"))
+	if change.Revision == first.Revision || change.Previous != first.Revision || history[0].Source != bundle || !history[0].Pinned {
+		t.Errorf("got %+v and %+v", change, history[0])
+	}
+	back := decode[activatedRow](t, ok(t, "policy", "rollback", "--data", data, "-o", "json"))
+	if rev := decode[revisionRow](t, ok(t, "policy", "show", back.Revision, "--data", data, "-o", "json")); len(rev.Beside) != 3 {
+		t.Errorf("after a rollback: got %v", rev.Beside)
+	}
+	write(t, bundle, "no archive")
+	if _, errs, code := umpire(t, "policy", "activate", bundle, "--data", data); code != exitNotPassed || !strings.Contains(errs, "policies.tar.gz") {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}
+
+// digest is of the names and contents of the files in a folder.
+func digest(t *testing.T, dir string) string {
+	t.Helper()
+	h := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		fmt.Fprintf(h, "%q %q\n", name, text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// buildBundle writes a bundle file of a folder, as `opa build` does.
+func buildBundle(t *testing.T, folder, file string) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := compile.New().WithPaths(folder).WithAsBundle(true).WithOutput(&out).WithRegoVersion(ast.RegoV1).Build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, out.String())
 }
 
 func TestActivationMistakes(t *testing.T) {

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"example.com/umpire/uma"
 )
 
 func TestSchemaOfALaterUmpire(t *testing.T) {
@@ -143,10 +147,10 @@ func TestRowsOfDroppedResourcesHaveNoForeignKeys(t *testing.T) {
 	}
 }
 
-// The policies that were in force before there were periods are so afterwards.
-func TestPoliciesOfTheFirstSchema(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "umpire.db")
+// schemaOf makes a database of an earlier version of the schema, with rows.
+func schemaOf(t *testing.T, version int64, rows string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "umpire.db")
 	db, err := sql.Open("sqlite", fileURI(path, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -159,23 +163,36 @@ func TestPoliciesOfTheFirstSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.UpTo(t.Context(), 1); err != nil {
+	if _, err := p.UpTo(t.Context(), version); err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.ExecContext(t.Context(), `INSERT INTO revision VALUES ('old', 'photoz', '{}', 1000, 2000), ('now', 'photoz', '{"a.rego":"package a"}', 2000, 0);
-		INSERT INTO policy_in_force VALUES ('photoz', 'now')`)
+	_, err = db.ExecContext(t.Context(), rows)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// openAt opens the store of a database until the test ends.
+func openAt(t *testing.T, path string) *Store {
+	t.Helper()
 	s, err := Open(t.Context(), Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return s
+}
+
+// The policies that were in force before there were periods are so afterwards.
+func TestPoliciesOfTheFirstSchema(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, schemaOf(t, 1, `INSERT INTO revision VALUES ('old', 'photoz', '{}', 1000, 2000), ('now', 'photoz', '{"a.rego":"package a"}', 2000, 0);
+		INSERT INTO policy_in_force VALUES ('photoz', 'now')`))
 	rev, err := s.RevisionInForce(t.Context(), "photoz")
 	if err != nil || rev.Hash != "now" || rev.Sources["a.rego"] != "package a" {
 		t.Errorf("got %+v, %v", rev, err)
@@ -184,7 +201,82 @@ func TestPoliciesOfTheFirstSchema(t *testing.T) {
 	if err != nil || state.Active == nil || state.Active.Revision != "now" || state.Active.Since.Unix() != 2 || state.Active.Pinned || state.Taken != "" {
 		t.Errorf("got %+v, %v", state, err)
 	}
-	if _, err := s.Revision(t.Context(), "old"); err != nil {
+	if _, err := s.Revision(t.Context(), "photoz", "old"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Revisions of a schema that had each as one document are read, by every realm whose records
+// name them, activated again and removed.
+func TestRevisionsOfTheSchemaBefore(t *testing.T) {
+	t.Parallel()
+	library, text := "package uma.authz\n", "package a\n\n# \u00fcber \"all\"\n"
+	s := openAt(t, schemaOf(t, 5, `INSERT INTO realm (name, settings, generation, applying) VALUES ('photoz', '{}', 1, 0), ('bank', '{}', 1, 0);
+		INSERT INTO revision VALUES ('one', 'photoz', json_object('a.rego', 'package a' || char(10), '/umpire/authz.rego', 'package uma.authz' || char(10)), 1000),
+			('two', 'photoz', json_object('a.rego', 'package a' || char(10,10) || '# über "all"' || char(10), '/umpire/authz.rego', 'package uma.authz' || char(10)), 2000);
+		INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned) VALUES
+			('photoz', 'one', 'c1', 1000, 2000, 'server', '/p', '', 0), ('photoz', 'two', 'c2', 2000, 0, 'carol', '/p', 'reviewed', 1),
+			('bank', 'two', 'c2', 2500, 0, 'server', '/p', '', 0);
+		INSERT INTO decision (id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
+			VALUES ('d', '', 'bank', 0, '', '', '', '', '', '', 'one', '', 0, x'7b7d')`))
+	want := func(realm, hash, a string) {
+		t.Helper()
+		r, err := s.Revision(t.Context(), realm, hash)
+		if err != nil {
+			t.Fatalf("%s of %s: %v", hash, realm, err)
+		}
+		if r.Sources["a.rego"] != a || r.Sources["/umpire/authz.rego"] != library || len(r.Sources) != 2 || len(r.Beside) != 0 || r.OPA+r.Umpire != "" || r.Since.IsZero() {
+			t.Errorf("%s of %s: got %+v", hash, realm, r)
+		}
+	}
+	want("photoz", "one", "package a\n")
+	want("photoz", "two", text)
+	want("bank", "two", text)
+	want("bank", "one", "package a\n")
+	state, err := s.PolicyState(t.Context(), "photoz")
+	if err != nil || state.Active.Revision != "two" || !state.Active.ConfirmBy.IsZero() || state.Active.Note != "reviewed" {
+		t.Errorf("got %+v, %v", state.Active, err)
+	}
+	again := &uma.Revision{Hash: "one", Realm: "photoz", Sources: map[string]string{"a.rego": "package a\n", "/umpire/authz.rego": library},
+		Beside: map[string]string{"a_test.rego": "package a_test\n"}, OPA: "1", Umpire: "1", Since: state.Active.Since.Add(time.Hour)}
+	if _, err := s.ActivatePolicy(t.Context(), &uma.Activation{Revision: again, Content: "c1", Over: state.Active.Key}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.RevisionInForce(t.Context(), "photoz"); err != nil || !maps.Equal(r.Sources, again.Sources) || !maps.Equal(r.Beside, again.Beside) {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if left := rowsOf(t, s, `SELECT "table" FROM pragma_foreign_key_check`); len(left) > 0 {
+		t.Errorf("got %v", left)
+	}
+}
+
+// A file is stored once for each realm, and compressed; it goes with the last revision that
+// names it.
+func TestPolicyFilesAreShared(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	shared := strings.Repeat("package a\n", 1000)
+	var over uma.Key
+	for i := range uma.KeepRevisions + 2 {
+		r := &uma.Revision{Hash: fmt.Sprint("r", i), Realm: "photoz", Since: at.Add(time.Duration(i) * time.Second),
+			Sources: map[string]string{"a.rego": shared, "b.rego": fmt.Sprint("package b", i)}, Beside: map[string]string{"a_test.rego": fmt.Sprint("test ", i)}}
+		key, err := s.ActivatePolicy(t.Context(), &uma.Activation{Revision: r, Content: r.Hash, Over: over})
+		if err != nil {
+			t.Fatal(err)
+		}
+		over = key
+	}
+	const counts = `SELECT count(*) || ' files, ' || (sum(length(content)) < 10000) FROM policy_file`
+	if got, want := rowsOf(t, s, counts)[0], fmt.Sprintf("%d files, 1", 1+2*(uma.KeepRevisions+2)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n, err := s.PruneRevisions(t.Context(), at.Add(time.Hour)); err != nil || n != 2 {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if got, want := rowsOf(t, s, counts)[0], fmt.Sprintf("%d files, 1", 1+2*uma.KeepRevisions); got != want {
+		t.Errorf("after the removal: got %s, want %s", got, want)
+	}
+	if r, err := s.Revision(t.Context(), "photoz", "r5"); err != nil || r.Sources["a.rego"] != shared {
+		t.Errorf("got %v, %v", r, err)
 	}
 }

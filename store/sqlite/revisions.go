@@ -11,7 +11,7 @@ import (
 
 // ActivatePolicy implements uma.Revisions.
 func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key, error) {
-	sources, err := documentText(a.Revision.Sources)
+	files, err := packFiles(a.Revision)
 	if err != nil {
 		return 0, writing("policy revision", err)
 	}
@@ -39,7 +39,7 @@ func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key,
 				return err
 			}
 		}
-		key, err = beginPeriod(tx, a, sources)
+		key, err = beginPeriod(tx, a, files)
 		return err
 	})
 	if err != nil {
@@ -61,11 +61,12 @@ func takeProposal(tx *conn, a *uma.Activation) error {
 
 // beginPeriod ends the period in force and begins the next. RPTs have the generation that
 // their grant rests on, so that those granted until now are found by it.
-func beginPeriod(tx *conn, a *uma.Activation, sources string) (uma.Key, error) {
+func beginPeriod(tx *conn, a *uma.Activation, files []revisionFile) (uma.Key, error) {
 	r := a.Revision
+	if err := saveRevision(tx, r, files); err != nil {
+		return 0, err
+	}
 	err := runAll(tx, []command{
-		{`INSERT INTO revision (hash, realm, sources, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			[]any{r.Hash, r.Realm, sources, millis(r.Since)}},
 		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{millis(r.Since), r.Realm}},
 		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by)
 			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
@@ -176,24 +177,21 @@ func scanPeriod(scan scanFunc) (uma.Period, error) {
 	return p, err
 }
 
-// RevisionInForce implements uma.Revisions. Two realms with the same sources
-// share the row of revision.
+// RevisionInForce implements uma.Revisions.
 func (s *Store) RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error) {
-	return fetch(ctx, s, "policy in force of realm "+realm, func(c *conn) (*uma.Revision, error) {
-		r := &uma.Revision{Realm: realm}
-		err := c.row(`SELECT r.hash, r.sources, p.since FROM policy_period p JOIN revision r ON r.hash = p.revision
-			WHERE p.realm = ? AND p.until = 0`, []any{realm}, &r.Hash, document{&r.Sources}, (*moment)(&r.Since))
-		return r, err
+	return s.revisionBy(ctx, "policy in force of realm "+realm, func(c *conn, r *storedRevision) error {
+		r.Realm = realm
+		return c.row(`SELECT r.key, r.hash, r.opa, r.umpire, p.since FROM policy_period p JOIN revision r ON r.realm = p.realm AND r.hash = p.revision
+			WHERE p.realm = ? AND p.until = 0`, []any{realm}, &r.key, &r.Hash, &r.OPA, &r.Umpire, (*moment)(&r.Since))
 	})
 }
 
 // Revision implements uma.Revisions.
-func (s *Store) Revision(ctx context.Context, hash string) (*uma.Revision, error) {
-	return fetch(ctx, s, "policy revision", func(c *conn) (*uma.Revision, error) {
-		r := &uma.Revision{Hash: hash}
-		err := c.row(`SELECT realm, sources, since FROM revision WHERE hash = ?`,
-			[]any{hash}, &r.Realm, document{&r.Sources}, (*moment)(&r.Since))
-		return r, err
+func (s *Store) Revision(ctx context.Context, realm, hash string) (*uma.Revision, error) {
+	return s.revisionBy(ctx, "policy revision", func(c *conn, r *storedRevision) error {
+		r.Realm, r.Hash = realm, hash
+		return c.row(`SELECT key, opa, umpire, since FROM revision WHERE realm = ? AND hash = ?`,
+			[]any{realm, hash}, &r.key, &r.OPA, &r.Umpire, (*moment)(&r.Since))
 	})
 }
 
@@ -201,31 +199,33 @@ func (s *Store) Revision(ctx context.Context, hash string) (*uma.Revision, error
 // progress may still be stored with its hash.
 const revisionGrace = 15 * time.Second
 
-// revisionsAtOnce is how many revisions are removed at a time: each has all sources of
-// a policy.
+// revisionsAtOnce is how many revisions are removed at a time: each may have thousands of
+// files.
 const revisionsAtOnce = 10
 
-// PruneRevisions implements uma.Revisions.
+// PruneRevisions implements uma.Revisions. A revision stays, too, if a record of another realm
+// names its hash: the index of records does not have their realms.
 func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) {
 	var removed int
 	err := s.write(ctx, func(tx *conn) error {
-		hashes, err := texts[string](tx, `WITH kept AS MATERIALIZED (
-				SELECT revision FROM policy_period WHERE until = 0 OR until > ?1
-				UNION SELECT revision FROM (
-					SELECT revision, row_number() OVER (PARTITION BY realm ORDER BY max(key) DESC) AS nth
+		keys, err := list(tx, `WITH kept AS MATERIALIZED (
+				SELECT realm, revision FROM policy_period WHERE until = 0 OR until > ?1
+				UNION SELECT realm, revision FROM (
+					SELECT realm, revision, row_number() OVER (PARTITION BY realm ORDER BY max(key) DESC) AS nth
 					FROM policy_period GROUP BY realm, revision) WHERE nth <= ?2)
-			SELECT r.hash FROM revision r WHERE r.hash NOT IN kept
+			SELECT r.key FROM revision r WHERE (r.realm, r.hash) NOT IN kept
 			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash) LIMIT ?3 + 0`,
-			millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce)
+			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce}, scanKey)
 		if err != nil {
 			return reading("policy revisions that no record names", err)
 		}
-		var commands []command
-		for _, hash := range hashes {
-			commands = append(commands, command{`DELETE FROM revision WHERE hash = ?`, []any{hash}})
+		for _, key := range keys {
+			if err := deleteRevision(tx, int64(key)); err != nil {
+				return err
+			}
 		}
-		removed = len(hashes)
-		return writing("policy revisions", runAll(tx, commands))
+		removed = len(keys)
+		return nil
 	})
 	return removed, err
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,11 @@ import (
 func (e *env) activation(realm, hash string, at time.Time) *uma.Activation {
 	e.t.Helper()
 	a := &uma.Activation{
-		Revision: &uma.Revision{Hash: hash, Realm: realm, Sources: map[string]string{"a.rego": hash}, Since: at},
-		Content:  "content of " + hash, By: "server", Source: "/policies",
+		Revision: &uma.Revision{
+			Hash: hash, Realm: realm, Sources: map[string]string{"a.rego": hash}, Since: at,
+			Beside: map[string]string{"a_test.rego": "test of " + hash}, OPA: "1.2.3", Umpire: "v1.0.0",
+		},
+		Content: "content of " + hash, By: "server", Source: "/policies",
 	}
 	if active := e.policyState(realm).Active; active != nil {
 		a.Over = active.Key
@@ -162,7 +166,7 @@ var revisionTests = map[string]func(e *env){
 		e.wantErr("over another", err, uma.ErrMoved)
 		e.want("periods", len(e.periods("photoz")), 1)
 		e.want("generation", e.generation(), all)
-		_, err = e.s.Revision(e.t.Context(), "b")
+		_, err = e.s.Revision(e.t.Context(), "photoz", "b")
 		e.wantErr("sources", err, uma.ErrNotFound)
 	},
 
@@ -381,7 +385,7 @@ var revisionTests = map[string]func(e *env){
 	"revisions_pruned": func(e *env) {
 		there := func(hashes ...string) (found []string) {
 			for _, hash := range hashes {
-				if _, err := e.s.Revision(e.t.Context(), hash); !errors.Is(err, uma.ErrNotFound) {
+				if _, err := e.s.Revision(e.t.Context(), "photoz", hash); !errors.Is(err, uma.ErrNotFound) {
 					e.must(err)
 					found = append(found, hash)
 				}
@@ -413,29 +417,62 @@ var revisionTests = map[string]func(e *env){
 		e.activated("photoz", "two more", now)
 		prune(now.Add(5*time.Second), 0)
 		e.want("just replaced", there(all...), []string{"back", "named", "shared", "kept 0"})
-		prune(now.Add(time.Minute), 1)
-		e.want("in force elsewhere, or named", there(all...), []string{"named", "shared", "kept 0"})
-		_, err := e.s.PruneDecisions(e.t.Context(), now.Add(time.Minute), 10)
+		prune(now.Add(time.Minute), 2)
+		e.want("named, or one of the last", there(all...), []string{"named", "kept 0"})
+		shared, err := e.s.Revision(e.t.Context(), "elsewhere", "shared")
+		e.must(err)
+		e.want("in force elsewhere", shared.Sources, map[string]string{"a.rego": "shared"})
+		_, err = e.s.PruneDecisions(e.t.Context(), now.Add(time.Minute), 10)
 		e.must(err)
 		prune(now.Add(time.Minute), 1)
-		e.want("the last", there(all...), []string{"shared", "kept 0"})
+		e.want("the last", there(all...), []string{"kept 0"})
 		e.want("periods", len(e.periods("photoz")), 5+uma.KeepRevisions)
 	},
 
 	"revision_round_trip": func(e *env) {
+		get := func(hash string) *uma.Revision {
+			e.t.Helper()
+			r, err := e.s.Revision(e.t.Context(), "photoz", hash)
+			e.must(err)
+			return r
+		}
 		a := e.activation("photoz", "sha256:abc", now)
+		a.Revision.Sources = map[string]string{"a.rego": strings.Repeat("package a\n", 1000), "deep/b.rego": "b", "empty.rego": "", "same.rego": "b"}
 		want := *a.Revision
 		e.wantNoZeroFields(want)
 		e.begin(a)
+		want.Since = kept(want.Since)
+		e.want("revision", *get(want.Hash), want)
+		_, err := e.s.Revision(e.t.Context(), "photoz", "sha256:other")
+		e.wantErr("unknown", err, uma.ErrNotFound)
+		_, err = e.s.Revision(e.t.Context(), "elsewhere", want.Hash)
+		e.wantErr("in another realm", err, uma.ErrNotFound)
+	},
+
+	// Tests and versions are those of the last activation; the sources of one hash are always
+	// the same.
+	"revision_activated_again": func(e *env) {
+		a := e.activation("photoz", "sha256:abc", now)
+		want := *a.Revision
+		e.begin(a)
+		e.begin(e.activation("elsewhere", "sha256:abc", now))
 		again := e.activation("photoz", "sha256:abc", now.Add(time.Hour))
 		again.Revision.Sources = map[string]string{"b.rego": "package b\n"}
+		again.Revision.Beside = map[string]string{"b_test.rego": "package b_test\n", ".manifest": "{}"}
+		again.Revision.OPA, again.Revision.Umpire = "1.3.0", "v1.1.0"
 		e.begin(again)
-		got, err := e.s.Revision(e.t.Context(), want.Hash)
+		got, err := e.s.Revision(e.t.Context(), "photoz", want.Hash)
 		e.must(err)
-		want.Since = kept(want.Since)
+		want.Since, want.Beside, want.OPA, want.Umpire = kept(want.Since), again.Revision.Beside, "1.3.0", "v1.1.0"
 		e.want("revision", *got, want)
-		_, err = e.s.Revision(e.t.Context(), "sha256:other")
-		e.wantErr("unknown", err, uma.ErrNotFound)
+		got, err = e.s.Revision(e.t.Context(), "elsewhere", want.Hash)
+		e.must(err)
+		e.want("tests elsewhere", got.Beside, map[string]string{"a_test.rego": "test of sha256:abc"})
+		again.Over, again.Revision.Beside = e.policyState("photoz").Active.Key, nil
+		e.begin(again)
+		got, err = e.s.Revision(e.t.Context(), "photoz", want.Hash)
+		e.must(err)
+		e.want("without tests", got.Beside, map[string]string{})
 	},
 
 	"revision_in_force_is_the_last": func(e *env) {
