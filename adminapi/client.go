@@ -9,9 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
+	"example.com/umpire/bundles"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma/admin"
 )
 
@@ -62,6 +65,85 @@ func (c *Client) History(ctx context.Context, realm string, before int64, limit 
 	return page, next, err
 }
 
+// Activate sends a policy folder or bundle file, or the hash of a stored revision.
+func (c *Client) Activate(ctx context.Context, o Order) (*Change, error) {
+	query := url.Values{}
+	if o.Confirm != 0 {
+		query.Set("confirm", o.Confirm.String())
+	}
+	if o.Revision != "" {
+		query.Set("revision", o.Revision)
+	}
+	body, err := upload(o.Path, query)
+	if err != nil {
+		return nil, err
+	}
+	change := new(Change)
+	return change, c.order(ctx, o.Realm, "/policy/activate", o.Note, query, body, change)
+}
+
+// Rollback asks for the policy of the period before.
+func (c *Client) Rollback(ctx context.Context, o Order) (*Change, error) {
+	query := url.Values{}
+	if o.Revoke {
+		query.Set("revoke", "true")
+	}
+	change := new(Change)
+	return change, c.order(ctx, o.Realm, "/policy/rollback", o.Note, query, nil, change)
+}
+
+// Confirm keeps a policy that is rolled back otherwise.
+func (c *Client) Confirm(ctx context.Context, realm, _ string) (*Period, error) {
+	period := new(Period)
+	return period, c.order(ctx, realm, "/policy/confirm", "", url.Values{}, nil, period)
+}
+
+// Release ends the pin of the policy in force.
+func (c *Client) Release(ctx context.Context, realm string) (*Period, error) {
+	period := new(Period)
+	return period, c.order(ctx, realm, "/policy/release", "", url.Values{}, nil, period)
+}
+
+// order sends what changes the policy of a realm.
+func (c *Client) order(ctx context.Context, realm, path, note string, query url.Values, body []byte, v any) error {
+	if note != "" {
+		query.Set("note", note)
+	}
+	res, err := c.send(ctx, http.MethodPost, realmPath(realm, path), query, body)
+	if err == nil {
+		err = c.decode(res, v)
+	}
+	if _, refused := errors.AsType[*admin.Error](err); err != nil && !refused {
+		err = fmt.Errorf("%w: see `umpire policy history` whether it was done", err)
+	}
+	return err
+}
+
+// upload returns a bundle file with the policies at a path, and names it in the query.
+func upload(path string, query url.Values) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	shown := rollout.Shown(path)
+	query.Set("name", shown)
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.IsDir() && !info.Mode().IsRegular(): // opening a pipe would block
+		return nil, &admin.Error{Code: admin.Refused, Message: shown + " is neither a folder nor a bundle file"}
+	case info.Size() > bundles.MaxArchive:
+		return nil, &admin.Error{Code: admin.Refused, Message: fmt.Sprintf("%s has more than %d bytes", shown, bundles.MaxArchive)}
+	case !info.IsDir():
+		return os.ReadFile(path)
+	}
+	var packed bytes.Buffer
+	if err := bundles.Pack(path, shown, &packed); err != nil {
+		return nil, &admin.Error{Code: admin.Refused, Message: err.Error()}
+	}
+	return packed.Bytes(), nil
+}
+
 func realmPath(realm, path string) string { return "/v1/realms/" + url.PathEscape(realm) + path }
 
 // pageQuery adds the parameters of a list to a query.
@@ -87,12 +169,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, v any) 
 }
 
 // send sends a request and returns the answer, or what was refused as an *admin.Error.
-func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
 	target := c.URL + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("--server: %w", err)
 	}

@@ -16,6 +16,8 @@ type Local struct {
 	Store   Store
 	Rollout *rollout.Service // nil: nothing may be changed
 	Now     func() time.Time
+
+	turn chan struct{} // of the operations that compile policies; see slow
 }
 
 // A Store is what operations read and write.

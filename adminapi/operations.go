@@ -1,18 +1,133 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"example.com/umpire/bundles"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
 
 // Operations are the endpoints of the admin API. Client has their other end.
 func (l *Local) Operations() []admin.Operation {
+	l.turn = make(chan struct{}, 1)
 	return []admin.Operation{
 		{Name: "policy status", Method: "GET", Path: "/policy", Right: uma.AdminRead, Run: l.status},
 		{Name: "policy history", Method: "GET", Path: "/policy/history", Right: uma.AdminRead, Params: []string{"before", "limit"}, Run: l.history},
+
+		{
+			Name: "policy activate", Method: "POST", Path: "/policy/activate", Right: uma.AdminPolicy, Params: []string{"revision", "name", "note", "confirm"},
+			Body: bundles.MaxArchive, Timeout: activationTime, Run: l.slow(l.activate),
+		},
+		{Name: "policy rollback", Method: "POST", Path: "/policy/rollback", Right: uma.AdminPolicy, Params: []string{"note", "revoke"}, Timeout: activationTime, Run: l.slow(l.rollback)},
+		{Name: "policy confirm", Method: "POST", Path: "/policy/confirm", Right: uma.AdminPolicy, Run: l.confirm},
+		{Name: "policy release", Method: "POST", Path: "/policy/release", Right: uma.AdminPolicy, Run: l.release},
+	}
+}
+
+// activationTime is how long an activation may take, with the tests of the policy.
+const activationTime = 4 * time.Minute
+
+// slow runs what compiles policies one at a time, so that requests for tokens do not wait for
+// processors.
+func (l *Local) slow(run func(context.Context, *admin.Call) (any, error)) func(context.Context, *admin.Call) (any, error) {
+	return func(ctx context.Context, c *admin.Call) (any, error) {
+		select {
+		case l.turn <- struct{}{}:
+			defer func() { <-l.turn }()
+			return run(ctx, c)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// by is who activates a policy with a token, in the history.
+func by(c *admin.Call) string { return "token " + c.Token.Name }
+
+func (l *Local) activate(ctx context.Context, c *admin.Call) (any, error) {
+	o := Order{Realm: c.Realm, By: by(c), Note: c.Query.Get("note"), Revision: c.Query.Get("revision")}
+	var err error
+	if text := c.Query.Get("confirm"); text != "" {
+		if o.Confirm, err = time.ParseDuration(text); err != nil || o.Confirm == 0 {
+			return nil, admin.Invalid("confirm", "want a duration between 10s and 168h, not %q", text)
+		}
+	}
+	if c.Body == nil || o.Revision != "" {
+		if c.Body != nil || o.Revision == "" {
+			return nil, admin.Errorf(admin.InvalidRequest, "send a bundle file as the body, or the parameter revision")
+		}
+		c.Detail = "revision " + o.Revision
+		return noteChange(c)(l.Activate(ctx, o))
+	}
+	name, err := uploadName(c)
+	if err != nil {
+		return nil, err
+	}
+	c.Detail = "upload of " + name
+	return withUpload(c, name, func(path string) (any, error) {
+		o.Path, o.source = path, c.Detail
+		return noteChange(c)(l.Activate(ctx, o))
+	})
+}
+
+// maxName is how many bytes the name of an upload may have.
+const maxName = 512
+
+// uploadName is what the client calls the policy that it sends.
+func uploadName(c *admin.Call) (string, error) {
+	name := cmp.Or(c.Query.Get("name"), "bundle.tar.gz")
+	if len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+		return "", admin.Invalid("name", "want at most %d printable bytes", maxName)
+	}
+	return name, nil
+}
+
+// noteChange puts the revision that is in force then into the record of a use.
+func noteChange(c *admin.Call) func(*Change, error) (any, error) {
+	return func(change *Change, err error) (any, error) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Detail != "" {
+			c.Detail += ": "
+		}
+		c.Detail += "revision " + change.Revision + " is in force"
+		return change, nil
+	}
+}
+
+func (l *Local) rollback(ctx context.Context, c *admin.Call) (any, error) {
+	revoke, err := readBool(c, "revoke")
+	if err != nil {
+		return nil, err
+	}
+	return noteChange(c)(l.Rollback(ctx, Order{Realm: c.Realm, By: by(c), Note: c.Query.Get("note"), Revoke: revoke}))
+}
+
+func (l *Local) confirm(ctx context.Context, c *admin.Call) (any, error) {
+	return l.Confirm(ctx, c.Realm, by(c))
+}
+
+func (l *Local) release(ctx context.Context, c *admin.Call) (any, error) {
+	return l.Release(ctx, c.Realm)
+}
+
+// readBool reads a parameter that is true or false; false without it.
+func readBool(c *admin.Call, name string) (bool, error) {
+	switch text := c.Query.Get(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, admin.Invalid(name, "want true or false, not %q", text)
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Service) Confirm(ctx context.Context, realm, by string) (*uma.Period, e
 	case err != nil:
 		return nil, err
 	case state.Active == nil || state.Active.ConfirmBy.IsZero():
-		return nil, fmt.Errorf("the policy in force of realm %s needs no confirmation: see `umpire policy history`", realm)
+		return nil, cannot("the policy in force of realm %s needs no confirmation: see `umpire policy history`", realm)
 	}
 	kept := *state.Active
 	if kept.Note != "" {
@@ -47,7 +47,7 @@ func (s *Service) Confirm(ctx context.Context, realm, by string) (*uma.Period, e
 	kept.Note += "confirmed by " + by
 	err = s.Store.ConfirmPolicy(ctx, realm, kept.Key, kept.Note, s.Now())
 	if errors.Is(err, uma.ErrNotFound) {
-		return nil, fmt.Errorf("revision %s of realm %s had to be confirmed by %s, or is no longer in force: see `umpire policy history`, and activate it again",
+		return nil, cannot("revision %s of realm %s had to be confirmed by %s, or is no longer in force: see `umpire policy history`, and activate it again",
 			kept.Revision, realm, kept.ConfirmBy.UTC().Format(time.RFC3339))
 	}
 	kept.ConfirmBy = time.Time{}

@@ -50,7 +50,7 @@ type Change struct {
 const Activations = 4
 
 // ErrNothingBefore refuses a rollback.
-var ErrNothingBefore = errors.New("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
+var ErrNothingBefore error = cannot("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
 
 // ActivateFolder compiles the policies of a folder and puts them in force, pinned.
 func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Change, error) {
@@ -89,7 +89,7 @@ func (s *Service) Rollback(ctx context.Context, o Order) (*Change, error) {
 	}
 	change, err := s.reactivate(ctx, o, before.Revision, over{state: state, withdrawn: replaced})
 	if errors.Is(err, uma.ErrMoved) {
-		err = fmt.Errorf("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
+		err = cannot("realm %s: another policy was activated meanwhile: see `umpire policy history`, and try again", o.Realm)
 	}
 	return change, err
 }
@@ -131,7 +131,7 @@ func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over
 	rev, err := s.Store.Revision(ctx, o.Realm, hash)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
-		return nil, fmt.Errorf("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
+		return nil, cannot("the sources of revision %s are no longer kept: no decision record names it, and it is not one of the last %d", hash, uma.KeepRevisions)
 	case err != nil:
 		return nil, err
 	}
@@ -199,6 +199,16 @@ func overOf(state *uma.PolicyState) uma.Key {
 		return 0
 	}
 	return state.Active.Key
+}
+
+// A CannotError says why an order means nothing as things are, such as a rollback of the first
+// policy.
+type CannotError struct{ error }
+
+func (e *CannotError) Unwrap() error { return e.error }
+
+func cannot(format string, args ...any) *CannotError {
+	return &CannotError{fmt.Errorf(format, args...)}
 }
 
 // A RefusedError says why a policy cannot be activated: its mistakes.

@@ -1,6 +1,10 @@
 package tests
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -213,5 +217,79 @@ func TestAdminAPIGuesses(t *testing.T) {
 	e.Clock.Advance(time.Minute)
 	if res := from("203.0.113.7", other); res.status != 200 {
 		t.Errorf("after a minute: got %s", res)
+	}
+}
+
+// archive makes a bundle file with one entry of a size, filled with blanks.
+func archive(t testing.TB, name string, size int64) string {
+	t.Helper()
+	var b bytes.Buffer
+	packed := gzip.NewWriter(&b)
+	entries := tar.NewWriter(packed)
+	err := entries.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o600})
+	blanks := bytes.Repeat([]byte(" "), 1<<20)
+	for left := size; left > 0 && err == nil; left -= int64(len(blanks)) {
+		_, err = entries.Write(blanks[:min(left, int64(len(blanks)))])
+	}
+	if err := errors.Join(err, entries.Close(), packed.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestAdminAPIUploads: what cannot be a policy is refused within bounds, changes nothing, and
+// leaves nothing.
+func TestAdminAPIUploads(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	o := e.operator(t)
+	deployer := o.token(t, "deployer", uma.AdminPolicy, time.Time{})
+	before := o.get(t, deployer, "/policy/history")
+	const path = "/v1/realms/photoz/policy/activate"
+	bomb := archive(t, "data.json", 65<<20)
+	if len(bomb) > 1<<20 {
+		t.Fatalf("the bomb has %d bytes", len(bomb))
+	}
+	for what, test := range map[string]struct {
+		body    string
+		status  int
+		message string
+		query   []string
+	}{
+		"nothing":            {"", 400, "send a bundle file", nil},
+		"both":               {"x", 400, "send a bundle file", []string{"revision", "abc"}},
+		"an unknown one":     {"", 400, "has no revision", []string{"revision", "abc"}},
+		"no archive":         {"package x", 422, "candidate: want a tar archive that is compressed by gzip", nil},
+		"half an archive":    {bomb[:len(bomb)/2], 422, "candidate: ", nil},
+		"a bomb":             {bomb, 422, "candidate: more than 64 MiB", nil},
+		"no policy":          {archive(t, "README.md", 10), 422, "candidate has no policy file", nil},
+		"the library":        {archive(t, "umpire/sharing.rego", 10), 422, "is that of the shipped library", nil},
+		"a name":             {"x", 400, "printable", []string{"name", "a\nb"}},
+		"a time":             {bomb, 400, "want a duration", []string{"confirm", "soon"}},
+		"another parameter":  {bomb, 400, "no such parameter", []string{"realm", "other"}},
+		"a parameter, twice": {bomb, 400, "is given 2 times", []string{"note", "a", "note", "b"}},
+	} {
+		query := test.query
+		if !slices.Contains(query, "name") {
+			query = append([]string{"name", "candidate"}, query...)
+		}
+		res := o.call(t, "POST", path, deployer, test.body, query...)
+		if res.status != test.status || !strings.Contains(res.str("message"), test.message) || strings.Contains(res.str("message"), "umpire-upload") {
+			t.Errorf("%s: got %s, want %d with %q", what, res, test.status, test.message)
+		}
+	}
+	huge, err := http.NewRequestWithContext(t.Context(), "POST", e.Admin+path, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge.ContentLength = 65 << 20
+	huge.Header.Set("Authorization", "Bearer "+deployer)
+	huge.Header.Set("Expect", "100-continue")
+	wantRefused(t, e.roundTrip(t, huge), 413, "too_large", "more than")
+	if after := o.get(t, deployer, "/policy/history"); string(after.raw) != string(before.raw) {
+		t.Errorf("got history %s, want %s", after, before)
+	}
+	if res := o.get(t, deployer, "/policy/history", "limit", "1"); res.header.Get("Link") == "" {
+		t.Errorf("a page that is full has no link to the next one: %s", res)
 	}
 }

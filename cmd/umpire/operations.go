@@ -32,7 +32,14 @@ type operations interface {
 	Realms(ctx context.Context, name string) ([]string, error)
 	Status(ctx context.Context, realm string) (*adminapi.Status, error)
 	History(ctx context.Context, realm string, before int64, limit int) (page []adminapi.HistoryRow, next int64, err error)
+	Activate(ctx context.Context, o adminapi.Order) (*adminapi.Change, error)
+	Rollback(ctx context.Context, o adminapi.Order) (*adminapi.Change, error)
+	Confirm(ctx context.Context, realm, by string) (*adminapi.Period, error)
+	Release(ctx context.Context, realm string) (*adminapi.Period, error)
 }
+
+// errNoServer refuses a token without a server that it is for.
+var errNoServer = usageError("--server is missing: --token-file is for it")
 
 // serverFlags adds the flags of a command that can use the admin API of a server.
 func (e *env) serverFlags(cmd *cobra.Command) {
@@ -48,7 +55,7 @@ func (e *env) reading(ctx context.Context, f func(operations) error) error {
 		return e.withServer(f)
 	}
 	if e.tokenFile != "" {
-		return usageError("--server is missing: --token-file is for it")
+		return errNoServer
 	}
 	return e.withDatabase(ctx, func(db *sqlite.Store) error { return f(&adminapi.Local{Store: db, Now: e.now}) })
 }

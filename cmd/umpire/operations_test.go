@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/umpire/bundles"
 )
 
 // A remote runs commands over the admin API of a server.
@@ -149,4 +152,86 @@ func tlsProxy(t *testing.T, target string) proxy {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})))
 	return proxy{p.URL, ca}
+}
+
+// TestRolloutOverServer: a policy is activated and rolled back over the admin API with the
+// same results as beside the database, in the name of the token.
+func TestRolloutOverServer(t *testing.T) {
+	t.Parallel()
+	file := example(t)
+	s := serve(t, t.TempDir(), "--realm", file)
+	r, reader := s.remotely(t, "policy"), s.remotely(t, "read")
+	s.decides(t, "the folder's policy", 200)
+	candidate := policyFolder(t, file, closed(t))
+	policy := func(args ...string) []string { return r.args(append([]string{"policy"}, args...)...) }
+
+	local := decode[activatedRow](t, ok(t, "policy", "activate", candidate, "--data", s.data, "-o", "json"))
+	s.decides(t, "the policy that was activated locally", 403)
+	back := decode[activatedRow](t, ok(t, policy("rollback", "-o", "json")...))
+	if back.Revision != local.Previous || back.Previous != local.Revision {
+		t.Errorf("got %+v after %+v", back, local)
+	}
+	s.decides(t, "the policy from before", 200)
+	bundle := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	packed, err := os.Create(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(bundles.Pack(candidate, "", packed), packed.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{candidate, bundle, local.Revision[:8]} {
+		if got := decode[activatedRow](t, ok(t, policy("activate", what, "--note", "reviewed by carol", "-o", "json")...)); got.Revision != local.Revision {
+			t.Errorf("%s: got revision %s, want %s as locally", what, got.Revision, local.Revision)
+		}
+		s.decides(t, "the policy that was uploaded", 403)
+		ok(t, policy("rollback")...)
+		s.decides(t, "the policy from before", 200)
+	}
+	ok(t, policy("activate", candidate, "--confirm", "1h")...)
+	if status := decode[[]statusRow](t, r.same(t, "policy", "status", "-o", "json")); status[0].Policy.ConfirmBy == nil {
+		t.Errorf("got %+v", status)
+	}
+	ok(t, policy("confirm")...)
+	if row := decode[periodRow](t, ok(t, policy("release", "-o", "json")...)); row.Pinned || row.Revision != local.Revision {
+		t.Errorf("got %+v", row)
+	}
+	rows := decode[[]periodRow](t, r.same(t, "policy", "history", "-o", "json"))
+	name := "token policy-" + filepath.Base(filepath.Dir(r.token))
+	if row := rows[0]; row.By != name || row.Source != "upload of "+candidate || !strings.Contains(row.Note, "confirmed by "+name) {
+		t.Errorf("got %+v", row)
+	}
+	if row := rows[len(rows)-4]; row.By != name || row.Note != "reviewed by carol" {
+		t.Errorf("got %+v", row)
+	}
+
+	broken := policyFolder(t, file, func(dir string) { write(t, filepath.Join(dir, "broken.rego"), "package lib.broken\n\nx := \n") })
+	link := policyFolder(t, file, func(dir string) {
+		if err := os.Symlink("/etc", filepath.Join(dir, "etc")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	undefined := policyFolder(t, file, func(dir string) { write(t, filepath.Join(dir, "broken.rego"), "package lib.broken\n\nx := y\n") })
+	for _, refused := range []string{broken, link, undefined, t.TempDir()} {
+		if r.same(t, "policy", "activate", refused) != "" {
+			t.Errorf("%s was activated", refused)
+		}
+	}
+	for _, wrong := range [][]string{{"activate", "none"}, {"activate", candidate, "--confirm", "1s"}, {"confirm"}, {"activate", candidate, "--note", strings.Repeat("x", 2000)}} {
+		r.same(t, append([]string{"policy"}, wrong...)...)
+	}
+	for _, command := range [][]string{{"activate", candidate}, {"activate", local.Revision}, {"rollback"}, {"release"}, {"confirm"}} {
+		if _, stderr, code := umpire(t, reader.args(append([]string{"policy"}, command...)...)...); code != exitFailed || !strings.Contains(stderr, "the token can read") {
+			t.Errorf("%s with a token that can read: got exit %d and %q", command[0], code, stderr)
+		}
+	}
+	if after := decode[[]periodRow](t, r.same(t, "policy", "history", "-o", "json")); len(after) != len(rows) {
+		t.Errorf("got %d periods, want the %d from before", len(after), len(rows))
+	}
+	uses := ok(t, "admin", "uses", "--data", s.data, "--limit", "1000")
+	for _, want := range []string{"upload of " + candidate + ": revision " + local.Revision + " is in force", "insufficient_right", "refused"} {
+		if !strings.Contains(uses, want) {
+			t.Errorf("the uses have no %q", want)
+		}
+	}
 }

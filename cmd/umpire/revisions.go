@@ -14,8 +14,8 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/node"
-	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/admin"
 )
 
 // revisionCommands are the commands about the policies that are and were in force.
@@ -41,16 +41,20 @@ With --confirm 10m a running server puts the policy of the period before in forc
 unless ` + "`umpire policy confirm`" + ` comes within ten minutes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := rollout.Order{Realm: realm, Note: note}
+			o := adminapi.Order{Realm: realm, Note: note, Revision: args[0]}
+			var err error
 			if confirm != "" {
-				var err error
 				if o.Confirm, err = parseAge(confirm); err != nil || o.Confirm == 0 {
 					return usageError("--confirm: want a duration between 10s and 7d, not %q", confirm)
 				}
 			}
-			return e.order(cmd.Context(), o, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
-				return e.activate(cmd.Context(), n, o, args[0])
-			})
+			if isPath(args[0]) {
+				o.Revision = ""
+				if o.Path, err = filepath.Abs(args[0]); err != nil {
+					return err
+				}
+			}
+			return e.order(cmd.Context(), o, operations.Activate)
 		},
 	}
 	activate.Flags().StringVar(&confirm, "confirm", "", "roll back unless it is confirmed within this `time`, from 10s to 7d")
@@ -65,10 +69,8 @@ With --revoke, RPTs of the policy that is replaced are inactive at introspection
 on. Resource servers that verify RPTs themselves accept them until they expire.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := rollout.Order{Realm: realm, Note: note, Revoke: revoke}
-			return e.order(cmd.Context(), o, func(n *node.Node, o rollout.Order) (*rollout.Change, error) {
-				return n.Rollout.Rollback(cmd.Context(), o)
-			})
+			o := adminapi.Order{Realm: realm, Note: note, Revoke: revoke}
+			return e.order(cmd.Context(), o, operations.Rollback)
 		},
 	}
 	for _, cmd := range []*cobra.Command{activate, rollback} {
@@ -95,6 +97,7 @@ only. It stays pinned.`,
 	all := []*cobra.Command{activate, kept, rollback, release}
 	for _, cmd := range all {
 		e.realmFlag(cmd, &realm)
+		e.serverFlags(cmd)
 		e.outputFlag(cmd)
 	}
 	return all
@@ -126,15 +129,31 @@ func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, r
 	return f(n, realm)
 }
 
-// order runs an order of the user of this process, and prints what it changed.
-func (e *env) order(ctx context.Context, o rollout.Order, run func(*node.Node, rollout.Order) (*rollout.Change, error)) error {
-	if err := o.Check(); err != nil {
-		return usageError("%w", err)
+// writing calls f with operations that change a realm.
+func (e *env) writing(ctx context.Context, name string, f func(ops operations, realm string) error) error {
+	if e.server != "" {
+		return e.withServer(func(ops operations) error {
+			realm, err := ops.Realm(ctx, name)
+			if err != nil {
+				return err
+			}
+			return f(ops, realm)
+		})
 	}
-	return e.withRealm(ctx, o.Realm, func(n *node.Node, realm string) error {
+	if e.tokenFile != "" {
+		return errNoServer
+	}
+	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
+		return f(&adminapi.Local{Store: n.Store, Rollout: n.Rollout, Now: e.now}, realm)
+	})
+}
+
+// order runs an order of the user of this process, and prints what it changed.
+func (e *env) order(ctx context.Context, o adminapi.Order, run func(operations, context.Context, adminapi.Order) (*adminapi.Change, error)) error {
+	return e.writing(ctx, o.Realm, func(ops operations, realm string) error {
 		o.Realm, o.By = realm, userName()
-		change, err := run(n, o)
-		if refused, ok := errors.AsType[*rollout.RefusedError](err); ok {
+		change, err := run(ops, ctx, o)
+		if refused, ok := errors.AsType[*admin.Error](err); ok && refused.Code == admin.Refused {
 			fmt.Fprintln(e.stderr, refused)
 			return errNotPassed
 		}
@@ -149,9 +168,9 @@ func (e *env) order(ctx context.Context, o rollout.Order, run func(*node.Node, r
 		}
 		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is in force and pinned until `umpire policy release`; before: %s\n",
 			realm, shortHash(change.Revision), shortHash(change.Previous))
-		if err == nil && !change.ConfirmBy.IsZero() {
+		if err == nil && change.ConfirmBy != nil {
 			_, err = fmt.Fprintf(e.stdout, "a running server rolls it back at %s, unless `umpire policy confirm --realm %s` comes before\n",
-				change.ConfirmBy.UTC().Format(time.RFC3339), realm)
+				change.ConfirmBy.Format(time.RFC3339), realm)
 		}
 		return err
 	})
@@ -163,31 +182,14 @@ type activatedRow struct {
 	Previous string `json:"previous"` // empty: none
 }
 
-// activate activates a folder, or a revision if there is no file of that name.
-func (e *env) activate(ctx context.Context, n *node.Node, o rollout.Order, what string) (*rollout.Change, error) {
-	if _, err := os.Stat(what); err == nil {
-		path, err := filepath.Abs(what)
-		if err != nil {
-			return nil, err
-		}
-		o.Source = path
-		return n.Rollout.ActivateFolder(ctx, o, path)
-	}
-	rev, err := adminapi.FindRevision(ctx, n.Store, o.Realm, what)
-	if err != nil {
-		return nil, err
-	}
-	return n.Rollout.ActivateRevision(ctx, o, rev)
-}
-
 func (e *env) confirm(ctx context.Context, name string) error {
-	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
-		period, err := n.Rollout.Confirm(ctx, realm, userName())
+	return e.writing(ctx, name, func(ops operations, realm string) error {
+		period, err := ops.Confirm(ctx, realm, userName())
 		switch {
 		case err != nil:
 			return err
 		case e.asJSON():
-			return printJSON(e.stdout, adminapi.NewPeriod(*period))
+			return printJSON(e.stdout, period)
 		}
 		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s stays in force\n", realm, shortHash(period.Revision))
 		return err
@@ -195,28 +197,17 @@ func (e *env) confirm(ctx context.Context, name string) error {
 }
 
 func (e *env) release(ctx context.Context, name string) error {
-	return e.withRealm(ctx, name, func(n *node.Node, realm string) error {
-		if err := n.Store.ReleasePolicy(ctx, realm); err != nil {
-			return noPolicy(realm, err)
-		}
-		state, err := n.Store.PolicyState(ctx, realm)
+	return e.writing(ctx, name, func(ops operations, realm string) error {
+		period, err := ops.Release(ctx, realm)
 		switch {
 		case err != nil:
 			return err
 		case e.asJSON():
-			return printJSON(e.stdout, adminapi.NewPeriod(*state.Active))
+			return printJSON(e.stdout, period)
 		}
-		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is no longer pinned\n", realm, shortHash(state.Active.Revision))
+		_, err = fmt.Fprintf(e.stdout, "realm %s: revision %s is no longer pinned\n", realm, shortHash(period.Revision))
 		return err
 	})
-}
-
-// noPolicy replaces ErrNotFound by an error that says that the realm has no policy yet.
-func noPolicy(realm string, err error) error {
-	if errors.Is(err, uma.ErrNotFound) {
-		return fmt.Errorf("realm %s has no policy in force yet: start `umpire serve`, or use `umpire policy activate FOLDER`", realm)
-	}
-	return err
 }
 
 // userName is who runs the command.
