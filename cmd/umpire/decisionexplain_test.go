@@ -96,7 +96,7 @@ dave, "post" of Public board: not granted
 // folder; by that which decided, exactly.
 func TestExplainExported(t *testing.T) {
 	t.Parallel()
-	realm := example(t)
+	realm := example(t, "grant: partial", "grant: partial, timeout: 20s") // of a busy machine
 	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
 	s.ask(t, "bob", "Public board#view")
 	s.ask(t, "dave", "Public board#post")

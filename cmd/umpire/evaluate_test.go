@@ -14,7 +14,7 @@ import (
 // request is when it is made, and nothing is recorded.
 func TestEvaluate(t *testing.T) {
 	t.Parallel()
-	realm := example(t)
+	realm := example(t, "grant: partial", "grant: partial, timeout: 20s") // of a busy machine
 	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
 	s.ready(t)
 	eval := func(args ...string) string {
@@ -84,7 +84,9 @@ func jsonOf(t *testing.T, v any) string {
 // policy a folder, without a database.
 func TestEvaluateInput(t *testing.T) {
 	t.Parallel()
-	realm := example(t)
+	realm := example(t, "grant: partial", "grant: partial, timeout: 20s", // of a busy machine
+		"resources:\n", "resources:\n  - {name: Twin, resource_server: photoz-api, owner: alice, type: album, scopes: [view]}\n"+
+			"  - {name: Twin, resource_server: photoz-api, owner: bob, type: album, scopes: [view]}\n")
 	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
 	s.ready(t)
 	policies, file := filepath.Join(filepath.Dir(realm), "policies"), filepath.Join(t.TempDir(), "request.json")
@@ -131,6 +133,7 @@ func TestEvaluateInput(t *testing.T) {
 		{[]string{"--input", file, "--candidate", policies + "x"}, []string{"--candidate: there is no folder"}},
 		{[]string{"--user", "bbo", "--resource", "Diary"}, []string{`no user "bbo" (did you mean "bob"?)`}},
 		{[]string{"--user", "bob", "--resource", "Holliday album"}, []string{`no resource with the id or name "Holliday album" (did you mean "Holiday album"?)`}},
+		{[]string{"--user", "bob", "--resource", "Twin"}, []string{`several resources have the name "Twin": name one by its id:`, "\n\t"}},
 		{[]string{"--user", "bob", "--resource", "Diary", "--scope", "veiw"}, []string{`resource "Diary" has no scope "veiw" (did you mean "view"?): its scopes are `}},
 		{[]string{"--user", "bob", "--resource", "Diary", "--client", "photoz-wbe"}, []string{`has no client "photoz-wbe" (did you mean "photoz-web"?)`}},
 		{[]string{"--user", "bob", "--scope", "view", "--resource-server", "photoz-ap"}, []string{`has no resource server "photoz-ap" (did you mean "photoz-api"?)`}},

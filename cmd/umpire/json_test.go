@@ -126,7 +126,7 @@ func TestDocumentedJSON(t *testing.T) {
 	}
 	walk(newRoot(&env{getenv: func(string) string { return "" }}))
 
-	realm := example(t)
+	realm := example(t, "grant: partial", "grant: partial, timeout: 20s") // of a busy machine
 	folder := filepath.Join(filepath.Dir(realm), "policies")
 	s := serve(t, t.TempDir(), "--realm", realm, "--decision-log", "")
 	s.ready(t)
