@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"example.com/umpire/uma"
+	"example.com/umpire/uma/audit"
 )
 
 // A jsonShape is what docs/json.md says about the output of a command.
@@ -106,7 +109,7 @@ func (s *jsonShape) differences(where string, want, got any) (found []string) {
 }
 
 // nullable are the members that the document says may be null.
-var nullable = []string{"until", "confirm_by", "policy", "proposal", "last_success", "last_failure", "expires", "revoked"}
+var nullable = []string{"since", "until", "confirm_by", "policy", "proposal", "last_success", "last_failure", "expires", "revoked"}
 
 // TestDocumentedJSON: the JSON output of every command is on docs/json.md, and has the members
 // that are documented there.
@@ -125,6 +128,16 @@ func TestDocumentedJSON(t *testing.T) {
 		}
 	}
 	walk(newRoot(&env{getenv: func(string) string { return "" }}))
+
+	// Outputs that take long to make.
+	for command, value := range map[string]any{
+		"policy shadow": shadowReport{Changes: []shadowRow{{ChangeRow: audit.ChangeRow{RulesWas: []string{}, RulesNow: []string{}}}}},
+		"shares list":   []shareRow{{Scopes: []uma.Scope{}}}, "decisions sinks": []sinkRow{{}}, "admin uses": []useRow{{}},
+	} {
+		for _, difference := range shapes[command].differences("", shapes[command].example, decode[any](t, jsonOf(t, value))) {
+			t.Errorf("%s: %s", command, difference)
+		}
+	}
 
 	realm := example(t, "grant: partial", "grant: partial, timeout: 20s") // of a busy machine
 	folder := filepath.Join(filepath.Dir(realm), "policies")
