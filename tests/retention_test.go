@@ -64,3 +64,47 @@ func TestKeepDecisions(t *testing.T) {
 		t.Errorf("the policy in force: %v", err)
 	}
 }
+
+// TestKeepDecisionsCuts: records that a sink does not take are deleted once they have waited
+// for longer than its hold. The log and the metrics say so.
+func TestKeepDecisionsCuts(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	log := &failingLog{full: true}
+	r := run(t, func(c *node.Config) {
+		c.KeepDecisions, c.DecisionLogHold, c.DecisionLog = 90*day, 7*day, log
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(c.Data, "umpire.db"), Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.KeepSinks(t.Context(), []uma.Sink{{Name: "decision-log"}}); err != nil { // of a server before
+			t.Fatal(err)
+		}
+		st := &uma.Settlement{Now: c.Now()}
+		for i, age := range []time.Duration{98 * day, 98 * day, 96 * day} {
+			st.Records = append(st.Records, uma.Record{ID: fmt.Sprint("d", i), Time: c.Now().Add(-age), Event: []byte("{}")})
+		}
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	db := r.stored(t)
+	within1s(t, "the end of records that waited for too long", func() bool { return len(recordsAfter(t, db, 0)) == 1 })
+	within1s(t, "the log", func() bool {
+		return r.logged(t, "records were deleted before the sink had them", `"sink":"decision-log"`, `"records":2`)
+	})
+	within1s(t, "the metrics", func() bool {
+		return strings.Contains(string(r.admin(t, "/metrics").raw), `umpire_sink_cut_total{kind="stdout",realm="",sink="decision-log"} 2`)
+	})
+	log.lines(false)
+	within1s(t, "the record that waited", func() bool { return log.lines(false) >= 1 })
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := log.buf.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"seq":3`) {
+		t.Errorf("got %s, want the third record", got)
+	}
+}

@@ -135,6 +135,13 @@ func (s *logService) count() (events, again, requests int) {
 	return len(s.events), s.again, s.requests
 }
 
+// received is how many events came, also those that came again.
+func (s *logService) received() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.events) + s.again
+}
+
 // withLogs is a realm with policy.opa.decision_logs.
 func withLogs(realm, url string, reporting string) string {
 	return strings.Replace(realm, "policy: {bundle: ./policies, grant: partial}", `policy: {bundle: ./policies, grant: partial, opa: {
@@ -331,6 +338,8 @@ func TestKillDuringDelivery(t *testing.T) {
 		p := spawn(t, o, files, flags...)
 		p.decide(t, 1) // sign in
 		bob := p.as(t, "bob", "photoz-app")
+		begun := s.received()
+		cursor := p.sink(t, "opa/photoz").Cursor
 		var wait sync.WaitGroup
 		for range 4 {
 			wait.Go(func() {
@@ -342,7 +351,14 @@ func TestKillDuringDelivery(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(100+97*round%1500) * time.Millisecond) // deliveries begin after a second
+		switch round % 3 { // when it is killed
+		case 0:
+			inTime(t, 20*time.Second, "some deliveries", func() bool { return s.received() > begun+round })
+		case 1:
+			inTime(t, 20*time.Second, "a stored cursor", func() bool { return p.sink(t, "opa/photoz").Cursor > cursor })
+		default:
+			inTime(t, 20*time.Second, "a delivery", func() bool { return s.received() > begun })
+		}
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Error(err)
 		}

@@ -206,6 +206,14 @@ func TestExport(t *testing.T) {
 	if want := []any{all[2].ID, all[1].ID, all[0].ID}; !slices.Equal(ids, want) {
 		t.Errorf("got %v, want %v", ids, want)
 	}
+	for want, flags := range map[int][]string{
+		3: {"--realm", "photoz", "--since", "1h", "--until", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+		0: {"--realm", "photoz", "--until", "1h"},
+	} {
+		if got := strings.Count(ok(t, append([]string{"decisions", "export", "--data", s.data}, flags...)...), "\n"); got != want {
+			t.Errorf("%v: got %d events, want %d", flags, got, want)
+		}
+	}
 	file := filepath.Join(t.TempDir(), "old.jsonl")
 	ok(t, "decisions", "export", "--data", s.data, "--user", "dave", "--since", "1h", "--file", file)
 	text, err := os.ReadFile(file)

@@ -156,6 +156,47 @@ func events(t testing.TB, file string) (found []map[string]any) {
 	return found
 }
 
+// TestKilledWithUnreadStdout: a record that nobody read from stdout when the server was
+// killed is written by the next server.
+func TestKilledWithUnreadStdout(t *testing.T) {
+	t.Parallel()
+	gone, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := spawn(t, w)
+	p.expectGrant(t)
+	readSeq(t, gone, 1)
+	gone.Close()
+	w.Close()
+	p.expectGrant(t)
+	eventually(t, "the cursor", func() bool {
+		rows := p.sinks(t)
+		return rows[0].Cursor == 1 && strings.Contains(rows[0].Problem, "broken pipe")
+	})
+	p.signal(t, os.Kill)
+	p.cmd.Wait() //nolint:errcheck // it was killed
+
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	next, _ := spawn(t, w, "--data", p.data)
+	w.Close()
+	readSeq(t, r, 2)
+	next.expectEnd(t)
+}
+
+// readSeq reads a record, which must have this number.
+func readSeq(t testing.TB, r io.Reader, want int) {
+	t.Helper()
+	var event struct{ Seq int }
+	if err := json.NewDecoder(r).Decode(&event); err != nil || event.Seq != want {
+		t.Errorf("got record %d, %v; want %d", event.Seq, err, want)
+	}
+}
+
 // TestHangup: after the decision log is moved away, SIGHUP makes the server write to a new
 // file.
 func TestHangup(t *testing.T) {
