@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,12 +31,13 @@ const waitAtStart = 5 * time.Second
 // A download is the bundle that a service has for a realm. It stays in memory, so that an
 // activation that failed can be tried again while the service is down.
 type download struct {
-	poller  *opaservice.Poller // nil: the settings cannot be used
-	options bundles.Options    // the keys that bundles must be signed with
-	settled chan struct{}      // closed after the first poll
+	settings uma.PolicySettings
+	poller   *opaservice.Poller // nil: the settings cannot be used
+	settled  chan struct{}      // closed after the first poll
 
 	mu      sync.Mutex
 	content []byte // nil before the first
+	refused error  // why the content cannot be used
 	err     error  // of the last poll
 }
 
@@ -55,10 +55,9 @@ func (n *Node) OPA(realm string, settings *uma.OPASettings) (*opaservice.Config,
 
 // newDownload returns the download of a realm, which poll begins.
 func (p *policies) newDownload(r *realmPolicy) *download {
-	d := &download{settled: make(chan struct{})}
+	d := &download{settings: r.desired, settled: make(chan struct{})}
 	config, err := p.node.OPA(r.realm, r.desired.OPA)
 	if err == nil {
-		d.options.Keys = config.Verification()
 		d.poller, err = config.Poller(p.node.Downloads.Limits)
 	}
 	if d.err = err; err != nil {
@@ -73,11 +72,11 @@ func (p *policies) poll(ctx context.Context, r *realmPolicy, d *download) {
 		return
 	}
 	for first := true; ; first = false {
-		content, err := d.poller.Poll(ctx)
+		content, refused, err := p.fetch(ctx, r.realm, d)
 		if ctx.Err() != nil {
 			return
 		}
-		if p.polled(ctx, r.realm, d, content, err) {
+		if p.polled(ctx, r.realm, d, content, refused, err) {
 			r.changed.Store(true)
 			p.compare()
 		}
@@ -90,13 +89,27 @@ func (p *policies) poll(ctx context.Context, r *realmPolicy, d *download) {
 	}
 }
 
+// fetch polls once, and has a bundle examined apart: it may take all memory when it is read.
+func (p *policies) fetch(ctx context.Context, realm string, d *download) (content []byte, refused, err error) {
+	content, err = d.poller.Poll(ctx)
+	if content == nil || err != nil {
+		return nil, nil, err
+	}
+	err = p.node.Rollout.ExamineArchive(ctx, realm, d.settings, d.settings.Source(), content)
+	if err != nil && !rollout.Refused(err) {
+		d.poller.Forget()
+		return nil, nil, err
+	}
+	return content, err, nil
+}
+
 // polled remembers the result of a poll, and reports whether there is something to compare.
-func (p *policies) polled(ctx context.Context, realm string, d *download, content []byte, err error) (changed bool) {
+func (p *policies) polled(ctx context.Context, realm string, d *download, content []byte, refused, err error) (changed bool) {
 	d.mu.Lock()
 	before := d.err
 	d.err = err
 	if content != nil {
-		d.content = content
+		d.content, d.refused = content, refused
 	}
 	d.mu.Unlock()
 	switch {
@@ -189,13 +202,25 @@ func (r *realmPolicy) again() {
 }
 
 // downloaded reads the bundle that was downloaded last.
-func (r *realmPolicy) downloaded(now time.Time) (engine.Source, error) {
-	content, _ := r.download.last()
-	options := r.download.options
-	options.Now = now
-	c, err := rollout.ReadArchive(bytes.NewReader(content), r.desired.Source(), options)
+func (p *policies) downloaded(r *realmPolicy) (engine.Source, error) {
+	r.download.mu.Lock()
+	content, refused := r.download.content, r.download.refused
+	r.download.mu.Unlock()
+	if refused != nil {
+		return engine.Source{}, refused
+	}
+	c, err := p.node.Rollout.ReadArchive(r.realm, r.desired, r.desired.Source(), content)
 	if err != nil {
 		return engine.Source{}, err
 	}
 	return c.Source, nil
+}
+
+// keys returns the keys that policies of a realm must be signed with.
+func (n *Node) keys(realm string, settings *uma.OPASettings) (*bundles.Keys, error) {
+	config, err := n.OPA(realm, settings)
+	if err != nil {
+		return nil, err
+	}
+	return config.Verification(), nil
 }

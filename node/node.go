@@ -137,7 +137,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.Store = store
 	n.engine = engine.New(engine.Config{Now: n.Now, Version: n.Version})
-	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now}
+	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now, Keys: n.keys}
 	return n.openCore(ctx)
 }
 

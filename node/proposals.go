@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 
+	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
 	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
@@ -78,6 +79,9 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
 	src, err := p.source(r)
+	if known(err, state) {
+		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
+	}
 	if err != nil {
 		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Problem: err.Error()}))
 		if wait != "" { // the folder does not decide
@@ -100,6 +104,17 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: err.Error()}))
 	}
 	return taken, err
+}
+
+// known reports whether content whose signature is refused is in force, or was taken before: it
+// was verified then, and the signature may have expired since.
+func known(err error, state *uma.PolicyState) bool {
+	unsigned, ok := errors.AsType[*bundles.SignatureError](err)
+	if !ok || state.Active == nil {
+		return false
+	}
+	content := engine.ContentOf(unsigned.Files)
+	return content == state.Active.Content || content == state.Taken
 }
 
 // take activates a proposal.
@@ -259,13 +274,16 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma
 // source reads the policy folder, the bundle file or the bundle that was downloaded.
 func (p *policies) source(r *realmPolicy) (engine.Source, error) {
 	if r.download != nil {
-		return r.downloaded(p.node.Now())
+		return p.downloaded(r)
 	}
-	src, err := rollout.Source(r.desired.Bundle)
+	c, err := p.node.Rollout.Read(r.realm, r.desired, r.desired.Bundle)
 	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
 		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}
-	return src, err
+	if err != nil {
+		return engine.Source{}, err
+	}
+	return c.Source, nil
 }
 
 // fromDatabase is the second remedy in errors at start about a missing or changed source.

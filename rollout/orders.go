@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
 	"example.com/umpire/uma"
 )
@@ -27,6 +28,9 @@ type Service struct {
 	Engine  *engine.Engine
 	Examine Examiner
 	Now     func() time.Time
+
+	// Keys returns the keys that policies must be signed with, nil if there are none.
+	Keys func(realm string, settings *uma.OPASettings) (*bundles.Keys, error)
 }
 
 // An Order says who activates a policy, and why.
@@ -52,16 +56,21 @@ const Activations = 4
 // ErrNothingBefore refuses a rollback.
 var ErrNothingBefore error = cannot("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
 
-// ActivateFolder compiles the policies of a folder and puts them in force, pinned.
+// ActivateFolder compiles the policies of a folder and puts them in force, pinned. Where the
+// realm has keys, it must be signed.
 func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Change, error) {
-	src, err := Source(dir)
+	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
+	if err != nil {
+		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
+	}
+	content, err := s.Read(o.Realm, snapshot.Realm.Policy, dir)
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
-	if len(src.Modules) == 0 {
+	if len(content.Modules) == 0 {
 		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", Shown(dir))}
 	}
-	return s.order(ctx, o, src, over{})
+	return s.order(ctx, o, content.Source, over{})
 }
 
 // ActivateRevision puts the realm's files of a stored revision in force again, with today's

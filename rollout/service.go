@@ -1,9 +1,11 @@
 package rollout
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"path/filepath"
+	"time"
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
@@ -11,22 +13,69 @@ import (
 	"example.com/umpire/uma"
 )
 
-// ReadArchive reads a bundle file that came from an OPA service; from is put before the paths of
-// files in mistakes.
-func ReadArchive(content io.Reader, from string, o bundles.Options) (*Content, error) {
-	o.Parser, o.Folder = engine.ParserOptions(), from
-	b, err := bundles.ReadArchive(content, o)
+// ReadArchive reads a bundle file that ExamineArchive accepted; from is put before the paths of
+// files in mistakes. Where the realm has keys, it must be signed. A signature that is refused is
+// a *bundles.SignatureError.
+func (s *Service) ReadArchive(realm string, settings uma.PolicySettings, from string, content []byte) (*Content, error) {
+	keys, err := s.keys(realm, settings)
 	if err != nil {
 		return nil, err
 	}
-	c := &Content{
-		Source: engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: from},
-		Tests:  b.TestFiles,
+	b, err := bundles.ReadArchive(bytes.NewReader(content), bundles.Options{Parser: engine.ParserOptions(), Folder: from, Keys: keys, Now: s.Now()})
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range b.Unread {
-		c.Unread = append(c.Unread, filepath.Join(from, filepath.FromSlash(name)))
+	return contentOf(b, from), nil
+}
+
+// ExamineArchive has a bundle file that came over the network read and compiled apart: a small
+// file may take all memory. The findings of a file that is refused are in the error, which
+// Refused recognizes; any other error may be gone at another try.
+func (s *Service) ExamineArchive(ctx context.Context, realm string, settings uma.PolicySettings, from string, content []byte) error {
+	keys, err := s.keys(realm, settings)
+	if err != nil {
+		return err
 	}
-	return c, nil
+	_, err = s.Examine.run(ctx, &Job{Folder: from, Archive: content, Keys: keys, Now: s.Now(), Realm: realm, Entrypoint: settings.Entrypoint})
+	return err
+}
+
+// Refused reports whether an error of ExamineArchive is about the policy.
+func Refused(err error) bool {
+	_, found := errors.AsType[*foundError](err)
+	return found
+}
+
+// Read reads a policy folder or bundle file for a realm. Where the realm has keys, it must be
+// signed. A signature that is refused is a *bundles.SignatureError.
+func (s *Service) Read(realm string, settings uma.PolicySettings, path string) (*Content, error) {
+	keys, err := s.keys(realm, settings)
+	if err != nil {
+		return nil, err
+	}
+	return readSigned(path, keys, s.Now())
+}
+
+// Signature verifies the signature of a policy folder or bundle file by keys; nil: by none.
+// What else is wrong with it is found by the gates after this one.
+func Signature(path string, keys *bundles.Keys, now time.Time) []Finding {
+	_, err := readSigned(path, keys, now)
+	if _, unsigned := errors.AsType[*bundles.SignatureError](err); unsigned {
+		return Findings(GateSignature, err)
+	}
+	return nil
+}
+
+// keys returns the keys that the policies of a realm must be signed with, nil if it has none.
+func (s *Service) keys(realm string, settings uma.PolicySettings) (*bundles.Keys, error) {
+	if settings.OPA == nil {
+		return nil, nil
+	}
+	keys, err := s.Keys(realm, settings.OPA)
+	if err != nil {
+		return nil, fmt.Errorf("read policy.opa of realm %s: %w", realm, err)
+	}
+	return keys, nil
 }
 
 // Elsewhere says why commands cannot examine the policies of a realm: they come from a service,

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
@@ -32,17 +33,25 @@ type Content struct {
 	Unread []string          // paths of files that look like data but are not read because of their names
 }
 
-// Read reads a policy folder or bundle file, with its tests.
-func Read(path string) (*Content, error) {
+// Read reads a policy folder or bundle file, with its tests. It ignores signatures.
+func Read(path string) (*Content, error) { return readSigned(path, nil, time.Time{}) }
+
+// readSigned reads a policy folder or bundle file that must be signed with keys; nil: none.
+func readSigned(path string, keys *bundles.Keys, now time.Time) (*Content, error) {
 	if path == "" {
 		return &Content{}, nil
 	}
-	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(path)})
+	b, err := bundles.ReadPath(path, bundles.Options{Parser: engine.ParserOptions(), Folder: Shown(path), Keys: keys, Now: now})
 	if err != nil {
 		return nil, err
 	}
+	return contentOf(b, Shown(path)), nil
+}
+
+// contentOf is the content of a bundle; from is put before the paths of its files.
+func contentOf(b *bundles.Bundle, from string) *Content {
 	c := &Content{
-		Source: engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: Shown(path)},
+		Source: engine.Source{Files: b.Files, Modules: b.Modules, Data: b.Data, Folder: from},
 		Tests:  b.TestFiles,
 	}
 	c.Beside = maps.Clone(b.TestFiles)
@@ -50,9 +59,9 @@ func Read(path string) (*Content, error) {
 		c.Beside[bundles.ManifestName] = b.Manifest
 	}
 	for _, name := range b.Unread {
-		c.Unread = append(c.Unread, filepath.Join(Shown(path), filepath.FromSlash(name)))
+		c.Unread = append(c.Unread, filepath.Join(from, filepath.FromSlash(name)))
 	}
-	return c, nil
+	return c
 }
 
 // Test has the tests run, together with the shipped library. Of the empty filter, all match.

@@ -15,7 +15,7 @@ import (
 )
 
 // buildBundle does what `opa build -b FOLDER` does with a folder of these files.
-func buildBundle(t testing.TB, files map[string]string) []byte {
+func buildBundle(t testing.TB, files map[string]string, options ...func(*compile.Compiler)) []byte {
 	t.Helper()
 	folder := t.TempDir()
 	for name, text := range files {
@@ -24,7 +24,11 @@ func buildBundle(t testing.TB, files map[string]string) []byte {
 		}
 	}
 	var out bytes.Buffer
-	if err := compile.New().WithPaths(folder).WithAsBundle(true).WithOutput(&out).WithRegoVersion(ast.RegoV1).Build(t.Context()); err != nil {
+	c := compile.New().WithPaths(folder).WithAsBundle(true).WithOutput(&out).WithRegoVersion(ast.RegoV1)
+	for _, option := range options {
+		option(c)
+	}
+	if err := c.Build(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

@@ -43,7 +43,7 @@ that the realm file does not have. A near miss of a known name and a rule that n
 reads block, with exit code 3; anything else is a warning.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, rollout.Lint)
+			return e.runGates(cmd.Context(), args[0], realmFile, lintCandidate)
 		},
 	}
 	for _, c := range []*cobra.Command{check, linter} {
@@ -133,6 +133,8 @@ type candidate struct {
 	realm    string
 	settings uma.PolicySettings
 	names    *lint.Names // nil without a realm file
+
+	signature []rollout.Finding
 }
 
 func isRealmFile(path string) bool {
@@ -142,7 +144,7 @@ func isRealmFile(path string) bool {
 
 // candidateAt returns the policy at a path, with the names of a realm file; empty for that
 // at the path, if it is one.
-func candidateAt(path, realmFile string) (candidate, error) {
+func (e *env) candidateAt(path, realmFile string) (candidate, error) {
 	switch {
 	case isRealmFile(path) && realmFile != "":
 		return candidate{}, usageError("--realm is for a policy folder: %s is a realm file itself", path)
@@ -155,30 +157,40 @@ func candidateAt(path, realmFile string) (candidate, error) {
 	if err != nil {
 		return candidate{}, err
 	}
-	c := candidate{spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(realmFile, spec)}
-	if realmFile != path {
+	c := candidate{realm: spec.Realm.Name, settings: spec.Realm.Policy, names: lint.NamesOf(realmFile, spec)}
+	if realmFile == path {
+		c.signature = e.signatureFindings(spec, c.settings.Bundle, true)
+	} else {
+		c.signature = e.signatureFindings(spec, path, false)
 		c.settings.Bundle, c.settings.OPA = path, nil
 	}
 	return c, rollout.Elsewhere(c.realm, c.settings)
 }
 
 // A gateRun runs gates over a policy.
-type gateRun func(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []rollout.Finding
+type gateRun func(ctx context.Context, c candidate) []rollout.Finding
 
 // examine runs every gate that needs no server.
-func (e *env) examine(ctx context.Context, realm string, settings uma.PolicySettings, names *lint.Names) []rollout.Finding {
-	return rollout.Examine(ctx, e.examiner(), realm, settings, names)
+func (e *env) examine(ctx context.Context, c candidate) []rollout.Finding {
+	if rollout.Blocked(c.signature) {
+		return c.signature
+	}
+	return append(c.signature, rollout.Examine(ctx, e.examiner(), c.realm, c.settings, c.names)...)
+}
+
+func lintCandidate(ctx context.Context, c candidate) []rollout.Finding {
+	return rollout.Lint(ctx, c.realm, c.settings, c.names)
 }
 
 // runGates runs gates over the policy at a path, and reports what they find.
 func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun) error {
-	c, err := candidateAt(path, realmFile)
+	c, err := e.candidateAt(path, realmFile)
 	if _, usage := errors.AsType[*mistake](err); usage {
 		return err
 	}
 	findings := realmFindings(nil, err)
 	if err == nil {
-		findings = run(ctx, c.realm, c.settings, c.names)
+		findings = run(ctx, c)
 	}
 	report := newGateReport()
 	report.add(path, findings)
@@ -226,7 +238,8 @@ func (e *env) examineRealm(ctx context.Context, file string, noSecrets bool) (*u
 	if err != nil {
 		return nil, findings
 	}
-	return spec, append(findings, rollout.Examine(ctx, e.examiner(), spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec))...)
+	c := candidate{spec.Realm.Name, spec.Realm.Policy, lint.NamesOf(file, spec), e.signatureFindings(spec, spec.Realm.Policy.Bundle, true)}
+	return spec, append(findings, e.examine(ctx, c)...)
 }
 
 func (e *env) checkRealms(ctx context.Context, files []string, noSecrets bool) error {

@@ -76,7 +76,7 @@ func (e *env) testPolicy(ctx context.Context, path, filter string, threshold flo
 	if _, err := regexp.Compile(filter); err != nil {
 		return invalid("--run: %w", err)
 	}
-	c, err := candidateAt(path, "")
+	c, err := e.candidateAt(path, "")
 	if err != nil {
 		return err
 	}
