@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,7 +64,7 @@ combination of roles and groups is in the sample, as far as it has room.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.candidate, "candidate", "", "policy `folder`, bundle file, or hash of a policy revision in the database")
+	fl.StringVar(&f.candidate, "candidate", "", "policy `folder`, bundle file, or hash of a policy revision in the database, or its beginning")
 	fl.StringVar(&f.realm, "realm", "", "`name` of the realm")
 	fl.StringVar(&f.since, "since", "", "only decisions not before this `time` (RFC 3339), day or age (2h, 7d)")
 	fl.StringVar(&f.baseline, "baseline", "", "active or recorded (default active, with --file recorded)")
@@ -123,7 +123,7 @@ func (f *impactFlags) check(e *env, cmd *cobra.Command) (err error) {
 
 func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags) (err error) {
 	impact := &rollout.Impact{Realm: f.realm, Since: f.from, Recorded: f.baseline == rollout.Recorded, Limit: f.limit}
-	if err := f.setCandidate(impact); err != nil {
+	if err := f.setCandidate(ctx, db, impact); err != nil {
 		return err
 	}
 	if f.file != "" {
@@ -241,11 +241,14 @@ func (e *env) impactVerdict(r *impactReport, f *impactFlags) (err error) {
 	return err
 }
 
-// isRevision reports whether a text has the form of a revision's hash.
+// isRevision reports whether a text may be a revision's hash or its beginning.
 func isRevision(text string) bool {
-	hash, err := hex.DecodeString(text)
-	return err == nil && len(hash) == sha256.Size
+	rest := strings.Trim(text, "0123456789abcdef")
+	return rest == "" && text != "" && len(text) <= wholeHash
 }
+
+// wholeHash is how long the hash of a revision is.
+const wholeHash = 2 * sha256.Size
 
 // isPath reports whether there is a file or folder of this name.
 func isPath(name string) bool {

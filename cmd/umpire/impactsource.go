@@ -7,16 +7,19 @@ import (
 	"io"
 	"os"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma/audit"
 )
 
 // setCandidate reads the candidate, unless it is a stored revision.
-func (f *impactFlags) setCandidate(impact *rollout.Impact) error {
+func (f *impactFlags) setCandidate(ctx context.Context, db *sqlite.Store, impact *rollout.Impact) (err error) {
 	if !isPath(f.candidate) {
-		impact.Revision = f.candidate
-		return nil
+		if impact.Revision = f.candidate; len(f.candidate) < wholeHash {
+			impact.Revision, err = adminapi.FindRevision(ctx, db, f.realm, f.candidate)
+		}
+		return err
 	}
 	src, err := rollout.Source(f.candidate)
 	if err != nil {

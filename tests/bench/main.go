@@ -78,6 +78,9 @@ func run(ctx context.Context, s setting) (err error) {
 	if err := evaluationAlone(ctx); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
+	if err := measureImpact(ctx, s, dir); err != nil {
+		return fmt.Errorf("impact: %w", err)
+	}
 	opa, err := startOPA(ctx, s, dir)
 	if err != nil {
 		return fmt.Errorf("opa: %w", err)

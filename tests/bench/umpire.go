@@ -36,6 +36,7 @@ type umpire struct {
 	*process
 	binary, dir     string
 	n               int
+	shadow          bool   // the realm has a shadow policy, the same as its policy
 	shared          bool   // alice owns the resources and shares them
 	other           string // what it is called when it is none: a Keycloak over the photoz realm
 	ids             []uma.ResourceID
@@ -66,7 +67,11 @@ func (u *umpire) realm(alg string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(u.dir, "realm.yaml")
-	realm := strings.NewReplacer("./policies", policy, "RS256", alg).Replace(string(text))
+	bundle := policy
+	if u.shadow {
+		bundle += ", shadow: " + policy
+	}
+	realm := strings.NewReplacer("./policies", bundle, "RS256", alg).Replace(string(text))
 	return path, os.WriteFile(path, []byte(realm), 0o600)
 }
 

@@ -1,0 +1,7 @@
+//go:build !race
+
+package main
+
+// raceEnabled says that the race detector watches, which makes evaluations some ten times as
+// slow.
+const raceEnabled = false
