@@ -65,6 +65,46 @@ func (c *Client) History(ctx context.Context, realm string, before int64, limit 
 	return page, next, err
 }
 
+// Decisions returns a page of decision records; see Local.Decisions.
+func (c *Client) Decisions(ctx context.Context, q *DecisionQuery, before int64, limit int) (page []DecisionRow, next int64, err error) {
+	realm, err := c.Realm(ctx, q.Realm)
+	if err != nil {
+		return nil, 0, err
+	}
+	next, err = c.get(ctx, realmPath(realm, "/decisions"), pageQuery(q.values(), before, limit), &page)
+	return page, next, err
+}
+
+// Decision returns a decision of a realm, or with an empty name of the one that the token is
+// for.
+func (c *Client) Decision(ctx context.Context, realm, id string, sources bool) (*DecisionDetails, error) {
+	d, query := new(DecisionDetails), url.Values{}
+	if sources {
+		query.Set("sources", "true")
+	}
+	return d, c.ofDecision(ctx, realm, id, "", query, d)
+}
+
+// Explain explains a decision; see Local.Explain.
+func (c *Client) Explain(ctx context.Context, realm, id string, now, trace bool) (*rollout.Explanation, error) {
+	why, query := new(rollout.Explanation), url.Values{}
+	for name, set := range map[string]bool{"now": now, "trace": trace} {
+		if set {
+			query.Set(name, "true")
+		}
+	}
+	return why, c.ofDecision(ctx, realm, id, "/explanation", query, why)
+}
+
+func (c *Client) ofDecision(ctx context.Context, realm, id, path string, query url.Values, v any) error {
+	realm, err := c.Realm(ctx, realm)
+	if err != nil {
+		return err
+	}
+	_, err = c.get(ctx, realmPath(realm, "/decisions/"+url.PathEscape(id)+path), query, v)
+	return err
+}
+
 // Activate sends a policy folder or bundle file, or the hash of a stored revision.
 func (c *Client) Activate(ctx context.Context, o Order) (*Change, error) {
 	query := url.Values{}

@@ -16,14 +16,15 @@ type Local struct {
 	Store   Store
 	Rollout *rollout.Service // nil: nothing may be changed
 	Now     func() time.Time
-
-	turn chan struct{} // of the operations that compile policies; see slow
 }
 
 // A Store is what operations read and write.
 type Store interface {
 	uma.Revisions
+	uma.Decisions
+	uma.Viewer
 	RealmNames
+	FindResources(ctx context.Context, server uma.Key, f uma.ResourceFilter, first, max int, each func(*uma.Resource) error) error
 	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
 }
 

@@ -3,6 +3,8 @@ package adminapi
 import (
 	"cmp"
 	"context"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +18,23 @@ import (
 
 // Operations are the endpoints of the admin API. Client has their other end.
 func (l *Local) Operations() []admin.Operation {
-	l.turn = make(chan struct{}, 1)
+	compile, search := make(chan struct{}, 1), make(chan struct{}, 1)
 	return []admin.Operation{
 		{Name: "policy status", Method: "GET", Path: "/policy", Right: uma.AdminRead, Run: l.status},
 		{Name: "policy history", Method: "GET", Path: "/policy/history", Right: uma.AdminRead, Params: []string{"before", "limit"}, Run: l.history},
 
 		{
 			Name: "policy activate", Method: "POST", Path: "/policy/activate", Right: uma.AdminPolicy, Params: []string{"revision", "name", "note", "confirm"},
-			Body: bundles.MaxArchive, Timeout: activationTime, Run: l.slow(l.activate),
+			Body: bundles.MaxArchive, Timeout: activationTime, Run: inTurn(compile, l.activate),
 		},
-		{Name: "policy rollback", Method: "POST", Path: "/policy/rollback", Right: uma.AdminPolicy, Params: []string{"note", "revoke"}, Timeout: activationTime, Run: l.slow(l.rollback)},
+		{Name: "policy rollback", Method: "POST", Path: "/policy/rollback", Right: uma.AdminPolicy, Params: []string{"note", "revoke"}, Timeout: activationTime, Run: inTurn(compile, l.rollback)},
+		{Name: "decisions list", Method: "GET", Path: "/decisions", Right: uma.AdminRead, Params: append([]string{"before", "limit"}, queryParams...), Run: inTurn(search, l.decisions)},
+		{Name: "decisions show", Method: "GET", Path: "/decisions/:id", Right: uma.AdminRead, Params: []string{"sources"}, Run: l.decision},
+		{
+			Name: "decisions explain", Method: "GET", Path: "/decisions/:id/explanation", Right: uma.AdminRead, Params: []string{"now", "trace"},
+			Timeout: explanationTime, Run: inTurn(compile, l.explain),
+		},
+
 		{Name: "policy confirm", Method: "POST", Path: "/policy/confirm", Right: uma.AdminPolicy, Run: l.confirm},
 		{Name: "policy release", Method: "POST", Path: "/policy/release", Right: uma.AdminPolicy, Run: l.release},
 	}
@@ -34,13 +43,16 @@ func (l *Local) Operations() []admin.Operation {
 // activationTime is how long an activation may take, with the tests of the policy.
 const activationTime = 4 * time.Minute
 
-// slow runs what compiles policies one at a time, so that requests for tokens do not wait for
-// processors.
-func (l *Local) slow(run func(context.Context, *admin.Call) (any, error)) func(context.Context, *admin.Call) (any, error) {
+// explanationTime is how long an explanation may take, with the time that it waits.
+const explanationTime = time.Minute
+
+// inTurn runs one operation of a kind at a time: what compiles policies or searches many records
+// must not take all processors or readers of the database from requests for tokens.
+func inTurn(turn chan struct{}, run func(context.Context, *admin.Call) (any, error)) func(context.Context, *admin.Call) (any, error) {
 	return func(ctx context.Context, c *admin.Call) (any, error) {
 		select {
-		case l.turn <- struct{}{}:
-			defer func() { <-l.turn }()
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
 			return run(ctx, c)
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -165,4 +177,110 @@ func setNext(c *admin.Call, next int64) {
 	if next > 0 {
 		c.Next = strconv.FormatInt(next, 10)
 	}
+}
+
+// The parameters of a list of decisions are those of `umpire decisions list`.
+func (q *DecisionQuery) texts() map[string]*string {
+	return map[string]*string{
+		"user": &q.User, "subject": &q.Subject, "client": &q.Client, "resource": &q.Resource, "outcome": &q.Outcome,
+		"rule": &q.Rule, "request-id": &q.Request, "revision": &q.Revision,
+	}
+}
+
+func (q *DecisionQuery) times() map[string]*time.Time {
+	return map[string]*time.Time{"since": &q.Since, "until": &q.Until}
+}
+
+var queryParams = []string{"user", "subject", "client", "resource", "outcome", "rule", "request-id", "revision", "since", "until"}
+
+// values are the parameters of a query.
+func (q *DecisionQuery) values() url.Values {
+	values := url.Values{}
+	for name, text := range q.texts() {
+		if *text != "" {
+			values.Set(name, *text)
+		}
+	}
+	for name, at := range q.times() {
+		if !at.IsZero() {
+			values.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return values
+}
+
+// readQuery reads the parameters of a query.
+func readQuery(c *admin.Call) (*DecisionQuery, error) {
+	q := &DecisionQuery{Realm: c.Realm}
+	for name, to := range q.texts() {
+		*to = c.Query.Get(name)
+	}
+	for name, to := range q.times() {
+		if err := readTime(c, name, to); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case q.User != "" && q.Subject != "":
+		return nil, admin.Invalid("subject", "and user both name the requesting party: give one of them")
+	case q.Outcome != "" && !slices.Contains(Outcomes, q.Outcome):
+		return nil, admin.Invalid("outcome", "want one of %s, not %q", strings.Join(Outcomes, ", "), q.Outcome)
+	}
+	return q, nil
+}
+
+func readTime(c *admin.Call, name string, to *time.Time) error {
+	text := c.Query.Get(name)
+	if text == "" {
+		return nil
+	}
+	var err error
+	if *to, err = time.Parse(time.RFC3339, text); err != nil {
+		return admin.Invalid(name, "want a time such as 2026-11-22T12:00:00Z, not %q", text)
+	}
+	return nil
+}
+
+func (l *Local) decisions(ctx context.Context, c *admin.Call) (any, error) {
+	q, err := readQuery(c)
+	if err != nil {
+		return nil, err
+	}
+	before, limit, err := readPage(c)
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := l.Decisions(ctx, q, before, limit)
+	setNext(c, next)
+	return page, err
+}
+
+func (l *Local) decision(ctx context.Context, c *admin.Call) (any, error) {
+	sources, err := readBool(c, "sources")
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.Decision(ctx, c.Realm, c.ID, sources)
+	if err != nil {
+		return nil, err
+	}
+	c.Detail = "decision " + d.ID
+	return d, nil
+}
+
+func (l *Local) explain(ctx context.Context, c *admin.Call) (any, error) {
+	now, err := readBool(c, "now")
+	if err != nil {
+		return nil, err
+	}
+	trace, err := readBool(c, "trace")
+	if err != nil {
+		return nil, err
+	}
+	why, err := l.Explain(ctx, c.Realm, c.ID, now, trace)
+	if err != nil {
+		return nil, err
+	}
+	c.Detail = "decision " + why.ID
+	return why, nil
 }

@@ -293,3 +293,46 @@ func TestAdminAPIUploads(t *testing.T) {
 		t.Errorf("a page that is full has no link to the next one: %s", res)
 	}
 }
+
+// TestAdminAPIOfAnotherRealm: a token of one realm learns nothing of another's decisions, not
+// even that they are there.
+func TestAdminAPIOfAnotherRealm(t *testing.T) {
+	t.Parallel()
+	e := start(t, func(o *options) {
+		o.More = []string{strings.Replace(photozRealm(t), "realm: photoz", "realm: other", 1)}
+	})
+	o := e.operator(t)
+	token, err := o.tokens.Create(t.Context(), &uma.AdminToken{Realm: "other", Name: "reader", Right: uma.AdminRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, _ := onlyRecord(t, e.stored(t), func() {
+		e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")
+	})
+	ofOther := func(path string, query ...string) *response {
+		t.Helper()
+		return o.call(t, "GET", "/v1/realms/other"+path, token, "", query...)
+	}
+	if res := o.get(t, o.token(t, "own", uma.AdminRead, time.Time{}), "/decisions/"+record.ID); res.status != 200 || res.str("decision_id") != record.ID || at(res.json, "event", "input") == nil {
+		t.Errorf("of the realm itself: got %s", res)
+	}
+	for _, path := range []string{"/decisions/" + record.ID, "/decisions/" + record.ID + "/explanation"} {
+		res, none := ofOther(path), ofOther(strings.Replace(path, record.ID, "none", 1))
+		wantRefused(t, res, 404, "not_found", "there is no decision record")
+		if strings.Replace(string(res.raw), record.ID, "none", 1) != string(none.raw) {
+			t.Errorf("got %s, want as for one that is nowhere: %s", res, none)
+		}
+	}
+	if res := ofOther("/decisions"); res.status != 200 || string(res.raw) != "[]\n" {
+		t.Errorf("got %s", res)
+	}
+	for _, query := range [][]string{
+		{"subject", record.Subject}, {"revision", record.Revision}, {"request-id", record.Request}, {"user", record.Subject},
+	} {
+		res := ofOther("/decisions", query...)
+		wantRefused(t, res, 400, "invalid_request", "")
+		if none := ofOther("/decisions", query[0], "none"); strings.Replace(string(res.raw), query[1], "none", 1) != string(none.raw) {
+			t.Errorf("%s: got %s, want as for one that is nowhere: %s", query[0], res, none)
+		}
+	}
+}

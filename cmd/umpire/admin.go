@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/node"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
@@ -248,7 +249,7 @@ func (e *env) listUses(ctx context.Context, db *sqlite.Store, f uma.AdminUseFilt
 	}
 	list := &listing{w: e.stdout, asJSON: e.asJSON(), headings: []string{"TIME", "REALM", "TOKEN", "OPERATION", "OUTCOME", "DETAIL", "IP", "REQUEST"}}
 	for limit > 0 {
-		page, err := db.FindAdminUses(ctx, f, min(limit, readPage))
+		page, err := db.FindAdminUses(ctx, f, min(limit, adminapi.MostRows))
 		if err != nil {
 			return err
 		}
@@ -260,7 +261,7 @@ func (e *env) listUses(ctx context.Context, db *sqlite.Store, f uma.AdminUseFilt
 			}
 			f.Before = u.Seq
 		}
-		if limit -= len(page); len(page) < readPage {
+		if limit -= len(page); len(page) < adminapi.MostRows {
 			break
 		}
 	}

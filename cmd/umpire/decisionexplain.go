@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
-	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
 
@@ -48,8 +47,12 @@ changed a value that the policy reads; it says so.`,
 				return usageError("--now and --candidate name different policies: give one of them")
 			case f.candidate != "" && !isPath(f.candidate) && !isRevision(f.candidate):
 				return invalid("--candidate: there is no folder or file %s, and it is not the hash of a policy revision", f.candidate)
+			case e.server != "" && (f.candidate != "" || f.file != ""):
+				return usageError("--candidate and --file cannot be combined with --server, which explains by the policies that it has")
 			case f.file != "" && isPath(f.candidate):
 				return e.explainDecision(cmd.Context(), nil, args[0], &f)
+			case f.candidate == "" && f.file == "":
+				return e.reading(cmd.Context(), func(ops operations) error { return e.explainRecorded(cmd.Context(), ops, args[0], &f) })
 			}
 			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.explainDecision(cmd.Context(), db, args[0], &f) })
 		},
@@ -59,6 +62,7 @@ changed a value that the policy reads; it says so.`,
 	fl.StringVar(&f.candidate, "candidate", "", "evaluate it under this policy `folder`, bundle file, or hash of a policy revision in the database")
 	fl.StringVar(&f.file, "file", "", "read the decision from this `file` of decisions export, - for stdin")
 	fl.BoolVar(&f.trace, "trace", false, "also print OPA's trace of the evaluation")
+	e.serverFlags(cmd)
 	e.outputFlag(cmd)
 	return cmd
 }
@@ -75,12 +79,36 @@ func (e *env) explainDecision(ctx context.Context, db *sqlite.Store, id string, 
 		return err
 	}
 	why, err := explainer.Explain(ctx, d, f.trace)
-	switch {
-	case errors.Is(err, uma.ErrUnreadable):
-		return fmt.Errorf("decision %s cannot be explained: %s: `umpire decisions show` prints what is on record", id, cmp.Or(d.Skip, err.Error()))
-	case err != nil:
+	if err != nil {
+		return adminapi.CannotExplain(d, err)
+	}
+	return e.printWhy(d, why, f)
+}
+
+// explainRecorded explains a recorded decision by the policy that decided, or by the one in
+// force.
+func (e *env) explainRecorded(ctx context.Context, ops operations, id string, f *explainFlags) error {
+	why, err := ops.Explain(ctx, "", id, f.now, f.trace)
+	if err != nil {
 		return err
-	case e.asJSON():
+	}
+	if e.asJSON() {
+		return e.printWhy(nil, why, f)
+	}
+	details, err := ops.Decision(ctx, "", id, false)
+	if err != nil {
+		return err
+	}
+	d, err := audit.Read(details.Event)
+	if err != nil {
+		return err
+	}
+	return e.printWhy(d, why, f)
+}
+
+// printWhy prints an explanation; as JSON, it needs no decision.
+func (e *env) printWhy(d *audit.Decision, why *rollout.Explanation, f *explainFlags) error {
+	if e.asJSON() {
 		return printJSON(e.stdout, why)
 	}
 	under := "the policy that decided"
@@ -103,11 +131,11 @@ func (e *env) explainDecision(ctx context.Context, db *sqlite.Store, id string, 
 // recordedDecision reads a decision from the database, or from a file of decisions export.
 func (e *env) recordedDecision(ctx context.Context, db *sqlite.Store, id, file string) (d *audit.Decision, err error) {
 	if file == "" {
-		record, err := e.findDecision(ctx, db, id)
+		details, err := e.local(db).Decision(ctx, "", id, false)
 		if err != nil {
 			return nil, err
 		}
-		return audit.Read(record.Event)
+		return audit.Read(details.Event)
 	}
 	in := os.Stdin
 	if file != "-" {

@@ -42,7 +42,7 @@ exported.`,
 }
 
 func (e *env) exportDecisions(ctx context.Context, db *sqlite.Store, flags *decisionFlags, file string) error {
-	f, err := e.filter(ctx, db, flags)
+	f, err := e.local(db).Filter(ctx, flags.query())
 	if err != nil {
 		return err
 	}

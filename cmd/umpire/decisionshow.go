@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/adminapi"
 	"example.com/umpire/uma"
 )
 
@@ -28,49 +27,35 @@ each scope, and their reasons. -o json prints the event, with the policy's input
 result.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
-				return e.showDecision(cmd.Context(), db, args[0], sources)
-			})
+			return e.reading(cmd.Context(), func(ops operations) error { return e.showDecision(cmd.Context(), ops, args[0], sources) })
 		},
 	}
 	cmd.Flags().BoolVar(&sources, "sources", false, "also print the policy that decided")
+	e.serverFlags(cmd)
 	e.outputFlag(cmd)
 	return cmd
 }
 
-func (e *env) showDecision(ctx context.Context, db *sqlite.Store, id string, sources bool) error {
-	r, err := e.findDecision(ctx, db, id)
+func (e *env) showDecision(ctx context.Context, ops operations, id string, sources bool) error {
+	d, err := ops.Decision(ctx, "", id, sources)
 	if err != nil {
 		return err
 	}
 	if e.asJSON() {
-		err = e.printEvent(r)
+		err = e.printEvent(d.Record())
 	} else {
-		err = e.printDecision(r)
+		err = e.printDecision(d.Record())
 	}
-	if err != nil || !sources {
-		return err
-	}
-	rev, err := db.Revision(ctx, r.Realm, r.Revision)
 	switch {
-	case err != nil:
-		return fmt.Errorf("policy revision %s: %w", r.Revision, err)
+	case err != nil || !sources:
+		return err
 	case e.asJSON():
-		return printJSON(e.stdout, map[string]any{"revision": rev.Hash, "since": rev.Since.UTC(), "sources": rev.Sources})
+		return printJSON(e.stdout, d.Policy)
 	}
-	for _, name := range slices.Sorted(maps.Keys(rev.Sources)) {
-		fmt.Fprintf(e.stdout, "\n# %s\n%s", name, rev.Sources[name])
+	for _, name := range slices.Sorted(maps.Keys(d.Policy.Sources)) {
+		fmt.Fprintf(e.stdout, "\n# %s\n%s", name, d.Policy.Sources[name])
 	}
 	return nil
-}
-
-// findDecision returns the record of a decision.
-func (e *env) findDecision(ctx context.Context, db *sqlite.Store, id string) (*uma.Record, error) {
-	r, err := db.Decision(ctx, id)
-	if errors.Is(err, uma.ErrNotFound) {
-		err = invalid("there is no decision record %q: `umpire decisions list` shows the ids", id)
-	}
-	return r, err
 }
 
 func (e *env) printEvent(r *uma.Record) error {
@@ -84,7 +69,7 @@ func (e *env) printEvent(r *uma.Record) error {
 
 // printDecision prints a record as text: its facts, then the decision on each scope.
 func (e *env) printDecision(r *uma.Record) error {
-	ev, err := readEvent(r)
+	ev, err := adminapi.ReadEvent(r)
 	if err != nil {
 		return err
 	}
@@ -110,7 +95,7 @@ func (e *env) printDecision(r *uma.Record) error {
 }
 
 // requestFacts are the request and its answer, as names and values.
-func requestFacts(r *uma.Record, ev *event) [][]string {
+func requestFacts(r *uma.Record, ev *adminapi.Event) [][]string {
 	in := &ev.Input
 	who := r.Subject
 	switch {
@@ -154,7 +139,7 @@ func requestFacts(r *uma.Record, ev *event) [][]string {
 }
 
 // policyFacts are reasons and other results of the policy, as names and values.
-func policyFacts(ev *event) (facts [][]string) {
+func policyFacts(ev *adminapi.Event) (facts [][]string) {
 	if ev.Result != nil {
 		for _, reason := range ev.Result.Reasons {
 			facts = append(facts, []string{"reason", reason})

@@ -17,6 +17,7 @@ import (
 	"example.com/umpire/adminapi"
 	"example.com/umpire/folder"
 	"example.com/umpire/realm"
+	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 )
 
@@ -24,6 +25,8 @@ import (
 type (
 	periodRow = adminapi.Period
 	statusRow = adminapi.Status
+
+	decisionRow = adminapi.DecisionRow
 )
 
 // operations run on the database, or with --server over the admin API of a server.
@@ -32,6 +35,9 @@ type operations interface {
 	Realms(ctx context.Context, name string) ([]string, error)
 	Status(ctx context.Context, realm string) (*adminapi.Status, error)
 	History(ctx context.Context, realm string, before int64, limit int) (page []adminapi.HistoryRow, next int64, err error)
+	Decisions(ctx context.Context, q *adminapi.DecisionQuery, before int64, limit int) (page []adminapi.DecisionRow, next int64, err error)
+	Decision(ctx context.Context, realm, id string, sources bool) (*adminapi.DecisionDetails, error)
+	Explain(ctx context.Context, realm, id string, now, trace bool) (*rollout.Explanation, error)
 	Activate(ctx context.Context, o adminapi.Order) (*adminapi.Change, error)
 	Rollback(ctx context.Context, o adminapi.Order) (*adminapi.Change, error)
 	Confirm(ctx context.Context, realm, by string) (*adminapi.Period, error)
@@ -57,8 +63,11 @@ func (e *env) reading(ctx context.Context, f func(operations) error) error {
 	if e.tokenFile != "" {
 		return errNoServer
 	}
-	return e.withDatabase(ctx, func(db *sqlite.Store) error { return f(&adminapi.Local{Store: db, Now: e.now}) })
+	return e.withDatabase(ctx, func(db *sqlite.Store) error { return f(e.local(db)) })
 }
+
+// local runs operations on a database that is open for reading.
+func (e *env) local(db *sqlite.Store) *adminapi.Local { return &adminapi.Local{Store: db, Now: e.now} }
 
 // withServer calls f with the operations of a server.
 func (e *env) withServer(f func(operations) error) error {

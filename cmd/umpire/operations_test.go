@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/umpire/bundles"
 )
@@ -232,6 +233,37 @@ func TestRolloutOverServer(t *testing.T) {
 	for _, want := range []string{"upload of " + candidate + ": revision " + local.Revision + " is in force", "insufficient_right", "refused"} {
 		if !strings.Contains(uses, want) {
 			t.Errorf("the uses have no %q", want)
+		}
+	}
+}
+
+// TestDecisionsOverServer: decisions are listed, shown and explained over the admin API as
+// beside the database.
+func TestDecisionsOverServer(t *testing.T) {
+	t.Parallel()
+	s := decided(t)
+	r := s.remotely(t, "read")
+	list := func(args ...string) []string { return append([]string{"decisions", "list"}, args...) }
+	all := decode[[]decisionRow](t, r.same(t, list("-o", "json")...))
+	if len(all) != 3 {
+		t.Fatalf("got %+v", all)
+	}
+	id := all[0].ID
+	for _, args := range [][]string{
+		list(), list("--limit", "2"), list("--user", "bob", "-o", "json"), list("--resource", "Public board", "--outcome", "denied"),
+		list("--since", all[1].Time.Format(time.RFC3339), "-o", "json"), list("--until", "2020-01-01"), list("--rule", all[2].Rules[0]),
+		list("--user", "nobody"), list("--rule", "none/none"), list("--request-id", "none"), list("--revision", "none"), list("--client", "none"),
+		list("--outcome", "fine"),
+		{"decisions", "show", id}, {"decisions", "show", id, "-o", "json"}, {"decisions", "show", id, "--sources"},
+		{"decisions", "show", id, "--sources", "-o", "json"}, {"decisions", "show", "none"}, {"decisions", "show", "../policy"},
+		{"decisions", "explain", id}, {"decisions", "explain", id, "-o", "json"}, {"decisions", "explain", id, "--now", "--trace"},
+		{"decisions", "explain", all[1].ID, "--trace", "-o", "json"}, {"decisions", "explain", "none"},
+	} {
+		r.same(t, args...)
+	}
+	for _, args := range [][]string{list("--follow"), {"decisions", "explain", id, "--file", "-"}, {"decisions", "explain", id, "--candidate", id}} {
+		if _, _, code := umpire(t, r.args(args...)...); code != exitUsage {
+			t.Errorf("%q: got exit %d", args, code)
 		}
 	}
 }
