@@ -17,7 +17,7 @@ func TestPack(t *testing.T) {
 	for name, text := range map[string]string{
 		"album.rego": "package a\n", "deep/er/b.rego": "package b\n", "album_test.rego": "package a_test\n", "data.json": `{"x": 1}`,
 		"deep/data.yaml": "y: 2\n", ".hidden.rego": "package hidden\n", ".git/c.rego": "package c\n", "README.md": "read me",
-		".manifest": `{"roots": ["elsewhere"]}`,
+		".manifest": `{"roots": [""], "revision": "7"}`,
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !maps.Equal(got.Files, want.Files) || !maps.Equal(got.TestFiles, want.TestFiles) || len(want.Files) != 5 || len(want.TestFiles) != 1 {
+	if !maps.Equal(got.Files, want.Files) || !maps.Equal(got.TestFiles, want.TestFiles) || got.Manifest != want.Manifest || want.Manifest == "" || len(want.Files) != 5 || len(want.TestFiles) != 1 {
 		t.Errorf("got %v and %v, want %v and %v", got.Files, got.TestFiles, want.Files, want.TestFiles)
 	}
 
