@@ -233,6 +233,9 @@ func (p *policies) readSettings(ctx context.Context) error {
 // is called.
 func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc {
 	ctx, stop := context.WithCancel(ctx)
+	if r.download != nil {
+		p.node.metrics.DownloadsEnded(r.realm)
+	}
 	r.download = nil
 	if r.desired.FromService() && !p.node.StoredPolicies {
 		d := p.newDownload(r)

@@ -84,7 +84,7 @@ func Elsewhere(realm string, settings uma.PolicySettings) error {
 	if !settings.FromService() {
 		return nil
 	}
-	return fmt.Errorf("the policies of realm %s come from %s, which commands do not ask: name the bundle file or the policy folder, and this file with --realm", realm, settings.Source())
+	return fmt.Errorf("the policies of realm %s come from %s, which this command does not ask: name the policy folder, or the bundle file that `umpire policy download` gets, and this file with --realm", realm, settings.Source())
 }
 
 // notExamined is the finding about policies that come from a service.

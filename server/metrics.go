@@ -185,6 +185,12 @@ func (m *Metrics) Downloaded(realm string, now time.Time) {
 	m.notDownloaded.WithLabelValues(realm) // a rate needs a value before the first
 }
 
+// DownloadsEnded says that the policies of a realm no longer come from the same service.
+func (m *Metrics) DownloadsEnded(realm string) {
+	m.downloaded.DeleteLabelValues(realm)
+	m.notDownloaded.DeleteLabelValues(realm)
+}
+
 // DownloadFailed counts a failed poll of the policy service of a realm.
 func (m *Metrics) DownloadFailed(realm string) { m.notDownloaded.WithLabelValues(realm).Inc() }
 

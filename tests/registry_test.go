@@ -181,6 +181,10 @@ func TestRegistry(t *testing.T) {
 	if bytes.Contains(readFile(t, filepath.Join(e.Data, "server.log")), []byte(registryToken)) {
 		t.Error("the token is in the log")
 	}
+	e.apply(t, photozRealm(t))
+	within1s(t, "the end of the downloads in the metrics", func() bool {
+		return !strings.Contains(string(e.admin(t, "/metrics").raw), "umpire_policy_download_timestamp_seconds{")
+	})
 }
 
 // refusesBundles: bundles with content that a realm may not have.

@@ -35,7 +35,7 @@ if a test fails, or there is none.`,
 	test.Flags().Float64Var(&threshold, "threshold", 0, "smallest `percentage` of the policies' lines that the tests must cover")
 	e.outputFlag(test, "junit")
 	cmd.AddCommand(gateCommands(e)...)
-	cmd.AddCommand(test, evalCommand(e), impactCommand(e), accessCommand(e), shadowCommand(e))
+	cmd.AddCommand(test, evalCommand(e), impactCommand(e), accessCommand(e), downloadCommand(e), shadowCommand(e))
 	cmd.AddCommand(revisionCommands(e)...)
 	return cmd
 }

@@ -73,7 +73,7 @@ func (e *env) policyStatus(ctx context.Context, ops operations, realm string) er
 				row.Realm, p.ConfirmBy.Format(time.RFC3339))
 		}
 		if p := row.Proposal; p != nil {
-			fmt.Fprintf(e.stdout, "realm %s: %s is not in force since %s: %s\n", row.Realm, visible(p.Source), p.Since.Format(time.RFC3339), p.Problem)
+			fmt.Fprintf(e.stdout, "realm %s: %s, since %s: %s\n", row.Realm, visible(p.Source), p.Since.Format(time.RFC3339), p.Problem)
 		}
 	}
 	return nil

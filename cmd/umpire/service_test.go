@@ -1,9 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/compile"
 )
 
 const fromService = "opa: {services: {registry: {url: 'https://registry.invalid', credentials: {bearer: {token: registry-s3cret}}}}, bundles: {photoz: {}}},"
@@ -21,7 +29,7 @@ func TestPoliciesOfAService(t *testing.T) {
 	}
 	for _, command := range []string{"check", "lint", "test"} {
 		stdout, stderr, code := umpire(t, "policy", command, file)
-		if code == 0 || !strings.Contains(stderr, "the policies of realm photoz come from "+source+", which commands do not ask") {
+		if code == 0 || !strings.Contains(stderr, "the policies of realm photoz come from "+source+", which this command does not ask: name the policy folder, or the bundle file that `umpire policy download` gets") {
 			t.Errorf("policy %s: exit %d, %q, %q", command, code, stdout, stderr)
 		}
 	}
@@ -41,6 +49,48 @@ func TestPoliciesOfAService(t *testing.T) {
 	}
 	if got := ok(t, "policy", "status", "--data", data); !strings.Contains(got, "photoz") || strings.Contains(got, "registry-other") {
 		t.Errorf("policy status: got %q", got)
+	}
+}
+
+// TestPolicyDownload: the bundle of a service is written as it is, to be examined.
+func TestPolicyDownload(t *testing.T) {
+	t.Parallel()
+	var built bytes.Buffer
+	policies := filepath.Join(filepath.Dir(example(t)), "policies")
+	if err := compile.New().WithPaths(policies).WithAsBundle(true).WithOutput(&built).WithRegoVersion(ast.RegoV1).Build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	content := built.Bytes()
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer registry-s3cret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = w.Write(content)
+	}))
+	t.Cleanup(service.Close)
+	here := strings.Replace(fromService, "https://registry.invalid", service.URL, 1)
+	file, to := example(t, "bundle: ./policies,", here), filepath.Join(t.TempDir(), "photoz.tar.gz")
+	got := ok(t, "policy", "download", file, "--to", to)
+	if want := fmt.Sprintf("%s: %d bytes of service registry, resource bundles/photoz\n", to, len(content)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if written, err := os.ReadFile(to); err != nil || !bytes.Equal(written, content) {
+		t.Errorf("got %d bytes, %v", len(written), err)
+	}
+	ok(t, "policy", "check", to, "--realm", file)
+	if _, stderr, code := umpire(t, "policy", "download", file, "--to", to); code == 0 || !strings.Contains(stderr, "file exists") {
+		t.Errorf("to a file that exists: exit %d, %s", code, stderr)
+	}
+	for words, file := range map[string]string{
+		"has no policy.opa.bundles": example(t),
+		"answered 401 Unauthorized": example(t, "bundle: ./policies,", strings.Replace(here, "s3cret", "other", 1)),
+	} {
+		to := filepath.Join(t.TempDir(), "none.tar.gz")
+		_, stderr, code := umpire(t, "policy", "download", file, "--to", to)
+		if _, err := os.Stat(to); code == 0 || !strings.Contains(stderr, words) || err == nil || strings.Contains(stderr, "registry-other") {
+			t.Errorf("exit %d, %s; want %q, and no file", code, stderr, words)
+		}
 	}
 }
 
