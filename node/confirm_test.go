@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -171,4 +172,34 @@ func TestFirstPolicyNeedsNoConfirmation(t *testing.T) {
 	if got := revisions(t, n); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+// A rollback that fails keeps no server from starting, and is tried again.
+func TestUnconfirmedPolicyThatCannotBeRolledBack(t *testing.T) {
+	t.Parallel()
+	s, start := newSite(t), time.Now()
+	_, before, change := unconfirmed(t, s, start)
+	fails := true
+	n := s.open(t, func(n *Node) {
+		at(n, start.Add(time.Hour))
+		n.Rollout.Store = &activatingStore{n.Store, func(ctx context.Context, a *uma.Activation) (uma.Key, error) {
+			if fails {
+				return 0, uma.ErrBusy
+			}
+			return n.Store.ActivatePolicy(ctx, a)
+		}}
+	})
+	beginAndEnd(t, n)
+	wantInForce(t, n, "at the start", change.Revision, "carol", 2)
+	if !n.policies.anyOverdue() || n.policies.anyOverdue() {
+		t.Error("the loop does not compare the overdue period once")
+	}
+	if err := n.policies.sync(t.Context()); err == nil || !strings.Contains(err.Error(), "which was not confirmed in time") {
+		t.Errorf("got %v", err)
+	}
+	fails = false
+	if err := compareNow(t, n); err != nil {
+		t.Fatal(err)
+	}
+	wantInForce(t, n, "after a retry", before, rollout.ByServer, 3)
 }

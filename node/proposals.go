@@ -45,7 +45,12 @@ func (p *policies) tryActivate(ctx context.Context, r *realmPolicy) (changed boo
 			return false, err
 		}
 	}
+	starting := !r.active
 	changed, failed := p.activatePeriod(ctx, r, state)
+	if late != nil && starting && r.active { // it keeps no server from starting, and the loop tries again
+		p.node.Log.ErrorContext(ctx, "policy not rolled back", "realm", r.realm, "err", late)
+		late = nil
+	}
 	return changed, errors.Join(late, err, failed)
 }
 
