@@ -44,6 +44,14 @@ func NewReplayer(ctx context.Context, realm string, settings uma.PolicySettings,
 	return r, nil
 }
 
+// WithoutLabels returns a Replayer whose evaluations have no RuleLabels, for comparisons, which
+// read the rules that decided. That saves a tenth of the time.
+func (r *Replayer) WithoutLabels() *Replayer {
+	policy := *r.policy
+	policy.labels = false
+	return &Replayer{&policy, r.reads}
+}
+
 // StoredEntrypoint returns the entry point among candidates that a stored revision was
 // compiled for, "" if it is none of them. A revision does not have it, but its hash depends
 // on it.

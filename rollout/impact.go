@@ -108,7 +108,7 @@ func (i *Impact) candidate(ctx context.Context, store ImpactStore, settings uma.
 	if err != nil {
 		return nil, &RefusedError{err}
 	}
-	return candidate, nil
+	return candidate.WithoutLabels(), nil
 }
 
 // active compiles the active policy.

@@ -250,7 +250,7 @@ func (s *Shadow) compile(ctx context.Context, realm string, r *shadowed) error {
 	if err := s.save(ctx, r); err != nil {
 		return err
 	}
-	r.policy = policy
+	r.policy = policy.WithoutLabels()
 	return nil
 }
 

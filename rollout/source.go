@@ -117,14 +117,18 @@ func TestPolicy(ctx context.Context, examine Examiner, settings uma.PolicySettin
 	return c.Test(ctx, examine, filter)
 }
 
-// NewStoredReplayer compiles a stored revision with the library that is stored with it. Its
+// NewStoredReplayer compiles, for comparisons, a stored revision with the library that is stored with it. Its
 // entry point is that of the settings, or one that the revision was compiled for.
 func NewStoredReplayer(ctx context.Context, rev *uma.Revision, settings uma.PolicySettings, entrypoints ...string) (uma.Replayer, error) {
 	src, settings, err := storedSource(rev, settings, entrypoints)
 	if err != nil {
 		return nil, err
 	}
-	return engine.NewReplayer(ctx, rev.Realm, settings, src)
+	replayer, err := engine.NewReplayer(ctx, rev.Realm, settings, src)
+	if err != nil {
+		return nil, err
+	}
+	return replayer.WithoutLabels(), nil
 }
 
 // NewStoredProber compiles a stored revision as NewStoredReplayer does, to ask what it would
