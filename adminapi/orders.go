@@ -1,7 +1,6 @@
 package adminapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,8 +53,12 @@ func (l *Local) Activate(ctx context.Context, o Order) (*Change, error) {
 	if err := order.Check(); err != nil {
 		return nil, admin.Errorf(admin.InvalidRequest, "%v", err)
 	}
-	if o.Path != "" {
-		order.Source = cmp.Or(o.source, o.Path)
+	switch {
+	case o.source != "": // an upload
+		order.Source = o.source
+		return changed(l.Rollout.ActivateUpload(ctx, order, o.Path))
+	case o.Path != "":
+		order.Source = o.Path
 		return changed(l.Rollout.ActivateFolder(ctx, order, o.Path))
 	}
 	rev, err := FindRevision(ctx, l.Store, o.Realm, o.Revision)

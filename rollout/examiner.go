@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -40,7 +41,18 @@ type Outcome struct {
 // An Examiner does a job. An error is none of the policy.
 type Examiner func(ctx context.Context, job *Job) (*Outcome, error)
 
-// Apart does jobs in processes that a runner starts, and which call InProcess.
+// Work is what a process calls that Apart starts.
+func Work(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	return child.Work(stdin, stdout, func(job *Job) *Outcome {
+		outcome, err := InProcess(ctx, job)
+		if err != nil { // ctx has ended
+			panic(err)
+		}
+		return outcome
+	})
+}
+
+// Apart does jobs in processes that a runner starts, and which call Work.
 func Apart(runner *child.Runner) Examiner {
 	return func(ctx context.Context, job *Job) (*Outcome, error) {
 		outcome := new(Outcome)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"example.com/umpire/bundles"
@@ -38,6 +39,26 @@ func (s *Service) ExamineArchive(ctx context.Context, realm string, settings uma
 	}
 	_, err = s.Examine.run(ctx, &Job{Folder: from, Archive: content, Keys: keys, Now: s.Now(), Realm: realm, Entrypoint: settings.Entrypoint})
 	return err
+}
+
+// ActivateUpload is ActivateFolder for a bundle file that came over the network.
+func (s *Service) ActivateUpload(ctx context.Context, o Order, file string) (*Change, error) {
+	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
+	if err != nil {
+		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read an upload: %w", err)
+	}
+	err = s.ExamineArchive(ctx, o.Realm, snapshot.Realm.Policy, Shown(file), content)
+	if Refused(err) {
+		return nil, &RefusedError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.ActivateFolder(ctx, o, file)
 }
 
 // Refused reports whether an error of ExamineArchive is about the policy.

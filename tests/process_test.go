@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/umpire/rollout"
 )
 
 // binary is the path of the program, built once, as a release is.
@@ -30,7 +32,17 @@ var binary = sync.OnceValues(func() (string, error) {
 // buildDir is for what all tests share. A test's own folder goes with the test.
 var buildDir string
 
+// workCommand makes the test binary do a job of rollout.Apart.
+const workCommand = "work-of-a-child"
+
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == workCommand {
+		if err := rollout.Work(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	var err error
 	if buildDir, err = os.MkdirTemp("", "umpire-tests-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

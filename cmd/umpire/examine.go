@@ -18,13 +18,7 @@ func examineCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: examineName, Short: "Examine a policy for another umpire process", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return child.Work(os.Stdin, os.Stdout, func(job *rollout.Job) any {
-				outcome, err := rollout.InProcess(cmd.Context(), job)
-				if err != nil { // the context ends with the process
-					panic(err)
-				}
-				return outcome
-			})
+			return rollout.Work(cmd.Context(), os.Stdin, os.Stdout)
 		},
 	}
 }
