@@ -35,6 +35,12 @@ func (l *Local) Operations() []admin.Operation {
 			Timeout: explanationTime, Run: inTurn(compile, l.explain),
 		},
 
+		{
+			Name: "policy impact", Method: "POST", Path: "/policy/impact", Right: uma.AdminRead,
+			Params: []string{"revision", "name", "baseline", "since", "limit", "all"}, Body: bundles.MaxArchive, Timeout: impactTime, Stream: true,
+			Run: l.impact(make(chan struct{}, 1)),
+		},
+
 		{Name: "policy confirm", Method: "POST", Path: "/policy/confirm", Right: uma.AdminPolicy, Run: l.confirm},
 		{Name: "policy release", Method: "POST", Path: "/policy/release", Right: uma.AdminPolicy, Run: l.release},
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma/audit"
@@ -57,6 +59,12 @@ combination of roles and groups is in the sample, as far as it has room.`,
 			if err := f.check(e, cmd); err != nil {
 				return err
 			}
+			switch {
+			case e.server != "" && (f.file != "" || f.reach):
+				return usageError("--file and --reach read a file or a database: they cannot be combined with --server")
+			case e.server != "":
+				return e.impactOverServer(cmd.Context(), &f)
+			}
 			if f.file != "" && f.baseline == "recorded" && isPath(f.candidate) && !f.reach {
 				return e.policyImpact(cmd.Context(), nil, &f)
 			}
@@ -79,6 +87,7 @@ combination of roles and groups is in the sample, as far as it has room.`,
 	for _, name := range []string{"max-granted", "max-refused"} {
 		fl.Lookup(name).DefValue = "" // the usage says it
 	}
+	e.serverFlags(cmd)
 	e.outputFlag(cmd, "jsonl")
 	return cmd
 }
@@ -141,11 +150,7 @@ func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags
 		}
 	}
 	lines := bufio.NewWriter(e.stdout)
-	if e.output == "jsonl" {
-		enc := json.NewEncoder(lines)
-		enc.SetEscapeHTML(false)
-		impact.Changed = func(c *audit.ChangeRow) error { return enc.Encode(c) }
-	}
+	impact.Changed = e.changeLines(lines)
 	tune(e.getenv)
 	began := e.now()
 	impact.Progress = e.replayProgress(began)
@@ -159,20 +164,57 @@ func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags
 			return f.described(ctx, db, err)
 		}
 	}
+	return e.printImpactReport(&out, counts, f, e.now().Sub(began))
+}
+
+// impactOverServer has a server compare.
+func (e *env) impactOverServer(ctx context.Context, f *impactFlags) error {
+	q := &adminapi.ImpactQuery{Realm: f.realm, Recorded: f.baseline == rollout.Recorded, Since: f.from, Limit: f.limit}
+	if isPath(f.candidate) {
+		q.Path = f.candidate
+	} else {
+		q.Revision = f.candidate
+	}
+	lines := bufio.NewWriter(e.stdout)
+	q.Changed = e.changeLines(lines)
+	began := e.now()
+	q.Progress = e.replayProgress(began)
+	return e.withServer(func(c *adminapi.Client) error {
+		report, counts, err := c.Impact(ctx, q)
+		if err = errors.Join(err, lines.Flush()); err != nil {
+			return err
+		}
+		return e.printImpactReport(&impactReport{ImpactReport: *report}, counts, f, e.now().Sub(began))
+	})
+}
+
+// changeLines returns what writes the changes of -o jsonl; nil with another output.
+func (e *env) changeLines(w io.Writer) func(*audit.ChangeRow) error {
+	if e.output != "jsonl" {
+		return nil
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return func(c *audit.ChangeRow) error { return enc.Encode(c) }
+}
+
+// printImpactReport prints a report and compares it with the thresholds.
+func (e *env) printImpactReport(out *impactReport, counts *audit.Report, f *impactFlags, took time.Duration) (err error) {
+	report := &out.ImpactReport
 	switch e.output {
 	case "json":
-		err = printJSON(e.stdout, out)
+		err = printJSON(e.stdout, *out)
 	case "jsonl":
-		printImpact(e.stderr, report, counts, e.now().Sub(began))
+		printImpact(e.stderr, report, counts, took)
 	default:
 		if err = printChanges(e.stdout, report); err == nil {
-			printImpact(e.stdout, report, counts, e.now().Sub(began))
+			printImpact(e.stdout, report, counts, took)
 		}
-		if f.reach && err == nil {
+		if out.Reach != nil && err == nil {
 			err = printReach(e.stdout, out.Reach)
 		}
 	}
-	return errors.Join(err, e.impactVerdict(&out, f))
+	return errors.Join(err, e.impactVerdict(out, f))
 }
 
 // An impactReport is the JSON output of policy impact.

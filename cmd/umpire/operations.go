@@ -58,7 +58,7 @@ func (e *env) serverFlags(cmd *cobra.Command) {
 // reading calls f with operations that change nothing.
 func (e *env) reading(ctx context.Context, f func(operations) error) error {
 	if e.server != "" {
-		return e.withServer(f)
+		return e.withServer(func(c *adminapi.Client) error { return f(c) })
 	}
 	if e.tokenFile != "" {
 		return errNoServer
@@ -69,8 +69,8 @@ func (e *env) reading(ctx context.Context, f func(operations) error) error {
 // local runs operations on a database that is open for reading.
 func (e *env) local(db *sqlite.Store) *adminapi.Local { return &adminapi.Local{Store: db, Now: e.now} }
 
-// withServer calls f with the operations of a server.
-func (e *env) withServer(f func(operations) error) error {
+// withServer calls f with a client of the admin API of a server.
+func (e *env) withServer(f func(*adminapi.Client) error) error {
 	base, err := serverURL(e.server)
 	if err != nil {
 		return err

@@ -186,7 +186,7 @@ func TestRolloutOverServer(t *testing.T) {
 			t.Errorf("%s: got revision %s, want %s as locally", what, got.Revision, local.Revision)
 		}
 		s.decides(t, "the policy that was uploaded", 403)
-		ok(t, policy("rollback")...)
+		ok(t, policy("rollback", "--revoke")...)
 		s.decides(t, "the policy from before", 200)
 	}
 	ok(t, policy("activate", candidate, "--confirm", "1h")...)
@@ -264,6 +264,45 @@ func TestDecisionsOverServer(t *testing.T) {
 	for _, args := range [][]string{list("--follow"), {"decisions", "explain", id, "--file", "-"}, {"decisions", "explain", id, "--candidate", id}} {
 		if _, _, code := umpire(t, r.args(args...)...); code != exitUsage {
 			t.Errorf("%q: got exit %d", args, code)
+		}
+	}
+}
+
+// TestImpactOverServer: a server says the same about the impact of a policy as a database.
+func TestImpactOverServer(t *testing.T) {
+	t.Parallel()
+	s := decided(t)
+	r := s.remotely(t, "read")
+	file := example(t)
+	candidate := policyFolder(t, file, closed(t))
+	broken := policyFolder(t, file, func(dir string) { write(t, filepath.Join(dir, "broken.rego"), "package lib.broken\n\nx := \n") })
+	active := decode[[]statusRow](t, r.same(t, "policy", "status", "-o", "json"))[0].Policy.Revision
+	impact := func(args ...string) []string {
+		return append([]string{"policy", "impact", "--realm", "photoz"}, args...)
+	}
+	report := decode[map[string]any](t, r.same(t, impact("--candidate", candidate, "-o", "json")...))
+	if report["newly_refused"] != 3.0 || report["baseline"] != active || report["replayed"] != 3.0 {
+		t.Errorf("got %v", report)
+	}
+	for _, args := range [][]string{
+		impact("--candidate", active, "-o", "json"),
+		impact("--candidate", candidate, "--baseline", "recorded", "--limit", "1", "--since", "1h", "--max-refused", "0", "-o", "json"),
+		impact("--candidate", candidate, "--since", "2100-01-01", "-o", "json"),
+		impact("--candidate", broken, "-o", "json"), impact("--candidate", t.TempDir(), "-o", "json"),
+	} {
+		r.same(t, args...)
+	}
+	lines := impact("--candidate", candidate, "-o", "jsonl")
+	over, _, code := umpire(t, r.args(lines...)...)
+	if local := ok(t, append(lines, "--data", s.data)...); over != local || code != 0 || strings.Count(over, "\n") != 3 {
+		t.Errorf("over the admin API\n%s(exit %d), locally\n%s", over, code, local)
+	}
+	if out := ok(t, r.args(impact("--candidate", candidate)...)...); !strings.Contains(out, "3 newly refused") {
+		t.Errorf("got %s", out)
+	}
+	for _, more := range []string{"--reach", "--file=-"} {
+		if _, _, code := umpire(t, r.args(impact("--candidate", candidate, more)...)...); code != exitUsage {
+			t.Errorf("%s: got exit %d", more, code)
 		}
 	}
 }

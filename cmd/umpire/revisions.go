@@ -132,12 +132,12 @@ func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, r
 // writing calls f with operations that change a realm.
 func (e *env) writing(ctx context.Context, name string, f func(ops operations, realm string) error) error {
 	if e.server != "" {
-		return e.withServer(func(ops operations) error {
-			realm, err := ops.Realm(ctx, name)
+		return e.withServer(func(c *adminapi.Client) error {
+			realm, err := c.Realm(ctx, name)
 			if err != nil {
 				return err
 			}
-			return f(ops, realm)
+			return f(c, realm)
 		})
 	}
 	if e.tokenFile != "" {
