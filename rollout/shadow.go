@@ -197,10 +197,10 @@ func (s *Shadow) step(ctx context.Context, realm string, r *shadowed) (more bool
 		}
 	}
 	s.Sleep(ctx, shadowRest*spent)
+	s.publish(realm, r) // before it is stored, so that nobody sees more in the database
 	if s.Now().Sub(r.saved) >= shadowSave || len(r.unsaved) >= shadowChanges || len(page) < shadowPage {
 		err = s.save(ctx, r)
 	}
-	s.publish(realm, r)
 	return len(page) == shadowPage, err
 }
 
