@@ -12,11 +12,15 @@ import (
 	"example.com/umpire/rollout"
 )
 
-// nested is a policy of 4 KB that takes gigabytes when it is parsed: sets that are keys of
-// objects, which the parser tries to read as several things.
+// nested is a policy of 48 KB that takes 23 GB when it is parsed: sets that are keys of objects.
 func nested() string {
 	const levels = 400
-	return "package uma.policies.nested\n\nx := " + strings.Repeat("{{", levels) + "1" + strings.Repeat(":1}}", levels) + "\n"
+	var b strings.Builder
+	b.WriteString("package uma.policies.nested\n\n")
+	for i := range 20 {
+		fmt.Fprintf(&b, "x%d := %s1%s\n", i, strings.Repeat("{{", levels), strings.Repeat(":1}}", levels))
+	}
+	return b.String()
 }
 
 // TestNestedBundleFromRegistry: a bundle that came over the network is parsed in a process
