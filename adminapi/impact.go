@@ -74,9 +74,12 @@ func (l *Local) impact(running chan struct{}) func(context.Context, *admin.Call)
 		}
 		c.Detail = "upload of " + name
 		return withUpload(c, name, func(path string) (any, error) {
-			src, err := rollout.Source(path)
+			src, err := l.Rollout.UploadedSource(ctx, c.Realm, path)
+			if refused, ok := errors.AsType[*rollout.RefusedError](err); ok {
+				return nil, &admin.Error{Code: admin.Refused, Param: "candidate", Message: refused.Error()}
+			}
 			if err != nil {
-				return nil, &admin.Error{Code: admin.Refused, Param: "candidate", Message: err.Error()}
+				return nil, err
 			}
 			run.Candidate = &src
 			return l.runImpact(ctx, run)

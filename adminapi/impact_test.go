@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/rollout"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
 
@@ -15,7 +17,7 @@ import (
 func TestOneImpactAtATime(t *testing.T) {
 	t.Parallel()
 	running := make(chan struct{}, 1)
-	l := &Local{Now: time.Now}
+	l := &Local{Now: time.Now, Rollout: &rollout.Service{Store: bareStore{}, Examine: rollout.InProcess, Now: time.Now}}
 	call := func() *admin.Call {
 		return &admin.Call{Realm: "photoz", Body: strings.NewReader("no archive")}
 	}
@@ -30,6 +32,13 @@ func TestOneImpactAtATime(t *testing.T) {
 	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Code != admin.Busy {
 		t.Errorf("got %v, want busy", err)
 	}
+}
+
+// A bareStore has realms without anything.
+type bareStore struct{ rollout.Store }
+
+func (bareStore) Snapshot(context.Context, string, time.Time) (*uma.Snapshot, error) {
+	return new(uma.Snapshot), nil
 }
 
 // What compiles policies has one turn at a time, and does not wait for ever.

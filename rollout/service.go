@@ -61,6 +61,31 @@ func (s *Service) ActivateUpload(ctx context.Context, o Order, file string) (*Ch
 	return s.ActivateFolder(ctx, o, file)
 }
 
+// UploadedSource reads a bundle file that came over the network and is not to be activated: it
+// needs no signature. The error is a RefusedError if it is about the policy.
+func (s *Service) UploadedSource(ctx context.Context, realm, file string) (engine.Source, error) {
+	snapshot, err := s.Store.Snapshot(ctx, realm, s.Now())
+	if err != nil {
+		return engine.Source{}, fmt.Errorf("load realm %s: %w", realm, err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return engine.Source{}, fmt.Errorf("read an upload: %w", err)
+	}
+	_, err = s.Examine.run(ctx, &Job{Folder: Shown(file), Archive: content, Realm: realm, Entrypoint: snapshot.Realm.Policy.Entrypoint})
+	if err != nil && !Refused(err) {
+		return engine.Source{}, err
+	}
+	var src engine.Source
+	if err == nil {
+		src, err = Source(file)
+	}
+	if err != nil {
+		return engine.Source{}, &RefusedError{err}
+	}
+	return src, nil
+}
+
 // Refused reports whether an error of ExamineArchive is about the policy.
 func Refused(err error) bool {
 	_, found := errors.AsType[*foundError](err)

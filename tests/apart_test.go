@@ -70,6 +70,10 @@ func TestNestedUpload(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "b.tar.gz: to read and compile it used more than 64 MiB of memory") {
 			t.Errorf("got %v", err)
 		}
+		_, err = n.Rollout.UploadedSource(t.Context(), e.Realm, file)
+		if err == nil || !strings.Contains(err.Error(), "used more than 64 MiB of memory") {
+			t.Errorf("impact: got %v", err)
+		}
 		return nil
 	})
 	if got := e.board(t); got != 200 {
