@@ -16,21 +16,21 @@ func (l *linter) checkWord(word string, m meaning, pkg []string, at *ast.Locatio
 	case scope:
 		l.checkScope(word, pkg, at)
 	case role:
-		l.checkParty(at, word, n.roles, "role")
+		l.checkParty(at, word, n.Roles, "role")
 	case group:
-		l.checkParty(at, word, n.groups, "group")
+		l.checkParty(at, word, n.Groups, "group")
 	case clientRole:
-		if m.client != anyElement && !slices.Contains(n.clients, m.client) {
+		if m.client != anyElement && !slices.Contains(n.Clients, m.client) {
 			return // the client itself is reported
 		}
 		l.checkParty(at, word, n.rolesOf(m.client), "client role")
 	case client:
-		l.checkClient(at, word, n.clients, "client")
+		l.checkClient(at, word, n.Clients, "client")
 	case server:
-		l.checkClient(at, word, n.servers, "resource server")
+		l.checkClient(at, word, n.Servers, "resource server")
 	case resourceType:
 		if near := nearest.Miss(word, n.types()); near != "" && !slices.Contains(n.types(), word) && !slices.Contains(l.outline.Teams(), word) {
-			l.block(at, "no resource in %s has the type %q: did you mean %q?", n.file, word, near)
+			l.add(at, !n.more, "no resource in %s has the type %q: did you mean %q?", n.where, word, near)
 		}
 	}
 }
@@ -38,9 +38,9 @@ func (l *linter) checkWord(word string, m meaning, pkg []string, at *ast.Locatio
 // rolesOf are the roles of a client; of all for a client that the rule does not name.
 func (n *Names) rolesOf(client string) (roles []string) {
 	if client != anyElement {
-		return n.clientRoles[client]
+		return n.ClientRoles[client]
 	}
-	for _, of := range n.clientRoles {
+	for _, of := range n.ClientRoles {
 		roles = append(roles, of...)
 	}
 	return roles
@@ -49,34 +49,34 @@ func (n *Names) rolesOf(client string) (roles []string) {
 // checkParty reports a role or group that nobody has. Where issuers are trusted, their
 // tokens name roles and groups that the file does not have.
 func (l *linter) checkParty(at *ast.Location, word string, known []string, what string) {
-	if slices.Contains(known, word) || !l.names.users {
+	if slices.Contains(known, word) || !l.names.Users {
 		return
 	}
 	if l.names.issuers && nearest.Miss(word, known) == "" {
 		return
 	}
-	l.unknown(at, word, known, l.names.issuers, "no user or client in %s has the %s %q", l.names.file, what, word)
+	l.unknown(at, word, known, l.names.issuers, "no user or client in %s has the %s %q", l.names.where, what, word)
 }
 
 func (l *linter) checkClient(at *ast.Location, word string, known []string, what string) {
 	if len(known) > 0 && !slices.Contains(known, word) {
-		l.unknown(at, word, known, false, "%s has no %s %q", l.names.file, what, word)
+		l.unknown(at, word, known, false, "%s has no %s %q", l.names.where, what, word)
 	}
 }
 
 // checkScope reports a scope that no resource has which the package decides about. Unknown
 // words alone are reported only in the package of a type that the file has resources of.
 func (l *linter) checkScope(word string, pkg []string, at *ast.Location) {
-	if word == "*" || slices.Contains(l.names.anyScope, word) {
+	if word == "*" || slices.Contains(l.names.AnyScope, word) {
 		return
 	}
 	known, kind := l.scopesFor(pkg)
 	switch {
 	case len(known) == 0 || slices.Contains(known, word):
 	case kind != "":
-		l.unknown(at, word, known, false, "no resource of type %s in %s has the scope %q", kind, l.names.file, word)
+		l.unknown(at, word, known, l.names.more, "no resource of type %s in %s has the scope %q", kind, l.names.where, word)
 	default:
-		l.unknown(at, word, known, false, "no resource in %s has the scope %q", l.names.file, word)
+		l.unknown(at, word, known, l.names.more, "no resource in %s has the scope %q", l.names.where, word)
 	}
 }
 
@@ -87,7 +87,7 @@ func (l *linter) scopesFor(pkg []string) (scopes []string, kind string) {
 		if l.isTeam(pkg) {
 			kind = each
 		}
-		scopes = append(scopes, l.names.scopes[each]...)
+		scopes = append(scopes, l.names.Scopes[each]...)
 	}
 	return scopes, kind
 }
@@ -95,7 +95,7 @@ func (l *linter) scopesFor(pkg []string) (scopes []string, kind string) {
 // typesOf are the types of the file's resources that a package decides about: for a package
 // of all types, such as the guardrails, all of them.
 func (l *linter) typesOf(pkg []string) (types []string) {
-	for _, kind := range slices.Sorted(maps.Keys(l.names.resources)) {
+	for _, kind := range slices.Sorted(maps.Keys(l.names.Resources)) {
 		if key, _ := l.outline.TeamOf(kind); !l.isTeam(pkg) || key == pkg[2] {
 			types = append(types, kind)
 		}
@@ -118,16 +118,16 @@ func (l *linter) checkAttribute(path, pkg []string, wanted []string, at *ast.Loc
 	switch path[0] + "." + path[1] {
 	case "resource.attributes":
 		if known, ok := l.attributesFor(pkg); ok && !slices.Contains(known, name) {
-			l.unknown(at, name, known, true, "no resource in %s that %s decides about has the attribute %q", n.file, dotted(pkg), name)
+			l.unknown(at, name, known, true, "no resource in %s that %s decides about has the attribute %q", n.where, dotted(pkg), name)
 		}
 	case "subject.attributes":
-		if n.users && !slices.Contains(n.claims, name) {
-			l.unknown(at, name, n.claims, true, "no user or client in %s has the attribute %q", n.file, name)
+		if n.Users && !slices.Contains(n.Claims, name) {
+			l.unknown(at, name, n.Claims, true, "no user or client in %s has the attribute %q", n.where, name)
 		}
 	case "claims.verified":
-		known := slices.Concat(n.claims, standard, wanted)
-		if n.users && !n.issuers && !slices.Contains(known, name) {
-			l.unknown(at, name, known, true, "no user or client in %s has the claim %q", n.file, name)
+		known := slices.Concat(n.Claims, standard, wanted)
+		if n.Users && !n.issuers && !slices.Contains(known, name) {
+			l.unknown(at, name, known, true, "no user or client in %s has the claim %q", n.where, name)
 		}
 	case "claims.pushed":
 		if near := nearest.Miss(name, wanted); near != "" && !slices.Contains(wanted, name) {
@@ -147,7 +147,7 @@ var standard = []string{
 // file has no such resource.
 func (l *linter) attributesFor(pkg []string) (attributes []string, ok bool) {
 	for _, kind := range l.typesOf(pkg) {
-		attributes, ok = append(attributes, l.names.attributes[kind]...), true
+		attributes, ok = append(attributes, l.names.Attributes[kind]...), true
 	}
 	return attributes, ok
 }

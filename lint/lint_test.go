@@ -13,6 +13,7 @@ import (
 	"example.com/umpire/engine"
 	"example.com/umpire/lint"
 	"example.com/umpire/realm"
+	"example.com/umpire/uma"
 )
 
 // shop is a realm whose names the policies of these tests use.
@@ -293,6 +294,55 @@ func TestExamples(t *testing.T) {
 		found, err := lint.Check(engine.Source{Modules: b.Modules, Data: b.Data, Folder: dir}, "data.uma.authz.decision", lint.NamesOf(file, spec))
 		if err != nil || len(found) > 0 {
 			t.Errorf("%s: got %v, %+v", file, err, found)
+		}
+	}
+}
+
+// TestNamesOfAServer: a server knows the names of the realm file that was applied, and those
+// of resources that a resource server owns. If it does not know all, a near miss of a type or
+// scope is a warning.
+func TestNamesOfAServer(t *testing.T) {
+	t.Parallel()
+	spec, _, err := realm.Parse("realm.yaml", []byte(shop), os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := []uma.TypeScope{{Type: "parcel", Scope: "track"}, {Type: "payment", Scope: "export-all"}, {Type: "stamp"}}
+	for name, tc := range map[string]struct {
+		known uma.PolicyNames
+		rules string
+		want  string
+	}{
+		"of the file":         {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, header + `grant contains "veiw"`, `a.rego:3 block no resource of type payment in realm shop has the scope "veiw": did you mean "view"?`},
+		"a role":              {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, header + `grant contains "view" if "amdin" in input.subject.roles`, `a.rego:3 block no user or client in realm shop has the role "amdin": did you mean "admin"?`},
+		"registered":          {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, header + `grant contains "export-all"`, ""},
+		"near a registered":   {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, header + `grant contains "exportall"`, `a.rego:3 block no resource of type payment in realm shop has the scope "exportall": did you mean "export-all"?`},
+		"a registered type":   {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, "package uma.policies.stamp\n\ngrant contains \"*\"", ""},
+		"near such a type":    {uma.PolicyNames{File: uma.NamesOf(spec), Own: own}, "package uma.policies.stmap\n\ngrant contains \"*\"", `a.rego:1 block no resource has the type "stmap": did you mean "stamp", package uma.policies.stamp?`},
+		"one of many":         {uma.PolicyNames{File: uma.NamesOf(spec), Own: own, More: true}, header + `grant contains "veiw"`, `a.rego:3 warn no resource of type payment in realm shop has the scope "veiw": did you mean "view"?`},
+		"a type, one of many": {uma.PolicyNames{File: uma.NamesOf(spec), Own: own, More: true}, "package uma.policies.stmap\n\ngrant contains \"*\"", `a.rego:1 warn no resource has the type "stmap": did you mean "stamp", package uma.policies.stamp?`},
+		"no file":             {uma.PolicyNames{Own: own}, "package uma.policies.stmap\n\ngrant contains \"track\" if \"amdin\" in input.subject.roles", `a.rego:1 warn no resource has the type "stmap": did you mean "stamp", package uma.policies.stamp?`},
+	} {
+		b, err := bundles.Parse(map[string]string{"a.rego": tc.rules + "\n"}, bundles.Options{Parser: engine.ParserOptions()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := lint.Check(engine.Source{Files: b.Files, Modules: b.Modules}, "data.uma.authz.decision", lint.NamesIn(&spec.Realm, &tc.known))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range found {
+			severity := "warn"
+			if f.Blocks {
+				severity = "block"
+			}
+			if f.File != "" { // not the warnings about types without a package
+				got = append(got, fmt.Sprintf("%s:%d %s %s", f.File, f.Line, severity, f.Text))
+			}
+		}
+		if strings.Join(got, "\n") != tc.want {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
 	}
 }

@@ -20,8 +20,11 @@ func (l *linter) checkTypes() {
 		key, ok := l.outline.TeamOf(kind)
 		looked = append(looked, key)
 		if !ok && !slices.Contains(keys, "default") {
-			text := "no package " + packageOf(key) + " decides about resources of type " + kind + ", such as " + l.names.resources[kind] +
-				": uma.policies.default decides, and grants nothing"
+			text := "no package " + packageOf(key) + " decides about resources of type " + kind
+			if name := l.names.Resources[kind]; name != "" {
+				text += ", such as " + name
+			}
+			text += ": uma.policies.default decides, and grants nothing"
 			l.findings = append(l.findings, Finding{Mistake: place.Mistake{File: l.names.file, Text: text}})
 		}
 	}
@@ -45,7 +48,7 @@ func (l *linter) checkTeam(key string, looked []string) {
 	for _, file := range l.files() {
 		module := l.modules[file]
 		if path := path(module.Package.Path); teamPackage(path) && path[2] == key {
-			l.block(module.Package.Location, "no resource has the type %q: did you mean %q, package %s?", key, near, packageOf(near))
+			l.add(module.Package.Location, !l.names.more, "no resource has the type %q: did you mean %q, package %s?", key, near, packageOf(near))
 		}
 	}
 }

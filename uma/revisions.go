@@ -86,6 +86,8 @@ type Period struct {
 	// ConfirmBy is when a server rolls the period back unless it is confirmed before. Zero:
 	// it needs no confirmation, or was confirmed.
 	ConfirmBy time.Time
+
+	Report string // of the gates that it passed, as JSON; empty: none ran
 }
 
 // Overdue reports whether the period in force was not confirmed in time.
@@ -103,6 +105,7 @@ type Activation struct {
 	Note     string
 	Pinned   bool
 	Proposed bool // by a source
+	Report   string
 
 	ConfirmBy   time.Time // as Period.ConfirmBy
 	Unconfirmed bool      // only if the period in force is overdue when this one begins
@@ -112,12 +115,16 @@ type Activation struct {
 	Withdrawn []string
 }
 
+// MaxReport bounds the report of a period or proposal, in bytes.
+const MaxReport = 64 << 10
+
 // A Proposal is content of a realm's source that is not in force.
 type Proposal struct {
 	Content string // its hash; empty if it could not be read
 	Source  string
 	At      time.Time
 	Problem string // why it is not in force
+	Report  string // of the gates that refused it, as JSON; empty: none did
 }
 
 // A PolicyState is what is in force in a realm, and what its source proposed.

@@ -57,6 +57,13 @@ type Realms interface {
 	// their order. It costs a look-up for each type and resource server.
 	TypesInUse(ctx context.Context, realm string, types []string) ([]string, error)
 
+	// PolicyNames returns the names that a policy of the realm is compared with: those of
+	// the realm file that was applied last; the types and scopes of resources that a
+	// resource server owns itself, at most MaxOwnNames; and those of the types that such a
+	// resource has, also without scopes. It costs that many rows, and a look-up for each
+	// type and resource server.
+	PolicyNames(ctx context.Context, realm string, types []string) (*PolicyNames, error)
+
 	// RealmFingerprint returns the fingerprint that the last complete ApplyRealm of the
 	// realm stored, nil if there was none.
 	RealmFingerprint(ctx context.Context, realm string) ([]byte, error)
@@ -105,6 +112,7 @@ type RealmChange struct {
 	Scopes      map[string][]ScopeRow // by client_id of the resource server
 	Resources   []ResourceChange
 	Fingerprint []byte
+	Names       *FileNames // kept up to MaxFileNames; may be nil
 	Prune       bool
 	Lenient     bool
 

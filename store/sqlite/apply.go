@@ -273,6 +273,10 @@ func (a *applier) finishRealm(tx *conn) error {
 	if err != nil {
 		return writing("realm", err)
 	}
+	names, err := namesText(a.Names)
+	if err != nil {
+		return writing("names of the realm", err)
+	}
 	_, had, err := realmRow(tx, a.Realm.Name)
 	if err != nil {
 		return err
@@ -284,8 +288,8 @@ func (a *applier) finishRealm(tx *conn) error {
 	if err != nil {
 		return reading("realm", err)
 	}
-	_, err = tx.exec(`UPDATE realm SET settings = ?, fingerprint = ?, applying = 0
-		WHERE key = ? AND (settings <> ?1 OR fingerprint IS NOT ?2 OR applying = 1)`, text, a.Fingerprint, int64(a.realm))
+	_, err = tx.exec(`UPDATE realm SET settings = ?1, fingerprint = ?2, applying = 0, names = ?3
+		WHERE key = ?4 AND (settings <> ?1 OR fingerprint IS NOT ?2 OR applying = 1 OR names <> ?3)`, text, a.Fingerprint, names, int64(a.realm))
 	if err != nil || !a.changed && !applying {
 		return writing("realm", err)
 	}

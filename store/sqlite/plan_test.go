@@ -94,6 +94,7 @@ var intended = []string{
 	"FROM live_request WHERE server = ? LIMIT 1",
 	"FROM share WHERE server = ? LIMIT 1",
 	"FROM resource WHERE server = ?",
+	"CROSS JOIN type_scope ON",           // up to a bound
 	"FROM session WHERE ended = 1 LIMIT", // a partial index
 	"FROM sink",
 	"% 2147483647", // samples, which end after maxSampledRows

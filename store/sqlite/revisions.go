@@ -53,7 +53,7 @@ func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key,
 func takeProposal(tx *conn, a *uma.Activation) error {
 	return writing("policy proposal", runAll(tx, []command{
 		{`INSERT INTO policy_proposal (realm, taken) VALUES (?, ?) ON CONFLICT DO UPDATE
-			SET taken = excluded.taken, content = '', source = '', at = 0, problem = ''`, []any{a.Revision.Realm, a.Content}},
+			SET taken = excluded.taken, content = '', source = '', at = 0, problem = '', report = ''`, []any{a.Revision.Realm, a.Content}},
 		{`UPDATE policy_period SET content = ? WHERE realm = ? AND until = 0 AND revision = ?`,
 			[]any{a.Content, a.Revision.Realm, a.Revision.Hash}},
 	}))
@@ -68,9 +68,9 @@ func beginPeriod(tx *conn, a *uma.Activation, files []revisionFile) (uma.Key, er
 	}
 	err := runAll(tx, []command{
 		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{millis(r.Since), r.Realm}},
-		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by)
-			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
-			[]any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy)}},
+		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by, report)
+			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)`,
+			[]any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy), a.Report}},
 	})
 	if err != nil {
 		return 0, writing("policy period", err)
@@ -130,9 +130,9 @@ func (s *Store) ConfirmPolicy(ctx context.Context, realm string, period uma.Key,
 // NoteProposal implements uma.Revisions.
 func (s *Store) NoteProposal(ctx context.Context, realm string, p uma.Proposal) error {
 	return s.write(ctx, func(tx *conn) error {
-		_, err := tx.exec(`INSERT INTO policy_proposal (realm, content, source, at, problem) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET content = excluded.content, source = excluded.source, at = excluded.at, problem = excluded.problem`,
-			realm, p.Content, p.Source, millis(p.At), p.Problem)
+		_, err := tx.exec(`INSERT INTO policy_proposal (realm, content, source, at, problem, report) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET content = excluded.content, source = excluded.source, at = excluded.at, problem = excluded.problem,
+			report = excluded.report`, realm, p.Content, p.Source, millis(p.At), p.Problem, p.Report)
 		return writing("policy proposal", err)
 	})
 }
@@ -152,8 +152,8 @@ func policyState(c *conn, realm string) (*uma.PolicyState, error) {
 		state.Active = &active[0]
 	}
 	w := &state.Waiting
-	err = c.row(`SELECT taken, content, source, at, problem FROM policy_proposal WHERE realm = ?`, []any{realm},
-		&state.Taken, &w.Content, &w.Source, (*moment)(&w.At), &w.Problem)
+	err = c.row(`SELECT taken, content, source, at, problem, report FROM policy_proposal WHERE realm = ?`, []any{realm},
+		&state.Taken, &w.Content, &w.Source, (*moment)(&w.At), &w.Problem, &w.Report)
 	if err != nil && !errors.Is(err, uma.ErrNotFound) {
 		return nil, reading("policy proposal", err)
 	}
@@ -168,12 +168,12 @@ func (s *Store) PolicyPeriods(ctx context.Context, realm string, before uma.Key,
 	})
 }
 
-const periodColumns = ` key, realm, revision, content, since, until, author, source, note, pinned, confirm_by `
+const periodColumns = ` key, realm, revision, content, since, until, author, source, note, pinned, confirm_by, report `
 
 func scanPeriod(scan scanFunc) (uma.Period, error) {
 	var p uma.Period
 	err := scan((*integer)(&p.Key), &p.Realm, &p.Revision, &p.Content, (*moment)(&p.Since), (*moment)(&p.Until),
-		&p.By, &p.Source, &p.Note, &p.Pinned, (*moment)(&p.ConfirmBy))
+		&p.By, &p.Source, &p.Note, &p.Pinned, (*moment)(&p.ConfirmBy), &p.Report)
 	return p, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -268,6 +269,64 @@ var realmTests = map[string]func(e *env){
 		got, err := e.s.TypesInUse(e.t.Context(), "photoz", nil)
 		e.must(err)
 		e.want("of none", len(got), 0)
+	},
+
+	"names_of_the_file_that_was_applied_last": func(e *env) {
+		names := func(realm string) *uma.PolicyNames {
+			got, err := e.s.PolicyNames(e.t.Context(), realm, nil)
+			e.must(err)
+			return got
+		}
+		e.want("not kept", names("photoz"), &uma.PolicyNames{})
+		file := e.realmFile("names")
+		file.Names = &uma.FileNames{
+			Users: true, Servers: []string{"api"}, Clients: []string{"api", "web"}, Roles: []string{"admin"}, Groups: []string{"/g"},
+			ClientRoles: map[string][]string{"api": {"r"}}, Scopes: map[string][]string{"album": {"view"}}, AnyScope: []string{"all"},
+			Attributes: map[string][]string{"album": {"a"}}, Claims: []string{"c"}, Resources: map[string]string{"album": "Album"},
+		}
+		e.wantNoZeroFields(file.Names)
+		e.apply(file)
+		e.want("kept", names("names").File, file.Names)
+		file.Names = &uma.FileNames{Roles: []string{"user"}}
+		e.apply(file)
+		e.want("of another file", names("names").File, file.Names)
+		file.Names = &uma.FileNames{Roles: []string{strings.Repeat("x", uma.MaxFileNames)}}
+		e.apply(file)
+		e.want("of a file with too many", names("names"), &uma.PolicyNames{})
+		_, err := e.s.PolicyNames(e.t.Context(), "unknown", nil)
+		e.wantErr("an unknown realm", err, uma.ErrNotFound)
+	},
+
+	"names_of_own_resources": func(e *env) {
+		names := func(types ...string) *uma.PolicyNames {
+			got, err := e.s.PolicyNames(e.t.Context(), "photoz", types)
+			e.must(err)
+			return got
+		}
+		theirs := e.resource("of alice", "fly")
+		theirs.Type = "fleet"
+		e.create(theirs)
+		e.want("of a user", names("fleet"), &uma.PolicyNames{})
+		own := e.resource("own", "view", "edit")
+		own.Owner, own.Type = e.apiUUID, "board"
+		e.create(own)
+		bare := e.resource("bare")
+		bare.Owner, bare.Type = e.apiUUID, "bare"
+		e.create(bare)
+		want := []uma.TypeScope{{Type: "board", Scope: "edit"}, {Type: "board", Scope: "view"}}
+		e.want("of the server", names().Own, want)
+		e.want("without scopes", names("bare", "fleet", "none").Own, append(want, uma.TypeScope{Type: "bare"}))
+		for i := 0; !names().More; i++ {
+			r := e.resource(fmt.Sprint("many", i))
+			r.Owner, r.Type = e.apiUUID, fmt.Sprint("type", i)
+			for k := range 500 {
+				r.Scopes = append(r.Scopes, uma.Scope(fmt.Sprint("scope", k)))
+			}
+			e.create(r)
+			if len(names().Own) > uma.MaxOwnNames || i > 10 {
+				e.t.Fatalf("got %d names, want at most %d", len(names().Own), uma.MaxOwnNames)
+			}
+		}
 	},
 }
 

@@ -69,7 +69,7 @@ var revisionTests = map[string]func(e *env){
 	"period_round_trip": func(e *env) {
 		e.want("before the first", e.policyState("photoz"), &uma.PolicyState{})
 		first := e.activation("photoz", "a", now)
-		first.Note, first.Pinned, first.ConfirmBy = "reviewed by carol", true, now.Add(time.Minute)
+		first.Note, first.Pinned, first.ConfirmBy, first.Report = "reviewed by carol", true, now.Add(time.Minute), `{"findings":[]}`
 		key := e.begin(first)
 		second := e.activated("photoz", "b", now.Add(time.Hour))
 		if key <= 0 || second <= key {
@@ -78,7 +78,7 @@ var revisionTests = map[string]func(e *env){
 		want := []uma.Period{
 			{Key: second, Realm: "photoz", Revision: "b", Content: "content of b", Since: kept(now.Add(time.Hour)), By: "server", Source: "/policies"},
 			{Key: key, Realm: "photoz", Revision: "a", Content: "content of a", Since: kept(now), Until: kept(now.Add(time.Hour)), By: "server",
-				Source: "/policies", Note: "reviewed by carol", Pinned: true, ConfirmBy: kept(now.Add(time.Minute))},
+				Source: "/policies", Note: "reviewed by carol", Pinned: true, ConfirmBy: kept(now.Add(time.Minute)), Report: `{"findings":[]}`},
 		}
 		e.wantNoZeroFields(want[1])
 		e.want("periods", e.periods("photoz"), want)
@@ -291,7 +291,7 @@ var revisionTests = map[string]func(e *env){
 
 	"proposals_are_noted": func(e *env) {
 		e.must(e.propose("photoz", "a"))
-		p := uma.Proposal{Content: "content of b", Source: "/policies", At: now, Problem: "album.rego:3: rego_parse_error"}
+		p := uma.Proposal{Content: "content of b", Source: "/policies", At: now, Problem: "album.rego:3: rego_parse_error", Report: `{"findings":[]}`}
 		e.wantNoZeroFields(p)
 		e.must(e.s.NoteProposal(e.t.Context(), "photoz", p))
 		p.At = kept(p.At)

@@ -24,8 +24,8 @@ func (r *Realms) ApplyRealm(ctx context.Context, spec *uma.RealmSpec, options Ap
 	change := &uma.RealmChange{
 		Realm:       spec.Realm,
 		Scopes:      map[string][]uma.ScopeRow{},
-		Fingerprint: fingerprint,
-		Prune:       options.Prune, Lenient: options.Lenient, DryRun: options.DryRun, Progress: options.Progress, Now: r.Now(),
+		Fingerprint: fingerprint, Names: uma.NamesOf(spec),
+		Prune: options.Prune, Lenient: options.Lenient, DryRun: options.DryRun, Progress: options.Progress, Now: r.Now(),
 	}
 	if change.Realm.Policy.OPA, err = r.sealOPA(ctx, spec); err != nil {
 		return nil, err

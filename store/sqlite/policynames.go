@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"example.com/umpire/uma"
+)
+
+// namesText is realm.names.
+func namesText(names *uma.FileNames) (string, error) {
+	if names == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(names)
+	if err != nil || len(text) > uma.MaxFileNames {
+		return "", err
+	}
+	return string(text), nil
+}
+
+// PolicyNames implements uma.Realms. The rows of type_scope are those of resources that the
+// resource server owns.
+func (s *Store) PolicyNames(ctx context.Context, realm string, types []string) (*uma.PolicyNames, error) {
+	return fetch(ctx, s, "names of realm "+realm, func(c *conn) (*uma.PolicyNames, error) {
+		names, text := &uma.PolicyNames{}, ""
+		if err := c.row(`SELECT names FROM realm WHERE name = ?`, []any{realm}, &text); err != nil {
+			return nil, err
+		}
+		if text != "" {
+			if err := json.Unmarshal([]byte(text), &names.File); err != nil {
+				return nil, fmt.Errorf("read names: %w", err)
+			}
+		}
+		var err error
+		names.Own, err = list(c, `SELECT type_scope.type, type_scope.scope FROM realm CROSS JOIN client c ON c.realm = realm.key
+			CROSS JOIN type_scope ON type_scope.server = c.key
+			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') LIMIT ? + 0`,
+			[]any{realm, uma.MaxOwnNames + 1}, scanTypeScope)
+		if err != nil {
+			return nil, err
+		}
+		if len(names.Own) > uma.MaxOwnNames {
+			names.Own, names.More = names.Own[:uma.MaxOwnNames], true
+		}
+		more, err := list(c, `SELECT t.value, '' FROM json_each(?) t WHERE EXISTS (
+			SELECT 1 FROM realm CROSS JOIN client c ON c.realm = realm.key CROSS JOIN resource r ON r.server = c.key
+			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') AND r.type = t.value AND r.own = 1) ORDER BY t.key`,
+			[]any{listText(types), realm}, scanTypeScope)
+		names.Own = append(names.Own, more...)
+		return names, err
+	})
+}
+
+func scanTypeScope(scan scanFunc) (t uma.TypeScope, err error) {
+	err = scan(&t.Type, &t.Scope)
+	return t, err
+}
