@@ -36,10 +36,12 @@ type Change struct {
 	Previous  string     `json:"previous"`             // empty: none
 	Asked     string     `json:"asked,omitempty"`      // the stored revision whose files these are
 	ConfirmBy *time.Time `json:"confirm_by,omitempty"` // it is rolled back then, unless it is confirmed
+
+	Report *rollout.Report `json:"report,omitempty"` // of the gates that a folder or bundle file passed
 }
 
 func newChange(c *rollout.Change) *Change {
-	change := &Change{Revision: c.Revision, Previous: c.Previous, Asked: c.Asked}
+	change := &Change{Revision: c.Revision, Previous: c.Previous, Asked: c.Asked, Report: c.Report}
 	if !c.ConfirmBy.IsZero() {
 		at := c.ConfirmBy.UTC()
 		change.ConfirmBy = &at

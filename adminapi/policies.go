@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -64,7 +65,8 @@ type Status struct {
 // An Active is the period in force.
 type Active struct {
 	Period
-	ConfirmBy *time.Time `json:"confirm_by"` // null: it stays
+	ConfirmBy *time.Time      `json:"confirm_by"` // null: it stays
+	Report    *rollout.Report `json:"report"`     // of the gates that it passed; null: none ran
 }
 
 // A Proposal is the content of a policy source that is not in force.
@@ -72,6 +74,8 @@ type Proposal struct {
 	Source  string    `json:"source"`
 	Since   time.Time `json:"since"`
 	Problem string    `json:"problem"`
+
+	Findings []rollout.FindingRow `json:"findings"` // of the gates that refused it
 }
 
 // Status returns the policy of a realm.
@@ -90,10 +94,21 @@ func (l *Local) Status(ctx context.Context, realm string) (*Status, error) {
 	}
 	if state.Active != nil {
 		active := NewHistoryRow(*state.Active)
-		row.Policy = &Active{active.Period, active.ConfirmBy}
+		report, err := rollout.ParseReport(state.Active.Report)
+		if err != nil {
+			return nil, err
+		}
+		row.Policy = &Active{active.Period, active.ConfirmBy, report}
 	}
 	if w := state.Waiting; w.Problem != "" {
-		row.Proposal = &Proposal{Source: w.Source, Since: w.At.UTC(), Problem: w.Problem}
+		row.Proposal = &Proposal{Source: w.Source, Since: w.At.UTC(), Problem: w.Problem, Findings: []rollout.FindingRow{}}
+		report, err := rollout.ParseReport(w.Report)
+		if err != nil {
+			return nil, err
+		}
+		if report != nil {
+			row.Proposal.Findings = report.Findings
+		}
 	}
 	return row, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"example.com/umpire/bundles"
-	"example.com/umpire/engine"
 	"example.com/umpire/opaservice"
 	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
@@ -202,18 +201,14 @@ func (r *realmPolicy) again() {
 }
 
 // downloaded reads the bundle that was downloaded last.
-func (p *policies) downloaded(r *realmPolicy) (engine.Source, error) {
+func (p *policies) downloaded(r *realmPolicy) (*rollout.Content, error) {
 	r.download.mu.Lock()
 	content, refused := r.download.content, r.download.refused
 	r.download.mu.Unlock()
 	if refused != nil {
-		return engine.Source{}, refused
+		return nil, refused
 	}
-	c, err := p.node.Rollout.ReadArchive(r.realm, r.desired, r.desired.Source(), content)
-	if err != nil {
-		return engine.Source{}, err
-	}
-	return c.Source, nil
+	return p.node.Rollout.ReadArchive(r.realm, r.desired, r.desired.Source(), content)
 }
 
 // keys returns the keys that policies of a realm must be signed with.

@@ -13,6 +13,7 @@ import (
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -28,6 +29,9 @@ type policies struct {
 	wake    chan struct{} // the loop has something to compare
 	realms  map[string]*realmPolicy
 	retry   backoff // of reading the settings
+
+	// starting: the server waits for examinations, see examine.
+	starting bool
 
 	mu      sync.Mutex       // never held while a policy is read or compiled: /readyz waits for it
 	without map[string]error // realms without an active policy, and why
@@ -55,6 +59,7 @@ type realmPolicy struct {
 	overdue  uma.Key // the period that was to be rolled back last because nobody confirmed it
 	proposed string  // content of the folder that this process proposed last, or found proposed
 	err      error   // why the desired policy is not active
+	exam     *examination
 }
 
 // inForce is what the loop compares of a policy period.
@@ -108,7 +113,9 @@ func (p *policies) begin(ctx context.Context, group *sync.WaitGroup) error {
 	err := p.readSettings(ctx)
 	if err == nil {
 		p.awaitServices(ctx)
+		p.starting = true
 		err = p.sync(ctx)
+		p.starting = false
 	}
 	if err != nil {
 		p.stop()
@@ -261,33 +268,52 @@ func (p *policies) update(ctx context.Context, r *realmPolicy) error {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return err // the server stops
+	case errors.Is(err, errExamining):
 	case errors.Is(err, errAwaited): // the poll has logged why, and the next one wakes the loop
 	case err != nil:
 		r.retry.schedule(func() {
 			r.due.Store(true)
 			p.compare()
 		})
-		p.node.metrics.PolicyFailed(r.realm)
-		if r.err == nil || r.err.Error() != err.Error() {
-			p.node.Log.ErrorContext(ctx, "policy not activated", "realm", r.realm, "still_active", r.active, "err", err)
-		}
+		p.failed(ctx, r, err)
 	case activated:
 		if awaited := r.awaits(); started && awaited != nil {
 			p.node.Log.WarnContext(ctx, "started with the last policy that was in force", "realm", r.realm, "revision", r.compiled.Hash(), "err", awaited)
 		}
 		p.node.Log.InfoContext(ctx, "policy activated", "realm", r.realm, "revision", r.compiled.Hash())
 		p.node.metrics.PolicyActivated(r.realm, r.compiled.Hash(), p.node.Now())
-	case r.err != nil:
+	case r.err != nil && !r.exam.pending():
 		p.node.Log.InfoContext(ctx, "policy source has the active policy again", "realm", r.realm)
 	}
-	r.err = err
+	if !r.exam.pending() {
+		r.err = err
+		if err == nil {
+			p.node.metrics.PolicyRefused(r.realm, nil)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.without, r.realm)
 	if !r.active {
 		p.without[r.realm] = err
 	}
+	if refused, ok := errors.AsType[*rollout.GateError](err); ok && refused.Compiles && r.active {
+		return nil // a server starts with the policy in force
+	}
 	return err
+}
+
+// failed counts and logs that the desired policy is not active.
+func (p *policies) failed(ctx context.Context, r *realmPolicy, err error) {
+	p.node.metrics.PolicyFailed(r.realm)
+	var gates []string
+	if refused, ok := errors.AsType[*rollout.GateError](err); ok {
+		gates = refused.Gates()
+	}
+	p.node.metrics.PolicyRefused(r.realm, gates)
+	if r.err == nil || r.err.Error() != err.Error() {
+		p.node.Log.ErrorContext(ctx, "policy not activated", "realm", r.realm, "still_active", r.active, "gates", gates, "err", err)
+	}
 }
 
 // missing returns an error for each realm without an active policy.

@@ -65,6 +65,13 @@ func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 		}
 	})
 	changed(n)
+	s.apply(t, n)
+	return n
+}
+
+// apply applies the realm file.
+func (s *site) apply(t *testing.T, n *Node) {
+	t.Helper()
 	realms, err := ReadRealms([]string{s.file}, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +79,6 @@ func (s *site) open(t *testing.T, changed func(*Node)) *Node {
 	if err := n.Load(t.Context(), realms); err != nil {
 		t.Fatal(err)
 	}
-	return n
 }
 
 // begin activates the policies of a node and their changes until the test ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strings"
 
 	"example.com/umpire/bundles"
 	"example.com/umpire/engine"
@@ -40,6 +41,9 @@ func (p *policies) tryActivate(ctx context.Context, r *realmPolicy) (changed boo
 	if !p.node.StoredPolicies {
 		if changed, err = p.propose(ctx, r, state); changed || errors.Is(err, uma.ErrMoved) {
 			return changed, err
+		}
+		if state.Active == nil && r.exam.pending() {
+			return false, errExamining
 		}
 		if err != nil && state.Active == nil {
 			return false, err
@@ -83,30 +87,40 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 		}
 		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
-	src, err := p.source(r)
+	read, err := p.source(r)
 	if known(err, state) {
 		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
 	if err != nil {
-		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Problem: err.Error()}))
+		r.forget()
+		refused := rollout.Unreadable(r.realm, rollout.Shown(r.desired.Source()), err)
+		err = errors.Join(refused, p.note(ctx, r, state, uma.Proposal{Problem: refused.Error(), Report: refused.Report.Text()}))
 		if wait != "" { // the folder does not decide
 			return false, nil
 		}
 		return false, err
 	}
-	content := engine.ContentOf(src.Files)
+	content := engine.ContentOf(read.Files)
 	if content == state.Taken {
 		r.proposed = content
 	}
+	waiting := wait != "" && content != r.proposed && content != state.Active.Content
+	p.node.metrics.PolicyWaiting(r.realm, waiting)
 	switch {
-	case content == r.proposed, wait != "" && content == state.Active.Content:
-		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
-	case wait != "":
+	case waiting:
+		r.forget()
 		return false, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: wait})
+	case content == r.proposed, wait != "":
+		r.forget()
+		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
-	taken, err = p.take(ctx, r, state, src)
+	taken, err = p.take(ctx, r, state, read)
 	if err != nil && !errors.Is(err, uma.ErrMoved) {
-		err = errors.Join(err, p.note(ctx, r, state, uma.Proposal{Content: content, Problem: err.Error()}))
+		proposal := uma.Proposal{Content: content, Problem: err.Error()}
+		if refused, ok := errors.AsType[*rollout.GateError](err); ok {
+			proposal.Report = refused.Report.Text()
+		}
+		err = errors.Join(err, p.note(ctx, r, state, proposal))
 	}
 	return taken, err
 }
@@ -122,8 +136,8 @@ func known(err error, state *uma.PolicyState) bool {
 	return content == state.Active.Content || content == state.Taken
 }
 
-// take activates a proposal.
-func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicyState, src engine.Source) (changed bool, err error) {
+// take activates a proposal that passes the gates.
+func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicyState, read *rollout.Content) (changed bool, err error) {
 	before, err := p.outlineBefore(ctx, r, state)
 	if err != nil {
 		return false, err
@@ -132,17 +146,21 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	if !r.active {
 		help = fromDatabase
 	}
-	if err := p.node.Rollout.CheckLost(ctx, r.realm, r.desired, before, src, help); err != nil {
+	if err := p.node.Rollout.CheckLost(ctx, r.realm, r.desired, before, read.Source, help); err != nil {
 		return false, err
 	}
-	c, err := p.node.engine.Compile(ctx, r.realm, r.desired, src)
+	c, err := p.node.Rollout.Compile(ctx, r.realm, r.desired, read)
 	if err != nil {
 		return false, err
 	}
-	content := engine.ContentOf(src.Files)
+	report, ok, err := p.examine(ctx, r, state, read)
+	if !ok {
+		return false, err
+	}
+	content := engine.ContentOf(read.Files)
 	key, err := p.node.Rollout.Store.ActivatePolicy(ctx, &uma.Activation{
 		Revision: c.Revision(p.node.Now()), Content: content, Over: periodOf(state).key,
-		By: rollout.ByServer, Source: r.desired.Source(), Proposed: true,
+		By: rollout.ByServer, Source: r.desired.Source(), Proposed: true, Report: report.Text(),
 	})
 	if err != nil {
 		if !errors.Is(err, uma.ErrMoved) {
@@ -151,7 +169,9 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 		return false, fmt.Errorf("store the policy of realm %s: %w", r.realm, err)
 	}
 	r.proposed = content
-	p.use(r, c, src.Files, inForce{key: key})
+	r.forget()
+	p.logFindings(ctx, r.realm, report)
+	p.use(r, c, read.Files, inForce{key: key})
 	return true, nil
 }
 
@@ -173,6 +193,7 @@ func waits(r *realmPolicy, state *uma.PolicyState) string {
 func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicyState, proposal uma.Proposal) error {
 	if proposal.Problem != "" {
 		proposal.Source = r.desired.Source()
+		proposal.Problem = cut(proposal.Problem, maxProblem)
 	}
 	noted := state.Waiting
 	if proposal.Content == noted.Content && proposal.Source == noted.Source && proposal.Problem == noted.Problem {
@@ -186,6 +207,17 @@ func (p *policies) note(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 		return fmt.Errorf("note the proposal for realm %s: %w", r.realm, err)
 	}
 	return nil
+}
+
+// maxProblem is how long Proposal.Problem may be, in bytes.
+const maxProblem = 16 << 10
+
+// cut is the beginning of a text that is too long.
+func cut(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "") + " …"
 }
 
 // activatePeriod makes the policy of the period in force the active one. If today's library
@@ -277,18 +309,15 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma
 }
 
 // source reads the policy folder, the bundle file or the bundle that was downloaded.
-func (p *policies) source(r *realmPolicy) (engine.Source, error) {
+func (p *policies) source(r *realmPolicy) (*rollout.Content, error) {
 	if r.download != nil {
 		return p.downloaded(r)
 	}
-	c, err := p.node.Rollout.Read(r.realm, r.desired, r.desired.Bundle)
+	read, err := p.node.Rollout.Read(r.realm, r.desired, r.desired.Bundle)
 	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
 		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}
-	if err != nil {
-		return engine.Source{}, err
-	}
-	return c.Source, nil
+	return read, err
 }
 
 // fromDatabase is the second remedy in errors at start about a missing or changed source.

@@ -19,6 +19,8 @@ func compareNow(t *testing.T, n *Node) error {
 	for _, r := range n.policies.realms {
 		r.changed.Store(true)
 	}
+	n.policies.starting = true // examinations end before it returns
+	defer func() { n.policies.starting = false }()
 	return n.policies.sync(t.Context())
 }
 

@@ -77,8 +77,13 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
+	undo := context.AfterFunc(ctx, stop) // a start may take as long as the gates
 	handler, err := n.begin(background, &wg)
-	if err != nil {
+	if !undo() {
+		n.Log.InfoContext(ctx, "stopping before the start is complete")
+		err = nil
+	}
+	if err != nil || ctx.Err() != nil {
 		stop()
 		wg.Wait()
 		if admin != nil {

@@ -26,6 +26,7 @@ const (
 	GateLint         Gate = "lint"         // what compiles and does nothing
 	GateTests        Gate = "tests"
 	GateCoverage     Gate = "coverage" // what the tests reach
+	GateImpact       Gate = "impact"   // what would have been decided otherwise
 )
 
 // A Finding is what a gate says about a policy.
@@ -60,7 +61,10 @@ func Examine(ctx context.Context, examine Examiner, realm string, settings uma.P
 	}
 	gates := settings.Gates.OrDefault()
 	findings = append(findings, linted(content.Source, settings.Entrypoint, names, gates)...)
-	_, tested := content.tested(ctx, examine, gates)
+	_, tested, err := content.tested(ctx, examine, gates)
+	if err != nil {
+		return append(findings, Findings(GateTests, err)...)
+	}
 	return append(findings, tested...)
 }
 
@@ -112,25 +116,32 @@ func linted(src engine.Source, entrypoint string, names *lint.Names, gates uma.G
 }
 
 // tested runs the tests of a policy. No tests are no failing test, but they cover nothing.
-// The results are nil if the tests did not run.
-func (c *Content) tested(ctx context.Context, examine Examiner, gates uma.Gates) (*bundles.Results, []Finding) {
+// The results are nil if the tests did not run. The error is none of the policy.
+func (c *Content) tested(ctx context.Context, examine Examiner, gates uma.Gates) (*bundles.Results, []Finding, error) {
 	if gates.Tests == uma.GateOff {
-		return nil, nil
+		return nil, nil, nil
 	}
-	results, err := c.Test(ctx, examine, "")
-	if err != nil {
-		return nil, acting(gates.Tests, Findings(GateTests, err))
+	results := new(bundles.Results)
+	if len(c.Tests) > 0 { // else a process for them would be in vain
+		var err error
+		results, err = c.Test(ctx, examine, "")
+		if found, ok := errors.AsType[*foundError](err); ok {
+			return nil, acting(gates.Tests, found.findings), nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 	findings := acting(gates.Tests, FailedTests(results))
 	if gates.Coverage == uma.GateOff || len(c.Modules) == 0 || results.Coverage >= float64(gates.MinCoverage) {
-		return results, findings
+		return results, findings, nil
 	}
 	text := fmt.Sprintf("the tests reach %.1f %% of the policies' lines, less than %d %%: umpire policy test lists the others", results.Coverage, gates.MinCoverage)
 	if len(results.Tests) == 0 {
 		text = "there are no tests: write rules named test_… into files named *_test.rego"
 	}
 	low := Finding{Gate: GateCoverage, Blocks: true, Mistake: place.Mistake{Text: text}}
-	return results, append(findings, acting(gates.Coverage, []Finding{low})...)
+	return results, append(findings, acting(gates.Coverage, []Finding{low})...), nil
 }
 
 // acting makes findings that block into warnings, unless the gate blocks.

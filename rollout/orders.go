@@ -18,8 +18,9 @@ import (
 // Store is what a rollout reads and writes.
 type Store interface {
 	uma.Revisions
-	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
+	ImpactStore
 	TypesInUse(ctx context.Context, realm string, types []string) ([]string, error)
+	PolicyNames(ctx context.Context, realm string, types []string) (*uma.PolicyNames, error)
 }
 
 // A Service changes which policy is in force.
@@ -48,6 +49,7 @@ type Change struct {
 	Asked    string // the stored revision whose files these are; empty for those of a folder
 
 	ConfirmBy time.Time // zero: it needs no confirmation
+	Report    *Report   // of the gates; nil if none ran
 }
 
 // Activations is how often an activation is tried while other processes activate, too.
@@ -56,7 +58,7 @@ const Activations = 4
 // ErrNothingBefore refuses a rollback.
 var ErrNothingBefore error = cannot("there is no period with another policy before the one in force: `umpire policy history` lists the periods")
 
-// ActivateFolder compiles the policies of a folder and puts them in force, pinned. Where the
+// ActivateFolder runs the gates over the policies of a folder and puts them in force, pinned. Where the
 // realm has keys, it must be signed.
 func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Change, error) {
 	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
@@ -70,7 +72,41 @@ func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Cha
 	if len(content.Modules) == 0 {
 		return nil, &RefusedError{fmt.Errorf("%s has no policy file (*.rego)", Shown(dir))}
 	}
-	return s.order(ctx, o, content.Source, over{})
+	settings := snapshot.Realm.Policy
+	settings.Bundle = dir
+	report, err := s.examineOrder(ctx, o.Realm, settings, content)
+	if refused, ok := errors.AsType[*GateError](err); ok && refused.Compiles {
+		return nil, &RefusedError{refused}
+	} else if ok { // in the words for an upload, which was compiled before
+		return nil, &RefusedError{&foundError{refused.findings}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Source != "" && o.Source != dir { // an upload: its file is gone soon
+		report.rename(Shown(dir), o.Source)
+	}
+	return s.order(ctx, o, content.Source, over{report: report})
+}
+
+// examineOrder runs the gates over a policy that is compared with whichever is in force.
+func (s *Service) examineOrder(ctx context.Context, realm string, settings uma.PolicySettings, content *Content) (*Report, error) {
+	if _, err := s.Compile(ctx, realm, settings, content); err != nil {
+		return nil, err
+	}
+	state, err := s.Store.PolicyState(ctx, realm)
+	if err != nil {
+		return nil, err
+	}
+	active := ""
+	if state.Active != nil {
+		active = state.Active.Revision
+	}
+	x, err := s.NewExamination(ctx, realm, settings, content, active)
+	if err != nil {
+		return nil, err
+	}
+	return s.RunGates(ctx, x)
 }
 
 // ActivateRevision puts the realm's files of a stored revision in force again, with today's
@@ -134,6 +170,7 @@ type over struct {
 	state       *uma.PolicyState // nil: whichever policy is in force
 	unconfirmed bool             // only if that was not confirmed in time
 	withdrawn   []string         // revisions whose RPTs end
+	report      *Report          // of the gates, if they ran
 }
 
 func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over) (*Change, error) {
@@ -177,7 +214,7 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, was ove
 				return nil, err
 			}
 		}
-		change = &Change{Revision: c.Hash()}
+		change = &Change{Revision: c.Hash(), Report: was.report}
 		if state.Active != nil {
 			change.Previous = state.Active.Revision
 		} else if o.Confirm > 0 {
@@ -190,7 +227,7 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, was ove
 		_, err = s.Store.ActivatePolicy(ctx, &uma.Activation{
 			Revision: c.Revision(now), Content: engine.ContentOf(src.Files), Over: overOf(state),
 			By: o.By, Source: o.Source, Note: o.Note, Pinned: true, ConfirmBy: change.ConfirmBy,
-			Withdrawn: was.withdrawn, Unconfirmed: was.unconfirmed,
+			Withdrawn: was.withdrawn, Unconfirmed: was.unconfirmed, Report: was.report.Text(),
 		})
 		if was.state != nil || !errors.Is(err, uma.ErrMoved) {
 			break

@@ -33,6 +33,8 @@ type Metrics struct {
 
 	downloaded    *prometheus.GaugeVec
 	notDownloaded *prometheus.CounterVec
+	waiting       *prometheus.GaugeVec
+	gates         *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -79,6 +81,12 @@ func NewMetrics() *Metrics {
 		notDownloaded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_download_failures_total", Help: "Polls of the policy service that failed.",
 		}, []string{"realm"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_proposals_waiting", Help: "Contents of the policy source that wait for a release or an activation: 0 or 1.",
+		}, []string{"realm"}),
+		gates: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_refused", Help: "1 while the content of the policy source is refused by this gate.",
+		}, []string{"realm", "gate"}),
 		stuck: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_stuck_evaluations", Help: "Evaluations under way that go on after their deadline.",
 		}, []string{"realm"}),
@@ -95,7 +103,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_admin_requests_total", Help: "Requests of the admin API, by operation and outcome.",
 		}, []string{"operation", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.waiting, m.gates, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -196,6 +204,23 @@ func (m *Metrics) DownloadFailed(realm string) { m.notDownloaded.WithLabelValues
 
 // PolicyFailed counts a changed policy that could not be activated.
 func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(realm).Inc() }
+
+// PolicyWaiting says whether a proposal of a realm waits.
+func (m *Metrics) PolicyWaiting(realm string, waiting bool) {
+	n := 0.0
+	if waiting {
+		n = 1
+	}
+	m.waiting.WithLabelValues(realm).Set(n)
+}
+
+// PolicyRefused says which gates refuse the proposal of a realm: none, if there are no names.
+func (m *Metrics) PolicyRefused(realm string, gates []string) {
+	m.gates.DeletePartialMatch(prometheus.Labels{"realm": realm})
+	for _, gate := range gates {
+		m.gates.WithLabelValues(realm, gate).Set(1)
+	}
+}
 
 // request counts an answered request. The route is the pattern of the path, not the path:
 // clients must not be able to add labels.

@@ -55,38 +55,20 @@ reads block, with exit code 3; anything else is a warning.`,
 
 // A gateReport is the JSON output of the commands that run gates.
 type gateReport struct {
-	OK       bool         `json:"ok"`
-	Findings []findingRow `json:"findings"`
-}
-
-// A findingRow is a finding of a gate, as JSON. File is what was examined if the file of a
-// finding is unknown; line and column are 0 if unknown.
-type findingRow struct {
-	Gate     string `json:"gate"`
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Column   int    `json:"column"`
-	Severity string `json:"severity"` // block or warn
-	Message  string `json:"message"`
+	OK       bool                 `json:"ok"`
+	Findings []rollout.FindingRow `json:"findings"`
 }
 
 // add adds the findings about what is at a path.
 func (r *gateReport) add(path string, findings []rollout.Finding) {
-	for _, f := range findings {
-		row := findingRow{string(f.Gate), f.File, f.Line, f.Column, "warn", f.Text}
-		if f.File == "" {
-			row.File = path
-		}
-		if f.Blocks {
-			row.Severity = "block"
-		}
-		r.Findings = append(r.Findings, row)
+	for i := range findings {
+		r.Findings = append(r.Findings, findings[i].Row(path))
 	}
 	r.OK = r.OK && !rollout.Blocked(findings)
 }
 
 // newGateReport returns a report without findings.
-func newGateReport() gateReport { return gateReport{OK: true, Findings: []findingRow{}} }
+func newGateReport() gateReport { return gateReport{OK: true, Findings: []rollout.FindingRow{}} }
 
 // printFindings prints a line for each finding, and below it the source if there is some.
 func (e *env) printFindings(findings []rollout.Finding) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/umpire/rollout"
 )
 
 // TestGates breaks the policies of a realm in several ways. Each time the gate that finds it
@@ -40,7 +42,7 @@ func TestGates(t *testing.T) {
 			{"policy", "lint", file}, {"policy", "lint", folder, "--realm", file}, {"policy", "lint", folder},
 		} {
 			found := (args[1] != "lint" || tc.lint) && (len(args) > 3 || args[2] == file || tc.folder)
-			checkGate(t, name, args, found, findingRow{Gate: tc.gate, File: extra, Line: tc.line, Severity: "block", Message: tc.message})
+			checkGate(t, name, args, found, rollout.FindingRow{Gate: tc.gate, File: extra, Line: tc.line, Severity: "block", Message: tc.message})
 		}
 	}
 	if err := os.Remove(extra); err != nil {
@@ -52,7 +54,7 @@ func TestGates(t *testing.T) {
 }
 
 // checkGate runs a command, and wants one finding, or none of its gate.
-func checkGate(t *testing.T, name string, args []string, found bool, want findingRow) {
+func checkGate(t *testing.T, name string, args []string, found bool, want rollout.FindingRow) {
 	t.Helper()
 	stdout, _, code := umpire(t, append(args[:len(args):len(args)], "-o", "json")...)
 	r := decode[gateReport](t, stdout)
@@ -179,5 +181,46 @@ func TestGateSettings(t *testing.T) {
 	write(t, filepath.Join(bare, "board.rego"), "package uma.policies.board\n\ngrant contains \"view\"\n")
 	if r := decode[gateReport](t, ok(t, "policy", "check", bare, "-o", "json")); len(r.Findings) != 1 || r.Findings[0].Gate != "coverage" || !strings.Contains(r.Findings[0].Message, "there are no tests") {
 		t.Errorf("without tests: got %+v", r)
+	}
+}
+
+// TestGatesOfActivate: policy activate runs the gates over a folder, and keeps their report. A
+// stored revision is compiled only.
+func TestGatesOfActivate(t *testing.T) {
+	t.Parallel()
+	file, data := example(t), t.TempDir()
+	ok(t, "realm", "apply", file, "--data", data)
+	folder := filepath.Join(filepath.Dir(file), "policies")
+	first := decode[activatedRow](t, ok(t, "policy", "activate", folder, "--data", data, "-o", "json"))
+	for gate, change := range map[string][2]string{
+		"lint":  {"extra.rego", "package uma.policies.board\n\ngrant contains \"veiw\"\n"},
+		"tests": {"extra_test.rego", "package extra_test\n\ntest_wrong if 1 == 2\n"},
+	} {
+		bad := policyFolder(t, file, func(dir string) { write(t, filepath.Join(dir, change[0]), change[1]) })
+		stdout, stderr, code := umpire(t, "policy", "activate", bad, "--data", data, "-o", "json")
+		if code != exitNotPassed || stdout != "" || !strings.Contains(stderr, "gate "+gate+" refuses the policy of realm photoz:") || !strings.Contains(stderr, change[0]+":3: ") {
+			t.Errorf("%s: exit %d, %s%s", gate, code, stdout, stderr)
+		}
+	}
+	moderated := policyFolder(t, file, func(dir string) {
+		write(t, filepath.Join(dir, "extra.rego"), "package uma.policies.board\n\ngrant contains \"view\" if \"moderator\" in input.subject.roles\n")
+	})
+	stdout, stderr, code := umpire(t, "policy", "activate", moderated, "--data", data, "-o", "json")
+	if code != 0 || !strings.Contains(stderr, "extra.rego:3: warning: no user or client in realm photoz has the role") {
+		t.Fatalf("exit %d, %s", code, stderr)
+	}
+	second := decode[activatedRow](t, stdout)
+	shown := decode[revisionRow](t, ok(t, "policy", "show", second.Revision, "--data", data, "-o", "json"))
+	r := shown.Periods[0].Report
+	if r == nil || len(r.Findings) != 1 || r.Findings[0].Severity != "warn" || r.Tests == nil || r.Tests.Passed == 0 || r.Tests.Coverage < 80 || r.Impact == nil || !r.Impact.Complete {
+		t.Errorf("got %+v", r)
+	}
+	// A stored revision has passed them.
+	ok(t, "policy", "activate", first.Revision, "--data", data)
+	if back := decode[activatedRow](t, ok(t, "policy", "activate", second.Revision, "--data", data, "-o", "json")); back.Revision != second.Revision {
+		t.Errorf("got %+v", back)
+	}
+	if shown = decode[revisionRow](t, ok(t, "policy", "show", second.Revision, "--data", data, "-o", "json")); len(shown.Periods) != 2 || shown.Periods[0].Report != nil {
+		t.Errorf("a stored revision: got %+v", shown.Periods)
 	}
 }

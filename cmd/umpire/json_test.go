@@ -109,7 +109,7 @@ func (s *jsonShape) differences(where string, want, got any) (found []string) {
 }
 
 // nullable are the members that the document says may be null.
-var nullable = []string{"since", "until", "confirm_by", "policy", "proposal", "last_success", "last_failure", "expires", "revoked"}
+var nullable = []string{"since", "until", "confirm_by", "policy", "proposal", "last_success", "last_failure", "expires", "revoked", "report", "tests", "impact"}
 
 // TestDocumentedJSON: the JSON output of every command is on docs/json.md, and has the members
 // that are documented there.

@@ -72,6 +72,10 @@ func (e *env) policyStatus(ctx context.Context, ops operations, realm string) er
 			fmt.Fprintf(e.stdout, "realm %s: a running server rolls the policy back at %s, unless `umpire policy confirm --realm %[1]s` comes before\n",
 				row.Realm, p.ConfirmBy.Format(time.RFC3339))
 		}
+		if p := row.Policy; p != nil && p.Report != nil && len(p.Report.Findings) > 0 {
+			r := p.Report
+			fmt.Fprintf(e.stdout, "realm %s: the gates have %d warnings about the policy in force: -o json lists them\n", row.Realm, len(r.Findings)+r.Omitted)
+		}
 		if p := row.Proposal; p != nil {
 			fmt.Fprintf(e.stdout, "realm %s: %s, since %s: %s\n", row.Realm, visible(p.Source), p.Since.Format(time.RFC3339), p.Problem)
 		}
@@ -151,12 +155,18 @@ func (e *env) readRevisions(ctx context.Context, name string, f func(db *sqlite.
 type revisionRow struct {
 	Revision string            `json:"revision"`
 	Realm    string            `json:"realm"`
-	Periods  []periodRow       `json:"periods"` // newest first
+	Periods  []reportedRow     `json:"periods"` // newest first
 	OPA      string            `json:"opa"`     // versions at the last activation; empty if an earlier version stored it
 	Umpire   string            `json:"umpire"`
 	Files    map[string]string `json:"files"` // of the realm, by path
 	Beside   map[string]string `json:"beside"`
 	Library  map[string]string `json:"library"`
+}
+
+// A reportedRow is a period with what the gates found before it.
+type reportedRow struct {
+	adminapi.Period
+	Report *rollout.Report `json:"report"` // null: no gates ran
 }
 
 func policyShowCommand(e *env) *cobra.Command {
@@ -184,13 +194,17 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 	if err != nil {
 		return err
 	}
-	row := revisionRow{Revision: rev.Hash, Realm: realm, OPA: rev.OPA, Umpire: rev.Umpire, Periods: []periodRow{}, Beside: rev.Beside}
+	row := revisionRow{Revision: rev.Hash, Realm: realm, OPA: rev.OPA, Umpire: rev.Umpire, Periods: []reportedRow{}, Beside: rev.Beside}
 	row.Files, row.Library = rollout.SplitRevision(rev)
 	var table [][]string
 	err = adminapi.EachPeriod(ctx, db, realm, func(p uma.Period) error {
 		if p.Revision == rev.Hash {
 			period := adminapi.NewHistoryRow(p)
-			row.Periods = append(row.Periods, period.Period)
+			report, err := rollout.ParseReport(p.Report)
+			if err != nil {
+				return err
+			}
+			row.Periods = append(row.Periods, reportedRow{period.Period, report})
 			table = append(table, periodCells(&period)[1:])
 		}
 		return nil

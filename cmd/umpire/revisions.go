@@ -14,6 +14,8 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/node"
+	"example.com/umpire/place"
+	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -163,6 +165,7 @@ func (e *env) order(ctx context.Context, o adminapi.Order, run func(operations, 
 		if change.Asked != "" && change.Asked != change.Revision {
 			fmt.Fprintf(e.stderr, "the files of revision %s, with the library of this umpire, are revision %s\n", change.Asked, change.Revision)
 		}
+		e.printWarnings(change.Report)
 		if e.asJSON() {
 			return printJSON(e.stdout, activatedRow{change.Revision, change.Previous})
 		}
@@ -174,6 +177,16 @@ func (e *env) order(ctx context.Context, o adminapi.Order, run func(operations, 
 		}
 		return err
 	})
+}
+
+// printWarnings prints what the gates found in a policy that passed them.
+func (e *env) printWarnings(report *rollout.Report) {
+	if report == nil {
+		return
+	}
+	for _, f := range report.Findings {
+		fmt.Fprintln(e.stderr, (&place.Mistake{File: f.File, Line: f.Line, Text: "warning: " + f.Message}).Error())
+	}
 }
 
 // An activatedRow is the JSON output of activate and rollback.

@@ -26,10 +26,17 @@ func policyFolder(t *testing.T, file string, change func(dir string)) string {
 	return dir
 }
 
-// closed adds a denial of everything.
+// closed adds a denial of all that is asked over HTTP, and of nothing that the example's tests ask.
 func closed(t *testing.T) func(string) {
 	return func(dir string) {
-		write(t, filepath.Join(dir, "closed.rego"), "package uma.guardrails\n\ndeny contains \"closed\"\n")
+		write(t, filepath.Join(dir, "closed.rego"), "package uma.guardrails\n\ndeny contains \"closed\" if input.context.ip\n")
+	}
+}
+
+func remove(t *testing.T, file string) {
+	t.Helper()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -161,7 +168,7 @@ func TestRevisionFiles(t *testing.T) {
 	if len(diff) != 1 || diff[0].File != "closed.rego" || diff[0].Change != "added" {
 		t.Errorf("got %+v", diff)
 	}
-	want := "--- a/closed.rego\n+++ /dev/null\n@@ -1,3 +0,0 @@\n-package uma.guardrails\n-\n-deny contains \"closed\"\n"
+	want := "--- a/closed.rego\n+++ /dev/null\n@@ -1,3 +0,0 @@\n-package uma.guardrails\n-\n-deny contains \"closed\" if input.context.ip\n"
 	if text := ok(t, "policy", "diff", change.Revision, change.Previous, "--data", data); text != want {
 		t.Errorf("got %s", text)
 	}

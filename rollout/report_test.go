@@ -1,0 +1,34 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"example.com/umpire/place"
+	"example.com/umpire/uma"
+)
+
+// The report of a period is bounded, whatever the gates find.
+func TestReportIsBounded(t *testing.T) {
+	t.Parallel()
+	var findings []Finding
+	for i := range 5000 {
+		findings = append(findings, Finding{Gate: GateTests, Blocks: true, Mistake: place.Mistake{File: "a_test.rego", Line: i + 1, Text: strings.Repeat("é", 5000)}})
+	}
+	text := newReport("policies", findings).Text()
+	got, err := ParseReport(text)
+	if err != nil || len(text) > uma.MaxReport || len(got.Findings) == 0 || len(got.Findings)+got.Omitted != len(findings) || got.Findings[0].Line != 1 {
+		t.Errorf("got %d bytes, %v", len(text), err)
+	}
+	refused := (&GateError{Realm: "r", findings: findings}).Error()
+	if !strings.HasPrefix(refused, "gate tests refuses the policy of realm r:\na_test.rego:1: ") || !strings.HasSuffix(refused, fmt.Sprintf("\nand %d more", len(findings)-maxShown)) {
+		t.Errorf("got %.100s … %s", refused, refused[len(refused)-20:])
+	}
+	if none := (*Report)(nil); none.Text() != "" {
+		t.Error("no report has a text")
+	}
+	if r, err := ParseReport(""); r != nil || err != nil {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
