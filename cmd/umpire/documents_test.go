@@ -79,7 +79,7 @@ func commandFault(line string) string {
 // snake_case, empty lists as [].
 func TestOutputForPrograms(t *testing.T) {
 	t.Parallel()
-	other := []string{"serve", "demo", "schema", "export", "completion", "help", examineName} // whose output has one format
+	other := []string{"serve", "demo", "schema", "export", "download", "completion", "help", examineName} // whose output has one format
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, c := range cmd.Commands() {
