@@ -37,6 +37,32 @@ func TestNestedBundleFromRegistry(t *testing.T) {
 	if res := p.admin(t, "/readyz"); res.status != 503 {
 		t.Errorf("/readyz: got %d, want 503: the realm has no policy", res.status)
 	}
+	p.wantSmall(t)
+}
+
+// TestHungryTest: a test that takes all memory is ended, and the gate refuses the policy.
+func TestHungryTest(t *testing.T) {
+	t.Parallel()
+	o := newOptions(t, []func(*options){photozWith(t, nil)})
+	p := spawn(t, o, o.write(t), "--policy-memory", "64")
+	text := "package hungry_test\n\ntest_hungry if {\n\tx0 := \"0123456789abcdef\"\n"
+	for i := range 40 {
+		text += fmt.Sprintf("\tx%d := concat(\"\", [x%d, x%d])\n", i+1, i, i)
+	}
+	p.writePolicy(t, "hungry_test.rego", text+"\tcount(x40) > 1\n}\n")
+	p.writePolicy(t, "more.rego", "package lib.more\n") // a test alone is no other policy
+	within1s(t, "the log about the test", func() bool {
+		return p.logged(t, "policy not activated", `"gates":["tests"]`, "tests of the policy used more than 64 MiB of memory")
+	})
+	if got := p.board(t); got != 200 {
+		t.Errorf("got %d, want the policy from before", got)
+	}
+	p.wantSmall(t)
+}
+
+// wantSmall wants that the process never had much memory.
+func (p *process) wantSmall(t *testing.T) {
+	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		t.Skipf("the memory of a process is not known here: %v", err)
