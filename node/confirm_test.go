@@ -85,7 +85,7 @@ func TestUnconfirmedPolicyAtTheStart(t *testing.T) {
 func TestActivationOverAnUnconfirmedOne(t *testing.T) {
 	t.Parallel()
 	s, start := newSite(t), time.Now()
-	n, before, _ := unconfirmed(t, s, start)
+	n, _, _ := unconfirmed(t, s, start)
 	other := s.candidate(t)
 	s.write(t, filepath.Join(other, "more.rego"), "package lib.more\n\nx := 1\n")
 	change, err := n.Rollout.ActivateFolder(t.Context(), rollout.Order{Realm: "r", By: "dave"}, other)
@@ -99,7 +99,7 @@ func TestActivationOverAnUnconfirmedOne(t *testing.T) {
 	wantInForce(t, n, "an activation meanwhile", change.Revision, "dave", 3)
 
 	s = newSite(t)
-	n, before, _ = unconfirmed(t, s, start)
+	n, before, _ := unconfirmed(t, s, start)
 	if _, err := n.Rollout.ActivateFolder(t.Context(), rollout.Order{Realm: "r", By: "dave", Confirm: time.Minute}, other); err != nil {
 		t.Fatal(err)
 	}

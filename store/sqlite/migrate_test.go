@@ -211,7 +211,7 @@ func TestPoliciesOfTheFirstSchema(t *testing.T) {
 func TestRevisionsOfTheSchemaBefore(t *testing.T) {
 	t.Parallel()
 	library, text := "package uma.authz\n", "package a\n\n# \u00fcber \"all\"\n"
-	s := openAt(t, schemaOf(t, 5, `INSERT INTO realm (name, settings, generation, applying) VALUES ('photoz', '{}', 1, 0), ('bank', '{}', 1, 0);
+	s := openAt(t, schemaOf(t, 4, `INSERT INTO realm (name, settings, generation, applying) VALUES ('photoz', '{}', 1, 0), ('bank', '{}', 1, 0);
 		INSERT INTO revision VALUES ('one', 'photoz', json_object('a.rego', 'package a' || char(10), '/umpire/authz.rego', 'package uma.authz' || char(10)), 1000),
 			('two', 'photoz', json_object('a.rego', 'package a' || char(10,10) || '# über "all"' || char(10), '/umpire/authz.rego', 'package uma.authz' || char(10)), 2000);
 		INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned) VALUES
