@@ -29,6 +29,8 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 
 test: ## run all tests, with the race detector if cgo works
 	$(GO) test $(RACE) -timeout 20m ./...
+	@# With the race detector, which makes all some ten times as slow, these have few rounds and a short recording.
+	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run 'TestKill|TestImpactOfKnownDifferences' ./cmd/umpire ./tests
 
 lint: vuln ## check the code: gofmt, vet, staticcheck, errcheck, opa fmt and check, go mod tidy, govulncheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-clean:"; echo "$$out"; exit 1; }

@@ -11,8 +11,14 @@ import (
 // safe for concurrent use.
 type Prober struct{ policy *policy }
 
-// NewProber compiles a policy as Activate does, without activating it.
+// probeTimeout replaces policy.timeout: what a policy would decide must not depend on how busy
+// the machine is that asks.
+const probeTimeout = 5 * time.Second
+
+// NewProber compiles a policy as Activate does, without activating it. Its evaluations end
+// after five seconds, whatever policy.timeout is.
 func NewProber(ctx context.Context, realm string, settings uma.PolicySettings, src Source) (*Prober, error) {
+	settings.Timeout = probeTimeout
 	p, err := compilePlain(ctx, realm, settings, src, time.Now)
 	if err != nil {
 		return nil, err
