@@ -68,16 +68,26 @@ func serving(log string) (servingLine, bool) {
 	return servingLine{}, false
 }
 
-// post sends a form to the realm and reads the answer.
+// post sends a form to the token endpoint of the realm and reads the answer.
 func (s *server) post(t testing.TB, bearer string, form url.Values) (int, map[string]any) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/realms/photoz/protocol/openid-connect/token", strings.NewReader(form.Encode()))
+	header := map[string]string{}
+	if bearer != "" {
+		header["Authorization"] = "Bearer " + bearer
+	}
+	return s.form(t, "/protocol/openid-connect/token", header, form)
+}
+
+// form sends a form to an endpoint of the realm and reads the answer.
+func (s *server) form(t testing.TB, path string, header map[string]string, form url.Values) (int, map[string]any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/realms/photoz"+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
+	for name, value := range header {
+		req.Header.Set(name, value)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

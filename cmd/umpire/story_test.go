@@ -2,10 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -116,7 +113,7 @@ func (st *story) ask(t *testing.T, want expected) (rpt string) {
 	_, signIn := st.post(t, "", url.Values{"grant_type": {"password"}, "client_id": {"photoz-web"}, "username": {want.user}, "password": {want.user}})
 	bearer, _ := signIn["access_token"].(string)
 	id := fmt.Sprintf("story-%d", len(st.answered))
-	status, body := st.form(t, "/protocol/openid-connect/token", "Bearer "+bearer, id, url.Values{
+	status, body := st.form(t, "/protocol/openid-connect/token", map[string]string{"Authorization": "Bearer " + bearer, "X-Request-Id": id}, url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:uma-ticket"}, "audience": {"photoz-api"},
 		"permission": {want.permission}, "permission_resource_format": {"uri"},
 	})
@@ -128,37 +125,11 @@ func (st *story) ask(t *testing.T, want expected) (rpt string) {
 	return rpt
 }
 
-// form posts a form with an X-Request-Id.
-func (st *story) form(t *testing.T, path, authorization, id string, form url.Values) (int, map[string]any) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", st.url+"/realms/photoz"+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Authorization": authorization, "X-Request-Id": id} {
-		req.Header.Set(name, value)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var body map[string]any
-	if err := json.Unmarshal(raw, &body); err != nil {
-		t.Fatalf("%v in %s", err, raw)
-	}
-	return res.StatusCode, body
-}
-
 // active reports whether introspection finds an RPT active.
 func (st *story) active(t *testing.T, rpt string) bool {
 	t.Helper()
 	req := url.Values{"token": {rpt}, "token_type_hint": {"requesting_party_token"}, "client_id": {"photoz-api"}, "client_secret": {"photoz-api-secret"}}
-	_, body := st.form(t, "/protocol/openid-connect/token/introspect", "", "introspection", req)
+	_, body := st.form(t, "/protocol/openid-connect/token/introspect", nil, req)
 	return body["active"] == true
 }
 
