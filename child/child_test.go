@@ -166,15 +166,20 @@ func TestRunOfKilledParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		listener.Close() // Accept does not wait for a child that never was
+	}()
 	connection, err := listener.Accept()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(err, <-ended)
 	}
 	defer connection.Close()
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // it was killed
+	<-ended // it was killed
 	if n, err := connection.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("got %d bytes and %v, want the end of the child's connection", n, err)
 	}

@@ -96,8 +96,11 @@ func TestRollout(t *testing.T) {
 	if row := inForce(); !row.Policy.Pinned || row.Policy.Revision != first[0].Revision || row.Proposal.Source != folder || !strings.Contains(row.Proposal.Problem, "umpire policy release") {
 		t.Errorf("got %+v", row)
 	}
+	const waiting = `umpire_policy_proposals_waiting{realm="photoz"} `
+	eventually(t, "the metric of what waits", func() bool { return strings.Contains(metrics(t, s.admin), waiting+"1") })
 	policy("release")
 	decides("the folder's new policy", 403)
+	eventually(t, "the metric of what no longer waits", func() bool { return strings.Contains(metrics(t, s.admin), waiting+"0") })
 	if rows := history(); len(rows) != 6 || rows[0].By != "server" || rows[0].Pinned || inForce().Proposal != nil {
 		t.Errorf("got %+v and %+v", rows, inForce())
 	}

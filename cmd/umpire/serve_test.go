@@ -68,6 +68,21 @@ func serving(log string) (servingLine, bool) {
 	return servingLine{}, false
 }
 
+// metrics returns those of an admin listener.
+func metrics(t testing.TB, admin string) string {
+	t.Helper()
+	res, err := http.Get(admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // post sends a form to the token endpoint of the realm and reads the answer.
 func (s *server) post(t testing.TB, bearer string, form url.Values) (int, map[string]any) {
 	t.Helper()

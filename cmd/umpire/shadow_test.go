@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,14 +44,8 @@ func TestShadow(t *testing.T) {
 	if table := ok(t, "policy", "shadow", "--data", data, "--realm", "photoz"); !strings.Contains(table, "dave ") || !strings.Contains(table, "1 scopes newly granted, 1 newly refused, 0 different, in 2 requests") {
 		t.Errorf("got\n%s", table)
 	}
-	response, err := http.Get(s.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	metrics, err := io.ReadAll(response.Body)
-	if want := `umpire_policy_shadow_changes_total{change="newly_granted",realm="photoz"} 1`; err != nil || !strings.Contains(string(metrics), want) {
-		t.Errorf("got %v, want %s", err, want)
+	if got, want := metrics(t, s.admin), `umpire_policy_shadow_changes_total{change="newly_granted",realm="photoz"} 1`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	s.stop()
 	s = serve(t, data, "--decision-log", "")

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,15 +114,9 @@ func TestReaderOfStdoutEnds(t *testing.T) {
 	if rows := decode[[]decisionRow](t, ok(t, "decisions", "list", "--data", p.data, "-o", "json")); len(rows) != 2 {
 		t.Errorf("got %d records, want both decisions stored", len(rows))
 	}
-	res, err := http.Get(p.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	metrics, err := io.ReadAll(res.Body)
-	failures := []byte(`umpire_sink_failures_total{kind="stdout",realm="",sink="decision-log"} `)
-	if err != nil || !bytes.Contains(metrics, failures) || bytes.Contains(metrics, append(failures, '0')) {
-		t.Errorf("metrics do not count the failure, %v", err)
+	const failures = `umpire_sink_failures_total{kind="stdout",realm="",sink="decision-log"} `
+	if got := metrics(t, p.admin); !strings.Contains(got, failures) || strings.Contains(got, failures+"0") {
+		t.Errorf("metrics do not count the failure: %s", got)
 	}
 	p.expectEnd(t)
 }

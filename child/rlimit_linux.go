@@ -1,15 +1,8 @@
+//go:build linux && !race
+
 package child
 
-import (
-	"os/exec"
-	"syscall"
-)
-
-// endWithParent ends a child process when the thread that started it ends.
-func endWithParent(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-}
+import "syscall"
 
 // slack is memory that Go's runtime takes before it is used: it asks for 64 MiB at a time.
 const slack = 192 << 20
