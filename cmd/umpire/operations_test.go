@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,14 +37,16 @@ func (r *remote) args(args ...string) []string {
 	return append(args, "--server", r.admin, "--token-file", r.token)
 }
 
+// progress is what a command prints that takes more than a second.
+var progress = regexp.MustCompile(`(?m)^\d+ decisions replayed\n`)
+
 // same checks that a command prints the same from the database and over the admin API, and
 // returns that.
 func (r *remote) same(t *testing.T, args ...string) string {
 	t.Helper()
 	local, localErr, localCode := umpire(t, append(args, "--data", r.data)...)
 	over, overErr, overCode := umpire(t, r.args(args...)...)
-	// A server examines an upload apart, which has no heading before the mistakes.
-	localErr = strings.Replace(localErr, "activate policy of realm photoz:\n", "", 1)
+	localErr, overErr = progress.ReplaceAllString(localErr, ""), progress.ReplaceAllString(overErr, "")
 	if over != local || overErr != localErr || overCode != localCode {
 		t.Errorf("umpire %s: over the admin API\n%s%s(exit %d), locally\n%s%s(exit %d)",
 			strings.Join(args, " "), over, overErr, overCode, local, localErr, localCode)
