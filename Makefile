@@ -6,6 +6,9 @@ FUZZTIME ?= 30s
 # the tests would take ten times as long.
 RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null 2>&1 && \
               echo "-race -gcflags=modernc.org/...=-race=false")
+# What starts many processes or makes many evaluations is tested without the race detector, with which it would take ten
+# times as long.
+APART    := TestKill|TestDocumentedCommands|TestDocumentedSigning|TestGates|TestHungryTest|TestNested|TestImpactOfKnownDifferences|TestExplanationAgrees
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build install run demo test lint vuln bench fuzz
@@ -28,9 +31,8 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 	bin/umpire serve --realm examples/photoz/realm.yaml
 
 test: ## run all tests, with the race detector if cgo works
-	$(GO) test $(RACE) -timeout 20m ./...
-	@# With the race detector, which makes all some ten times as slow, these have few rounds and a short recording.
-	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run 'TestKill|TestImpactOfKnownDifferences' ./cmd/umpire ./tests
+	$(GO) test $(RACE) -timeout 20m $(if $(RACE),-skip '$(APART)') ./...
+	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(APART)' ./cmd/umpire ./engine ./tests
 
 lint: vuln ## check the code: gofmt, vet, staticcheck, errcheck, opa fmt and check, go mod tidy, govulncheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-clean:"; echo "$$out"; exit 1; }

@@ -92,10 +92,11 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 		return errors.Join(err, public.Close())
 	}
 	failed := make(chan error, 2)
-	servers := []*http.Server{n.listen(public, handler, failed)}
+	servers, adminAddr := []*http.Server{n.listen(public, handler, failed)}, "none"
 	if admin != nil {
-		servers = append(servers, n.listen(admin, n.Admin(), failed))
+		servers, adminAddr = append(servers, n.listen(admin, n.Admin(), failed)), admin.Addr().String()
 	}
+	n.Log.InfoContext(ctx, "serving", "url", n.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "version", n.Version)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():

@@ -276,7 +276,7 @@ func TestDecisionLogCutShort(t *testing.T) {
 func TestSlowClientAtStop(t *testing.T) {
 	t.Parallel()
 	log := &failingLog{}
-	r := run(t, func(c *node.Config) { c.DecisionLog, c.Grace = log, 300*time.Millisecond })
+	r := run(t, func(c *node.Config) { c.DecisionLog, c.Grace = log, time.Second })
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ type recording struct {
 // some ten times as slow.
 func recordingSize() int {
 	if raceEnabled {
-		return 4_000
+		return 500
 	}
 	return 20_000
 }

@@ -102,10 +102,8 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	defer public.Close()
-	adminAddr := "none"
 	if admin != nil {
 		defer admin.Close()
-		adminAddr = admin.Addr().String()
 	}
 	cfg.PublicURL = cmp.Or(cfg.PublicURL, "http://"+public.Addr().String())
 	defer serveSignals(ctx, cfg.DecisionLog, cfg.Log)()
@@ -127,7 +125,6 @@ func (e *env) serve(ctx context.Context, f serveFlags) (err error) {
 	if f.defaultRealm != "" && !slices.Contains(names, f.defaultRealm) {
 		return invalid("--default-realm: there is no realm %q: the realms are %s", f.defaultRealm, strings.Join(names, ", "))
 	}
-	cfg.Log.InfoContext(ctx, "serving", "url", cfg.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "realms", names, "version", version)
 	return n.Run(ctx, public, admin)
 }
 
