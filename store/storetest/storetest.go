@@ -33,11 +33,12 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"SharingPolicies": policyTests,
 		"SharingApprove":  approveTests,
 
-		"Sessions":  sessionTests,
-		"Committer": commitTests,
-		"Decisions": decisionTests,
-		"Sinks":     sinkTests,
-		"Revisions": revisionTests,
+		"Sessions":    sessionTests,
+		"Committer":   commitTests,
+		"Decisions":   decisionTests,
+		"Sinks":       sinkTests,
+		"Revisions":   revisionTests,
+		"Activations": activationTests,
 
 		"Population": populationTests,
 		"Shadows":    shadowTests,
