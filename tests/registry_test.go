@@ -27,9 +27,10 @@ const registryToken = "registry-s3cret-of-its-own"
 // A registry is an HTTP service that has a bundle. A server polls it when the test says so.
 type registry struct {
 	*httptest.Server
-	tick chan struct{}
+	tick chan chan struct{} // lets a server poll; what is sent is closed when that poll has ended
 
 	mu      sync.Mutex
+	ended   chan struct{} // of the poll that goes on; nil without one
 	content []byte
 	broken  http.HandlerFunc // answers instead, if it is set
 	seen    []http.Header    // of the requests
@@ -38,7 +39,7 @@ type registry struct {
 
 func newRegistry(t testing.TB, content []byte) *registry {
 	t.Helper()
-	g := &registry{tick: make(chan struct{}), content: content}
+	g := &registry{tick: make(chan chan struct{}), content: content}
 	g.Server = httptest.NewServer(g)
 	t.Cleanup(g.Close)
 	return g
@@ -97,24 +98,44 @@ func (g *registry) last() (int, http.Header) {
 	return g.answers[len(g.answers)-1], g.seen[len(g.seen)-1]
 }
 
-// poll lets the server poll once more. The poll before has ended by then.
+// poll lets the server poll once more, and waits for the end of that poll: an answer that is put
+// into place afterwards is for the next one.
 func (g *registry) poll(t testing.TB) {
 	t.Helper()
+	ended := make(chan struct{})
+	late := time.After(20 * time.Second)
 	select {
-	case g.tick <- struct{}{}:
-	case <-time.After(10 * time.Second):
+	case g.tick <- ended:
+	case <-late:
 		t.Fatal("the server does not poll")
+	}
+	select {
+	case <-ended:
+	case <-late:
+		t.Fatal("the poll does not end")
 	}
 }
 
 // polling makes the server poll when the test says so.
 func (g *registry) polling(o *options) {
 	o.Downloads = node.Downloads{Limits: opaservice.Limits{Size: 1 << 20}, Wait: func(ctx context.Context, _ time.Duration) {
+		g.polled(nil)
 		select {
 		case <-ctx.Done():
-		case <-g.tick:
+		case ended := <-g.tick:
+			g.polled(ended)
 		}
 	}}
+}
+
+// polled closes what the test waits for since the poll before, and remembers the next.
+func (g *registry) polled(next chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended != nil {
+		close(g.ended)
+	}
+	g.ended = next
 }
 
 // fromRegistry is policy.opa of a realm whose policies come from a registry.
@@ -151,9 +172,7 @@ func TestRegistry(t *testing.T) {
 	if _, sent := g.last(); sent.Get("If-None-Match") != "" || sent.Get("Prefer") != "modes=snapshot" {
 		t.Errorf("the first request has %v", sent)
 	}
-	for range 2 {
-		g.poll(t)
-	}
+	g.poll(t)
 	if got, sent := g.last(); got != http.StatusNotModified || sent.Get("If-None-Match") == "" {
 		t.Errorf("got %d for a bundle that has not changed, want 304", got)
 	}
@@ -205,7 +224,6 @@ func (e *env) refusesBundles(t *testing.T, g *registry) {
 			t.Errorf("%s: got %d, want the policy from before", words, got)
 		}
 		g.poll(t)
-		g.poll(t)
 		if got, _ := g.last(); got != http.StatusNotModified {
 			t.Errorf("%s: got %d, a bundle that is refused is fetched again", words, got)
 		}
@@ -239,7 +257,7 @@ func (e *env) survivesTheService(t *testing.T, g *registry) {
 		{"answered 401 Unauthorized: check policy.opa.services.registry.credentials", text(401, registryToken)},
 		{"answered 404 Not Found: check policy.opa.bundles.photoz.resource", text(404, "")},
 		{"answered 500 Internal Server Error", text(500, "")},
-		{"EOF", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"photoz.tar.gz: EOF", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 	} {
 		g.fail(trouble.answer)
 		g.poll(t)
