@@ -48,7 +48,7 @@ type Poller struct {
 	etag     string
 	forget   atomic.Bool
 	waits    bool // the service may wait with its answer
-	failures int  // since the last answer
+	failures int  // since the last answer that could be used
 	next     time.Duration
 }
 
@@ -68,31 +68,44 @@ func (c *Config) Poller(limits Limits) (*Poller, error) {
 // Poll asks for the bundle once. The content is nil if it has not changed since the last
 // Poll that returned it. An error has no secret; the next Poll asks for what this one did.
 func (p *Poller) Poll(ctx context.Context) (content []byte, err error) {
-	if p.forget.Swap(false) {
+	forgotten := p.forget.Swap(false)
+	if forgotten {
 		p.etag = ""
 	}
 	began, waits := time.Now(), p.waits
 	content, err = p.poll(ctx)
 	polling := p.config.Bundle.Polling
-	switch {
-	case err != nil:
-		p.failures++
-		p.next = util.DefaultBackoff(float64(firstRetry), float64(polling.MaxDelay)*float64(time.Second), p.failures)
-		err = p.describe(err)
-	case waits && p.waits && (content != nil || time.Since(began) > time.Duration(polling.LongPolling)*time.Second/2):
-		p.failures, p.next = 0, 0
-	default: // also if a service that could wait answered at once that nothing changed
-		p.failures = 0
-		p.next = time.Duration((float64(polling.MinDelay) + rand.Float64()*float64(polling.MaxDelay-polling.MinDelay)) * float64(time.Second))
+	if err != nil {
+		p.backOff()
+		return nil, p.describe(err)
 	}
-	return content, err
+	if !forgotten { // else the same bundle may have to be forgotten again
+		p.failures = 0
+	}
+	if waits && p.waits && (content != nil || time.Since(began) > time.Duration(polling.LongPolling)*time.Second/2) {
+		p.next = 0
+		return content, nil
+	}
+	// Also if a service that could wait answered at once that nothing changed.
+	p.next = time.Duration((float64(polling.MinDelay) + rand.Float64()*float64(polling.MaxDelay-polling.MinDelay)) * float64(time.Second))
+	return content, nil
 }
 
-// Next is how long to wait before the next Poll.
-func (p *Poller) Next() time.Duration { return p.next }
+func (p *Poller) backOff() {
+	p.failures++
+	p.next = util.DefaultBackoff(float64(firstRetry), float64(p.config.Bundle.Polling.MaxDelay)*float64(time.Second), p.failures)
+}
 
-// Forget makes the next Poll return the bundle also if it has not changed. It may be called
-// at any time.
+// Next is how long to wait before the next Poll. Call it once after each.
+func (p *Poller) Next() time.Duration {
+	if p.forget.Load() {
+		p.backOff()
+	}
+	return p.next
+}
+
+// Forget makes the next Poll return the bundle also if it has not changed: the one before could
+// not be used for the moment. It may be called at any time.
 func (p *Poller) Forget() { p.forget.Store(true) }
 
 // describe is an error with the service and the resource.

@@ -127,6 +127,43 @@ func TestPollerBacksOff(t *testing.T) {
 	}
 }
 
+// A bundle that could not be used for the moment is fetched again after waits that grow, also from
+// a service that answers without waiting: else the poller would fetch it without a pause.
+func TestPollerBacksOffFromWhatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	content := packed(t, "one")
+	p := poller(t, `{"polling": {"long_polling_timeout_seconds": 30, "min_delay_seconds": 7, "max_delay_seconds": 7}}`, opaservice.Limits{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.openpolicyagent.bundles")
+		w.Header().Set("ETag", `"1"`)
+		_, _ = w.Write(content)
+	})
+	poll := func() {
+		t.Helper()
+		if got, err := p.Poll(t.Context()); err != nil || got == nil {
+			t.Fatalf("got %d bytes, %v", len(got), err)
+		}
+	}
+	var waits []time.Duration
+	for range 8 {
+		poll()
+		p.Forget()
+		waits = append(waits, p.Next())
+	}
+	if waits[0] < 500*time.Millisecond || waits[0] > time.Second || waits[7] < 5*time.Second || waits[7] > 9*time.Second {
+		t.Errorf("got %v", waits)
+	}
+	for range 2 { // the first one still asks without an ETag
+		if poll(); p.Next() != 0 {
+			t.Errorf("got %s for a bundle that can be used", p.Next())
+		}
+	}
+	poll()
+	p.Forget()
+	if got := p.Next(); got > time.Second {
+		t.Errorf("got %s after a bundle that could be used", got)
+	}
+}
+
 // A service that begins its answer and does not end it is given up.
 func TestPollerGivesUp(t *testing.T) {
 	t.Parallel()
