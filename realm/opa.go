@@ -105,8 +105,7 @@ func (o *opaReader) readBundle(v value) any {
 		"resource": reads(resourcePath),
 		"polling": func(v value) any {
 			polling, m := v.opaObject(opaFields{
-				"min_delay_seconds": reads(value.count), "max_delay_seconds": reads(value.count),
-				"long_polling_timeout_seconds": reads(value.count),
+				"min_delay_seconds": opaSeconds, "max_delay_seconds": opaSeconds, "long_polling_timeout_seconds": opaSeconds,
 			})
 			m.checkDelays()
 			return polling
@@ -151,8 +150,9 @@ var notTaken = map[string]string{
 	"policy.opa.decision_logs.request_context":                    "an event has what the policy sees of a request",
 }
 
-// maxReporting is the longest delay of an upload, in seconds: a day.
-const maxReporting = 86400
+// maxSeconds is the longest delay or time-out: a day. OPA computes in nanoseconds, of which a
+// number may be too large.
+const maxSeconds = 86400
 
 // atMost reads an integer between two numbers.
 func atMost(least, most int) func(value) any {
@@ -165,13 +165,16 @@ func atMost(least, most int) func(value) any {
 	}
 }
 
+// opaSeconds reads a delay or time-out.
+func opaSeconds(v value) any { return atMost(1, maxSeconds)(v) }
+
 func (o *opaReader) readDecisionLogs(v value) any {
 	logs, m := v.opaObject(opaFields{
 		"service":  reads(value.text),
 		"resource": reads(resourcePath),
 		"reporting": func(v value) any {
 			reporting, m := v.opaObject(opaFields{
-				"min_delay_seconds": atMost(1, maxReporting), "max_delay_seconds": atMost(1, maxReporting),
+				"min_delay_seconds": opaSeconds, "max_delay_seconds": opaSeconds,
 				"upload_size_limit_bytes": atMost(opaservice.LeastUpload, opaservice.MostUpload),
 			})
 			m.checkDelays()

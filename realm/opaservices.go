@@ -50,7 +50,7 @@ func (o *opaReader) readService(v value) any {
 		"url":                             reads(serviceURL),
 		"headers":                         reads(named(value.opaSecret)),
 		"allow_insecure_tls":              reads(value.flag),
-		"response_header_timeout_seconds": reads(value.count),
+		"response_header_timeout_seconds": opaSeconds,
 		"tls":                             opaFields{"ca_cert": reads(value.opaPath), "system_ca_required": reads(value.flag)}.read,
 		"credentials":                     o.readCredentials,
 	})
@@ -130,7 +130,7 @@ func readClientTLS(v value) any {
 		"private_key_passphrase":       reads(value.opaSecret),
 		"ca_cert":                      reads(value.opaPath),
 		"system_ca_required":           reads(value.flag),
-		"cert_reread_interval_seconds": reads(value.count),
+		"cert_reread_interval_seconds": opaSeconds,
 	})
 	m.need("cert", "private_key")
 	return tls
