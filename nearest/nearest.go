@@ -25,9 +25,14 @@ func Miss(unknown string, words []string) string {
 // fewer than the word has letters: "r" is not taken for "w".
 func closest(other string, words []string, limit func(word string) int) string {
 	nearest, least := "", 0
+	letters := []rune(strings.ToLower(other))
 	for _, w := range words {
-		d := distance(strings.ToLower(other), strings.ToLower(w))
-		if d <= limit(w) && d < len([]rune(w)) && (nearest == "" || d < least) {
+		known := []rune(strings.ToLower(w))
+		if max(len(letters)-len(known), len(known)-len(letters)) > limit(w) {
+			continue // no fewer edits; a word of megabytes is compared with none
+		}
+		d := distance(letters, known)
+		if d <= limit(w) && d < len(known) && (nearest == "" || d < least) {
 			nearest, least = w, d
 		}
 	}
@@ -36,8 +41,7 @@ func closest(other string, words []string, limit func(word string) int) string {
 
 // distance is the number of edits between two words: a letter more, less or another, or two
 // neighbours exchanged (optimal string alignment).
-func distance(from, to string) int {
-	a, b := []rune(from), []rune(to)
+func distance(a, b []rune) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)

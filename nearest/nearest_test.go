@@ -1,6 +1,7 @@
 package nearest_test
 
 import (
+	"strings"
 	"testing"
 
 	"example.com/umpire/nearest"
@@ -37,6 +38,15 @@ func TestMiss(t *testing.T) {
 		if got := nearest.Miss(tc.word, tc.known); got != tc.want {
 			t.Errorf("%q of %q: got %q, want %q", tc.word, tc.known, got, tc.want)
 		}
+	}
+}
+
+// Words of policies may have megabytes. To compare them letter by letter with short names takes
+// memory for each pair of letters.
+func TestMissOfLongWord(t *testing.T) {
+	word, known := strings.Repeat("x", 1<<20), []string{"view", "payment", "edit"}
+	if got := testing.AllocsPerRun(1, func() { nearest.Miss(word, known) }); got > 20 {
+		t.Errorf("got %.0f allocations", got)
 	}
 }
 
