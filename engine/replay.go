@@ -45,7 +45,7 @@ func NewReplayer(ctx context.Context, realm string, settings uma.PolicySettings,
 }
 
 // WithoutLabels returns a Replayer whose evaluations have no RuleLabels, for comparisons, which
-// read the rules that decided. That saves a tenth of the time.
+// read the rules that decided.
 func (r *Replayer) WithoutLabels() *Replayer {
 	policy := *r.policy
 	policy.labels = false
