@@ -137,7 +137,7 @@ func (s *Shadow) round(ctx context.Context, watches *sync.WaitGroup) (more bool,
 			r = s.follow(ctx, watches, wanted)
 			s.realms[name] = r
 		}
-		if r.settings.Shadow == "" || s.Now().Before(r.yields) {
+		if s.Now().Before(r.yields) {
 			continue
 		}
 		again, err := s.step(ctx, name, r)
