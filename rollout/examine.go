@@ -91,7 +91,10 @@ func (s *Service) RunGates(ctx context.Context, x *Examination) (*Report, error)
 		}
 	}
 	if !Blocked(findings) && gates.Impact != uma.GateOff && x.Active != "" {
-		counts, found := s.impact(ctx, x, gates)
+		counts, found, err := s.impact(ctx, x, gates)
+		if err != nil {
+			return nil, err
+		}
 		report.Impact = counts
 		findings = append(findings, found...)
 	}
@@ -114,8 +117,9 @@ func (x *Examination) unknownNames(gates uma.Gates) []Finding {
 	return []Finding{{Gate: GateLint, Mistake: place.Mistake{Text: text}}}
 }
 
-// impact replays the newest decisions under the policy in force and under this one.
-func (s *Service) impact(ctx context.Context, x *Examination, gates uma.Gates) (*ImpactCounts, []Finding) {
+// impact replays the newest decisions under the policy in force and under this one. That they
+// cannot be replayed is an error if the gate blocks: the policy may pass at another try.
+func (s *Service) impact(ctx context.Context, x *Examination, gates uma.Gates) (*ImpactCounts, []Finding, error) {
 	settings := x.settings
 	run := &Impact{
 		Realm: x.Realm.Name, Settings: &settings, Candidate: &x.Content.Source, Newest: impactRecords, AtMost: impactTime,
@@ -126,9 +130,12 @@ func (s *Service) impact(ctx context.Context, x *Examination, gates uma.Gates) (
 		findings = append(findings, Finding{Gate: GateImpact, Blocks: blocks, Mistake: place.Mistake{Text: fmt.Sprintf(format, args...)}})
 	}
 	report, counts, err := run.Run(ctx, s.Store, s.Now())
-	if err != nil {
-		find(true, "recorded decisions cannot be replayed: %v", err)
-		return nil, acting(gates.Impact, findings)
+	switch {
+	case err != nil && gates.Impact == uma.GateBlocks:
+		return nil, nil, fmt.Errorf("gate impact: replay recorded decisions: %w", err)
+	case err != nil:
+		find(false, "recorded decisions cannot be replayed: %v", err)
+		return nil, findings, nil
 	}
 	const list = "`umpire policy impact` lists them"
 	if report.Failed > 0 {
@@ -143,5 +150,5 @@ func (s *Service) impact(ctx context.Context, x *Examination, gates uma.Gates) (
 	if counts.Cut {
 		find(false, "only %d of the %d newest decisions were replayed in %s", report.Replayed+report.Skipped, impactRecords, impactTime)
 	}
-	return &ImpactCounts{*report, !counts.Cut}, acting(gates.Impact, findings)
+	return &ImpactCounts{*report, !counts.Cut}, acting(gates.Impact, findings), nil
 }
