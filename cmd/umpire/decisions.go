@@ -95,11 +95,11 @@ func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, q *adminapi
 	if err != nil {
 		return err
 	}
-	newest, err := db.FindDecisions(ctx, f, limit)
+	last, err := db.LastDecision(ctx) // first: a record that is made meanwhile is among the newest, or follows
 	if err != nil {
 		return err
 	}
-	last, err := db.LastDecision(ctx)
+	newest, err := db.FindDecisions(ctx, f, limit)
 	if err != nil {
 		return err
 	}
