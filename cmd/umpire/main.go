@@ -73,8 +73,8 @@ environment, 3 a check or test did not pass.`,
 	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.Int64Var(&e.policyMemory, "policy-memory", 512, "most `MiB` of memory that tests of a policy may use")
-	f.DurationVar(&e.policyTime, "policy-time", time.Minute, "most `time` that tests of a policy may take")
+	f.Int64Var(&e.policyMemory, "policy-memory", 512, "most `MiB` of memory that tests of a policy, or compiling a bundle from the network, may use")
+	f.DurationVar(&e.policyTime, "policy-time", time.Minute, "most `time` that tests of a policy, or compiling a bundle from the network, may take")
 	root.SetFlagErrorFunc(flagMistake)
 	root.SetUsageTemplate(strings.NewReplacer( // a command group cannot be run without a subcommand
 		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").Replace(root.UsageTemplate()))
