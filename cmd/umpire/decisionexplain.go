@@ -59,7 +59,7 @@ changed a value that the policy reads; it says so.`,
 	}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.now, "now", false, "evaluate the recorded request under the policy that is active now")
-	fl.StringVar(&f.candidate, "candidate", "", "evaluate it under this policy `folder`, bundle file, or hash of a policy revision in the database")
+	fl.StringVar(&f.candidate, "candidate", "", "evaluate it under this policy `folder`, bundle file, or hash of a policy revision in the database, or its beginning")
 	fl.StringVar(&f.file, "file", "", "read the decision from this `file` of decisions export, - for stdin")
 	fl.BoolVar(&f.trace, "trace", false, "also print OPA's trace of the evaluation")
 	e.serverFlags(cmd)
@@ -160,6 +160,12 @@ func (e *env) explainerOf(ctx context.Context, db *sqlite.Store, d *audit.Decisi
 		return e.candidateExplainer(ctx, db, d.Realm, f.candidate, d.Path)
 	case f.candidate != "":
 		revision = f.candidate
+		if len(revision) < wholeHash {
+			var err error
+			if revision, err = adminapi.FindRevision(ctx, db, d.Realm, revision); err != nil {
+				return nil, err
+			}
+		}
 	}
 	explainer, err := rollout.NewStoredExplainer(ctx, db, d.Realm, revision, d.Path, e.now())
 	switch {

@@ -71,7 +71,7 @@ a folder or bundle file too, no database is needed.`,
 	fl.StringVar(&f.at, "at", "", "`time` of the request (RFC 3339, the seconds may be left out) or age (default now)")
 	fl.StringVar(&f.ip, "ip", "", "`address` of the client")
 	fl.StringVar(&f.input, "input", "", "`file` with the policy's input, - for stdin, instead of the flags above")
-	fl.StringVar(&f.candidate, "candidate", "", "policy `folder`, bundle file, or hash of a policy revision in the database (default the policy in force)")
+	fl.StringVar(&f.candidate, "candidate", "", "policy `folder`, bundle file, or hash of a policy revision in the database, or its beginning (default the policy in force)")
 	fl.BoolVar(&f.trace, "trace", false, "also print OPA's trace of the evaluation")
 	e.outputFlag(cmd)
 	return cmd
