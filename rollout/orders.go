@@ -74,7 +74,7 @@ func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Cha
 	}
 	settings := snapshot.Realm.Policy
 	settings.Bundle = dir
-	report, err := s.examineOrder(ctx, o.Realm, settings, content)
+	c, report, err := s.examineOrder(ctx, o.Realm, settings, content)
 	if refused, ok := errors.AsType[*GateError](err); ok && refused.Compiles {
 		return nil, &RefusedError{refused}
 	} else if ok { // in the words for an upload, which was compiled before
@@ -86,17 +86,19 @@ func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Cha
 	if o.Source != "" && o.Source != dir { // an upload: its file is gone soon
 		report.rename(Shown(dir), o.Source)
 	}
-	return s.order(ctx, o, content.Source, over{report: report})
+	return s.order(ctx, o, c, over{report: report})
 }
 
-// examineOrder runs the gates over a policy that is compared with whichever is in force.
-func (s *Service) examineOrder(ctx context.Context, realm string, settings uma.PolicySettings, content *Content) (*Report, error) {
-	if _, err := s.Compile(ctx, realm, settings, content); err != nil {
-		return nil, err
+// examineOrder compiles a policy, and runs the gates over it: it is compared with whichever is
+// in force.
+func (s *Service) examineOrder(ctx context.Context, realm string, settings uma.PolicySettings, content *Content) (*engine.Compiled, *Report, error) {
+	c, err := s.Compile(ctx, realm, settings, content)
+	if err != nil {
+		return nil, nil, err
 	}
 	state, err := s.Store.PolicyState(ctx, realm)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	active := ""
 	if state.Active != nil {
@@ -104,9 +106,10 @@ func (s *Service) examineOrder(ctx context.Context, realm string, settings uma.P
 	}
 	x, err := s.NewExamination(ctx, realm, settings, content, active)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.RunGates(ctx, x)
+	report, err := s.RunGates(ctx, x)
+	return c, report, err
 }
 
 // ActivateRevision puts the realm's files of a stored revision in force again, with today's
@@ -186,19 +189,6 @@ func (s *Service) reactivate(ctx context.Context, o Order, hash string, was over
 		return nil, &RefusedError{err}
 	}
 	src.Beside = rev.Beside
-	o.Source = "revision " + hash
-	change, err := s.order(ctx, o, src, was)
-	if change != nil {
-		change.Asked = hash
-	}
-	return change, err
-}
-
-// order begins a pinned period of a source.
-func (s *Service) order(ctx context.Context, o Order, src engine.Source, was over) (change *Change, err error) {
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
 	snapshot, err := s.Store.Snapshot(ctx, o.Realm, s.Now())
 	if err != nil {
 		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
@@ -206,6 +196,19 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, was ove
 	c, err := s.Engine.Compile(ctx, o.Realm, snapshot.Realm.Policy, src)
 	if err != nil {
 		return nil, &RefusedError{err}
+	}
+	o.Source = "revision " + hash
+	change, err := s.order(ctx, o, c, was)
+	if change != nil {
+		change.Asked = hash
+	}
+	return change, err
+}
+
+// order begins a pinned period of a policy.
+func (s *Service) order(ctx context.Context, o Order, c *engine.Compiled, was over) (change *Change, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	for range Activations {
 		state := was.state
@@ -224,8 +227,9 @@ func (s *Service) order(ctx context.Context, o Order, src engine.Source, was ove
 		if o.Confirm > 0 {
 			change.ConfirmBy = now.Add(o.Confirm)
 		}
+		rev := c.Revision(now)
 		_, err = s.Store.ActivatePolicy(ctx, &uma.Activation{
-			Revision: c.Revision(now), Content: engine.ContentOf(src.Files), Over: overOf(state),
+			Revision: rev, Content: engine.ContentOf(engine.RealmFiles(rev.Sources)), Over: overOf(state),
 			By: o.By, Source: o.Source, Note: o.Note, Pinned: true, ConfirmBy: change.ConfirmBy,
 			Withdrawn: was.withdrawn, Unconfirmed: was.unconfirmed, Report: was.report.Text(),
 		})
