@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/umpire/sinks"
@@ -82,6 +83,19 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
+// timed runs a test whose clock advances when all goroutines wait.
+func timed(t *testing.T, test func(f *fixture)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { test(newFixture(t)) })
+}
+
+// pass lets time pass for all goroutines of the test.
+func (f *fixture) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // decide stores so many records.
 func (f *fixture) decide(n int) {
 	f.t.Helper()
@@ -128,7 +142,9 @@ func (f *fixture) start(holder string, want ...sinks.Wanted) (s *sinks.Service, 
 
 func (f *fixture) eventually(what string, holds func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
 		if holds() {
 			return
 		}
@@ -139,31 +155,34 @@ func (f *fixture) eventually(what string, holds func() bool) {
 // Two servers of one database deliver each record, and few of them twice. If the one that
 // delivers fails, the other one goes on.
 func TestTwoServers(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	first, second, both := &received{ids: map[string]int{}}, &received{ids: map[string]int{}}, &received{ids: map[string]int{}}
-	share := func(r *received) sinks.Wanted {
-		w := wanted("s", r)
-		w.Open = func() (sinks.Destination, error) { return tee{r, both}, nil }
-		return w
-	}
-	f.start("first", share(first))
-	f.start("second", share(second))
-	const n = 40
-	for i := range n {
-		f.decide(1)
-		f.eventually("a record", func() bool { records, _ := both.count(); return records == i+1 })
-		if i == n/2 {
-			time.Sleep(1500 * time.Millisecond) // the cursor is stored: the first learns that the second delivers
+	timed(t, func(f *fixture) {
+		first, second, both := &received{ids: map[string]int{}}, &received{ids: map[string]int{}}, &received{ids: map[string]int{}}
+		share := func(r *received) sinks.Wanted {
+			w := wanted("s", r)
+			w.Open = func() (sinks.Destination, error) { return tee{r, both}, nil }
+			return w
 		}
-	}
-	if _, again := both.count(); again > n/2+2 {
-		t.Errorf("got %d of %d records twice, want few", again, n)
-	}
-	before, _ := first.count()
-	second.setFail(errors.New("broken"))
-	f.decide(1)
-	f.eventually("a server that takes over", func() bool { records, _ := first.count(); return records > before })
+		s, _ := f.start("first", share(first))
+		f.start("second", share(second))
+		const n = 40
+		for i := range n {
+			f.decide(1)
+			f.eventually("a record", func() bool { records, _ := both.count(); return records == i+1 })
+			if i == n/2 {
+				f.eventually("the first server to learn that the second delivers", func() bool {
+					states, err := s.States(f.t.Context())
+					return err == nil && states[0].Standby
+				})
+			}
+		}
+		if _, again := both.count(); again > n/2+2 {
+			f.t.Errorf("got %d of %d records twice, want few", again, n)
+		}
+		before, _ := first.count()
+		second.setFail(errors.New("broken"))
+		f.decide(1)
+		f.eventually("a server that takes over", func() bool { records, _ := first.count(); return records > before })
+	})
 }
 
 // A tee delivers to both.
@@ -178,67 +197,157 @@ func (t tee) Deliver(ctx context.Context, records []uma.Record) (int, int, error
 
 // Set starts, ends and opens sinks again. One that is no longer wanted has no cursor.
 func TestSet(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	a, b := &received{ids: map[string]int{}}, &received{ids: map[string]int{}}
-	f.decide(1) // before there is a sink
-	s, _ := f.start("server", wanted("a", a))
-	f.decide(2)
-	f.eventually("records of a", func() bool { records, _ := a.count(); return records == 2 })
-	if err := s.Set(t.Context(), []sinks.Wanted{wanted("a", a), wanted("b", b)}); err != nil {
-		t.Fatal(err)
-	}
-	f.decide(3)
-	f.eventually("records of b", func() bool { records, _ := b.count(); return records == 3 })
+	timed(t, func(f *fixture) {
+		a, b := &received{ids: map[string]int{}}, &received{ids: map[string]int{}}
+		f.decide(1) // before there is a sink
+		s, _ := f.start("server", wanted("a", a))
+		f.decide(2)
+		f.eventually("records of a", func() bool { records, _ := a.count(); return records == 2 })
+		if err := s.Set(f.t.Context(), []sinks.Wanted{wanted("a", a), wanted("b", b)}); err != nil {
+			f.t.Fatal(err)
+		}
+		f.decide(3)
+		f.eventually("records of b", func() bool { records, _ := b.count(); return records == 3 })
 
-	// With other settings a goes on where it was.
-	again := &received{ids: map[string]int{}}
-	other := wanted("a", again)
-	other.Settings = "other"
-	f.eventually("records of a", func() bool { records, _ := a.count(); return records == 5 })
-	if err := s.Set(t.Context(), []sinks.Wanted{other}); err != nil {
-		t.Fatal(err)
-	}
-	f.decide(1)
-	f.eventually("a record of the new a", func() bool { records, _ := again.count(); return records == 1 })
-	if records, twice := a.count(); records != 5 || twice != 0 {
-		t.Errorf("got %d records and %d twice, want 5 once", records, twice)
-	}
-	rows, err := f.store.AllSinks(t.Context())
-	if err != nil || len(rows) != 1 || rows[0].Name != "a" {
-		t.Errorf("got %+v, %v; want a alone", rows, err)
-	}
+		// With other settings a goes on where it was.
+		again := &received{ids: map[string]int{}}
+		other := wanted("a", again)
+		other.Settings = "other"
+		f.eventually("records of a", func() bool { records, _ := a.count(); return records == 5 })
+		if err := s.Set(f.t.Context(), []sinks.Wanted{other}); err != nil {
+			f.t.Fatal(err)
+		}
+		f.decide(1)
+		f.eventually("a record of the new a", func() bool { records, _ := again.count(); return records == 1 })
+		if records, twice := a.count(); records != 5 || twice != 0 {
+			f.t.Errorf("got %d records and %d twice, want 5 once", records, twice)
+		}
+		rows, err := f.store.AllSinks(f.t.Context())
+		if err != nil || len(rows) != 1 || rows[0].Name != "a" {
+			f.t.Errorf("got %+v, %v; want a alone", rows, err)
+		}
+	})
 }
 
 // A sink that fails says why, keeps its backlog, and delivers it later. A restart continues
 // with the cursor.
 func TestOutage(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	r := &received{ids: map[string]int{}, fail: errors.New("no route")}
-	s, stop := f.start("one", wanted("s", r))
-	f.decide(300) // more than a page
-	f.eventually("the problem", func() bool {
-		rows, err := f.store.AllSinks(t.Context())
-		return err == nil && rows[0].Problem == "no route" && !rows[0].Failed.IsZero()
+	timed(t, func(f *fixture) {
+		r := &received{ids: map[string]int{}, fail: errors.New("no route")}
+		s, stop := f.start("one", wanted("s", r))
+		f.decide(300) // more than a page
+		f.eventually("the problem", func() bool {
+			rows, err := f.store.AllSinks(f.t.Context())
+			return err == nil && rows[0].Problem == "no route" && !rows[0].Failed.IsZero()
+		})
+		states, err := s.States(f.t.Context())
+		if err != nil || len(states) != 1 || states[0].Backlog.Records != 300 || states[0].Failures == 0 {
+			f.t.Errorf("got %+v, %v; want a backlog of 300", states, err)
+		}
+		stop()
+		r.setFail(nil)
+		_, stop = f.start("two", wanted("s", r))
+		f.eventually("all records", func() bool { records, _ := r.count(); return records == 300 })
+		stop()
+		rows, err := f.store.AllSinks(f.t.Context())
+		if err != nil || rows[0].Problem != "" || rows[0].Cursor != 300 || rows[0].Delivered.IsZero() {
+			f.t.Errorf("got %+v, %v; want the cursor at 300 and no problem", rows, err)
+		}
+		f.start("three", wanted("s", r))
+		f.decide(1)
+		f.eventually("the next record", func() bool { records, _ := r.count(); return records == 301 })
+		if _, again := r.count(); again != 0 {
+			f.t.Errorf("got %d records twice, want none after an orderly end", again)
+		}
 	})
-	states, err := s.States(t.Context())
-	if err != nil || len(states) != 1 || states[0].Backlog.Records != 300 || states[0].Failures == 0 {
-		t.Errorf("got %+v, %v; want a backlog of 300", states, err)
-	}
-	stop()
-	r.setFail(nil)
-	_, stop = f.start("two", wanted("s", r))
-	f.eventually("all records", func() bool { records, _ := r.count(); return records == 300 })
-	stop()
-	rows, err := f.store.AllSinks(t.Context())
-	if err != nil || rows[0].Problem != "" || rows[0].Cursor != 300 || rows[0].Delivered.IsZero() {
-		t.Errorf("got %+v, %v; want the cursor at 300 and no problem", rows, err)
-	}
-	f.start("three", wanted("s", r))
-	f.decide(1)
-	f.eventually("the next record", func() bool { records, _ := r.count(); return records == 301 })
-	if _, again := r.count(); again != 0 {
-		t.Errorf("got %d records twice, want none after an orderly end", again)
-	}
+}
+
+// A sink with delays waits between deliveries, but not once there is a page of records.
+func TestDelays(t *testing.T) {
+	timed(t, func(f *fixture) {
+		r := &received{ids: map[string]int{}}
+		w := wanted("s", r)
+		w.MinDelay, w.MaxDelay = 100*time.Second, 200*time.Second
+		f.start("one", w)
+		expect := func(when string, want int) {
+			f.t.Helper()
+			if got, _ := r.count(); got != want {
+				f.t.Errorf("%s: got %d records, want %d", when, got, want)
+			}
+		}
+		f.pass(time.Second) // the first look
+		f.decide(5)
+		f.pass(98 * time.Second)
+		expect("before the shortest delay", 0)
+		f.pass(102 * time.Second)
+		expect("after the longest delay", 5)
+		f.decide(256)
+		f.pass(3 * time.Second)
+		expect("with a page of records", 261)
+	})
+}
+
+// The waits after failures double up to MaxRetry. A service that says when to come again is not
+// asked before, within the same limit.
+func TestRetries(t *testing.T) {
+	timed(t, func(f *fixture) {
+		var attempts []time.Time
+		var fail error = errors.New("no route")
+		w := wanted("s", nil)
+		w.MaxRetry = time.Minute
+		w.Open = func() (sinks.Destination, error) {
+			attempts = append(attempts, time.Now())
+			return nil, fail
+		}
+		_, stop := f.start("one", w)
+		longest := 250 * time.Millisecond
+		f.pass(10 * time.Minute)
+		stop()
+		for i := range attempts[:len(attempts)-2] { // the last one is that of the end
+			if got := attempts[i+1].Sub(attempts[i]); got < longest/2 || got > longest+time.Millisecond {
+				f.t.Errorf("attempt %d came after %s, want %s to %s", i+2, got, longest/2, longest)
+			}
+			longest = min(2*longest, time.Minute)
+		}
+		if n := len(attempts); n < 17 || n > 29 {
+			f.t.Errorf("got %d attempts in ten minutes", n)
+		}
+		for _, test := range []struct{ later, want time.Duration }{{30 * time.Second, 30 * time.Second}, {time.Hour, time.Minute}} {
+			attempts, fail = nil, &sinks.Retry{After: test.later, Err: errors.New("busy")}
+			_, stop := f.start("one", w)
+			f.pass(2 * time.Minute)
+			stop()
+			if got := attempts[1].Sub(attempts[0]); got < test.want || got > test.want*11/10 {
+				f.t.Errorf("told to come again in %s: got %s, want %s", test.later, got, test.want)
+			}
+		}
+	})
+}
+
+// hanging is a destination that does not answer.
+type hanging struct{}
+
+func (hanging) Deliver(ctx context.Context, _ []uma.Record) (int, int, error) {
+	<-ctx.Done()
+	return 0, 0, ctx.Err()
+}
+
+// A delivery in progress when the server stops has the grace period, and no more.
+func TestGrace(t *testing.T) {
+	timed(t, func(f *fixture) {
+		w := wanted("s", nil)
+		w.Open = func() (sinks.Destination, error) { return hanging{}, nil }
+		_, stop := f.start("one", w)
+		f.decide(1)
+		f.pass(5 * time.Second)
+		began := time.Now()
+		stop()
+		if got := time.Since(began); got != time.Second {
+			f.t.Errorf("it stopped after %s, want a second", got)
+		}
+		rows, err := f.store.AllSinks(f.t.Context())
+		if err != nil || rows[0].Cursor != 0 || rows[0].Problem != "" {
+			f.t.Errorf("got %+v, %v; want the record undelivered, and no problem", rows, err)
+		}
+	})
 }
