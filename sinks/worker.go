@@ -210,7 +210,7 @@ func problemText(err error) string {
 }
 
 // retryAfter returns how long to wait after so many failures: a random time, so that many
-// servers do not try at the same moment.
+// servers do not try at the same moment, but not less than the service asks for.
 func (w *worker) retryAfter(failed int, err error) time.Duration {
 	longest := max(w.wanted.MaxRetry, time.Second)
 	wait := firstRetry
@@ -218,10 +218,12 @@ func (w *worker) retryAfter(failed int, err error) time.Duration {
 		wait *= 2
 	}
 	wait = min(wait, longest)
+	wait = wait/2 + rand.N(wait/2+1)
 	if later, ok := errors.AsType[*Retry](err); ok {
-		wait = max(wait, min(later.After, longest))
+		least := min(later.After, longest)
+		wait = max(wait, least+rand.N(least/10+1))
 	}
-	return wait/2 + rand.N(wait/2+1)
+	return wait
 }
 
 // pause waits, or until ctx ends.
