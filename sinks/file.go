@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -19,6 +20,10 @@ type File struct {
 	MaxFiles int   // how many rotated files are kept: PATH.1, the newest, to PATH.MaxFiles
 
 	file atomic.Pointer[os.File] // nil until it has been opened
+
+	// syncing is held by Open and Sync, so that Sync does not return between the moment when
+	// a new file takes the place of the old one and that when the old one is durable.
+	syncing sync.Mutex
 }
 
 // ErrNoReader is the error of a named pipe without a reader.
@@ -27,21 +32,22 @@ var ErrNoReader = errors.New("no process reads this pipe")
 // Open opens the file and closes the one opened before. O_NONBLOCK: opening a pipe would
 // otherwise block until it has a reader, and ignore signals meanwhile.
 func (l *File) Open() error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
 	f, err := os.OpenFile(l.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ENXIO) {
 		return fmt.Errorf("%s: %w", l.Path, ErrNoReader)
 	}
-	if err == nil {
-		err = endLine(f)
-	}
 	if err != nil {
 		return err
+	}
+	if err := endLine(f); err != nil {
+		return errors.Join(err, f.Close())
 	}
 	old := l.file.Swap(f)
 	if old == nil {
 		return nil
 	}
-	// What was written to the old file is durable before the cursor says so.
 	return errors.Join(syncRegular(old), old.Close())
 }
 
@@ -154,17 +160,12 @@ func (l *File) write(p []byte) (int, error) {
 
 // Sync returns once what was written survives a power failure.
 func (l *File) Sync() error {
-	for {
-		f := l.file.Load()
-		if f == nil {
-			return nil
-		}
-		err := syncRegular(f)
-		if errors.Is(err, os.ErrClosed) && l.file.Load() != f {
-			continue
-		}
-		return err
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	if f := l.file.Load(); f != nil {
+		return syncRegular(f)
 	}
+	return nil
 }
 
 // syncRegular syncs a file. A pipe cannot be synced.
