@@ -124,10 +124,14 @@ func (b bindings) constant(t *ast.Term) *ast.Term {
 	if len(ref) == 1 {
 		return b.resolve(ref[0])
 	}
-	if rules := b.rules.GetRulesExact(ref); len(rules) == 1 && rules[0].Else == nil && rules[0].Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))) {
-		return rules[0].Head.Value
+	rules := b.rules.GetRulesExact(ref)
+	if len(rules) != 1 || rules[0].Head.Value == nil || rules[0].Else != nil { // without a value: of a set, by `contains`
+		return t
 	}
-	return t
+	if !rules[0].Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))) {
+		return t
+	}
+	return rules[0].Head.Value
 }
 
 // elements are the texts in a list or set that is written in the policy.
