@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
@@ -73,12 +75,24 @@ func (p *policies) begun(ctx context.Context, r *realmPolicy, x *rollout.Examina
 	e := &examination{key: key, stop: stop, done: make(chan struct{})}
 	p.watches.Go(func() {
 		defer stop()
-		e.report, e.err = p.node.Rollout.RunGates(ctx, x)
+		e.report, e.err = p.runGates(ctx, r.realm, x)
 		close(e.done)
 		r.due.Store(true)
 		p.compare()
 	})
 	return e
+}
+
+// runGates runs the gates. A panic is an error like others: policies of all kinds are examined,
+// and one of them must not end the server at each start.
+func (p *policies) runGates(ctx context.Context, realm string, x *rollout.Examination) (report *rollout.Report, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.node.Log.ErrorContext(ctx, "panic in the gates", "realm", realm, "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("examine the policy of realm %s: panic: %v", realm, v)
+		}
+	}()
+	return p.node.Rollout.RunGates(ctx, x)
 }
 
 // forget ends the examination of a proposal that there is no more.

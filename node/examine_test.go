@@ -88,6 +88,22 @@ func TestExaminationThatFailed(t *testing.T) {
 	}
 }
 
+// A panic in the gates ends no server: the policy from before stays.
+func TestGatesThatPanic(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n := s.open(t, func(n *Node) {
+		n.Rollout.Examine = func(context.Context, *rollout.Job) (*rollout.Outcome, error) { panic("at the gates") }
+	})
+	beginAndEnd(t, n)
+	first := active(t, n)
+	s.write(t, filepath.Join(s.folder, "album_test.rego"), passing)
+	s.write(t, filepath.Join(s.folder, "more.rego"), "package lib.more\n")
+	if err := compareNow(t, n); err == nil || !strings.Contains(err.Error(), "panic: at the gates") || active(t, n) != first {
+		t.Errorf("got %v", err)
+	}
+}
+
 // While a proposal is examined, the loop follows a rollback.
 func TestRollbackDuringAnExamination(t *testing.T) {
 	t.Parallel()
