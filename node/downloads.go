@@ -53,13 +53,14 @@ func (n *Node) OPA(realm string, settings *uma.OPASettings) (*opaservice.Config,
 }
 
 // newDownload returns the download of a realm, which poll begins.
-func (p *policies) newDownload(r *realmPolicy) *download {
+func (p *policies) newDownload(ctx context.Context, r *realmPolicy) *download {
 	d := &download{settings: r.desired, settled: make(chan struct{})}
 	config, err := p.node.OPA(r.realm, r.desired.OPA)
 	if err == nil {
 		d.poller, err = config.Poller(p.node.Downloads.Limits)
 	}
-	if d.err = err; err != nil {
+	if err != nil {
+		p.polled(ctx, r.realm, d, nil, nil, err) // no poll will say so
 		close(d.settled)
 	}
 	return d

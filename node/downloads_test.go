@@ -6,12 +6,15 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"example.com/umpire/token"
 	"example.com/umpire/uma"
 )
 
@@ -87,6 +90,27 @@ func TestDownloadIsKeptForRetries(t *testing.T) {
 	polls <- struct{}{} // the two polls before have ended
 	if got := []string{<-matches, <-matches, <-matches}; got[0] != "" || got[1] != "" || got[2] != `"1"` {
 		t.Errorf("got If-None-Match %q: want the bundle fetched again once", got)
+	}
+}
+
+// Settings that cannot be opened are in the log: no poll would say so.
+func TestDownloadWithoutSettings(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write(t, s.file, "realm: r\npolicy: {timeout: 1s, opa: {services: {a: {url: 'http://127.0.0.1:1'}}, bundles: {b: {}}}}\nclients: [{id: api, secret: a-secret-that-is-long-enough, resource_server: true}]\n")
+	var log bytes.Buffer
+	n := s.open(t, func(n *Node) { n.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	other, err := token.VaultOf(strings.Repeat("ab", 32), "another key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.vault = other
+	beginAndEnd(t, n)
+	if got := strings.Count(log.String(), "policies not downloaded"); got != 1 {
+		t.Errorf("got %d lines, want 1: %s", got, &log)
+	}
+	if err := n.policies.missing(); err == nil {
+		t.Error("the realm has a policy")
 	}
 }
 

@@ -245,7 +245,7 @@ func (p *policies) watch(ctx context.Context, r *realmPolicy) context.CancelFunc
 	}
 	r.download = nil
 	if r.desired.FromService() && !p.node.StoredPolicies {
-		d := p.newDownload(r)
+		d := p.newDownload(ctx, r)
 		r.download = d
 		p.watches.Go(func() { p.poll(ctx, r, d) })
 	}
