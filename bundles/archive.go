@@ -217,8 +217,8 @@ func refused(header *tar.Header, name string) string {
 		return noWasm
 	case base == "patch.json":
 		return "a delta bundle changes data only: build the whole bundle, by `opa build -b .`"
-	case strings.HasSuffix(name, ".manifest.pb"), strings.HasSuffix(name, manifestName) && name != manifestName:
-		return "want the manifest as JSON in " + manifestName + " at the top of the bundle"
+	case strings.HasSuffix(name, ".manifest.pb"), strings.HasSuffix(name, ManifestName) && name != ManifestName:
+		return "want the manifest as JSON in " + ManifestName + " at the top of the bundle"
 	case isPolicy(name) && header.Size > maxFileSize:
 		return fmt.Sprintf("more than %d MiB", maxFileSize>>20)
 	}

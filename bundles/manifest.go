@@ -16,8 +16,6 @@ import (
 // ManifestName is the path of a bundle's manifest.
 const ManifestName = ".manifest"
 
-const manifestName = ManifestName
-
 const (
 	noWasm   = "policies that are compiled to Wasm are not supported: build the bundle without `-t wasm`"
 	noRegoV0 = "rego_version 0 (Rego v0) is not supported: rewrite the policies by `opa fmt --write --v0-v1`, and build the bundle without --v0-compatible"
@@ -34,16 +32,16 @@ type manifest struct {
 }
 
 func (a *archive) readManifest() (m manifest) {
-	text, found := a.about[manifestName]
+	text, found := a.about[ManifestName]
 	if !found {
 		return m
 	}
 	if _, err := parseData("manifest.json", text); err != nil {
-		a.mistakes = append(a.mistakes, a.dataMistake(manifestName, err))
+		a.mistakes = append(a.mistakes, a.dataMistake(ManifestName, err))
 		return m
 	}
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &m); err != nil {
-		a.mistake(manifestName, err)
+		a.mistake(ManifestName, err)
 		return m
 	}
 	versions := slices.Sorted(maps.Values(m.FileRegoVersions))
@@ -54,13 +52,13 @@ func (a *archive) readManifest() (m manifest) {
 		switch version {
 		case 1:
 		case 0:
-			a.mistake(manifestName, errors.New(noRegoV0))
+			a.mistake(ManifestName, errors.New(noRegoV0))
 		default:
-			a.mistake(manifestName, fmt.Errorf(noRegoV2, version))
+			a.mistake(ManifestName, fmt.Errorf(noRegoV2, version))
 		}
 	}
 	if len(m.Wasm) > 0 {
-		a.mistake(manifestName, errors.New(noWasm))
+		a.mistake(ManifestName, errors.New(noWasm))
 	}
 	return m
 }
@@ -82,14 +80,14 @@ func (a *archive) parse() {
 			if !roots.cover(pathOf(pkg.Path)) {
 				a.mistakes = append(a.mistakes, &place.Mistake{
 					File: a.shown(name), Line: pkg.Location.Row, Column: pkg.Location.Col,
-					Text: fmt.Sprintf("%s is outside of the roots in %s", pkg, manifestName),
+					Text: fmt.Sprintf("%s is outside of the roots in %s", pkg, ManifestName),
 				})
 			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.bundle.Data)) {
 		if outside := roots.outside(nil, a.bundle.Data[name]); outside != nil {
-			a.mistake(name, fmt.Errorf("data.%s is outside of the roots in %s", strings.Join(outside, "."), manifestName))
+			a.mistake(name, fmt.Errorf("data.%s is outside of the roots in %s", strings.Join(outside, "."), ManifestName))
 		}
 	}
 }

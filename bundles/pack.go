@@ -17,7 +17,8 @@ const MaxArchive = maxSize
 
 // Pack writes the files of a policy folder that ReadDir reads, with its tests, as a bundle
 // file, with its manifest and, if it is signed, its signature. The bundle file has the same
-// content as the folder, but the roots of the manifest hold. Mistakes of the folder are those of ReadDir; shown is put before their paths.
+// content as the folder, but the roots of the manifest hold. Mistakes of the folder are those
+// of ReadDir; shown is put before their paths.
 func Pack(dir, shown string, to io.Writer) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -64,10 +64,9 @@ func ReadDir(dir string, o Options) (*Bundle, error) {
 	return Read(root.FS(), o)
 }
 
-// Read returns the bundle in a file system: *.rego, data.json and data.yaml in all folders.
-// It does not read other files, nor files and folders whose names begin with a dot, but for
-// the manifest. It
-// reports all mistakes together, each as file:line if it has a line.
+// Read returns the bundle in a file system: *.rego, data.json and data.yaml in all folders,
+// and the manifest. It reads no other files, and no files and folders whose names begin with a
+// dot. It reports all mistakes together, each as file:line if it has a line.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
 	r := newReader(o)
 	w := walk{fsys: fsys, signed: o.Keys != nil, file: r.read, folder: func(string) {}, other: r.unread, wrong: r.mistake}
@@ -112,7 +111,7 @@ func (r *reader) result() (*Bundle, error) {
 	if len(r.mistakes) > 0 {
 		return nil, errors.Join(r.mistakes...)
 	}
-	r.bundle.Manifest = r.about[manifestName]
+	r.bundle.Manifest = r.about[ManifestName]
 	return &r.bundle, nil
 }
 

@@ -72,8 +72,8 @@ func (r *reader) verify(remedy string, ignored func(name string) bool) error {
 		wrong = append(wrong, &place.Mistake{File: r.shown(name), Text: text + ": " + remedy})
 	}
 	present := maps.Clone(r.contents)
-	if manifest, found := r.about[manifestName]; found {
-		present[manifestName] = manifest
+	if manifest, found := r.about[ManifestName]; found {
+		present[ManifestName] = manifest
 	}
 	for _, name := range slices.Sorted(maps.Keys(present)) {
 		if r.excluded(name) {
@@ -89,7 +89,7 @@ func (r *reader) verify(remedy string, ignored func(name string) bool) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(signed)) {
 		_, found := present[name]
-		read := (isPolicy(name) || isData(name)) && (ignored == nil || !ignored(name)) || name == manifestName
+		read := (isPolicy(name) || isData(name)) && (ignored == nil || !ignored(name)) || name == ManifestName
 		if read && !found && !r.excluded(name) {
 			add(name, "is signed and missing")
 		}
@@ -145,7 +145,7 @@ func verifyFile(name, content string, signed map[string]bundle.FileInfo) error {
 // sameForOPA refuses a data file or manifest that OPA, which signs its value and not its
 // text, reads otherwise: its value could be changed and the signature kept.
 func sameForOPA(name, content string) error {
-	if name == manifestName {
+	if name == ManifestName {
 		name = "manifest.json"
 	}
 	doc, err := parseData(name, content)

@@ -71,7 +71,7 @@ func (w *walk) dir(name string, above []fs.FileInfo) error {
 // readsAbout reports whether a file at the top whose name begins with a dot is read. The
 // manifest of a folder that need not be signed is only kept: it is not read if it is no file.
 func (w *walk) readsAbout(name string) bool {
-	if w.signed || name != manifestName {
+	if w.signed || name != ManifestName {
 		return w.signed && isAbout(name)
 	}
 	info, err := fs.Stat(w.fsys, name)
@@ -124,7 +124,7 @@ func isPolicy(name string) bool { return strings.HasSuffix(name, ".rego") }
 func isTest(name string) bool { return strings.HasSuffix(name, "_test.rego") }
 
 // isAbout reports whether a file is about the others: their signature, or the manifest.
-func isAbout(name string) bool { return name == signaturesName || name == manifestName }
+func isAbout(name string) bool { return name == signaturesName || name == ManifestName }
 
 // resemblesData reports whether a file that is not read may be a data file with a wrong name.
 func resemblesData(name string) bool {
