@@ -157,13 +157,15 @@ func (v value) bundle() string {
 
 // issuer reads one of the issuers; before are those read already.
 func (v value) issuer(before []uma.TrustedIssuer) uma.TrustedIssuer {
-	i := uma.TrustedIssuer{Accept: []string{"id_token"}}
+	i := uma.TrustedIssuer{Accept: []uma.TokenUse{uma.UseClaims}}
 	m := v.object(fields{
 		"issuer":    set(&i.Issuer, webURL),
 		"jwks_uri":  set(&i.JWKSURI, webURL),
 		"jwks":      set(&i.JWKS, value.keySet),
 		"audiences": set(&i.Audiences, some(value.text)),
-		"accept":    set(&i.Accept, some(oneOf("id_token", "access_token"))),
+		"accept": set(&i.Accept, some(func(v value) uma.TokenUse {
+			return uma.TokenUse(oneOf(string(uma.UseBearer), string(uma.UseSubjectToken), string(uma.UseClaims))(v))
+		})),
 	})
 	m.need("issuer", "audiences")
 	if m.has("jwks_uri") && m.has("jwks") {

@@ -58,7 +58,7 @@ func TestExample(t *testing.T) {
 			},
 			Issuers: []uma.TrustedIssuer{{
 				Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
-				Audiences: []string{"photoz-api"}, Accept: []string{"id_token", "access_token"},
+				Audiences: []string{"photoz-api"}, Accept: []uma.TokenUse{uma.UseClaims, uma.UseBearer},
 			}},
 		},
 		Clients: []uma.ClientSpec{

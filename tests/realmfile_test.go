@@ -126,7 +126,7 @@ func TestRealmRows(t *testing.T) {
 	e := start(t, withRealm(`realm: photoz
 policy: {bundle: ./policies}
 issuers:
-  - {issuer: https://idp.example.com, audiences: [photoz-api], accept: [id_token]}
+  - {issuer: https://idp.example.com, audiences: [photoz-api], accept: [claims]}
 clients:
   - {id: photoz-api, secret: secret, resource_server: true, service_account: true, password_grant: true}
   - {id: photoz-app, secret: app-secret, service_account: true, password_grant: true, roles: [auditor],

@@ -18,6 +18,8 @@ const (
 	FromFile  Origin = "file"
 	FromAPI   Origin = "api"
 	FromOwner Origin = "owner" // of a resource: over the API, by its owner and not the resource server
+
+	FromIssuer Origin = "issuer" // of a user: a party of a trusted issuer
 )
 
 // A Profile says which face the realm's own endpoints are.
@@ -106,15 +108,6 @@ type OPASettings struct {
 // OPAContext is the purpose for which OPASettings of a realm are sealed.
 func OPAContext(realm string) []byte { return []byte("policy.opa of realm " + realm) }
 
-// A TrustedIssuer is one whose tokens are believed as claim tokens.
-type TrustedIssuer struct {
-	Issuer    string   `json:"issuer"`
-	JWKSURI   string   `json:"jwks_uri,omitempty"`
-	JWKS      []byte   `json:"jwks,omitempty"` // inline, a JWK Set
-	Audiences []string `json:"audiences,omitempty"`
-	Accept    []string `json:"accept,omitempty"` // id_token, access_token
-}
-
 // A Client is an OAuth client of a realm. One with ResourceServer set may
 // register resources and ask for tickets.
 type Client struct {
@@ -137,12 +130,18 @@ type Client struct {
 	ClaimsRedirectURIs []string
 	Scopes             []Scope // pre-registered for the grant's `scope` (§3.3.1)
 	Origin             Origin
+
+	TokenExchange bool // may trade tokens of trusted issuers for the realm's (RFC 8693)
+
+	// The keys of a client that authenticates by private_key_jwt, which has no secret.
+	JWKS    []byte // a JWK Set
+	JWKSURI string
 }
 
 // ServiceAccountName is the username of the client's service account.
 func (c *Client) ServiceAccountName() string { return "service-account-" + c.ID }
 
-// A User is a local user of a realm.
+// A User is a local user of a realm, or a party of a trusted issuer.
 type User struct {
 	Key         Key
 	ID          string // a UUID: the subject of its tokens
@@ -157,6 +156,20 @@ type User struct {
 
 	// Version is raised by every change of the row that a decision may see.
 	Version int64
+
+	// Identity is that of a party of a trusted issuer, nil for a local user. Such a row has no
+	// password, roles or groups: they are in the token that is presented. Its claims have the
+	// last e-mail address that it proved. Its Username begins with the issuer's alias and a
+	// slash.
+	Identity *Identity
+}
+
+// An Identity is how a trusted issuer knows a party.
+type Identity struct {
+	Issuer  string // the URL
+	Alias   string
+	Subject string
+	Service bool // an application's own tokens have it as their subject
 }
 
 // A SigningKey is a key pair of a realm. The private half is sealed.

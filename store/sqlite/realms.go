@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -57,7 +59,9 @@ func settingsText(r *uma.Realm) (string, error) {
 
 func (s *settings) fill(r *uma.Realm) {
 	r.Enabled, r.Profile, r.Lifetimes, r.SigningAlg = s.Enabled, s.Profile, uma.Lifetimes(s.Lifetimes), s.SigningAlg
-	r.Policy, r.TicketReuse, r.Issuers = uma.PolicySettings(s.Policy), s.TicketReuse, s.Issuers
+	r.Policy, r.TicketReuse = uma.PolicySettings(s.Policy), s.TicketReuse
+	// Issuers of realm files of earlier versions, which had no effect, have no alias.
+	r.Issuers = slices.DeleteFunc(s.Issuers, func(i uma.TrustedIssuer) bool { return i.Alias == "" })
 	r.SinkHold = uma.DefaultHold
 	if s.SinkHold != nil {
 		r.SinkHold = *s.SinkHold
@@ -77,6 +81,9 @@ type details struct {
 	WebOrigins         []string            `json:"web_origins,omitempty"`
 	ClaimsRedirectURIs []string            `json:"claims_redirect_uris,omitempty"`
 	Scopes             []uma.Scope         `json:"scopes,omitempty"`
+	TokenExchange      bool                `json:"token_exchange,omitempty"`
+	JWKS               []byte              `json:"jwks,omitempty"`
+	JWKSURI            string              `json:"jwks_uri,omitempty"`
 }
 
 func detailsText(c *uma.Client) (string, error) {
@@ -84,6 +91,7 @@ func detailsText(c *uma.Client) (string, error) {
 		Public: c.Public, ResourceServer: c.ResourceServer, ServiceAccount: c.ServiceAccount,
 		PasswordGrant: c.PasswordGrant, Roles: c.Roles, ClientRoles: c.ClientRoles, Groups: c.Groups, Claims: c.Claims,
 		WebOrigins: c.WebOrigins, ClaimsRedirectURIs: c.ClaimsRedirectURIs, Scopes: c.Scopes,
+		TokenExchange: c.TokenExchange, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
 	})
 	return string(b), err
 }
@@ -92,6 +100,7 @@ func (d *details) fill(c *uma.Client) {
 	c.Public, c.ResourceServer, c.ServiceAccount, c.PasswordGrant = d.Public, d.ResourceServer, d.ServiceAccount, d.PasswordGrant
 	c.Roles, c.ClientRoles, c.Groups, c.Claims = d.Roles, d.ClientRoles, d.Groups, d.Claims
 	c.WebOrigins, c.ClaimsRedirectURIs, c.Scopes = d.WebOrigins, d.ClaimsRedirectURIs, d.Scopes
+	c.TokenExchange, c.JWKS, c.JWKSURI = d.TokenExchange, d.JWKS, d.JWKSURI
 }
 
 // Generation implements uma.Realms.
@@ -172,7 +181,9 @@ func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 		return nil, "", reading("realm "+name, err)
 	}
 	var kept settings
-	if err := json.Unmarshal([]byte(text), &kept); err != nil {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber() // as realm files have them
+	if err := dec.Decode(&kept); err != nil {
 		return nil, "", fmt.Errorf("read settings of realm %s: %w", name, err)
 	}
 	kept.fill(r)

@@ -24,8 +24,24 @@ func fullRealm(name string) uma.Realm {
 			Removed: []string{"uma.guardrails"}, Shadow: "/next", Manual: true,
 			Gates: uma.Gates{Lint: uma.GateWarns, Tests: uma.GateOff, Coverage: uma.GateBlocks, Impact: uma.GateBlocks, MinCoverage: 90, MaxGranted: 1, MaxRefused: 2},
 			OPA:   &uma.OPASettings{Source: "service registry, resource bundles/a", Sealed: []byte{1, 255}, Fingerprint: []byte{0}}},
-		Issuers: []uma.TrustedIssuer{{Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
-			JWKS: []byte(`{"keys":[]}`), Audiences: []string{"api"}, Accept: []string{"id_token"}}},
+		Issuers: []uma.TrustedIssuer{fullIssuer()},
+	}
+}
+
+func fullIssuer() uma.TrustedIssuer {
+	return uma.TrustedIssuer{
+		Issuer: "https://idp.example.com", Alias: "idp", JWKSURI: "https://idp.example.com/jwks", JWKS: []byte(`{"keys":[]}`),
+		Audiences: []string{"api"}, Clients: map[string]string{"theirs": "ours", uma.AnyClient: "other"}, Algorithms: []string{"ES256"},
+		Accept: []uma.TokenUse{uma.UseClaims}, Require: map[string]any{"tid": "a", "n": json.Number("1.50"), "yes": true},
+		Leeway: time.Second, AllowPrivate: true, CA: []byte("PEM"), EmailDomains: []string{"example.com"}, Claims: []string{"license"},
+		Bind: uma.BindEmail,
+		Map: uma.ClaimsMap{
+			Subject: uma.SubjectPath{AccessToken: uma.ClaimPath{"uid"}, IDToken: uma.ClaimPath{"sub"}}, Client: uma.ClaimPath{"azp"},
+			Username: uma.ClaimPath{"preferred_username"}, Email: uma.ClaimPath{"email"},
+			Groups: uma.GroupsMap{From: uma.ClaimPath{"groups"}, Prefix: "/idp", Only: []string{"staff"}, Optional: true},
+			Roles:  uma.ClaimPath{"realm_access", "roles"}, ACR: uma.ClaimPath{"acr"},
+			Attributes: map[string]uma.ClaimPath{"department": {"https://example.com/org", "dept"}},
+		},
 	}
 }
 
@@ -35,6 +51,7 @@ func fullClient(id, uuid string) *uma.Client {
 		ServiceAccount: true, PasswordGrant: true, Roles: []string{"a"}, ClientRoles: map[string][]string{"api": {"b"}},
 		Groups: []string{"/c"}, Claims: map[string]any{"d": "e", "n": json.Number("1.50")}, WebOrigins: []string{"http://localhost:3000"},
 		ClaimsRedirectURIs: []string{"http://localhost:3000/claims"}, Scopes: []uma.Scope{"download"},
+		TokenExchange: true, JWKS: []byte(`{"keys":[]}`), JWKSURI: "https://client.example.com/jwks",
 	}
 }
 

@@ -20,7 +20,7 @@ var userTests = map[string]func(e *env){
 		got := e.user(e.realm, "zoë")
 		want := *u
 		want.Origin, want.Key, want.Version = uma.FromFile, got.Key, got.Version
-		e.wantNoZeroFields(want)
+		e.wantNoZeroFields(want, ".Identity") // a local user has none
 		e.want("user", *got, want)
 		e.reading(func(v uma.View) {
 			byID, err := v.User(e.t.Context(), e.realm, u.ID)

@@ -1,0 +1,97 @@
+package uma
+
+import (
+	"context"
+	"time"
+)
+
+// Identities reads the parties of trusted issuers. An issuer is named by its URL.
+type Identities interface {
+	// PartyOf returns the user whose identity this is, or ErrNotFound. The user may be a local
+	// one, which the identity was linked to: then it has no Identity.
+	PartyOf(ctx context.Context, realm Key, issuer, subject string) (*User, error)
+
+	// IdentitiesOf returns the identities of a user, in the order in which they came: of a
+	// party its own first, then those that were linked to it.
+	IdentitiesOf(ctx context.Context, realm Key, id string) ([]Identity, error)
+}
+
+// Parties keeps who comes from trusted issuers.
+type Parties interface {
+	// AdmitParty returns the party of an identity, and makes it if there is none: once,
+	// whatever races. If the admission proves an e-mail address that the party did not have,
+	// the address is kept and the invitations for it become the party's shares: each
+	// invitation is taken once, and remembered with who took it. A changed address takes
+	// nothing away and does not raise the party's version. ErrConflict: the identity was
+	// linked to a local user.
+	AdmitParty(ctx context.Context, realm Key, a *Admission) (*User, error)
+
+	// PartiesAfter returns at most limit parties by username, those that follow `after`
+	// without case; with an issuer's alias only its own.
+	PartiesAfter(ctx context.Context, realm Key, alias, after string, limit int) ([]*User, error)
+
+	// EnableParty enables or disables a party. Disabling ends its sessions. ErrNotFound.
+	EnableParty(ctx context.Context, realm Key, id string, enabled bool, now time.Time) error
+
+	// LinkIdentity adds an identity to a user: a party, or a local user, whose claim tokens it
+	// then may prove something with. ErrNotFound: no such user, or issuer. ErrConflict: the
+	// identity has a party of its own, or is linked already.
+	LinkIdentity(ctx context.Context, realm Key, id, issuer, subject string, now time.Time) error
+
+	// UnlinkIdentity takes a linked identity from a user. ErrNotFound: it is not linked to it,
+	// or is the party's own.
+	UnlinkIdentity(ctx context.Context, realm Key, id, issuer, subject string) error
+
+	// DeleteParty deletes a party with its identities, sessions and requests. Its resources go
+	// to another user, or are deleted with what was shared of them. ErrNotFound: no such
+	// party, or nobody to transfer to. ErrConflict: it owns resources and the change does not
+	// say what becomes of them, or the other owner has a resource of the same name.
+	DeleteParty(ctx context.Context, d *PartyRemoval) (*PartyReport, error)
+
+	// RenameIssuer moves an alias, with the identities of its issuer, to another URL, and
+	// raises the generation. ErrNotFound: no such alias. ErrConflict: the URL has another one.
+	RenameIssuer(ctx context.Context, realm Key, alias, url string) error
+
+	// SpendAssertion spends the id of a client's assertion, which is remembered until it
+	// expires. ErrSpent.
+	SpendAssertion(ctx context.Context, realm, client Key, id []byte, expires time.Time) error
+}
+
+// An Admission is what a verified token says of a party.
+type Admission struct {
+	ID       string // of the party, if it is new
+	Identity Identity
+	Name     string // its username is ALIAS/Name; ALIAS/Subject if that is taken; ALIAS/ID if that is, too
+	Email    string // proved; empty for none
+	Now      time.Time
+	NewID    func() string // of requests that invitations become
+}
+
+// A PartyRemoval is DeleteParty's argument.
+type PartyRemoval struct {
+	Realm           Key
+	ID              string
+	TransferTo      string // id of the user that becomes the owner; empty for none
+	DeleteResources bool
+	Now             time.Time
+}
+
+// A PartyReport says what a removal of a party did.
+type PartyReport struct {
+	Transferred, Deleted int // resources
+	Requests, Shares     int // by and for the party
+}
+
+// An Invitation is a share with an e-mail address that no user has proved yet.
+type Invitation struct {
+	ID       string
+	Resource Key
+	Owner    string // id
+	Email    string // lower case (of ASCII)
+	Scopes   []Scope
+	Created  time.Time
+
+	// Who took it over; "" while nobody has.
+	TakenBy string
+	Taken   time.Time
+}
