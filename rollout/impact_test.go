@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/umpire/engine"
@@ -112,6 +113,71 @@ func TestImpactEnds(t *testing.T) {
 	if err != nil || !counts.Cut || got.Failed != 0 || got.Replayed != 0 {
 		t.Errorf("got %+v, %+v, %v", got, counts, err)
 	}
+}
+
+// A longTrail has records that are skipped, and reads each page of them in some time.
+type longTrail struct {
+	Store
+	*trail
+	page time.Duration
+	read int
+}
+
+func (s *longTrail) Revision(ctx context.Context, realm, hash string) (*uma.Revision, error) {
+	return s.trail.Revision(ctx, realm, hash)
+}
+
+func (s *longTrail) RevisionInForce(ctx context.Context, realm string) (*uma.Revision, error) {
+	return s.trail.RevisionInForce(ctx, realm)
+}
+
+func (s *longTrail) Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error) {
+	return s.trail.Snapshot(ctx, realm, now)
+}
+
+func (s *longTrail) EachDecision(context.Context, uma.DecisionFilter, func(*uma.Record) error) error {
+	return errors.New("the gate reads the newest records only")
+}
+
+func (s *longTrail) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) (page []uma.Record, err error) {
+	if f.Revision != "" { // of a policy, for its entry point
+		return nil, nil
+	}
+	time.Sleep(s.page)
+	for range limit {
+		s.read++
+		page = append(page, uma.Record{Seq: int64(100_000 - s.read), Event: []byte(`{"bundles":{"photoz":{}},"input":{"scopes":["view"]},"error":"ticket_spent"}`)})
+	}
+	return page, nil
+}
+
+// TestImpactGateIsBounded: the gate impact replays the 20,000 newest records, and ends after ten seconds.
+func TestImpactGateIsBounded(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T, page time.Duration) (int, *ImpactCounts, []Finding) {
+		t.Helper()
+		store := &longTrail{trail: newTrail(t, 0), page: page}
+		x := &Examination{
+			Realm: &uma.Realm{Name: "photoz"}, Content: &Content{Source: *source(t, `grant contains "view"`)},
+			settings: uma.PolicySettings{Timeout: time.Minute, Entrypoint: "data.uma.authz.decision"},
+		}
+		counts, findings, err := (&Service{Store: store, Now: time.Now}).impact(t.Context(), x, uma.Gates{Impact: uma.GateBlocks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store.read, counts, findings
+	}
+	read, counts, findings := run(t, 0)
+	if read != 20_000 || counts.Skipped != read || !counts.Complete || len(findings) > 0 {
+		t.Errorf("read %d records: got %+v, %v", read, counts, findings)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		_, counts, findings := run(t, 3*time.Second)
+		if took := time.Since(began); took != 12*time.Second || counts.Complete || len(findings) != 1 || findings[0].Blocks || !strings.Contains(findings[0].Text, "in 10s") {
+			t.Errorf("after %s: got %+v, %v", took, counts, findings)
+		}
+	})
 }
 
 // TestImpactWithoutPolicies: what is missing is an error that the caller can tell.
