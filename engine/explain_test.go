@@ -334,3 +334,32 @@ grant contains "view" if {
 		t.Errorf("got %d bytes, the last …%s", trace.Len(), trace.String()[max(0, trace.Len()-200):])
 	}
 }
+
+// TestTrace: the trace has the rules that OPA's index excludes, and those that follow one that held.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	x := newExplainer(t, map[string]string{"p.rego": `package uma.policies.album
+
+grant contains "view" if input.subject.username == "alice"
+
+grant contains "comment" if ok
+
+ok if input.scopes
+
+ok if input.subject
+`})
+	in := input(nil)
+	raw, err := engine.InputJSON(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace strings.Builder
+	if err := x.Trace(t.Context(), &uma.Recorded{ID: "d-1", Time: in.Now, Input: raw}, &trace); err != nil {
+		t.Fatal(err)
+	}
+	for line, what := range map[int]string{3: "a rule for another user", 9: "a rule after one that held"} {
+		if !strings.Contains(trace.String(), fmt.Sprintf("p.rego:%d ", line)) {
+			t.Errorf("the trace has no event of %s", what)
+		}
+	}
+}
