@@ -4,15 +4,25 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/compile"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/node"
+	"example.com/umpire/rollout"
+	"example.com/umpire/uma"
 )
 
 // policyFolder is the policy folder of an example, copied and changed.
@@ -298,5 +308,47 @@ func TestActivationMistakes(t *testing.T) {
 	}
 	if text := ok(t, "policy", "history", "--data", data, "-o", "json"); strings.TrimSpace(text) != "[]" {
 		t.Errorf("got %s", text)
+	}
+}
+
+// TestRollbackToAnotherLibrary: a rollback takes the team's files of a revision that an earlier
+// version of Umpire activated, with the library of this one, and says so.
+func TestRollbackToAnotherLibrary(t *testing.T) {
+	t.Parallel()
+	file, data := example(t), t.TempDir()
+	ok(t, "realm", "apply", file, "--data", data)
+	ok(t, "policy", "activate", filepath.Join(filepath.Dir(file), "policies"), "--data", data)
+	n, err := node.Open(t.Context(), node.Config{Data: data, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := n.Store.PolicyState(t.Context(), "photoz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier, err := n.Store.RevisionInForce(t.Context(), "photoz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier.Since = time.Now()
+	earlier.Sources["/umpire/earlier.rego"] = "package uma.earlier\n"
+	earlier.Sources["earlier.rego"] = "package lib.earlier\n"
+	earlier.Hash = engine.ContentOf(earlier.Sources)
+	_, err = n.Store.ActivatePolicy(t.Context(), &uma.Activation{
+		Revision: earlier, Content: engine.ContentOf(engine.RealmFiles(earlier.Sources)), Over: state.Active.Key, By: "carol", Pinned: true,
+	})
+	if err := errors.Join(err, n.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, "policy", "activate", policyFolder(t, file, closed(t)), "--data", data)
+
+	stdout, stderr, code := umpire(t, "policy", "rollback", "--data", data, "-o", "json")
+	back := decode[activatedRow](t, stdout)
+	if code != 0 || back.Revision == earlier.Hash || stderr != "the files of revision "+earlier.Hash+", with the library of this umpire, are revision "+back.Revision+"\n" {
+		t.Errorf("exit %d, %s%s", code, stdout, stderr)
+	}
+	shown := decode[revisionRow](t, ok(t, "policy", "show", back.Revision, "--data", data, "-o", "json"))
+	if shown.Files["earlier.rego"] == "" || shown.Library["/umpire/earlier.rego"] != "" || shown.Library["/umpire/sharing.rego"] == "" {
+		t.Errorf("got the files %v and the library %v", slices.Sorted(maps.Keys(shown.Files)), slices.Sorted(maps.Keys(shown.Library)))
 	}
 }
