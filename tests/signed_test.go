@@ -145,11 +145,12 @@ func TestSignedFolder(t *testing.T) {
 }
 
 // TestSignedRegistry: bundles of a service that are unsigned, changed, signed with another key,
-// for another scope or expired are refused.
+// for another scope or expired are refused; an earlier one is taken.
 func TestSignedRegistry(t *testing.T) {
 	t.Parallel()
 	closed := map[string]string{"guard.rego": closedGuard}
-	g := newRegistry(t, signedBundle(t, teamKey, "", nil))
+	first := signedBundle(t, teamKey, "", map[string]string{"guard.rego": openGuard})
+	g := newRegistry(t, first)
 	opa := strings.TrimSuffix(fromRegistry(g.URL), "}") + ", " + teamKeys + "}"
 	e := start(t, photozWith(t, nil, "bundle: ./policies", opa), g.polling)
 	if got := e.board(t); got != 200 {
@@ -173,6 +174,9 @@ func TestSignedRegistry(t *testing.T) {
 	g.put(signedBundle(t, teamKey, "", closed))
 	g.poll(t)
 	within1s(t, "the signed bundle", func() bool { return e.board(t) == 403 })
+	g.put(first)
+	g.poll(t)
+	within1s(t, "the first bundle again", func() bool { return e.board(t) == 200 })
 }
 
 // repacked is an archive with one more file, and the signature that it had.
