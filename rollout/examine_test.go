@@ -39,3 +39,54 @@ func TestImpactOfABusyStore(t *testing.T) {
 		}
 	}
 }
+
+// TestImpactGate: scopes beyond the thresholds and decisions without an answer are findings; a
+// policy that another gate refuses is not replayed.
+func TestImpactGate(t *testing.T) {
+	t.Parallel()
+	const records = 7
+	store := newTrail(t, records)
+	service := &Service{Store: store, Now: time.Now, Examine: InProcess}
+	grants, fails := `grant contains "view"`, `grant contains "view" if to_number(input.subject.id) > 0`
+	for name, c := range map[string]struct {
+		rego  string
+		gates uma.Gates
+		want  string // the gates that refuse; empty: none
+		text  string
+	}{
+		"as many as may be":   {grants, uma.Gates{Impact: uma.GateBlocks, MaxGranted: records}, "", ""},
+		"too many":            {grants, uma.Gates{Impact: uma.GateBlocks, MaxGranted: records - 1}, "impact", "7 scopes would be newly granted, more than policy.gates.max_granted, 6"},
+		"too many, a warning": {grants, uma.Gates{Impact: uma.GateWarns}, "", "7 scopes would be newly granted"},
+		"off":                 {grants, uma.Gates{Impact: uma.GateOff}, "", ""},
+		"no answer":           {fails, uma.Gates{Impact: uma.GateBlocks, MaxGranted: records}, "impact", "7 recorded decisions have no answer any more"},
+		"a failing test":      {grants, uma.Gates{Impact: uma.GateBlocks, Tests: uma.GateBlocks}, "tests", "test_wrong failed"},
+	} {
+		content := &Content{Source: *source(t, c.rego), Tests: map[string]string{}}
+		if c.want == "tests" {
+			content.Tests["wrong_test.rego"] = "package wrong_test\n\ntest_wrong if 1 == 2\n"
+		}
+		if c.gates.Tests == "" {
+			c.gates.Tests = uma.GateOff
+		}
+		c.gates.Lint, c.gates.Coverage = uma.GateOff, uma.GateOff
+		report, err := service.RunGates(t.Context(), &Examination{
+			Realm: &uma.Realm{Name: "photoz"}, Content: content, Active: store.active.Hash, names: &uma.PolicyNames{},
+			settings: uma.PolicySettings{Timeout: time.Minute, Entrypoint: "data.uma.authz.decision", Gates: c.gates},
+		})
+		refused, _ := errors.AsType[*GateError](err)
+		var got, text string
+		if refused != nil {
+			got = strings.Join(refused.Gates(), " ")
+		}
+		if report != nil && len(report.Findings) > 0 {
+			text = report.Findings[0].Message
+		}
+		if got != c.want || !strings.Contains(text, c.text) || (c.text == "") != (text == "") || err != nil && refused == nil {
+			t.Errorf("%s: got %q, %q, %v, want %q, %q", name, got, text, err, c.want, c.text)
+			continue
+		}
+		if replayed := report.Impact != nil; replayed != (c.want != "tests" && c.gates.Impact != uma.GateOff) || replayed && (report.Impact.Replayed != records || !report.Impact.Complete || len(report.Impact.Changes) != 0) {
+			t.Errorf("%s: got the impact %+v", name, report.Impact)
+		}
+	}
+}

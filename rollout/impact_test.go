@@ -16,7 +16,7 @@ import (
 
 // A trail is a store with n records of a request that nobody may have, and an active policy.
 type trail struct {
-	ImpactStore
+	Store
 	active  *uma.Revision
 	records int
 }
