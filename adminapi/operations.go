@@ -19,6 +19,7 @@ import (
 // Operations are the endpoints of the admin API. Client has their other end.
 func (l *Local) Operations() []admin.Operation {
 	compile, search := make(chan struct{}, 1), make(chan struct{}, 1)
+	rollback := make(chan struct{}, 1) // it is urgent, and waits for no upload, test or explanation
 	return []admin.Operation{
 		{Name: "policy status", Method: "GET", Path: "/policy", Right: uma.AdminRead, Run: l.status},
 		{Name: "policy history", Method: "GET", Path: "/policy/history", Right: uma.AdminRead, Params: []string{"before", "limit"}, Run: l.history},
@@ -27,7 +28,7 @@ func (l *Local) Operations() []admin.Operation {
 			Name: "policy activate", Method: "POST", Path: "/policy/activate", Right: uma.AdminPolicy, Params: []string{"revision", "name", "note", "confirm"},
 			Body: bundles.MaxArchive, Timeout: activationTime, Run: inTurn(compile, l.activate),
 		},
-		{Name: "policy rollback", Method: "POST", Path: "/policy/rollback", Right: uma.AdminPolicy, Params: []string{"note", "revoke"}, Timeout: activationTime, Run: inTurn(compile, l.rollback)},
+		{Name: "policy rollback", Method: "POST", Path: "/policy/rollback", Right: uma.AdminPolicy, Params: []string{"note", "revoke"}, Timeout: activationTime, Run: inTurn(rollback, l.rollback)},
 		{Name: "decisions list", Method: "GET", Path: "/decisions", Right: uma.AdminRead, Params: append([]string{"before", "limit"}, queryParams...), Run: inTurn(search, l.decisions)},
 		{Name: "decisions show", Method: "GET", Path: "/decisions/:id", Right: uma.AdminRead, Params: []string{"sources"}, Run: l.decision},
 		{

@@ -223,8 +223,24 @@ func (x *adminRequest) body(r *http.Request) error {
 	}
 	// A writer that knows no deadlines, as in tests, has none to extend.
 	_ = http.NewResponseController(x.echo.Response().Writer).SetReadDeadline(time.Now().Add(uploadTime))
-	x.call.Body = http.MaxBytesReader(x.echo.Response().Writer, r.Body, x.op.Body)
+	x.call.Body = upload{http.MaxBytesReader(x.echo.Response().Writer, r.Body, x.op.Body)}
 	return nil
+}
+
+// An upload is a body whose errors are refusals: that a client is slow or goes away is no
+// failure of the server.
+type upload struct{ io.Reader }
+
+func (u upload) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case isTooLong:
+		return n, admin.Errorf(admin.TooLarge, "the body has more than %d bytes", tooLong.Limit)
+	}
+	return n, admin.Errorf(admin.InvalidRequest, "the body is incomplete")
 }
 
 // send sends a line of a stream.
@@ -326,17 +342,12 @@ func adminRefusal(err error) (int, *admin.Error) {
 		return http.StatusOK, nil
 	}
 	e, ok := errors.AsType[*admin.Error](err)
-	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case ok:
-	case isTooLong:
-		e = &admin.Error{Code: admin.TooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLong.Limit)}
 	case errors.Is(err, context.Canceled):
 		e = &admin.Error{Code: admin.Canceled, Message: "the client is gone, or the server stops"}
 	case errors.Is(err, uma.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		e = &admin.Error{Code: admin.Busy, Message: "the server is busy: try again later"}
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		e = &admin.Error{Code: admin.InvalidRequest, Message: "the body is incomplete"}
 	default:
 		e = &admin.Error{Code: admin.Failed, Message: "The server met an unexpected condition. Its log says more."}
 	}

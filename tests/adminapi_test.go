@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -292,6 +294,45 @@ func TestAdminAPIUploads(t *testing.T) {
 	if res := o.get(t, deployer, "/policy/history", "limit", "1"); res.header.Get("Link") == "" {
 		t.Errorf("a page that is full has no link to the next one: %s", res)
 	}
+}
+
+// partly sends a request for an operation without the end of its body, and returns the
+// connection once the use is on record.
+func (o *operator) partly(t testing.TB, path, token string) *net.TCPConn {
+	t.Helper()
+	address, err := net.ResolveTCPAddr("tcp", strings.TrimPrefix(o.Admin, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.DialTCP("tcp", nil, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	before := len(o.uses(t))
+	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: umpire\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\n\r\nhalf", path, token); err != nil {
+		t.Fatal(err)
+	}
+	within1s(t, "a use", func() bool { return len(o.uses(t)) > before })
+	return c
+}
+
+// TestAdminAPISlowUpload: an upload that does not end delays no rollback. That its client goes
+// away is no failure of the server.
+func TestAdminAPISlowUpload(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	o := e.operator(t)
+	deployer := o.token(t, "deployer", uma.AdminPolicy, time.Time{})
+	slow := o.partly(t, "/v1/realms/photoz/policy/activate", deployer)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r := o.newRequest(t, request{method: "POST", url: o.Admin + "/v1/realms/photoz/policy/rollback", headers: map[string]string{"Authorization": "Bearer " + deployer}})
+	wantRefused(t, o.roundTrip(t, r.WithContext(ctx)), 409, "conflict", "no period with another policy")
+	if err := errors.Join(slow.SetLinger(0), slow.Close()); err != nil { // reset
+		t.Fatal(err)
+	}
+	within1s(t, "the end of the upload", func() bool { return slices.Contains(o.uses(t), "deployer: policy activate: invalid_request") })
 }
 
 // TestAdminAPIOfAnotherRealm: a token of one realm learns nothing of another's decisions, not
