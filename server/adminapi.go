@@ -266,6 +266,9 @@ func (x *adminRequest) send(line any) error {
 // chunkTime is for a slow client to take a part of an answer.
 const chunkTime = 30 * time.Second
 
+// maxDetail bounds what the record of a use says, in bytes: a parameter may be in it.
+const maxDetail = 1024
+
 // close is the one exit: it ends the record of the use, answers, counts and logs. The record
 // comes first, so that no answer is without one.
 func (x *adminRequest) close(ctx context.Context, answer any, err error) {
@@ -276,6 +279,9 @@ func (x *adminRequest) close(ctx context.Context, answer any, err error) {
 	}
 	if x.use.Seq != 0 {
 		x.use.Outcome, x.use.Detail = outcome, x.call.Detail
+		if len(x.use.Detail) > maxDetail {
+			x.use.Detail = strings.ToValidUTF8(x.use.Detail[:maxDetail], "")
+		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if failed := x.Tokens.Store.EndAdminUse(end, &x.use); failed != nil {
