@@ -152,12 +152,15 @@ func (s *search) findResource(ctx context.Context) (uma.ResourceID, error) {
 	}
 	var found []uma.ResourceID
 	var shown []string
-	for _, snap := range s.realms {
-		for _, server := range snap.Clients {
-			if !server.ResourceServer {
-				continue
-			}
-			for _, f := range []uma.ResourceFilter{{ID: uma.ResourceID(name)}, {Name: name, ExactName: true}} {
+	for _, f := range []uma.ResourceFilter{{ID: uma.ResourceID(name)}, {Name: name, ExactName: true}} {
+		if len(found) > 0 {
+			break // the id is also a name
+		}
+		for _, snap := range s.realms {
+			for _, server := range snap.Clients {
+				if !server.ResourceServer {
+					continue
+				}
 				err := s.Store.FindResources(ctx, server.Key, f, 0, manyResources, func(r *uma.Resource) error {
 					found = append(found, r.ID)
 					shown = append(shown, fmt.Sprintf("%s (at %s, realm %s)", r.ID, server.ID, snap.Realm.Name))

@@ -377,3 +377,17 @@ func TestAdminAPIOfAnotherRealm(t *testing.T) {
 		}
 	}
 }
+
+// TestAdminAPIResourceNamedByItsID: a search for a resource whose name is its id, or the id of
+// another, is a search for the id.
+func TestAdminAPIResourceNamedByItsID(t *testing.T) {
+	t.Parallel()
+	e := start(t, func(o *options) {
+		o.Realm = strings.Replace(photozRealm(t), "{name: Public board,", "{id: board, name: board,", 1)
+	})
+	o := e.operator(t)
+	reader := o.token(t, "reader", uma.AdminRead, time.Time{})
+	if res := o.get(t, reader, "/decisions", "resource", "board"); res.status != 200 || string(res.raw) != "[]\n" {
+		t.Errorf("got %s, want an empty list", res)
+	}
+}
