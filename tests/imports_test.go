@@ -48,6 +48,7 @@ var house = map[string]struct {
 	"strictjson":      {},
 	"bundles":         {may: []string{module + "/place", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
 	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", module + "/strictjson", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
+	"trust":           {may: append(rooms("uma", "strictjson"), "github.com/go-jose/go-jose/v4"), tests: []string{"github.com/oauth2-proxy/mockoidc"}},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
 	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin", "strictjson"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
@@ -73,6 +74,7 @@ var keepers = map[string][]string{
 	"github.com/pressly/goose":            {"store/sqlite"},
 	"github.com/golang-jwt/jwt":           {"token", "pep"},
 	"github.com/lestrrat-go/jwx":          {"token", "pep"},
+	"github.com/go-jose/go-jose":          {"trust"},
 	"go.yaml.in/yaml":                     {"realm", "bundles"},
 	"github.com/prometheus/client_golang": {"server", "cmd/umpire"},
 }
@@ -81,7 +83,7 @@ var keepers = map[string][]string{
 var anyTest = []string{"pgregory.net/rapid", "go.uber.org/goleak"}
 
 // TestImports holds the packages to the direction that docs/design.md draws:
-// above all, server, engine, store, token and realm never import one another.
+// above all, server, engine, store, token, trust and realm never import one another.
 func TestImports(t *testing.T) {
 	t.Parallel()
 	packages := listPackages(t)

@@ -1,0 +1,211 @@
+package trust
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// The times of keys.
+const (
+	minFetch   = 5 * time.Second  // between two fetches of the same keys
+	refreshing = 10 * time.Minute // between two that succeeded, give or take a tenth
+	retrying   = time.Minute      // the longest time between two that failed
+	keeping    = 24 * time.Hour   // without success
+)
+
+// A source says whose keys they are, and where they come from. It has all settings that matter:
+// one that changes makes another source, which begins without keys.
+type source struct {
+	Realm  uma.Key
+	Name   string // of the realm
+	Issuer string // the URL; empty for a client's keys
+	Owner  string // alias of the issuer, or client_id
+
+	JWKSURI      string
+	JWKS         []byte
+	AllowPrivate bool
+	CA           []byte
+}
+
+// holding identifies a source among those that are held.
+type holding [sha256.Size]byte
+
+func issuerSource(snap *uma.Snapshot, i *uma.TrustedIssuer) *source {
+	return &source{
+		Realm: snap.Realm.Key, Name: snap.Realm.Name, Issuer: i.Issuer, Owner: i.Alias,
+		JWKSURI: i.JWKSURI, JWKS: i.JWKS, AllowPrivate: i.AllowPrivate, CA: i.CA,
+	}
+}
+
+func clientSource(snap *uma.Snapshot, c *uma.Client) *source {
+	return &source{Realm: snap.Realm.Key, Name: snap.Realm.Name, Owner: c.ID, JWKSURI: c.JWKSURI, JWKS: c.JWKS}
+}
+
+// sourcesOf returns the sources of a realm: those of its issuers, and of the clients that
+// authenticate by keys.
+func sourcesOf(snap *uma.Snapshot) []*source {
+	var all []*source
+	if !snap.Realm.Enabled {
+		return nil
+	}
+	for i := range snap.Realm.Issuers {
+		all = append(all, issuerSource(snap, &snap.Realm.Issuers[i]))
+	}
+	for _, c := range snap.Clients {
+		if c.Enabled && (c.JWKSURI != "" || c.JWKS != nil) {
+			all = append(all, clientSource(snap, c))
+		}
+	}
+	return all
+}
+
+func (f *source) holding() holding {
+	text, _ := json.Marshal(f) // it has nothing that JSON has not
+	return sha256.Sum256(text)
+}
+
+// kind names what has the keys in metrics and the log.
+func (f *source) kind() string {
+	if f.Issuer == "" {
+		return "client"
+	}
+	return "issuer"
+}
+
+// fault makes an error of find one of the contract.
+func (f *source) fault(err error) error {
+	if err == nil || errors.Is(err, uma.ErrKeysMissing) {
+		return err
+	}
+	e := &uma.TrustError{Why: err.Error()}
+	if f.Issuer != "" {
+		e.Issuer = f.Owner
+	}
+	return e
+}
+
+// keys are those of a source, as they were last fetched.
+type keys struct {
+	from *source
+
+	mu        sync.Mutex
+	set       keySet // nil: none were ever had, or not for too long
+	fetched   time.Time
+	tried     time.Time
+	next      time.Time // when they are fetched ahead of need
+	failures  int64
+	inRow     int           // failures since the last success
+	fetching  chan struct{} // closed when the fetch under way ends; nil: there is none
+	lastError error
+}
+
+// keysOf returns the keys of a source, which may be none yet.
+func (s *Service) keysOf(from *source) *keys {
+	id := from.holding()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.held[id]; k != nil {
+		return k
+	}
+	if s.held == nil {
+		s.held = map[holding]*keys{}
+	}
+	k := &keys{from: from}
+	if from.JWKS != nil {
+		k.set, k.lastError = parseKeys(from.JWKS)
+	}
+	s.held[id] = k
+	return k
+}
+
+// find returns the key for a token. ErrKeysMissing: there are no keys.
+func (k *keys) find(now time.Time, kid, alg string) (*Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.from.JWKS == nil && k.set != nil && now.Sub(k.fetched) > keeping {
+		k.set = nil
+	}
+	if k.set == nil {
+		return nil, uma.ErrKeysMissing
+	}
+	return k.set.find(kid, alg)
+}
+
+// refetch reports whether an error of find may be gone after a fetch.
+func refetch(err error) bool {
+	return errors.Is(err, uma.ErrKeysMissing) || errors.Is(err, errUnknownKey)
+}
+
+func (k *keys) due(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.from.JWKS == nil && !now.Before(k.next)
+}
+
+// fetchOnce fetches keys unless they were fetched in the last minFetch, or waits for the fetch
+// that is under way. The error is that of the context.
+func (s *Service) fetchOnce(ctx context.Context, k *keys) error {
+	k.mu.Lock()
+	if wait := k.fetching; wait != nil {
+		k.mu.Unlock()
+		select {
+		case <-wait:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	now := s.Now()
+	if k.from.JWKS != nil || !k.tried.IsZero() && now.Sub(k.tried) < minFetch {
+		k.mu.Unlock()
+		return nil
+	}
+	done := make(chan struct{})
+	k.tried, k.fetching = now, done
+	k.mu.Unlock()
+
+	// A caller that leaves does not end a fetch that others wait for.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Network.Timeout, fetchTime))
+	set, err := s.fetch(bounded, k.from)
+	cancel()
+
+	k.mu.Lock()
+	k.settle(now, set, err)
+	k.fetching = nil
+	k.mu.Unlock()
+	close(done)
+	if err != nil {
+		s.Log.WarnContext(ctx, "keys were not fetched: the last ones are kept, if they are not too old",
+			"realm", k.from.Name, k.from.kind(), k.from.Owner, "err", err)
+	}
+	return nil
+}
+
+// settle replaces the set, never merges it: a key that is no longer published ends. A key that
+// still is stays the same *Key.
+func (k *keys) settle(now time.Time, set keySet, err error) {
+	k.lastError = err
+	if err != nil {
+		k.failures++
+		k.inRow++
+		k.next = now.Add(min(retrying, minFetch<<min(k.inRow, 10)))
+		return
+	}
+	for i, fresh := range set {
+		for _, old := range k.set {
+			if old.text == fresh.text {
+				set[i] = old
+			}
+		}
+	}
+	k.set, k.fetched, k.inRow = set, now, 0
+	k.next = now.Add(refreshing - refreshing/10 + rand.N(refreshing/5))
+}

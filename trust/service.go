@@ -1,0 +1,102 @@
+package trust
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// A Service verifies tokens by keys that it holds in memory. Its methods may be called at any
+// time, also before Run.
+type Service struct {
+	// Realms returns the configuration of all realms.
+	Realms  func(ctx context.Context) ([]*uma.Snapshot, error)
+	Network Network
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	mu   sync.Mutex
+	held map[holding]*keys
+}
+
+// Run fetches keys ahead of need until ctx ends. At each tick it compares the issuers and
+// clients of all realms with what it holds, and fetches what is due.
+func (s *Service) Run(ctx context.Context, tick <-chan time.Time) {
+	for {
+		s.Refresh(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+	}
+}
+
+// Refresh drops the keys of issuers and clients that are no longer there, and fetches those
+// that are due. It waits for the fetches, for at most a few seconds.
+func (s *Service) Refresh(ctx context.Context) {
+	realms, err := s.Realms(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "trusted issuers: the realms cannot be read; tried again in a moment", "err", err)
+		}
+		return
+	}
+	wanted := map[holding]*keys{}
+	for _, realm := range realms {
+		for _, source := range sourcesOf(realm) {
+			wanted[source.holding()] = s.keysOf(source)
+		}
+	}
+	s.mu.Lock()
+	s.held = wanted
+	s.mu.Unlock()
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	turns := make(chan struct{}, fetchesAtOnce)
+	for _, k := range wanted {
+		if !k.due(s.Now()) {
+			continue
+		}
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			s.fetchOnce(ctx, k)
+		})
+	}
+}
+
+// fetchesAtOnce bounds how many sets of keys are fetched at a time ahead of need.
+const fetchesAtOnce = 8
+
+// issuerKey returns the key by which a token of a trusted issuer is to be verified: the one of
+// that id, or, if the token names none, the only one that fits the algorithm (RFC 7515 §4.5). An
+// unknown id makes it fetch the keys, at most once in minFetch.
+//
+// ErrUnverified, as a *uma.TrustError: the issuer has no such key. uma.ErrKeysMissing: its keys
+// are not known.
+func (s *Service) issuerKey(ctx context.Context, snap *uma.Snapshot, issuer *uma.TrustedIssuer, kid, alg string) (*Key, error) {
+	return s.key(ctx, issuerSource(snap, issuer), kid, alg)
+}
+
+// clientKey is issuerKey for the assertions of a client.
+func (s *Service) clientKey(ctx context.Context, snap *uma.Snapshot, client *uma.Client, kid, alg string) (*Key, error) {
+	return s.key(ctx, clientSource(snap, client), kid, alg)
+}
+
+func (s *Service) key(ctx context.Context, from *source, kid, alg string) (*Key, error) {
+	k := s.keysOf(from)
+	found, err := k.find(s.Now(), kid, alg)
+	if err == nil || !refetch(err) {
+		return found, from.fault(err)
+	}
+	if err := s.fetchOnce(ctx, k); err != nil {
+		return nil, err // of the context
+	}
+	found, err = k.find(s.Now(), kid, alg)
+	return found, from.fault(err)
+}
