@@ -256,7 +256,7 @@ func TestTypes(t *testing.T) {
 // does not have.
 func TestIssuers(t *testing.T) {
 	t.Parallel()
-	trusting := shop + "issuers:\n  - {issuer: https://idp.example.com, audiences: [shop]}\n"
+	trusting := shop + "issuers:\n  - {issuer: https://idp.example.com, alias: idp, audiences: [shop]}\n"
 	files := map[string]string{"shelf.rego": shelf, "a.rego": header + `
 grant contains "view" if "amdin" in input.subject.roles
 

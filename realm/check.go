@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"example.com/umpire/phc"
@@ -14,7 +15,7 @@ import (
 // may refer to a later one, so they are checked at the end.
 type references struct {
 	clients, users, resourceIDs, resources []reference // must be unique
-	servers, owners, roleClients           []reference // must exist
+	servers, owners, roleClients, mapped   []reference // must exist
 }
 
 type reference struct {
@@ -58,9 +59,21 @@ func (refs *references) check(spec *uma.RealmSpec) {
 		}
 	}
 	refs.checkEmails(spec)
-	for _, c := range refs.roleClients {
+	refs.checkAliases(spec)
+	for _, c := range slices.Concat(refs.roleClients, refs.mapped) {
 		if !clients[c.name] {
 			c.at.wrong("there is no client %q", c.name)
+		}
+	}
+}
+
+// checkAliases refuses local users whose names look like those of parties of an issuer.
+func (refs *references) checkAliases(spec *uma.RealmSpec) {
+	for _, u := range refs.users {
+		for _, i := range spec.Realm.Issuers {
+			if i.Alias != "" && strings.HasPrefix(u.name, i.Alias+"/") {
+				u.at.wrong("begins with %s/, which begins the names of the parties of issuer %s", i.Alias, i.Alias)
+			}
 		}
 	}
 }

@@ -1,11 +1,9 @@
 package realm
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +38,7 @@ func (r *reader) realm(root value) *uma.RealmSpec {
 		"ticket_reuse": set(&spec.Realm.TicketReuse, value.flag),
 		"sinks":        func(v value) { v.object(fields{"hold": set(&spec.Realm.SinkHold, value.age)}) },
 		"issuers": func(v value) {
-			v.list(func(v value) { spec.Realm.Issuers = append(spec.Realm.Issuers, v.issuer(spec.Realm.Issuers)) })
+			v.list(func(v value) { spec.Realm.Issuers = append(spec.Realm.Issuers, v.issuer(refs, spec.Realm.Issuers)) })
 		},
 		"clients": func(v value) {
 			v.list(func(v value) { spec.Clients = append(spec.Clients, v.client(refs)) })
@@ -153,59 +151,4 @@ func (v value) bundle() string {
 		v.wrong("%s is neither a folder nor a bundle file (.tar.gz)", path)
 	}
 	return path
-}
-
-// issuer reads one of the issuers; before are those read already.
-func (v value) issuer(before []uma.TrustedIssuer) uma.TrustedIssuer {
-	i := uma.TrustedIssuer{Accept: []uma.TokenUse{uma.UseClaims}}
-	m := v.object(fields{
-		"issuer":    set(&i.Issuer, webURL),
-		"jwks_uri":  set(&i.JWKSURI, webURL),
-		"jwks":      set(&i.JWKS, value.keySet),
-		"audiences": set(&i.Audiences, some(value.text)),
-		"accept": set(&i.Accept, some(func(v value) uma.TokenUse {
-			return uma.TokenUse(oneOf(string(uma.UseBearer), string(uma.UseSubjectToken), string(uma.UseClaims))(v))
-		})),
-	})
-	m.need("issuer", "audiences")
-	if m.has("jwks_uri") && m.has("jwks") {
-		m.at("jwks").wrong("is given together with jwks_uri: keep one of them, or neither for OIDC discovery")
-	}
-	if i.Issuer != "" && slices.ContainsFunc(before, func(b uma.TrustedIssuer) bool { return b.Issuer == i.Issuer }) {
-		m.at("issuer").wrong("appears twice")
-	}
-	v.note("has no effect yet: claim tokens of other issuers are verified by a later version")
-	return i
-}
-
-// keySet reads a JWK Set of public keys into JSON.
-func (v value) keySet() []byte {
-	m := v.object(fields{"keys": func(v value) {
-		if v.list(value.publicKey); len(v.node.Content) == 0 {
-			v.wrong("has no keys")
-		}
-	}})
-	m.need("keys")
-	if len(v.r.mistakes) > 0 {
-		return nil
-	}
-	set, err := json.Marshal(v.any())
-	if err != nil {
-		v.wrong("cannot be written as JSON")
-	}
-	return set
-}
-
-func (v value) publicKey() {
-	key := named(value.any)(v)
-	kty, _ := key["kty"].(string)
-	if !slices.Contains([]string{"RSA", "EC", "OKP"}, kty) {
-		v.wrong("want a public key, with kty RSA, EC or OKP")
-	}
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if _, ok := key[private]; ok {
-			v.wrong("contains a private key (member %s): give the public key only", private)
-			return
-		}
-	}
 }

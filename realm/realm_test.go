@@ -45,6 +45,11 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ca, err := os.ReadFile("testdata/corp.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca = bytes.TrimSuffix(ca, []byte("\n"))
 	want := &uma.RealmSpec{
 		Realm: uma.Realm{
 			Name: "photoz", SinkHold: uma.DefaultHold, Enabled: true, Profile: "keycloak", SigningAlg: "RS256",
@@ -57,8 +62,19 @@ func TestExample(t *testing.T) {
 				ResubmitAfter: 24 * time.Hour, Entrypoint: "data.uma.authz.decision", Gates: uma.DefaultGates(),
 			},
 			Issuers: []uma.TrustedIssuer{{
-				Issuer: "https://idp.example.com", JWKSURI: "https://idp.example.com/jwks",
-				Audiences: []string{"photoz-api"}, Accept: []uma.TokenUse{uma.UseClaims, uma.UseBearer},
+				Issuer: "https://idp.example.com", Alias: "example", JWKSURI: "https://idp.example.com/jwks",
+				Audiences: []string{"umpire"}, Clients: map[string]string{"6f1c-guid": "photoz-api", uma.AnyClient: "photoz-web"},
+				Algorithms: []string{"RS256", "ES256"}, Accept: []uma.TokenUse{uma.UseClaims, uma.UseBearer},
+				Require: map[string]any{"tid": "9f2e-guid", "level": json.Number("2"), "staff": true},
+				Leeway:  10 * time.Second, AllowPrivate: true, CA: ca, EmailDomains: []string{"example.com"},
+				Claims: []string{"limit", "license"}, Bind: uma.BindEmail,
+				Map: uma.ClaimsMap{
+					Subject: uma.SubjectPath{AccessToken: uma.ClaimPath{"uid"}, IDToken: uma.ClaimPath{"sub"}},
+					Client:  uma.ClaimPath{"cid"}, Username: uma.ClaimPath{"name"}, Email: uma.ClaimPath{"email"},
+					Groups: uma.GroupsMap{From: uma.ClaimPath{"groups"}, Prefix: "/example", Only: []string{"staff", "admins"}, Optional: true},
+					Roles:  uma.ClaimPath{"realm_access", "roles"}, ACR: uma.ClaimPath{"acr"},
+					Attributes: map[string]uma.ClaimPath{"department": {"https://example.com/org", "dept"}},
+				},
 			}},
 		},
 		Clients: []uma.ClientSpec{
@@ -88,8 +104,8 @@ func TestExample(t *testing.T) {
 			OwnerManaged: true, Attributes: map[string][]string{"visibility": {"private"}}, Origin: uma.FromFile,
 		}}},
 	}
-	if !bytes.HasPrefix(spec.Content, content) {
-		t.Error("Content does not begin with the content of the file")
+	if !bytes.HasPrefix(spec.Content, content) || !bytes.Contains(spec.Content[len(content):], ca) {
+		t.Error("Content is not the content of the file and of ca_file")
 	}
 	spec.Content = nil
 	if !reflect.DeepEqual(spec, want) {
@@ -97,9 +113,8 @@ func TestExample(t *testing.T) {
 	}
 	wantNotices := []string{
 		"testdata/example.yaml:4:76: tokens.pct: has no effect yet: persisted claims tokens are issued by a later version",
-		"testdata/example.yaml:7:5: issuers[0]: has no effect yet: claim tokens of other issuers are verified by a later version",
-		"testdata/example.yaml:12:30: clients[0].secret: is short: a secret should have 32 random bytes",
-		"testdata/example.yaml:14:28: clients[1].claims_redirect_uris: have no effect yet: claims are gathered by a later version",
+		"testdata/example.yaml:31:30: clients[0].secret: is short: a secret should have 32 random bytes",
+		"testdata/example.yaml:33:28: clients[1].claims_redirect_uris: have no effect yet: claims are gathered by a later version",
 	}
 	if got := lines(notices); !slices.Equal(got, wantNotices) {
 		t.Errorf("got notices\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wantNotices, "\n"))
@@ -150,7 +165,7 @@ ticket_reuse: true
 sinks: {hold: 1d12h}
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
 policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, gates: {lint: warn, tests: off, coverage: off, min_coverage: 0, impact: block, max_granted: 5, max_refused: 100}, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
-issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
+issuers: [{issuer: https://i, alias: i, audiences: [a], jwks: {keys: [{kty: EC, crv: P-256, x: AA, y: AA, n: 1}]}}]
 clients:
   - {id: https://c, secret_hash: "sha256:`+strings.Repeat("aB", 32)+`", enabled: false, service_account: true,
      roles: [r1], client_roles: {https://c: [r2]}, groups: [/g/h], claims: {n: 1, f: 1.5, t: true, d: 2026-01-02, l: [x, {y: z}]}}
@@ -323,8 +338,8 @@ func TestBorders(t *testing.T) {
 		{resource("owner: alice") + "\nusers: [{username: Alice, password: x}]", ""},
 		{strings.Replace(resource("id: x"), "resource_server: c,", "resource_server: plain,", 1), `"plain" is not a resource server`},
 		{strings.Replace(resource("id: x"), "\n", "\nscopes: {plain: [a]}\n", 1), `"plain" is not a resource server`},
-		{"issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [text]}}]", "want an object"},
-		{"issuers: [{issuer: https://i, audiences: [a], jwks: {keys: [{kty: OKP, x: A}]}}]", ""},
+		{"issuers: [{issuer: https://i, alias: i, audiences: [a], jwks: {keys: [text]}}]", "want an object"},
+		{"issuers: [{issuer: https://i, alias: i, audiences: [a], jwks: {keys: [{kty: OKP, x: A}]}}]", ""},
 		{"policy: {bundle: r_test.go}", ""}, // Parse looks at no folder
 		{"policy: {entrypoint: data}", "path of a rule"},
 		{"policy: {entrypoint: 'data.a; b'}", "path of a rule"},

@@ -37,6 +37,9 @@ func (v value) client(refs *references) uma.ClientSpec {
 		"resource_server":      set(&c.ResourceServer, value.flag),
 		"service_account":      set(&c.ServiceAccount, value.flag),
 		"password_grant":       set(&c.PasswordGrant, value.flag),
+		"token_exchange":       set(&c.TokenExchange, value.flag),
+		"jwks":                 set(&c.JWKS, value.keySet),
+		"jwks_uri":             set(&c.JWKSURI, webURL),
 		"roles":                set(&c.Roles, each(role)),
 		"client_roles":         set(&c.ClientRoles, refs.clientRoles),
 		"groups":               set(&c.Groups, each(group)),
@@ -64,28 +67,45 @@ func (v value) client(refs *references) uma.ClientSpec {
 
 // checkClient checks the keys that exclude or require one another.
 func checkClient(m members, c *uma.ClientSpec) {
-	hasSecret := m.has("secret") || m.has("secret_hash")
 	switch {
 	case c.Public && c.ResourceServer:
 		m.at("resource_server").wrong("a public client cannot be a resource server")
 	case c.Public && c.ServiceAccount:
 		m.at("service_account").wrong("a public client has no service account")
+	case c.Public && c.TokenExchange:
+		m.at("token_exchange").wrong("a public client cannot exchange tokens: it does not authenticate")
 	}
-	switch {
-	case c.Public && m.has("secret"):
-		m.at("secret").wrong("a public client has no secret")
-	case c.Public && m.has("secret_hash"):
-		m.at("secret_hash").wrong("a public client has no secret")
-	case m.has("secret") && m.has("secret_hash"):
-		m.at("secret_hash").wrong("is given together with secret: keep one of them")
-	case !c.Public && !hasSecret:
-		m.at("secret").wrong("is missing: give secret or secret_hash, or public: true")
-	}
+	checkCredentials(m, c.Public)
 	if c.SecretHash != "" && !secretHash.MatchString(c.SecretHash) {
 		m.at("secret_hash").wrong("want sha256: and 64 hexadecimal digits")
 	}
 	if c.PlainSecret != "" && len(c.PlainSecret) < shortSecret {
 		m.at("secret").note("is short: a secret should have 32 random bytes")
+	}
+}
+
+// credentials are the keys by which a client authenticates.
+var credentials = []string{"secret", "secret_hash", "jwks", "jwks_uri"}
+
+// checkCredentials: a confidential client has exactly one of the credentials, a public client
+// none.
+func checkCredentials(m members, public bool) {
+	first := ""
+	for _, key := range credentials {
+		switch {
+		case !m.has(key):
+		case public && strings.HasPrefix(key, "secret"):
+			m.at(key).wrong("a public client has no secret")
+		case public:
+			m.at(key).wrong("a public client does not authenticate: remove its keys, or public: true")
+		case first != "":
+			m.at(key).wrong("is given together with %s: keep one of them", first)
+		default:
+			first = key
+		}
+	}
+	if !public && first == "" {
+		m.at("secret").wrong("is missing: give secret, secret_hash, jwks or jwks_uri, or public: true")
 	}
 }
 

@@ -54,8 +54,8 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 		}
 	}
 	walk(nil, &top)
-	if objects != 29 {
-		t.Errorf("got %d objects with known keys, want 29", objects)
+	if objects != 33 {
+		t.Errorf("got %d objects with known keys, want 33", objects)
 	}
 }
 

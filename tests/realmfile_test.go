@@ -126,7 +126,7 @@ func TestRealmRows(t *testing.T) {
 	e := start(t, withRealm(`realm: photoz
 policy: {bundle: ./policies}
 issuers:
-  - {issuer: https://idp.example.com, audiences: [photoz-api], accept: [claims]}
+  - {issuer: https://idp.example.com, alias: idp, jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}]}, audiences: [umpire], accept: [claims]}
 clients:
   - {id: photoz-api, secret: secret, resource_server: true, service_account: true, password_grant: true}
   - {id: photoz-app, secret: app-secret, service_account: true, password_grant: true, roles: [auditor],
@@ -225,7 +225,7 @@ rpt := {"claims": {"seen": ["all of it"]}} if {
 		e.ticket(t, perm{Resource: id, Scopes: []string{"print"}}, perm{Scopes: []string{"print"}})
 	})
 
-	for _, words := range [][]string{{"issuers", "no effect yet"}, {"claims_redirect_uris", "no effect yet"}, {"clients[0].secret", "is short"}} {
+	for _, words := range [][]string{{"claims_redirect_uris", "no effect yet"}, {"clients[0].secret", "is short"}} {
 		if !e.logged(t, words...) {
 			t.Errorf("start-up did not say %q", words)
 		}

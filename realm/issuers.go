@@ -1,0 +1,334 @@
+package realm
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = 5 * time.Minute // tokens live for minutes: more would revive expired ones
+)
+
+// trustedAlgorithms are those that an issuer's tokens may be signed with: never a shared
+// secret, which anybody could compute from a published key, and never none.
+var trustedAlgorithms = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+var issuerAlias = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
+
+// issuer reads one of the issuers; before are those read already.
+func (v value) issuer(refs *references, before []uma.TrustedIssuer) uma.TrustedIssuer {
+	i := uma.TrustedIssuer{
+		Algorithms: []string{"RS256"}, Accept: []uma.TokenUse{uma.UseClaims}, Leeway: defaultLeeway,
+		Bind: uma.BindSubject, Map: defaultMap(),
+	}
+	m := v.object(fields{
+		"issuer":        set(&i.Issuer, issuerURL),
+		"alias":         set(&i.Alias, value.issuerAlias),
+		"jwks_uri":      set(&i.JWKSURI, trustedURL),
+		"jwks":          set(&i.JWKS, value.keySet),
+		"audiences":     set(&i.Audiences, some(value.audience)),
+		"clients":       set(&i.Clients, refs.mappedClients),
+		"algorithms":    set(&i.Algorithms, some(value.algorithm)),
+		"accept":        set(&i.Accept, some(value.tokenUse)),
+		"require":       set(&i.Require, named(value.required)),
+		"leeway":        set(&i.Leeway, value.leeway),
+		"allow_private": set(&i.AllowPrivate, value.flag),
+		"ca_file":       set(&i.CA, value.caFile),
+		"email_domains": set(&i.EmailDomains, some(value.emailDomain)),
+		"claims":        set(&i.Claims, some(value.assertedClaim)),
+		"bind": set(&i.Bind, func(v value) uma.Binding {
+			return uma.Binding(oneOf(string(uma.BindSubject), string(uma.BindEmail))(v))
+		}),
+		"map": func(v value) { v.claimsMap(&i.Map) },
+	})
+	m.need("issuer", "alias")
+	if m.byKey != nil {
+		checkIssuer(m, &i)
+		checkOthers(m, &i, before)
+	}
+	return i
+}
+
+// checkIssuer checks the keys that exclude or require one another.
+func checkIssuer(m members, i *uma.TrustedIssuer) {
+	if m.has("jwks_uri") && m.has("jwks") {
+		m.at("jwks").wrong("is given together with jwks_uri: keep one of them, or neither for OIDC discovery")
+	}
+	if m.has("jwks") && m.has("ca_file") {
+		m.at("ca_file").wrong("has no effect with jwks: nothing is fetched")
+	}
+	fetched := "issuer"
+	if m.has("jwks_uri") {
+		fetched = "jwks_uri"
+	}
+	if u, err := url.Parse(m.text(fetched)); err == nil && u.Host != "" && !i.AllowPrivate && !m.has("jwks") && isPrivate(u.Hostname()) {
+		m.at(fetched).wrong("is a loopback or private address: set allow_private: true if that is meant")
+	}
+	bearer := slices.Contains(i.Accept, uma.UseBearer)
+	switch {
+	case bearer && !m.has("audiences"):
+		m.at("audiences").wrong("is missing: a bearer token must be for one of them")
+	case !m.has("audiences") && !m.has("clients"):
+		m.at("audiences").wrong("is missing: give audiences or clients, without both no token is for this realm")
+	}
+	if bearer && !m.has("clients") {
+		m.at("clients").wrong("is missing: say which of your clients the issuer's clients are, the client of a bearer token must be one of them")
+	}
+	if len(i.Audiences) > 0 {
+		m.at("audiences").list(func(v value) {
+			if _, both := i.Clients[v.node.Value]; both {
+				v.wrong("is among clients, too: a token for that client alone would be one for every client")
+			}
+		})
+	}
+	if m.has("claims") && !slices.Contains(i.Accept, uma.UseClaims) {
+		m.at("claims").wrong("has no effect: accept does not have claims")
+	}
+	if len(i.Map.Email) == 0 {
+		for key, needs := range map[string]bool{"email_domains": m.has("email_domains"), "bind": i.Bind == uma.BindEmail} {
+			if needs {
+				m.at(key).wrong("needs map.email, which says where a token has the e-mail address")
+			}
+		}
+	}
+}
+
+// checkOthers compares an issuer with those before it.
+func checkOthers(m members, i *uma.TrustedIssuer, before []uma.TrustedIssuer) {
+	for _, b := range before {
+		if i.Issuer != "" && strings.TrimSuffix(b.Issuer, "/") == strings.TrimSuffix(i.Issuer, "/") {
+			m.at("issuer").wrong("appears twice")
+		}
+		if i.Alias != "" && b.Alias == i.Alias {
+			m.at("alias").wrong("another issuer has this alias")
+		}
+		for _, domain := range i.EmailDomains {
+			if slices.Contains(b.EmailDomains, domain) {
+				m.at("email_domains").note("issuer %s is the authority on addresses of %s, too: owners cannot share by an address that parties of both have", b.Alias, domain)
+			}
+		}
+	}
+}
+
+// text is the text of a member, or "".
+func (m members) text(key string) string {
+	if v, ok := m.byKey[key]; ok {
+		return v.node.Value
+	}
+	return ""
+}
+
+// trustedURL reads a URL of an issuer. Whether http on this machine is meant is checked with
+// the whole issuer.
+func trustedURL(v value) string {
+	s := webURL(v)
+	if strings.ContainsAny(s, "{}") || strings.Contains(strings.ToLower(s), "%7b") {
+		v.wrong("has a placeholder in braces: name the tenant")
+		return ""
+	}
+	return s
+}
+
+// multiTenant are the paths under which Entra serves all tenants at once. No token has such
+// an issuer, and one who believed them all would believe every tenant in the world.
+var multiTenant = []string{"common", "organizations", "consumers"}
+
+// issuerURL reads the URL of an issuer, which has no query (OpenID Connect Discovery §3).
+func issuerURL(v value) string {
+	s := trustedURL(v)
+	u, err := url.Parse(s)
+	if s == "" || err != nil {
+		return ""
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	switch {
+	case strings.Contains(s, "?"):
+		v.wrong("has a query, which no issuer has")
+	case slices.Contains(multiTenant, strings.ToLower(tenant)):
+		v.wrong("%s stands for the tenants of everybody: name your tenant", tenant)
+	default:
+		return s
+	}
+	return ""
+}
+
+// isPrivate reports whether a host is an address that is not on the internet, or this
+// machine. Names are resolved when something is fetched, and checked then.
+func isPrivate(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return IsLoopback(strings.ToLower(host))
+	}
+	ip = ip.Unmap()
+	return !ip.IsGlobalUnicast() || ip.IsPrivate()
+}
+
+// issuerAlias reads an alias. It begins the usernames of the issuer's parties.
+func (v value) issuerAlias() string {
+	s := matching(issuerAlias.MatchString, "want at most 32 of a-z, 0-9, '.', '_' and '-', the first a letter or digit")(v)
+	if strings.HasPrefix(s, "service-account-") {
+		v.wrong("begins with service-account-, which is reserved for service accounts")
+		return ""
+	}
+	return s
+}
+
+func (v value) audience() string {
+	return matching(func(s string) bool { return !strings.Contains(s, "*") }, "has a *: name the audiences, there is no wildcard")(v)
+}
+
+func (v value) algorithm() string {
+	return matching(func(s string) bool { return slices.Contains(trustedAlgorithms, s) },
+		"want one of "+strings.Join(trustedAlgorithms, ", ")+"; never none, and never HS256: whoever checks such a signature can make it")(v)
+}
+
+func (v value) tokenUse() uma.TokenUse {
+	return uma.TokenUse(oneOf(string(uma.UseBearer), string(uma.UseSubjectToken), string(uma.UseClaims))(v))
+}
+
+// mappedClients reads the client ids of an issuer and the clients of this realm that they are.
+func (refs *references) mappedClients(v value) map[string]string {
+	clients := make(map[string]string)
+	v.entries(func(theirs string, v value) {
+		if theirs != uma.AnyClient && strings.Contains(theirs, "*") {
+			v.wrong(`"*" alone stands for all other clients: there are no patterns`)
+		}
+		ours := v.text()
+		if ours != "" {
+			refs.mapped = append(refs.mapped, reference{ours, v})
+		}
+		clients[theirs] = ours
+	})
+	if v.node.Content == nil {
+		v.wrong(`is empty: name at least one client, or "*" for all of them`)
+	}
+	return clients
+}
+
+// required reads the value that a member of a token must have.
+func (v value) required() any {
+	a := v.any()
+	switch a.(type) {
+	case []any, map[string]any:
+		v.wrong("want text, a number, true or false")
+		return nil
+	}
+	return a
+}
+
+// leeway reads by how much the clock of an issuer may differ.
+func (v value) leeway() time.Duration {
+	d := duration(0)(v)
+	if d > maxLeeway {
+		v.wrong("want at most %s", maxLeeway)
+	}
+	return d
+}
+
+// caFile reads the certificates of the authorities that an issuer's certificate may come
+// from, instead of those of the system.
+func (v value) caFile() []byte {
+	path := v.text()
+	if path == "" {
+		return nil
+	}
+	text, err := secretFile(v.r.locate(path))
+	if err != nil {
+		v.wrong("%s", err)
+		return nil
+	}
+	v.r.resolve(v.path, text)
+	certificates := 0
+	for rest := []byte(text); ; certificates++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			v.wrong("%s has something else than certificates", path)
+			return nil
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			v.wrong("%s has a certificate that cannot be read", path)
+			return nil
+		}
+	}
+	if certificates == 0 {
+		v.wrong("%s has no certificate in PEM", path)
+		return nil
+	}
+	return []byte(text)
+}
+
+var emailDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])$`)
+
+// emailDomain reads a domain of e-mail addresses into lower case. It has a dot: an issuer that
+// is the authority on all of `com` is a mistake.
+func (v value) emailDomain() string {
+	s := strings.ToLower(v.text())
+	if s != "" && !emailDomain.MatchString(s) {
+		v.wrong("want a domain such as example.com, without @ and *; a domain of another script as xn--…")
+		return ""
+	}
+	return s
+}
+
+// assertedClaim reads the name of a claim that claim tokens may assert. Those about the token
+// and the party itself have their own rules.
+func (v value) assertedClaim() string {
+	s := v.text()
+	switch {
+	case slices.Contains([]string{"acr", "amr", "auth_time"}, s): // a policy may ask for a better sign-in
+	case s == "*":
+		v.wrong("name the claims: an issuer is not believed about everything")
+		return ""
+	case isRegistered(s) || strings.HasPrefix(s, "kc."):
+		v.wrong("is a claim that the server sets itself")
+		return ""
+	}
+	return s
+}
+
+// keySet reads a JWK Set of public keys into JSON.
+func (v value) keySet() []byte {
+	m := v.object(fields{"keys": func(v value) {
+		if v.list(value.publicKey); len(v.node.Content) == 0 {
+			v.wrong("has no keys")
+		}
+	}})
+	m.need("keys")
+	if len(v.r.mistakes) > 0 {
+		return nil
+	}
+	set, err := json.Marshal(v.any())
+	if err != nil {
+		v.wrong("cannot be written as JSON")
+	}
+	return set
+}
+
+func (v value) publicKey() {
+	key := named(value.any)(v)
+	kty, _ := key["kty"].(string)
+	if !slices.Contains([]string{"RSA", "EC", "OKP"}, kty) {
+		v.wrong("want a public key, with kty RSA, EC or OKP")
+	}
+	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, ok := key[private]; ok {
+			v.wrong("contains a private key (member %s): give the public key only", private)
+			return
+		}
+	}
+}
