@@ -29,7 +29,7 @@ var house = map[string]struct {
 	"uma/protection":  {may: rooms("uma", "uma/sets", "uma/uripath", "uma/lookup", "uma/party"), tests: rooms("uma/umatest")},
 	"uma/account":     {may: rooms("uma", "uma/sets", "uma/party"), tests: rooms("uma/umatest")},
 	"uma/admin":       {may: rooms("uma"), tests: rooms("uma/umatest")},
-	"uma/audit":       {may: rooms("uma", "uma/sets", "uma/party", "uma/grant")},
+	"uma/audit":       {may: rooms("uma", "uma/sets", "uma/party", "uma/grant"), tests: rooms("uma/umatest")},
 	"uma/umatest":     {may: rooms("uma", "uma/sets", "uma/uripath")},
 	"workers":         {},
 	"realm":           {may: append(rooms("uma", "uma/uripath", "phc", "nearest", "opaservice"), "go.yaml.in/yaml/v4"), tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},

@@ -1,11 +1,9 @@
-package uma_test
+package uma
 
 import (
 	"errors"
 	"strings"
 	"testing"
-
-	"example.com/umpire/uma"
 )
 
 // A token is good for the uses, the audiences and the clients that the realm says, and for
@@ -13,18 +11,18 @@ import (
 func TestTrustedTokenClient(t *testing.T) {
 	t.Parallel()
 	listed := map[string]string{"guid": "app", "api-guid": "api", "none": ""}
-	wild := map[string]string{"guid": "app", uma.AnyClient: "rest"}
-	app, api, rest := &uma.Client{ID: "app"}, &uma.Client{ID: "api"}, &uma.Client{ID: "rest"}
-	const bearer, subject, claims = uma.UseBearer, uma.UseSubjectToken, uma.UseClaims
-	all := []uma.TokenUse{bearer, subject, claims}
+	wild := map[string]string{"guid": "app", AnyClient: "rest"}
+	app, api, rest := &Client{ID: "app"}, &Client{ID: "api"}, &Client{ID: "rest"}
+	const bearer, subject, claims = UseBearer, UseSubjectToken, UseClaims
+	all := []TokenUse{bearer, subject, claims}
 	tests := []struct {
 		name          string
-		use           uma.TokenUse
+		use           TokenUse
 		clients       map[string]string
-		change        func(*uma.TrustedToken)
+		change        func(*TrustedToken)
 		aud           []string
 		azp           string
-		authenticated *uma.Client
+		authenticated *Client
 		want          string // empty: refused
 		why           string
 	}{
@@ -35,17 +33,17 @@ func TestTrustedTokenClient(t *testing.T) {
 		{name: "a bearer by case", use: bearer, aud: []string{"Umpire"}, azp: "guid", why: "audiences"},
 		{name: "a bearer with a blank", use: bearer, aud: []string{"umpire "}, azp: "guid", why: "audiences"},
 		{name: "a bearer for the client itself", use: bearer, aud: []string{"guid"}, azp: "guid", authenticated: app, why: "audiences"},
-		{name: "a bearer for an empty audience", use: bearer, aud: []string{""}, azp: "guid", change: func(t *uma.TrustedToken) { t.Issuer.Audiences = []string{""} }, why: "audiences"},
+		{name: "a bearer for an empty audience", use: bearer, aud: []string{""}, azp: "guid", change: func(t *TrustedToken) { t.Issuer.Audiences = []string{""} }, why: "audiences"},
 		{name: "a bearer without a client", use: bearer, aud: []string{"umpire"}, why: "which client"},
 		{name: "a bearer without a client, with a wildcard", use: bearer, clients: wild, aud: []string{"umpire"}, why: "which client"},
 		{name: "a bearer of an unmapped client", use: bearer, aud: []string{"umpire"}, azp: "stranger", why: "not among"},
 		{name: "a bearer of a client mapped to nothing", use: bearer, aud: []string{"umpire"}, azp: "none", why: "not among"},
 		{name: "a bearer of any client", use: bearer, clients: wild, aud: []string{"umpire"}, azp: "stranger", want: "rest"},
-		{name: "an ID token as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *uma.TrustedToken) { t.Kind = uma.IDToken }, why: "not an access token"},
-		{name: "a token of no kind as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *uma.TrustedToken) { t.Kind = "" }, why: "not an access token"},
-		{name: "a key-bound token as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *uma.TrustedToken) { t.KeyBound = true }, why: "cnf"},
-		{name: "a bearer where bearers are not accepted", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *uma.TrustedToken) { t.Issuer.Accept = []uma.TokenUse{claims} }, why: "accept"},
-		{name: "nothing is accepted", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *uma.TrustedToken) { t.Issuer.Accept = nil }, why: "accept"},
+		{name: "an ID token as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.Kind = IDToken }, why: "not an access token"},
+		{name: "a token of no kind as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.Kind = "" }, why: "not an access token"},
+		{name: "a key-bound token as a bearer", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.KeyBound = true }, why: "cnf"},
+		{name: "a bearer where bearers are not accepted", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.Issuer.Accept = []TokenUse{claims} }, why: "accept"},
+		{name: "nothing is accepted", use: bearer, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.Issuer.Accept = nil }, why: "accept"},
 		{name: "no use", use: "", aud: []string{"umpire"}, azp: "guid", authenticated: app, why: "accept"},
 
 		{name: "an API's own token", use: subject, aud: []string{"api-guid"}, authenticated: api, want: "api"},
@@ -57,11 +55,11 @@ func TestTrustedTokenClient(t *testing.T) {
 		{name: "a subject_token for us", use: subject, aud: []string{"umpire"}, azp: "guid", authenticated: app, want: "app"},
 		{name: "a subject_token for us, of another client", use: subject, aud: []string{"umpire"}, azp: "guid", authenticated: api, why: "another client"},
 		{name: "a subject_token for us, of no client", use: subject, aud: []string{"umpire"}, authenticated: app, why: "which client"},
-		{name: "an ID token as a subject_token", use: subject, aud: []string{"guid"}, authenticated: app, change: func(t *uma.TrustedToken) { t.Kind = uma.IDToken }, want: "app"},
+		{name: "an ID token as a subject_token", use: subject, aud: []string{"guid"}, authenticated: app, change: func(t *TrustedToken) { t.Kind = IDToken }, want: "app"},
 		{name: "a wildcard is no audience", use: subject, clients: wild, aud: []string{"some-other-api"}, authenticated: rest, why: "neither"},
-		{name: "an audience is no wildcard", use: subject, clients: wild, aud: []string{uma.AnyClient}, authenticated: rest, why: "neither"},
+		{name: "an audience is no wildcard", use: subject, clients: wild, aud: []string{AnyClient}, authenticated: rest, why: "neither"},
 		{name: "the empty client id", use: subject, clients: map[string]string{"": "app"}, aud: []string{""}, authenticated: app, why: "neither"},
-		{name: "a client mapped to nothing and a client without an id", use: subject, aud: []string{"none"}, azp: "none", authenticated: &uma.Client{}, why: "not among"},
+		{name: "a client mapped to nothing and a client without an id", use: subject, aud: []string{"none"}, azp: "none", authenticated: &Client{}, why: "not among"},
 
 		{name: "a claim token for the client", use: claims, aud: []string{"guid"}, authenticated: app, want: "app"},
 		{name: "a claim token for us", use: claims, aud: []string{"umpire"}, azp: "guid", authenticated: app, want: "app"},
@@ -71,14 +69,14 @@ func TestTrustedTokenClient(t *testing.T) {
 		{name: "a claim token for us, of no client, beside a bearer", use: claims, aud: []string{"umpire"}},
 		{name: "a claim token for a client, beside a bearer", use: claims, aud: []string{"guid"}, azp: "guid", why: "neither"},
 		{name: "a claim token for nobody", use: claims, authenticated: app, why: "neither"},
-		{name: "claims where only bearers are accepted", use: claims, aud: []string{"umpire"}, authenticated: app, change: func(t *uma.TrustedToken) { t.Issuer.Accept = []uma.TokenUse{bearer, subject} }, why: "accept"},
+		{name: "claims where only bearers are accepted", use: claims, aud: []string{"umpire"}, authenticated: app, change: func(t *TrustedToken) { t.Issuer.Accept = []TokenUse{bearer, subject} }, why: "accept"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			token := &uma.TrustedToken{
-				Issuer: &uma.TrustedIssuer{Alias: "example", Audiences: []string{"umpire"}, Clients: listed, Accept: all},
-				Kind:   uma.AccessToken, Audience: test.aud, ClientID: test.azp,
+			token := &TrustedToken{
+				Issuer: &TrustedIssuer{Alias: "example", Audiences: []string{"umpire"}, Clients: listed, Accept: all},
+				Kind:   AccessToken, Audience: test.aud, ClientID: test.azp,
 			}
 			if test.clients != nil {
 				token.Issuer.Clients = test.clients
@@ -93,8 +91,8 @@ func TestTrustedTokenClient(t *testing.T) {
 			if err == nil {
 				return
 			}
-			refused, ok := errors.AsType[*uma.TrustError](err)
-			if !ok || !errors.Is(err, uma.ErrUnverified) || refused.Issuer != "example" || !strings.Contains(refused.Why, test.why) {
+			refused, ok := errors.AsType[*TrustError](err)
+			if !ok || !errors.Is(err, ErrUnverified) || refused.Issuer != "example" || !strings.Contains(refused.Why, test.why) {
 				t.Errorf("got %v, want one about %q", err, test.why)
 			}
 		})
