@@ -28,6 +28,7 @@ import (
 	"example.com/umpire/sinks"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/token"
+	"example.com/umpire/trust"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -53,7 +54,8 @@ type Config struct {
 	// instead of its policy folder.
 	StoredPolicies bool
 
-	Downloads Downloads // from OPA services
+	Downloads Downloads     // from OPA services
+	Network   trust.Network // to the keys of trusted issuers
 
 	// Grace is how long requests in progress may take when the server stops; 0 is ten
 	// seconds. Afterwards the decision log has half of that time.
@@ -101,6 +103,7 @@ type Node struct {
 	committed chan struct{} // there may be new decision records
 	sinks     *sinks.Service
 	shadow    *rollout.Shadow
+	trust     *trust.Service
 	policies  *policies
 
 	compareSinks chan struct{} // a realm has changed
@@ -164,8 +167,9 @@ func (n *Node) openCore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.trust = &trust.Service{Network: n.Network, Now: n.Now, Log: n.Log}
 	n.Core, err = wire.NewCore(wire.Parts{
-		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher, Sealer: vault,
+		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher, Trust: n.trust, Sealer: vault,
 		PublicURL: uma.PublicURL(cmp.Or(n.PublicURL, "http://localhost")), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
@@ -174,11 +178,13 @@ func (n *Node) openCore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.trust.Realms = n.Core.Realms.Snapshots
 	n.policies = newPolicies(n)
 	n.sinks = &sinks.Service{Store: n.Store, Holder: uuid.NewString(), Grace: n.Grace / 4, Patience: 2 * time.Minute, Now: n.Now, Log: n.Log}
 	n.metrics.Sinks(n.sinkStats)
 	n.shadow = n.newShadow()
 	n.metrics.Shadows(n.shadowStats)
+	n.metrics.Keys(n.keyStats)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)

@@ -199,6 +199,11 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() { n.sinks.Run(ctx, n.committed) })
 	wg.Go(func() { n.followSinks(ctx) })
 	wg.Go(func() { n.shadow.Run(ctx) })
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		n.trust.Run(ctx, tick.C)
+	})
 	return nil
 }
 

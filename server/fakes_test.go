@@ -19,6 +19,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/umatest"
 )
 
 const issuer = "https://as.example.com/realms/photoz"
@@ -168,7 +169,7 @@ func start(t *testing.T, store fakeStore) *env {
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
 	var n atomic.Int64
 	a, err := wire.NewCore(wire.Parts{
-		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
+		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID:     func() string { return fmt.Sprint("id-", n.Add(1)) },
 		NewSerial: func() string { return fmt.Sprint("serial-", n.Add(1)) },

@@ -15,6 +15,7 @@ import (
 
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/umatest"
 )
 
 const (
@@ -464,7 +465,7 @@ func TestTrouble(t *testing.T) {
 // headers, metrics and the answer, with a core that does next to nothing.
 func BenchmarkToken(b *testing.B) {
 	a, err := wire.NewCore(wire.Parts{
-		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{},
+		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
 		Log: func(context.Context, string, ...any) {},

@@ -130,13 +130,18 @@ func (s *Service) keysOf(from *source) *keys {
 func (k *keys) find(now time.Time, kid, alg string) (*Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.from.JWKS == nil && k.set != nil && now.Sub(k.fetched) > keeping {
-		k.set = nil
-	}
+	k.expire(now)
 	if k.set == nil {
 		return nil, uma.ErrKeysMissing
 	}
 	return k.set.find(kid, alg)
+}
+
+// expire drops keys that were not fetched for too long.
+func (k *keys) expire(now time.Time) {
+	if k.from.JWKS == nil && now.Sub(k.fetched) > keeping {
+		k.set = nil
+	}
 }
 
 // refetch reports whether an error of find may be gone after a fetch.
@@ -208,4 +213,14 @@ func (k *keys) settle(now time.Time, set keySet, err error) {
 	}
 	k.set, k.fetched, k.inRow = set, now, 0
 	k.next = now.Add(refreshing - refreshing/10 + rand.N(refreshing/5))
+}
+
+func (k *keys) stat(now time.Time) KeyStat {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expire(now)
+	return KeyStat{
+		Realm: k.from.Name, Kind: k.from.kind(), Name: k.from.Owner,
+		Keys: len(k.set), Fetched: k.fetched, Failures: k.failures,
+	}
 }

@@ -3,6 +3,8 @@ package trust
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,4 +101,27 @@ func (s *Service) key(ctx context.Context, from *source, kid, alg string) (*Key,
 	}
 	found, err = k.find(s.Now(), kid, alg)
 	return found, from.fault(err)
+}
+
+// A KeyStat is the state of keys that are fetched.
+type KeyStat struct {
+	Realm, Kind, Name string // Kind is issuer or client, Name an alias or a client_id
+
+	Keys     int
+	Fetched  time.Time // the last success; zero for none
+	Failures int64
+}
+
+// Stats returns the state of all keys that are fetched, in no order.
+func (s *Service) Stats() []KeyStat {
+	s.mu.Lock()
+	held := slices.Collect(maps.Values(s.held))
+	s.mu.Unlock()
+	var stats []KeyStat
+	for _, k := range held {
+		if k.from.JWKS == nil {
+			stats = append(stats, k.stat(s.Now()))
+		}
+	}
+	return stats
 }

@@ -157,6 +157,7 @@ const (
 	TooManyPermissions FaultKind = "too_many_permissions" // Setting, Limit
 	RPTTooLong         FaultKind = "rpt_too_long"         // Value and Limit, in characters
 	KeepsChanging      FaultKind = "keeps_changing"       // what the grant rests on
+	IssuerKeysMissing  FaultKind = "issuer_keys_missing"  // of a token of a trusted issuer, or of a client's assertion
 )
 
 // Faults of clients and users that sign in, and of tokens.

@@ -33,6 +33,7 @@ type Parts struct {
 	Issuer   uma.Issuer
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
+	Trust    uma.Trust    // of tokens that others signed
 	Sealer   admin.Sealer // of policy.opa; may be nil
 
 	PublicURL uma.PublicURL
@@ -61,6 +62,7 @@ func (p *Parts) Validate() error {
 		{"Issuer", p.Issuer != nil},
 		{"Verifier", p.Verifier != nil},
 		{"Hasher", p.Hasher != nil},
+		{"Trust", p.Trust != nil},
 		{"PublicURL", p.PublicURL != ""},
 		{"Now", p.Now != nil},
 		{"NewID", p.NewID != nil},
@@ -86,7 +88,7 @@ func NewCore(p Parts) (*Core, error) {
 		Now: p.Now, NewID: p.NewID, Log: p.Log,
 	}
 	parties := &party.Service{
-		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher,
+		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher, Trust: p.Trust,
 		PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial,
 	}
 	return &Core{

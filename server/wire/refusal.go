@@ -70,6 +70,11 @@ func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 	if errors.Is(err, uma.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return words(uma.Reject(uma.Busy, uma.Fault{}, err))
 	}
+	if errors.Is(err, uma.ErrKeysMissing) {
+		r := words(uma.Reject(uma.Busy, uma.Fault{Kind: uma.IssuerKeysMissing}, err))
+		r.After = keysAfter
+		return r
+	}
 	for _, bound := range bounds {
 		if errors.Is(err, bound.err) {
 			return words(Say(uma.InvalidRequest, bound.text, err))
@@ -80,6 +85,9 @@ func refusal(words func(*uma.Error) Refusal, err error) Refusal {
 		Description: "The server met an unexpected condition. Its log says more.",
 	}
 }
+
+// keysAfter is when keys that could not be fetched are tried again.
+const keysAfter = 5 * time.Second
 
 // bounds are what the store refuses to read for one request.
 var bounds = []struct {

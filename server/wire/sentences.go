@@ -117,6 +117,7 @@ var Plain = Sentences{
 	uma.TooManyPermissions: "The request resolves to more than {setting} ({limit}) permissions",
 	uma.RPTTooLong:         "The RPT would have {value} characters, and may have {limit}: ask for fewer permissions",
 	uma.KeepsChanging:      "What the request is about keeps changing: try again",
+	uma.IssuerKeysMissing:  "The keys that the token is signed with could not be fetched yet: try again",
 
 	uma.PublicClient:              "A public client may not do this",
 	uma.PublicClientForItself:     "A public client has no service account",

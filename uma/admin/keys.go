@@ -52,18 +52,14 @@ func (r *Realms) EnsureKeys(ctx context.Context) error {
 // WithoutKey returns the realms that cannot sign: they have no active key for the algorithm
 // of their tokens.
 func (r *Realms) WithoutKey(ctx context.Context) ([]string, error) {
-	names, err := r.Store.RealmNames(ctx)
+	all, err := r.Snapshots(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list realms: %w", err)
+		return nil, err
 	}
 	var without []string
-	for _, name := range names {
-		s, err := r.snapshot(ctx, name)
-		if err != nil {
-			return nil, fmt.Errorf("load realm %s: %w", name, err)
-		}
+	for _, s := range all {
 		if s.SigningKey() == nil {
-			without = append(without, name)
+			without = append(without, s.Realm.Name)
 		}
 	}
 	return without, nil

@@ -63,6 +63,21 @@ func (r *Realms) snapshot(ctx context.Context, name string) (*uma.Snapshot, erro
 	}
 }
 
+// Snapshots returns the snapshots of all realms, also of disabled ones.
+func (r *Realms) Snapshots(ctx context.Context) ([]*uma.Snapshot, error) {
+	names, err := r.Store.RealmNames(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list realms: %w", err)
+	}
+	all := make([]*uma.Snapshot, len(names))
+	for i, name := range names {
+		if all[i], err = r.snapshot(ctx, name); err != nil {
+			return nil, fmt.Errorf("load realm %s: %w", name, err)
+		}
+	}
+	return all, nil
+}
+
 // Follow reads the generation of the realms at each tick until ctx ends, and drops the
 // snapshots when it has changed: so changes of another process, such as `umpire realm
 // apply`, take effect. It calls changed after each change, also after one that a request

@@ -14,6 +14,7 @@ type Service struct {
 	Issuer   uma.Issuer
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
+	Trust    uma.Trust
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time

@@ -36,6 +36,7 @@ type World struct {
 	Store     uma.Store
 	Issuer    uma.Issuer
 	Verifier  uma.Verifier
+	Trust     *Trust
 	Hasher    uma.Hasher
 	NewID     func() string
 	NewSerial func() string
@@ -105,6 +106,7 @@ func NewWorld(t *testing.T) *World {
 		return &uma.Evaluation{Output: uma.Output{Granted: []uma.Scope{"*"}}}, nil
 	}
 	var made atomic.Int64
+	w.Trust = &Trust{}
 	w.Store, w.Issuer, w.Verifier, w.Hasher = FakeStore{W: w}, fakeIssuer{w: w}, fakeVerifier{w: w}, fakeHasher{w: w}
 	w.NewID = func() string { return fmt.Sprintf("id-%d", made.Add(1)) }
 	w.NewSerial = func() string { return fmt.Sprintf("serial-%d", made.Add(1)) }
