@@ -54,6 +54,7 @@ func (r *received) count() (records, again int) {
 type fixture struct {
 	t     *testing.T
 	store *sqlite.Store
+	log   *slog.Logger
 	made  int
 
 	mu      sync.Mutex
@@ -73,7 +74,7 @@ func (f *fixture) committed(int, time.Duration) {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t}
+	f := &fixture{t: t, log: slog.New(slog.DiscardHandler)}
 	var err error
 	f.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "umpire.db"), Observe: f.committed})
 	if err != nil {
@@ -120,7 +121,7 @@ func wanted(name string, r *received) sinks.Wanted {
 func (f *fixture) start(holder string, want ...sinks.Wanted) (s *sinks.Service, stop func()) {
 	f.t.Helper()
 	s = &sinks.Service{
-		Store: f.store, Holder: holder, Grace: time.Second, Patience: 2 * time.Second, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Store: f.store, Holder: holder, Grace: time.Second, Patience: 2 * time.Second, Now: time.Now, Log: f.log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := s.Start(ctx, want); err != nil {
