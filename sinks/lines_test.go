@@ -113,5 +113,9 @@ func TestCursorWaitsForSync(t *testing.T) {
 		if got := strings.Count(disk.String(), "\n"); got != 3 {
 			f.t.Errorf("got %d lines, want each record once", got)
 		}
+		disk.broken.Store(true)
+		f.decide(1)
+		f.pass(10 * time.Second)
+		expect(3, "sync: I/O error", 3)
 	})
 }
