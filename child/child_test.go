@@ -137,6 +137,48 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
+// A Runner has one child at a time: together they have no more memory than one may have.
+func TestRunInTurn(t *testing.T) {
+	t.Parallel()
+	listener := listen(t)
+	r, ended := runner(t, time.Minute), make(chan error, 1)
+	first, stop := context.WithCancel(t.Context())
+	go func() { ended <- r.Run(first, job{Do: "connect", Text: listener.Addr().String()}, new(result)) }()
+	connection, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	second, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := r.Run(second, job{}, new(result)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beside the first: got %v", err)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: got %v", err)
+	}
+	if err := r.Run(t.Context(), job{}, new(result)); err != nil {
+		t.Errorf("after the first: got %v", err)
+	}
+}
+
+// listen listens on a socket for a child.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "child-") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
 func TestWorkWithoutRunner(t *testing.T) {
 	t.Parallel()
 	if err := child.Work(strings.NewReader("{}"), new(bytes.Buffer), do); err == nil || !strings.Contains(err.Error(), "for umpire itself") {
@@ -147,16 +189,7 @@ func TestWorkWithoutRunner(t *testing.T) {
 // A child whose parent is killed ends, too.
 func TestRunOfKilledParent(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "child-") // t.TempDir may be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := listen(t)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
