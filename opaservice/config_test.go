@@ -160,7 +160,11 @@ func TestDescribeHasNoSecrets(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	c := parse(t, document)
+	c := parse(t, `{"services": {"registry": {"headers": {"a": "s3cret", "b": "s3cret-of-all", "c": "s3cret-of"}}}}`)
+	if got, want := c.Describe("registry", errors.New("s3cret-of-all, s3cret")).Error(), "service registry: [secret], [secret]"; got != want {
+		t.Errorf("secrets that begin alike: got %q, want %q", got, want)
+	}
+	c = parse(t, document)
 	if err := c.Describe("registry", context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want one that is a deadline", err)
 	}

@@ -109,6 +109,42 @@ func TestPollerWaits(t *testing.T) {
 	}
 }
 
+// A service that may wait may also wait longer than its answer otherwise takes to begin.
+func TestPollerIsPatient(t *testing.T) {
+	t.Parallel()
+	content := packed(t, "one")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.After(1100 * time.Millisecond) // OPA's time-out has whole seconds
+		if !strings.Contains(r.Header.Get("Prefer"), "wait=") {
+			begin = nil
+		}
+		select {
+		case <-begin:
+			_, _ = w.Write(content)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(s.Close)
+	for polling, want := range map[string]bool{`{"long_polling_timeout_seconds": 1}`: true, `{}`: false} {
+		p, err := parse(t, fmt.Sprintf(`{"services": {"r": {"url": %q, "response_header_timeout_seconds": 1}}, "bundles": {"b": {"polling": %s}}}`, s.URL, polling)).Poller(opaservice.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Poll(t.Context()); (err == nil) != want {
+			t.Errorf("%s: got %d bytes, %v", polling, len(got), err)
+		}
+	}
+}
+
+// A service that says that nothing changed, though it was not asked whether, has no bundle.
+func TestPollerRefusesNotModified(t *testing.T) {
+	t.Parallel()
+	p := poller(t, `{}`, opaservice.Limits{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) })
+	if _, err := p.Poll(t.Context()); err == nil || !strings.Contains(err.Error(), "304 Not Modified to a request without If-None-Match") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // After failures the next polls come after waits that grow up to the longest delay.
 func TestPollerBacksOff(t *testing.T) {
 	t.Parallel()
