@@ -209,7 +209,7 @@ func refused(header *tar.Header, name string) string {
 		return "is a link or a device: a bundle has files and folders only"
 	case strings.Count(name, "/") > maxLevels:
 		return fmt.Sprintf("is in more than %d folders", maxLevels)
-	case name == "umpire" || strings.HasPrefix(name, "umpire/"):
+	case strings.HasPrefix(name, "umpire/"):
 		return "the folder umpire is that of the shipped library: build the bundle inside the policy folder, by `opa build -b .`"
 	case header.Typeflag == tar.TypeDir:
 		return ""

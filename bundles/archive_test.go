@@ -149,7 +149,7 @@ func TestReadArchiveOfTar(t *testing.T) {
 		entry{tar.Header{Name: "lib/", Typeflag: tar.TypeDir}, ""},
 		entry{tar.Header{Name: "lib/", Typeflag: tar.TypeDir}, ""},
 		file("lib/data.yml", "a: 1\n"), file("lib/dta.json", "{}"), file("README.md", ""), file(".signatures.json", "{}"),
-		file("album_test.rego", "package album_test\n"),
+		file("album_test.rego", "package album_test\n"), file(".regal/config.yaml", "rules: {}\n"),
 	))
 	if err != nil {
 		t.Fatal(err)

@@ -161,6 +161,19 @@ func TestSignedFolder(t *testing.T) {
 	}
 }
 
+// What was not verified is compared with the policy in force, which has no tests.
+func TestSignatureErrorHasTheFilesOfTheBundle(t *testing.T) {
+	t.Parallel()
+	b, err := bundles.Read(folder(policies()), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bundles.Read(folder(policies()), signers()["HS256"].accept("team", ""))
+	if unsigned, ok := errors.AsType[*bundles.SignatureError](err); !ok || !maps.Equal(unsigned.Files, b.Files) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // OPA signs every file of a folder, and takes the dot from names such as .regal/config.yaml.
 func TestSignedFolderWithOtherFiles(t *testing.T) {
 	t.Parallel()
