@@ -28,6 +28,31 @@ func (e *URITakenError) Error() string { return "the URI " + e.URI + " belongs t
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *URITakenError) Is(target error) bool { return target == ErrConflict }
 
+// An AliasError says that a realm file gives an alias to another issuer than the one that has
+// it, or an issuer another alias. It is an ErrConflict.
+type AliasError struct {
+	Alias, Issuer       string // in the file
+	HasAlias, HasIssuer string // in the realm, of which one is in the file
+}
+
+func (e *AliasError) Error() string {
+	return fmt.Sprintf("issuer %s has the alias %s, not %s for %s", e.HasIssuer, e.HasAlias, e.Alias, e.Issuer)
+}
+
+// Is makes errors.Is(err, ErrConflict) true.
+func (e *AliasError) Is(target error) bool { return target == ErrConflict }
+
+// A UsernameError says that a realm file has a local user whose name begins with the alias of
+// an issuer and a slash, as those of its parties do. It is an ErrConflict.
+type UsernameError struct{ Username, Alias string }
+
+func (e *UsernameError) Error() string {
+	return fmt.Sprintf("the username %s begins with the alias of the issuer %s", e.Username, e.Alias)
+}
+
+// Is makes errors.Is(err, ErrConflict) true.
+func (e *UsernameError) Is(target error) bool { return target == ErrConflict }
+
 // A Reason is why a request is refused. Faces turn it into the status and the words of their
 // protocol. A reason that is also an OAuth error code has that code as its text.
 type Reason string

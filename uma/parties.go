@@ -22,7 +22,8 @@ type Parties interface {
 	// whatever races. If the admission proves an e-mail address that the party did not have,
 	// the address is kept and the invitations for it become the party's shares: each
 	// invitation is taken once, and remembered with who took it. A changed address takes
-	// nothing away and does not raise the party's version. ErrConflict: the identity was
+	// nothing away and does not raise the party's version. A disabled party is returned as
+	// it is. ErrNotFound: the realm does not trust the issuer. ErrConflict: the identity was
 	// linked to a local user.
 	AdmitParty(ctx context.Context, realm Key, a *Admission) (*User, error)
 
@@ -30,26 +31,33 @@ type Parties interface {
 	// without case; with an issuer's alias only its own.
 	PartiesAfter(ctx context.Context, realm Key, alias, after string, limit int) ([]*User, error)
 
-	// EnableParty enables or disables a party. Disabling ends its sessions. ErrNotFound.
+	// EnableParty enables or disables a party, and raises its version if that is a change.
+	// Either ends its sessions. ErrNotFound.
 	EnableParty(ctx context.Context, realm Key, id string, enabled bool, now time.Time) error
 
 	// LinkIdentity adds an identity to a user: a party, or a local user, whose claim tokens it
-	// then may prove something with. ErrNotFound: no such user, or issuer. ErrConflict: the
-	// identity has a party of its own, or is linked already.
+	// then may prove something with. It raises the user's version. ErrNotFound: no such user,
+	// or issuer. ErrConflict: the identity has a party of its own, or is linked already.
+	// ErrFull: the user has MaxIdentities.
 	LinkIdentity(ctx context.Context, realm Key, id, issuer, subject string, now time.Time) error
 
-	// UnlinkIdentity takes a linked identity from a user. ErrNotFound: it is not linked to it,
-	// or is the party's own.
+	// UnlinkIdentity takes a linked identity from a user, and raises its version. ErrNotFound:
+	// it is not linked to it, or is the party's own.
 	UnlinkIdentity(ctx context.Context, realm Key, id, issuer, subject string) error
 
 	// DeleteParty deletes a party with its identities, sessions and requests. Its resources go
-	// to another user, or are deleted with what was shared of them. ErrNotFound: no such
-	// party, or nobody to transfer to. ErrConflict: it owns resources and the change does not
-	// say what becomes of them, or the other owner has a resource of the same name.
+	// to another user, or are deleted with what was shared of them. Policies that name it lose
+	// it, as when a user is removed: see RealmChange. ErrNotFound: no such party, or nobody to
+	// transfer to. ErrConflict: it owns resources and the change does not say what becomes of
+	// them, or the other owner has a resource of the same name.
+	//
+	// It disables the party, then works in batches, the party last: after an error it may be
+	// called again.
 	DeleteParty(ctx context.Context, d *PartyRemoval) (*PartyReport, error)
 
 	// RenameIssuer moves an alias, with the identities of its issuer, to another URL, and
-	// raises the generation. ErrNotFound: no such alias. ErrConflict: the URL has another one.
+	// raises the generation. The issuer is not trusted, at either URL, until a realm file with
+	// the new one is applied. ErrNotFound: no such alias. ErrConflict: the URL has another one.
 	RenameIssuer(ctx context.Context, realm Key, alias, url string) error
 
 	// SpendAssertion spends the id of a client's assertion, which is remembered until it
@@ -65,7 +73,12 @@ type Admission struct {
 	Email    string // proved; empty for none
 	Now      time.Time
 	NewID    func() string // of requests that invitations become
+
+	Taken []Invitation // set by AdmitParty: those that became shares
 }
+
+// MaxIdentities bounds how many identities a user has.
+const MaxIdentities = 20
 
 // A PartyRemoval is DeleteParty's argument.
 type PartyRemoval struct {

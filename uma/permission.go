@@ -63,6 +63,7 @@ type Ticket struct {
 	Claims      map[string][]string // pushed by the resource server's service account
 	Round       int                 // 1 for the first presentation
 	Interval    time.Duration       // to wait before it is presented again, after request_submitted; 0 otherwise
+	Gathered    []byte              // claims of earlier rounds, sealed; nil for none
 	Issued      time.Time
 	Expires     time.Time
 }

@@ -19,6 +19,7 @@ type Store interface {
 	Tickets
 	Sharing
 	Sessions
+	Parties
 	Committer
 	Decisions
 	Sinks
@@ -92,6 +93,9 @@ type Realms interface {
 // owner and name, a scope by server and name. If an API has made a row with the key of one
 // of the file, the file takes it over, with its shares and requests.
 //
+// An issuer keeps its alias also while it is not trusted: *AliasError, and *UsernameError for
+// local users, before anything is changed.
+//
 // Other rows (resources, requests, policies, sessions) may depend on a client, user,
 // resource or scope. Prune removes it with them. Without Prune nothing is changed then, and
 // ErrPrune is returned with a report that lists such rows and counts what depends on each.
@@ -155,6 +159,15 @@ type RealmReport struct {
 	Dependents []map[string]int
 
 	Drifted []string // file rows changed over an API since, now reset
+
+	// Distrusted are the issuers that the realm trusted until now, and that have parties.
+	Distrusted []Distrusted
+}
+
+// A Distrusted is an issuer that a realm no longer trusts. Its parties and what they own stay.
+type Distrusted struct {
+	Alias, Issuer string
+	Parties       int // and identities that were linked; MaxDependents or more: the rest was not counted
 }
 
 // Registrar lists and changes resources.

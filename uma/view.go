@@ -11,6 +11,7 @@ import (
 type View interface {
 	io.Closer
 	Users
+	Identities
 	Resources
 	Shares
 	Accounts
@@ -43,7 +44,7 @@ func closeView(view View, err *error) {
 	}
 }
 
-// Users reads local users.
+// Users reads local users and parties of trusted issuers.
 type Users interface {
 	// User returns the user with the given subject id, or ErrNotFound.
 	User(ctx context.Context, realm Key, id string) (*User, error)
@@ -52,7 +53,8 @@ type Users interface {
 	UserByName(ctx context.Context, realm Key, username string) (*User, error)
 
 	// UsersNamed returns, for each text, the user with that name, without case, then
-	// the users with that claim `email`, without case (of ASCII). If there are several,
+	// the users with that claim `email`, without case (of ASCII): of a party the address
+	// that it proved last. If there are several,
 	// the caller must refuse: one user must not be taken for another. The users have no
 	// passwords; texts without a user are left out.
 	UsersNamed(ctx context.Context, realm Key, namesOrEmails []string) (map[string][]*User, error)

@@ -200,6 +200,7 @@ func (a *applier) collectNames() {
 // refer to them. The last step raises the generation.
 func (a *applier) plan() {
 	a.step(a.beginRealm)
+	a.step(a.applyIssuers)
 	for _, c := range a.Clients {
 		a.step(func(tx *conn) error { return a.applyClient(tx, c) })
 	}

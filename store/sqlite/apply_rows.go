@@ -77,7 +77,10 @@ func (a *applier) applyUser(tx *conn, u *uma.User) error {
 	if errors.Is(err, uma.ErrNotFound) {
 		a.owners[fold(u.Username)] = u.ID
 		a.created("user %s", u.Username)
-		return insertUser(tx, a.realm, u, next)
+		local := *u
+		local.Origin = uma.FromFile
+		_, _, err = insertUser(tx, a.realm, &local, next)
+		return err
 	}
 	if err != nil {
 		return err
@@ -111,17 +114,16 @@ func (a *applier) applyUser(tx *conn, u *uma.User) error {
 	return endUserSessions(tx, a.realm, old.ID)
 }
 
-func insertUser(tx *conn, realm uma.Key, u *uma.User, t userTexts) error {
-	version, err := nextVersion(tx)
-	if err != nil {
-		return err
+func insertUser(tx *conn, realm uma.Key, u *uma.User, t userTexts) (key uma.Key, version int64, err error) {
+	if version, err = nextVersion(tx); err != nil {
+		return 0, 0, err
 	}
-	_, err = tx.exec(`INSERT INTO user
+	key, err = tx.insert(`INSERT INTO user
 		(realm, id, username, folded, password, enabled, roles, client_roles, groups, claims, origin, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(realm), u.ID, t.username, fold(t.username), u.Password, t.enabled, t.roles, t.clientRoles,
-		t.groups, t.claims, string(uma.FromFile), version)
-	return writing("user", err)
+		t.groups, t.claims, string(u.Origin), version)
+	return key, version, writing("user", err)
 }
 
 func (a *applier) applyScope(tx *conn, serverID string, row uma.ScopeRow) error {

@@ -102,7 +102,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	late, err := a.sharesNaming(tx, l.id)
+	late, err := sharesNaming(tx, a.realm, l.id)
 	if err != nil {
 		return reading("shares that name a user", err)
 	}
@@ -116,6 +116,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
 			[]any{int64(a.realm), l.id}},
 		{`DELETE FROM session INDEXED BY session_user WHERE realm = ? AND user = ?`, []any{int64(a.realm), l.id}},
+		{`DELETE FROM identity WHERE user = ?`, []any{int64(l.key)}},
 		{`DELETE FROM user WHERE key = ?`, []any{int64(l.key)}},
 	})
 }

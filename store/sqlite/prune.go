@@ -32,6 +32,9 @@ func (a *applier) findLeftovers(c *conn) error {
 		return err
 	}
 	a.realm = r.Key
+	if err := a.findDistrusted(c, r.Issuers); err != nil {
+		return err
+	}
 	clients, err := list(c, `SELECT`+clientColumns+`FROM client WHERE realm = ?`, []any{int64(r.Key)}, scanClient)
 	if err != nil {
 		return reading("clients", err)
@@ -117,7 +120,7 @@ func (a *applier) findLeftoverUsers(c *conn) (map[string]owner, error) {
 	for i := range a.gone.users {
 		l := &a.gone.users[i]
 		if err == nil && a.Prune {
-			l.holders, err = a.sharesNaming(c, l.id)
+			l.holders, err = sharesNaming(c, a.realm, l.id)
 		}
 	}
 	return owners, err
@@ -153,10 +156,10 @@ func resourcesWithScope(c *conn, l leftover) ([]uma.Key, error) {
 
 // sharesNaming returns the policies that have a user in their lists. A policy is always
 // found by its users: see indexParties.
-func (a *applier) sharesNaming(c *conn, user string) ([]uma.Key, error) {
+func sharesNaming(c *conn, realm uma.Key, user string) ([]uma.Key, error) {
 	return list(c, `SELECT s.key FROM share_party x CROSS JOIN share s ON s.key = x.share
 		CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`,
-		[]any{userPrefix + user, int64(a.realm)}, scanKey)
+		[]any{userPrefix + user, int64(realm)}, scanKey)
 }
 
 func scanKey(scan scanFunc) (uma.Key, error) {

@@ -180,14 +180,19 @@ func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 	if err != nil {
 		return nil, "", reading("realm "+name, err)
 	}
-	var kept settings
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber() // as realm files have them
-	if err := dec.Decode(&kept); err != nil {
+	kept, err := readSettings(text)
+	if err != nil {
 		return nil, "", fmt.Errorf("read settings of realm %s: %w", name, err)
 	}
 	kept.fill(r)
 	return r, text, nil
+}
+
+func readSettings(text string) (*settings, error) {
+	kept := &settings{}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber() // as realm files have them
+	return kept, dec.Decode(kept)
 }
 
 const clientColumns = ` key, id, uuid, secret, enabled, details, origin `

@@ -31,7 +31,7 @@ func scattered(seed uint64) []any {
 // UsersAfter implements uma.Population.
 func (s *Store) UsersAfter(ctx context.Context, realm uma.Key, after string, limit int) ([]*uma.User, error) {
 	return fetch(ctx, s, "users", func(c *conn) ([]*uma.User, error) {
-		return list(c, `SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.folded > ? ORDER BY u.folded LIMIT ? + 0`,
+		return list(c, `SELECT`+partyColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.folded > ? ORDER BY u.folded LIMIT ? + 0`,
 			[]any{int64(realm), fold(after), limit}, scanParty)
 	})
 }
@@ -44,7 +44,7 @@ func scanParty(scan scanFunc) (*uma.User, error) {
 // SampleUsers implements uma.Population.
 func (s *Store) SampleUsers(ctx context.Context, realm uma.Key, n int, seed uint64) ([]*uma.User, error) {
 	return fetch(ctx, s, "a sample of users", func(c *conn) ([]*uma.User, error) {
-		return list(c, `SELECT`+partyColumns+`FROM user u WHERE u.key IN (
+		return list(c, `SELECT`+partyColumns+`FROM user u`+ownIdentity+` WHERE u.key IN (
 			SELECT key FROM (
 				SELECT key, place, row_number() OVER (PARTITION BY roles, client_roles, groups ORDER BY place, key) AS turn
 				FROM (SELECT key, roles, client_roles, groups, `+scatter+` AS place

@@ -18,8 +18,12 @@ const sweepBatch = 200
 // active again.
 const revocationsLonger = 24 * time.Hour
 
+// assertionsLonger is the same of spent assertions, which are many: they are valid for five
+// minutes at most, and so long a clock may have been ahead.
+const assertionsLonger = 10 * time.Minute
+
 // Sweep deletes rows that have expired or ended: tickets, spent tickets, refresh
-// tokens, revocations, RPTs, sessions, retired keys, denied requests that are older
+// tokens, revocations, spent assertions, RPTs, sessions, retired keys, denied requests that are older
 // than the realm's resubmit_after, and rows of dropped resources. It returns how many
 // rows it deleted, also with an error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
@@ -31,6 +35,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 			(SELECT realm, hash FROM refresh_token WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM revocation WHERE (realm, jti) IN
 			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{millis(now.Add(-revocationsLonger)), sweepBatch}},
+		{`DELETE FROM spent_assertion WHERE (realm, client, id) IN
+			(SELECT realm, client, id FROM spent_assertion WHERE expires <= ? LIMIT ? + 0)`, []any{millis(now.Add(-assertionsLonger)), sweepBatch}},
 		{`DELETE FROM rpt WHERE (realm, jti) IN
 			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM spent_ticket WHERE (realm, hash) IN

@@ -25,6 +25,7 @@ func TestSweep(t *testing.T) {
 	for query, want := range map[string][]string{
 		`SELECT CAST(expires AS TEXT) FROM ticket`:     {fmt.Sprint(late.UnixMilli())},
 		`SELECT jti FROM revocation ORDER BY 1`:        {"0", "1"},
+		`SELECT hex(id) FROM spent_assertion`:          {"30", "31"},
 		`SELECT id FROM session`:                       {"1"},
 		`SELECT session FROM refresh_token ORDER BY 1`: {"1", "ended"},
 		`SELECT jti FROM rpt`:                          {"1"},
@@ -38,7 +39,7 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	sweep("soon, again", soon, 0)
-	sweep("late", late, 8) // all but the pending request, the active key, the records and the revocations
+	sweep("late", late, 9) // all but the pending request, the active key, the records, the revocations and the late assertion
 }
 
 // storeExpiring stores a row of each kind that expires soon and one that expires late, an
@@ -59,6 +60,7 @@ func storeExpiring(t *testing.T, s *Store, soon, late time.Time) {
 	for i, expires := range []time.Time{soon, late} {
 		id := fmt.Sprint(i)
 		must(s.SaveTicket(ctx, realm, &uma.Ticket{Hash: uma.Digest(id), Expires: expires}))
+		must(s.SpendAssertion(ctx, realm, server, []byte(id), expires))
 		must(s.Revoke(ctx, realm, id, expires))
 		must(s.StartSession(ctx, realm, &uma.Session{ID: id, Expires: expires},
 			&uma.RefreshToken{Hash: uma.Digest(id), SessionID: id, Expires: expires}))

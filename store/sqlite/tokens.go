@@ -13,10 +13,10 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 	c := v.reader(ctx)
 	t := &uma.Ticket{Hash: hash}
 	var round, interval int64
-	err := c.row(`SELECT server, client, subject, permissions, claims, round, interval, issued, expires FROM ticket
+	err := c.row(`SELECT server, client, subject, permissions, claims, round, interval, gathered, issued, expires FROM ticket
 		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
 		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
-		&round, &interval, (*moment)(&t.Issued), (*moment)(&t.Expires))
+		&round, &interval, &t.Gathered, (*moment)(&t.Issued), (*moment)(&t.Expires))
 	if err != nil {
 		return nil, reading("ticket", err)
 	}
@@ -50,7 +50,7 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 	st.Session, st.User = &uma.Session{ID: session}, &uma.User{}
 	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
-	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user
+	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user`+ownIdentity+`
 		WHERE s.realm = ?1 AND s.id = ?2`, args, append(fields, partyFields(st.User)...)...)
 	if errors.Is(err, uma.ErrNotFound) { // no session, or one of a deleted user
 		st.User = nil
@@ -171,9 +171,9 @@ func saveTicket(tx *conn, realm uma.Key, t *uma.Ticket) error {
 		return writing("ticket", err)
 	}
 	_, err = tx.exec(`INSERT INTO ticket
-		(realm, hash, server, client, subject, permissions, claims, round, interval, issued, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(realm, hash, server, client, subject, permissions, claims, round, interval, gathered, issued, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(realm), t.Hash, int64(t.Server), t.Client, t.Subject, permissions, claims,
-		t.Round, t.Interval.Milliseconds(), millis(t.Issued), millis(t.Expires))
+		t.Round, t.Interval.Milliseconds(), t.Gathered, millis(t.Issued), millis(t.Expires))
 	return writing("ticket", err)
 }

@@ -10,29 +10,28 @@ import (
 )
 
 const userColumns = ` u.key, u.id, u.username, u.password, u.enabled, u.roles, u.client_roles, u.groups, u.claims,` +
-	` u.origin, u.version `
+	` u.origin, u.version,` + identityColumns
 
 func scanUser(scan scanFunc) (*uma.User, error) {
 	u := &uma.User{}
 	err := scan((*integer)(&u.Key), &u.ID, &u.Username, &u.Password, &u.Enabled, (*names)(&u.Roles),
 		document{&u.ClientRoles}, (*names)(&u.Groups), document{&u.Claims},
-		(*namedText)(&u.Origin), (*integer)(&u.Version))
+		(*namedText)(&u.Origin), (*integer)(&u.Version), identity{&u.Identity})
 	return u, err
 }
 
 // partyColumns are the columns of a user that decisions depend on.
-const partyColumns = ` u.key, u.id, u.username, u.enabled, u.roles, u.client_roles, u.groups, u.claims, u.version `
+const partyColumns = ` u.key, u.id, u.username, u.enabled, u.roles, u.client_roles, u.groups, u.claims, u.version,` +
+	identityColumns
 
 func partyFields(u *uma.User) []any {
 	return []any{(*integer)(&u.Key), &u.ID, &u.Username, &u.Enabled, (*names)(&u.Roles), document{&u.ClientRoles},
-		(*names)(&u.Groups), document{&u.Claims}, (*integer)(&u.Version)}
+		(*names)(&u.Groups), document{&u.Claims}, (*integer)(&u.Version), identity{&u.Identity}}
 }
 
 // User implements uma.Users.
 func (v *view) User(ctx context.Context, realm uma.Key, id string) (*uma.User, error) {
-	c := v.reader(ctx)
-	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u WHERE realm = ? AND id = ?`, []any{int64(realm), id}, scanUser)
-	return u, reading("user", err)
+	return userByID(v.reader(ctx), realm, id)
 }
 
 // UserByName implements uma.Users.
@@ -42,7 +41,7 @@ func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (
 }
 
 func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
-	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u WHERE realm = ? AND folded = ?`,
+	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.folded = ?`,
 		[]any{int64(realm), fold(username)}, scanUser)
 	return u, reading("user", err)
 }
@@ -85,7 +84,7 @@ func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string
 	if len(values) == 0 {
 		return found, nil
 	}
-	err := c.rows(`SELECT `+column+`,`+partyColumns+`FROM user u
+	err := c.rows(`SELECT `+column+`,`+partyColumns+`FROM user u`+ownIdentity+`
 		WHERE u.realm = ? AND `+column+` IN (SELECT value FROM json_each(?))`,
 		[]any{int64(realm), listText(values)}, func(scan scanFunc) error {
 			u, value := &uma.User{}, ""
@@ -110,7 +109,7 @@ func lowerASCII(s string) string {
 func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[string]*uma.User, error) {
 	c := v.reader(ctx)
 	found := map[string]*uma.User{}
-	err := c.rows(`SELECT`+partyColumns+`FROM user u WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
+	err := c.rows(`SELECT`+partyColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
 		[]any{int64(realm), listText(ids)}, func(scan scanFunc) error {
 			u := &uma.User{}
 			err := scan(partyFields(u)...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +108,40 @@ var raceTests = map[string]func(e *env){
 				e.t.Errorf("round %d: the losers did not end the session", round)
 			}
 		}
+	},
+
+	"party_is_admitted_once": func(e *env) {
+		e.trusting()
+		for round := range rounds {
+			var wg sync.WaitGroup
+			ids := make([]string, 50)
+			start := make(chan struct{})
+			for racer := range ids {
+				wg.Go(func() {
+					<-start
+					u, err := e.s.AdmitParty(e.t.Context(), e.realm, e.admission(corp, fmt.Sprint(round), "bob", "bob@corp.example"))
+					if err != nil {
+						e.t.Error(err)
+						return
+					}
+					ids[racer] = u.ID
+				})
+			}
+			close(start)
+			wg.Wait()
+			if slices.Compact(slices.Sorted(slices.Values(ids)))[0] != ids[49] {
+				e.t.Fatalf("round %d: got parties %q", round, ids)
+			}
+		}
+		all, err := e.s.PartiesAfter(e.t.Context(), e.realm, "corp", "", 2*rounds)
+		e.must(err)
+		e.want("parties", len(all), rounds)
+	},
+
+	"assertion_is_spent_once": func(e *env) {
+		e.race(uma.ErrSpent, func(int) {}, func(round, racer int) error {
+			return e.s.SpendAssertion(e.t.Context(), e.realm, e.api, fmt.Append(nil, round), now.Add(time.Minute))
+		})
 	},
 
 	"resource_name_is_taken_once": func(e *env) {

@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"SharingApprove":  approveTests,
 
 		"Sessions":    sessionTests,
+		"Parties":     partyTests,
+		"Issuers":     issuerTests,
 		"Committer":   commitTests,
 		"Decisions":   decisionTests,
 		"Sinks":       sinkTests,

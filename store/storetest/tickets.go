@@ -15,7 +15,8 @@ func (e *env) ticket(value string) *uma.Ticket {
 			{Resource: "q", Scopes: []uma.Scope{"a"}, Whole: true},
 		},
 		Claims: map[string][]string{"org": {"acme", "other"}}, Round: 2, Interval: 5250 * time.Millisecond,
-		Issued: now, Expires: now.Add(2 * time.Minute),
+		Gathered: []byte{0, 0xff},
+		Issued:   now, Expires: now.Add(2 * time.Minute),
 	}
 }
 

@@ -20,6 +20,7 @@ type View struct {
 	uma.View
 	w         *World
 	Users     map[string]*uma.User
+	Linked    map[Linked]string // ids of users
 	Sessions  map[string]*uma.Session
 	Resources []*uma.Resource
 	Scopes    []uma.Scope

@@ -57,7 +57,8 @@ type World struct {
 	// What happened, in order: view, close, decide, commit, sign, reload.
 	Steps       []string
 	Settlements []*uma.Settlement
-	Dropped     []string // jti of RPTs
+	Dropped     []string        // jti of RPTs
+	Spent       map[string]bool // assertions of clients
 	Applied     *uma.RealmChange
 	Signed      []*uma.Claims
 	Generation  int64

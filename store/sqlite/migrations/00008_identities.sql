@@ -1,0 +1,42 @@
+-- Parties of trusted issuers, what clients authenticated with, and gathered claims.
+
+-- +goose Up
+
+-- Every issuer that the realm trusts or has trusted: its alias is never given to another.
+CREATE TABLE issuer (
+    key   INTEGER PRIMARY KEY AUTOINCREMENT,
+    realm INTEGER NOT NULL REFERENCES realm,
+    alias TEXT NOT NULL,
+    url   TEXT NOT NULL,
+    UNIQUE (realm, alias),
+    UNIQUE (realm, url)
+) STRICT;
+
+-- How issuers know users.
+CREATE TABLE identity (
+    key     INTEGER PRIMARY KEY AUTOINCREMENT,
+    issuer  INTEGER NOT NULL REFERENCES issuer,
+    subject TEXT NOT NULL,
+    user    INTEGER NOT NULL REFERENCES user,
+    service INTEGER NOT NULL, -- 1: the subject of an application's own tokens
+    since   INTEGER NOT NULL,
+    UNIQUE (issuer, subject)
+) STRICT;
+CREATE INDEX identity_user ON identity (user, key);
+
+-- The identity of a party, NULL for a local user. Other identities of a user are linked to it.
+ALTER TABLE user ADD COLUMN identity INTEGER REFERENCES identity;
+CREATE INDEX user_party ON user (realm, folded) WHERE identity IS NOT NULL;
+
+-- Ids of assertions by which clients authenticated, until those have expired.
+CREATE TABLE spent_assertion (
+    realm   INTEGER NOT NULL,
+    client  INTEGER NOT NULL,
+    id      BLOB NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (realm, client, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_assertion_expires ON spent_assertion (expires);
+
+-- The claims that earlier rounds gathered, sealed; NULL for none.
+ALTER TABLE ticket ADD COLUMN gathered BLOB;
