@@ -2,7 +2,6 @@ package realm
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"net/netip"
 	"net/url"
@@ -33,11 +32,12 @@ func (v value) issuer(refs *references, before []uma.TrustedIssuer) uma.TrustedI
 		Algorithms: []string{"RS256"}, Accept: []uma.TokenUse{uma.UseClaims}, Leeway: defaultLeeway,
 		Bind: uma.BindSubject, Map: defaultMap(),
 	}
+	var keys []publicKey
 	m := v.object(fields{
 		"issuer":        set(&i.Issuer, issuerURL),
 		"alias":         set(&i.Alias, value.issuerAlias),
 		"jwks_uri":      set(&i.JWKSURI, trustedURL),
-		"jwks":          set(&i.JWKS, value.keySet),
+		"jwks":          func(v value) { i.JWKS, keys = v.keySet() },
 		"audiences":     set(&i.Audiences, some(value.audience)),
 		"clients":       set(&i.Clients, refs.mappedClients),
 		"algorithms":    set(&i.Algorithms, some(value.algorithm)),
@@ -55,36 +55,57 @@ func (v value) issuer(refs *references, before []uma.TrustedIssuer) uma.TrustedI
 	})
 	m.need("issuer", "alias")
 	if m.byKey != nil {
-		checkIssuer(m, &i)
+		checkFetching(m, &i)
+		checkUses(m, &i)
 		checkOthers(m, &i, before)
+		for _, k := range keys {
+			if !slices.ContainsFunc(k.algorithms, func(alg string) bool { return slices.Contains(i.Algorithms, alg) }) {
+				k.at.wrong("is not for one of the issuer's algorithms: want a key for %s", strings.Join(i.Algorithms, ", "))
+			}
+		}
 	}
 	return i
 }
 
-// checkIssuer checks the keys that exclude or require one another.
-func checkIssuer(m members, i *uma.TrustedIssuer) {
-	if m.has("jwks_uri") && m.has("jwks") {
-		m.at("jwks").wrong("is given together with jwks_uri: keep one of them, or neither for OIDC discovery")
+// checkFetching checks where the keys of an issuer come from.
+func checkFetching(m members, i *uma.TrustedIssuer) {
+	if m.has("jwks") {
+		for _, key := range []string{"jwks_uri", "ca_file", "allow_private"} {
+			if m.has(key) {
+				m.at(key).wrong("is given together with jwks, with which nothing is fetched: keep one of them")
+			}
+		}
+		return
 	}
-	if m.has("jwks") && m.has("ca_file") {
-		m.at("ca_file").wrong("has no effect with jwks: nothing is fetched")
-	}
-	fetched := "issuer"
+	fetched := "issuer" // by OpenID Connect Discovery
 	if m.has("jwks_uri") {
 		fetched = "jwks_uri"
 	}
-	if u, err := url.Parse(m.text(fetched)); err == nil && u.Host != "" && !i.AllowPrivate && !m.has("jwks") && isPrivate(u.Hostname()) {
-		m.at(fetched).wrong("is a loopback or private address: set allow_private: true if that is meant")
+	at := m.at(fetched)
+	if u, err := url.Parse(at.node.Value); err == nil && u.Host != "" && !i.AllowPrivate && isPrivate(u.Hostname()) {
+		at.wrong("is a loopback or private address: set allow_private: true if that is meant")
 	}
-	bearer := slices.Contains(i.Accept, uma.UseBearer)
+}
+
+// checkUses checks what tokens of an issuer may be used for: keys without which no token has
+// such a use are missing, and those of other uses have no effect.
+func checkUses(m members, i *uma.TrustedIssuer) {
+	accepts := func(u uma.TokenUse) bool { return slices.Contains(i.Accept, u) }
+	_, any := i.Clients[uma.AnyClient]
 	switch {
-	case bearer && !m.has("audiences"):
+	case m.has("audiences"):
+	case accepts(uma.UseBearer):
 		m.at("audiences").wrong("is missing: a bearer token must be for one of them")
-	case !m.has("audiences") && !m.has("clients"):
+	case !m.has("clients"):
 		m.at("audiences").wrong("is missing: give audiences or clients, without both no token is for this realm")
+	case any && len(i.Clients) == 1:
+		m.at("audiences").wrong(`is missing: "*" in clients stands for clients that a token was issued to, not for those that it is for`)
 	}
-	if bearer && !m.has("clients") {
-		m.at("clients").wrong("is missing: say which of your clients the issuer's clients are, the client of a bearer token must be one of them")
+	for _, use := range []uma.TokenUse{uma.UseBearer, uma.UseSubjectToken} {
+		if accepts(use) && !m.has("clients") {
+			m.at("clients").wrong("is missing: the client of a %s must be one of this realm's, say which of the issuer's clients is which", use)
+			break
+		}
 	}
 	if len(i.Audiences) > 0 {
 		m.at("audiences").list(func(v value) {
@@ -93,10 +114,12 @@ func checkIssuer(m members, i *uma.TrustedIssuer) {
 			}
 		})
 	}
-	if m.has("claims") && !slices.Contains(i.Accept, uma.UseClaims) {
-		m.at("claims").wrong("has no effect: accept does not have claims")
+	for _, key := range []string{"claims", "bind"} {
+		if m.has(key) && !accepts(uma.UseClaims) {
+			m.at(key).wrong("has no effect: accept does not have claims")
+		}
 	}
-	if len(i.Map.Email) == 0 {
+	if i.Map.Email == nil {
 		for key, needs := range map[string]bool{"email_domains": m.has("email_domains"), "bind": i.Bind == uma.BindEmail} {
 			if needs {
 				m.at(key).wrong("needs map.email, which says where a token has the e-mail address")
@@ -120,14 +143,6 @@ func checkOthers(m members, i *uma.TrustedIssuer, before []uma.TrustedIssuer) {
 			}
 		}
 	}
-}
-
-// text is the text of a member, or "".
-func (m members) text(key string) string {
-	if v, ok := m.byKey[key]; ok {
-		return v.node.Value
-	}
-	return ""
 }
 
 // trustedURL reads a URL of an issuer. Whether http on this machine is meant is checked with
@@ -299,36 +314,4 @@ func (v value) assertedClaim() string {
 		return ""
 	}
 	return s
-}
-
-// keySet reads a JWK Set of public keys into JSON.
-func (v value) keySet() []byte {
-	m := v.object(fields{"keys": func(v value) {
-		if v.list(value.publicKey); len(v.node.Content) == 0 {
-			v.wrong("has no keys")
-		}
-	}})
-	m.need("keys")
-	if len(v.r.mistakes) > 0 {
-		return nil
-	}
-	set, err := json.Marshal(v.any())
-	if err != nil {
-		v.wrong("cannot be written as JSON")
-	}
-	return set
-}
-
-func (v value) publicKey() {
-	key := named(value.any)(v)
-	kty, _ := key["kty"].(string)
-	if !slices.Contains([]string{"RSA", "EC", "OKP"}, kty) {
-		v.wrong("want a public key, with kty RSA, EC or OKP")
-	}
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if _, ok := key[private]; ok {
-			v.wrong("contains a private key (member %s): give the public key only", private)
-			return
-		}
-	}
 }

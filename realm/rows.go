@@ -38,7 +38,7 @@ func (v value) client(refs *references) uma.ClientSpec {
 		"service_account":      set(&c.ServiceAccount, value.flag),
 		"password_grant":       set(&c.PasswordGrant, value.flag),
 		"token_exchange":       set(&c.TokenExchange, value.flag),
-		"jwks":                 set(&c.JWKS, value.keySet),
+		"jwks":                 func(v value) { c.JWKS, _ = v.keySet() },
 		"jwks_uri":             set(&c.JWKSURI, webURL),
 		"roles":                set(&c.Roles, each(role)),
 		"client_roles":         set(&c.ClientRoles, refs.clientRoles),

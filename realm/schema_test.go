@@ -90,6 +90,9 @@ func keysOfReader(t *testing.T, path []string) []string {
 func TestSchemaTakesRealmFiles(t *testing.T) {
 	t.Parallel()
 	s := compiledSchema(t)
+	issuer := func(members string) string {
+		return "realm: r\nissuers: [{issuer: 'https://i.example', audiences: [umpire], " + members + "}]"
+	}
 	for _, file := range []string{"testdata/example.yaml", "testdata/opa.yaml", "../examples/photoz/realm.yaml", "../tests/testdata/photoz/realm.yaml"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -109,6 +112,12 @@ func TestSchemaTakesRealmFiles(t *testing.T) {
 		"realm: r\nusers: [{username: u, password: p, groups: [friends]}]", "realm: r\nusers: [{username: u, password: p, groups: [/a//b]}]",
 		"realm: r\nusers: [{username: u, password: 1}]", "realm: r\nusers: [{username: u, password: p, roles: [a/b]}]",
 		"realm: r\nresources: [{name: n}]", "realm: r\nscopes: [a]",
+		issuer("alias: I"), issuer("alias: i, algorithms: [HS256]"), issuer("alias: i, algorithms: []"), issuer("alias: i, accept: [jwt]"),
+		issuer("alias: i, clients: {}"), issuer("alias: i, require: {a: [b]}"), issuer("alias: i, leeway: 5"), issuer("alias: i, bind: name"),
+		issuer("alias: i, map: {subject: {access_token: uid}}"), issuer("alias: i, map: {client: []}"), issuer("alias: i, map: {client: 7}"),
+		issuer("alias: i, map: {groups: {from: g}}"), issuer("alias: i, map: {groups: {prefix: /g}}"), issuer("alias: i, map: {attributes: {a: {}}}"),
+		"realm: r\nissuers: [{alias: i, issuer: 'https://a'}]", "realm: r\nissuers: [{alias: i, audiences: [a], issuer: 'https://a/{tenantid}'}]",
+		"realm: r\nclients: [{id: c, jwks: {}}]", "realm: r\nclients: [{id: c, secret: s, token_exchange: 1}]",
 		"realm: r\nsinks: {hold: 7}", "realm: r\nsinks: {hold: long}", "realm: r\nsinks: {hold: 1h2d}", "realm: r\nsinks: {hold: -1h}", "realm: r\nsinks: {hold: ''}",
 	} {
 		if _, _, err := realm.Parse("r.yaml", []byte(bad), noEnv); err == nil {

@@ -126,7 +126,7 @@ func TestRealmRows(t *testing.T) {
 	e := start(t, withRealm(`realm: photoz
 policy: {bundle: ./policies}
 issuers:
-  - {issuer: https://idp.example.com, alias: idp, jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}]}, audiences: [umpire], accept: [claims]}
+  - {issuer: https://idp.example.com, alias: idp, jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}]}, algorithms: [EdDSA], audiences: [umpire], accept: [claims]}
 clients:
   - {id: photoz-api, secret: secret, resource_server: true, service_account: true, password_grant: true}
   - {id: photoz-app, secret: app-secret, service_account: true, password_grant: true, roles: [auditor],
