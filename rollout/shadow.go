@@ -61,7 +61,7 @@ const (
 	maxShadowLag  = 20_000
 	lookAtLag     = 30 * time.Second
 	shadowYield   = time.Minute // how long another server is left alone that evaluates the same records
-	shadowChanges = 200         // that are kept before they are stored
+	shadowChanges = 200         // with more, nothing is evaluated until they are stored
 )
 
 // ShadowStat is what /metrics shows of a realm's shadow.
@@ -171,7 +171,7 @@ func (s *Shadow) step(ctx context.Context, realm string, r *shadowed) (more bool
 	if r.policy == nil {
 		return false, nil
 	}
-	if len(r.unsaved) >= shadowChanges { // they could not be stored
+	if len(r.unsaved) >= shadowChanges {
 		if err := s.save(ctx, r); err != nil {
 			return false, err
 		}
@@ -198,7 +198,7 @@ func (s *Shadow) step(ctx context.Context, realm string, r *shadowed) (more bool
 	}
 	s.Sleep(ctx, shadowRest*spent)
 	s.publish(realm, r) // before it is stored, so that nobody sees more in the database
-	if s.Now().Sub(r.saved) >= shadowSave || len(r.unsaved) >= shadowChanges || len(page) < shadowPage {
+	if s.Now().Sub(r.saved) >= shadowSave || len(page) < shadowPage {
 		err = s.save(ctx, r)
 	}
 	return len(page) == shadowPage, err

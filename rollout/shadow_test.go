@@ -1,33 +1,42 @@
 package rollout
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"os"
-
 	"example.com/umpire/uma"
 )
 
-// A shadowTrail has records, and keeps the state of a shadow.
+// A shadowTrail has records, two of each request, and keeps the state of a shadow.
 type shadowTrail struct {
 	*trail
+	broken  int64 // seq of a record that cannot be read
 	mu      sync.Mutex
 	last    int64 // of the records that were made
 	state   *uma.ShadowState
 	changes []uma.ShadowChange
 	moved   bool // another server has written
+
+	busy  int // how often it cannot be written from now on
+	saved int // the most changes of one commit
 }
 
 func (s *shadowTrail) RecordsFor(_ context.Context, _ string, seq int64, limit int) (page []uma.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for seq++; seq <= s.last && len(page) < limit; seq++ {
-		page = append(page, s.record(seq))
+		r := s.record(seq)
+		if r.Event = bytes.Replace(r.Event, []byte(`"path"`), fmt.Appendf(nil, `"batch_decision_id":"b-%d","path"`, seq/2), 1); seq == s.broken {
+			r.Event = []byte("{")
+		}
+		page = append(page, r)
 	}
 	return page, nil
 }
@@ -57,9 +66,14 @@ func (s *shadowTrail) Shadow(context.Context, string) (*uma.ShadowState, error) 
 func (s *shadowTrail) SaveShadow(_ context.Context, state *uma.ShadowState, changes []uma.ShadowChange) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.moved {
+	switch {
+	case s.moved:
 		return uma.ErrMoved
+	case s.busy > 0 && s.state != nil:
+		s.busy--
+		return uma.ErrBusy
 	}
+	s.saved = max(s.saved, len(changes))
 	state.Version++
 	kept := *state
 	s.state, s.changes = &kept, append(s.changes, changes...)
@@ -101,7 +115,13 @@ func runShadow(t *testing.T, store *shadowTrail, until func(*shadowClock) bool) 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	clock := &shadowClock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), end: cancel}
-	clock.until = func() bool { return until(clock) }
+	rounds := 0
+	clock.until = func() bool {
+		if rounds++; rounds == 10_000 { // else it would go on for ever
+			t.Error("the shadow does not come to its end")
+		}
+		return rounds >= 10_000 || until(clock)
+	}
 	shadow := &Shadow{
 		Store: store, Log: slog.New(slog.DiscardHandler), Now: clock.Now, Sleep: clock.Sleep,
 		Settings: func(context.Context) (map[string]uma.PolicySettings, error) {
@@ -166,5 +186,29 @@ func TestShadowOfTwoServers(t *testing.T) {
 	})
 	if store.state.Cursor != 1 || len(store.changes) != 0 {
 		t.Errorf("got %+v, %d changes", store.state, len(store.changes))
+	}
+}
+
+// TestShadowOfABusyStore: a shadow keeps a bounded number of changes while they cannot be stored,
+// and stores each of them once. A record that cannot be read is skipped.
+func TestShadowOfABusyStore(t *testing.T) {
+	t.Parallel()
+	store := &shadowTrail{trail: newTrail(t, 0), last: 1, broken: 500, busy: 20}
+	runShadow(t, store, func(*shadowClock) bool {
+		if store.state != nil {
+			store.last = 1001
+		}
+		return store.state != nil && store.state.Cursor == 1001
+	})
+	if store.busy != 0 || store.saved < shadowChanges || store.saved >= shadowChanges+shadowPage {
+		t.Errorf("got commits of up to %d changes, and %d failures to come", store.saved, store.busy)
+	}
+	distinct := map[string]bool{}
+	for _, c := range store.changes {
+		distinct[string(c.Change)] = true
+	}
+	// Of the 1000 records from 2 on, one is broken; its request has another.
+	if got := store.state; got.Replayed != 999 || got.Skipped != 1 || got.Granted != 999 || got.Requests != 500 || len(distinct) != 999 || len(store.changes) != 999 {
+		t.Errorf("got %+v with %d changes, %d distinct", got, len(store.changes), len(distinct))
 	}
 }
