@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 
+	"example.com/umpire/recent"
 	"example.com/umpire/uma"
 )
 
@@ -26,10 +27,10 @@ func Wait(ctx context.Context, h *Hasher, from uma.Attempt, had func()) error {
 }
 
 // Forget replaces the cache of verified tokens by an empty one of that size.
-func Forget(k *Keys, size int) { k.verified = newCache[verifiedID, *uma.Claims](size) }
+func Forget(k *Keys, size int) { k.verified = recent.New[verifiedID, *uma.Claims](size) }
 
 // Remembered is how many verified tokens are in the cache.
-func Remembered(k *Keys) int { return len(k.verified.young) + len(k.verified.old) }
+func Remembered(k *Keys) int { return k.verified.Len() }
 
 const (
 	MaxToken  = maxToken

@@ -19,6 +19,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"example.com/umpire/recent"
 	"example.com/umpire/uma"
 )
 
@@ -28,10 +29,10 @@ type Keys struct {
 	secret []byte // the keys of ownKey are derived from it
 	now    func() time.Time
 
-	private  *cache[string, crypto.Signer] // by kid
-	publics  *cache[string, *publicKey]    // by kid
-	own      *cache[string, []byte]        // by realm, see ownKey
-	verified *cache[verifiedID, *uma.Claims]
+	private  *recent.Cache[string, crypto.Signer] // by kid
+	publics  *recent.Cache[string, *publicKey]    // by kid
+	own      *recent.Cache[string, []byte]        // by realm, see ownKey
+	verified *recent.Cache[verifiedID, *uma.Claims]
 }
 
 var (
@@ -49,10 +50,10 @@ func NewKeys(v *Vault, secret []byte, now func() time.Time) (*Keys, error) {
 	}
 	return &Keys{
 		vault: v, secret: secret, now: now,
-		private:  newCache[string, crypto.Signer](1000),
-		publics:  newCache[string, *publicKey](1000),
-		own:      newCache[string, []byte](1000),
-		verified: newCache[verifiedID, *uma.Claims](maxVerified),
+		private:  recent.New[string, crypto.Signer](1000),
+		publics:  recent.New[string, *publicKey](1000),
+		own:      recent.New[string, []byte](1000),
+		verified: recent.New[verifiedID, *uma.Claims](maxVerified),
 	}, nil
 }
 
@@ -113,7 +114,7 @@ func keyContext(kid string) []byte { return []byte("signing key " + kid) }
 
 // signer returns the private half of a key, from the cache if it was used before.
 func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
-	if s, ok := k.private.get(key.KID); ok {
+	if s, ok := k.private.Get(key.KID); ok {
 		return s, nil
 	}
 	der, err := k.vault.Open(key.Sealed, keyContext(key.KID))
@@ -128,7 +129,7 @@ func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
 	if !ok {
 		return nil, fmt.Errorf("signing key %s cannot sign", key.KID)
 	}
-	return k.private.add(key.KID, s), nil
+	return k.private.Add(key.KID, s), nil
 }
 
 // A publicKey is a parsed public key of a realm.
@@ -170,7 +171,7 @@ func (p *publicKey) matches(typ, head string) bool {
 }
 
 func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
-	if p, ok := k.publics.get(key.KID); ok && p.alg == key.Alg && bytes.Equal(p.der, key.Public) {
+	if p, ok := k.publics.Get(key.KID); ok && p.alg == key.Alg && bytes.Equal(p.der, key.Public) {
 		return p, nil
 	}
 	parsed, err := x509.ParsePKIXPublicKey(key.Public)
@@ -189,7 +190,7 @@ func (k *Keys) public(key *uma.SigningKey) (*publicKey, error) {
 		key: parsed, method: jwt.GetSigningMethod(key.Alg), jwk: j,
 		plain: header(key.Alg, key.KID, "JWT"), access: header(key.Alg, key.KID, "at+jwt"),
 	}
-	k.publics.add(key.KID, p)
+	k.publics.Add(key.KID, p)
 	return p, nil
 }
 
@@ -277,14 +278,14 @@ func (k *Keys) ownKey(s *uma.Snapshot) ([]byte, error) {
 	if s.Realm.Name == "" {
 		return nil, errors.New("the realm has no name")
 	}
-	if key, ok := k.own.get(s.Realm.Name); ok {
+	if key, ok := k.own.Get(s.Realm.Name); ok {
 		return key, nil
 	}
 	key, err := derive(k.secret, "realm "+s.Realm.Name)
 	if err != nil {
 		return nil, err
 	}
-	return k.own.add(s.Realm.Name, key), nil
+	return k.own.Add(s.Realm.Name, key), nil
 }
 
 func sign(ctx context.Context, m jwt.SigningMethod, key any, head string, c *uma.Claims) (string, error) {

@@ -52,7 +52,7 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 		return nil, err
 	}
 	id := verifiedID{sha256.Sum256([]byte(raw)), pub}
-	c, ok := k.verified.get(id)
+	c, ok := k.verified.Get(id)
 	if !ok {
 		c, err = verify(pub.method, pub.key, head, signed, sig)
 		if err != nil {
@@ -63,7 +63,7 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 		return nil, errInvalid
 	}
 	if !ok && len(raw) <= maxCached {
-		k.verified.add(id, c)
+		k.verified.Add(id, c)
 	}
 	shallow := *c
 	return &shallow, nil

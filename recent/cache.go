@@ -1,0 +1,59 @@
+package recent
+
+import "sync"
+
+// A Cache keeps at least the limit values that were used last, and at most twice as many.
+// It has two generations. A value that is used moves to the young one. When that is full
+// it becomes the old one, and the values of the former old one are dropped.
+// Its methods may be called at the same time.
+type Cache[K comparable, V any] struct {
+	limit int
+
+	mu         sync.Mutex
+	young, old map[K]V
+}
+
+// New returns an empty Cache, which keeps at least limit values.
+func New[K comparable, V any](limit int) *Cache[K, V] {
+	return &Cache[K, V]{limit: limit, young: make(map[K]V)}
+}
+
+// Get returns the value of a key.
+func (c *Cache[K, V]) Get(key K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.young[key]
+	if ok {
+		return v, true
+	}
+	v, ok = c.old[key]
+	if ok {
+		c.keep(key, v)
+	}
+	return v, ok
+}
+
+// Add keeps v unless the key has a value already, and returns the value of the key.
+func (c *Cache[K, V]) Add(key K, v V) V {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if first, ok := c.young[key]; ok {
+		return first
+	}
+	c.keep(key, v)
+	return v
+}
+
+func (c *Cache[K, V]) keep(key K, v V) {
+	if len(c.young) >= c.limit {
+		c.old, c.young = c.young, make(map[K]V)
+	}
+	c.young[key] = v
+}
+
+// Len is how many values are kept.
+func (c *Cache[K, V]) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.young) + len(c.old)
+}
