@@ -3,8 +3,12 @@ package adminapi
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"example.com/umpire/rollout"
@@ -56,5 +60,37 @@ func TestInTurn(t *testing.T) {
 	cancel()
 	if _, err := run(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the error of the context", err)
+	}
+}
+
+// An upload leaves no file, however it ends. Messages have the client's name for it.
+func TestUploadsLeaveNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		body io.Reader
+		err  error // of the operation
+		want string
+	}{
+		"ends":         {strings.NewReader("text"), nil, ""},
+		"is refused":   {strings.NewReader("text"), admin.Errorf(admin.Refused, "PATH: no"), "candidate: no"},
+		"is cut short": {iotest.ErrReader(broken), nil, "keep an upload: broken"},
+	} {
+		_, err := withUpload(&admin.Call{Body: test.body}, "candidate", func(path string) (any, error) {
+			if text, err := os.ReadFile(path); string(text) != "text" || err != nil {
+				t.Errorf("%s: got %q, %v", name, text, err)
+			}
+			if refused, ok := errors.AsType[*admin.Error](test.err); ok {
+				refused.Message = strings.ReplaceAll(refused.Message, "PATH", rollout.Shown(path))
+			}
+			return nil, test.err
+		})
+		if got := fmt.Sprint(err); test.want != "" && got != test.want || test.want == "" && err != nil {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+		if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+			t.Errorf("%s: got %v, %v; want no file", name, left, err)
+		}
 	}
 }
