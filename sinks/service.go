@@ -224,7 +224,7 @@ func (s *Service) save(ctx context.Context, workers []*worker) {
 	}
 	for _, name := range lost {
 		byName[name].note(func(p *progress) { p.lost = true })
-		s.Log.InfoContext(ctx, "decision log: another server delivers now", "sink", name)
+		s.Log.InfoContext(ctx, "decision log: this server no longer delivers: another one does, or removed the sink", "sink", name)
 	}
 }
 

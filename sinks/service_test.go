@@ -1,11 +1,13 @@
 package sinks_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -183,6 +185,21 @@ func TestTwoServers(t *testing.T) {
 		second.setFail(errors.New("broken"))
 		f.decide(1)
 		f.eventually("a server that takes over", func() bool { records, _ := first.count(); return records > before })
+	})
+}
+
+// A server with other settings removes a sink: the log says so, once.
+func TestRemovedByAnother(t *testing.T) {
+	timed(t, func(f *fixture) {
+		var log bytes.Buffer
+		f.log = slog.New(slog.NewTextHandler(&log, nil))
+		f.start("first", wanted("s", &received{ids: map[string]int{}}))
+		f.start("second")
+		f.decide(1)
+		f.pass(time.Minute)
+		if got := strings.Count(log.String(), "removed it"); got != 1 {
+			f.t.Errorf("got log %s, want one warning", &log)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -270,20 +271,28 @@ func (w *worker) delay(ctx context.Context) {
 }
 
 // standBy waits while another server delivers. It takes over a sink that has records but
-// makes no progress for as long as Patience.
+// makes no progress for as long as Patience. A sink that is gone, because another server does
+// not want it, is not made again: that server may be the one that replaces this one.
 func (w *worker) standBy(ctx context.Context) {
 	s := w.service
 	seen := w.see().sink
 	interval := min(s.Patience/4, 10*time.Second)
+	warned := false
 	for idle := time.Duration(0); ctx.Err() == nil; idle += interval {
 		w.pause(ctx, interval)
 		rows, err := s.Store.AllSinks(ctx)
-		if err != nil {
+		if err != nil || ctx.Err() != nil {
 			continue
+		}
+		named := func(row uma.Sink) bool { return row.Name == w.wanted.Name }
+		if !warned && !slices.ContainsFunc(rows, named) {
+			warned = true
+			s.Log.WarnContext(ctx, "decision log: another server of the database does not want this sink, and removed it; "+
+				"nothing is delivered before a restart with the same settings on all servers", "sink", w.wanted.Name)
 		}
 		for _, row := range rows {
 			switch {
-			case row.Name != w.wanted.Name:
+			case !named(row):
 			case row.Holder == s.Holder:
 				w.note(func(p *progress) { p.sink, p.after, p.lost = row, row.Cursor, false })
 				s.Log.InfoContext(ctx, "decision log: this server delivers now", "sink", row.Name)
