@@ -203,9 +203,10 @@ func TestLogService(t *testing.T) {
 	if res := e.admin(t, "/readyz"); res.status != 200 {
 		t.Errorf("/readyz: got %s, want 200", res)
 	}
+	e.Clock.Advance(90 * time.Second)
 	metrics := string(e.admin(t, "/metrics").raw)
 	const labels = `{kind="opa",realm="photoz",sink="opa/photoz"}`
-	for _, want := range []string{"umpire_sink_lag_records" + labels + " 31\n", "umpire_sink_delivered_total" + labels + " 0\n", "umpire_sink_cut_total" + labels + " 0\n"} {
+	for _, want := range []string{"umpire_sink_lag_records" + labels + " 31\n", "umpire_sink_lag_seconds" + labels + " 90\n", "umpire_sink_delivered_total" + labels + " 0\n", "umpire_sink_cut_total" + labels + " 0\n"} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}
@@ -223,7 +224,7 @@ func TestLogService(t *testing.T) {
 		return s.Cursor == 31 && s.Problem == "" && !s.Delivered.IsZero()
 	})
 	metrics = string(e.admin(t, "/metrics").raw)
-	for _, want := range []string{"umpire_sink_lag_records" + labels + " 0\n", "umpire_sink_delivered_total" + labels + " 31\n", "umpire_sink_last_success_timestamp_seconds" + labels} {
+	for _, want := range []string{"umpire_sink_lag_records" + labels + " 0\n", "umpire_sink_lag_seconds" + labels + " 0\n", "umpire_sink_delivered_total" + labels + " 31\n", "umpire_sink_last_success_timestamp_seconds" + labels} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}
