@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +24,9 @@ func TestImpactLists(t *testing.T) {
 	few := decode[audit.ImpactReport](t, ok(t, append(base, "-o", "json", "--limit", "3")...))
 	if !reflect.DeepEqual(few.Changes, all.Changes[:3]) || few.Omitted != len(all.Changes)-3 || few.Granted != all.Granted {
 		t.Errorf("got %+v, want the newest 3", few)
+	}
+	if help := ok(t, "policy", "impact", "--help"); !regexp.MustCompile(`--limit .*\(default 1000\)`).MatchString(help) {
+		t.Errorf("got\n%s\nwant a --limit of 1000", help)
 	}
 	bundle := filepath.Join(t.TempDir(), "candidate.tar.gz")
 	buildBundle(t, r.changed(t), bundle)

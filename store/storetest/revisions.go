@@ -11,6 +11,7 @@ import (
 
 var revisionTests = map[string]func(e *env){
 	"revisions_pruned": func(e *env) {
+		const last = 20 // uma.KeepRevisions, by hand
 		there := func(hashes ...string) (found []string) {
 			for _, hash := range hashes {
 				if _, err := e.s.Revision(e.t.Context(), "photoz", hash); !errors.Is(err, uma.ErrNotFound) {
@@ -32,7 +33,7 @@ var revisionTests = map[string]func(e *env){
 		e.activated("photoz", "shared", now)
 		e.activated("photoz", "back", now) // as it was before
 		e.activated("elsewhere", "shared", now)
-		for i := range uma.KeepRevisions - 2 {
+		for i := range last - 2 {
 			e.activated("photoz", fmt.Sprint("kept ", i), now)
 		}
 		r := e.record("d")
@@ -54,7 +55,7 @@ var revisionTests = map[string]func(e *env){
 		e.must(err)
 		prune(now.Add(time.Minute), 1)
 		e.want("the last", there(all...), []string{"kept 0"})
-		e.want("periods", len(e.periods("photoz")), 5+uma.KeepRevisions)
+		e.want("periods", len(e.periods("photoz")), 5+last)
 	},
 
 	"revision_round_trip": func(e *env) {
