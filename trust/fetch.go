@@ -19,30 +19,27 @@ const fetchTime = 5 * time.Second
 
 var errTooLong = fmt.Errorf("it is longer than %d KiB", maxDocument>>10)
 
-// fetch returns the keys that a source publishes now.
-func (s *Service) fetch(ctx context.Context, from *source) (keySet, error) {
-	at := from.JWKSURI
-	if at == "" {
-		var err error
+// fetch returns the keys that a source publishes now, and where.
+func (s *Service) fetch(ctx context.Context, from *source) (at string, set keySet, err error) {
+	if at = from.JWKSURI; at == "" {
 		if at, err = s.discover(ctx, from); err != nil {
-			return nil, err
+			return "", keySet{}, err
 		}
 	}
 	text, err := s.get(ctx, from, at)
 	if err != nil {
-		return nil, fmt.Errorf("keys at %s: %w", at, err)
+		return at, keySet{}, fmt.Errorf("keys at %s: %w", at, err)
 	}
-	set, err := parseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("keys at %s: %w", at, err)
+	if set, err = parseKeys(text); err != nil {
+		return at, keySet{}, fmt.Errorf("keys at %s: %w", at, err)
 	}
-	return set, nil
+	return at, set, nil
 }
 
 // discover returns the jwks_uri of an issuer's discovery document (OpenID Connect Discovery 1.0
 // §4.3).
 func (s *Service) discover(ctx context.Context, from *source) (string, error) {
-	at := strings.TrimSuffix(from.Issuer, "/") + "/.well-known/openid-configuration"
+	at := discoveryURL(from.Issuer)
 	text, err := s.get(ctx, from, at)
 	if err != nil {
 		return "", fmt.Errorf("discovery document %s: %w", at, err)
@@ -57,6 +54,11 @@ func (s *Service) discover(ctx context.Context, from *source) (string, error) {
 		return "", fmt.Errorf("discovery document %s: it has no jwks_uri", at)
 	}
 	return keys, nil
+}
+
+// discoveryURL is where an issuer's discovery document is (OpenID Connect Discovery 1.0 §4).
+func discoveryURL(issuer string) string {
+	return strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
 }
 
 func parseDiscovery(text []byte) (issuer, keys string, err error) {

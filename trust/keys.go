@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -55,8 +55,25 @@ func (k *Key) fits(alg string) bool {
 	return false
 }
 
-// A keySet is what was published at one time.
-type keySet []*Key
+// name is the kind and size of a key.
+func (k *Key) name() string {
+	switch public := k.Public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", public.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC " + public.Curve.Params().Name
+	}
+	return "Ed25519"
+}
+
+// A keySet is what was published at one time. The zero keySet: nothing was, ever.
+type keySet struct {
+	keys   []*Key // not nil if something was published
+	unused []unusedKey
+}
+
+// An unusedKey verifies nothing.
+type unusedKey struct{ id, why string }
 
 var (
 	errUnknownKey = errors.New("it is signed by a key that is not published")
@@ -64,10 +81,10 @@ var (
 	errManyKeys   = errors.New("more than one published key may have signed it")
 )
 
-func (set keySet) find(kid, alg string) (*Key, error) {
+func (set *keySet) find(kid, alg string) (*Key, error) {
 	var found []*Key
-	known := false
-	for _, k := range set {
+	known := slices.ContainsFunc(set.unused, func(k unusedKey) bool { return k.id == kid })
+	for _, k := range set.keys {
 		if kid != "" && k.ID != kid {
 			continue
 		}
@@ -87,21 +104,21 @@ func (set keySet) find(kid, alg string) (*Key, error) {
 	return nil, errUnknownKey
 }
 
-// parseKeys reads a JWK Set (RFC 7517 §5). It skips keys that are not for verifying signatures,
-// of an unknown kind, too weak, or published with their private half; a text that two programs
-// may read differently is an error.
+// parseKeys reads a JWK Set (RFC 7517 §5). Keys that are not for verifying signatures, of an
+// unknown kind, too weak, or published with their private half are not used; a text that two
+// programs may read differently is an error.
 func parseKeys(text []byte) (keySet, error) {
 	if len(text) > maxDocument {
-		return nil, errTooLong
+		return keySet{}, errTooLong
 	}
 	if !json.Valid(text) {
-		return nil, errors.New("the JWK Set is not JSON")
+		return keySet{}, errors.New("the JWK Set is not JSON")
 	}
 	r := strictjson.New(string(text))
 	if r.Next() != '{' {
-		return nil, errors.New("the JWK Set is not a JSON object")
+		return keySet{}, errors.New("the JWK Set is not a JSON object")
 	}
-	set, n, listed := keySet{}, 0, false
+	set, n, listed := keySet{keys: []*Key{}}, 0, false
 	err := r.Object(func(name string) error {
 		if name != "keys" {
 			_, err := r.Raw()
@@ -115,91 +132,119 @@ func parseKeys(text []byte) (keySet, error) {
 			if n++; n > maxKeys {
 				return fmt.Errorf("it has more than %d keys", maxKeys)
 			}
-			k, err := readKey(r)
-			if k != nil {
-				set = append(set, k)
+			members, why, err := readKey(r)
+			if err != nil {
+				return err
 			}
-			return err
+			if why == "" {
+				var k *Key
+				if k, why = newKey(members); k != nil {
+					set.keys = append(set.keys, k)
+					return nil
+				}
+			}
+			set.unused = append(set.unused, unusedKey{members["kid"], why})
+			return nil
 		})
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the JWK Set: %w", err)
+		return keySet{}, fmt.Errorf("the JWK Set: %w", err)
 	case !listed:
-		return nil, errors.New("the JWK Set has no keys")
+		return keySet{}, errors.New("the JWK Set has no keys")
 	}
 	return set, nil
 }
 
-// publicMembers are those that make a public key, in the order of Key.text.
+// publicMembers are those that make a public key.
 var publicMembers = []string{"kty", "kid", "alg", "crv", "n", "e", "x", "y"}
 
-// readKey reads a JWK, and returns nil for one that cannot be used.
-func readKey(r *strictjson.Reader) (*Key, error) {
+// readKey reads the members of a JWK that are text, and says why the key is not used.
+func readKey(r *strictjson.Reader) (members map[string]string, why string, err error) {
 	if r.Next() != '{' {
-		return nil, errors.New("a key is not an object")
+		return nil, "", errors.New("a key is not an object")
 	}
-	members, usable := map[string]string{}, true
-	err := r.Object(func(name string) error {
+	members = map[string]string{}
+	verifies := true
+	err = r.Object(func(name string) (err error) {
 		switch name {
-		case "d", "k", "p", "q", "dp", "dq", "qi", "oth": // a key that everybody has proves nothing
-			usable = false
+		case "d", "k", "p", "q", "dp", "dq", "qi", "oth":
+			why = "its private half, or a shared secret, is published"
 		case "key_ops":
-			if r.Next() != '[' {
-				usable = false
-				break
-			}
-			verify := false
-			err := r.Array(func() error {
-				value, err := r.Raw()
-				verify = verify || value == `"verify"`
-				return err
-			})
-			usable = usable && verify
+			verifies, err = listsVerify(r)
 			return err
 		case "kty", "kid", "alg", "use", "crv", "n", "e", "x", "y":
-			if r.Next() != '"' {
-				usable = false
-				break
+			if r.Next() == '"' {
+				members[name], err = r.Text()
+				return err
 			}
-			value, err := r.Text()
-			members[name] = value
-			return err
+			why = cmp.Or(why, name+" is not text")
 		}
-		_, err := r.Raw()
+		_, err = r.Raw()
 		return err
 	})
-	if err != nil || !usable || members["use"] != "" && members["use"] != "sig" {
-		return nil, err
+	if use := members["use"]; use != "" && use != "sig" || !verifies {
+		why = cmp.Or(why, "it is not for verifying signatures (use, key_ops)")
 	}
-	return newKey(members), nil
+	return members, why, err
 }
 
-func newKey(members map[string]string) *Key {
-	text := "{"
+// listsVerify reads key_ops (RFC 7517 §4.3).
+func listsVerify(r *strictjson.Reader) (found bool, err error) {
+	if r.Next() != '[' {
+		_, err = r.Raw()
+		return false, err
+	}
+	err = r.Array(func() error {
+		value, err := r.Raw()
+		found = found || value == `"verify"`
+		return err
+	})
+	return found, err
+}
+
+// newKey makes a key of its members, or says why it is not used.
+func newKey(members map[string]string) (*Key, string) {
+	public := map[string]string{}
 	for _, name := range publicMembers {
 		if value, ok := members[name]; ok {
-			quoted, _ := json.Marshal(value) // text always can be
-			text += strconv.Quote(name) + ":" + string(quoted) + ","
+			public[name] = value
 		}
 	}
-	text = text[:len(text)-min(1, len(text)-1)] + "}"
-	var parsed jose.JSONWebKey
-	if len(members["e"]) > 6 || parsed.UnmarshalJSON([]byte(text)) != nil || !strong(parsed.Key) {
-		return nil
+	text, err := json.Marshal(public)
+	if err != nil {
+		return nil, err.Error()
 	}
-	return &Key{ID: members["kid"], Public: parsed.Key, alg: members["alg"], text: text}
+	var parsed jose.JSONWebKey
+	switch {
+	case len(members["e"]) > 6: // go-jose would cut it
+		return nil, "its exponent is too large"
+	case parsed.UnmarshalJSON(text) != nil:
+		return nil, "it is no key of a kind that is known, or malformed"
+	}
+	if why := weakness(parsed.Key); why != "" {
+		return nil, why
+	}
+	return &Key{ID: members["kid"], Public: parsed.Key, alg: members["alg"], text: string(text)}, ""
 }
 
-// strong reports whether a key is of a kind and size that is accepted.
-func strong(public any) bool {
+// weakness says why a key is not accepted.
+func weakness(public any) string {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
-		return k.N.BitLen() >= minRSA && k.N.BitLen() <= maxRSA && k.E > 2 && k.E%2 == 1
-	case *ecdsa.PublicKey:
-		return true // of one of the three curves, and on it
+		if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
+			return fmt.Sprintf("it is RSA of %d bits, which may have %d to %d", bits, minRSA, maxRSA)
+		}
+		if k.E < 3 || k.E%2 == 0 {
+			return "its exponent is even, or 1"
+		}
+		return ""
+	case *ecdsa.PublicKey: // of one of the three curves, and on it
+		return ""
 	case ed25519.PublicKey:
-		return len(k) == ed25519.PublicKeySize
+		if len(k) == ed25519.PublicKeySize {
+			return ""
+		}
 	}
-	return false
+	return "it is no public key of a kind that is known"
 }

@@ -97,7 +97,7 @@ type keys struct {
 	from *source
 
 	mu        sync.Mutex
-	set       keySet // nil: none were ever had, or not for too long
+	set       keySet // zero: none were ever had, or not for too long
 	fetched   time.Time
 	tried     time.Time
 	next      time.Time // when they are fetched ahead of need
@@ -131,7 +131,7 @@ func (k *keys) find(now time.Time, kid, alg string) (*Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.expire(now)
-	if k.set == nil {
+	if k.set.keys == nil {
 		return nil, uma.ErrKeysMissing
 	}
 	return k.set.find(kid, alg)
@@ -140,7 +140,7 @@ func (k *keys) find(now time.Time, kid, alg string) (*Key, error) {
 // expire drops keys that were not fetched for too long.
 func (k *keys) expire(now time.Time) {
 	if k.from.JWKS == nil && now.Sub(k.fetched) > keeping {
-		k.set = nil
+		k.set = keySet{}
 	}
 }
 
@@ -179,7 +179,7 @@ func (s *Service) fetchOnce(ctx context.Context, k *keys) error {
 
 	// A caller that leaves does not end a fetch that others wait for.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Network.Timeout, fetchTime))
-	set, err := s.fetch(bounded, k.from)
+	_, set, err := s.fetch(bounded, k.from)
 	cancel()
 
 	k.mu.Lock()
@@ -204,10 +204,10 @@ func (k *keys) settle(now time.Time, set keySet, err error) {
 		k.next = now.Add(min(retrying, minFetch<<min(k.inRow, 10)))
 		return
 	}
-	for i, fresh := range set {
-		for _, old := range k.set {
+	for i, fresh := range set.keys {
+		for _, old := range k.set.keys {
 			if old.text == fresh.text {
-				set[i] = old
+				set.keys[i] = old
 			}
 		}
 	}
@@ -221,6 +221,6 @@ func (k *keys) stat(now time.Time) KeyStat {
 	k.expire(now)
 	return KeyStat{
 		Realm: k.from.Name, Kind: k.from.kind(), Name: k.from.Owner,
-		Keys: len(k.set), Fetched: k.fetched, Failures: k.failures,
+		Keys: len(k.set.keys), Fetched: k.fetched, Failures: k.failures,
 	}
 }
