@@ -90,3 +90,25 @@ func TestImpactGate(t *testing.T) {
 		}
 	}
 }
+
+// TestExaminationWithoutNames: where the names of the realm file are not known, lint says that
+// it does not compare them. An examination that ends early has no report.
+func TestExaminationWithoutNames(t *testing.T) {
+	t.Parallel()
+	service := &Service{Now: time.Now, Examine: InProcess}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for action, warns := range map[uma.GateAction]bool{uma.GateBlocks: true, uma.GateOff: false} {
+		x := &Examination{
+			Realm: &uma.Realm{Name: "photoz"}, Content: &Content{Source: *source(t, `grant contains "view"`)}, names: &uma.PolicyNames{},
+			settings: uma.PolicySettings{Entrypoint: "data.uma.authz.decision", Gates: uma.Gates{Lint: action, Tests: uma.GateOff}},
+		}
+		report, err := service.RunGates(t.Context(), x)
+		if err != nil || (len(report.Findings) == 1) != warns || warns && (report.Findings[0].Severity != "warn" || !strings.Contains(report.Findings[0].Message, "Apply the realm file again")) {
+			t.Errorf("%s: got %+v, %v", action, report, err)
+		}
+		if report, err := service.RunGates(ended, x); report != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %+v, %v", action, report, err)
+		}
+	}
+}

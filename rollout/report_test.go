@@ -32,3 +32,15 @@ func TestReportIsBounded(t *testing.T) {
 		t.Errorf("got %v, %v", r, err)
 	}
 }
+
+// The report of an upload names what was uploaded, not the file that a server kept for a moment.
+func TestReportOfAnUpload(t *testing.T) {
+	t.Parallel()
+	r := newReport("/tmp/x.tar.gz", []Finding{
+		{Gate: GateLint, Mistake: place.Mistake{File: "/tmp/x.tar.gz/a.rego", Line: 1, Text: "see /tmp/x.tar.gz/b.rego:2"}}, {Gate: GateCoverage},
+	})
+	r.rename("/tmp/x.tar.gz", "upload of policies")
+	if got := r.Text(); strings.Contains(got, "/tmp") || strings.Count(got, "upload of policies") != 3 {
+		t.Errorf("got %s", got)
+	}
+}
