@@ -177,10 +177,7 @@ func (c *reachChanges) compare(was, now *AccessRow) {
 
 func (c *reachChanges) end() *ReachReport {
 	r := &c.report
-	r.Changes = slices.Concat([]ReachRow{}, c.granted, c.other)
-	if r.Changes == nil {
-		r.Changes = []ReachRow{}
-	}
+	r.Changes = append(append([]ReachRow{}, c.granted...), c.other...)
 	r.Changes = r.Changes[:min(len(r.Changes), c.limit)]
 	r.Omitted = r.Granted + r.Refused + r.Different + r.Failed - len(r.Changes)
 	return r
