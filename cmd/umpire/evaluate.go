@@ -110,12 +110,6 @@ type evaluationReport struct {
 // evaluatePolicy explains what a policy decides about a described request. Without a database,
 // the request is in a file and the policy is a candidate's.
 func (e *env) evaluatePolicy(ctx context.Context, db *sqlite.Store, f *evalFlags) error {
-	if db != nil {
-		var err error
-		if f.realm, err = oneRealm(ctx, db, f.realm); err != nil {
-			return err
-		}
-	}
 	input, at, err := e.describedInput(ctx, db, f)
 	if err != nil {
 		return err
@@ -147,14 +141,21 @@ func (e *env) evaluatePolicy(ctx context.Context, db *sqlite.Store, f *evalFlags
 	return nil
 }
 
-// describedInput returns the policy's input of a described request, and its time.
-func (e *env) describedInput(ctx context.Context, db *sqlite.Store, f *evalFlags) ([]byte, time.Time, error) {
+// describedInput returns the policy's input of a described request, and its time. It sets the
+// realm, if the flag is not given.
+func (e *env) describedInput(ctx context.Context, db *sqlite.Store, f *evalFlags) (raw []byte, at time.Time, err error) {
 	if f.input != "" {
-		return f.readInput()
+		if raw, at, err = f.readInput(); err == nil && db != nil {
+			err = knownRealm(ctx, db, f.realm)
+		}
+		return raw, at, err
+	}
+	if f.realm, err = oneRealm(ctx, db, f.realm); err != nil {
+		return nil, at, err
 	}
 	r, err := e.storedRealm(ctx, db, f.realm)
 	if err != nil {
-		return nil, r.at, err
+		return nil, at, err
 	}
 	if f.at != "" {
 		if r.at, err = e.parseTime(f.at); err != nil {
@@ -165,7 +166,7 @@ func (e *env) describedInput(ctx context.Context, db *sqlite.Store, f *evalFlags
 	if err != nil {
 		return nil, r.at, err
 	}
-	raw, err := engine.InputJSON(in)
+	raw, err = engine.InputJSON(in)
 	return raw, r.at, err
 }
 

@@ -151,3 +151,25 @@ func TestEvaluateInput(t *testing.T) {
 		}
 	}
 }
+
+// TestEvaluateInputOfARealm: a file with the policy's input names its realm.
+func TestEvaluateInputOfARealm(t *testing.T) {
+	t.Parallel()
+	data, realm := t.TempDir(), example(t, "grant: partial", "grant: partial, timeout: 20s") // of a busy machine
+	ok(t, "realm", "apply", realm, "--data", data)
+	ok(t, "realm", "apply", example(t, "realm: photoz\n", "realm: other\n"), "--data", data)
+	ok(t, "policy", "activate", filepath.Join(filepath.Dir(realm), "policies"), "--realm", "photoz", "--data", data)
+	described := ok(t, "policy", "eval", "--data", data, "--realm", "photoz", "--user", "carol", "--resource", "Holiday album", "-o", "json")
+	file := filepath.Join(t.TempDir(), "request.json")
+	write(t, file, described)
+	if got := ok(t, "policy", "eval", "--data", data, "--input", file, "-o", "json"); got != described {
+		t.Errorf("got\n%swant\n%s", got, described)
+	}
+	if _, stderr, code := umpire(t, "policy", "eval", "--data", data, "--input", file, "--realm", "other"); code != exitUsage || !strings.Contains(stderr, `is of the realm "photoz", not "other"`) {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	write(t, file, strings.ReplaceAll(described, `"realm": "photoz"`, `"realm": "none"`))
+	if _, stderr, code := umpire(t, "policy", "eval", "--data", data, "--input", file); code != exitUsage || !strings.Contains(stderr, `there is no realm "none"`) {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
