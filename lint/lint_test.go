@@ -252,6 +252,22 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// TestDefaultPackage: uma.policies.default decides about resources of every type, whatever
+// their types are called.
+func TestDefaultPackage(t *testing.T) {
+	t.Parallel()
+	more := shop + "  - {name: Rest, resource_server: shop-api, type: default, scopes: [read]}\n" +
+		"  - {name: Fault, resource_server: shop-api, type: defaults, scopes: [view]}\n"
+	files := map[string]string{"d.rego": "package uma.policies.default\n\ngrant contains \"restock\"\n\ngrant contains \"veiw\"\n"}
+	for _, file := range []string{more, strings.Replace(more, "type: default,", "type: other,", 1)} {
+		got := findings(t, file, files)
+		want := []string{`d.rego:5 block no resource in realm.yaml has the scope "veiw": did you mean "view"?`}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
 // TestIssuers: where tokens of other issuers count, they name roles and groups that the file
 // does not have.
 func TestIssuers(t *testing.T) {
