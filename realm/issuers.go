@@ -3,12 +3,15 @@ package realm
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 
 	"example.com/umpire/uma"
 )
@@ -314,4 +317,14 @@ func (v value) assertedClaim() string {
 		return ""
 	}
 	return s
+}
+
+// CheckIssuer returns what is wrong with the URL of an issuer, or nil.
+func CheckIssuer(issuer string) error {
+	r := &reader{}
+	issuerURL(value{r: r, node: &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: issuer}})
+	if len(r.mistakes) > 0 {
+		return errors.New(r.mistakes[0].Text)
+	}
+	return nil
 }

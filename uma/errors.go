@@ -3,6 +3,7 @@ package uma
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,10 @@ type AliasError struct {
 }
 
 func (e *AliasError) Error() string {
-	return fmt.Sprintf("issuer %s has the alias %s, not %s for %s", e.HasIssuer, e.HasAlias, e.Alias, e.Issuer)
+	if e.Alias == e.HasAlias {
+		return fmt.Sprintf("the alias %s belongs to the issuer %s, and is not given to %s", e.Alias, e.HasIssuer, e.Issuer)
+	}
+	return fmt.Sprintf("the issuer %s has the alias %s, with which the names of its parties begin: keep it instead of %s", e.HasIssuer, e.HasAlias, e.Alias)
 }
 
 // Is makes errors.Is(err, ErrConflict) true.
@@ -47,7 +51,7 @@ func (e *AliasError) Is(target error) bool { return target == ErrConflict }
 type UsernameError struct{ Username, Alias string }
 
 func (e *UsernameError) Error() string {
-	return fmt.Sprintf("the username %s begins with the alias of the issuer %s", e.Username, e.Alias)
+	return fmt.Sprintf("the username %s begins with %s/, as the names of the parties of the issuer %s do: choose another one", e.Username, strings.ToLower(e.Alias), e.Alias)
 }
 
 // Is makes errors.Is(err, ErrConflict) true.

@@ -230,6 +230,7 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"serve", "-x"}, []string{"unknown shorthand flag", usage}, []string{"did you mean"}},
 		{[]string{"policy", "check"}, []string{"umpire: FILE|FOLDER|BUNDLE is missing", usage + "umpire policy check FILE|FOLDER|BUNDLE"}, nil},
 		{[]string{"realm", "check"}, []string{"umpire: FILE is missing"}, nil},
+		{[]string{"policy", "diff", "a"}, []string{"umpire: REVISION is missing"}, []string{"does not take"}},
 		{[]string{"help", "realm", "chek"}, []string{`umpire realm has no command "chek": did you mean check?`}, nil},
 		{[]string{"decisions", "show", "a", "b"}, []string{`umpire decisions show does not take the argument "b"`}, nil},
 		{[]string{"serve", "realm.yaml"}, []string{`umpire serve does not take the argument "realm.yaml"`, usage + "umpire serve --realm FILE"}, nil},

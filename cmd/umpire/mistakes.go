@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,9 +85,13 @@ func flagMistake(cmd *cobra.Command, err error) error {
 // argumentMistake names the argument that is missing, not allowed, or no subcommand of a
 // command group.
 func argumentMistake(cmd *cobra.Command, args []string) error {
+	wanted := strings.Fields(cmd.Use)[1:] // the arguments, and then flags
+	if i := slices.IndexFunc(wanted, func(word string) bool { return strings.HasPrefix(word, "-") }); i >= 0 {
+		wanted = wanted[:i]
+	}
 	switch {
-	case len(args) == 0: // the second word of Use is the argument
-		return usageError("%s is missing", strings.TrimSuffix(strings.Fields(cmd.Use)[1], "..."))
+	case len(args) < len(wanted):
+		return usageError("%s is missing", strings.TrimSuffix(wanted[len(args)], "..."))
 	case !cmd.HasSubCommands():
 		return usageError("%s does not take the argument %q", cmd.CommandPath(), args[len(args)-1])
 	}

@@ -60,6 +60,10 @@ func (r *Realms) ApplyRealm(ctx context.Context, spec *uma.RealmSpec, options Ap
 		change.Resources = append(change.Resources, res)
 	}
 	report, err := r.Store.ApplyRealm(ctx, change)
+	if moved, ok := errors.AsType[*uma.AliasError](err); ok && moved.Alias == moved.HasAlias {
+		err = fmt.Errorf("%w: choose another alias or, if it is the same issuer at another URL, move it with its parties by `umpire issuer rename %s %s --realm %s`",
+			err, moved.Alias, moved.Issuer, spec.Realm.Name)
+	}
 	if err != nil {
 		return report, fmt.Errorf("apply realm %s: %w", spec.Realm.Name, err)
 	}
