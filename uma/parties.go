@@ -95,16 +95,26 @@ type PartyReport struct {
 	Requests, Shares     int // by and for the party
 }
 
-// An Invitation is a share with an e-mail address that no user has proved yet.
-type Invitation struct {
-	ID       string
-	Resource Key
-	Owner    string // id
-	Email    string // lower case (of ASCII)
-	Scopes   []Scope
-	Created  time.Time
+// The bounds of invitations that nobody has taken.
+const (
+	MaxInvitations   = 100 // for one resource
+	MaxInvitationsTo = 500 // for one address in a realm
+)
 
-	// Who took it over; "" while nobody has.
-	TakenBy string
+// An Invitation is a share with an e-mail address that no user has proved yet. It is taken by
+// the party that proves the address first, unless another user has it by then: a local user
+// of a later realm file. It is gone with its resource, or when that has another owner, and
+// loses the scopes that the resource loses.
+type Invitation struct {
+	ID         string
+	Resource   Key
+	ResourceID ResourceID
+	Server     Key
+	Owner      string  // id
+	Email      string  // lower case (of ASCII)
+	Scopes     []Scope // empty: a resource without scopes, as a whole
+	Created    time.Time
+
+	TakenBy string // id of the party; empty while nobody has
 	Taken   time.Time
 }

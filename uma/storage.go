@@ -249,7 +249,9 @@ type Sharing interface {
 
 	// ShareResource does what the change says, all or nothing. ErrNotFound: the
 	// resource is gone, not the owner's, or no longer owner-managed, or one of the
-	// scopes is gone. ErrConflict: New or There does not hold. ErrMoved: Seen does not.
+	// scopes is gone. ErrConflict: New or There does not hold. ErrMoved: Seen does not, or
+	// a user has an address of Invite. ErrFull: there would be more than MaxInvitations
+	// open ones for the resource, or MaxInvitationsTo for an address.
 	ShareResource(ctx context.Context, c *ShareChange) error
 
 	// CreateShare keeps a user-managed policy and fills in what it repeats of its
@@ -269,6 +271,9 @@ type Sharing interface {
 
 	// DeleteShare removes it. ErrNotFound.
 	DeleteShare(ctx context.Context, server Key, id string) error
+
+	// WithdrawInvitation removes an invitation that nobody has taken. ErrNotFound.
+	WithdrawInvitation(ctx context.Context, realm Key, owner, id string) error
 }
 
 // A ShareChange is what an owner makes of the sharing of one resource. For each
@@ -280,8 +285,9 @@ type ShareChange struct {
 	Resource Key
 	Owner    string
 	Grants   map[string][]Scope // by subject id; Everything: a resource without scopes
-	Only     bool               // other users lose what they were granted
-	New      bool               // only if nobody was granted anything
+	Invite   map[string][]Scope // the same for e-mail addresses, in lower case (of ASCII), that no user has
+	Only     bool               // other users lose what they were granted, and other invitations are withdrawn
+	New      bool               // only if nobody was granted anything or invited
 	There    bool               // only if somebody was
 	Seen     map[string]int64   // only if these granted requests, by id, are there in these versions and no others; nil: whatever
 	NewID    func() string

@@ -254,6 +254,14 @@ type Accounts interface {
 	// PendingBeside returns the pending requests that are for the resource and by
 	// the requester of one of these, by resource, requester and scope.
 	PendingBeside(ctx context.Context, requests []Key) ([]Request, error)
+
+	// Invitations returns the invitations for these resources that nobody has taken, by
+	// resource and address.
+	Invitations(ctx context.Context, resources []Key) ([]Invitation, error)
+
+	// InvitationsOf returns at most max invitations of an owner, taken or not, by id, those
+	// that follow `after`.
+	InvitationsOf(ctx context.Context, realm Key, owner, after string, max int) ([]Invitation, error)
 }
 
 // A GrantedFilter says whose sharing is looked at: that of an owner, with a

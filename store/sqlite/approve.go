@@ -62,13 +62,16 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 		if err := checkShared(tx, c, r); err != nil {
 			return err
 		}
+		if err := checkInvited(tx, c); err != nil {
+			return err
+		}
 		for _, user := range slices.Sorted(maps.Keys(c.Grants)) {
 			if err := grantExactly(tx, c, r, user); err != nil {
 				return err
 			}
 		}
-		if !c.Only {
-			return nil
+		if err := invite(tx, c, r); err != nil || !c.Only {
+			return err
 		}
 		_, err = tx.exec(`DELETE FROM request WHERE resource = ? AND state = 'granted'
 			AND requester NOT IN (SELECT value FROM json_each(?))`,
@@ -86,18 +89,26 @@ func readSharableResource(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, granted := range c.Grants {
-		if len(granted) > 0 && !r.OwnerManaged {
-			return nil, uma.ErrNotFound // but what was granted can be revoked
-		}
-		for _, scope := range granted {
-			whole := scope == uma.Everything && len(r.Scopes) == 0
-			if !whole && !slices.Contains(r.Scopes, scope) {
+	for _, to := range []map[string][]uma.Scope{c.Grants, c.Invite} {
+		for _, granted := range to {
+			if !isSharable(r, granted) {
 				return nil, uma.ErrNotFound
 			}
 		}
 	}
 	return r, nil
+}
+
+// isSharable reports whether the owner of a resource may share these scopes of it. What was
+// granted can be revoked of any.
+func isSharable(r *uma.Resource, granted []uma.Scope) bool {
+	if len(granted) > 0 && !r.OwnerManaged {
+		return false
+	}
+	return !slices.ContainsFunc(granted, func(scope uma.Scope) bool {
+		whole := scope == uma.Everything && len(r.Scopes) == 0
+		return !whole && !slices.Contains(r.Scopes, scope)
+	})
 }
 
 // checkShared checks the conditions of a change: the granted requests must be those of
@@ -123,8 +134,10 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if !c.New && !c.There {
 		return nil
 	}
-	shared, err := tx.exists(`SELECT 1 FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
-		AND state = 'granted' LIMIT 1`, int64(r.Server), r.Owner, r.Name, string(r.ID))
+	shared, err := anyRow(tx,
+		command{`SELECT 1 FROM live_request WHERE server = ? AND owner = ? AND resource_name = ? AND resource_id = ?
+			AND state = 'granted' LIMIT 1`, []any{int64(r.Server), r.Owner, r.Name, string(r.ID)}},
+		command{`SELECT 1 FROM invitation WHERE resource = ? AND taken_by = '' LIMIT 1`, []any{int64(r.Key)}})
 	if err != nil {
 		return reading("granted requests", err)
 	}

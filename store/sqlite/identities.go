@@ -258,7 +258,10 @@ func admit(tx *conn, realm uma.Key, a *uma.Admission) (*uma.User, error) {
 		return nil, writing("party", err)
 	}
 	_, err = tx.exec(`UPDATE user SET claims = ? WHERE key = ?`, claims, int64(u.Key))
-	return u, writing("e-mail address of a party", err)
+	if err != nil {
+		return nil, writing("e-mail address of a party", err)
+	}
+	return u, takeInvitations(tx, realm, u, email, a)
 }
 
 // addParty makes the row of a party.

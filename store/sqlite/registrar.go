@@ -187,6 +187,9 @@ func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bo
 	if err := adjustShares(tx, old, next); err != nil {
 		return err
 	}
+	if err := adjustInvitations(tx, old, next); err != nil {
+		return err
+	}
 	return adjustRequests(tx, old, next)
 }
 

@@ -33,6 +33,8 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"SharingPolicies": policyTests,
 		"SharingApprove":  approveTests,
 
+		"SharingInvitations": invitationTests,
+
 		"Sessions":    sessionTests,
 		"Parties":     partyTests,
 		"Issuers":     issuerTests,

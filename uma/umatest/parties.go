@@ -2,6 +2,7 @@ package umatest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"example.com/umpire/uma"
@@ -66,4 +67,32 @@ func (s FakeStore) SpendAssertion(_ context.Context, _, client uma.Key, id []byt
 		return s.write()
 	}
 	return uma.ErrSpent
+}
+
+func (v *View) invitations(is func(*uma.Invitation) bool) (found []uma.Invitation) {
+	for _, i := range v.Invited {
+		if is(&i) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+func (v *View) Invitations(_ context.Context, resources []uma.Key) ([]uma.Invitation, error) {
+	return v.invitations(func(i *uma.Invitation) bool { return i.TakenBy == "" && slices.Contains(resources, i.Resource) }), v.read("Invitations")
+}
+
+func (v *View) InvitationsOf(_ context.Context, _ uma.Key, owner, after string, most int) ([]uma.Invitation, error) {
+	found := v.invitations(func(i *uma.Invitation) bool { return i.Owner == owner && i.ID > after })
+	return found[:min(most, len(found))], v.read("InvitationsOf")
+}
+
+func (s FakeStore) WithdrawInvitation(_ context.Context, _ uma.Key, owner, id string) error {
+	v := s.W.View
+	there := len(v.Invited)
+	v.Invited = slices.DeleteFunc(v.Invited, func(i uma.Invitation) bool { return i.Owner == owner && i.ID == id && i.TakenBy == "" })
+	if len(v.Invited) == there {
+		return uma.ErrNotFound
+	}
+	return s.write()
 }

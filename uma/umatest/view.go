@@ -21,6 +21,7 @@ type View struct {
 	w         *World
 	Users     map[string]*uma.User
 	Linked    map[Linked]string // ids of users
+	Invited   []uma.Invitation  // by id
 	Sessions  map[string]*uma.Session
 	Resources []*uma.Resource
 	Scopes    []uma.Scope

@@ -1,4 +1,5 @@
--- Parties of trusted issuers, what clients authenticated with, and gathered claims.
+-- Parties of trusted issuers, invitations for e-mail addresses, what clients authenticated
+-- with, and gathered claims.
 
 -- +goose Up
 
@@ -27,6 +28,23 @@ CREATE INDEX identity_user ON identity (user, key);
 -- The identity of a party, NULL for a local user. Other identities of a user are linked to it.
 ALTER TABLE user ADD COLUMN identity INTEGER REFERENCES identity;
 CREATE INDEX user_party ON user (realm, folded) WHERE identity IS NOT NULL;
+
+-- Shares with e-mail addresses. Scopes that the resource loses are taken from its rows.
+CREATE TABLE invitation (
+    key      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       TEXT NOT NULL,
+    realm    INTEGER NOT NULL REFERENCES realm,
+    resource INTEGER NOT NULL REFERENCES resource ON DELETE CASCADE,
+    owner    TEXT NOT NULL,
+    email    TEXT NOT NULL, -- lower case (of ASCII)
+    scopes   TEXT NOT NULL, -- empty: the resource as a whole
+    created  INTEGER NOT NULL,
+    taken_by TEXT NOT NULL, -- id of the user; empty: nobody yet
+    taken    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invitation_resource ON invitation (resource, email);
+CREATE INDEX invitation_open ON invitation (realm, email, key) WHERE taken_by = '';
+CREATE UNIQUE INDEX invitation_owner ON invitation (realm, owner, id);
 
 -- Ids of assertions by which clients authenticated, until those have expired.
 CREATE TABLE spent_assertion (
