@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/umpire/recent"
 	"example.com/umpire/uma"
 )
 
@@ -20,8 +21,9 @@ type Service struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
-	mu   sync.Mutex
-	held map[holding]*keys
+	mu       sync.Mutex
+	held     map[holding]*keys
+	verified *recent.Cache[tokenID, *verifiedToken] // see cache
 }
 
 // Run fetches keys ahead of need until ctx ends. At each tick it compares the issuers and
