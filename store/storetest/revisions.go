@@ -104,6 +104,40 @@ var revisionTests = map[string]func(e *env){
 		e.want("without tests", got.Beside, map[string]string{})
 	},
 
+	// Most files of a revision are those of the one before. They stay as long as one has them.
+	"revisions_share_files": func(e *env) {
+		begin := func(hash string, beside map[string]string) {
+			e.t.Helper()
+			a := e.activation("photoz", hash, now)
+			a.Revision.Sources = map[string]string{"a.rego": hash, "same.rego": "package same\n"}
+			a.Revision.Beside = beside
+			e.begin(a)
+		}
+		expect := func(hash string, beside map[string]string) {
+			e.t.Helper()
+			got, err := e.s.Revision(e.t.Context(), "photoz", hash)
+			e.must(err)
+			e.want("sources of "+hash, got.Sources, map[string]string{"a.rego": hash, "same.rego": "package same\n"})
+			e.want("tests of "+hash, got.Beside, beside)
+		}
+		tests := map[string]string{"same_test.rego": "package same_test\n"}
+		begin("first", tests)
+		begin("second", tests)
+		begin("first", map[string]string{})
+		expect("first", map[string]string{})
+		expect("second", tests)
+		for i := range uma.KeepRevisions - 1 {
+			e.activated("photoz", fmt.Sprint("kept ", i), now)
+		}
+		begin("second", tests)
+		n, err := e.s.PruneRevisions(e.t.Context(), now.Add(time.Minute))
+		e.must(err)
+		e.want("removed", n, 1)
+		_, err = e.s.Revision(e.t.Context(), "photoz", "first")
+		e.wantErr("first", err, uma.ErrNotFound)
+		expect("second", tests)
+	},
+
 	"revision_in_force_is_the_last": func(e *env) {
 		inForce := func(realm string) string {
 			e.t.Helper()
