@@ -5,25 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 
 	"example.com/umpire/uma"
 )
 
-// The bounds of one explanation, which takes some dozens of evaluations for each scope,
-// and of a trace.
+// The bounds of one explanation, which takes some dozens of evaluations for each scope.
 const (
 	explainLimit   = 30 * time.Second
 	maxEvaluations = 20_000
-	maxTrace       = 20_000 // events, and hundreds of elements of the lists and objects that they show
 )
 
 // An explainer explains one evaluation. It evaluates prefixes of the compiled bodies of rules:
@@ -125,52 +121,6 @@ func (e *Explainer) begin(ctx context.Context, rec *uma.Recorded) (*explainer, f
 	x.ctx, stop = context.WithTimeout(ctx, explainLimit)
 	done := context.AfterFunc(x.ctx, x.cancel.Cancel)
 	return x, func() { done(); stop() }, nil
-}
-
-// Trace evaluates the policy for a recorded input, and writes OPA's trace of it. Rules that the
-// index excludes are evaluated, too: otherwise the trace would not show why they did not hold.
-func (e *Explainer) Trace(ctx context.Context, rec *uma.Recorded, w io.Writer) error {
-	x, stop, err := e.begin(ctx, rec)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	trace := &boundedTracer{BufferTracer: topdown.NewBufferTracer(), cancel: &x.cancel}
-	_, failed := x.solved(x.query(x.decision.body).WithQueryTracer(trace).WithIndexing(false).WithEarlyExit(false), 1)
-	topdown.PrettyTraceWithOpts(w, *trace.BufferTracer, topdown.PrettyTraceOptions{Locations: true, ExprVariables: true})
-	switch {
-	case trace.cut:
-		fmt.Fprintf(w, "the trace is cut after %d events: the rest is too large\n", len(*trace.BufferTracer))
-	case failed != "":
-		fmt.Fprintln(w, failed)
-	}
-	return ctx.Err()
-}
-
-// A boundedTracer ends an evaluation whose trace is too large.
-type boundedTracer struct {
-	*topdown.BufferTracer
-	cancel topdown.Cancel
-	size   int
-	cut    bool
-}
-
-// TraceEvent implements topdown.QueryTracer. Each event is printed with the values of its
-// variables.
-func (t *boundedTracer) TraceEvent(event topdown.Event) {
-	elements := 0
-	event.Locals.Iter(func(_, value ast.Value) bool {
-		if list, ok := value.(interface{ Len() int }); ok {
-			elements += list.Len()
-		}
-		return false
-	})
-	if t.size += 1 + elements/100; t.size > maxTrace {
-		t.cut = true
-		t.cancel.Cancel()
-		return
-	}
-	t.BufferTracer.TraceEvent(event)
 }
 
 // requestedScopes are the scopes of an input; Everything if it has none.
