@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/rollout"
 	"example.com/umpire/token"
 	"example.com/umpire/uma"
 )
@@ -90,6 +92,51 @@ func TestDownloadIsKeptForRetries(t *testing.T) {
 	polls <- struct{}{} // the two polls before have ended
 	if got := []string{<-matches, <-matches, <-matches}; got[0] != "" || got[1] != "" || got[2] != `"1"` {
 		t.Errorf("got If-None-Match %q: want the bundle fetched again once", got)
+	}
+}
+
+// A bundle that could not be examined for the moment is fetched again soon, and activated.
+func TestDownloadIsExaminedAgain(t *testing.T) {
+	t.Parallel()
+	matches, waits, polls := make(chan string, 10), make(chan time.Duration, 10), make(chan struct{})
+	content := archive(t, map[string]string{"album.rego": "package uma.policies.album\n"})
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		matches <- r.Header.Get("If-None-Match")
+		w.Header().Set("ETag", `"1"`)
+		_, _ = w.Write(content)
+	}))
+	t.Cleanup(service.Close)
+	s := newSite(t)
+	s.write(t, s.file, fmt.Sprintf("realm: r\npolicy: {timeout: 1s, opa: {services: {a: {url: %q}}, bundles: {b: {}}}}\nclients: [{id: api, secret: a-secret-that-is-long-enough, resource_server: true}]\n", service.URL))
+	tries := 0
+	n := s.open(t, func(n *Node) {
+		n.Downloads.Wait = func(ctx context.Context, d time.Duration) {
+			waits <- d
+			select {
+			case <-ctx.Done():
+			case <-polls:
+			}
+		}
+		n.Rollout.Examine = func(ctx context.Context, job *rollout.Job) (*rollout.Outcome, error) {
+			if tries++; tries == 1 {
+				return nil, errors.New("no process")
+			}
+			return rollout.InProcess(ctx, job)
+		}
+	})
+	if err := begin(t, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.policies.missing(); err == nil || !strings.Contains(err.Error(), "no process") {
+		t.Errorf("got %v", err)
+	}
+	if got := <-waits; got > time.Second {
+		t.Errorf("the bundle is fetched again after %s", got)
+	}
+	polls <- struct{}{}
+	<-waits
+	if got := []string{<-matches, <-matches}; got[0] != "" || got[1] != "" || tries != 2 {
+		t.Errorf("got If-None-Match %q and %d examinations, want the bundle fetched and examined again", got, tries)
 	}
 }
 
