@@ -13,7 +13,7 @@ import (
 
 func issuerCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{Use: "issuer", Short: "Check trusted issuers, and move one to another URL", Args: cobra.NoArgs}
-	cmd.AddCommand(renameIssuerCommand(e))
+	cmd.AddCommand(checkIssuersCommand(e), renameIssuerCommand(e))
 	return cmd
 }
 
