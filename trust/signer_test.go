@@ -44,6 +44,7 @@ var (
 	ecKey, _      = ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails
 	ec384Key, _   = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	_, edKey, _   = ed25519.GenerateKey(rand.Reader)
+	_, ed2Key, _  = ed25519.GenerateKey(rand.Reader)
 	clientKeys, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 )
 

@@ -3,7 +3,6 @@ package trust
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"time"
 
@@ -46,7 +45,7 @@ func (s *Service) Verify(ctx context.Context, snap *uma.Snapshot, raw string) (*
 	id := tokenID{snap.Realm.Key, snap.Realm.Generation, sha256.Sum256([]byte(raw))}
 	v, cached := s.cache().Get(id)
 	if cached {
-		key, err := s.issuerKey(ctx, snap, v.token.Issuer, v.header.kid, v.header.alg)
+		key, err := s.keyOf(ctx, snap, v.token.Issuer.Issuer, v.header)
 		if err != nil {
 			return nil, err
 		}
@@ -83,22 +82,17 @@ func (s *Service) verify(ctx context.Context, snap *uma.Snapshot, raw string) (*
 	if err != nil {
 		return nil, &uma.TrustError{Why: err.Error()}
 	}
-	i := slices.IndexFunc(snap.Realm.Issuers, func(i uma.TrustedIssuer) bool {
-		return i.Issuer != "" && signed.claims["iss"] == i.Issuer
-	})
-	if i < 0 {
-		return nil, &uma.TrustError{Why: "its iss is no trusted issuer of the realm"}
+	iss, _ := signed.claims["iss"].(string)
+	issuer, err := trustedIssuer(snap, iss)
+	if err != nil {
+		return nil, err
 	}
-	issuer := &snap.Realm.Issuers[i]
 	refuse := func(err error) error { return &uma.TrustError{Issuer: issuer.Alias, Why: err.Error()} }
 
-	switch {
-	case !slices.Contains([]string{"", "JWT", "at+jwt"}, signed.header.typ):
+	if !slices.Contains([]string{"", "JWT", "at+jwt"}, signed.header.typ) {
 		return nil, refuse(errHeaderType)
-	case !slices.Contains(issuer.Algorithms, signed.header.alg):
-		return nil, refuse(errors.New("its alg is not among the issuer's algorithms in the realm file"))
 	}
-	key, err := s.issuerKey(ctx, snap, issuer, signed.header.kid, signed.header.alg)
+	key, err := s.keyOf(ctx, snap, iss, signed.header)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +107,27 @@ func (s *Service) verify(ctx context.Context, snap *uma.Snapshot, raw string) (*
 		return nil, refuse(err)
 	}
 	return v, nil
+}
+
+// keyOf returns the key of an issuer by which tokens with such a header are verified now.
+func (s *Service) keyOf(ctx context.Context, snap *uma.Snapshot, iss string, h header) (*Key, error) {
+	issuer, err := trustedIssuer(snap, iss)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(issuer.Algorithms, h.alg) {
+		return nil, &uma.TrustError{Issuer: issuer.Alias, Why: "its alg is not among the issuer's algorithms in the realm file"}
+	}
+	return s.issuerKey(ctx, snap, issuer, h.kid, h.alg)
+}
+
+// trustedIssuer returns the issuer of a realm that has this URL.
+func trustedIssuer(snap *uma.Snapshot, iss string) (*uma.TrustedIssuer, error) {
+	i := slices.IndexFunc(snap.Realm.Issuers, func(i uma.TrustedIssuer) bool { return iss != "" && i.Issuer == iss })
+	if i < 0 {
+		return nil, &uma.TrustError{Why: "its iss is no trusted issuer of the realm"}
+	}
+	return &snap.Realm.Issuers[i], nil
 }
 
 // checkTimes compares the times of a token with the clock, give or take the leeway.
