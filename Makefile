@@ -10,7 +10,7 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 # The commands and the whole server are tested without the race detector, with which they would take a quarter of an hour;
 # with it run the tests of the whole server in which much happens at once.
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
-REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
+REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build install run demo test lint vuln bench fuzz
 

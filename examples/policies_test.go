@@ -1,4 +1,4 @@
-package photoz_test
+package examples_test
 
 import (
 	"io/fs"
@@ -12,14 +12,23 @@ import (
 	"github.com/open-policy-agent/opa/v1/tester"
 )
 
-// TestPolicies runs the tests of the realm's policies beside the library, as `umpire policy test` does, and wants them
+// TestPolicies runs the tests of each example's policies beside the library, as `umpire policy test` does, and wants them
 // to reach every line of the policies.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
+	for _, example := range []string{"photoz", "clinic"} {
+		t.Run(example, func(t *testing.T) {
+			t.Parallel()
+			testPolicies(t, filepath.Join(example, "policies"))
+		})
+	}
+}
+
+func testPolicies(t *testing.T, folder string) {
 	noRego := func(_ string, info fs.FileInfo, _ int) bool {
 		return !info.IsDir() && filepath.Ext(info.Name()) != ".rego"
 	}
-	modules, store, err := tester.Load([]string{"../../policies", "policies"}, noRego)
+	modules, store, err := tester.Load([]string{"../policies", folder}, noRego)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +55,7 @@ func TestPolicies(t *testing.T) {
 
 	own := map[string]*ast.Module{}
 	for file, module := range modules {
-		if strings.HasPrefix(file, "policies") {
+		if strings.HasPrefix(file, folder) {
 			own[file] = module
 		}
 	}
