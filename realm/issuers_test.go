@@ -176,7 +176,10 @@ func TestIssuerMistakes(t *testing.T) {
 		// Keys of clients.
 		{"clients: [{id: c, public: true, jwks_uri: 'https://c.example/keys'}]", "a public client does not authenticate"},
 		{"clients: [{id: c, secret: s, jwks_uri: 'https://c.example/keys'}]", "jwks_uri: is given together with secret"},
-		{"clients: [{id: c, jwks_uri: 'http://c.example/keys'}]", "want an absolute https URL"},
+		{"clients: [{id: c, jwks_uri: 'http://c.example/keys'}]", "want an absolute https URL on the internet"},
+		{"clients: [{id: c, jwks_uri: 'http://127.0.0.1/keys'}]", "want an absolute https URL on the internet"},
+		{"clients: [{id: c, jwks_uri: 'https://192.168.0.1/keys'}]", "want an absolute https URL on the internet"},
+		{"clients: [{id: c, jwks_uri: 'https://localhost/keys'}]", "want an absolute https URL on the internet"},
 		{"clients: [{id: c, jwks_uri: 'https://c.example/keys'}]", ""},
 		{"clients: [{id: c, public: true, token_exchange: true}]", "a public client cannot exchange tokens"},
 		{"clients: [{id: c, secret: s, token_exchange: true}]", ""},

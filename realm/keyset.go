@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -35,6 +36,15 @@ var curves = map[string]struct {
 type publicKey struct {
 	at         value
 	algorithms []string // those that it may verify
+}
+
+// clientKeysURL reads the URL of a client's keys. It is on the internet: a client is trusted
+// less than an issuer, which may say allow_private.
+func clientKeysURL(v value) string {
+	return matching(func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && !strings.Contains(s, "#") && !isPrivate(u.Hostname())
+	}, "want an absolute https URL on the internet, or write the keys into jwks")(v)
 }
 
 // keySet reads a JWK Set of public keys into JSON (RFC 7517 §5). A published set may have keys

@@ -39,7 +39,7 @@ func (v value) client(refs *references) uma.ClientSpec {
 		"password_grant":       set(&c.PasswordGrant, value.flag),
 		"token_exchange":       set(&c.TokenExchange, value.flag),
 		"jwks":                 func(v value) { c.JWKS, _ = v.keySet() },
-		"jwks_uri":             set(&c.JWKSURI, webURL),
+		"jwks_uri":             set(&c.JWKSURI, clientKeysURL),
 		"roles":                set(&c.Roles, each(role)),
 		"client_roles":         set(&c.ClientRoles, refs.clientRoles),
 		"groups":               set(&c.Groups, each(group)),
