@@ -196,13 +196,26 @@ type realmReport struct {
 	Disabled []string `json:"disabled"`
 	Kept     []string `json:"kept"`
 	Reset    []string `json:"reset"`
+
+	Distrusted []distrustedRow `json:"distrusted"` // issuers that the file no longer has, and that have parties
+}
+
+type distrustedRow struct {
+	Issuer  string `json:"issuer"` // alias
+	URL     string `json:"issuer_url"`
+	Parties int    `json:"parties"` // at most uma.MaxDependents are counted
 }
 
 func newRealmReport(r *uma.RealmReport) realmReport {
 	rows := func(list []string) []string { return append([]string{}, list...) } // [], never null
-	return realmReport{
+	report := realmReport{
 		rows(r.Created), rows(r.Updated), rows(r.Adopted), rows(r.Removed), rows(r.Disabled), rows(r.Kept), rows(r.Drifted),
+		[]distrustedRow{},
 	}
+	for _, d := range r.Distrusted {
+		report.Distrusted = append(report.Distrusted, distrustedRow{d.Alias, d.Issuer, d.Parties})
+	}
+	return report
 }
 
 func (e *env) printReport(name string, r *uma.RealmReport) {
@@ -218,6 +231,14 @@ func (e *env) printReport(name string, r *uma.RealmReport) {
 			changes++
 			fmt.Fprintf(e.stdout, "%-8s  %s\n", kind.name, row)
 		}
+	}
+	for _, d := range r.Distrusted {
+		more := ""
+		if d.Parties >= uma.MaxDependents {
+			more = " or more"
+		}
+		fmt.Fprintf(e.stdout, "issuer %s (%s) is not trusted any more; its %d%s parties stay: `umpire party list --issuer %s --realm %s`\n",
+			d.Alias, d.Issuer, d.Parties, more, d.Alias, name)
 	}
 	if changes == 0 {
 		fmt.Fprintf(e.stdout, "realm %s: no changes\n", name)
