@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/examples/photoz"
+	"example.com/umpire/examples/walk"
 	"example.com/umpire/node"
 	"example.com/umpire/pep"
 	"example.com/umpire/store/sqlite"
@@ -68,7 +69,7 @@ func (e *env) demo(ctx context.Context, exit bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	story := photoz.Story{AS: as, Site: site, Out: e.stdout, Decision: sinceLast(records)}
+	story := photoz.Story{AS: as, Site: site, Walk: &walk.Walk{Out: e.stdout, Decision: sinceLast(records)}}
 	if err := story.Tell(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

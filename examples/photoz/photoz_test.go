@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/umpire/examples/photoz"
+	"example.com/umpire/examples/walk"
 	"example.com/umpire/pep"
 )
 
@@ -202,7 +203,7 @@ func TestStoryCannotBePrinted(t *testing.T) {
 	defer as.Close()
 	_, out := io.Pipe()
 	_ = out.Close()
-	story := photoz.Story{AS: as.URL, Site: as.URL, Out: out}
+	story := photoz.Story{AS: as.URL, Site: as.URL, Walk: &walk.Walk{Out: out}}
 	if err := story.Tell(t.Context()); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v, want %v", err, io.ErrClosedPipe)
 	}
