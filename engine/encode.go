@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -125,15 +126,39 @@ func (w *writer) tail(e *event) {
 	w.custom(e)
 }
 
-// custom writes the data that OPA's event has no member for: the answer to the client,
-// the rules that decided and, for a stub, the hashes of the documents that are left
+// subjectID returns how its issuer knows the party (RFC 9493); nil for a local one, or if a
+// mask changed that in the input.
+func (e *event) subjectID() *uma.SubjectID {
+	subject := &e.Input.Subject
+	if subject.Issuer == "" {
+		return nil
+	}
+	for _, name := range []string{"issuer", "external_id"} {
+		changed := func(mask string) bool { return touchesMasked(mask, []string{"input", "subject", name}) }
+		if slices.ContainsFunc(e.erased, changed) || slices.ContainsFunc(e.masks, changed) {
+			return nil
+		}
+	}
+	return uma.SubjectIDOf(subject.Issuer, subject.ExternalID)
+}
+
+// custom writes the data that OPA's event has no member for: the answer to the client, how its
+// issuer knows the party, the rules that decided and, for a stub, the hashes of the documents that are left
 // out.
 func (w *writer) custom(e *event) {
-	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 {
+	party := e.subjectID()
+	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 && party == nil {
 		return
 	}
 	w.object("custom")
 	writeOptional(w, "answered", e.Answered)
+	if party != nil {
+		w.object("sub_id")
+		w.text("format", party.Format)
+		w.text("iss", party.Issuer)
+		w.text("sub", party.Subject)
+		w.endObject()
+	}
 	if len(e.decided) > 0 {
 		w.list("decided")
 		for i := range e.decided {

@@ -61,7 +61,7 @@ func TestEncode(t *testing.T) {
 		`"bundles":{"photoz":{"revision":"` + evaluator.Revision() + `"}},"path":"uma/authz/decision",` +
 		`"input":{"version":"1","realm":"photoz","kind":"rpt",` +
 		`"subject":{"id":"u-bob","type":"user","username":"bob","roles":["user"],"client_roles":{},"groups":["/friends"],` +
-		`"scopes":["email"],"attributes":{"email":"bob@example.com"}},` +
+		`"groups_known":true,"scopes":["email"],"attributes":{"email":"bob@example.com"}},` +
 		`"claims":{"verified":{},"pushed":{"amount":["50"]},"tokens":[]},` +
 		`"client":{"id":"photoz-web","public":true,"authenticated":false},"resource_server":"photoz-api",` +
 		`"resource":{"id":"r-1","name":"Holiday album","type":"bank","owner":"u-alice","owner_managed":false,` +
@@ -75,6 +75,39 @@ func TestEncode(t *testing.T) {
 		`"custom":{"decided":[{"scope":"withdraw","decision":"granted","rules":["bank/small-amount"]}]}}`
 	if string(raw) != want {
 		t.Errorf("got  %s\nwant %s", raw, want)
+	}
+}
+
+// A record says how its issuer knows the party (RFC 9493), unless a mask changed that.
+func TestEncodeSubjectID(t *testing.T) {
+	t.Parallel()
+	known := map[string]any{"format": "iss_sub", "iss": "https://login.example.com/", "sub": "00u1"}
+	for name, c := range map[string]struct {
+		mask string
+		want any
+	}{
+		"no mask":               {"", known},
+		"a mask of other parts": {`"/input/subject/username"`, known},
+		"of the external id":    {`"/input/subject/external_id"`, nil},
+		"of the issuer":         {`{"op": "upsert", "path": "/input/subject/issuer", "value": "x"}`, nil},
+		"of the subject":        {`"/input/subject"`, nil},
+		"of the input":          {`"/input"`, nil},
+	} {
+		files := map[string]string{}
+		if c.mask != "" {
+			files["mask.rego"] = "package system.log\n\nmask contains " + c.mask + "\n"
+		}
+		_, evaluator := newEngine(t, files)
+		doc := encode(t, evaluator, decided(t, evaluator, input(func(in *uma.Input) {
+			in.Subject.Issuer, in.Subject.ExternalID = "https://login.example.com/", "00u1"
+		})))
+		if got := at(doc, "custom", "sub_id"); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+	_, evaluator := newEngine(t, map[string]string{})
+	if got := at(encode(t, evaluator, decided(t, evaluator, input(nil))), "custom", "sub_id"); got != nil {
+		t.Errorf("a local user: got %v", got)
 	}
 }
 

@@ -81,7 +81,7 @@ func input(change func(*uma.Input)) *uma.Input {
 	in := &uma.Input{
 		Version: "1", Realm: "photoz", Kind: "rpt",
 		Subject: uma.InputSubject{
-			ID: "u-bob", Type: "user", Username: "bob", Roles: []string{"user"}, Groups: []string{"/friends"},
+			ID: "u-bob", Type: "user", Username: "bob", Roles: []string{"user"}, Groups: []string{"/friends"}, GroupsKnown: true,
 			Scopes: []string{"email"}, Attributes: map[string]any{"email": "bob@example.com"},
 		},
 		Claims:         uma.InputClaims{Pushed: map[string][]string{"amount": {"50"}}},

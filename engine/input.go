@@ -47,6 +47,8 @@ func writeSubject(s sink, p *uma.InputSubject) {
 	s.text("id", p.ID)
 	s.text("type", p.Type)
 	writeOptional(s, "username", p.Username)
+	writeOptional(s, "issuer", p.Issuer)
+	writeOptional(s, "external_id", p.ExternalID)
 	writeOptional(s, "acr", p.ACR)
 	if p.AuthTime != 0 {
 		s.number("auth_time", p.AuthTime)
@@ -54,6 +56,7 @@ func writeSubject(s sink, p *uma.InputSubject) {
 	s.texts("roles", p.Roles)
 	s.lists("client_roles", p.ClientRoles)
 	s.texts("groups", p.Groups)
+	s.bool("groups_known", p.GroupsKnown)
 	s.texts("scopes", p.Scopes)
 	s.values("attributes", p.Attributes)
 	s.endObject()
@@ -70,6 +73,7 @@ func writeClaims(s sink, c *uma.InputClaims) {
 		writeOptional(s, "format", t.Format)
 		writeOptional(s, "issuer", t.Issuer)
 		s.bool("verified", t.Verified)
+		s.bool("bound", t.Bound)
 		writeOptional(s, "reason", t.Reason)
 		if len(t.Claims) > 0 {
 			s.values("claims", t.Claims)

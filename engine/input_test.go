@@ -56,10 +56,10 @@ func TestInputIsOneDocument(t *testing.T) {
 
 // wholeInput has every member; a text is the name of its field.
 const wholeInput = `{"version":"Version","realm":"Realm","kind":"Kind",` +
-	`"subject":{"id":"ID","type":"Type","username":"Username","acr":"ACR","auth_time":1,"roles":["Roles"],` +
-	`"client_roles":{"ClientRoles":[]},"groups":["Groups"],"scopes":["Scopes"],"attributes":{"Attributes":null}},` +
+	`"subject":{"id":"ID","type":"Type","username":"Username","issuer":"Issuer","external_id":"ExternalID","acr":"ACR","auth_time":1,"roles":["Roles"],` +
+	`"client_roles":{"ClientRoles":[]},"groups":["Groups"],"groups_known":true,"scopes":["Scopes"],"attributes":{"Attributes":null}},` +
 	`"claims":{"verified":{"Verified":null},"pushed":{"Pushed":[]},"tokens":[{"format":"Format","issuer":"Issuer",` +
-	`"verified":true,"reason":"Reason","claims":{"Claims":null}}]},` +
+	`"verified":true,"bound":true,"reason":"Reason","claims":{"Claims":null}}]},` +
 	`"client":{"id":"ID","public":true,"authenticated":true,"scopes":["Scopes"]},"resource_server":"ResourceServer",` +
 	`"resource":{"id":"ID","name":"Name","type":"Type","owner":"Owner","owner_managed":true,"uris":["URIs"],` +
 	`"scopes":["Scopes"],"attributes":{"Attributes":[]}},"scopes":["Scopes"],` +
@@ -288,7 +288,7 @@ func anyInput() *rapid.Generator[*uma.Input] {
 			Version: "1", Realm: text(), Kind: rapid.SampledFrom([]string{"rpt", "evaluation", "simulation", "replay", "search"}).Draw(t, "kind"),
 			Subject: uma.InputSubject{
 				ID: "s" + text(), Type: rapid.SampledFrom([]string{"user", "service", "external", "anonymous"}).Draw(t, "type"),
-				Username: text(), ACR: text(), AuthTime: rapid.Int64().Draw(t, "auth_time"),
+				Username: text(), Issuer: text(), ExternalID: text(), GroupsKnown: flag(), ACR: text(), AuthTime: rapid.Int64().Draw(t, "auth_time"),
 				Roles: texts(), ClientRoles: lists(), Groups: texts(), Scopes: texts(), Attributes: values(),
 			},
 			Claims:         uma.InputClaims{Verified: values(), Pushed: lists(), Tokens: []uma.InputClaimToken{}},
@@ -298,7 +298,7 @@ func anyInput() *rapid.Generator[*uma.Input] {
 			Now:     time.Unix(1, 0),
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "tokens") {
-			in.Claims.Tokens = append(in.Claims.Tokens, uma.InputClaimToken{Format: text(), Issuer: text(), Verified: flag(), Reason: text(), Claims: values()})
+			in.Claims.Tokens = append(in.Claims.Tokens, uma.InputClaimToken{Format: text(), Issuer: text(), Verified: flag(), Bound: flag(), Reason: text(), Claims: values()})
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "shares") {
 			in.Shares = append(in.Shares, uma.InputShare{

@@ -151,11 +151,14 @@ type InputSubject struct {
 	ID          string
 	Type        string // user, service, external, anonymous
 	Username    string
+	Issuer      string // the URL; of a party of a trusted issuer, empty for others
+	ExternalID  string // the issuer's subject; the same
 	ACR         string
 	AuthTime    int64
 	Roles       []string
 	ClientRoles map[string][]string
 	Groups      []string
+	GroupsKnown bool // false: the party may have more groups than these
 	Scopes      []string
 	Attributes  map[string]any
 }
@@ -171,9 +174,10 @@ type InputClaims struct {
 type InputClaimToken struct {
 	Format   string
 	Issuer   string
-	Verified bool
-	Reason   string
-	Claims   map[string]any
+	Verified bool           // it verifies, and is bound to the requesting party
+	Bound    bool           // it is about the requesting party
+	Reason   string         // why its claims, or some of them, do not count
+	Claims   map[string]any // of a verified one
 }
 
 // InputClient is the client that asks.

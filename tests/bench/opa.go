@@ -30,7 +30,7 @@ func question() *uma.Input {
 		Subject: uma.InputSubject{
 			ID: "6b1d5c0e-51f2-4b38-9df4-6d9b0a9b3c11", Type: "user", Username: "bob", ACR: "1",
 			Roles: []string{"user", "uma_authorization"}, ClientRoles: map[string][]string{"photoz-api": {"uma_protection"}},
-			Groups: []string{}, Scopes: []string{"profile", "email"},
+			Groups: []string{}, GroupsKnown: true, Scopes: []string{"profile", "email"},
 			Attributes: map[string]any{"email": "bob@example.com", "given_name": "bob", "family_name": "bob"},
 		},
 		Claims:         uma.InputClaims{Verified: map[string]any{}, Pushed: map[string][]string{}, Tokens: []uma.InputClaimToken{}},

@@ -173,8 +173,13 @@ func commonInput(q *question) *uma.Input {
 		},
 		Now: q.now,
 	}
-	if q.party.User == nil {
+	if !q.isPerson() {
 		in.Subject.Type = "service"
+	}
+	if user := q.party.User; user == nil || user.Identity == nil {
+		in.Subject.GroupsKnown = true
+	} else {
+		in.Subject.Issuer, in.Subject.ExternalID = user.Identity.Issuer, user.Identity.Subject
 	}
 	if q.ticket != nil {
 		id := sha256.Sum256(q.ticket.Hash)
@@ -277,15 +282,22 @@ func (d *decision) acceptShares(out *uma.Output, shares []uma.Share) error {
 }
 
 // askable returns the scopes that the owner is asked for: those of d.submit that may be. Only
-// a user can ask, and only another user who manages the resource. No owner is asked for what
+// a user can ask (an application cannot), and only another user who manages the resource. No owner is asked for what
 // a search found, such as a search for a scope: every owner of such a resource would be asked.
 func (q *question) askable(d *decision) []uma.Scope {
 	r := d.resource
-	if !d.requested || !d.named || r == nil || q.party.User == nil || !r.OwnerManaged ||
+	if !d.requested || !d.named || r == nil || !q.isPerson() || !r.OwnerManaged ||
 		r.Owner == q.server.UUID || r.Owner == q.party.Subject {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(d.submit), func(s uma.Scope) bool { return !q.canAsk(d, s) })
+}
+
+// isPerson reports whether the party is a user, not a client or an application of a trusted
+// issuer.
+func (a *asker) isPerson() bool {
+	user := a.party.User
+	return user != nil && (user.Identity == nil || !user.Identity.Service)
 }
 
 // canAsk reports whether an owner can be asked for a scope: it was requested, it is the
