@@ -237,6 +237,11 @@ func TestKinds(t *testing.T) {
 		"Entra's user":             {typ: "JWT", claims: object{"idtyp": "user"}, kind: uma.AccessToken},
 		"Okta's application":       {typ: "JWT", claims: object{"sub": "guid"}, kind: uma.AccessToken, application: true},
 		"Auth0's application":      {typ: "JWT", claims: object{"sub": "guid@clients", "gty": "client-credentials"}, kind: uma.AccessToken, application: true},
+		"Auth0's, without gty":     {typ: "JWT", claims: object{"sub": "guid@clients"}, kind: uma.AccessToken, application: true},
+		"Keycloak's":               {typ: "JWT", claims: object{"typ": "Bearer", "client_id": "guid", "preferred_username": "service-account-guid"}, kind: uma.AccessToken, application: true},
+		"a user called like that":  {typ: "JWT", claims: object{"typ": "Bearer", "preferred_username": "service-account-guid"}, kind: uma.AccessToken},
+		"another application's":    {typ: "JWT", claims: object{"typ": "Bearer", "client_id": "x", "preferred_username": "service-account-x"}, kind: uma.AccessToken},
+		"no client":                {typ: "at+jwt", claims: object{"azp": nil, "sub": "@clients"}, kind: uma.AccessToken},
 		"by the mapped subject":    {typ: "JWT", claims: object{"sub": "s", "oid": "guid"}, kind: uma.AccessToken, application: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -152,11 +152,16 @@ func kindOf(headerType string, c claims, t *uma.TrustedToken) (uma.TokenKind, er
 	return uma.AccessToken, nil
 }
 
-// isApplication reports whether an application has the token for itself: by Entra's idtyp,
-// Auth0's gty, or since its subject is the client.
+// isApplication reports whether an application has the token for itself: its subject is the
+// client, which Auth0 writes with a suffix, or Entra's idtyp or Auth0's gty say so. Keycloak
+// names the user of a service account after the client. A user could choose that name, so that
+// it counts only beside client_id, which Keycloak writes for service accounts alone.
 func isApplication(c claims, t *uma.TrustedToken) bool {
-	return c["idtyp"] == "app" || c["gty"] == "client-credentials" ||
-		t.ClientID != "" && (c["sub"] == t.ClientID || t.Subject == t.ClientID)
+	if c["idtyp"] == "app" || c["gty"] == "client-credentials" {
+		return true
+	}
+	return t.ClientID != "" && (c["sub"] == t.ClientID || t.Subject == t.ClientID || c["sub"] == t.ClientID+"@clients" ||
+		c["client_id"] == t.ClientID && c["preferred_username"] == "service-account-"+t.ClientID)
 }
 
 // texts returns a text, or a list of texts, as a list. None of them is empty.
