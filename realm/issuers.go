@@ -21,11 +21,8 @@ const (
 	maxLeeway     = 5 * time.Minute // tokens live for minutes: more would revive expired ones
 )
 
-// trustedAlgorithms are those that an issuer's tokens may be signed with: never a shared
-// secret, which anybody could compute from a published key, and never none.
-var trustedAlgorithms = []string{
-	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-}
+// trustedAlgorithms are those that an issuer's tokens may be signed with.
+var trustedAlgorithms = uma.SignatureAlgorithms()
 
 var issuerAlias = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
 

@@ -33,6 +33,11 @@ type discovery struct {
 	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
 
+	// Required by RFC 8414 §2 beside private_key_jwt.
+	AuthAlgs              []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+
 	// In the UMA document only.
 	Resources   string `json:"resource_registration_endpoint,omitempty"`
 	Permissions string `json:"permission_endpoint,omitempty"`
@@ -70,8 +75,9 @@ func (d *discovery) specify() {
 func (s *server) document(realm *uma.Snapshot) *discovery {
 	base := s.core.PublicURL.Realm(realm)
 	connect := base + "/protocol/openid-connect"
-	confidential := []string{"client_secret_basic", "client_secret_post"}
-	public := []string{"client_secret_basic", "client_secret_post", "none"}
+	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	public := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
+	algs := uma.SignatureAlgorithms()
 	return &discovery{
 		Issuer:        base,
 		Token:         connect + "/token",
@@ -91,6 +97,8 @@ func (s *server) document(realm *uma.Snapshot) *discovery {
 
 		IntrospectionAuthMethods: confidential,
 		RevocationAuthMethods:    public,
+
+		AuthAlgs: algs, IntrospectionAuthAlgs: algs, RevocationAuthAlgs: algs,
 	}
 }
 

@@ -128,12 +128,25 @@ func (s *server) password(x *wire.Exchange, form wire.Form, scope string) (*part
 	return res, err
 }
 
-// credentials reads the client's credentials, and refuses them after too many failures.
+// credentials reads the client's credentials, and refuses them after too many failures. It
+// verifies an assertion and spends it.
 func (s *server) credentials(x *wire.Exchange, form wire.Form) error {
-	if err := x.Credentials(form); err != nil || !x.Caller.HasSecret || x.Caller.HasBearer {
+	switch err := x.Credentials(form); {
+	case err != nil || x.Caller.HasBearer:
 		return err
+	case x.Caller.HasAssertion:
+		return s.core.Party.AuthenticateAhead(x.Context(), x.Realm, s.assertionAudiences(x.Realm), &x.Caller)
+	case x.Caller.HasSecret:
+		return s.guesses.check(s.guesses.client(x))
 	}
-	return s.guesses.check(s.guesses.client(x))
+	return nil
+}
+
+// assertionAudiences are the values of `aud` that a client assertion may have, one of them: the
+// issuer, or a token endpoint that a discovery document names (RFC 7523 §3).
+func (s *server) assertionAudiences(realm *uma.Snapshot) []string {
+	d := s.document(realm)
+	return []string{d.Issuer, d.Token, pingToken(s.core, realm)}
 }
 
 // noteSecret counts the client's credentials as wrong or right, after a request that ended

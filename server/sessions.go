@@ -54,6 +54,8 @@ func (s *server) introspectQuery(show func(*party.Introspection) any) wire.Handl
 			return err
 		case query.Has("client_secret"):
 			return wire.Invalid("client_secret does not belong in a query")
+		case query.Has("client_assertion"):
+			return wire.Invalid("client_assertion does not belong in a query")
 		}
 		return s.introspectFor(x, query, show)
 	}

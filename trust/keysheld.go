@@ -60,7 +60,7 @@ func sourcesOf(snap *uma.Snapshot) []*source {
 		all = append(all, issuerSource(snap, &snap.Realm.Issuers[i]))
 	}
 	for _, c := range snap.Clients {
-		if c.Enabled && (c.JWKSURI != "" || c.JWKS != nil) {
+		if c.Enabled && c.HasKeys() {
 			all = append(all, clientSource(snap, c))
 		}
 	}

@@ -89,7 +89,7 @@ func (s *Service) issuerKey(ctx context.Context, snap *uma.Snapshot, issuer *uma
 
 // clientKey is issuerKey for the assertions of a client.
 func (s *Service) clientKey(ctx context.Context, snap *uma.Snapshot, client *uma.Client, kid, alg string) (*Key, error) {
-	if client.JWKS == nil && client.JWKSURI == "" {
+	if !client.HasKeys() {
 		return nil, &uma.TrustError{Why: "the client has no keys"}
 	}
 	return s.key(ctx, clientSource(snap, client), kid, alg)

@@ -85,6 +85,12 @@ type GroupsMap struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
+// SignatureAlgorithms are those by which issuers and clients may sign: never by a shared secret,
+// which anybody could make from a published key, and never none.
+func SignatureAlgorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
 // Trust verifies tokens of trusted issuers.
 type Trust interface {
 	// Verify verifies a token of one of the realm's issuers: signature, times, the members

@@ -138,6 +138,9 @@ type Client struct {
 	JWKSURI string
 }
 
+// HasKeys reports whether the client authenticates by private_key_jwt.
+func (c *Client) HasKeys() bool { return c.JWKS != nil || c.JWKSURI != "" }
+
 // ServiceAccountName is the username of the client's service account.
 func (c *Client) ServiceAccountName() string { return "service-account-" + c.ID }
 

@@ -32,7 +32,7 @@ func (x *Exchange) authorization(headers []string) error {
 func (x *Exchange) TriedBasic() bool { return x.triedBasic }
 
 // Credentials takes the client's id and secret from a Basic header or, in the
-// form, from client_id and client_secret. Some clients send them in both (against
+// form, from client_id and client_secret; or its assertion. Some clients send them in both (against
 // RFC 6749 §2.3): what is there twice must be the same, else no one can tell
 // which client asks.
 func (x *Exchange) Credentials(form Form) error {
@@ -48,6 +48,25 @@ func (x *Exchange) Credentials(form Form) error {
 		id, secret = name, password
 	}
 	x.Caller.ClientID, x.Caller.ClientSecret, x.Caller.HasSecret = id, secret, secret != ""
+	return x.assertion(form)
+}
+
+// JWTBearer is the only client_assertion_type (RFC 7523 §2.2).
+const JWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// assertion takes a client_assertion from the form. It comes beside no other credentials
+// (RFC 6749 §2.3), not even empty ones.
+func (x *Exchange) assertion(form Form) error {
+	kind, assertion := form.Get("client_assertion_type"), form.Get("client_assertion")
+	switch {
+	case !form.Has("client_assertion_type") && !form.Has("client_assertion"):
+		return nil
+	case x.triedBasic || form.Has("client_secret"):
+		return Invalid("The client authenticates in two ways: by client_assertion and by a secret")
+	case kind != JWTBearer || assertion == "":
+		return Invalid("client_assertion must come with client_assertion_type, which must be " + JWTBearer)
+	}
+	x.Caller.Assertion, x.Caller.HasAssertion = assertion, true
 	return nil
 }
 

@@ -21,11 +21,17 @@ var ErrInactive = errors.New("token is not active")
 // ErrElsewhere says that a token is valid, but not for what it is presented for.
 var ErrElsewhere = fmt.Errorf("%w: made for somebody else", ErrInactive)
 
-// Authenticate returns the client whose id and secret the caller presents. A public
-// client has its id alone. An unknown client, a disabled one and a wrong secret have the
-// same answer, after the same time.
+// Authenticate returns the client whose id and secret the caller presents, or whose assertion
+// AuthenticateAhead has verified. A public client has its id alone. An unknown client, a
+// disabled one and a wrong secret have the same answer, after the same time.
 func (s *Service) Authenticate(ctx context.Context, snap *uma.Snapshot, c *Caller) (*uma.Client, error) {
 	client := snap.Clients[c.ClientID]
+	if c.HasAssertion {
+		if c.asserted && client != nil && client.Enabled && client.HasKeys() {
+			return client, nil
+		}
+		return nil, uma.Reject(uma.InvalidClient, uma.Fault{}, nil)
+	}
 	var want []byte
 	if client != nil {
 		want = client.Secret

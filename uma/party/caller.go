@@ -11,6 +11,12 @@ type Caller struct {
 	ClientID, ClientSecret string
 	HasSecret              bool
 
+	// Assertion is a client_assertion (RFC 7523 §2.2) instead of a secret. AuthenticateAhead
+	// verifies it.
+	Assertion    string
+	HasAssertion bool
+	asserted     bool // it was that of the client ClientID, and is spent
+
 	IP        string // of the connection, or what a trusted proxy says; "" when that says no address
 	UserAgent string
 	RequestID string

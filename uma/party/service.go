@@ -1,6 +1,7 @@
 package party
 
 import (
+	"context"
 	"time"
 
 	"example.com/umpire/uma"
@@ -33,4 +34,7 @@ type Service struct {
 type Store interface {
 	uma.Viewer
 	uma.Sessions
+
+	// SpendAssertion is that of uma.Parties.
+	SpendAssertion(ctx context.Context, realm, client uma.Key, id []byte, expires time.Time) error
 }

@@ -26,7 +26,7 @@ func newFullWorld(t *testing.T) *world {
 func over(fakes *umatest.World) *world {
 	w := &world{World: fakes}
 	w.service = &Service{
-		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher, PublicURL: umatest.PublicURL,
+		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher, Trust: w.Trust, PublicURL: umatest.PublicURL,
 		Now: func() time.Time { return w.Now }, NewID: w.NewID, NewSerial: w.NewSerial,
 	}
 	return w
