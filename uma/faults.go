@@ -84,6 +84,8 @@ const (
 	ResourceLacksScope    FaultKind = "resource_lacks_scope"    // Resource, Scopes
 	ScopeNotRegistered    FaultKind = "scope_not_registered"    // Scopes
 	OwnerUnknown          FaultKind = "owner_unknown"           // Owner
+	OwnerIssuerUnknown    FaultKind = "owner_issuer_unknown"    // Value: what is named as the issuer
+	OwnerLinked           FaultKind = "owner_linked"            // the identity was linked to a local user
 	URIInvalid            FaultKind = "uri_invalid"             // Value, Detail
 	URITaken              FaultKind = "uri_taken"               // Value
 	TooManySegments       FaultKind = "too_many_segments"       // Limit, of the URIs that a user registers

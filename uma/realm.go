@@ -52,6 +52,15 @@ type Realm struct {
 	Period Key
 }
 
+// Issuer returns the trusted issuer with a URL, or nil.
+func (r *Realm) Issuer(url string) *TrustedIssuer {
+	i := slices.IndexFunc(r.Issuers, func(t TrustedIssuer) bool { return t.Issuer == url })
+	if i < 0 {
+		return nil
+	}
+	return &r.Issuers[i]
+}
+
 // Lifetimes are the lifetimes of the tokens, tickets and sessions of a realm.
 type Lifetimes struct {
 	Access, RPT, Refresh, Session, Ticket, PCT time.Duration

@@ -105,8 +105,13 @@ func parseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if in.Scopes, err = parseScopes(v); err != nil {
 		return nil, err
 	}
-	if in.Owner, err = parseOwner(v.Member("owner")); err != nil {
+	if in.OwnerID, err = v.Member("owner").SubjectID("owner"); err != nil {
 		return nil, err
+	}
+	if in.OwnerID == nil {
+		if in.Owner, err = parseOwner(v.Member("owner")); err != nil {
+			return nil, err
+		}
 	}
 	if in.OwnerManaged, _, err = v.Bool("ownerManagedAccess"); err != nil {
 		return nil, err

@@ -37,6 +37,33 @@ func TestParseResource(t *testing.T) {
 	}
 }
 
+// An owner is named by a text, or as a trusted issuer knows it.
+func TestParseOwner(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]*uma.SubjectID{
+		`{"iss":"https://i","sub":"s"}`:                    uma.SubjectIDOf("https://i", "s"),
+		`{"format":"iss_sub","iss":"https://i","sub":"s"}`: uma.SubjectIDOf("https://i", "s"),
+		`{"format":"email","iss":"https://i","sub":"s"}`:   nil,
+		`{"format":"iss_sub","sub":"s"}`:                   nil,
+		`{"iss":"https://i","sub":""}`:                     nil,
+		`{"iss":["https://i"],"sub":"s"}`:                  nil,
+		`{"iss":"https://i","sub":"s","id":"u"}`:           nil,
+		`{"id":"u"}`:                                       nil,
+		`["s"]`:                                            nil,
+	} {
+		v, err := wire.ParseJSON(`{"resource_scopes":[],"owner":` + text + `}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseResource(v)
+		if want == nil {
+			refused(t, err)
+		} else if err != nil || got.Owner != "" || !reflect.DeepEqual(got.OwnerID, want) {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+	}
+}
+
 // What is shown is what was registered; a name that was made up is not.
 func TestShow(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,8 @@ import (
 )
 
 // ParseResource reads a resource description (FedAuthz §3.1). Unknown members are ignored
-// (UMA Grant §1.1). The member `owner` is Umpire's own: it names the user for whom a
-// resource server registers the resource.
+// (UMA Grant §1.1). The member `owner` is Umpire's own: it names the user, or the party of a
+// trusted issuer, for whom a resource server registers the resource.
 func ParseResource(v wire.Value) (*protection.ResourceInput, error) {
 	if v.Kind != wire.Object {
 		return nil, wire.Invalid("a resource must be a JSON object")
@@ -20,10 +20,17 @@ func ParseResource(v wire.Value) (*protection.ResourceInput, error) {
 		"name":     &in.Name,
 		"type":     &in.Type,
 		"icon_uri": &in.IconURI,
-		"owner":    &in.Owner,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if in.OwnerID, err = v.Member("owner").SubjectID("owner"); err != nil {
+		return nil, err
+	}
+	if in.OwnerID == nil {
+		if in.Owner, err = v.String("owner"); err != nil {
+			return nil, err
+		}
 	}
 	if in.Scopes, err = parseScopes(v); err != nil {
 		return nil, err

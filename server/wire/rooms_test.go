@@ -149,6 +149,12 @@ var readers = map[string]func(*world, context.Context) error{
 		}
 		return nil
 	},
+	"create a resource for a party": func(w *world, ctx context.Context) error {
+		w.Snap.Realm.Issuers = []uma.TrustedIssuer{{Issuer: "https://corp.example", Alias: "corp"}}
+		in := &protection.ResourceInput{Name: "New", OwnerID: uma.SubjectIDOf("https://corp.example", "s")}
+		_, err := w.Protection.CreateResource(ctx, w.pat(), in)
+		return err
+	},
 	"read a resource": func(w *world, ctx context.Context) error {
 		_, err := w.Protection.ReadResource(ctx, w.pat(), "r-board")
 		return err

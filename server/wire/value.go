@@ -238,4 +238,24 @@ func (v Value) Lists(name string) (map[string][]string, error) {
 	return lists, nil
 }
 
+// SubjectID returns the party of a trusted issuer that an object with `iss` or `sub` names
+// (RFC 9493 §3.2.3; the member `format` may be left out), and nil for anything else; name is
+// what an error calls it. Beside another name of somebody, it would be unclear who is meant.
+func (v Value) SubjectID(name string) (*uma.SubjectID, error) {
+	if v.Member("iss").Kind == Absent && v.Member("sub").Kind == Absent {
+		return nil, nil
+	}
+	of := map[string]string{}
+	for _, m := range v.Members {
+		of[m.Name] = m.Value.Text
+		if m.Value.Kind != String || m.Name != "iss" && m.Name != "sub" && m.Name != "format" {
+			return nil, invalid(name + " must have iss and sub, and nothing else: both are strings")
+		}
+	}
+	if of["iss"] == "" || of["sub"] == "" || len(of) > 2 && of["format"] != "iss_sub" {
+		return nil, invalid(name + " must have iss and sub, and nothing else: both are strings")
+	}
+	return uma.SubjectIDOf(of["iss"], of["sub"]), nil
+}
+
 func invalid(description string) error { return Say(uma.InvalidRequest, description, nil) }

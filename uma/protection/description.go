@@ -14,7 +14,8 @@ import (
 // unchecked.
 type ResourceInput struct {
 	Name, DisplayName, Type, IconURI string
-	Owner                            string // subject id, username or client_id; empty: the caller
+	Owner                            string         // subject id, username or client_id; empty: the caller
+	OwnerID                          *uma.SubjectID // instead: the owner as a trusted issuer knows it
 	URIs                             []string
 	Scopes                           []uma.Scope
 	OwnerManaged                     bool
@@ -65,6 +66,11 @@ func (in *ResourceInput) fault(rules Rules) uma.Fault {
 	}
 	if fault := in.textFault(); fault.Kind != "" {
 		return fault
+	}
+	if in.OwnerID != nil {
+		if fault := uma.CheckText("sub", in.OwnerID.Subject); fault.Kind != "" {
+			return fault
+		}
 	}
 	for _, uri := range in.URIs {
 		if err := uripath.Check(uri); err != nil {

@@ -14,9 +14,14 @@ func (s *Service) CreateResource(ctx context.Context, c *Caller, in *ResourceInp
 	if err := c.check(in); err != nil {
 		return nil, err
 	}
-	o, err := uma.Read(ctx, s.Store, func(view uma.View) (owner, error) { return c.readOwner(ctx, view, in.Owner) })
+	o, err := uma.Read(ctx, s.Store, func(view uma.View) (owner, error) { return c.readOwner(ctx, view, in) })
 	if err != nil {
 		return nil, err
+	}
+	if o.unknown != nil {
+		if o, err = s.admitOwner(ctx, c, o.unknown); err != nil {
+			return nil, err
+		}
 	}
 	r := c.newResource(in, uma.ResourceID(s.NewID()), o.id)
 	if err := s.Store.CreateResource(ctx, r, s.NewID); err != nil {
@@ -33,23 +38,65 @@ func (s *Service) CreateResource(ctx context.Context, c *Caller, in *ResourceInp
 }
 
 // An owner is the owner of a new resource.
-type owner struct{ id, name string }
+type owner struct {
+	id, name string
+	unknown  *uma.Identity // of a trusted issuer's party that has no row yet
+}
 
 // readOwner reads who becomes the owner of a new resource: the caller or, if the resource
 // server calls and names one, that one.
-func (c *Caller) readOwner(ctx context.Context, view uma.View, named string) (o owner, err error) {
+func (c *Caller) readOwner(ctx context.Context, view uma.View, in *ResourceInput) (o owner, err error) {
 	o.id = c.Identity.Subject
-	if named != "" && c.isServer() {
-		if o.id, err = c.subjectID(ctx, view, named); err != nil {
+	switch {
+	case c.isServer() && in.OwnerID != nil:
+		return c.readParty(ctx, view, in.OwnerID)
+	case c.isServer() && in.Owner != "":
+		if o.id, err = c.subjectID(ctx, view, in.Owner); err != nil {
 			return o, err
 		}
 		if o.id == "" {
-			return o, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.OwnerUnknown, Owner: named}, nil)
+			return o, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.OwnerUnknown, Owner: in.Owner}, nil)
 		}
 	}
 	names, err := c.names(ctx, view, []string{o.id})
 	o.name = names[o.id]
 	return o, err
+}
+
+// readParty reads the party that a trusted issuer knows by an id.
+func (c *Caller) readParty(ctx context.Context, view uma.View, id *uma.SubjectID) (owner, error) {
+	issuer := c.Snap.Realm.Issuer(id.Issuer)
+	if issuer == nil {
+		return owner{}, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.OwnerIssuerUnknown, Value: id.Issuer}, nil)
+	}
+	u, err := view.PartyOf(ctx, c.Snap.Realm.Key, issuer.Issuer, id.Subject)
+	switch {
+	case errors.Is(err, uma.ErrNotFound):
+		return owner{unknown: &uma.Identity{Issuer: issuer.Issuer, Alias: issuer.Alias, Subject: id.Subject}}, nil
+	case err != nil:
+		return owner{}, fmt.Errorf("read party: %w", err)
+	}
+	return partyAsOwner(u)
+}
+
+// partyAsOwner returns the owner that a party becomes. Who an identity belongs to that was
+// linked to a local user, its claim tokens say, and no resource server.
+func partyAsOwner(u *uma.User) (owner, error) {
+	if u.Identity == nil {
+		return owner{}, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.OwnerLinked}, nil)
+	}
+	return owner{id: u.ID, name: u.Username}, nil
+}
+
+// admitOwner makes the row of a party that was never there.
+func (s *Service) admitOwner(ctx context.Context, c *Caller, y *uma.Identity) (owner, error) {
+	u, err := s.Store.AdmitParty(ctx, c.Snap.Realm.Key, &uma.Admission{ID: s.NewID(), Identity: *y, Now: s.Now(), NewID: s.NewID})
+	if err != nil {
+		return owner{}, uma.Tell("admit owner", err,
+			uma.Means(uma.ErrNotFound, uma.InvalidRequest, uma.Fault{Kind: uma.OwnerIssuerUnknown, Value: y.Issuer}),
+			uma.Means(uma.ErrConflict, uma.InvalidRequest, uma.Fault{Kind: uma.OwnerLinked}))
+	}
+	return partyAsOwner(u)
 }
 
 // tellTaken is uma.Tell for a resource whose name or URI may be another's.

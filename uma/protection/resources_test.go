@@ -50,6 +50,64 @@ func TestCreateResourceOwner(t *testing.T) {
 	}
 }
 
+// A party of a trusted issuer becomes an owner by the id that the issuer has for it. One whose
+// identity was linked to a local user does not, also if it is linked just now.
+func TestCreateResourceOwnerFromElsewhere(t *testing.T) {
+	t.Parallel()
+	const corp = "https://corp.example"
+	for name, tc := range map[string]struct {
+		issuer, subject string
+		caller          string
+		admit           error
+		want            string        // subject id
+		fault           uma.FaultKind // if it is refused
+		admitted        bool
+	}{
+		"has a row":                   {corp, "known", "uuid-api", nil, "u-party", "", false},
+		"is new":                      {corp, "new", "uuid-api", nil, "id-1", "", true},
+		"linked to a local user":      {corp, "bobs", "uuid-api", nil, "", uma.OwnerLinked, false},
+		"linked meanwhile":            {corp, "new", "uuid-api", uma.ErrConflict, "", uma.OwnerLinked, false},
+		"issuer is unknown":           {corp + "/", "known", "uuid-api", nil, "", uma.OwnerIssuerUnknown, false},
+		"issuer is removed meanwhile": {corp, "new", "uuid-api", uma.ErrNotFound, "", uma.OwnerIssuerUnknown, false},
+		"no text":                     {corp, "a\nb", "uuid-api", nil, "", uma.NotText, false},
+		"named by a user":             {corp, "new", "u-bob", nil, "u-bob", "", false},
+	} {
+		w := newWorld(t)
+		w.Snap.Realm.Issuers = []uma.TrustedIssuer{{Issuer: corp, Alias: "corp"}}
+		w.View.Users["u-party"] = &uma.User{ID: "u-party", Username: "corp/known", Identity: &uma.Identity{Issuer: corp, Alias: "corp", Subject: "known"}}
+		w.View.Linked = map[umatest.Linked]string{{Issuer: corp, Subject: "bobs"}: "u-bob"}
+		var kept *uma.Resource
+		store := &admitter{registrar{umatest.FakeStore{W: w.World}, func(r *uma.Resource) error { kept = r; return nil }}, tc.admit, nil}
+		w.service.Store = store
+		c := &Caller{Snap: w.Snap, Server: w.API, Identity: &party.Identity{Subject: tc.caller, Client: w.API}}
+		got, err := w.service.CreateResource(t.Context(), c, &ResourceInput{Name: "New", OwnerID: uma.SubjectIDOf(tc.issuer, tc.subject)})
+		switch {
+		case tc.fault != "" && (faultOf(err).Kind != tc.fault || kept != nil):
+			t.Errorf("%s: got %v and kept %v, want %s and nothing kept", name, err, kept, tc.fault)
+		case tc.fault == "" && (err != nil || kept == nil || kept.Owner != tc.want || got.OwnerName == ""):
+			t.Errorf("%s: got %+v, %v, want owner %s", name, got, err, tc.want)
+		case tc.admitted != (store.last != nil && tc.admit == nil):
+			t.Errorf("%s: got admission %+v", name, store.last)
+		case tc.admitted && (store.last.Identity != uma.Identity{Issuer: corp, Alias: "corp", Subject: tc.subject} || store.last.Email != ""):
+			t.Errorf("%s: got admission %+v", name, store.last)
+		}
+	}
+}
+
+// An admitter is a registrar that keeps the admission it was given.
+type admitter struct {
+	registrar
+	err  error
+	last *uma.Admission
+}
+
+func (s *admitter) AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error) {
+	if s.last = a; s.err != nil {
+		return nil, s.err
+	}
+	return s.registrar.AdmitParty(ctx, realm, a)
+}
+
 // A registrar is a store that takes resources.
 type registrar struct {
 	umatest.FakeStore

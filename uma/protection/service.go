@@ -26,4 +26,7 @@ type Store interface {
 	uma.Registrar
 	uma.Tickets
 	uma.Sharing
+
+	// AdmitParty is that of uma.Parties.
+	AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error)
 }
