@@ -44,6 +44,7 @@ func TestIssuerRename(t *testing.T) {
 	fails("the alias example belongs to the issuer "+here, 1, "realm", "apply", next)
 	fails("`"+rename+"`", 1, "realm", "apply", next)
 	fails("`"+rename+"`", 1, "realm", "apply", "--dry-run", next)
+	fails("`"+rename+"`", 1, "serve", "--realm", next, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 	text, err := os.ReadFile(old)
 	if err != nil {
 		t.Fatal(err)
