@@ -156,8 +156,9 @@ func (k *keys) due(now time.Time) bool {
 }
 
 // fetchOnce fetches keys unless they were fetched in the last minFetch, or waits for the fetch
-// that is under way. The error is that of the context.
-func (s *Service) fetchOnce(ctx context.Context, k *keys) error {
+// that is under way. The error is that of ctx, which bounds the waiting; the fetch has a context
+// of its own.
+func (s *Service) fetchOnce(ctx, fetch context.Context, k *keys) error {
 	k.mu.Lock()
 	if wait := k.fetching; wait != nil {
 		k.mu.Unlock()
@@ -177,8 +178,7 @@ func (s *Service) fetchOnce(ctx context.Context, k *keys) error {
 	k.tried, k.fetching = now, done
 	k.mu.Unlock()
 
-	// A caller that leaves does not end a fetch that others wait for.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Network.Timeout, fetchTime))
+	bounded, cancel := context.WithTimeout(fetch, cmp.Or(s.Network.Timeout, fetchTime))
 	_, set, err := s.fetch(bounded, k.from)
 	cancel()
 
@@ -187,7 +187,7 @@ func (s *Service) fetchOnce(ctx context.Context, k *keys) error {
 	k.fetching = nil
 	k.mu.Unlock()
 	close(done)
-	if err != nil {
+	if err != nil && fetch.Err() == nil {
 		s.Log.WarnContext(ctx, "keys were not fetched: the last ones are kept, if they are not too old",
 			"realm", k.from.Name, k.from.kind(), k.from.Owner, "err", err)
 	}

@@ -158,6 +158,30 @@ func TestCallersLeave(t *testing.T) {
 	w.expectFetches(t, 1)
 }
 
+// A server that stops does not wait for a slow issuer.
+func TestRunStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	asked := make(chan struct{})
+	w.set(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	w.Network.Timeout = time.Hour
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		w.Run(ctx, make(chan time.Time))
+		close(done)
+	}()
+	<-asked
+	stop()
+	<-done
+	if w.log.Len() > 0 {
+		t.Errorf("got log %s", w.log)
+	}
+}
+
 func TestIssuerIsDownAtStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

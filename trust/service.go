@@ -69,7 +69,7 @@ func (s *Service) Refresh(ctx context.Context) {
 		wg.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			s.fetchOnce(ctx, k)
+			_ = s.fetchOnce(ctx, ctx, k)
 		})
 	}
 }
@@ -101,7 +101,8 @@ func (s *Service) key(ctx context.Context, from *source, kid, alg string) (*Key,
 	if err == nil || !refetch(err) {
 		return found, from.fault(err)
 	}
-	if err := s.fetchOnce(ctx, k); err != nil {
+	// A caller that leaves does not end a fetch that others wait for.
+	if err := s.fetchOnce(ctx, context.WithoutCancel(ctx), k); err != nil {
 		return nil, err // of the context
 	}
 	found, err = k.find(s.Now(), kid, alg)
