@@ -18,7 +18,7 @@ import (
 
 const (
 	defaultLeeway = 30 * time.Second
-	maxLeeway     = 5 * time.Minute // tokens live for minutes: more would revive expired ones
+	maxLeeway     = 5 * time.Minute // a clock that is further ahead is to be set
 )
 
 // trustedAlgorithms are those that an issuer's tokens may be signed with.
@@ -243,7 +243,7 @@ func (v value) required() any {
 	return a
 }
 
-// leeway reads by how much the clock of an issuer may differ.
+// leeway reads by how much the clock of an issuer may be ahead.
 func (v value) leeway() time.Duration {
 	d := duration(0)(v)
 	if d > maxLeeway {

@@ -130,11 +130,12 @@ func trustedIssuer(snap *uma.Snapshot, iss string) (*uma.TrustedIssuer, error) {
 	return &snap.Realm.Issuers[i], nil
 }
 
-// checkTimes compares the times of a token with the clock, give or take the leeway.
+// checkTimes compares the times of a token with the clock. The leeway is for a clock of the
+// issuer that is ahead. It revives no token: whatever comes of one ends when it expires.
 func (v *verifiedToken) checkTimes(now int64) error {
 	leeway := int64(v.token.Issuer.Leeway / time.Second)
 	switch {
-	case now-leeway >= v.token.Expires:
+	case now >= v.token.Expires:
 		return errExpired
 	case now+leeway < v.notBefore:
 		return errTooEarly

@@ -61,13 +61,13 @@ func TestTimes(t *testing.T) {
 	s := newSigner(t)
 	start := s.now
 	raw := s.token(t, "ed", "EdDSA", map[string]any{"iat": start.Unix(), "nbf": start.Unix() + 60, "exp": start.Unix() + 300})
-	fractions := s.token(t, "ed", "EdDSA", map[string]any{"iat": json.Number("0"), "exp": json.Number("1.7959536009e9")})
+	fractions := s.token(t, "ed", "EdDSA", map[string]any{"iat": json.Number("0"), "exp": json.Number("1.7959536019e9")})
 	for _, at := range []struct {
 		after time.Duration
 		why   error
 	}{
-		{0, errTooEarly}, {29 * time.Second, errTooEarly}, {30 * time.Second, nil}, {300 * time.Second, nil},
-		{329 * time.Second, nil}, {330 * time.Second, errExpired}, {time.Hour, errExpired}, {29 * time.Second, errTooEarly},
+		{0, errTooEarly}, {29 * time.Second, errTooEarly}, {30 * time.Second, nil},
+		{299 * time.Second, nil}, {300 * time.Second, errExpired}, {time.Hour, errExpired}, {29 * time.Second, errTooEarly},
 	} {
 		s.now = start.Add(at.after)
 		_, err := s.Verify(t.Context(), s.snap, raw)
@@ -82,7 +82,7 @@ func TestTimes(t *testing.T) {
 	}
 	s.now = start
 	got, err := s.Verify(t.Context(), s.snap, fractions)
-	if err != nil || got.Expires != 1795953600 {
+	if err != nil || got.Expires != 1795953601 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -21,8 +21,8 @@ type TrustedIssuer struct {
 	Clients      map[string]string `json:"clients,omitempty"` // its client ids → ours; AnyClient: of all others
 	Algorithms   []string          `json:"algorithms,omitempty"`
 	Accept       []TokenUse        `json:"accept,omitempty"`
-	Require      map[string]any    `json:"require,omitempty"` // members that a token must have: text, bool or json.Number
-	Leeway       time.Duration     `json:"leeway,omitempty"`
+	Require      map[string]any    `json:"require,omitempty"`       // members that a token must have: text, bool or json.Number
+	Leeway       time.Duration     `json:"leeway,omitempty"`        // by which its clock may be ahead
 	AllowPrivate bool              `json:"allow_private,omitempty"` // its URLs may lead to private and loopback addresses
 	CA           []byte            `json:"ca,omitempty"`            // PEM; nil: the system's
 	EmailDomains []string          `json:"email_domains,omitempty"` // lower case: it is the authority on addresses of these
