@@ -156,7 +156,7 @@ func (s *server) logoutByHint(x *wire.Exchange, form wire.Form) error {
 
 // userinfo serves the claims of the token's user (OpenID Connect Core §5.3).
 func (s *server) userinfo(x *wire.Exchange) error {
-	id, err := s.core.Bearer(x, uma.InvalidToken)
+	id, err := s.core.Bearer(x, uma.InvalidToken, party.Acceptance{})
 	if err != nil {
 		return err
 	}

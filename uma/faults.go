@@ -134,6 +134,9 @@ const (
 
 // Faults of the UMA grant.
 const (
+	TokenOpaque   FaultKind = "token_opaque"    // a bearer token or subject_token that is no JWT
+	TokenOfIssuer FaultKind = "token_of_issuer" // a bearer token of a trusted issuer, where none is accepted
+
 	AudienceMissing    FaultKind = "audience_missing"
 	AudienceUnknown    FaultKind = "audience_unknown"   // Client
 	AudienceIsNoServer FaultKind = "audience_no_server" // Client: it is no resource server

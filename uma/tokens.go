@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -45,6 +46,7 @@ type Claims struct {
 	Issuer          string             `json:"iss"`
 	Audience        Audience           `json:"aud,omitempty"`
 	Subject         string             `json:"sub"`
+	SubjectID       *SubjectID         `json:"sub_id,omitempty"` // of a party of a trusted issuer
 	Type            string             `json:"typ"`
 	AuthorizedParty string             `json:"azp"`
 	ClientID        string             `json:"client_id,omitempty"`
@@ -60,6 +62,12 @@ type Claims struct {
 	AllowedOrigins  []string           `json:"allowed-origins,omitempty"`
 	Authorization   *Authorization     `json:"authorization,omitempty"`
 
+	// Of tokens of parties of trusted issuers, as those had them in the token that they
+	// presented.
+	GroupsKnown    bool       `json:"groups_known,omitempty"`
+	Attributes     Attributes `json:"attributes,omitempty"`  // not in RPTs
+	SubjectVersion int64      `json:"sub_version,omitempty"` // the version of the party's row
+
 	// Of the RPTs of the legacy API alone.
 	Permissions []GrantedPermission `json:"permissions,omitempty"`
 	AccessToken string              `json:"accessToken,omitempty"`
@@ -72,6 +80,16 @@ type Claims struct {
 	// Extra are the user's own claims (email, given_name, ...), written beside
 	// the others; none of them may have the name of one of those.
 	Extra map[string]any `json:"-"`
+}
+
+// Attributes are those of a party, by name. Numbers are json.Number.
+type Attributes map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *Attributes) UnmarshalJSON(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode((*map[string]any)(a))
 }
 
 // MaxRPT is how many characters an RPT may have: this server must be able to read it

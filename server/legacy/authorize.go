@@ -6,6 +6,7 @@ import (
 	"example.com/umpire/server/wire"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/grant"
+	"example.com/umpire/uma/party"
 )
 
 // An rptBody is the answer of both endpoints.
@@ -94,7 +95,7 @@ func (f *Face) caller(x *wire.Exchange, role string) error {
 	if err := negotiate(x); err != nil {
 		return err
 	}
-	id, err := f.Core.Bearer(x, uma.NoPAT, uma.TypeEntitlement)
+	id, err := f.Core.Bearer(x, uma.NoPAT, party.Acceptance{Types: []string{uma.TypeEntitlement}})
 	switch {
 	case err != nil:
 		return err

@@ -19,10 +19,10 @@ func (c *Core) Authenticate(x *Exchange) (*uma.Client, error) {
 }
 
 // Bearer returns the identity that the bearer token of the request speaks for, and
-// refuses a missing or invalid token with the given reason. With also, tokens of these types
-// are accepted beside access tokens. The exchange keeps the token's client.
-func (c *Core) Bearer(x *Exchange, otherwise uma.Reason, also ...string) (*party.Identity, error) {
-	id, err := c.Party.Presented(x.Context(), x.Realm, &x.Caller, otherwise, also...)
+// refuses a token that is missing, invalid or not accepted with the given reason. The exchange
+// keeps the token's client.
+func (c *Core) Bearer(x *Exchange, otherwise uma.Reason, a party.Acceptance) (*party.Identity, error) {
+	id, err := c.Party.Presented(x.Context(), x.Realm, &x.Caller, otherwise, a)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (c *Core) Protected(rules protection.Rules) func(ProtectedHandler) Handler 
 
 // PAT returns the caller of the protection API whose PAT the request has.
 func (c *Core) PAT(x *Exchange, rules protection.Rules) (*protection.Caller, error) {
-	id, err := c.Bearer(x, uma.NoPAT)
+	id, err := c.Bearer(x, uma.NoPAT, party.Acceptance{})
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +57,13 @@ func (c *Core) PAT(x *Exchange, rules protection.Rules) (*protection.Caller, err
 }
 
 // An OwnerHandler serves an endpoint for owners. It gets the user whose access token the
-// request has.
+// request has: one of this server, or of a trusted issuer.
 type OwnerHandler func(*Exchange, *account.Owner) error
 
 // Owned makes a handler for owners check the access token.
 func (c *Core) Owned(h OwnerHandler) Handler {
 	return func(x *Exchange) error {
-		id, err := c.Bearer(x, uma.InvalidToken)
+		id, err := c.Bearer(x, uma.InvalidToken, party.Acceptance{Use: uma.UseBearer})
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func NewCore(p Parts) (*Core, error) {
 	}
 	parties := &party.Service{
 		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher, Trust: p.Trust,
-		PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial,
+		PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
 	}
 	return &Core{
 		PublicURL: p.PublicURL, Now: p.Now, Realms: realms, Party: parties,

@@ -272,7 +272,7 @@ var readers = map[string]func(*world, context.Context) error{
 
 // signedIn is bob, by his access token.
 func (w *world) signedIn(ctx context.Context) (*party.Identity, error) {
-	return w.Party.Presented(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true}, uma.InvalidToken)
+	return w.Party.Presented(ctx, w.Snap, &party.Caller{Bearer: "access.of.bob", HasBearer: true}, uma.InvalidToken, party.Acceptance{})
 }
 
 // alice calls the protection API.

@@ -33,6 +33,10 @@ var Plain = Sentences{
 	uma.TooManyDifferentScopes: "More than {limit} different scopes in one request",
 	uma.TicketClaimsTooLarge:   "The claims of a ticket may have {limit} bytes together",
 
+	// Of tokens of trusted issuers.
+	uma.TokenOpaque:   "The token is not a signed JWT, so it cannot be checked here: ask the issuer for an access token for this server's audience",
+	uma.TokenOfIssuer: "A token of another issuer is not accepted here: exchange it for a token of this realm",
+
 	// Of names.
 	uma.NoScopeName:       "Scope {scopes} is not a scope name",
 	uma.ScopeHasSeparator: "Scope {scopes} has a # or a comma, which no scope name may",

@@ -17,13 +17,13 @@ type Owner struct {
 }
 
 // OwnerOf returns the user that an access token identifies. An RPT and the token of a
-// service account, which owns nothing, are valid tokens but not accepted here (RFC 6750
+// service account or of an application, which own nothing, are valid tokens but not accepted here (RFC 6750
 // §3.1).
 func OwnerOf(snap *uma.Snapshot, id *party.Identity) (*Owner, error) {
 	switch {
 	case id.Restricted():
 		return nil, uma.Reject(uma.InsufficientScope, uma.Fault{Kind: uma.NotForAccount}, nil)
-	case id.User == nil:
+	case !id.IsUser():
 		return nil, uma.Reject(uma.InsufficientScope, uma.Fault{Kind: uma.NotOfUser}, nil)
 	}
 	return &Owner{Snap: snap, User: id.User}, nil

@@ -37,7 +37,7 @@ func TestOwner(t *testing.T) {
 	} {
 		w := newWorld(t)
 		tc.change(w, w.Tokens["access.of.bob"])
-		id, err := w.party.Presented(t.Context(), w.Snap, &party.Caller{Bearer: tc.bearer, HasBearer: tc.bearer != ""}, uma.InvalidToken)
+		id, err := w.party.Presented(t.Context(), w.Snap, &party.Caller{Bearer: tc.bearer, HasBearer: tc.bearer != ""}, uma.InvalidToken, party.Acceptance{})
 		var o *Owner
 		if err == nil {
 			o, err = OwnerOf(w.Snap, id)

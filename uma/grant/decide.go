@@ -159,7 +159,7 @@ func commonInput(q *question) *uma.Input {
 		Version: "1", Realm: q.realm.Realm.Name, Kind: "rpt",
 		Subject: uma.InputSubject{
 			ID: q.party.Subject, Type: "user", Username: q.party.Username(),
-			Roles: roles, ClientRoles: clientRoles, Groups: groups, Attributes: q.party.Attributes(),
+			Roles: roles, ClientRoles: clientRoles, Groups: groups, GroupsKnown: q.party.GroupsKnown(), Attributes: q.party.Attributes(),
 			Scopes: strings.Fields(q.party.Claims.Scope), ACR: q.party.Claims.ACR, AuthTime: q.party.Claims.AuthTime,
 		},
 		Claims: uma.InputClaims{Verified: q.claims.verified, Pushed: q.claims.pushed, Tokens: q.claims.tokens},
@@ -173,13 +173,11 @@ func commonInput(q *question) *uma.Input {
 		},
 		Now: q.now,
 	}
-	if !q.isPerson() {
+	if !q.party.IsUser() {
 		in.Subject.Type = "service"
 	}
-	if user := q.party.User; user == nil || user.Identity == nil {
-		in.Subject.GroupsKnown = true
-	} else {
-		in.Subject.Issuer, in.Subject.ExternalID = user.Identity.Issuer, user.Identity.Subject
+	if id := q.party.SubjectID(); id != nil {
+		in.Subject.Issuer, in.Subject.ExternalID = id.Issuer, id.Subject
 	}
 	if q.ticket != nil {
 		id := sha256.Sum256(q.ticket.Hash)
@@ -282,22 +280,16 @@ func (d *decision) acceptShares(out *uma.Output, shares []uma.Share) error {
 }
 
 // askable returns the scopes that the owner is asked for: those of d.submit that may be. Only
-// a user can ask (an application cannot), and only another user who manages the resource. No owner is asked for what
-// a search found, such as a search for a scope: every owner of such a resource would be asked.
+// a user can ask, not an application, and only another user who manages the resource. No owner
+// is asked for what a search found, such as a search for a scope: every owner of such a resource
+// would be asked.
 func (q *question) askable(d *decision) []uma.Scope {
 	r := d.resource
-	if !d.requested || !d.named || r == nil || !q.isPerson() || !r.OwnerManaged ||
+	if !d.requested || !d.named || r == nil || !q.party.IsUser() || !r.OwnerManaged ||
 		r.Owner == q.server.UUID || r.Owner == q.party.Subject {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(d.submit), func(s uma.Scope) bool { return !q.canAsk(d, s) })
-}
-
-// isPerson reports whether the party is a user, not a client or an application of a trusted
-// issuer.
-func (a *asker) isPerson() bool {
-	user := a.party.User
-	return user != nil && (user.Identity == nil || !user.Identity.Service)
 }
 
 // canAsk reports whether an owner can be asked for a scope: it was requested, it is the

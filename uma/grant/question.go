@@ -20,6 +20,8 @@ type question struct {
 	realm  *uma.Snapshot
 	now    time.Time
 
+	tokens tokens
+
 	asker
 	server    *uma.Client // the resource server
 	ticket    *uma.Ticket // nil without one
@@ -30,6 +32,10 @@ type question struct {
 	shares   []uma.Share   // candidate shares of the requested resources
 	requests []uma.Request // to the owners of these resources, by the party
 }
+
+// tokens are those of a request by which the party may be identified, verified before the view
+// is opened. The others are verified ahead, too: the verifier keeps the outcome.
+type tokens struct{ bearer, subject *party.Token }
 
 // An asker is who makes the request.
 type asker struct {
@@ -42,20 +48,33 @@ type asker struct {
 // policy runs, because there are few views. With an error, the question has what was read
 // before it.
 func (s *Service) read(ctx context.Context, realm *uma.Snapshot, caller *party.Caller, req *Request) (*question, error) {
-	q := &question{req: req, caller: caller, realm: realm, now: s.Now()}
-	s.verifyAhead(ctx, q)
-	_, err := uma.Read(ctx, s.Store, func(view uma.View) (*question, error) { return q, s.fill(ctx, view, q) })
+	asked := question{req: req, caller: caller, realm: realm, now: s.Now()}
+	asked.tokens = s.verifyAhead(ctx, &asked)
+	q := &asked
+	_, err := party.Read(ctx, s.Party, realm, func(view uma.View) (*question, error) {
+		anew := asked
+		q = &anew
+		return q, s.fill(ctx, view, q)
+	})
 	return q, err
 }
 
-// verifyAhead checks the signatures of a request's tokens before its view is opened, so that
-// fill finds the outcome in the verifier's cache. fill refuses a token that is not valid.
-func (s *Service) verifyAhead(ctx context.Context, q *question) {
-	claims := q.req.ClaimToken
-	if !isCompactJWS(claims) {
-		claims = ""
+// verifyAhead verifies a request's tokens before its view is opened. fill refuses a token that
+// is not valid.
+func (s *Service) verifyAhead(ctx context.Context, q *question) tokens {
+	var t tokens
+	switch {
+	case q.caller.HasBearer:
+		t.bearer = s.Party.Verify(ctx, q.realm, q.caller.Bearer)
+	case q.req.SubjectToken != "":
+		t.subject = s.Party.Verify(ctx, q.realm, q.req.SubjectToken)
 	}
-	_ = s.Party.VerifyAhead(ctx, q.realm, q.caller.Bearer, q.req.SubjectToken, q.req.RPT, claims)
+	for _, raw := range []string{q.req.RPT, q.req.ClaimToken} {
+		if isCompactJWS(raw) {
+			_, _ = s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), raw)
+		}
+	}
+	return t
 }
 
 // fill reads the parts of a question in the order in which they depend on each other.
@@ -96,14 +115,14 @@ func (s *Service) identifyClient(ctx context.Context, view uma.View, q *question
 		}
 		return asker{client: client, authenticated: !client.Public}, nil
 	}
-	var also []string
+	accepts := party.Acceptance{Use: uma.UseBearer}
 	if q.req.Rules.Entitlements {
-		also = append(also, uma.TypeEntitlement)
+		accepts = party.Acceptance{Types: []string{uma.TypeEntitlement}}
 	}
-	id, err := s.Party.Bearer(ctx, view, q.realm, q.caller.Bearer, also...)
+	id, err := s.Party.Bearer(ctx, view, q.realm, q.tokens.bearer, accepts)
 	switch {
 	case errors.Is(err, party.ErrInactive):
-		return asker{}, uma.Reject(uma.UnusableBearer, uma.Fault{}, err)
+		return asker{}, uma.Reject(uma.UnusableBearer, party.BearerFault(err), err)
 	case err != nil:
 		return asker{}, err
 	}
@@ -138,11 +157,15 @@ func (s *Service) identifyParty(ctx context.Context, view uma.View, q *question)
 }
 
 // identifySubject returns whom the subject_token speaks for. The RPT is for its client,
-// whichever client authenticated.
+// whichever client authenticated; a token of a trusted issuer must be for that one.
 func (s *Service) identifySubject(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
-	id, err := s.Party.Bearer(ctx, view, q.realm, q.req.SubjectToken)
+	accepts := party.Acceptance{Use: uma.UseSubjectToken}
+	if q.authenticated {
+		accepts.Client = q.client
+	}
+	id, err := s.Party.Bearer(ctx, view, q.realm, q.tokens.subject, accepts)
 	if errors.Is(err, party.ErrInactive) {
-		return nil, uma.Reject(uma.UnusableIdentity, uma.Fault{}, err)
+		return nil, uma.Reject(uma.UnusableIdentity, party.BearerFault(err), err)
 	}
 	return id, err
 }

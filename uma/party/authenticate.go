@@ -50,57 +50,34 @@ func (s *Service) Authenticate(ctx context.Context, snap *uma.Snapshot, c *Calle
 }
 
 // Presented returns the identity of the caller's bearer token, and refuses a token that is
-// missing or not active for the given reason. The token may also be of the given types.
-func (s *Service) Presented(ctx context.Context, snap *uma.Snapshot, c *Caller, otherwise uma.Reason, also ...string) (*Identity, error) {
+// missing, not active or not accepted for the given reason; one of a trusted issuer that is not
+// accepted as InvalidToken.
+func (s *Service) Presented(ctx context.Context, snap *uma.Snapshot, c *Caller, otherwise uma.Reason, a Acceptance) (*Identity, error) {
 	if !c.HasBearer {
 		return nil, uma.Reject(otherwise, uma.Fault{}, nil)
 	}
-	id, err := s.presented(ctx, snap, c.Bearer, also)
-	if errors.Is(err, ErrInactive) {
+	token := s.Verify(ctx, snap, c.Bearer)
+	id, err := Read(ctx, s, snap, func(view uma.View) (*Identity, error) { return s.Bearer(ctx, view, snap, token, a) })
+	switch {
+	case a.Use == "" && (token.Trusted != nil || errors.Is(err, uma.ErrKeysMissing)):
+		return nil, uma.Reject(uma.InvalidToken, uma.Fault{Kind: uma.TokenOfIssuer}, err)
+	case errors.Is(err, ErrInactive) && a.Use == "":
 		return nil, uma.Reject(otherwise, uma.Fault{}, err)
+	case errors.Is(err, ErrInactive):
+		return nil, uma.Reject(otherwise, BearerFault(err), err)
 	}
 	return id, err
 }
 
-func (s *Service) presented(ctx context.Context, snap *uma.Snapshot, raw string, also []string) (*Identity, error) {
-	switch err := s.VerifyAhead(ctx, snap, raw); {
-	case errors.Is(err, uma.ErrUnverified):
-		return nil, fmt.Errorf("%w: %w", ErrInactive, err)
-	case err != nil:
-		return nil, fmt.Errorf("verify access token: %w", err)
-	}
-	return uma.Read(ctx, s.Store, func(view uma.View) (*Identity, error) { return s.Bearer(ctx, view, snap, raw, also...) })
-}
-
-// VerifyAhead verifies tokens before a view is opened, because that takes longer than
-// reading. The verifier caches the outcome. The error is that of the last token that is
-// not valid or cannot be checked.
-func (s *Service) VerifyAhead(ctx context.Context, snap *uma.Snapshot, tokens ...string) (err error) {
-	for _, token := range tokens {
-		if token == "" {
-			continue
-		}
-		if _, failed := s.Verifier.Verify(ctx, snap, s.PublicURL.Realm(snap), token); failed != nil {
-			err = failed
-		}
-	}
-	return err
-}
-
-// Bearer returns the identity of an access token, or of a token of the other types that
-// are given. An error that wraps ErrInactive says that the token is not active; any other
-// is a failure of this server.
-func (s *Service) Bearer(ctx context.Context, view uma.View, snap *uma.Snapshot, raw string, also ...string) (*Identity, error) {
-	claims, err := s.Verifier.Verify(ctx, snap, s.PublicURL.Realm(snap), raw)
+// own returns the identity of a token that this server signed.
+func (s *Service) own(ctx context.Context, view uma.View, snap *uma.Snapshot, claims *uma.Claims, a Acceptance) (*Identity, error) {
 	switch {
-	case errors.Is(err, uma.ErrUnverified):
-		return nil, fmt.Errorf("%w: %w", ErrInactive, err)
-	case err != nil:
-		return nil, fmt.Errorf("verify access token: %w", err)
-	case claims.Type != uma.TypeBearer && !slices.Contains(also, claims.Type):
+	case claims.Type != uma.TypeBearer && !slices.Contains(a.Types, claims.Type):
 		return nil, fmt.Errorf("%w: not an access token", ErrInactive)
 	case claims.Expires <= s.Now().Unix():
 		return nil, fmt.Errorf("%w: expired", ErrInactive)
+	case claims.Authorization != nil && claims.SubjectID != nil:
+		return nil, fmt.Errorf("%w: the RPT of a party of a trusted issuer identifies nobody, because it has not all that is known of the party", ErrInactive)
 	}
 	id, err := s.Identify(ctx, view, snap, claims)
 	if err != nil || claims.Authorization == nil {
@@ -138,6 +115,12 @@ func (s *Service) Identify(ctx context.Context, view uma.View, snap *uma.Snapsho
 	if !slices.Contains(claims.Audience, accountAudience) && (claims.Type == uma.TypeBearer || claims.Type == uma.TypeEntitlement) {
 		id.Servers = append([]string{}, claims.Audience...)
 	}
+	if claims.SubjectID != nil {
+		if err := s.ofParty(ctx, view, snap, id); err != nil {
+			return nil, err
+		}
+		return id, nil
+	}
 	if client := snap.ByUUID[claims.Subject]; client != nil {
 		if id.Session != nil || client != id.Client || !client.ServiceAccount {
 			return nil, fmt.Errorf("%w: its service account is gone", ErrInactive)
@@ -162,16 +145,19 @@ func isActive(session *uma.Session, now time.Time, subject string) bool {
 }
 
 // ClaimedCaller returns the client and the subject of a request, as far as they are known
-// without reading the store: from a bearer token that this server signed, else the client that the
-// credentials name. Use it to count requests, not to give access: the token may have
-// ended, the secret may be wrong.
+// without reading the store: from a bearer token that this server or a trusted issuer signed,
+// else the client that the credentials name. Use it to count requests, not to give access: the
+// token may have ended, the secret may be wrong.
 func (s *Service) ClaimedCaller(ctx context.Context, snap *uma.Snapshot, c *Caller) (client, subject string) {
 	if !c.HasBearer {
 		return c.ClientID, ""
 	}
-	claims, err := s.Verifier.Verify(ctx, snap, s.PublicURL.Realm(snap), c.Bearer)
-	if err != nil {
+	switch t := s.Verify(ctx, snap, c.Bearer); {
+	case t.Err != nil:
 		return "", "" // the request will be refused
+	case t.Trusted != nil:
+		return t.Trusted.ClientID, t.Trusted.Issuer.Issuer + " " + t.Trusted.Subject
+	default:
+		return t.Own.AuthorizedParty, t.Own.Subject
 	}
-	return claims.AuthorizedParty, claims.Subject
 }

@@ -119,7 +119,7 @@ func TestBearer(t *testing.T) {
 			w := newWorld(t)
 			tc.edit(w, w.Tokens["access.of.bob"])
 			w.View.Open = 1
-			id, err := w.service.Bearer(t.Context(), w.View, w.Snap, "access.of.bob")
+			id, err := w.service.Bearer(t.Context(), w.View, w.Snap, w.service.Verify(t.Context(), w.Snap, "access.of.bob"), Acceptance{})
 			if tc.want {
 				if err != nil || id.Client == nil {
 					t.Errorf("got %v, %v", id, err)

@@ -20,7 +20,7 @@ func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 			return err
 		},
 		"bearer token": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {
-			_, err := s.Presented(ctx, snap, &Caller{HasBearer: true, Bearer: "access.of.bob"}, uma.NoPAT)
+			_, err := s.Presented(ctx, snap, &Caller{HasBearer: true, Bearer: "access.of.bob"}, uma.NoPAT, Acceptance{})
 			return err
 		},
 		"revocation": func(ctx context.Context, s *Service, snap *uma.Snapshot) error {

@@ -25,6 +25,8 @@ type Service struct {
 	// such rows are beside each other there, instead of each on another page.
 	NewID, NewSerial func() string
 
+	Log func(ctx context.Context, msg string, args ...any) // of what nobody is told otherwise
+
 	// Signatures have workers of their own, so that they do not wait for evaluations of slow
 	// policies.
 	signatures workers.Pool
@@ -35,6 +37,7 @@ type Store interface {
 	uma.Viewer
 	uma.Sessions
 
-	// SpendAssertion is that of uma.Parties.
+	// AdmitParty and SpendAssertion are those of uma.Parties.
+	AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error)
 	SpendAssertion(ctx context.Context, realm, client uma.Key, id []byte, expires time.Time) error
 }

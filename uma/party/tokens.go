@@ -73,7 +73,12 @@ func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, li
 		AuthorizedParty: i.Client.ID, ClientID: i.Client.ID, ACR: BasicACR, Scope: scope,
 		Groups: groups, Username: i.Username(), AllowedOrigins: i.Client.WebOrigins,
 		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
-		Extra: standardClaims(i.Attributes()),
+		Extra: i.standardClaims(),
+	}
+	if i.Trusted != nil {
+		c.ACR, c.AuthTime, c.GroupsKnown = i.Trusted.ACR, i.Trusted.AuthTime, i.Trusted.GroupsKnown
+		c.SubjectID, c.SubjectVersion = i.SubjectID(), i.User.Version
+		c.Expires = min(c.Expires, i.Trusted.Expires)
 	}
 	if len(roles) > 0 {
 		c.RealmAccess = &uma.RoleSet{Roles: roles}
