@@ -69,8 +69,8 @@ func TestAssertionAttacks(t *testing.T) {
 	}
 	valid := claim(nil)
 	for name, f := range map[string]forgery{
-		"alg none":             {signHMAC(nil, headerText("none", "c", "JWT"), plain), "its alg"},
-		"HS256 by the key":     {signHMAC(der, headerText("HS256", "c", "JWT"), plain), "its alg"},
+		"alg none":             {signHMAC(nil, headerText("none", "c", "JWT"), plain), "its alg is none"},
+		"HS256 by the key":     {signHMAC(der, headerText("HS256", "c", "JWT"), plain), "its alg is none"},
 		"HS256 under ES256":    {signHMAC(der, good, plain), "signature"},
 		"no signature":         {valid[:strings.LastIndexByte(valid, '.')+1], "signature"},
 		"another key":          {by(ecKey, "ES256", "c"), "signature"},

@@ -40,7 +40,7 @@ func forgeries(t testing.TB, s *signer) map[string]forgery {
 	_, _ = w.Write([]byte(plain))
 	_ = w.Close()
 
-	const alg, sig, header, claims = "its alg", "signature", "header", "its claims cannot be read"
+	const alg, sig, header, claims = "its alg is none", "signature", "header", "its claims cannot be read"
 	return map[string]forgery{
 		"A-69 alg none":                    {signHMAC(nil, headerText("none", "rsa", "at+jwt"), plain), alg},
 		"A-69 alg none, no signature":      {b64("{\"alg\":\"none\"}") + "." + b64(plain) + ".", sig},

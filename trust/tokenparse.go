@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"example.com/umpire/strictjson"
+	"example.com/umpire/uma"
 )
 
 // The bounds of a token.
@@ -35,11 +36,6 @@ var (
 	errExpired      = errors.New("it has expired")
 	errTooEarly     = errors.New("it is not valid yet: its nbf or iat is in the future")
 )
-
-// algorithms are those that can be verified by a public key. A realm file cannot add to them.
-var algorithms = []string{
-	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-}
 
 // A signedToken is a JWT that was read, and not believed yet.
 type signedToken struct {
@@ -111,7 +107,7 @@ func readHeader(text []byte) (h header, err error) {
 			}
 		}
 	}
-	if !slices.Contains(algorithms, h.alg) {
+	if !slices.Contains(uma.SignatureAlgorithms(), h.alg) {
 		return h, errors.New("its alg is none that is verified by a public key")
 	}
 	return h, nil
