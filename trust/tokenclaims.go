@@ -145,7 +145,7 @@ func kindOf(headerType string, c claims, t *uma.TrustedToken) (uma.TokenKind, er
 		}
 	}
 	_, named := c["client_id"]
-	isClient := func(aud string) bool { _, ok := t.Issuer.Clients[aud]; return ok && aud != uma.AnyClient }
+	isClient := func(aud string) bool { _, ok := t.Issuer.Clients[aud]; return ok }
 	if t.ClientID == "" && !named && slices.ContainsFunc(t.Audience, isClient) {
 		return uma.IDToken, nil
 	}
