@@ -98,6 +98,7 @@ func forgeries(t testing.TB, s *signer) map[string]forgery {
 
 		"A-75 aud a number":         {claim(map[string]any{"aud": 1}), "its aud"},
 		"A-75 aud a list of others": {claim(map[string]any{"aud": []any{"umpire", 1}}), "its aud"},
+		"A-75 aud empty":            {claim(map[string]any{"aud": ""}), "its aud"},
 		"A-75 aud null":             {swap(`"aud":"umpire"`, `"aud":null`), "its aud"},
 		"A-75 azp a list":           {claim(map[string]any{"azp": []string{"guid"}}), "its azp"},
 		"A-75 azp empty":            {claim(map[string]any{"azp": ""}), "its azp"},

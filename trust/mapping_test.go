@@ -182,6 +182,8 @@ func TestEmail(t *testing.T) {
 		"a domain that ends like it":    {claims: object{"email": "a@evilexample.com"}, want: "a@evilexample.com"},
 		"a domain with a dot after":     {claims: object{"email": "a@example.com."}, want: "a@example.com."},
 		"a domain that folds to it":     {claims: object{"email": "a@eſample.com"}, want: "a@eſample.com"},
+		"a Kelvin sign is no k":         {claims: object{"email": "\u212aim@example.com"}, want: "\u212aim@example.com", verified: true},
+		"a blank in it":                 {claims: object{"email": "a b@example.com"}},
 		"another claim, verified":       {path: []string{"upn"}, claims: object{"upn": "ceo@b.org", "email": "me@b.org", "email_verified": true}, want: "ceo@b.org"},
 		"another claim, its own domain": {path: []string{"upn"}, claims: object{"upn": "ceo@example.com"}, want: "ceo@example.com", verified: true},
 		"another place, verified":       {path: []string{"profile", "email"}, claims: object{"profile": object{"email": "a@b.org"}, "email_verified": true}, want: "a@b.org"},
