@@ -229,6 +229,6 @@ func (e *env) enableParty(t testing.TB, name string, enabled bool) {
 		if err != nil {
 			return err
 		}
-		return n.Store.EnableParty(t.Context(), realm.Realm.Key, user.ID, enabled, e.Clock.Now())
+		return n.Store.EnableParty(t.Context(), realm.Realm.Key, user.ID, enabled)
 	})
 }

@@ -33,13 +33,13 @@ type Parties interface {
 
 	// EnableParty enables or disables a party, and raises its version if that is a change.
 	// Either ends its sessions. ErrNotFound.
-	EnableParty(ctx context.Context, realm Key, id string, enabled bool, now time.Time) error
+	EnableParty(ctx context.Context, realm Key, id string, enabled bool) error
 
 	// LinkIdentity adds an identity to a user: a party, or a local user, whose claim tokens it
 	// then may prove something with. It raises the user's version. ErrNotFound: no such user,
 	// or issuer. ErrConflict: the identity has a party of its own, or is linked already.
 	// ErrFull: the user has MaxIdentities.
-	LinkIdentity(ctx context.Context, realm Key, id, issuer, subject string, now time.Time) error
+	LinkIdentity(ctx context.Context, realm Key, id, issuer, subject string) error
 
 	// UnlinkIdentity takes a linked identity from a user, and raises its version. ErrNotFound:
 	// it is not linked to it, or is the party's own.
@@ -86,7 +86,6 @@ type PartyRemoval struct {
 	ID              string
 	TransferTo      string // id of the user that becomes the owner; empty for none
 	DeleteResources bool
-	Now             time.Time
 }
 
 // A PartyReport says what a removal of a party did.

@@ -100,7 +100,7 @@ func (e *env) parties(ctx context.Context, db *sqlite.Store, name string) (*admi
 	if err != nil {
 		return nil, err
 	}
-	return &admin.Parties{Store: db, Realm: s, Now: e.now}, nil
+	return &admin.Parties{Store: db, Realm: s}, nil
 }
 
 // readingParties calls f with the parties of a realm.

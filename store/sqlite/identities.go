@@ -79,7 +79,7 @@ func (s *Store) PartiesAfter(ctx context.Context, realm uma.Key, alias, after st
 }
 
 // EnableParty implements uma.Parties.
-func (s *Store) EnableParty(ctx context.Context, realm uma.Key, id string, enabled bool, _ time.Time) error {
+func (s *Store) EnableParty(ctx context.Context, realm uma.Key, id string, enabled bool) error {
 	return s.write(ctx, func(tx *conn) error {
 		u, err := partyByID(tx, realm, id)
 		if err != nil || u.Enabled == enabled {
@@ -118,7 +118,7 @@ func partyByID(c *conn, realm uma.Key, id string) (*uma.User, error) {
 }
 
 // LinkIdentity implements uma.Parties.
-func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, subject string, now time.Time) error {
+func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, subject string) error {
 	return s.write(ctx, func(tx *conn) error {
 		u, err := userByID(tx, realm, id)
 		if err != nil {
@@ -131,7 +131,7 @@ func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, sub
 		if err := checkUnlinked(tx, u, from, subject); err != nil {
 			return writing("identity", err)
 		}
-		if _, err := addIdentity(tx, from, &uma.Identity{Subject: subject}, u.Key, now); err != nil {
+		if _, err := addIdentity(tx, from, &uma.Identity{Subject: subject}, u.Key); err != nil {
 			return err
 		}
 		return raiseVersion(tx, u.Key)
@@ -216,9 +216,9 @@ func scanIssuer(scan scanFunc) (*issuer, error) {
 }
 
 // addIdentity adds an identity to a user.
-func addIdentity(tx *conn, from *issuer, y *uma.Identity, user uma.Key, now time.Time) (uma.Key, error) {
-	key, err := tx.insert(`INSERT INTO identity (issuer, subject, user, service, since) VALUES (?, ?, ?, ?, ?)`,
-		int64(from.key), y.Subject, int64(user), y.Service, millis(now))
+func addIdentity(tx *conn, from *issuer, y *uma.Identity, user uma.Key) (uma.Key, error) {
+	key, err := tx.insert(`INSERT INTO identity (issuer, subject, user, service) VALUES (?, ?, ?, ?)`,
+		int64(from.key), y.Subject, int64(user), y.Service)
 	return key, writing("identity", conflict(err))
 }
 
@@ -282,7 +282,7 @@ func addParty(tx *conn, realm uma.Key, a *uma.Admission) (*uma.User, error) {
 	if u.Key, u.Version, err = insertUser(tx, realm, u, texts); err != nil {
 		return nil, err
 	}
-	key, err := addIdentity(tx, from, &y, u.Key, a.Now)
+	key, err := addIdentity(tx, from, &y, u.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ var partyTests = map[string]func(e *env){
 		e.want("another address", moved.Claims, map[string]any{"email": "robert@corp.example"})
 		e.want("version", moved.Version, u.Version)
 		e.want("stored", e.byID(u.ID), moved)
-		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, false, now))
+		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, false))
 		off := e.admit(corp, "1", "bob", "new@corp.example")
 		e.want("disabled", off.Enabled, false)
 		e.want("address of a disabled party", off.Claims, moved.Claims)
@@ -168,22 +168,22 @@ var partyTests = map[string]func(e *env){
 			return s.Ended
 		}
 		session("s")
-		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, true, now))
+		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, true))
 		e.want("no change", e.byID(u.ID), u)
 		e.want("its session", ended("s"), false)
 		rests := &uma.Settlement{Realm: e.realm, Now: now, RestsOn: &uma.Rests{Generation: e.snapshot("photoz").Realm.Generation, User: u.ID, UserVersion: u.Version}}
 		e.must(e.s.Commit(e.t.Context(), rests))
-		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, false, now))
+		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, false))
 		off := e.byID(u.ID)
 		e.want("disabled", []bool{off.Enabled, off.Version > u.Version, ended("s")}, []bool{false, true, true})
 		e.wantErr("a grant for a disabled party", e.s.Commit(e.t.Context(), rests), uma.ErrMoved)
-		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, true, now))
+		e.must(e.s.EnableParty(e.t.Context(), e.realm, u.ID, true))
 		on := e.byID(u.ID)
 		e.want("enabled", []bool{on.Enabled, on.Version > off.Version, ended("s")}, []bool{true, true, true})
 		for what, id := range map[string]string{"a local user": e.alice, "nobody": "nobody"} {
-			e.wantErr(what, e.s.EnableParty(e.t.Context(), e.realm, id, false, now), uma.ErrNotFound)
+			e.wantErr(what, e.s.EnableParty(e.t.Context(), e.realm, id, false), uma.ErrNotFound)
 		}
-		e.wantErr("in another realm", e.s.EnableParty(e.t.Context(), e.otherRealm, u.ID, false, now), uma.ErrNotFound)
+		e.wantErr("in another realm", e.s.EnableParty(e.t.Context(), e.otherRealm, u.ID, false), uma.ErrNotFound)
 		e.want("the local user", e.byID(e.alice).Enabled, true)
 	},
 
@@ -191,23 +191,23 @@ var partyTests = map[string]func(e *env){
 		e.trusting()
 		ctx, u := e.t.Context(), e.admit(corp, "1", "bob", "")
 		other := e.admit(corp, "2", "carol", "")
-		e.must(e.s.LinkIdentity(ctx, e.realm, u.ID, council, "77", now))
+		e.must(e.s.LinkIdentity(ctx, e.realm, u.ID, council, "77"))
 		linked := e.byID(u.ID)
 		e.want("a higher version", linked.Version > u.Version, true)
 		e.want("identities", e.identitiesOf(u.ID), []uma.Identity{*u.Identity, {Issuer: council, Alias: "council", Subject: "77"}})
 		e.want("whose it is", e.partyOf(council, "77"), linked)
 		e.want("admitted by it", e.admit(council, "77", "doctor", ""), linked)
 		for what, err := range map[string]error{
-			"linked already": e.s.LinkIdentity(ctx, e.realm, u.ID, council, "77", now),
-			"another's":      e.s.LinkIdentity(ctx, e.realm, other.ID, council, "77", now),
-			"a party's own":  e.s.LinkIdentity(ctx, e.realm, u.ID, corp, "2", now),
+			"linked already": e.s.LinkIdentity(ctx, e.realm, u.ID, council, "77"),
+			"another's":      e.s.LinkIdentity(ctx, e.realm, other.ID, council, "77"),
+			"a party's own":  e.s.LinkIdentity(ctx, e.realm, u.ID, corp, "2"),
 		} {
 			e.wantErr(what, err, uma.ErrConflict)
 		}
 		for what, err := range map[string]error{
-			"an unknown issuer":          e.s.LinkIdentity(ctx, e.realm, u.ID, "https://other.example", "1", now),
-			"nobody":                     e.s.LinkIdentity(ctx, e.realm, "nobody", council, "1", now),
-			"in another realm":           e.s.LinkIdentity(ctx, e.otherRealm, u.ID, council, "1", now),
+			"an unknown issuer":          e.s.LinkIdentity(ctx, e.realm, u.ID, "https://other.example", "1"),
+			"nobody":                     e.s.LinkIdentity(ctx, e.realm, "nobody", council, "1"),
+			"in another realm":           e.s.LinkIdentity(ctx, e.otherRealm, u.ID, council, "1"),
 			"unlink the party's own":     e.s.UnlinkIdentity(ctx, e.realm, u.ID, corp, "1"),
 			"unlink another's":           e.s.UnlinkIdentity(ctx, e.realm, other.ID, council, "77"),
 			"unlink an unknown one":      e.s.UnlinkIdentity(ctx, e.realm, u.ID, council, "78"),
@@ -223,16 +223,16 @@ var partyTests = map[string]func(e *env){
 
 	"linked_to_a_local_user": func(e *env) {
 		file := e.trusting()
-		e.must(e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, council, "9", now))
+		e.must(e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, council, "9"))
 		e.want("whose it is", e.partyOf(council, "9"), e.byID(e.alice))
 		e.want("a local user has no identity", e.byID(e.alice).Identity, (*uma.Identity)(nil))
 		e.want("identities", e.identitiesOf(e.alice), []uma.Identity{{Issuer: council, Alias: "council", Subject: "9"}})
 		_, err := e.s.AdmitParty(e.t.Context(), e.realm, e.admission(council, "9", "alice", ""))
 		e.wantErr("admitted", err, uma.ErrConflict)
 		for i := range uma.MaxIdentities - 1 {
-			e.must(e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, corp, fmt.Sprint(i), now))
+			e.must(e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, corp, fmt.Sprint(i)))
 		}
-		e.wantErr("too many", e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, corp, "more", now), uma.ErrFull)
+		e.wantErr("too many", e.s.LinkIdentity(e.t.Context(), e.realm, e.alice, corp, "more"), uma.ErrFull)
 		file.Users, file.Prune = file.Users[1:], true
 		e.apply(file)
 		e.want("after the removal of the user", e.partyOf(council, "9"), (*uma.User)(nil))
@@ -241,7 +241,7 @@ var partyTests = map[string]func(e *env){
 	"deleted_with_what_it_owns": func(e *env) {
 		e.trusting()
 		u, other := e.admit(corp, "1", "bob", ""), e.admit(corp, "2", "carol", "")
-		e.must(e.s.LinkIdentity(e.t.Context(), e.realm, u.ID, council, "77", now))
+		e.must(e.s.LinkIdentity(e.t.Context(), e.realm, u.ID, council, "77"))
 		mine, hers := e.at(e.api, u.ID, "Mine", "view"), e.at(e.second, e.alice, "Hers", "view")
 		e.share(mine, other.ID, "view")
 		e.share(hers, u.ID, "view")
@@ -250,7 +250,7 @@ var partyTests = map[string]func(e *env){
 		e.must(e.s.StartSession(e.t.Context(), e.realm, &uma.Session{ID: "s", User: u.ID, Client: "web", Started: now, Expires: now.Add(time.Hour)},
 			&uma.RefreshToken{Hash: []byte("hash"), SessionID: "s", Client: "web", Expires: now.Add(time.Hour)}))
 		remove := func(change func(d *uma.PartyRemoval)) (*uma.PartyReport, error) {
-			d := &uma.PartyRemoval{Realm: e.realm, ID: u.ID, Now: now}
+			d := &uma.PartyRemoval{Realm: e.realm, ID: u.ID}
 			change(d)
 			return e.s.DeleteParty(e.t.Context(), d)
 		}
@@ -268,6 +268,10 @@ var partyTests = map[string]func(e *env){
 		e.want("its resource", e.get(e.api, mine.ID), (*uma.Resource)(nil))
 		e.want("a resource of another", e.get(e.second, hers.ID) != nil, true)
 		e.want("its policy", find(e, func(v uma.View) (*uma.Share, error) { return v.Share(e.t.Context(), e.api, p.ID) }), (*uma.Share)(nil))
+		e.reading(func(v uma.View) {
+			_, err := v.TokenState(e.t.Context(), e.realm, "jti", "s")
+			e.wantErr("its session", err, uma.ErrNotFound)
+		})
 		e.want("a policy that names it", find(e, func(v uma.View) (*uma.Share, error) { return v.Share(e.t.Context(), e.api, named.ID) }).Users, []string{other.ID})
 		back := e.admit(corp, "1", "bob", "")
 		e.want("as somebody new", []any{back.ID == u.ID, back.Key == u.Key, back.Username}, []any{false, false, "corp/bob"})
@@ -280,7 +284,7 @@ var partyTests = map[string]func(e *env){
 		kept, own := e.share(mine, "carol", "view"), e.share(mine, e.alice, "view")
 		same := e.at(e.api, e.alice, "Mine", "view")
 		transfer := func(to string) (*uma.PartyReport, error) {
-			return e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, TransferTo: to, Now: now})
+			return e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, TransferTo: to})
 		}
 		for to, want := range map[string]error{"nobody": uma.ErrNotFound, e.foreignAlice: uma.ErrNotFound, u.ID: uma.ErrConflict, e.alice: uma.ErrConflict} {
 			_, err := transfer(to)
@@ -310,7 +314,7 @@ var partyTests = map[string]func(e *env){
 			}
 			e.share(r, "carol", "view")
 		}
-		report, err := e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, DeleteResources: true, Now: now})
+		report, err := e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, DeleteResources: true})
 		e.must(err)
 		e.want("report", report, &uma.PartyReport{Deleted: 450, Requests: 225})
 		e.want("party", e.byID(u.ID), (*uma.User)(nil))

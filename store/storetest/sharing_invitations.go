@@ -226,7 +226,7 @@ var invitationTests = map[string]func(e *env){
 		r := e.create(e.resource("Album", "view"))
 		e.invite(r, grants{"ann@corp.example": {"view"}, "zoe@corp.example": {"view"}, "eve@corp.example": {"view"}})
 		off := e.admit(corp, "1", "zoe", "")
-		e.must(e.s.EnableParty(e.t.Context(), e.realm, off.ID, false, now))
+		e.must(e.s.EnableParty(e.t.Context(), e.realm, off.ID, false))
 		e.admit(corp, "1", "zoe", "zoe@corp.example")
 		file.Users = append(file.Users, &uma.User{ID: e.newID(), Username: "ann", Password: "hash", Enabled: true,
 			Claims: map[string]any{"email": "ANN@corp.example"}})
@@ -269,7 +269,7 @@ var invitationTests = map[string]func(e *env){
 		u := e.admit(corp, "9", "owner", "")
 		theirs := e.at(e.api, u.ID, "Theirs", "view")
 		e.invite(theirs, grants{"ann@corp.example": {"view"}})
-		_, err := e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, TransferTo: e.alice, Now: now})
+		_, err := e.s.DeleteParty(e.t.Context(), &uma.PartyRemoval{Realm: e.realm, ID: u.ID, TransferTo: e.alice})
 		e.must(err)
 		e.want("of another owner", e.open(theirs), grants{})
 	},

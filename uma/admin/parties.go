@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"example.com/umpire/uma"
 )
@@ -18,7 +17,6 @@ type Parties struct {
 		uma.Parties
 	}
 	Realm *uma.Snapshot
-	Now   func() time.Time
 }
 
 // A Party is a user with what belongs to it. A local user has none but linked identities.
@@ -99,7 +97,7 @@ func (p *Parties) Enable(ctx context.Context, name string, enabled bool) (*Party
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Store.EnableParty(ctx, p.Realm.Realm.Key, found.ID, enabled, p.Now()); err != nil {
+	if err := p.Store.EnableParty(ctx, p.Realm.Realm.Key, found.ID, enabled); err != nil {
 		return nil, fmt.Errorf("party %s: %w", found.Username, err)
 	}
 	return p.Find(ctx, found.ID)
@@ -115,7 +113,7 @@ func (p *Parties) Link(ctx context.Context, name, alias, subject string) (*Party
 	if issuer == "" {
 		return nil, refuse("realm %s trusts no issuer with the alias %q", p.Realm.Realm.Name, alias)
 	}
-	err = p.Store.LinkIdentity(ctx, p.Realm.Realm.Key, found.ID, issuer, subject, p.Now())
+	err = p.Store.LinkIdentity(ctx, p.Realm.Realm.Key, found.ID, issuer, subject)
 	switch {
 	case errors.Is(err, uma.ErrConflict):
 		return nil, p.linked(ctx, alias, issuer, subject)
@@ -166,7 +164,7 @@ func (p *Parties) Delete(ctx context.Context, name, transferTo string, deleteRes
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &uma.PartyRemoval{Realm: p.Realm.Realm.Key, ID: found.ID, DeleteResources: deleteResources, Now: p.Now()}
+	d := &uma.PartyRemoval{Realm: p.Realm.Realm.Key, ID: found.ID, DeleteResources: deleteResources}
 	if transferTo != "" {
 		to, err := p.Find(ctx, transferTo)
 		if err != nil {

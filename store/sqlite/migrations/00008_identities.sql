@@ -20,7 +20,6 @@ CREATE TABLE identity (
     subject TEXT NOT NULL,
     user    INTEGER NOT NULL REFERENCES user,
     service INTEGER NOT NULL, -- 1: the subject of an application's own tokens
-    since   INTEGER NOT NULL,
     UNIQUE (issuer, subject)
 ) STRICT;
 CREATE INDEX identity_user ON identity (user, key);
