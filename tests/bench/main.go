@@ -105,6 +105,9 @@ func run(ctx context.Context, s setting) (err error) {
 	if err := measureShares(ctx, s, dir); err != nil {
 		return fmt.Errorf("shares: %w", err)
 	}
+	if err := measureTrusted(ctx, s, dir); err != nil {
+		return fmt.Errorf("tokens of a trusted issuer: %w", err)
+	}
 	fmt.Printf("opa: %s resident, ready after %s\n", opa.resident(), opa.ready.Round(time.Millisecond))
 	fmt.Println(strings.Join(notes, "\n"))
 	return nil

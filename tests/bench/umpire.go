@@ -36,9 +36,10 @@ type umpire struct {
 	*process
 	binary, dir     string
 	n               int
-	shadow          bool   // the realm has a shadow policy, the same as its policy
-	shared          bool   // alice owns the resources and shares them
-	other           string // what it is called when it is none: a Keycloak over the photoz realm
+	shadow          bool                // the realm has a shadow policy, the same as its policy
+	shared          bool                // alice owns the resources and shares them
+	trusted         []map[string]string // keys of an issuer that the realm trusts, as JWKs
+	other           string              // what it is called when it is none: a Keycloak over the photoz realm
 	ids             []uma.ResourceID
 	addr            string
 	bob, alice, pat string // access tokens
@@ -72,6 +73,13 @@ func (u *umpire) realm(alg string) (string, error) {
 		bundle += ", shadow: " + policy
 	}
 	realm := strings.NewReplacer("./policies", bundle, "RS256", alg).Replace(string(text))
+	if u.trusted != nil {
+		list, err := issuers(u.trusted)
+		if err != nil {
+			return "", err
+		}
+		realm += list
+	}
 	return path, os.WriteFile(path, []byte(realm), 0o600)
 }
 
@@ -208,12 +216,16 @@ func (u *umpire) token(body string) (string, error) {
 func (u *umpire) decision() script {
 	headers := form + "Authorization: Bearer " + u.bob + "\r\n"
 	return func(c *conn, caller, turn int) error {
-		id := u.ids[(caller*7919+turn*104729)%len(u.ids)]
-		body := url.Values{
-			"grant_type": {umaGrant}, "audience": {"photoz-api"}, "response_mode": {"decision"}, "permission": {string(id) + "#view"},
-		}.Encode()
-		_, err := c.send("POST", tokenPath, headers, body, 200)
+		_, err := c.send("POST", tokenPath, headers, u.asked(caller, turn).Encode(), 200)
 		return err
+	}
+}
+
+// asked is the request for a decision about one of the resources.
+func (u *umpire) asked(caller, turn int) url.Values {
+	id := u.ids[(caller*7919+turn*104729)%len(u.ids)]
+	return url.Values{
+		"grant_type": {umaGrant}, "audience": {"photoz-api"}, "response_mode": {"decision"}, "permission": {string(id) + "#view"},
 	}
 }
 

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// differentTokens is how many tokens are presented in turn so that none is cached: more than
+// the server remembers.
+const differentTokens = 10_000
+
+// A signer makes tokens of an issuer with one algorithm.
+type signer struct {
+	alg string
+	key crypto.Signer
+}
+
+func newSigners() ([]signer, error) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	return []signer{{"RS256", rsaKey}, {"PS256", rsaKey}, {"ES256", ecKey}, {"EdDSA", edKey}}, err
+}
+
+var encode = base64.RawURLEncoding.EncodeToString
+
+// jwk is the public key as a JWK (RFC 7518 §6, RFC 8037 §2).
+func (s signer) jwk() map[string]string {
+	jwk := map[string]string{"kid": s.alg, "alg": s.alg, "use": "sig"}
+	switch k := s.key.(type) {
+	case *rsa.PrivateKey:
+		jwk["kty"], jwk["n"], jwk["e"] = "RSA", encode(k.N.Bytes()), "AQAB"
+	case *ecdsa.PrivateKey:
+		point, _ := k.PublicKey.Bytes() // no error on this curve: 4, then x and y
+		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", "P-256", encode(point[1:33]), encode(point[33:])
+	case ed25519.PrivateKey:
+		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", encode(k.Public().(ed25519.PublicKey))
+	}
+	return jwk
+}
+
+// token makes the access token number n of bob.
+func (s signer) token(n int) (string, error) {
+	now := time.Now()
+	claims, err := json.Marshal(map[string]any{
+		"iss": "https://login.example.com", "sub": "bob", "aud": "umpire", "azp": "app", "jti": fmt.Sprint(s.alg, n), "roles": []string{"user"},
+		"license": "physician", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+	})
+	if err != nil {
+		return "", err
+	}
+	signed := encode(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":"at+jwt"}`, s.alg, s.alg)) + "." + encode(claims)
+	digest := sha256.Sum256([]byte(signed))
+	var signature []byte
+	switch s.alg {
+	case "RS256":
+		signature, err = s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	case "PS256":
+		signature, err = s.key.Sign(rand.Reader, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
+	case "EdDSA":
+		signature, err = s.key.Sign(rand.Reader, []byte(signed), crypto.Hash(0))
+	case "ES256":
+		if signature, err = s.key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
+			return "", err
+		}
+		var point struct{ R, S *big.Int }
+		if _, err = asn1.Unmarshal(signature, &point); err == nil {
+			signature = append(point.R.FillBytes(make([]byte, 32)), point.S.FillBytes(make([]byte, 32))...)
+		}
+	}
+	return signed + "." + encode(signature), err
+}
+
+// tokens makes many different tokens.
+func (s signer) tokens() ([]string, error) {
+	out, failed := make([]string, differentTokens), make([]error, 2)
+	var wg sync.WaitGroup
+	for part := range failed {
+		wg.Go(func() {
+			for i := part; i < len(out) && failed[part] == nil; i += len(failed) {
+				out[i], failed[part] = s.token(i)
+			}
+		})
+	}
+	wg.Wait()
+	return out, errors.Join(failed...)
+}
+
+// measureTrusted measures decisions with tokens of a trusted issuer, as bearer and as claim
+// token: each presented once, and one presented again and again.
+func measureTrusted(ctx context.Context, s setting, dir string) (err error) {
+	signers, err := newSigners()
+	if err != nil {
+		return err
+	}
+	u := &umpire{binary: s.umpire, dir: filepath.Join(dir, "trusted"), n: s.sizes[0]}
+	for _, s := range signers {
+		u.trusted = append(u.trusted, s.jwk())
+	}
+	if err := u.fill(ctx); err != nil {
+		return err
+	}
+	if err := u.start(ctx, "ES256"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.stop()) }()
+	own := contender{"the realm's own token", u.addr, u.decision()}
+	for _, signer := range signers {
+		tokens, err := signer.tokens()
+		if err != nil {
+			return err
+		}
+		if err := report(ctx, s, "decisions with tokens of a trusted issuer, "+signer.alg+", 16 callers", 16, []contender{
+			own,
+			{"bearer, the first time", u.addr, u.withBearers(tokens)},
+			{"bearer, repeated", u.addr, u.withBearers(tokens[:1])},
+			{"claim token, the first time", u.addr, u.withClaimTokens(tokens[0], tokens)},
+			{"claim token, repeated", u.addr, u.withClaimTokens(tokens[0], tokens[:1])},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// issuers is the realm file's list of an issuer with these keys.
+func issuers(keys []map[string]string) (string, error) {
+	set, err := json.Marshal(map[string]any{"keys": keys})
+	return fmt.Sprintf(`
+issuers:
+  - {issuer: "https://login.example.com", alias: example, jwks: %s, audiences: [umpire], clients: {app: photoz-app},
+     algorithms: [RS256, PS256, ES256, EdDSA], accept: [bearer, claims], claims: [license], map: {roles: roles}}
+`, set), err
+}
+
+// inTurn returns a function that returns tokens, one after the other.
+func inTurn(tokens []string) func() string {
+	var next atomic.Int64
+	return func() string { return tokens[int(next.Add(1))%len(tokens)] }
+}
+
+// withBearers asks for decisions with bearers in turn.
+func (u *umpire) withBearers(tokens []string) script {
+	token := inTurn(tokens)
+	return func(c *conn, caller, turn int) error {
+		_, err := c.send("POST", tokenPath, form+"Authorization: Bearer "+token()+"\r\n", u.asked(caller, turn).Encode(), 200)
+		return err
+	}
+}
+
+// withClaimTokens asks for decisions with one bearer, and claim tokens in turn.
+func (u *umpire) withClaimTokens(bearer string, tokens []string) script {
+	token := inTurn(tokens)
+	return func(c *conn, caller, turn int) error {
+		body := u.asked(caller, turn)
+		body.Set("claim_token_format", "urn:ietf:params:oauth:token-type:jwt")
+		body.Set("claim_token", token())
+		_, err := c.send("POST", tokenPath, form+"Authorization: Bearer "+bearer+"\r\n", body.Encode(), 200)
+		return err
+	}
+}
