@@ -2,6 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+KEYCLOAK ?= http://127.0.0.1:8180
 # The race detector needs cgo and a C compiler. SQLite, a C library translated to Go, is compiled without it: with it
 # the tests would take ten times as long. modernc.org/sqlite itself is compiled with it: it uses sync.Map, whose code, being
 # generic, the linker would take from there for the whole program, so that the detector would not see what it orders.
@@ -12,10 +13,10 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
-.PHONY: help build install run demo test lint vuln bench fuzz
+.PHONY: help build install run demo test test-clients lint vuln bench fuzz
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## build bin/umpire
 	$(GO) build -o bin/umpire ./cmd/umpire
@@ -35,6 +36,11 @@ test: ## run all tests; where cgo works, packages and what happens at once with 
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
+
+# The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
+test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there
+	@if curl -sf -o /dev/null $(KEYCLOAK)/realms/master; then UMPIRE_KEYCLOAK=$(KEYCLOAK) $(GO) test -count=1 -run '^TestKeycloakAsIssuer$$' ./tests; \
+	else echo "test-clients: skipped, because no Keycloak answers at $(KEYCLOAK)"; fi
 
 lint: vuln ## check the code: gofmt, vet, staticcheck, errcheck, opa fmt and check, go mod tidy, govulncheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-clean:"; echo "$$out"; exit 1; }
