@@ -34,7 +34,7 @@ type Parts struct {
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
 	Trust    uma.Trust    // of tokens that others signed
-	Sealer   admin.Sealer // of policy.opa; may be nil
+	Sealer   grant.Sealer // of policy.opa and of claims that tickets remember; may be nil
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time
@@ -95,7 +95,7 @@ func NewCore(p Parts) (*Core, error) {
 		PublicURL: p.PublicURL, Now: p.Now, Realms: realms, Party: parties,
 		Grant: &grant.Service{
 			Store: p.Store, Realms: realms, Party: parties, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier,
-			PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
+			Sealer: p.Sealer, PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
 			Labels: p.Labels, Decided: p.Decided, Stuck: p.Stuck,
 		},
 		Protection: &protection.Service{

@@ -2,34 +2,31 @@ package grant
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"example.com/umpire/strictjson"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 )
 
-// claims are the claims of a request.
+// claims are the claims of a request, and those that earlier rounds of its ticket gathered.
 type claims struct {
 	pushed   map[string][]string   // by the client, or by the resource server with the ticket
-	verified map[string]any        // of a signed claim token, about the party
+	verified map[string]any        // of claim tokens about the party
 	tokens   []uma.InputClaimToken // the results of verifying signed claim tokens
+
+	refused bool      // the claim token of this request does not count
+	kept    *gathered // what the next ticket remembers; nil: what this one does
 }
 
-// claimFormat returns the format of the claim token. It is empty without a claim token, and
-// that of ID tokens if the request names no format.
+// claimFormat returns the format of the claim token, by its first name. It is empty without a
+// claim token, and that of ID tokens if the request names no format.
 func (r *Request) claimFormat() string {
 	switch {
 	case r.ClaimToken == "":
 		return ""
-	case r.ClaimTokenFormat == "", r.ClaimTokenFormat == uma.FormatIDHTTPS:
+	case r.ClaimTokenFormat == "", r.ClaimTokenFormat == uma.FormatIDHTTPS, r.ClaimTokenFormat == uma.FormatIDToken:
 		return uma.FormatID
 	}
 	return r.ClaimTokenFormat
@@ -45,7 +42,7 @@ func (r *Request) announcesClaims() bool {
 // checkClaimFormat refuses a format that is not understood.
 func (r *Request) checkClaimFormat() error {
 	switch format := r.claimFormat(); format {
-	case "", uma.FormatID, uma.FormatJWT:
+	case "", uma.FormatID, uma.FormatJWT, uma.FormatAccessToken:
 		return nil
 	default:
 		return badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimFormatUnknown, Value: format}, nil)
@@ -60,15 +57,24 @@ func (q *question) mayPresentClaims() bool {
 }
 
 // identifyByClaims returns whom a claim token in the ID token format speaks for. It is used
-// if nothing else identifies the party. It must have been issued to the client that authenticated,
-// and its session must not have ended.
+// if nothing else identifies the party.
 func (s *Service) identifyByClaims(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
-	token, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.ClaimToken)
+	token := q.tokens.claim
 	switch {
-	case errors.Is(err, uma.ErrUnverified):
-		return nil, badClaim(uma.UnusableIdentity, uma.Fault{Kind: uma.SignatureInvalid}, err)
-	case err != nil:
-		return nil, fmt.Errorf("verify claim token: %w", err)
+	case errors.Is(token.Err, party.ErrInactive):
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{Kind: uma.SignatureInvalid}, token.Err)
+	case token.Err != nil:
+		return nil, token.Err
+	case token.Trusted != nil:
+		return s.identifyByIssuer(ctx, view, q)
+	}
+	return s.identifyByOwn(ctx, view, q, token.Own)
+}
+
+// identifyByOwn is identifyByClaims for a token of this realm. It must have been issued to the
+// client that authenticated, and its session must not have ended.
+func (s *Service) identifyByOwn(ctx context.Context, view uma.View, q *question, token *uma.Claims) (*party.Identity, error) {
+	switch {
 	case !q.req.Rules.identifies(token):
 		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, nil)
 	case token.AuthorizedParty != q.client.ID:
@@ -83,14 +89,70 @@ func (s *Service) identifyByClaims(ctx context.Context, view uma.View, q *questi
 	return id, err
 }
 
-// readClaims reads the claims of the ticket, which take precedence, and those of the
-// claim token. What a client says is never among the verified claims, and no token is
-// passed on.
+// identifyByIssuer is identifyByClaims for a token of a trusted issuer. It is an ID token, and
+// the realm accepts the issuer's tokens as claim tokens and as a subject_token: an issuer that
+// is trusted for claims alone signs nobody in.
+func (s *Service) identifyByIssuer(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
+	token := q.tokens.claim
+	if token.Trusted.Kind != uma.IDToken {
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, errNoIDToken)
+	}
+	if _, err := token.Trusted.Client(uma.UseClaims, q.authenticatedClient()); err != nil {
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)
+	}
+	id, err := s.Party.Bearer(ctx, view, q.realm, token, party.Acceptance{Use: uma.UseSubjectToken, Client: q.authenticatedClient()})
+	if errors.Is(err, party.ErrInactive) {
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)
+	}
+	return id, err
+}
+
+// authenticatedClient is the client, if it authenticated in this request; else nil.
+func (a *asker) authenticatedClient() *uma.Client {
+	if !a.authenticated {
+		return nil
+	}
+	return a.client
+}
+
+// readClaims reads the claims of the ticket, which take precedence, those of the claim token,
+// and those that earlier rounds gathered. What a client says is never among the verified
+// claims, and no token is passed on.
 func (s *Service) readClaims(ctx context.Context, view uma.View, q *question) (claims, error) {
-	c, err := s.readClaimToken(ctx, view, q)
+	g, err := s.openGathered(ctx, view, q)
 	if err != nil {
 		return claims{}, err
 	}
+	format := q.req.claimFormat()
+	var c claims
+	switch signed := isCompactJWS(q.req.ClaimToken); {
+	case format == "":
+	case signed:
+		seen, p, err := s.readClaimToken(ctx, view, q, format)
+		if err != nil {
+			return claims{}, err
+		}
+		if p != nil {
+			p.Expires = min(p.Expires, q.now.Add(gatheredFor).Unix())
+			g.add(p)
+		} else {
+			c.refused, c.tokens = true, []uma.InputClaimToken{seen}
+		}
+	case format != uma.FormatJWT:
+		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimTokenUnsigned}, nil)
+	default:
+		pushed, err := decodePushed(q.req.ClaimToken)
+		switch {
+		case errors.Is(err, uma.ErrPushed):
+			return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsTooLarge, Limit: uma.MaxPushed}, nil)
+		case err != nil:
+			return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsMalformed}, err)
+		}
+		g.push(pushed)
+	}
+	tokens, verified := g.judge()
+	c.tokens, c.verified, c.kept = append(tokens, c.tokens...), verified, g
+	c.pushed = maps.Clone(g.Pushed)
 	if c.pushed == nil {
 		c.pushed = map[string][]string{}
 	}
@@ -101,122 +163,6 @@ func (s *Service) readClaims(ctx context.Context, view uma.View, q *question) (c
 	return c, nil
 }
 
-func (s *Service) readClaimToken(ctx context.Context, view uma.View, q *question) (claims, error) {
-	format := q.req.claimFormat()
-	switch {
-	case format == "":
-		return claims{}, nil
-	case format == uma.FormatID, isCompactJWS(q.req.ClaimToken):
-		return s.verifyClaims(ctx, view, q, format)
-	}
-	pushed, err := decodePushed(q.req.ClaimToken)
-	switch {
-	case errors.Is(err, uma.ErrPushed):
-		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsTooLarge, Limit: uma.MaxPushed}, nil)
-	case err != nil:
-		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimsMalformed}, err)
-	}
-	return claims{pushed: pushed}, nil
-}
-
-// verifyClaims reads a signed claim token. A token of this realm must be about the
-// requesting party. A token that does not verify, or is no longer active, gives no claims:
-// the policy sees why, and may ask for better ones.
-func (s *Service) verifyClaims(ctx context.Context, view uma.View, q *question, format string) (claims, error) {
-	if !isCompactJWS(q.req.ClaimToken) {
-		return claims{}, badClaim(uma.InvalidRequest, uma.Fault{Kind: uma.ClaimTokenUnsigned}, nil)
-	}
-	seen := uma.InputClaimToken{Format: format}
-	token, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.ClaimToken)
-	switch {
-	case errors.Is(err, uma.ErrUnverified):
-		seen.Reason = "does not verify"
-	case err != nil:
-		return claims{}, fmt.Errorf("verify claim token: %w", err)
-	case token.Subject != q.party.Subject:
-		return claims{}, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenOfOtherSubject}, nil)
-	case token.AuthorizedParty != q.client.ID && !slices.Contains(token.Audience, q.client.ID):
-		seen.Reason = "issued to another client" // so it proves nothing about this client
-	case !q.req.Rules.identifies(token):
-		seen.Reason = "not an identity token"
-	case token.Expires <= q.now.Unix():
-		seen.Reason = "expired"
-	default:
-		switch _, err := s.Party.Identify(ctx, view, q.realm, token); {
-		case errors.Is(err, party.ErrInactive):
-			seen.Reason = "not active"
-		case err != nil:
-			return claims{}, err
-		default:
-			seen.Verified, seen.Issuer, seen.Claims = true, token.Issuer, claimsOf(token)
-		}
-	}
-	if q.req.Rules.BadClaimIsNeedInfo && q.ticket != nil && !seen.Verified {
-		return claims{}, badClaim(uma.UnusableClaims, uma.Fault{}, nil)
-	}
-	return claims{verified: seen.Claims, tokens: []uma.InputClaimToken{seen}}, nil
-}
-
-// identifies reports whether a token identifies a user. An RPT does not.
-func (r Rules) identifies(token *uma.Claims) bool {
-	return token.Type == uma.TypeID || token.Type == uma.TypeBearer && !r.IdentifyWithIDToken && token.Authorization == nil
-}
-
-// claimsOf returns the claims of a verified token that say something about its subject.
-func claimsOf(token *uma.Claims) map[string]any {
-	out := map[string]any{"iss": token.Issuer, "sub": token.Subject, "preferred_username": token.Username, "acr": token.ACR}
-	if token.AuthTime != 0 {
-		out["auth_time"] = token.AuthTime
-	}
-	maps.Copy(out, token.Extra)
-	return out
-}
-
 // isCompactJWS reports whether a token looks like a signed JWT and not like base64: three
 // parts between dots.
 func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
-
-// decodePushed reads the claims that Keycloak's clients push: base64, in either
-// alphabet and with or without padding, of a JSON object of lists of strings.
-func decodePushed(token string) (map[string][]string, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(token), "="))
-	if err != nil {
-		return nil, errors.New("claim_token is not base64")
-	}
-	if len(raw) > uma.MaxPushed {
-		return nil, uma.ErrPushed
-	}
-	return readPushed(string(raw))
-}
-
-var errNoLists = errors.New("claim_token is not a JSON object of lists of strings")
-
-// readPushed reads a JSON object of lists of strings.
-func readPushed(text string) (map[string][]string, error) {
-	r := strictjson.New(text)
-	if !utf8.ValidString(text) || !json.Valid([]byte(text)) || r.Next() != '{' {
-		return nil, errNoLists
-	}
-	claims := map[string][]string{}
-	err := r.Object(func(name string) error {
-		if r.Next() != '[' || strings.IndexByte(name, 0) >= 0 {
-			return errNoLists
-		}
-		claims[name] = []string{}
-		return r.Array(func() error {
-			if r.Next() != '"' {
-				return errNoLists
-			}
-			value, err := r.Text()
-			if strings.IndexByte(value, 0) >= 0 { // C programs read only what is before it
-				err = errNoLists
-			}
-			claims[name] = append(claims[name], value)
-			return err
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return claims, nil
-}

@@ -245,12 +245,13 @@ func TestReadClaims(t *testing.T) {
 			w.Tokens["ended.of.bob"] = token("u-bob", 60)
 			w.Tokens["ended.of.bob"].SessionID = "s-unknown"
 			q := &question{
-				realm: w.Snap, now: w.Now, asker: asker{party: &party.Identity{Subject: "u-bob"}, client: w.Web},
+				realm: w.Snap, now: w.Now, caller: &party.Caller{}, asker: asker{party: &party.Identity{Subject: "u-bob"}, client: w.Web},
 				req: &Request{ClaimToken: tc.token, ClaimTokenFormat: tc.format},
 			}
 			if tc.ticket != nil {
 				q.ticket = &uma.Ticket{Claims: tc.ticket}
 			}
+			q.tokens = w.service.verifyAhead(t.Context(), q)
 			before := maps.Clone(tc.ticket)
 			view, err := w.service.Store.View(t.Context())
 			if err != nil {

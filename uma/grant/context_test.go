@@ -29,11 +29,15 @@ func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 			return err
 		},
 		"claim token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.verifyClaims(ctx, nil, &question{realm: s, req: &Request{ClaimToken: "a.b.c"}}, uma.FormatJWT)
+			q := &question{realm: s, caller: &party.Caller{}, req: &Request{ClaimToken: "a.b.c"}}
+			q.tokens = a.verifyAhead(ctx, q)
+			_, _, err := a.readClaimToken(ctx, nil, q, uma.FormatJWT)
 			return err
 		},
 		"identity token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.identifyByClaims(ctx, nil, &question{realm: s, req: &Request{}})
+			q := &question{realm: s, caller: &party.Caller{}, req: &Request{ClaimToken: "a.b.c"}}
+			q.tokens = a.verifyAhead(ctx, q)
+			_, err := a.identifyByClaims(ctx, nil, q)
 			return err
 		},
 	}

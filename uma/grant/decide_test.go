@@ -2,7 +2,6 @@ package grant
 
 import (
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -251,24 +250,6 @@ func TestRulesOfRecord(t *testing.T) {
 	eval.Decided = []uma.ScopeDecision{{Scope: "view"}}
 	if got := rulesOf(eval); len(got) != 0 {
 		t.Errorf("got %q, want none", got)
-	}
-}
-
-// A hint is told once, and two of one name both.
-func TestRequiredClaims(t *testing.T) {
-	t.Parallel()
-	need := func(name string, issuers ...string) uma.Need {
-		return uma.Need{RequiredClaim: uma.RequiredClaim{Name: name, Issuers: issuers}}
-	}
-	d := &decisions{list: []*decision{
-		{needs: []uma.Need{need("acr"), need("email", "https://a.example")}},
-		{needs: []uma.Need{need("email", "https://b.example"), need("acr")}},
-	}}
-	want := []uma.RequiredClaim{
-		{Name: "acr"}, {Name: "email", Issuers: []string{"https://a.example"}}, {Name: "email", Issuers: []string{"https://b.example"}},
-	}
-	if got := d.requiredClaims(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -31,11 +31,14 @@ type question struct {
 
 	shares   []uma.Share   // candidate shares of the requested resources
 	requests []uma.Request // to the owners of these resources, by the party
+
+	identities []uma.Identity // of the party; nil until a proof needs them
 }
 
-// tokens are those of a request by which the party may be identified, verified before the view
-// is opened. The others are verified ahead, too: the verifier keeps the outcome.
-type tokens struct{ bearer, subject *party.Token }
+// tokens are those of a request by which the party may be identified, or claims be proved,
+// verified before the view is opened. The RPT is verified ahead, too: the verifier keeps the
+// outcome.
+type tokens struct{ bearer, subject, claim *party.Token }
 
 // An asker is who makes the request.
 type asker struct {
@@ -69,10 +72,11 @@ func (s *Service) verifyAhead(ctx context.Context, q *question) tokens {
 	case q.req.SubjectToken != "":
 		t.subject = s.Party.Verify(ctx, q.realm, q.req.SubjectToken)
 	}
-	for _, raw := range []string{q.req.RPT, q.req.ClaimToken} {
-		if isCompactJWS(raw) {
-			_, _ = s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), raw)
-		}
+	if q.req.claimFormat() == uma.FormatID || isCompactJWS(q.req.ClaimToken) {
+		t.claim = s.Party.Verify(ctx, q.realm, q.req.ClaimToken)
+	}
+	if isCompactJWS(q.req.RPT) {
+		_, _ = s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.RPT)
 	}
 	return t
 }

@@ -3,6 +3,8 @@ package grant
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"time"
 
 	"example.com/umpire/uma"
@@ -26,10 +28,61 @@ func badClaim(reason uma.Reason, fault uma.Fault, cause error) *uma.Error {
 	return uma.Reject(reason, fault, errors.Join(errBadClaim, cause))
 }
 
+// asksForBetter reports whether the client is asked for a better claim token if the one that
+// it presents does not count, instead of being refused or left to the policy.
+func (q *question) asksForBetter() bool { return q.req.Rules.BadClaimIsNeedInfo && q.req.Ticket != "" }
+
 // asksForClaims reports whether the client is asked for a better claim token instead of
 // being refused.
 func (q *question) asksForClaims(err error) bool {
-	return q.req.Rules.BadClaimIsNeedInfo && q.req.Ticket != "" && errors.Is(err, errBadClaim)
+	return q.asksForBetter() && errors.Is(err, errBadClaim)
+}
+
+// requiredClaims returns the claims that the policy wants, each once, or any claims if it wants
+// none. Two claims of one name from different issuers are different claims. A claim of which
+// the policy does not say otherwise may come in any format that is understood, and from any
+// issuer that may assert it.
+func (s *Service) requiredClaims(q *question, d *decisions) []uma.RequiredClaim {
+	var out []uma.RequiredClaim
+	for _, one := range d.list {
+		for _, need := range one.needs {
+			c := need.RequiredClaim
+			if len(c.Formats) == 0 {
+				c.Formats = uma.ClaimTokenFormats()
+			}
+			if len(c.Issuers) == 0 {
+				c.Issuers = q.issuersOf(c.Name)
+			}
+			if !slices.ContainsFunc(out, func(other uma.RequiredClaim) bool { return reflect.DeepEqual(other, c) }) {
+				out = append(out, c)
+			}
+		}
+	}
+	if out == nil {
+		return s.anyClaims(q)
+	}
+	return out
+}
+
+// anyClaims asks for any claim token: of this realm, or of a trusted issuer whose claim tokens
+// it accepts. A realm without such issuers needs no list.
+func (s *Service) anyClaims(q *question) []uma.RequiredClaim {
+	issuers := q.issuersOf("")
+	if issuers != nil {
+		issuers = append([]string{s.PublicURL.Realm(q.realm)}, issuers...)
+	}
+	return []uma.RequiredClaim{{Formats: uma.ClaimTokenFormats(), Issuers: issuers}}
+}
+
+// issuersOf returns the URLs of the trusted issuers that may assert a claim; without a name,
+// of all whose claim tokens are accepted.
+func (q *question) issuersOf(claim string) (urls []string) {
+	for _, i := range q.realm.Realm.Issuers {
+		if slices.Contains(i.Accept, uma.UseClaims) && (claim == "" || slices.Contains(i.Claims, claim)) {
+			urls = append(urls, i.Issuer)
+		}
+	}
+	return urls
 }
 
 // refuseUndecided answers a request that was refused before the policy decided. Some refusals
@@ -42,7 +95,7 @@ func (s *Service) refuseUndecided(ctx context.Context, q *question, err error) (
 		err = s.refuseReplay(ctx, q, err)
 	case q.asksForClaims(err):
 		refusal = uma.Reject(uma.NeedInfo, uma.Fault{}, err)
-		refusal.RequiredClaims = []uma.RequiredClaim{{Formats: uma.ClaimTokenFormats()}}
+		refusal.RequiredClaims = s.anyClaims(q)
 		return s.spendUndecided(ctx, q, refusal, true)
 	case errors.Is(err, errTooSoon):
 		refusal.Interval = min(2*q.ticket.Interval, lastInterval)
@@ -58,7 +111,7 @@ func (s *Service) refuseUndecided(ctx context.Context, q *question, err error) (
 func (s *Service) spendUndecided(ctx context.Context, q *question, refusal *uma.Error, reissue bool) (*Answer, error) {
 	st := &uma.Settlement{Realm: q.realm.Realm.Key, Now: q.now, Ticket: q.ticket.Hash, Reusable: q.realm.Realm.TicketReuse}
 	if reissue {
-		st.Successor, refusal.Ticket = q.reissue(refusal.Interval)
+		st.Successor, refusal.Ticket = s.reissue(q, refusal.Interval)
 	}
 	err := s.Store.Commit(ctx, st)
 	switch {
@@ -73,8 +126,8 @@ func (s *Service) spendUndecided(ctx context.Context, q *question, refusal *uma.
 // reissue makes the ticket that succeeds the one presented, with the same permissions and
 // claims. Only this client can present it, and only for the same user; if the client asked
 // for itself, for any user, because need_info may have asked who the party is. The ticket is
-// valid for the usual time after the interval is over.
-func (q *question) reissue(interval time.Duration) (*uma.Ticket, string) {
+// valid for the usual time after the interval is over. It remembers the claims gathered so far.
+func (s *Service) reissue(q *question, interval time.Duration) (*uma.Ticket, string) {
 	value := uma.NewSecret()
 	t := *q.ticket
 	t.Hash, t.Client = uma.Digest(value), q.client.ID
@@ -82,6 +135,7 @@ func (q *question) reissue(interval time.Duration) (*uma.Ticket, string) {
 		t.Subject = q.party.Subject
 	}
 	t.Round++
+	t.Gathered = s.sealed(q)
 	t.Interval = interval
 	t.Issued, t.Expires = q.now, q.now.Add(interval+q.realm.Realm.Lifetimes.Ticket)
 	return &t, value

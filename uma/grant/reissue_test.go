@@ -35,7 +35,6 @@ func TestRoundsWithoutADecision(t *testing.T) {
 		{name: "a claim token of an unknown format", req: bad, want: uma.NeedInfo},
 		{name: "an identity that does not verify", req: Request{ClaimToken: "a.b.c", ClaimTokenFormat: uma.FormatID}, want: uma.NeedInfo},
 		{name: "claims that cannot be decoded", req: Request{ClaimToken: "%", ClaimTokenFormat: uma.FormatJWT}, want: uma.NeedInfo},
-		{name: "a signed claim token that does not verify", req: Request{ClaimToken: "a.b.c", ClaimTokenFormat: uma.FormatJWT}, want: uma.NeedInfo},
 		{name: "a scope of no resource of the ticket", req: Request{Scopes: umatest.ScopesOf("fly")}, want: uma.InvalidScope, interval: -1},
 		{name: "too soon", edit: func(t *uma.Ticket) { t.Interval = 7 * time.Second }, want: uma.Submitted, interval: 14 * time.Second},
 		{name: "too soon, for the last time it doubles", edit: func(t *uma.Ticket) { t.Interval = 40 * time.Second }, want: uma.Submitted, interval: time.Minute},
@@ -84,6 +83,30 @@ func TestRoundsWithoutADecision(t *testing.T) {
 				t.Errorf("got required claims %+v", e.RequiredClaims)
 			}
 		})
+	}
+}
+
+// A signed claim token that does not verify is on record, with the reason, and the client is
+// asked for a better one whatever the policy decided.
+func TestBadClaimTokenIsOnRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Ticket(uma.Permission{Resource: "r-board"})
+	var seen []uma.InputClaimToken
+	w.Answer = func(in *uma.Input) (*uma.Evaluation, error) {
+		seen = in.Claims.Tokens
+		return &uma.Evaluation{Output: uma.Output{Granted: []uma.Scope{"*"}}}, nil
+	}
+	_, err := w.asApp(&Request{Rules: strict, Ticket: "the-ticket", ClaimToken: "a.b.c", ClaimTokenFormat: uma.FormatJWT})
+	e, _ := errors.AsType[*uma.Error](err)
+	if e == nil || e.Reason != uma.NeedInfo || e.Ticket == "" || len(e.RequiredClaims) != 1 || !slices.Equal(e.RequiredClaims[0].Formats, uma.ClaimTokenFormats()) {
+		t.Fatalf("got %+v, %v, want need_info with a ticket and the formats", e, err)
+	}
+	if len(seen) != 1 || seen[0].Reason != "does not verify" || seen[0].Verified || seen[0].Claims != nil {
+		t.Errorf("the policy got %+v", seen)
+	}
+	if st := w.Settlements[0]; len(st.Records) != 1 || st.Records[0].Answered != "need_info" || st.RPT != nil || st.Successor == nil {
+		t.Errorf("got %+v, want a record, a successor and no RPT", st)
 	}
 }
 

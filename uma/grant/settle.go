@@ -3,8 +3,6 @@ package grant
 import (
 	"context"
 	"maps"
-	"reflect"
-	"slices"
 
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/sets"
@@ -16,6 +14,9 @@ func (s *Service) settle(ctx context.Context, q *question, d *decisions) (*Answe
 		return s.refuseRecorded(ctx, q, d, uma.Reject(uma.PolicyFailed, uma.Fault{}, failed))
 	}
 	v := judge(d.list, q.conditions())
+	if q.claims.refused && q.asksForBetter() {
+		v = needInfo
+	}
 	if v == needInfo && q.req.Rules.Entitlements {
 		v = refused
 	}
@@ -87,11 +88,11 @@ func (s *Service) refuse(ctx context.Context, q *question, d *decisions, st *uma
 	refusal := uma.Reject(q.reason(v), uma.Fault{}, nil)
 	switch {
 	case v == needInfo:
-		refusal.RequiredClaims = d.requiredClaims()
-		st.Successor, refusal.Ticket = q.reissue(0)
+		refusal.RequiredClaims = s.requiredClaims(q, d)
+		st.Successor, refusal.Ticket = s.reissue(q, 0)
 	case v == submitted && q.req.Rules.PollTickets:
 		refusal.Interval = max(q.ticket.Interval, firstInterval)
-		st.Successor, refusal.Ticket = q.reissue(refusal.Interval)
+		st.Successor, refusal.Ticket = s.reissue(q, refusal.Interval)
 	}
 	answer, err := s.commit(ctx, q, d, st)
 	if err != nil {
@@ -123,20 +124,6 @@ func (q *question) reason(v verdict) uma.Reason {
 		return uma.Denied
 	}
 	return uma.NotAuthorized
-}
-
-// requiredClaims returns the claims that the policy wants, each once. Two claims of one name
-// from different issuers are different claims.
-func (d *decisions) requiredClaims() []uma.RequiredClaim {
-	var out []uma.RequiredClaim
-	for _, one := range d.list {
-		for _, need := range one.needs {
-			if !slices.ContainsFunc(out, func(c uma.RequiredClaim) bool { return reflect.DeepEqual(c, need.RequiredClaim) }) {
-				out = append(out, need.RequiredClaim)
-			}
-		}
-	}
-	return out
 }
 
 // ownerRequests returns the requests to owners that the policy wants stored.
