@@ -44,6 +44,13 @@ func (c *Cache[K, V]) Add(key K, v V) V {
 	return v
 }
 
+// Put keeps v, also if the key has another value.
+func (c *Cache[K, V]) Put(key K, v V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(key, v)
+}
+
 func (c *Cache[K, V]) keep(key K, v V) {
 	if len(c.young) >= c.limit {
 		c.old, c.young = c.young, make(map[K]V)

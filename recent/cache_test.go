@@ -24,3 +24,18 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 		t.Error("what was used once is there for ever")
 	}
 }
+
+func TestCachePut(t *testing.T) {
+	t.Parallel()
+	c := recent.New[int, string](2)
+	for _, v := range []string{"first", "second"} {
+		c.Put(0, v)
+		c.Put(1, v) // now both are old
+		c.Put(2, v)
+		for key := range 3 {
+			if got, ok := c.Get(key); got != v || !ok {
+				t.Errorf("%d: got %q, %t, want %q", key, got, ok, v)
+			}
+		}
+	}
+}

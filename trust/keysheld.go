@@ -49,22 +49,32 @@ func clientSource(snap *uma.Snapshot, c *uma.Client) *source {
 	return &source{Realm: snap.Realm.Key, Name: snap.Realm.Name, Owner: c.ID, JWKSURI: c.JWKSURI, JWKS: c.JWKS}
 }
 
-// sourcesOf returns the sources of a realm: those of its issuers, and of the clients that
-// authenticate by keys.
-func sourcesOf(snap *uma.Snapshot) []*source {
-	var all []*source
+// An owner of keys is a *uma.TrustedIssuer or a *uma.Client of a snapshot. As long as that is
+// the current one, so is the pointer.
+type owner any
+
+// ownersOf returns the issuers of a realm, and the clients that authenticate by keys.
+func ownersOf(snap *uma.Snapshot) []owner {
+	var all []owner
 	if !snap.Realm.Enabled {
 		return nil
 	}
 	for i := range snap.Realm.Issuers {
-		all = append(all, issuerSource(snap, &snap.Realm.Issuers[i]))
+		all = append(all, &snap.Realm.Issuers[i])
 	}
 	for _, c := range snap.Clients {
 		if c.Enabled && c.HasKeys() {
-			all = append(all, clientSource(snap, c))
+			all = append(all, c)
 		}
 	}
 	return all
+}
+
+func sourceOf(snap *uma.Snapshot, o owner) *source {
+	if issuer, ok := o.(*uma.TrustedIssuer); ok {
+		return issuerSource(snap, issuer)
+	}
+	return clientSource(snap, o.(*uma.Client))
 }
 
 func (f *source) holding() holding {
@@ -95,6 +105,7 @@ func (f *source) fault(err error) error {
 // keys are those of a source, as they were last fetched.
 type keys struct {
 	from *source
+	id   holding
 
 	mu        sync.Mutex
 	set       keySet // zero: none were ever had, or not for too long
@@ -107,22 +118,30 @@ type keys struct {
 	lastError error
 }
 
-// keysOf returns the keys of a source, which may be none yet.
-func (s *Service) keysOf(from *source) *keys {
+// keysOf returns the keys of an owner, which may be none yet. It compares settings once for each
+// snapshot, since they may be long.
+func (s *Service) keysOf(snap *uma.Snapshot, o owner) *keys {
+	s.mu.Lock()
+	k := s.owned[o]
+	s.mu.Unlock()
+	if k != nil {
+		return k
+	}
+	from := sourceOf(snap, o)
 	id := from.holding()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.held[id]; k != nil {
-		return k
-	}
 	if s.held == nil {
-		s.held = map[holding]*keys{}
+		s.held, s.owned = map[holding]*keys{}, map[owner]*keys{}
 	}
-	k := &keys{from: from}
-	if from.JWKS != nil {
-		k.set, k.lastError = parseKeys(from.JWKS)
+	if k = s.held[id]; k == nil {
+		k = &keys{from: from, id: id}
+		if from.JWKS != nil {
+			k.set, k.lastError = parseKeys(from.JWKS)
+		}
+		s.held[id] = k
 	}
-	s.held[id] = k
+	s.owned[o] = k
 	return k
 }
 

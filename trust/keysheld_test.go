@@ -2,9 +2,11 @@ package trust
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -297,5 +299,62 @@ func TestKeysOfClients(t *testing.T) {
 	w.Refresh(t.Context())
 	if len(w.held) != 3 {
 		t.Errorf("got %d sources, want that of the issuer and of two clients", len(w.held))
+	}
+}
+
+// A snapshot does not change, so that its settings, which may be long, are compared with those of
+// held keys once: not whenever a token is presented. Another snapshot of the same settings has
+// the same keys.
+func TestSettingsAreComparedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Refresh(t.Context())
+	held := w.keysOf(w.snap, w.issuer)
+	again := func() {
+		realm := w.snap.Realm
+		realm.Issuers = slices.Clone(realm.Issuers)
+		w.use(realm)
+	}
+	for range 3 {
+		again()
+		if w.keysOf(w.snap, w.issuer) != held {
+			t.Fatal("another snapshot has other keys")
+		}
+	}
+	w.issuer.CA = []byte("not looked at")
+	if w.keysOf(w.snap, w.issuer) != held {
+		t.Error("the settings of a snapshot were compared again")
+	}
+	w.issuer.CA = nil
+	again()
+	w.Refresh(t.Context())
+	if len(w.owned) != 1 || len(w.held) != 1 || w.keysOf(w.snap, w.issuer) != held {
+		t.Errorf("%d issuers and %d sources are held, want those of the last snapshot", len(w.owned), len(w.held))
+	}
+}
+
+// A key that is published in other words verifies its tokens anew, and once.
+func TestRepublishedKey(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t)
+	raw := s.token(t, "ed", "EdDSA", nil)
+	if _, err := s.Verify(t.Context(), s.snap, raw); err != nil {
+		t.Fatal(err)
+	}
+	realm := s.snap.Realm
+	realm.Issuers = []uma.TrustedIssuer{*s.issuer}
+	realm.Issuers[0].JWKS = s.jwks(t, "rsa", "ed")
+	snap := uma.NewSnapshot(realm, nil, nil)
+	var seen []*verifiedToken
+	for range 2 {
+		if _, err := s.Verify(t.Context(), snap, raw); err != nil {
+			t.Fatal(err)
+		}
+		v, _ := s.cache().Get(tokenID{realm.Key, realm.Generation, sha256.Sum256([]byte(raw))})
+		seen = append(seen, v)
+	}
+	key, err := s.keyOf(t.Context(), snap, foreign, header{"EdDSA", "ed", ""})
+	if err != nil || seen[0] != seen[1] || seen[0].key != key {
+		t.Errorf("got %v: the token was verified again, or by another key", err)
 	}
 }

@@ -23,6 +23,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	held     map[holding]*keys
+	owned    map[owner]*keys                        // those of held, without a look at the settings
 	verified *recent.Cache[tokenID, *verifiedToken] // see cache
 }
 
@@ -49,14 +50,15 @@ func (s *Service) Refresh(ctx context.Context) {
 		}
 		return
 	}
-	wanted := map[holding]*keys{}
+	wanted, owned := map[holding]*keys{}, map[owner]*keys{}
 	for _, realm := range realms {
-		for _, source := range sourcesOf(realm) {
-			wanted[source.holding()] = s.keysOf(source)
+		for _, o := range ownersOf(realm) {
+			k := s.keysOf(realm, o)
+			wanted[k.id], owned[o] = k, k
 		}
 	}
 	s.mu.Lock()
-	s.held = wanted
+	s.held, s.owned = wanted, owned
 	s.mu.Unlock()
 
 	var wg sync.WaitGroup
@@ -84,7 +86,7 @@ const fetchesAtOnce = 8
 // ErrUnverified, as a *uma.TrustError: the issuer has no such key. uma.ErrKeysMissing: its keys
 // are not known.
 func (s *Service) issuerKey(ctx context.Context, snap *uma.Snapshot, issuer *uma.TrustedIssuer, kid, alg string) (*Key, error) {
-	return s.key(ctx, issuerSource(snap, issuer), kid, alg)
+	return s.key(ctx, s.keysOf(snap, issuer), kid, alg)
 }
 
 // clientKey is issuerKey for the assertions of a client.
@@ -92,21 +94,20 @@ func (s *Service) clientKey(ctx context.Context, snap *uma.Snapshot, client *uma
 	if !client.HasKeys() {
 		return nil, &uma.TrustError{Why: "the client has no keys"}
 	}
-	return s.key(ctx, clientSource(snap, client), kid, alg)
+	return s.key(ctx, s.keysOf(snap, client), kid, alg)
 }
 
-func (s *Service) key(ctx context.Context, from *source, kid, alg string) (*Key, error) {
-	k := s.keysOf(from)
+func (s *Service) key(ctx context.Context, k *keys, kid, alg string) (*Key, error) {
 	found, err := k.find(s.Now(), kid, alg)
 	if err == nil || !refetch(err) {
-		return found, from.fault(err)
+		return found, k.from.fault(err)
 	}
 	// A caller that leaves does not end a fetch that others wait for.
 	if err := s.fetchOnce(ctx, context.WithoutCancel(ctx), k); err != nil {
 		return nil, err // of the context
 	}
 	found, err = k.find(s.Now(), kid, alg)
-	return found, from.fault(err)
+	return found, k.from.fault(err)
 }
 
 // A KeyStat is the state of keys that are fetched.

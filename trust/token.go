@@ -61,7 +61,7 @@ func (s *Service) Verify(ctx context.Context, snap *uma.Snapshot, raw string) (*
 		return nil, &uma.TrustError{Issuer: v.token.Issuer.Alias, Why: err.Error()}
 	}
 	if !cached && len(raw) <= maxCached {
-		s.cache().Add(id, v)
+		s.cache().Put(id, v)
 	}
 	shallow := *v.token
 	return &shallow, nil
