@@ -87,6 +87,8 @@ func (s *server) endpoints() []endpoint {
 		{path: "/account/resources/shared-with-me", methods: m{"GET": owned(own.SharedWithMe)}, speaks: &account.Dialect},
 		{path: "/account/resources/shared-with-others", methods: m{"GET": owned(own.SharedWithOthers)}, speaks: &account.Dialect},
 		{path: "/account/resources/pending-requests", methods: m{"GET": owned(own.PendingRequests)}, speaks: &account.Dialect, list: true},
+		{path: "/account/resources/invitations", methods: m{"GET": owned(own.Invitations)}, speaks: &account.Dialect, list: true},
+		{path: "/account/resources/invitations/:id", methods: m{"DELETE": owned(own.WithdrawInvitation)}, speaks: &account.Dialect},
 		{path: "/account/resources/:id", methods: m{"GET": owned(own.Resource)}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/permissions", methods: m{"GET": owned(own.Permissions), "PUT": owned(own.Share)}, speaks: &account.Dialect},
 		{path: "/account/resources/:id/permissions/requests", methods: m{"GET": owned(own.Requests)}, speaks: &account.Dialect},

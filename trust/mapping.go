@@ -126,11 +126,11 @@ func (c claims) email(issuer *uma.TrustedIssuer) (address string, verified bool,
 	if address == "" || err != nil {
 		return "", false, err
 	}
-	local, domain, ok := strings.Cut(lower(address), "@")
-	if !ok || local == "" || domain == "" || strings.ContainsAny(address, " \t") || strings.Contains(domain, "@") {
-		return "", false, nil // no address that anything could be shared with
+	address, domain, ok := uma.EmailAddress(address)
+	if !ok {
+		return "", false, nil
 	}
-	address, verified = local+"@"+domain, slices.Contains(issuer.EmailDomains, domain)
+	verified = slices.Contains(issuer.EmailDomains, domain)
 	if last := len(path) - 1; path[last] == "email" {
 		beside := c
 		if last > 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -181,14 +180,4 @@ func texts(value any) ([]string, bool) {
 		return list, true
 	}
 	return nil, false
-}
-
-// lower maps the letters of ASCII to lower case, and no others: a Kelvin sign is no k.
-func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
 }

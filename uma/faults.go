@@ -199,6 +199,8 @@ const (
 	SharingChanged     FaultKind = "sharing_changed"       // Resource: since the owner looked at it
 	SharedWithOwner    FaultKind = "shared_with_owner"     // the user is the owner
 	TooManyUsers       FaultKind = "too_many_users"        // Limit
+	TooManyInvitations FaultKind = "too_many_invitations"  // Limit of a resource; or the address has too many
+	InvitationUnknown  FaultKind = "invitation_unknown"    // Value: its id; or somebody has taken it
 	UserNamedTwice     FaultKind = "user_named_twice"      // User
 	SeveralUsers       FaultKind = "several_users"         // User: a username or an e-mail address
 	ScopeNotOfResource FaultKind = "scope_not_of_resource" // Scopes: one

@@ -87,6 +87,26 @@ func isInvisible(r rune) bool {
 		!unicode.In(r, unicode.Prepended_Concatenation_Mark, unicode.Egyptian_Hieroglyphs)
 }
 
+// EmailAddress returns an e-mail address as addresses are compared, with the letters of ASCII
+// in lower case, and its domain. !ok: the text is no address that anything could be shared
+// with.
+func EmailAddress(text string) (address, domain string, ok bool) {
+	if len(text) > MaxName || !IsText(text) || strings.ContainsFunc(text, unicode.IsSpace) {
+		return "", "", false
+	}
+	address = strings.Map(func(r rune) rune { // no other letters: a Kelvin sign is no k
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
+		return "", "", false
+	}
+	return address, domain, true
+}
+
 // Limits on the scopes that a request names: in each permission, as many as a resource
 // may have, and in all permissions together. They are checked before a view is opened.
 const (

@@ -61,6 +61,11 @@ func (r *Realm) Issuer(url string) *TrustedIssuer {
 	return &r.Issuers[i]
 }
 
+// ProvesAddresses reports whether a party can prove an e-mail address: some issuer maps it.
+func (r *Realm) ProvesAddresses() bool {
+	return slices.ContainsFunc(r.Issuers, func(t TrustedIssuer) bool { return len(t.Map.Email) > 0 })
+}
+
 // Lifetimes are the lifetimes of the tokens, tickets and sessions of a realm.
 type Lifetimes struct {
 	Access, RPT, Refresh, Session, Ticket, PCT time.Duration

@@ -289,7 +289,7 @@ type ShareChange struct {
 	Only     bool               // other users lose what they were granted, and other invitations are withdrawn
 	New      bool               // only if nobody was granted anything or invited
 	There    bool               // only if somebody was
-	Seen     map[string]int64   // only if these granted requests, by id, are there in these versions and no others; nil: whatever
+	Seen     map[string]int64   // only if these granted requests, by id, are there in these versions, and these open invitations, in version 0, and no others; nil: whatever
 	NewID    func() string
 	Now      time.Time
 }

@@ -14,7 +14,8 @@ import (
 // empty list would withdraw everything.
 type permission struct {
 	shownUser
-	Scopes []uma.Scope `json:"scopes"`
+	Scopes  []uma.Scope `json:"scopes"`
+	Invited bool        `json:"invited,omitempty"` // username and email are an address that no user has yet
 }
 
 // A shownUser is a user as other users see it.
@@ -32,10 +33,15 @@ func showUser(u *uma.User) shownUser {
 	}
 }
 
-func showUsers(users []account.SharedUser) []permission {
-	out := make([]permission, len(users))
-	for i := range users {
-		out[i] = permission{showUser(users[i].User), users[i].Scopes()}
+// showUsers shows the users of a resource and, for its owner, the addresses that are invited.
+func showUsers(r *account.SharedResource) []permission {
+	out := make([]permission, len(r.Users), len(r.Users)+len(r.Invitations))
+	for i := range r.Users {
+		out[i] = permission{shownUser: showUser(r.Users[i].User), Scopes: r.Users[i].Scopes()}
+	}
+	for i := range r.Invitations {
+		v := &r.Invitations[i]
+		out = append(out, permission{shownUser{Username: v.Email, Email: v.Email}, account.InvitedScopes(v), true})
 	}
 	return out
 }
@@ -47,7 +53,7 @@ func (f *Face) Permissions(x *wire.Exchange, owner *account.Owner) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, showUsers(r.Users))
+	return x.JSON(http.StatusOK, showUsers(r))
 }
 
 // Requests serves GET /account/resources/{id}/permissions/requests: the users who ask for the
@@ -57,11 +63,11 @@ func (f *Face) Requests(x *wire.Exchange, owner *account.Owner) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(http.StatusOK, showUsers(r.Users))
+	return x.JSON(http.StatusOK, showUsers(r))
 }
 
 // Share serves PUT /account/resources/{id}/permissions: each listed user then has exactly the
-// listed scopes.
+// listed scopes. An e-mail address that no user has is invited.
 func (f *Face) Share(x *wire.Exchange, owner *account.Owner) error {
 	body, err := x.Body()
 	if err != nil {

@@ -109,7 +109,7 @@ func (f *Face) SharedWithOthers(x *wire.Exchange, owner *account.Owner) error {
 	}
 	return respond(f, x, p, "/shared-with-others", rows, func(r *account.SharedResource) *resource {
 		out := show(&r.OwnedResource, r.Scopes)
-		out.Permissions = showUsers(r.Users)
+		out.Permissions = showUsers(r)
 		return out
 	})
 }

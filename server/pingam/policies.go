@@ -47,16 +47,23 @@ func showPolicy(s *account.SharedResource) policy {
 		}
 		p.Permissions = append(p.Permissions, policyPermission{u.User.Username, scopes})
 	}
+	for _, v := range s.Invitations {
+		p.Permissions = append(p.Permissions, policyPermission{v.Email, append([]uma.Scope{}, v.Scopes...)})
+	}
 	return p
 }
 
 // revision is a digest of the ids and versions of the rows that a policy consists of.
+// Invitations have no versions: a change makes another.
 func revision(s *account.SharedResource) string {
 	h := sha256.New()
 	for _, u := range s.Users {
 		for _, q := range u.Requests {
 			fmt.Fprintf(h, "%s %d\n", q.ID, q.Version)
 		}
+	}
+	for _, v := range s.Invitations {
+		fmt.Fprintln(h, v.ID)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
@@ -76,7 +83,7 @@ func (f *Face) Owned(h wire.OwnerHandler) wire.Handler {
 func (f *Face) policy(x *wire.Exchange, o *account.Owner) (*account.SharedResource, error) {
 	id := x.Param("id")
 	s, err := f.Core.Account.SharingOf(x.Context(), o, id)
-	if refusedFor(err, uma.NotFound) || err == nil && len(s.Users) == 0 {
+	if refusedFor(err, uma.NotFound) || err == nil && !s.IsShared() {
 		return nil, noPolicy(id)
 	}
 	return s, err

@@ -43,7 +43,7 @@ func (f *Face) WritePolicy(x *wire.Exchange, o *account.Owner) error {
 	switch {
 	case err != nil:
 		return err
-	case len(before.Users) > 0:
+	case before.IsShared():
 		return answerPolicy(x, after)
 	}
 	ref := policyRef{after.ID, revision(after)}
@@ -76,7 +76,7 @@ func (f *Face) share(x *wire.Exchange, o *account.Owner, before *account.SharedR
 	failed := preconditionFailed("The policy exists already")
 	if only.rev != "" {
 		failed = preconditionFailed("The policy is no longer the one of If-Match")
-		if len(before.Users) > 0 && only.rev != revision(before) {
+		if before.IsShared() && only.rev != revision(before) {
 			return failed
 		}
 		options.Seen = before

@@ -152,6 +152,8 @@ var Plain = Sentences{
 	uma.SharingChanged:     "The resource was shared with others meanwhile",
 	uma.SharedWithOwner:    "A resource cannot be shared with its owner",
 	uma.TooManyUsers:       "At most {limit} users can be named at a time",
+	uma.TooManyInvitations: "At most {limit} addresses that no user has can be invited to a resource, and each to some resources: withdraw invitations first",
+	uma.InvitationUnknown:  "There is no invitation [{value}] that nobody has taken",
 	uma.UserNamedTwice:     "User [{user}] is named twice",
 	uma.SeveralUsers:       "[{user}] is the name or e-mail address of several users: give a username that is not the address of another user",
 	uma.ScopeNotOfResource: "Scope {scopes} is invalid",

@@ -111,7 +111,7 @@ func isSharable(r *uma.Resource, granted []uma.Scope) bool {
 	})
 }
 
-// checkShared checks the conditions of a change: the granted requests must be those of
+// checkShared checks the conditions of a change: the granted requests and invitations must be those of
 // Seen; there must be none if New, and some if There.
 func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if c.Seen != nil {
@@ -124,6 +124,14 @@ func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 			now[id] = version
 			return err
 		})
+		if err == nil {
+			err = tx.rows(`SELECT id FROM invitation WHERE resource = ? AND taken_by = ''`, []any{int64(r.Key)}, func(scan scanFunc) error {
+				var id string
+				err := scan(&id)
+				now[id] = 0
+				return err
+			})
+		}
 		if err != nil {
 			return reading("granted requests", err)
 		}

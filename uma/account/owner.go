@@ -86,6 +86,14 @@ func (o *Owner) readOthers(ctx context.Context, view uma.View, requests []uma.Re
 	for i := range requests {
 		ids[i] = o.otherParty(&requests[i])
 	}
+	return o.readUsers(ctx, view, ids)
+}
+
+// readUsers reads users by their ids. A user who no longer exists has an id alone.
+func (o *Owner) readUsers(ctx context.Context, view uma.View, ids []string) (map[string]*uma.User, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	users, err := view.UsersByID(ctx, o.Snap.Realm.Key, ids)
@@ -102,15 +110,19 @@ func (o *Owner) readOthers(ctx context.Context, view uma.View, requests []uma.Re
 
 // readResources reads the resources that requests are for.
 func (o *Owner) readResources(ctx context.Context, view uma.View, requests []uma.Request) (map[uma.Key]*uma.Resource, error) {
-	ids := map[uma.Key][]uma.ResourceID{} // by resource server
+	ids := map[uma.Key][]uma.ResourceID{}
 	for _, q := range requests {
-		if !slices.Contains(ids[q.Server], q.ResourceID) {
-			ids[q.Server] = append(ids[q.Server], q.ResourceID)
-		}
+		ids[q.Server] = append(ids[q.Server], q.ResourceID)
 	}
+	return readResources(ctx, view, ids)
+}
+
+// readResources reads resources by the ids that they have at their resource servers.
+func readResources(ctx context.Context, view uma.View, ids map[uma.Key][]uma.ResourceID) (map[uma.Key]*uma.Resource, error) {
 	found := map[uma.Key]*uma.Resource{}
 	for server, ids := range ids {
-		rows, err := view.ResourcesByID(ctx, server, ids)
+		slices.Sort(ids)
+		rows, err := view.ResourcesByID(ctx, server, slices.Compact(ids))
 		if err != nil {
 			return nil, fmt.Errorf("read resources: %w", err)
 		}

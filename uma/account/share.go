@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,15 +12,15 @@ import (
 
 // UserScopes are the scopes that a user is to have.
 type UserScopes struct {
-	User   string      // username or e-mail address
+	User   string      // username or e-mail address; an address that no user has is invited
 	Scopes []uma.Scope // none withdraws all; {Everything}: a resource without scopes
 }
 
 // ShareOptions are conditions and effects of sharing a resource.
 type ShareOptions struct {
-	Only  bool // users that are not named lose what they had
-	New   bool // fail if it is shared with anybody
-	There bool // fail if it is shared with nobody
+	Only  bool // users and addresses that are not named lose what they had
+	New   bool // fail if it is shared with anybody, or somebody is invited
+	There bool // fail if it is shared with nobody, and nobody is invited
 
 	// Seen is the sharing that the owner looked at: fail if it has changed. nil: do not
 	// compare.
@@ -31,26 +32,39 @@ const maxUserScopes = 1000
 
 // ShareWith changes whom a resource of the owner is shared with: each user that is named
 // then has exactly the scopes that are named, whatever the user asked for.
-func (s *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, options ShareOptions) error {
-	c, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.ShareChange, error) {
-		return s.shareChange(ctx, view, o, id, grants)
-	})
-	if err != nil {
-		return err
-	}
-	c.Only, c.New, c.There = options.Only, options.New, options.There
-	if options.Seen != nil {
-		c.Seen = options.Seen.versions()
-	}
-	if err := s.Store.ShareResource(ctx, c); err != nil {
-		conflict := uma.Means(uma.ErrConflict, uma.Conflict, uma.Fault{Kind: uma.SharedAlready, Resource: id})
-		if options.There {
-			conflict = notOwned(uma.ErrConflict, id)
+func (s *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, options ShareOptions) (err error) {
+	for range attempts {
+		c, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.ShareChange, error) {
+			return s.shareChange(ctx, view, o, id, grants)
+		})
+		if err != nil {
+			return err
 		}
-		return uma.Tell("share resource", err, notOwned(uma.ErrNotFound, id), conflict,
-			uma.Means(uma.ErrMoved, uma.Conflict, uma.Fault{Kind: uma.SharingChanged, Resource: id}))
+		c.Only, c.New, c.There = options.Only, options.New, options.There
+		if options.Seen != nil {
+			c.Seen = options.Seen.versions()
+		}
+		err = s.Store.ShareResource(ctx, c)
+		if errors.Is(err, uma.ErrMoved) && len(c.Invite) > 0 && c.Seen == nil {
+			continue // somebody has proved an address meanwhile, and is found now
+		}
+		return tellSharing(err, id, options)
 	}
-	return nil
+	return tellSharing(uma.ErrMoved, id, options)
+}
+
+// tellSharing is uma.Tell for the errors of sharing a resource.
+func tellSharing(err error, id string, options ShareOptions) error {
+	if err == nil {
+		return nil
+	}
+	conflict := uma.Means(uma.ErrConflict, uma.Conflict, uma.Fault{Kind: uma.SharedAlready, Resource: id})
+	if options.There {
+		conflict = notOwned(uma.ErrConflict, id)
+	}
+	return uma.Tell("share resource", err, notOwned(uma.ErrNotFound, id), conflict,
+		uma.Means(uma.ErrMoved, uma.Conflict, uma.Fault{Kind: uma.SharingChanged, Resource: id}),
+		uma.Means(uma.ErrFull, uma.InvalidPermission, uma.Fault{Kind: uma.TooManyInvitations, Limit: uma.MaxInvitations}))
 }
 
 // shareChange checks what an owner wants to share and looks the users up.
@@ -66,7 +80,7 @@ func (s *Service) shareChange(ctx context.Context, view uma.View, o *Owner, id s
 	}
 	c := &uma.ShareChange{
 		Realm: o.Snap.Realm.Key, Resource: r.Key, Owner: o.User.ID, Grants: make(map[string][]uma.Scope, len(grants)),
-		NewID: s.NewID, Now: s.Now(),
+		Invite: map[string][]uma.Scope{}, NewID: s.NewID, Now: s.Now(),
 	}
 	names := make([]string, len(grants))
 	for i, g := range grants {
@@ -80,19 +94,34 @@ func (s *Service) shareChange(ctx context.Context, view uma.View, o *Owner, id s
 		if err := checkScopes(r.Resource, g.Scopes); err != nil {
 			return nil, err
 		}
+		if err := o.addTo(c, g, users); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// addTo adds to a change what one user is to have. An e-mail address that no user has is
+// invited, if the realm has an issuer that could prove it.
+func (o *Owner) addTo(c *uma.ShareChange, g UserScopes, users map[string][]*uma.User) error {
+	to, who := c.Grants, ""
+	if address, _, ok := uma.EmailAddress(g.User); ok && len(users[g.User]) == 0 && o.Snap.Realm.ProvesAddresses() {
+		to, who = c.Invite, address
+	} else {
 		u, err := onlyUser(g.User, users)
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case u.ID == o.User.ID:
-			return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.SharedWithOwner}, nil)
+			return uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.SharedWithOwner}, nil)
 		}
-		if _, twice := c.Grants[u.ID]; twice {
-			return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.UserNamedTwice, User: g.User}, nil)
-		}
-		c.Grants[u.ID] = sets.Union([]uma.Scope{}, g.Scopes)
+		who = u.ID
 	}
-	return c, nil
+	if _, twice := to[who]; twice {
+		return uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.UserNamedTwice, User: g.User}, nil)
+	}
+	to[who] = sets.Union([]uma.Scope{}, g.Scopes)
+	return nil
 }
 
 // checkScopes refuses scopes that the resource does not have. A resource without scopes is

@@ -36,16 +36,24 @@ func requestedScope(q *uma.Request) uma.Scope {
 // it. For a caller who is one of those users, its only user is its owner.
 type SharedResource struct {
 	OwnedResource
-	Users []SharedUser
+	Users       []SharedUser
+	Invitations []uma.Invitation // that nobody has taken, by address; for its owner alone
 }
 
-// versions are the versions of the granted requests, by id.
+// IsShared reports whether the resource is shared with anybody, or somebody is invited.
+func (r *SharedResource) IsShared() bool { return len(r.Users)+len(r.Invitations) > 0 }
+
+// versions are the versions of the granted requests, by id, and of the invitations, which have
+// none.
 func (r *SharedResource) versions() map[string]int64 {
 	versions := map[string]int64{}
 	for _, u := range r.Users {
 		for _, q := range u.Requests {
 			versions[q.ID] = q.Version
 		}
+	}
+	for _, v := range r.Invitations {
+		versions[v.ID] = 0
 	}
 	return versions
 }
@@ -112,7 +120,28 @@ func (o *Owner) readShared(ctx context.Context, view uma.View, f uma.GrantedFilt
 	if err != nil {
 		return nil, fmt.Errorf("read granted requests: %w", err)
 	}
-	return o.sharedResources(ctx, view, rows, requests)
+	shared, err := o.sharedResources(ctx, view, rows, requests)
+	if err != nil || f.Owner == "" {
+		return shared, err
+	}
+	return shared, readInvitations(ctx, view, shared)
+}
+
+// readInvitations adds the invitations for resources that nobody has taken.
+func readInvitations(ctx context.Context, view uma.View, shared []SharedResource) error {
+	keys, byKey := make([]uma.Key, len(shared)), make(map[uma.Key]*SharedResource, len(shared))
+	for i := range shared {
+		keys[i], byKey[shared[i].Key] = shared[i].Key, &shared[i]
+	}
+	invitations, err := view.Invitations(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("read invitations: %w", err)
+	}
+	for _, v := range invitations {
+		r := byKey[v.Resource]
+		r.Invitations = append(r.Invitations, v)
+	}
+	return nil
 }
 
 // SharingOf returns a resource of the owner with the users whom it is shared with.
@@ -136,6 +165,9 @@ func (s *Service) requestsFor(ctx context.Context, o *Owner, id, state string) (
 			return nil, fmt.Errorf("read requests: %w", err)
 		}
 		shared, err := o.sharedResources(ctx, view, []*uma.Resource{r.Resource}, requests)
+		if err == nil && state == uma.Granted {
+			err = readInvitations(ctx, view, shared)
+		}
 		if err != nil {
 			return nil, err
 		}
