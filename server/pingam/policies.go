@@ -68,11 +68,12 @@ func revision(s *account.SharedResource) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// Owned makes a handler check the access token, and that the path names its user. The
-// refusal does not tell whether other users exist.
+// Owned makes a handler check the access token, and that the path names its user, by username
+// or id: the username of a party of a trusted issuer has a slash, which not all clients and
+// proxies leave encoded. The refusal does not tell whether other users exist.
 func (f *Face) Owned(h wire.OwnerHandler) wire.Handler {
 	return f.Core.Owned(func(x *wire.Exchange, o *account.Owner) error {
-		if !strings.EqualFold(o.User.Username, x.Param("user")) {
+		if named := x.Param("user"); named != o.User.ID && !strings.EqualFold(o.User.Username, named) {
 			return &wire.Refusal{Status: http.StatusForbidden, Code: "access_denied", Description: "The path is about another user than the token"}
 		}
 		return h(x, o)

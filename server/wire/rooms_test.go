@@ -253,6 +253,14 @@ var readers = map[string]func(*world, context.Context) error{
 	"share": func(w *world, ctx context.Context) error {
 		return w.Account.ShareWith(ctx, w.owner("alice"), "r-album", []account.UserScopes{{User: "bob@example.com", Scopes: umatest.ScopesOf("view")}}, account.ShareOptions{})
 	},
+	"share with an address": func(w *world, ctx context.Context) error {
+		w.Snap.Realm.Issuers = []uma.TrustedIssuer{{Issuer: "https://corp.example", Alias: "corp", Map: uma.ClaimsMap{Email: uma.ClaimPath{"email"}}}}
+		return w.Account.ShareWith(ctx, w.owner("alice"), "r-album", []account.UserScopes{{User: "new@example.com", Scopes: umatest.ScopesOf("view")}}, account.ShareOptions{})
+	},
+	"invitations": func(w *world, ctx context.Context) error {
+		w.View.Invited = []uma.Invitation{{ID: "v", Resource: 103, ResourceID: "r-album", Server: 10, Owner: "u-alice", Email: "new@example.com", TakenBy: "u-bob"}}
+		return w.Account.InvitationsBy(ctx, w.owner("alice"), func(*account.InvitedAddress) error { return nil })
+	},
 	"find a user": func(w *world, ctx context.Context) error {
 		_, err := w.Account.FindUser(ctx, w.owner("alice"), "bob@example.com")
 		return err

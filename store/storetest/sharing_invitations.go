@@ -88,6 +88,27 @@ var invitationTests = map[string]func(e *env){
 		e.want("none", e.open(r), grants{})
 	},
 
+	"checks_that_they_are_those_that_were_seen": func(e *env) {
+		e.trusting()
+		r := e.create(e.resource("Album", "view"))
+		invite := func(g grants, seen map[string]int64) error {
+			c := e.inviting(r, g)
+			c.Only, c.Seen = true, seen
+			return e.s.ShareResource(e.t.Context(), c)
+		}
+		e.must(invite(grants{"ann@corp.example": {"view"}}, map[string]int64{}))
+		id := e.invitationsOf(e.alice)[0].ID
+		e.wantErr("one, and none was seen", invite(grants{"zoe@corp.example": {"view"}}, map[string]int64{}), uma.ErrMoved)
+		e.wantErr("another one", invite(grants{"zoe@corp.example": {"view"}}, map[string]int64{"other": 0}), uma.ErrMoved)
+		e.must(invite(grants{"ann@corp.example": {"view"}}, map[string]int64{id: 0}))
+		e.wantErr("one that was made anew", invite(grants{"zoe@corp.example": {"view"}}, map[string]int64{id: 0}), uma.ErrMoved)
+		e.want("open", e.open(r), grants{"ann@corp.example": {"view"}})
+		id = e.invitationsOf(e.alice)[0].ID
+		e.admit(corp, "1", "ann", "ann@corp.example")
+		e.wantErr("one that was taken", invite(grants{"zoe@corp.example": {"view"}}, map[string]int64{id: 0}), uma.ErrMoved)
+		e.must(invite(nil, e.seen(r)))
+	},
+
 	"count_as_shared": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		fresh, there := e.inviting(r, grants{"ann@corp.example": {"view"}}), e.inviting(r, nil)

@@ -35,13 +35,22 @@ func (s *Service) foreign(ctx context.Context, view uma.View, snap *uma.Snapshot
 		return nil, fmt.Errorf("%w: its party is gone, or its issuer is no longer trusted", ErrInactive)
 	case err != nil:
 		return nil, err
-	case f.EmailVerified && !t.admitted && user.Claims["email"] != f.Email:
+	case provedAddress(f) != "" && !t.admitted && user.Claims["email"] != provedAddress(f):
 		return nil, &newcomer{t}
 	}
 	return &Identity{
 		Subject: user.ID, User: user, Client: client, Trusted: f,
 		Claims: &uma.Claims{ACR: f.ACR, AuthTime: f.AuthTime, Expires: f.Expires},
 	}, nil
+}
+
+// provedAddress is the e-mail address by which others may share with the party of a token; empty
+// for none. What is shared with an address is meant for a person, not for an application.
+func provedAddress(t *uma.TrustedToken) string {
+	if !t.EmailVerified || t.Application {
+		return ""
+	}
+	return t.Email
 }
 
 // partyOf returns the enabled party of an identity. ErrInactive: it is disabled, or the

@@ -108,9 +108,7 @@ func (s *Service) admit(ctx context.Context, snap *uma.Snapshot, t *Token) error
 		Identity: uma.Identity{Issuer: f.Issuer.Issuer, Alias: f.Issuer.Alias, Subject: f.Subject, Service: f.Application},
 		Name:     f.Username, Now: s.Now(), NewID: s.NewID,
 	}
-	if f.EmailVerified {
-		a.Email = f.Email
-	}
+	a.Email = provedAddress(f)
 	u, err := s.Store.AdmitParty(ctx, snap.Realm.Key, a)
 	switch {
 	case errors.Is(err, uma.ErrNotFound), errors.Is(err, uma.ErrConflict):
