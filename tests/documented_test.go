@@ -26,7 +26,7 @@ func documents(t testing.TB) []string {
 	if err := errors.Join(err, err2); err != nil || len(docs) == 0 || len(deeper) == 0 {
 		t.Fatalf("%d documents, and %d in folders of docs: %v", len(docs), len(deeper), err)
 	}
-	return slices.Concat(docs, deeper, []string{"../README.md", "../CONTRIBUTING.md", "../examples/photoz/README.md"})
+	return slices.Concat(docs, deeper, []string{"../README.md", "../CONTRIBUTING.md", "../examples/photoz/README.md", "../examples/clinic/README.md"})
 }
 
 // TestDocumentedCommands runs the commands that a document shows as they are
@@ -145,7 +145,7 @@ func cloned(t testing.TB) string {
 var (
 	serves = regexp.MustCompile(`^(make run|umpire serve|go run ./cmd/umpire serve|.*examples/photoz/cmd/photoz )`)
 	// Of these only that there is such a target: they take long, and run tests.
-	dryRun  = regexp.MustCompile(`^make (test|lint|bench|fuzz|demo|vuln)\b`)
+	dryRun  = regexp.MustCompile(`^make (test|test-clients|lint|bench|fuzz|demo|vuln)\b`)
 	assigns = regexp.MustCompile(`(?m)(?:^|\s)([A-Z]+)=\$\(`)
 	skipped = regexp.MustCompile(`^\.ci/run\b`) // runs this test
 )

@@ -27,7 +27,7 @@ func TestDocumentedCommandLines(t *testing.T) {
 		t.Fatalf("%d documents, and %d in folders of docs: %v", len(docs), len(deeper), err)
 	}
 	found := 0
-	for _, doc := range slices.Concat(docs, deeper, []string{"../../README.md", "../../examples/photoz/README.md"}) {
+	for _, doc := range slices.Concat(docs, deeper, []string{"../../README.md", "../../examples/photoz/README.md", "../../examples/clinic/README.md"}) {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ no_department := object.remove(amara, ["attributes"])
 
 weber := {
 	"id": "r-1", "name": "File of Ms Weber", "type": "patient_file", "owner": "c-files", "owner_managed": false,
-	"uris": ["/files/weber"], "scopes": ["read", "write"], "attributes": {"ward": ["cardiology"]},
+	"uris": ["/files/weber"], "scopes": ["read"], "attributes": {"ward": ["cardiology"]},
 }
 
 stone := object.union(weber, {"id": "r-2", "name": "File of Mr Stone", "attributes": {"sealed": ["yes"]}})
@@ -34,7 +34,7 @@ prescriptions := object.union(results, {"id": "r-4", "type": "prescriptions", "s
 licence := {"verified": {"licence": "physician"}}
 
 # the council signed it, but for another person than the party
-unbound := {"tokens": [{"issuer": "https://council.example", "verified": true, "claims": {"licence": "physician"}}]}
+unbound := {"tokens": [{"issuer": "https://council.example", "verified": false, "bound": false, "reason": "not about the requesting party"}]}
 
 request(server, subject, resource, scopes) := {
 	"version": "1", "realm": "clinic", "kind": "rpt",
@@ -45,11 +45,11 @@ request(server, subject, resource, scopes) := {
 	"context": {"time": "2026-11-22T12:00:00Z", "properties": {}},
 }
 
-file(subject, resource, claims) := object.union(request("files-api", subject, resource, ["read", "write"]), {"claims": claims})
+file(subject, resource, claims) := object.union(request("files-api", subject, resource, ["read"]), {"claims": claims})
 
 # who asks for what, with what else -> granted, wanted
 cases := {
-	"a doctor of the ward": {"in": file(amara, weber, {}), "granted": {"read", "write"}, "wanted": set()},
+	"a doctor of the ward": {"in": file(amara, weber, {}), "granted": {"read"}, "wanted": set()},
 	"a nurse of the ward": {"in": file(noah, weber, {}), "granted": {"read"}, "wanted": set()},
 	"a doctor of another ward": {"in": file(ines, weber, {}), "granted": set(), "wanted": set()},
 	"a doctor of no department": {"in": file(no_department, weber, {}), "granted": set(), "wanted": set()},
@@ -57,7 +57,7 @@ cases := {
 	"a contractor": {"in": file(omar, weber, licence), "granted": set(), "wanted": set()},
 	"at another resource server": {"in": request("lab-api", amara, weber, ["read"]), "granted": set(), "wanted": set()},
 	"sealed, without a licence": {"in": file(amara, stone, {}), "granted": set(), "wanted": {"licence"}},
-	"sealed, with a licence": {"in": file(amara, stone, licence), "granted": {"read", "write"}, "wanted": set()},
+	"sealed, with a licence": {"in": file(amara, stone, licence), "granted": {"read"}, "wanted": set()},
 	"sealed, a nurse who is a physician": {"in": file(noah, stone, licence), "granted": {"read"}, "wanted": set()},
 	"sealed, somebody else's licence": {"in": file(noah, stone, unbound), "granted": set(), "wanted": {"licence"}},
 	"sealed, the app says so": {"in": file(noah, stone, {"pushed": {"licence": ["physician"]}}), "granted": set(), "wanted": {"licence"}},

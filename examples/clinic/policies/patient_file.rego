@@ -2,8 +2,8 @@
 # scope: package
 # title: Patients' files
 # description: >-
-#   The staff of a patient's ward read the file, doctors write in it. A sealed file is for those among them who prove a
-#   licence. Groups and department are those of the employer's token.
+#   The staff of a patient's ward read the file. A sealed file is for those among them who prove a licence. Groups and
+#   department are those of the employer's token.
 # schemas:
 #   - input: schema["input-v1"]
 package uma.policies.patient_file
@@ -12,14 +12,6 @@ package uma.policies.patient_file
 # title: Doctors and nurses read the files of their ward
 # labels: {team: clinic, rule: ward-reads}
 grant contains "read" if treats
-
-# METADATA
-# title: Doctors write in the files of their ward
-# labels: {team: clinic, rule: doctors-write}
-grant contains "write" if {
-	treats
-	"/clinic/doctors" in input.subject.groups
-}
 
 treats if {
 	input.resource_server == "files-api"
@@ -36,7 +28,7 @@ treats if {
 need_info contains {
 	"name": "licence",
 	"friendly_name": "A physician's licence, from the medical council",
-	"scopes": ["read", "write"],
+	"scopes": ["read"],
 } if {
 	"yes" in input.resource.attributes.sealed
 	treats
