@@ -242,7 +242,7 @@ func TestKeySets(t *testing.T) {
 		{"EdDSA", ed, ""},
 		{"RS256", "", "has no keys"},
 		{"RS256", "text", "want an object"},
-		{"RS256", rsaKey(small, ""), "is an RSA key of 1024 bits: want 2048 to 8192"},
+		{"RS256", rsaKey(small, ""), "is an RSA key of 1024 bits: want 2048 to 4096"},
 		{"RS256", "{kty: RSA, n: A A, e: AQAB}", "is no RSA key"},
 		{"RS256", strings.Replace(rsaKey(large, ""), "AQAB", "AQ", 1), "is no RSA key"},
 		{"RS256", rsaKey(large, ", d: SECRET"), "contains a private key (member d)"},

@@ -16,7 +16,7 @@ import (
 // with.
 const (
 	minRSA = 2048
-	maxRSA = 8192
+	maxRSA = 4096
 )
 
 // maxPublicKeys is how many keys a set may have.

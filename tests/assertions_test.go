@@ -138,26 +138,26 @@ func TestPrivateKeyJWTRefused(t *testing.T) {
 		return h
 	}
 	now := e.Clock.Now()
-	if res := try(app.signWith(t, header(), claims())); res.status != 200 {
+	if res := try(app.signWith(t, header(), encoded(t, claims()))); res.status != 200 {
 		t.Fatalf("a good one: got %s", res)
 	}
 	good := app.sign(t, claims())
 
 	assertions := map[string]string{
-		"alg none":                 app.signWith(t, header("alg", "none"), claims()),
-		"alg nOnE":                 app.signWith(t, header("alg", "nOnE"), claims()),
-		"no alg":                   app.signWith(t, map[string]any{"kid": "app"}, claims()),
-		"HS256 by the public key":  app.signWith(t, header("alg", "HS256"), claims()),
-		"ES256 by an RSA key":      app.signWith(t, header("alg", "ES256"), claims()),
-		"PS256 by a key for RS256": app.signWith(t, header("alg", "PS256"), claims()),
+		"alg none":                 app.signWith(t, header("alg", "none"), encoded(t, claims())),
+		"alg nOnE":                 app.signWith(t, header("alg", "nOnE"), encoded(t, claims())),
+		"no alg":                   app.signWith(t, map[string]any{"kid": "app"}, encoded(t, claims())),
+		"HS256 by the public key":  app.signWith(t, header("alg", "HS256"), encoded(t, claims())),
+		"ES256 by an RSA key":      app.signWith(t, header("alg", "ES256"), encoded(t, claims())),
+		"PS256 by a key for RS256": app.signWith(t, header("alg", "PS256"), encoded(t, claims())),
 		"another client's key":     other.sign(t, claims()),
-		"another's key, our kid":   other.signWith(t, map[string]any{"alg": "ES256", "kid": "app"}, claims()),
-		"another's, by kid":        app.signWith(t, header("kid", "other"), claims()),
-		"crit":                     app.signWith(t, header("crit", []string{"b64"}, "b64", true), claims()),
-		"jwk":                      app.signWith(t, header("jwk", map[string]any{"kty": "oct"}), claims()),
-		"jku":                      app.signWith(t, header("jku", "https://example.com/keys"), claims()),
-		"x5u":                      app.signWith(t, header("x5u", "https://example.com/keys"), claims()),
-		"a token by its typ":       app.signWith(t, header("typ", "at+jwt"), claims()),
+		"another's key, our kid":   other.signWith(t, map[string]any{"alg": "ES256", "kid": "app"}, encoded(t, claims())),
+		"another's, by kid":        app.signWith(t, header("kid", "other"), encoded(t, claims())),
+		"crit":                     app.signWith(t, header("crit", []string{"b64"}, "b64", true), encoded(t, claims())),
+		"jwk":                      app.signWith(t, header("jwk", map[string]any{"kty": "oct"}), encoded(t, claims())),
+		"jku":                      app.signWith(t, header("jku", "https://example.com/keys"), encoded(t, claims())),
+		"x5u":                      app.signWith(t, header("x5u", "https://example.com/keys"), encoded(t, claims())),
+		"a token by its typ":       app.signWith(t, header("typ", "at+jwt"), encoded(t, claims())),
 
 		"aud of somebody else":   app.sign(t, claims("aud", "https://elsewhere.example.com")),
 		"aud of another realm":   app.sign(t, claims("aud", e.URL+"/realms/other")),

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ const (
 	maxDocument = 256 << 10 // bytes, also of a discovery document
 	maxKeys     = 50
 	minRSA      = 2048 // bits
-	maxRSA      = 8192 // a larger one takes long to verify with
+	maxRSA      = 4096 // a larger one takes long to verify with; go-jose reads no larger one
 )
 
 // A Key is a public key that verifies signatures. The same *Key stands for it as long as it is
@@ -219,6 +220,8 @@ func newKey(members map[string]string) (*Key, string) {
 	switch {
 	case len(members["e"]) > 6: // go-jose would cut it
 		return nil, "its exponent is too large"
+	case len(members["n"]) > base64.RawURLEncoding.EncodedLen(maxRSA/8):
+		return nil, fmt.Sprintf("its modulus has more than %d bits", maxRSA)
 	case parsed.UnmarshalJSON(text) != nil:
 		return nil, "it is no key of a kind that is known, or malformed"
 	}
@@ -232,7 +235,7 @@ func newKey(members map[string]string) (*Key, string) {
 func weakness(public any) string {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
-		if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
+		if bits := k.N.BitLen(); bits < minRSA {
 			return fmt.Sprintf("it is RSA of %d bits, which may have %d to %d", bits, minRSA, maxRSA)
 		}
 		if k.E < 3 || k.E%2 == 0 {

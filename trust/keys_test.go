@@ -47,9 +47,9 @@ func TestFind(t *testing.T) {
 	set, err := parseKeys([]byte(`{"keys":[` + strings.Join([]string{
 		jwk(t, public, "r", "RS256"), jwk(t, &ec.PublicKey, "e", ""), jwk(t, ec, "private", ""), jwk(t, ed, "d", ""),
 		strings.Replace(jwk(t, &ec.PublicKey, "enc", ""), `"sig"`, `"enc"`, 1),
-		jwk(t, &newEC(t, elliptic.P384()).PublicKey, "twice", ""), jwk(t, &newEC(t, elliptic.P384()).PublicKey, "twice", ""),
+		jwk(t, &newEC(t, elliptic.P521()).PublicKey, "", ""), jwk(t, &newEC(t, elliptic.P384()).PublicKey, "twice", ""), jwk(t, &newEC(t, elliptic.P384()).PublicKey, "twice", ""),
 	}, ",") + `]}`))
-	if err != nil || len(set.keys) != 5 {
+	if err != nil || len(set.keys) != 6 {
 		t.Fatalf("got %d keys, %v", len(set.keys), err)
 	}
 	for _, c := range []struct {
@@ -71,6 +71,8 @@ func TestFind(t *testing.T) {
 		{"enc", "ES256", errOtherKey},
 		{"twice", "ES384", errManyKeys},
 		{"nobody", "RS256", errUnknownKey},
+		{"nobody", "ES512", errUnknownKey}, // though a key without an id is there
+		{"", "ES512", nil},
 		{"R", "RS256", errUnknownKey},
 		{"", "RS256", nil}, // the only one
 		{"", "ES256", nil},
@@ -95,7 +97,7 @@ func TestUnusedKeys(t *testing.T) {
 	modulus := jwkMember(t, good, "n")
 	for name, c := range map[string]struct{ key, why string }{
 		"RSA 1024":        {jwk(t, &weak.PublicKey, "k", ""), "RSA of 1024 bits"},
-		"RSA 12000":       {strings.Replace(good, modulus, strings.Repeat("zzzz", 500), 1), "malformed"},
+		"RSA 4104":        {strings.Replace(good, modulus, strings.Repeat("zzzz", 171), 1), "more than 4096 bits"},
 		"exponent 1":      {strings.Replace(good, `"AQAB"`, `"AQ"`, 1), "malformed"},
 		"exponent 2":      {strings.Replace(good, `"AQAB"`, `"Ag"`, 1), "exponent"},
 		"large exponent":  {strings.Replace(good, `"AQAB"`, `"AQAAAAAAAAAB"`, 1), "exponent"},

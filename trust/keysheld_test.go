@@ -283,7 +283,8 @@ func TestKeysOfClients(t *testing.T) {
 	with := &uma.Client{Key: 1, ID: "with", UUID: "1", Enabled: true, JWKS: inline}
 	without := &uma.Client{Key: 2, ID: "without", UUID: "2", Enabled: true}
 	far := &uma.Client{Key: 3, ID: "far", UUID: "3", Enabled: true, JWKSURI: w.JWKSEndpoint()}
-	w.snap = uma.NewSnapshot(w.snap.Realm, []*uma.Client{with, without, far}, nil)
+	disabled := &uma.Client{Key: 4, ID: "disabled", UUID: "4", JWKSURI: w.JWKSEndpoint()}
+	w.snap = uma.NewSnapshot(w.snap.Realm, []*uma.Client{with, without, far, disabled}, nil)
 	if k, err := w.clientKey(t.Context(), w.snap, with, "k", "RS256"); err != nil || k.ID != "k" {
 		t.Errorf("got %v, %v", k, err)
 	}
