@@ -87,7 +87,7 @@ func (s *server) document(realm *uma.Snapshot) *discovery {
 		EndSession:    connect + "/logout",
 		JWKS:          connect + "/certs",
 
-		GrantTypes:    []string{"client_credentials", "password", "refresh_token", umaTicket},
+		GrantTypes:    []string{"client_credentials", "password", "refresh_token", umaTicket, tokenExchange},
 		ResponseTypes: []string{"none"},
 		SubjectTypes:  []string{"public"},
 		IDTokenAlgs:   []string{realm.Realm.SigningAlg},

@@ -79,6 +79,9 @@ func (s *server) serveGrant(x *wire.Exchange, st style) error {
 	if len(form.All("permission")) > 1 {
 		return wire.Invalid("duplicated parameter: permission")
 	}
+	if grantType == tokenExchange {
+		return s.exchange(x, form)
+	}
 	var res *party.Tokens
 	scope := form.Get("scope")
 	switch grantType {
@@ -152,6 +155,9 @@ type decisionBody struct {
 // is asked for, or narrow it, must not be empty (design §4, "Empty is not all");
 // other parameters may be empty, which means that they are absent: clients send them so.
 func parseTokenRequest(form wire.Form) (*grant.Request, error) {
+	if form.Has("resource") { // RFC 8707 §2: the ticket or the audience says whom the RPT is for
+		return nil, uma.Reject(uma.InvalidTarget, uma.Fault{}, nil)
+	}
 	req := &grant.Request{
 		Audience:         form.Get("audience"),
 		ClaimTokenFormat: form.Get("claim_token_format"),

@@ -31,6 +31,7 @@ type issuer struct {
 	Realm map[string]any // its entry among `issuers`, but for the keys; change it before start
 
 	server *httptest.Server // of its keys; nil: they are in the realm file
+	down   bool             // they are nowhere
 
 	mu   sync.Mutex
 	keys map[string]crypto.Signer
@@ -130,7 +131,7 @@ func publicJWK(key crypto.Signer) map[string]string {
 func (i *issuer) entry(t testing.TB) string {
 	t.Helper()
 	members := maps.Clone(i.Realm)
-	if i.server == nil {
+	if i.server == nil && !i.down {
 		members["jwks"] = i.keySet()
 	}
 	text, err := json.Marshal(members) // JSON is YAML

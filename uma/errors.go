@@ -70,6 +70,7 @@ const (
 	UnauthorizedClient   Reason = "unauthorized_client"
 	UnsupportedGrantType Reason = "unsupported_grant_type"
 	InvalidScope         Reason = "invalid_scope"
+	InvalidTarget        Reason = "invalid_target" // RFC 8693 §2.2.2, RFC 8707 §2
 	NeedInfo             Reason = "need_info"
 	Denied               Reason = "request_denied"    // with a ticket
 	Submitted            Reason = "request_submitted" // stored, or pending already

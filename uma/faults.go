@@ -171,6 +171,7 @@ const (
 	PublicClientForItself FaultKind = "public_client_for_itself" // Client: it has no service account
 	NoServiceAccount      FaultKind = "no_service_account"       // Client
 	NoPasswordGrant       FaultKind = "no_password_grant"        // Client
+	NoTokenExchange       FaultKind = "no_token_exchange"        // Client
 	UsernameMissing       FaultKind = "username_missing"
 	WrongPassword         FaultKind = "wrong_password" // or an unknown username
 	UserDisabled          FaultKind = "user_disabled"
@@ -181,6 +182,10 @@ const (
 	SessionNotActive          FaultKind = "session_not_active"  // that of a refresh token
 	ScopeNotRefreshed         FaultKind = "scope_not_refreshed" // Scopes: one that the refresh token does not have
 	GrantHasChanged           FaultKind = "grant_has_changed"   // a row that an RPT rests on, or the policy
+
+	SubjectTokenUnusable FaultKind = "subject_token_unusable" // of a token exchange
+	NoScopeGranted       FaultKind = "no_scope_granted"       // none of those that a token exchange asks for
+	ExchangedTooLong     FaultKind = "exchanged_too_long"     // Limit: of characters
 
 	TokenMissing         FaultKind = "token_missing" // at introspection
 	TokenToRevokeMissing FaultKind = "token_to_revoke_missing"

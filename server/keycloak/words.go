@@ -17,6 +17,7 @@ var phrases = map[uma.Reason]wire.Phrase{
 	uma.UnauthorizedClient:   {Status: http.StatusUnauthorized, Code: "unauthorized_client"},
 	uma.UnsupportedGrantType: {Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "Unsupported grant_type"},
 	uma.InvalidScope:         {Status: http.StatusBadRequest, Code: "invalid_scope"},
+	uma.InvalidTarget:        {Status: http.StatusBadRequest, Code: "invalid_target", Description: "The target of the token cannot be chosen by this parameter"},
 	uma.NeedInfo:             {Status: http.StatusForbidden, Code: "need_info"},
 	uma.Denied:               {Status: http.StatusForbidden, Code: "access_denied", Description: "request_denied"},
 	uma.Submitted:            {Status: http.StatusForbidden, Code: "access_denied", Description: "request_submitted"},

@@ -39,17 +39,18 @@ func ShowPermissions(granted []uma.Grant, expires int64) []Permission {
 
 // A plain is what it answers of any other token (RFC 7662 §2.2).
 type plain struct {
-	Active    bool         `json:"active"`
-	Scope     string       `json:"scope"`
-	ClientID  string       `json:"client_id"`
-	Username  string       `json:"username"`
-	TokenType string       `json:"token_type"`
-	Expires   int64        `json:"exp"`
-	IssuedAt  int64        `json:"iat"`
-	Subject   string       `json:"sub"`
-	Audience  uma.Audience `json:"aud,omitempty"`
-	Issuer    string       `json:"iss"`
-	ID        string       `json:"jti"`
+	Active    bool           `json:"active"`
+	Scope     string         `json:"scope"`
+	ClientID  string         `json:"client_id"`
+	Username  string         `json:"username"`
+	TokenType string         `json:"token_type"`
+	Expires   int64          `json:"exp"`
+	IssuedAt  int64          `json:"iat"`
+	Subject   string         `json:"sub"`
+	SubjectID *uma.SubjectID `json:"sub_id,omitempty"`
+	Audience  uma.Audience   `json:"aud,omitempty"`
+	Issuer    string         `json:"iss"`
+	ID        string         `json:"jti"`
 }
 
 // ShowIntrospection is the answer to introspection (FedAuthz §5.1.1).
@@ -72,6 +73,6 @@ func ShowPlain(i *party.Introspection) any {
 	c := i.Claims
 	return plain{
 		Active: true, Scope: c.Scope, ClientID: c.AuthorizedParty, Username: i.Username, TokenType: c.Type,
-		Expires: c.Expires, IssuedAt: c.IssuedAt, Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID,
+		Expires: c.Expires, IssuedAt: c.IssuedAt, Subject: c.Subject, SubjectID: c.SubjectID, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID,
 	}
 }

@@ -20,6 +20,7 @@ var phrases = map[uma.Reason]wire.Phrase{
 	uma.UnauthorizedClient:   {Status: http.StatusBadRequest, Code: "unauthorized_client"},
 	uma.UnsupportedGrantType: {Status: http.StatusBadRequest, Code: "unsupported_grant_type"},
 	uma.InvalidScope:         {Status: http.StatusBadRequest, Code: "invalid_scope"},
+	uma.InvalidTarget:        {Status: http.StatusBadRequest, Code: "invalid_target", Description: "The target of the token cannot be chosen by this parameter"},
 	uma.NeedInfo:             {Status: http.StatusForbidden, Code: "need_info"},
 	uma.Denied:               {Status: http.StatusForbidden, Code: "request_denied"},
 	uma.Submitted:            {Status: http.StatusForbidden, Code: "request_submitted"},

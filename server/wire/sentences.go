@@ -37,6 +37,11 @@ var Plain = Sentences{
 	uma.TokenOpaque:   "The token is not a signed JWT, so it cannot be checked here: ask the issuer for an access token for this server's audience",
 	uma.TokenOfIssuer: "A token of another issuer is not accepted here: exchange it for a token of this realm",
 
+	uma.NoTokenExchange:      "The client may not exchange tokens: the realm file can allow it (token_exchange)",
+	uma.SubjectTokenUnusable: "subject_token is not a valid token of a trusted issuer for this client, or the realm does not accept it",
+	uma.NoScopeGranted:       "None of the scopes that are asked for would be granted",
+	uma.ExchangedTooLong:     "The token would have more than {limit} characters: the issuer's token says too much of its party",
+
 	// Of names.
 	uma.NoScopeName:       "Scope {scopes} is not a scope name",
 	uma.ScopeHasSeparator: "Scope {scopes} has a # or a comma, which no scope name may",

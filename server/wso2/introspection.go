@@ -31,7 +31,7 @@ func ShowIntrospection(i *party.Introspection) any {
 		UserType: "APPLICATION", NotBefore: c.IssuedAt, Active: true, TokenType: c.Type, Expires: c.Expires, IssuedAt: c.IssuedAt,
 		ClientID: c.AuthorizedParty, Username: i.Username + "@" + i.Realm,
 	}
-	if c.SessionID != "" {
+	if c.SessionID != "" || c.SubjectID != nil {
 		out.UserType = "APPLICATION_USER"
 	}
 	if i.Permissions == nil {

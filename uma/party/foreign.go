@@ -24,6 +24,8 @@ func (s *Service) foreign(ctx context.Context, view uma.View, snap *uma.Snapshot
 	switch {
 	case client == nil || !client.Enabled:
 		return nil, fmt.Errorf("%w: its client is gone or disabled", ErrInactive)
+	case f.KeyBound: // what is made of it is bound to no key
+		return nil, fmt.Errorf("%w: it is bound to a key (cnf)", ErrInactive)
 	case f.Expires <= s.Now().Unix(): // the issuer's leeway is for times that lie ahead: no token outlives this one
 		return nil, fmt.Errorf("%w: expired", ErrInactive)
 	}
