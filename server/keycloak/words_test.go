@@ -24,6 +24,7 @@ var words = map[uma.Reason]struct {
 	"unauthorized_client":        {401, "unauthorized_client", ""},
 	"unsupported_grant_type":     {400, "unsupported_grant_type", "Unsupported grant_type"},
 	"invalid_scope":              {400, "invalid_scope", ""},
+	"invalid_target":             {400, "invalid_target", "The target of the token cannot be chosen by this parameter"},
 	"need_info":                  {403, "need_info", ""},
 	"request_denied":             {403, "access_denied", "request_denied"},
 	"request_submitted":          {403, "access_denied", "request_submitted"},

@@ -26,6 +26,7 @@ func newFullWorld(t *testing.T) *world {
 func over(fakes *umatest.World) *world {
 	w := &world{World: fakes}
 	w.service = &Service{
+		Log:   w.Log,
 		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher, Trust: w.Trust, PublicURL: umatest.PublicURL,
 		Now: func() time.Time { return w.Now }, NewID: w.NewID, NewSerial: w.NewSerial,
 	}
