@@ -48,11 +48,7 @@ func (p *partyRemoval) begin(tx *conn) (err error) {
 
 func (p *partyRemoval) check(tx *conn) error {
 	if p.TransferTo != "" {
-		to, err := userByID(tx, p.Realm, p.TransferTo)
-		if err == nil && to.Key == p.party.Key {
-			err = uma.ErrConflict
-		}
-		if err != nil {
+		if _, err := userByID(tx, p.Realm, p.TransferTo); err != nil {
 			return reading("user to transfer to", err)
 		}
 		both, err := tx.exists(`SELECT 1 FROM client c CROSS JOIN resource r ON r.server = c.key AND r.owner = ?2
