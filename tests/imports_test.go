@@ -20,7 +20,7 @@ var house = map[string]struct {
 	may   []string // this module's packages and others' modules
 	tests []string // what their tests may import as well
 }{
-	"uma":             {},
+	"uma":             {tests: rooms("uma")},
 	"uma/sets":        {tests: rooms("uma")},
 	"uma/uripath":     {may: rooms("uma")},
 	"uma/lookup":      {may: rooms("uma", "uma/uripath")},
