@@ -74,7 +74,7 @@ type Admission struct {
 	Now      time.Time
 	NewID    func() string // of requests that invitations become
 
-	Taken []Invitation // set by AdmitParty: those that became shares
+	Taken []Invitation // set by AdmitParty, also with an error: those that became shares
 }
 
 // MaxIdentities bounds how many identities a user has.

@@ -222,46 +222,55 @@ func addIdentity(tx *conn, from *issuer, y *uma.Identity, user uma.Key) (uma.Key
 	return key, writing("identity", conflict(err))
 }
 
-// AdmitParty implements uma.Parties.
+// AdmitParty implements uma.Parties. Invitations for many scopes are taken in several
+// transactions, because other writers wait for each: the address is kept by the last, with the
+// last invitations for it.
 func (s *Store) AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error) {
-	var admitted *uma.User
-	err := s.write(ctx, func(tx *conn) (err error) {
-		a.Taken = nil
-		admitted, err = admit(tx, realm, a)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	a.Taken = nil
+	for {
+		var admitted *uma.User
+		var taken []uma.Invitation
+		var more bool
+		err := s.write(ctx, func(tx *conn) (err error) {
+			admitted, taken, more, err = admit(tx, realm, a)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if a.Taken = append(a.Taken, taken...); !more {
+			return admitted, nil
+		}
 	}
-	return admitted, nil
 }
 
-func admit(tx *conn, realm uma.Key, a *uma.Admission) (*uma.User, error) {
-	u, err := partyOf(tx, realm, a.Identity.Issuer, a.Identity.Subject)
+// admit returns the party, the invitations that it has taken, and whether there are more.
+func admit(tx *conn, realm uma.Key, a *uma.Admission) (u *uma.User, taken []uma.Invitation, more bool, err error) {
+	u, err = partyOf(tx, realm, a.Identity.Issuer, a.Identity.Subject)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
 		if u, err = addParty(tx, realm, a); err != nil {
-			return nil, err
+			return nil, nil, false, err
 		}
 	case err != nil:
-		return nil, err
+		return nil, nil, false, err
 	case u.Identity == nil:
-		return nil, writing("party", uma.ErrConflict)
+		return nil, nil, false, writing("party", uma.ErrConflict)
 	}
 	email := lowerASCII(a.Email)
 	if had, _ := u.Claims["email"].(string); !u.Enabled || email == "" || email == had {
-		return u, nil
+		return u, nil, false, nil
+	}
+	if taken, more, err = takeInvitations(tx, realm, u, email, a); err != nil || more {
+		return u, taken, more, err
 	}
 	u.Claims = map[string]any{"email": email}
 	claims, err := documentText(u.Claims)
 	if err != nil {
-		return nil, writing("party", err)
+		return nil, nil, false, writing("party", err)
 	}
 	_, err = tx.exec(`UPDATE user SET claims = ? WHERE key = ?`, claims, int64(u.Key))
-	if err != nil {
-		return nil, writing("e-mail address of a party", err)
-	}
-	return u, takeInvitations(tx, realm, u, email, a)
+	return u, taken, false, writing("e-mail address of a party", err)
 }
 
 // addParty makes the row of a party.

@@ -119,32 +119,43 @@ func addInvitation(tx *conn, c *uma.ShareChange, r *uma.Resource, email string) 
 	return err
 }
 
-// takeInvitations makes the invitations for the address that a party has proved its shares.
-func takeInvitations(tx *conn, realm uma.Key, u *uma.User, email string, a *uma.Admission) error {
+// takenAtOnce is for how many scopes invitations are taken in one transaction, give or take those
+// of one invitation.
+const takenAtOnce = 500
+
+// takeInvitations makes invitations for the address that a party proves its shares, and reports
+// whether there are more of them.
+func takeInvitations(tx *conn, realm uma.Key, u *uma.User, email string, a *uma.Admission) (taken []uma.Invitation, more bool, err error) {
 	held, err := hasAddress(tx, realm, email, u.Key)
 	if err != nil || held {
-		return reading("users with an e-mail address", err)
+		return nil, false, reading("users with an e-mail address", err)
 	}
 	found, err := list(tx, `SELECT`+invitationColumns+`FROM invitation v CROSS JOIN resource r ON r.key = v.resource
-		WHERE v.realm = ? AND v.email = ? AND v.taken_by = '' ORDER BY v.key`, []any{int64(realm), email}, scanInvitation)
+		WHERE v.realm = ? AND v.email = ? AND v.taken_by = '' ORDER BY v.key LIMIT ? + 0`,
+		[]any{int64(realm), email, takenAtOnce}, scanInvitation)
 	if err != nil {
-		return reading("invitations", err)
+		return nil, false, reading("invitations", err)
 	}
+	granted := 0
 	for _, v := range found {
+		if granted >= takenAtOnce {
+			return taken, true, nil
+		}
 		if v.Owner != u.ID {
 			if err := grantInvited(tx, &v, u.ID, a); err != nil {
-				return err
+				return nil, false, err
 			}
 		}
+		granted += max(1, len(v.Scopes))
 		v.TakenBy, v.Taken = u.ID, a.Now
 		_, err := tx.exec(`UPDATE invitation SET taken_by = ?, taken = ? WHERE realm = ? AND owner = ? AND id = ?`,
 			u.ID, millis(a.Now), int64(realm), v.Owner, v.ID)
 		if err != nil {
-			return writing("invitation", err)
+			return nil, false, writing("invitation", err)
 		}
-		a.Taken = append(a.Taken, v)
+		taken = append(taken, v)
 	}
-	return nil
+	return taken, len(found) == takenAtOnce, nil
 }
 
 // grantInvited shares the scopes of an invitation with a party. What it has already, it keeps;

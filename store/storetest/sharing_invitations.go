@@ -29,6 +29,17 @@ func (e *env) open(r *uma.Resource) grants {
 	return found
 }
 
+// openOf returns the invitations of one address.
+func (e *env) openOf(email string, resources ...*uma.Resource) (open []uma.Key) {
+	e.t.Helper()
+	for _, r := range resources {
+		if _, there := e.open(r)[email]; there {
+			open = append(open, r.Key)
+		}
+	}
+	return open
+}
+
 func (e *env) invitationsOf(owner string) []uma.Invitation {
 	e.t.Helper()
 	return read(e, func(v uma.View) ([]uma.Invitation, error) {
@@ -240,6 +251,37 @@ var invitationTests = map[string]func(e *env){
 				e.t.Fatalf("round %d: granted to %v", round, got)
 			}
 		}
+	},
+
+	// An owner can invite an address to many resources of many scopes. Other writers do not wait
+	// until all of them are taken.
+	"many_taken_in_several_steps": func(e *env) {
+		e.trusting()
+		var names []uma.Scope
+		for i := range uma.MaxMembers {
+			names = append(names, uma.Scope(fmt.Sprint("s", i)))
+		}
+		var all []*uma.Resource
+		for i := range 4 {
+			all = append(all, e.create(e.resource(fmt.Sprint("Album", i), names...)))
+			e.invite(all[i], grants{"ann@corp.example": names})
+		}
+		a := e.admission(corp, "1", "ann", "ann@corp.example")
+		seen := 0 // how many are taken as others see it, while the rest is
+		a.NewID = func() string {
+			seen = max(seen, 4-len(e.openOf("ann@corp.example", all...)))
+			return e.newID()
+		}
+		ann, err := e.s.AdmitParty(e.t.Context(), e.realm, a)
+		e.must(err)
+		if seen == 0 || seen == 4 {
+			e.t.Errorf("others saw %d of 4 invitations taken before the last was", seen)
+		}
+		e.want("reported", len(a.Taken), 4)
+		for _, r := range all {
+			e.want("granted", len(e.granted(r)[ann.ID]), len(names))
+		}
+		e.want("the address", e.byID(ann.ID).Claims["email"], any("ann@corp.example"))
 	},
 
 	"not_taken": func(e *env) {
