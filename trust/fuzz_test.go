@@ -208,3 +208,27 @@ func FuzzSpelling(f *testing.F) {
 		}
 	})
 }
+
+// A discovery document says what encoding/json finds in it, or nothing.
+func FuzzDiscovery(f *testing.F) {
+	for _, seed := range []string{
+		`{"issuer":"https://a.example","jwks_uri":"https://a.example/keys","x":[{}]}`, `{"issuer":1,"jwks_uri":null}`, `{"issuer":"a","issuer":"b"}`, "[]", "<html>", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		issuer, keys, err := parseDiscovery([]byte(text))
+		if err != nil {
+			return
+		}
+		var read map[string]any
+		if err := json.Unmarshal([]byte(text), &read); err != nil {
+			t.Fatalf("read %q, which is no JSON: %v", text, err)
+		}
+		for name, got := range map[string]string{"issuer": issuer, "jwks_uri": keys} {
+			if want, _ := read[name].(string); got != want {
+				t.Errorf("%q: got the %s %q, want %q", text, name, got, want)
+			}
+		}
+	})
+}
