@@ -240,8 +240,8 @@ func TestSharingByAddress(t *testing.T) {
 	e := start(t, photozTrusting(t, []*issuer{corp}, nil))
 	alice, album := e.as(t, "alice", "photoz-web"), e.resourceID(t, "Holiday album")
 	ann := corp.of(t, e, "ann", "Ann@corp.example")
-	if res := e.get(t, accountResources, ann); res.status != 200 {
-		t.Fatalf("got %s", res)
+	if res := e.get(t, "/account", ann); res.str("email") != "ann@corp.example" || res.object()["emailVerified"] != true {
+		t.Fatalf("the profile: got %s", res)
 	}
 	e.get(t, accountResources, bearer(corp.token(t, e, "eve", claims{"preferred_username": "eve", "email": "eve@corp.example", "email_verified": false})))
 	e.allow(t, album, userScopes{"ANN@corp.example", []string{"view"}}, userScopes{"bob@example.com", []string{"comment"}}, userScopes{"eve@corp.example", []string{"view"}})
@@ -346,5 +346,44 @@ func TestApplicationsOwnNothing(t *testing.T) {
 	res.expect(t, 403, "access_denied", "request_denied")
 	if all := e.invitations(t, e.as(t, "alice", "photoz-web")); len(all) != 1 || all[0]["taken"] != nil {
 		t.Errorf("an application has taken an invitation: %v", all)
+	}
+}
+
+// TestUMAPolicyForParties: a policy of an owner names a party by its username or id, never by an
+// address, or a group that the party's token says.
+func TestUMAPolicyForParties(t *testing.T) {
+	t.Parallel()
+	corp := mailIssuer(t, "corp")
+	asObject(corp.Realm["map"])["groups"] = map[string]any{"from": "groups", "prefix": "/corp", "optional": true}
+	e := start(t, photozTrusting(t, []*issuer{corp}, nil))
+	album := e.resourceID(t, "Holiday album")
+	grouped := func(subject string, groups ...string) credentials {
+		return bearer(corp.token(t, e, subject, claims{"roles": []string{"user"}, "groups": append([]string{}, groups...)}))
+	}
+	id, _ := ownerIn(ownedBy(t, e, "Plans", map[string]any{"iss": corp.URL, "sub": "zoe"}))
+	ann := corp.of(t, e, "ann", "ann@corp.example")
+	e.get(t, accountResources, ann)
+	for what, tc := range map[string]struct {
+		members map[string]any
+		to, not credentials
+	}{
+		"by username": {map[string]any{"users": []string{"CORP/ann"}}, ann, grouped("zoe")},
+		"by id":       {map[string]any{"users": []string{id}}, grouped("zoe"), ann},
+		"by group":    {map[string]any{"groups": []string{"/corp/staff"}}, grouped("kim", "staff"), grouped("kim", "guests")},
+	} {
+		policy := e.shareBy(t, album, policyOf(what, tc.members))
+		e.uma(t, tc.to, "permission", album+"#view").expectGranted(t, "Holiday album: view")
+		if res := e.uma(t, tc.not, "permission", album+"#view"); res.status != 403 {
+			t.Errorf("%s, another party: got %s, want 403", what, res)
+		}
+		if res := e.send(t, "DELETE", umaPolicy+"/"+policy, e.as(t, "alice", "photoz-api"), nil); res.status != 204 {
+			t.Fatalf("%s: got %s", what, res)
+		}
+	}
+	for _, name := range []string{"ann@corp.example", "new@corp.example", "ann", "corp/nobody"} {
+		res := e.send(t, "POST", umaPolicy+"/"+album, e.as(t, "alice", "photoz-api"), policyOf("p", map[string]any{"users": []string{name}}))
+		if res.status != 400 || res.str("error") != "invalid_request" {
+			t.Errorf("%s: got %s, want 400 invalid_request", name, res)
+		}
 	}
 }

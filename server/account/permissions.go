@@ -139,6 +139,9 @@ func (f *Face) User(x *wire.Exchange, owner *account.Owner) error {
 func (f *Face) Profile(x *wire.Exchange, owner *account.Owner) error {
 	u := owner.User
 	verified, _ := u.Claims["email_verified"].(bool)
+	if u.Identity != nil { // of a party no other address is kept
+		verified = u.Claims["email"] != nil
+	}
 	return x.JSON(http.StatusOK, struct {
 		ID string `json:"id"`
 		shownUser

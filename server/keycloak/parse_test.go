@@ -281,6 +281,7 @@ func FuzzResourceJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"S","scopes":[{"name":"view"}],"owner":{"id":"u"},"attributes":{"a":"b"}}`,
 		`{"name":"S","uri":"/a","uris":[]}`, `{"name":null}`, `[]`, `{`, `{"name":"S","name":"T"}`, `{"name":"\ud800"}`,
+		`{"name":"S","owner":{"iss":"https://i","sub":"s","format":"iss_sub"}}`, `{"name":"S","owner":{"iss":"https://i","id":"u"}}`,
 	} {
 		f.Add(seed)
 	}
@@ -296,6 +297,9 @@ func FuzzResourceJSON(f *testing.F) {
 		}
 		if in.Name == "" {
 			t.Errorf("%q has no name and is accepted", body)
+		}
+		if y := in.OwnerID; y != nil && (in.Owner != "" || y.Issuer == "" || y.Subject == "" || y.Format != "iss_sub") {
+			t.Errorf("%q has the owners %q and %+v", body, in.Owner, y)
 		}
 	})
 }

@@ -93,6 +93,7 @@ func FuzzResourceJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"resource_scopes":["view"],"name":"N","name#fr":"F","description":"D"}`, `{"resource_scopes":[]}`, `{}`, `[]`, `{`,
 		`{"resource_scopes":[],"name":"a","name":"b"}`, `{"resource_scopes":null}`, `{"resource_scopes":[],"name#":null}`,
+		`{"resource_scopes":[],"owner":{"iss":"https://i","sub":"s"}}`,
 	} {
 		f.Add(seed)
 	}

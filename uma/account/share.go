@@ -98,6 +98,9 @@ func (s *Service) shareChange(ctx context.Context, view uma.View, o *Owner, id s
 			return nil, err
 		}
 	}
+	if len(c.Invite) > uma.MaxInvitations {
+		return nil, uma.Reject(uma.InvalidPermission, uma.Fault{Kind: uma.TooManyInvitations, Limit: uma.MaxInvitations}, nil)
+	}
 	return c, nil
 }
 
