@@ -1,8 +1,11 @@
 package party
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"example.com/umpire/uma"
@@ -187,5 +190,54 @@ func TestTokensOfParties(t *testing.T) {
 				t.Errorf("got %+v, want what the issuer said", got.Trusted)
 			}
 		})
+	}
+}
+
+// An inviter is a store in which every address is invited.
+type inviter struct {
+	umatest.FakeStore
+	addresses []string // of the admissions
+}
+
+func (s *inviter) AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error) {
+	s.addresses = append(s.addresses, a.Email)
+	u, err := s.FakeStore.AdmitParty(ctx, realm, a)
+	if a.Email != "" {
+		a.Taken = []uma.Invitation{{ID: "v-1", ResourceID: "r-album", Owner: "u-alice", Email: a.Email}}
+	}
+	return u, err
+}
+
+// TestAdmissionTakesInvitations: by an address that the token of a person proves. The log says so
+// once, without the address.
+func TestAdmissionTakesInvitations(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		verified, application bool
+		address               string
+	}{
+		"proved":            {true, false, "dana@i.example"},
+		"not proved":        {false, false, ""},
+		"of an application": {true, true, ""},
+	} {
+		w, token := newForeignWorld(t)
+		token.EmailVerified, token.Application = tc.verified, tc.application
+		store, log := &inviter{FakeStore: umatest.FakeStore{W: w.World}}, []string{}
+		w.service.Store = store
+		w.service.Log = func(_ context.Context, msg string, args ...any) { log = append(log, fmt.Sprint(msg, args)) }
+		for range 2 {
+			if _, err := w.present(t); err != nil {
+				t.Fatalf("%s: got %v", name, err)
+			}
+		}
+		if len(store.addresses) != 1 || store.addresses[0] != tc.address {
+			t.Errorf("%s: got admissions with %q, want one with %q", name, store.addresses, tc.address)
+		}
+		switch {
+		case tc.address == "" && len(log) > 0:
+			t.Errorf("%s: got log %q", name, log)
+		case tc.address != "" && (len(log) != 1 || !strings.Contains(log[0], "v-1") || strings.Contains(log[0], "@")):
+			t.Errorf("%s: got log %q, want the invitation that was taken, without its address", name, log)
+		}
 	}
 }
