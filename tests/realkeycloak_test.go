@@ -39,7 +39,7 @@ func newKeycloak(t *testing.T) *aKeycloak {
 			clientOfKeycloak("elsewhere", "umpire", nil),
 			clientOfKeycloak("orders-api", "orders-api", map[string]any{"publicClient": false, "secret": "orders-secret", "serviceAccountsEnabled": true}),
 		},
-		"users": []any{userOfKeycloak("alice", true, "/staff"), userOfKeycloak("bob", false, "/others")},
+		"users": []any{userOfKeycloak("alice", true, "/staff"), userOfKeycloak("bob", false, "/others"), userOfKeycloak("carol", true)},
 	})
 	t.Cleanup(func() {
 		k.signInAdmin(t)
@@ -67,11 +67,11 @@ func clientOfKeycloak(id, audience string, more map[string]any) map[string]any {
 	return c
 }
 
-func userOfKeycloak(name string, verified bool, group string) map[string]any {
+func userOfKeycloak(name string, verified bool, groups ...string) map[string]any {
 	return map[string]any{
 		"username": name, "enabled": true, "email": name + "@example.com", "emailVerified": verified, "firstName": name, "lastName": "Example",
 		"credentials": []any{map[string]any{"type": "password", "value": name, "temporary": false}},
-		"groups":      []string{group}, "realmRoles": []string{"buyer"},
+		"groups":      groups, "realmRoles": []string{"buyer"},
 	}
 }
 
@@ -128,6 +128,19 @@ func (k *aKeycloak) send(t testing.TB, method, target, content, body string) *re
 		t.Fatalf("%s %s: %s", method, target, res)
 	}
 	return res
+}
+
+// addToGroup adds a user to a group.
+func (k *aKeycloak) addToGroup(t testing.TB, user, group string) {
+	t.Helper()
+	id := func(list, name string) string {
+		found := asList(k.call(t, "GET", "/"+k.realm+list+url.QueryEscape(name), nil).json)
+		if len(found) != 1 {
+			t.Fatalf("got %d of %s", len(found), name)
+		}
+		return fmt.Sprint(at(found[0], "id"))
+	}
+	k.call(t, "PUT", "/"+k.realm+"/users/"+id("/users?exact=true&username=", user)+"/groups/"+id("/groups?exact=true&search=", group), nil)
 }
 
 // newKey has the realm sign with a key of its own from now on, and forgets the others.
@@ -246,11 +259,19 @@ func TestKeycloakAsIssuer(t *testing.T) {
 		}
 		ask(bearer(res.str("access_token")), "Handbook#view").expectGranted(t, "Handbook: view")
 	})
-	t.Run("an application's own token", func(t *testing.T) {
-		res := k.token(t, k.issuer(), form("grant_type", "client_credentials", "client_id", "orders-api", "client_secret", "orders-secret"))
-		res = e.uma(t, credentials{}, api("permission", "Handbook#view", "subject_token", res.str("access_token"))...)
-		if res.status == 200 || res.status >= 500 {
+	t.Run("who is in no group", func(t *testing.T) {
+		if res := ask(bearer(k.signIn(t, "carol", "web").str("access_token")), "Handbook#view"); res.status != 401 {
 			t.Errorf("got %s", res)
+		}
+	})
+	t.Run("an application's own token", func(t *testing.T) {
+		k.addToGroup(t, "service-account-orders-api", "staff")
+		res := k.token(t, k.issuer(), form("grant_type", "client_credentials", "client_id", "orders-api", "client_secret", "orders-secret"))
+		_, event := onlyRecord(t, e.stored(t), func() {
+			e.uma(t, credentials{}, api("permission", "Handbook#view", "subject_token", res.str("access_token"))...).expectGranted(t, "Handbook: view")
+		})
+		if at(event, "input", "subject", "type") != "service" || at(event, "input", "subject", "issuer") != k.issuer() {
+			t.Errorf("got %v", at(event, "input", "subject"))
 		}
 	})
 	t.Run("keys", func(t *testing.T) {
