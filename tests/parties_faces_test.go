@@ -1,0 +1,94 @@
+package tests
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestForeignBearerOnFaces: the token endpoints of all faces but the legacy one take a bearer of
+// a trusted issuer, and their introspection knows the party's RPT.
+func TestForeignBearerOnFaces(t *testing.T) {
+	t.Parallel()
+	i := exampleIssuer(t)
+	e := start(t, photozTrusting(t, []*issuer{i}, nil))
+	pat := bearer(e.newSignIn(t, "", "photoz-api", "uma_protection").str("access_token"))
+	for name, face := range map[string]struct{ token, introspect string }{
+		"keycloak": {e.base() + tokenPath, ""},
+		"wso2":     {e.URL + "/t/photoz/oauth2/token", e.URL + "/t/photoz/oauth2/introspect"},
+		"pingam":   {e.URL + "/oauth2/realms/root/realms/photoz/access_token", e.URL + "/oauth2/realms/root/realms/photoz/introspect"},
+	} {
+		ask := func(token string) *response {
+			return e.do(t, request{method: "POST", url: face.token, as: bearer(token), form: form("grant_type", umaGrant, "ticket", boardTicket(t, e))})
+		}
+		res := ask(i.token(t, e, "u1", asUser))
+		res.expectGranted(t, "Public board: view")
+		rpt := payload(t, res.str("access_token"))
+		if rpt["sub_id"] == nil || res.object()["refresh_token"] != nil {
+			t.Errorf("%s: got %s", name, res)
+		}
+		if face.introspect != "" {
+			got := e.do(t, request{method: "POST", url: face.introspect, as: pat, form: form("token", res.str("access_token"))})
+			if got.object()["active"] != true {
+				t.Errorf("%s: introspection got %s, want it active", name, got)
+			}
+			if name == "wso2" && (got.str("aut") != "APPLICATION_USER" || got.str("username") != "example/dana@photoz") {
+				t.Errorf("%s: introspection got %s, want a user", name, got)
+			}
+		}
+		for what, token := range map[string]string{
+			"for somebody else": i.token(t, e, "u1", asUser.with(claims{"aud": "another-api"})),
+			"opaque":            "0pAqUe-t0ken",
+		} {
+			if res := ask(token); res.status != 401 {
+				t.Errorf("%s: a token that is %s: got %s, want 401", name, what, res)
+			}
+		}
+	}
+}
+
+// TestForeignTokensStayOut: no token of an issuer, nor what is made of it, is in a log, a record
+// or the answer to a refusal.
+func TestForeignTokensStayOut(t *testing.T) {
+	t.Parallel()
+	i := exampleIssuer(t)
+	e := start(t, exchanging(t, i))
+	var secrets, told []string
+	note := func(token string) string {
+		secrets = append(secrets, token[strings.LastIndex(token, ".")+1:], token)
+		return token
+	}
+	good := func() string { return note(i.token(t, e, "u1", asUser)) }
+	bad := func() string { return note(i.token(t, e, "u1", asUser.with(claims{"aud": "another-api"}))) }
+	note(e.uma(t, bearer(good()), "ticket", boardTicket(t, e)).str("access_token"))
+	note(e.exchange(t, "photoz-app", good()).str("access_token"))
+	for _, res := range []*response{
+		e.uma(t, bearer(bad()), "permission", "Public board#view"),
+		e.uma(t, basic("photoz-app"), "permission", "Public board#view", "subject_token", bad()),
+		e.exchange(t, "photoz-app", bad()),
+		e.get(t, resourceSet, bearer(good())),
+		e.get(t, "/account/resources", bearer(bad())),
+		e.uma(t, bearer(note("0pAqUe-t0ken")), "permission", "Public board#view"),
+	} {
+		if res.status < 400 {
+			t.Errorf("got %s, want a refusal", res)
+		}
+		told = append(told, string(res.raw))
+	}
+	places := map[string][]byte{"refusals": []byte(strings.Join(told, "\n"))}
+	for _, file := range []string{"server.log", "decisions.log"} {
+		within1s(t, file, func() bool { return len(readFile(t, filepath.Join(e.Data, file))) > 0 })
+		places[file] = readFile(t, filepath.Join(e.Data, file))
+	}
+	for _, r := range recordsAfter(t, e.stored(t), 0) {
+		places["records"] = append(places["records"], r.Event...)
+	}
+	for place, text := range places {
+		for _, secret := range secrets {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("%s has a token: %.40s", place, secret)
+			}
+		}
+	}
+}
