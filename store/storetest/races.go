@@ -138,6 +138,15 @@ var raceTests = map[string]func(e *env){
 		e.want("parties", len(all), rounds)
 	},
 
+	"party_is_disabled_before_or_after_a_grant": func(e *env) {
+		e.trusting()
+		e.raceWithdrawal(func(r *uma.Resource, rests *uma.Rests) func() error {
+			u := e.admit(corp, r.Name, r.Name, "")
+			rests.User, rests.UserVersion = u.ID, u.Version
+			return func() error { return e.s.EnableParty(e.t.Context(), e.realm, u.ID, false) }
+		})
+	},
+
 	"assertion_is_spent_once": func(e *env) {
 		e.race(uma.ErrSpent, func(int) {}, func(round, racer int) error {
 			return e.s.SpendAssertion(e.t.Context(), e.realm, e.api, fmt.Append(nil, round), now.Add(time.Minute))
