@@ -44,8 +44,8 @@ func TestFaultyIssuers(t *testing.T) {
 		"another issuer by a slash": {document: write(`{"issuer":"ISSUER/","jwks_uri":"KEYS"}`), why: "its issuer is"},
 		"no issuer":                 {document: write(`{"jwks_uri":"KEYS"}`), why: "its issuer is"},
 		"two issuers":               {document: write(`{"issuer":"https://poison.example.com","issuer":"ISSUER","jwks_uri":"KEYS"}`), why: "there twice"},
-		"a redirect":                {document: http.RedirectHandler(private.Issuer()+"/.well-known/openid-configuration", 302).ServeHTTP, why: "redirects are not followed"},
-		"a redirect for keys":       {keys: http.RedirectHandler(private.JWKSEndpoint(), 307).ServeHTTP, why: "redirects are not followed"},
+		"a redirect":                {document: http.RedirectHandler(private.Issuer()+"/.well-known/openid-configuration", http.StatusFound).ServeHTTP, why: "redirects are not followed"},
+		"a redirect for keys":       {keys: http.RedirectHandler(private.JWKSEndpoint(), http.StatusTemporaryRedirect).ServeHTTP, why: "redirects are not followed"},
 		"a key twice":               {keys: write(`{"keys":[],"keys":[]}`), why: "there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
