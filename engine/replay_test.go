@@ -219,3 +219,37 @@ reasons contains uuid.rfc4122("x")
 		t.Errorf("got %v, want %v", cache, want)
 	}
 }
+
+// TestReplayOfParties: what the input says of parties and claim tokens of trusted issuers comes
+// out again, and a record of before these members existed can still be read by a policy that
+// asks for them.
+func TestReplayOfParties(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"a.rego": `package uma.policies.a
+
+grant contains "view" if {
+	input.subject.issuer == "https://login.example.com/"
+	input.subject.external_id == "00u1"
+	input.subject.groups_known
+	not "/contractors" in input.subject.groups
+	some seen in input.claims.tokens
+	seen.bound
+}
+`}
+	_, evaluator := newEngine(t, files)
+	in := input(func(in *uma.Input) {
+		of("a", "view")(in)
+		in.Subject.Issuer, in.Subject.ExternalID = "https://login.example.com/", "00u1"
+		in.Claims.Tokens = []uma.InputClaimToken{{Issuer: "https://council.example", Verified: true, Bound: true}}
+	})
+	rec, doc := recordedBy(t, evaluator, "d-1", in)
+	r := replayerOf(t, source(t, files))
+	got, err := r.Replay(t.Context(), rec)
+	if err != nil || string(got.Result) != string(doc["result"]) || !strings.Contains(string(got.Result), `"granted":["view"]`) {
+		t.Errorf("got %s, %v, want %s", got.Result, err, doc["result"])
+	}
+	rec.Input = []byte(strings.Replace(string(rec.Input), `"groups_known":true,`, "", 1))
+	if got, err = r.Replay(t.Context(), rec); err != nil || !strings.Contains(string(got.Result), `"granted":[]`) {
+		t.Errorf("a record without groups_known: got %s, %v", got.Result, err)
+	}
+}
