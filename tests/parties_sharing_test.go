@@ -387,3 +387,42 @@ func TestUMAPolicyForParties(t *testing.T) {
 		}
 	}
 }
+
+// TestPartiesWritePolicies: with the token that a resource server's client has in exchange for a
+// party's, the party shares what it owns by policies. Its own bearer is no PAT.
+func TestPartiesWritePolicies(t *testing.T) {
+	t.Parallel()
+	corp := mailIssuer(t, "corp")
+	e := start(t, exchanging(t, corp))
+	ownedBy(t, e, "Plans", map[string]any{"iss": corp.URL, "sub": "ann"})
+	plans, policy := e.resourceID(t, "Plans"), policyOf("for bob", map[string]any{"users": []string{"bob"}})
+	through := func(subject string) credentials {
+		res := e.exchange(t, "photoz-api", corp.token(t, e, subject, claims{"azp": "api-guid"}))
+		if res.status != 200 {
+			t.Fatalf("exchange: got %s", res)
+		}
+		return bearer(res.str("access_token"))
+	}
+	if res := e.send(t, "POST", umaPolicy+"/"+plans, corp.of(t, e, "ann", ""), policy); res.status != 401 {
+		t.Errorf("a bearer of the issuer: got %s, want 401", res)
+	}
+	if res := e.send(t, "POST", umaPolicy+"/"+plans, through("zoe"), policy); res.status == 200 || res.status >= 500 {
+		t.Errorf("another party: got %s", res)
+	}
+	if e.decides(t, "bob", plans+"#view") {
+		t.Error("bob has it before it is shared")
+	}
+	res := e.send(t, "POST", umaPolicy+"/"+plans, through("ann"), policy)
+	if res.status != 200 {
+		t.Fatalf("the owner: got %s", res)
+	}
+	if !e.decides(t, "bob", plans+"#view") {
+		t.Error("bob has nothing of what was shared")
+	}
+	if res := e.send(t, "DELETE", umaPolicy+"/"+res.str("id"), through("ann"), nil); res.status != 204 {
+		t.Errorf("withdraw: got %s", res)
+	}
+	if e.decides(t, "bob", plans+"#view") {
+		t.Error("bob has it after it was withdrawn")
+	}
+}
