@@ -67,6 +67,7 @@ type Claims struct {
 	GroupsKnown    bool       `json:"groups_known,omitempty"`
 	Attributes     Attributes `json:"attributes,omitempty"`  // not in RPTs
 	SubjectVersion int64      `json:"sub_version,omitempty"` // the version of the party's row
+	Application    bool       `json:"application,omitempty"` // an application's own token
 
 	// Of the RPTs of the legacy API alone.
 	Permissions []GrantedPermission `json:"permissions,omitempty"`

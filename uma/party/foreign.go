@@ -96,7 +96,7 @@ func (s *Service) ofParty(ctx context.Context, view uma.View, snap *uma.Snapshot
 	id.Trusted = &uma.TrustedToken{
 		Issuer: &snap.Realm.Issuers[i], Kind: uma.AccessToken, Subject: c.SubjectID.Subject,
 		Groups: c.Groups, GroupsKnown: c.GroupsKnown, ACR: c.ACR, AuthTime: c.AuthTime, Attributes: c.Attributes,
-		Application: user.Identity.Service, IssuedAt: c.IssuedAt, Expires: c.Expires,
+		Application: c.Application, IssuedAt: c.IssuedAt, Expires: c.Expires,
 	}
 	if c.RealmAccess != nil {
 		id.Trusted.Roles = c.RealmAccess.Roles

@@ -77,7 +77,7 @@ func (s *Service) AccessClaims(snap *uma.Snapshot, i *Identity, scope string, li
 	}
 	if i.Trusted != nil {
 		c.ACR, c.AuthTime, c.GroupsKnown = i.Trusted.ACR, i.Trusted.AuthTime, i.Trusted.GroupsKnown
-		c.SubjectID, c.SubjectVersion = i.SubjectID(), i.User.Version
+		c.SubjectID, c.SubjectVersion, c.Application = i.SubjectID(), i.User.Version, i.Trusted.Application
 		c.Expires = min(c.Expires, i.Trusted.Expires)
 	}
 	if len(roles) > 0 {
