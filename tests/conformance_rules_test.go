@@ -31,8 +31,8 @@ checks that every test in it exists: ` + "`go test ./tests -run TestConformanceD
 // Reasons that several rules share.
 const (
 	onTheFace   = "with `profile: uma2`; otherwise [Keycloak's words](choices/keycloak.md#keycloaks-words-on-keycloaks-endpoints)"
-	interactive = "needs interactive claims gathering: [choices](choices/sign-in.md#no-interactive-login-yet)"
-	handles     = "needs persisted claims tokens (PCT); `pct` is ignored"
+	interactive = "waits for a browser (interactive claims gathering): [choices](choices/sign-in.md#no-interactive-login-yet)"
+	handles     = "waits for a browser, in which the party consents (PCT); `pct` is ignored"
 	shapes      = "with `profile: uma2`; otherwise [Keycloak's shapes](choices/keycloak.md#resources-look-like-keycloaks)"
 	hinted      = "with `profile: uma2`; otherwise [with Keycloak's hint](choices/keycloak.md#introspection-has-both-spellings-with-keycloaks-hint)"
 )
@@ -63,8 +63,8 @@ var conformance = []struct {
 	{"Grant: the token request", []rule{
 		{"G15", "3.3.1", "`grant_type` is that of the UMA grant", holds, []string{"TestTokenEndpointErrors/unknown_grant", "TestTokenEndpointErrors/no_grant_type"}, ""},
 		{"G16", "3.3.1", "`ticket` is required, the most recent one", different, []string{"TestAttackTickets/A-3_old_ticket_after_need_info"}, "[permissions may be named instead](choices/grant.md#permissions-may-be-named-instead-of-a-ticket)"},
-		{"G17", "3.3.1", "`claim_token`, base64url, together with `claim_token_format`", holds, []string{"uma/grant.TestDecodePushedTakesAnyBase64", "uma/grant.TestClaimFormat", "TestUMA2Errors/G63_a_claim_token_without_its_format", "TestUMA2Errors/G63_a_format_without_a_claim_token"}, "required together with `profile: uma2`; otherwise a token without a format is an ID token: [claim tokens](choices/grant.md#claim-tokens)"},
-		{"G18", "3.3.1", "`claim_token_format` may be that of ID tokens", holds, []string{"TestGrant/G18_both_spellings_of_the_format", "TestKeycloakAnswers/claims.id_token_as_claims"}, ""},
+		{"G17", "3.3.1", "`claim_token`, base64url, together with `claim_token_format`", holds, []string{"uma/grant.TestDecodePushedTakesAnyBase64", "uma/grant.TestClaimFormat", "TestClaimTokenOfIssuer", "TestUMA2Errors/G63_a_claim_token_without_its_format", "TestUMA2Errors/G63_a_format_without_a_claim_token"}, "required together with `profile: uma2`; otherwise a token without a format is an ID token: [claim tokens](choices/grant.md#claim-tokens)"},
+		{"G18", "3.3.1", "`claim_token_format` may be that of ID tokens", holds, []string{"TestGrant/G18_both_spellings_of_the_format", "TestKeycloakAnswers/claims.id_token_as_claims", "TestClaimTokenOfIssuer", "cmd/umpire.TestDemoClinic"}, "of the realm and of [trusted issuers](issuers.md)"},
 		{"G19", "3.3.1", "`pct`", notYet, nil, handles},
 		{"G20", "3.3.1", "`rpt`, which may have expired", holds, []string{"TestMerge/an_expired_rpt_carries_nothing", "uma/grant.TestCarriedRPT", "TestUMA2Upgrade/A-60_expired_and_withdrawn"}, ""},
 		{"G21", "3.3.1", "`scope` counts if the client is registered for it", holds, []string{"TestAssessment/G21_nor_those_of_a_client_that_registered_none", "TestAssessment/G44_registered_scopes_are_added"}, "with a ticket; [without one](choices/grant.md#what-the-parameter-scope-does) as Keycloak does"},
@@ -130,7 +130,7 @@ var conformance = []struct {
 		{"G69", "6.1", "a withdrawal promptly invalidates RPTs and refresh tokens", holds, []string{"TestWhatAnRPTRestsOn", "TestWhatAnRPTOfAPolicyRestsOn", "TestRaceWithAWithdrawal", "TestWithdrawalByRealmFile", "TestWithdrawalByPolicy"}, "a new policy ends [only the refresh](choices/tokens.md#a-new-policy-does-not-end-rpts-but-their-refresh)"},
 		{"G70", "5.7", "no claims of untrusted clients, audience of claim tokens", holds, []string{"TestTokenEndpointErrors/public_client_that_pushes_claims", "uma/grant.TestTokenRefusals", "TestAttackClaimTokens", "TestAPIShowsItsOwnToken", "TestUMA2Grant/G70_a_signed_token_of_a_public_client"}, ""},
 		{"G71", "5.2", "users may be switched between redirect and token request", notYet, nil, interactive},
-		{"G72", "5.3", "RPTs with proof of possession are allowed", notYet, nil, "there are only bearer tokens so far"},
+		{"G72", "5.3", "RPTs with proof of possession are allowed", notYet, nil, "there are only bearer RPTs so far; a token of an issuer that is bound to a key (`cnf`) is refused as a bearer"},
 		{"G73", "5", "BCP 195, RFC 6749 §10, RFC 6750 §5, RFC 6819", holds, []string{"TestAttackGrant", "TestAttackTickets", "TestSecretsStayOut", "TestRaceForARefreshToken"}, "TLS ends [in a proxy in front](choices/server.md#urls-are-never-built-from-what-a-request-says)"},
 		{"G74", "7", "registered names", holds, []string{"TestGrant/G6_discovery", "TestNeedInfo", "uma.TestReasonsAreTheCodesOfTheSpecifications"}, "those of the endpoints that are served"},
 	}},
