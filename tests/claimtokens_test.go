@@ -156,6 +156,30 @@ func TestAPIShowsItsOwnToken(t *testing.T) {
 	}
 }
 
+// TestStepUp: a policy asks for a better sign-in, and gets it as a claim token of the issuer that
+// signed the party in.
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	_, employer := aCouncil(t)
+	employer.Realm["claims"] = []string{"acr"}
+	e := start(t, photozTrusting(t, []*issuer{employer}, map[string]string{"board.rego": `package uma.policies.board
+grant contains "view" if input.claims.verified.acr == "2"
+need_info contains {"name": "acr"} if not input.claims.verified.acr == "2"
+`}))
+	dana := bearer(employer.token(t, e, "d1", nil))
+	ticket := e.ticket(t, perm{Resource: "Public board", Scopes: []string{"view"}})
+	for _, acr := range []any{nil, "1"} {
+		res := e.uma(t, dana, "ticket", ticket, "claim_token", employer.idToken(t, e, "d1", claims{"aud": "umpire", "acr": acr}), "claim_token_format", claimsID)
+		res.expect(t, 403, "need_info", "")
+		if got := asObject(asList(res.object()["required_claims"])[0]); got["name"] != "acr" || fmt.Sprint(got["issuer"]) != fmt.Sprint([]any{employer.URL}) {
+			t.Errorf("acr %v: got %v, want acr of the employer", acr, got)
+		}
+		ticket = res.str("ticket")
+	}
+	e.uma(t, dana, "ticket", ticket, "claim_token", employer.idToken(t, e, "d1", claims{"aud": "umpire", "acr": "2"}), "claim_token_format", claimsID).
+		expectGranted(t, "Public board: view")
+}
+
 // TestAttackClaimTokens has the attacks on claim tokens (A-69 to A-81) over HTTP in a realm with
 // the profile uma2: each is answered with need_info, a new ticket, the formats and the issuers,
 // and its reason is on record.
