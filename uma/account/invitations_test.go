@@ -11,13 +11,11 @@ import (
 func TestInvitationsBy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, v := range []uma.Invitation{
+	w.View.Invited = []uma.Invitation{
 		{ID: "1", Resource: 103, ResourceID: "r-album", Server: 10, Owner: "u-alice", Email: "a@corp.example", Scopes: umatest.ScopesOf("view")},
 		{ID: "2", Resource: 103, ResourceID: "r-album", Server: 10, Owner: "u-alice", Email: "b@corp.example", TakenBy: "u-bob", Taken: w.Now},
 		{ID: "3", Resource: 103, ResourceID: "r-album", Server: 10, Owner: "u-alice", Email: "c@corp.example", TakenBy: "u-gone", Taken: w.Now},
 		{ID: "4", Resource: 103, ResourceID: "r-album", Server: 10, Owner: "u-bob", Email: "d@corp.example"},
-	} {
-		w.View.Invited = append(w.View.Invited, v)
 	}
 	var got []InvitedAddress
 	err := w.service.InvitationsBy(t.Context(), w.owner("alice"), func(v *InvitedAddress) error {

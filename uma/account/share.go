@@ -31,8 +31,9 @@ type ShareOptions struct {
 const maxUserScopes = 1000
 
 // ShareWith changes whom a resource of the owner is shared with: each user that is named
-// then has exactly the scopes that are named, whatever the user asked for.
-func (s *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, options ShareOptions) (err error) {
+// then has exactly the scopes that are named, whatever the user asked for. An e-mail address that
+// no user has is invited.
+func (s *Service) ShareWith(ctx context.Context, o *Owner, id string, grants []UserScopes, options ShareOptions) error {
 	for range attempts {
 		c, err := uma.Read(ctx, s.Store, func(view uma.View) (*uma.ShareChange, error) {
 			return s.shareChange(ctx, view, o, id, grants)
