@@ -197,21 +197,26 @@ func (s *Service) fetchOnce(ctx, fetch context.Context, k *keys) error {
 	k.tried, k.fetching = now, done
 	k.mu.Unlock()
 
+	var set keySet
+	err := errPanic
+	defer func() { // also after a panic: others wait
+		k.mu.Lock()
+		k.settle(now, set, err)
+		k.fetching = nil
+		k.mu.Unlock()
+		close(done)
+	}()
 	bounded, cancel := context.WithTimeout(fetch, cmp.Or(s.Network.Timeout, fetchTime))
-	_, set, err := s.fetch(bounded, k.from)
-	cancel()
-
-	k.mu.Lock()
-	k.settle(now, set, err)
-	k.fetching = nil
-	k.mu.Unlock()
-	close(done)
+	defer cancel()
+	_, set, err = s.fetch(bounded, k.from)
 	if err != nil && fetch.Err() == nil {
 		s.Log.WarnContext(ctx, "keys were not fetched: the last ones are kept, if they are not too old",
 			"realm", k.from.Name, k.from.kind(), k.from.Owner, "err", err)
 	}
 	return nil
 }
+
+var errPanic = errors.New("the fetch ended in a panic")
 
 // settle replaces the set, never merges it: a key that is no longer published ends. A key that
 // still is stays the same *Key.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -357,5 +358,27 @@ func TestRepublishedKey(t *testing.T) {
 	key, err := s.keyOf(t.Context(), snap, foreign, header{"EdDSA", "ed", ""})
 	if err != nil || seen[0] != seen[1] || seen[0].key != key {
 		t.Errorf("got %v: the token was verified again, or by another key", err)
+	}
+}
+
+// A fetch that panics, in a request, ends: nobody waits for it for ever.
+func TestFetchPanics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Network.Proxy = func(*http.Request) (*url.URL, error) { panic("in a fetch") }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("got no panic")
+			}
+		}()
+		_, _ = w.key(t, "first")
+	}()
+	w.Network.Proxy = nil
+	w.lacks(t, "first", uma.ErrKeysMissing)
+	w.advance(minFetch)
+	w.has(t, "first")
+	if stats := w.Stats(); stats[0].Failures != 1 {
+		t.Errorf("got %+v", stats)
 	}
 }
