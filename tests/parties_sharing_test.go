@@ -271,84 +271,6 @@ func TestSharingByAddress(t *testing.T) {
 	}
 }
 
-// TestPartiesOwn: a party owns what a resource server registers for it, shares it, is asked and
-// approves; another party asks, is shared with and withdraws.
-func TestPartiesOwn(t *testing.T) {
-	t.Parallel()
-	corp, council := mailIssuer(t, "corp"), mailIssuer(t, "council")
-	e := start(t, photozTrusting(t, []*issuer{corp, council}, nil))
-	id, name := ownerIn(ownedBy(t, e, "Plans", map[string]any{"iss": corp.URL, "sub": "ann"}))
-	plans := e.resourceID(t, "Plans")
-	ann, zoe := corp.of(t, e, "ann", ""), council.of(t, e, "zoe", "zoe@council.example")
-	namesake := council.of(t, e, "ann", "")
-
-	e.uma(t, ann, "permission", plans).expectGranted(t, "Plans: comment view")
-	for what, as := range map[string]credentials{"the same subject of another issuer": namesake, "another party": zoe} {
-		if res := e.uma(t, as, "permission", plans+"#view"); res.status != 403 {
-			t.Errorf("%s: got %s, want 403", what, res)
-		}
-		if res := e.get(t, accountResources+"/"+plans, as); res.status != 404 {
-			t.Errorf("%s reads it as an owner: got %s, want 404", what, res)
-		}
-	}
-	if res := e.get(t, "/account", ann); res.str("id") != id || res.str("username") != name || name != "corp/ann" {
-		t.Errorf("the owner's profile: got %s, want %s %s", res, id, name)
-	}
-	// Asked and approved.
-	e.uma(t, zoe, "ticket", e.ticket(t, perm{Resource: plans, Scopes: []string{"view"}})).expect(t, 403, "access_denied", "request_submitted")
-	asked := e.get(t, accountResources+"/"+plans+"/permissions/requests", ann)
-	expectLines(t, "asked", userLines(asked.json), "council/zoe: view")
-	if res := e.shareAs(t, ann, plans, userScopes{"council/zoe", []string{"view"}}); res.status != 204 {
-		t.Fatalf("approve: got %s", res)
-	}
-	e.uma(t, zoe, "permission", plans+"#view").expectGranted(t, "Plans: view")
-	rpt := e.uma(t, zoe, "permission", plans+"#view").str("access_token")
-	if res := e.get(t, accountResources+"/shared-with-me", zoe); len(asList(res.json)) != 1 {
-		t.Errorf("shared with zoe: got %s", res)
-	}
-	if res := e.shareAs(t, zoe, plans, userScopes{"council/ann", []string{"view"}}); res.status != 404 {
-		t.Errorf("zoe shares what is ann's: got %s, want 404", res)
-	}
-	if res := e.shareAs(t, ann, plans, userScopes{"corp/ann", []string{"view"}}); res.status != 400 {
-		t.Errorf("ann shares with herself: got %s, want 400", res)
-	}
-	// Shared with a local user, and with one party by its id.
-	if res := e.shareAs(t, ann, plans, userScopes{"bob", []string{"comment"}}); res.status != 204 {
-		t.Fatalf("got %s", res)
-	}
-	e.uma(t, e.as(t, "bob", "photoz-app"), "permission", plans+"#comment").expectGranted(t, "Plans: comment")
-	e.expectSharedWith(t, ann, plans, "bob: comment", "council/zoe: view")
-	// Withdrawn: the RPT ends at once.
-	if !active(t, e, rpt) {
-		t.Error("zoe's RPT is not active")
-	}
-	if res := e.shareAs(t, ann, plans, userScopes{"council/zoe", []string{}}); res.status != 204 {
-		t.Fatalf("got %s", res)
-	}
-	if active(t, e, rpt) {
-		t.Error("zoe's RPT is active after the share was withdrawn")
-	}
-}
-
-// TestApplicationsOwnNothing: an application's own token of a trusted issuer is no owner, and
-// asks none.
-func TestApplicationsOwnNothing(t *testing.T) {
-	t.Parallel()
-	corp := mailIssuer(t, "corp")
-	e := start(t, photozTrusting(t, []*issuer{corp}, nil))
-	app := bearer(corp.token(t, e, "app-guid", claims{"roles": []string{"user"}, "email": "bot@corp.example", "email_verified": true}))
-	album := e.resourceID(t, "Holiday album")
-	if res := e.get(t, accountResources, app); res.status != 403 || res.str("error") != "insufficient_scope" {
-		t.Errorf("account: got %s, want 403 insufficient_scope", res)
-	}
-	e.allow(t, album, userScopes{"bot@corp.example", []string{"view"}})
-	res := e.uma(t, app, "ticket", e.ticket(t, perm{Resource: album, Scopes: []string{"view"}}))
-	res.expect(t, 403, "access_denied", "request_denied")
-	if all := e.invitations(t, e.as(t, "alice", "photoz-web")); len(all) != 1 || all[0]["taken"] != nil {
-		t.Errorf("an application has taken an invitation: %v", all)
-	}
-}
-
 // TestUMAPolicyForParties: a policy of an owner names a party by its username or id, never by an
 // address, or a group that the party's token says.
 func TestUMAPolicyForParties(t *testing.T) {
@@ -385,44 +307,5 @@ func TestUMAPolicyForParties(t *testing.T) {
 		if res.status != 400 || res.str("error") != "invalid_request" {
 			t.Errorf("%s: got %s, want 400 invalid_request", name, res)
 		}
-	}
-}
-
-// TestPartiesWritePolicies: with the token that a resource server's client has in exchange for a
-// party's, the party shares what it owns by policies. Its own bearer is no PAT.
-func TestPartiesWritePolicies(t *testing.T) {
-	t.Parallel()
-	corp := mailIssuer(t, "corp")
-	e := start(t, exchanging(t, corp))
-	ownedBy(t, e, "Plans", map[string]any{"iss": corp.URL, "sub": "ann"})
-	plans, policy := e.resourceID(t, "Plans"), policyOf("for bob", map[string]any{"users": []string{"bob"}})
-	through := func(subject string) credentials {
-		res := e.exchange(t, "photoz-api", corp.token(t, e, subject, claims{"azp": "api-guid"}))
-		if res.status != 200 {
-			t.Fatalf("exchange: got %s", res)
-		}
-		return bearer(res.str("access_token"))
-	}
-	if res := e.send(t, "POST", umaPolicy+"/"+plans, corp.of(t, e, "ann", ""), policy); res.status != 401 {
-		t.Errorf("a bearer of the issuer: got %s, want 401", res)
-	}
-	if res := e.send(t, "POST", umaPolicy+"/"+plans, through("zoe"), policy); res.status == 200 || res.status >= 500 {
-		t.Errorf("another party: got %s", res)
-	}
-	if e.decides(t, "bob", plans+"#view") {
-		t.Error("bob has it before it is shared")
-	}
-	res := e.send(t, "POST", umaPolicy+"/"+plans, through("ann"), policy)
-	if res.status != 200 {
-		t.Fatalf("the owner: got %s", res)
-	}
-	if !e.decides(t, "bob", plans+"#view") {
-		t.Error("bob has nothing of what was shared")
-	}
-	if res := e.send(t, "DELETE", umaPolicy+"/"+res.str("id"), through("ann"), nil); res.status != 204 {
-		t.Errorf("withdraw: got %s", res)
-	}
-	if e.decides(t, "bob", plans+"#view") {
-		t.Error("bob has it after it was withdrawn")
 	}
 }
