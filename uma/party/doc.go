@@ -1,4 +1,4 @@
-// Package party authenticates clients and identifies the subjects of tokens. It signs users
-// in, refreshes, introspects and revokes tokens, and knows what of an RPT is still valid.
-// Trusted issuers and login belong here.
+// Package party authenticates clients and identifies the subjects of tokens, those of trusted
+// issuers too. It signs users in, exchanges, refreshes, introspects and revokes tokens, and
+// knows what of an RPT is still valid. Login belongs here.
 package party
