@@ -222,6 +222,20 @@ func TestTokensElsewhere(t *testing.T) {
 		rpt := e.uma(t, foreign, "permission", "Public board#view").str("access_token")
 		e.uma(t, bearer(rpt), "permission", "Public board#view").expect(t, 401, "invalid_grant", "")
 		e.uma(t, foreign, "permission", "Mixed#read", "rpt", rpt).expectGranted(t, "Mixed: read", "Public board: view")
+
+		// One of the legacy API, and the access token in it.
+		exchanged := e.exchange(t, "photoz-app", i.token(t, e, "u1", asUser)).str("access_token")
+		legacy := e.get(t, "/authz/entitlement/photoz-api", bearer(exchanged)).str("rpt")
+		within, _ := payload(t, legacy)["accessToken"].(string)
+		for _, token := range []string{legacy, within} {
+			e.uma(t, bearer(token), "permission", "Public board#view").expect(t, 401, "invalid_grant", "")
+			if res := e.uma(t, basic("photoz-app"), "permission", "Public board#view", "subject_token", token); res.status != 400 {
+				t.Errorf("as a subject_token: got %s, want 400", res)
+			}
+			if res := e.get(t, "/authz/entitlement/photoz-api", bearer(token)); res.status == 200 {
+				t.Errorf("at the legacy API: got %s", res)
+			}
+		}
 	})
 	t.Run("exchanged_tokens_end_with_the_party", func(t *testing.T) {
 		t.Parallel()

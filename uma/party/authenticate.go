@@ -76,8 +76,8 @@ func (s *Service) own(ctx context.Context, view uma.View, snap *uma.Snapshot, cl
 		return nil, fmt.Errorf("%w: not an access token", ErrInactive)
 	case claims.Expires <= s.Now().Unix():
 		return nil, fmt.Errorf("%w: expired", ErrInactive)
-	case claims.Authorization != nil && claims.SubjectID != nil:
-		return nil, fmt.Errorf("%w: the RPT of a party of a trusted issuer identifies nobody, because it has not all that is known of the party", ErrInactive)
+	case claims.SubjectID != nil && !slices.Contains(claims.Audience, accountAudience):
+		return nil, fmt.Errorf("%w: the RPT of a party of a trusted issuer, or a token in one, identifies nobody, because it has not all that is known of the party", ErrInactive)
 	}
 	id, err := s.Identify(ctx, view, snap, claims)
 	if err != nil || claims.Authorization == nil {
