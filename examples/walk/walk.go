@@ -96,7 +96,7 @@ func (x *Exchange) Text(member string) string {
 // Want returns an error if the answer has another status.
 func (x *Exchange) Want(status int) error {
 	if x.Status != status {
-		return fmt.Errorf("%s: want status %d, got %d: %s", x.Request, status, x.Status, x.Body)
+		return fmt.Errorf("%s: want status %d, got %d: %s", x.Request, status, x.Status, readable(x.Body))
 	}
 	return nil
 }
