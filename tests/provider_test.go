@@ -208,11 +208,15 @@ func TestProviderIsFaulty(t *testing.T) {
 	t.Parallel()
 	private := newProvider(t, "first")
 	for name, fault := range map[string]http.HandlerFunc{
-		"HTML":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"huge":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 300<<10)+"{}") },
-		"lies":       func(w http.ResponseWriter, r *http.Request) { private.Discovery(w, r) },
-		"redirects":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, private.DiscoveryEndpoint(), 302) },
-		"link-local": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 302) },
+		"HTML": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"huge": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 300<<10)+"{}") },
+		"lies": func(w http.ResponseWriter, r *http.Request) { private.Discovery(w, r) },
+		"redirects": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, private.DiscoveryEndpoint(), http.StatusFound)
+		},
+		"link-local": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
