@@ -232,6 +232,9 @@ func TestTokensElsewhere(t *testing.T) {
 			if res := e.uma(t, basic("photoz-app"), "permission", "Public board#view", "subject_token", token); res.status != 400 {
 				t.Errorf("as a subject_token: got %s, want 400", res)
 			}
+			if res := e.uma(t, basic("photoz-app"), "permission", "Public board#view", "claim_token", token); res.status == 200 {
+				t.Errorf("as a claim token that identifies: got %s", res)
+			}
 			if res := e.get(t, "/authz/entitlement/photoz-api", bearer(token)); res.status == 200 {
 				t.Errorf("at the legacy API: got %s", res)
 			}

@@ -83,10 +83,15 @@ func (s *Service) identifyByOwn(ctx context.Context, view uma.View, q *question,
 		return nil, badClaim(uma.UnusableClaims, uma.Fault{Kind: uma.ClaimTokenExpired}, nil)
 	}
 	id, err := s.Party.Identify(ctx, view, q.realm, token)
-	if errors.Is(err, party.ErrInactive) {
+	switch {
+	case errors.Is(err, party.ErrInactive):
 		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)
+	case err != nil:
+		return nil, err
+	case id.Trusted != nil && id.Restricted(): // one in a legacy RPT, which has not all that is known of the party
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, nil)
 	}
-	return id, err
+	return id, nil
 }
 
 // identifyByIssuer is identifyByClaims for a token of a trusted issuer. It is an ID token, and
