@@ -36,6 +36,9 @@ func TestForeignBearerOnFaces(t *testing.T) {
 			if name == "wso2" && (got.str("aut") != "APPLICATION_USER" || got.str("username") != "example/dana@photoz") {
 				t.Errorf("%s: introspection got %s, want a user", name, got)
 			}
+			if id, _ := got.object()["sub_id"].(map[string]any); name == "wso2" && (id["iss"] != i.URL || id["sub"] != "u1") {
+				t.Errorf("%s: introspection got %s, want its sub_id", name, got)
+			}
 		}
 		for what, token := range map[string]string{
 			"for somebody else": i.token(t, e, "u1", asUser.with(claims{"aud": "another-api"})),
@@ -44,6 +47,42 @@ func TestForeignBearerOnFaces(t *testing.T) {
 			if res := ask(token); res.status != 401 {
 				t.Errorf("%s: a token that is %s: got %s, want 401", name, what, res)
 			}
+		}
+	}
+}
+
+// TestForeignBearerOfUMA2: in a realm with the profile uma2 a bearer of a trusted issuer gets a
+// party's RPT, of which introspection says nothing about the party. As `rpt` it is refused,
+// though an RPT that is none is ignored there.
+func TestForeignBearerOfUMA2(t *testing.T) {
+	t.Parallel()
+	i := exampleIssuer(t)
+	e := strictly(t, func(o *options) {
+		o.Realm = strings.Replace(o.Realm, "\nclients:\n", "\nissuers: ["+i.entry(t)+"]\nclients:\n", 1)
+	})
+	alice, as := e.patOf(t, "alice", "photoz-api"), bearer(i.token(t, e, "u1", asUser))
+	open := e.register(t, alice, typed("open", "view"))
+	res := e.uma(t, as, "ticket", e.strictTicket(t, alice, ask(open, "view")))
+	res.expectGranted(t, open+": view")
+	rpt := res.str("access_token")
+	if payload(t, rpt)["sub_id"] == nil || res.object()["refresh_token"] != nil {
+		t.Errorf("got %s with sub_id %v", res, payload(t, rpt)["sub_id"])
+	}
+	got := e.post(t, introspect, alice, "token", rpt).object()
+	if got["active"] != true || got["permissions"] == nil || got["sub_id"] != nil || got["username"] != nil {
+		t.Errorf("introspection: got %v, want its permissions and nothing about the party", got)
+	}
+	ticket := func() string { return e.strictTicket(t, alice, ask(open, "view")) }
+	e.uma(t, as, "ticket", ticket(), "rpt", "garbage").expectGranted(t, open+": view")
+	for what, res := range map[string]*response{
+		"as rpt":               e.uma(t, as, "ticket", ticket(), "rpt", as.bearer),
+		"as rpt of a client":   e.uma(t, basic("photoz-app"), "ticket", ticket(), "rpt", as.bearer),
+		"for somebody else":    e.uma(t, bearer(i.token(t, e, "u1", asUser.with(claims{"aud": "another-api"}))), "ticket", ticket()),
+		"as a PAT":             e.post(t, permission, as),
+		"beside introspection": e.post(t, introspect, as, "token", rpt),
+	} {
+		if res.status != 401 {
+			t.Errorf("%s: got %s, want 401", what, res)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package wso2
 
 import (
 	"example.com/umpire/server/uma2"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 )
 
@@ -18,6 +19,7 @@ type introspected struct {
 	IssuedAt    int64             `json:"iat"`
 	ClientID    string            `json:"client_id"`
 	Username    string            `json:"username"`
+	SubjectID   *uma.SubjectID    `json:"sub_id,omitempty"` // of a party of a trusted issuer
 }
 
 // ShowIntrospection is the answer to introspection. Users are called with their
@@ -29,7 +31,7 @@ func ShowIntrospection(i *party.Introspection) any {
 	c := i.Claims
 	out := introspected{
 		UserType: "APPLICATION", NotBefore: c.IssuedAt, Active: true, TokenType: c.Type, Expires: c.Expires, IssuedAt: c.IssuedAt,
-		ClientID: c.AuthorizedParty, Username: i.Username + "@" + i.Realm,
+		ClientID: c.AuthorizedParty, Username: i.Username + "@" + i.Realm, SubjectID: c.SubjectID,
 	}
 	if c.SessionID != "" || c.SubjectID != nil {
 		out.UserType = "APPLICATION_USER"

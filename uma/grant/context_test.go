@@ -25,7 +25,9 @@ func TestRequestEndsBeforeATokenIsChecked(t *testing.T) {
 			return a.refuseReplay(ctx, q, uma.ErrSpent)
 		},
 		"RPT": func(ctx context.Context, a *Service, s *uma.Snapshot) error {
-			_, err := a.readRPT(ctx, nil, &question{realm: s, req: &Request{RPT: "an.r.pt", Rules: strict}})
+			q := &question{realm: s, caller: &party.Caller{}, req: &Request{RPT: "an.r.pt", Rules: strict}}
+			q.tokens = a.verifyAhead(ctx, q)
+			_, err := a.readRPT(ctx, nil, q)
 			return err
 		},
 		"claim token": func(ctx context.Context, a *Service, s *uma.Snapshot) error {

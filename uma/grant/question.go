@@ -36,9 +36,8 @@ type question struct {
 }
 
 // tokens are those of a request by which the party may be identified, or claims be proved,
-// verified before the view is opened. The RPT is verified ahead, too: the verifier keeps the
-// outcome.
-type tokens struct{ bearer, subject, claim *party.Token }
+// and the RPT, verified before the view is opened.
+type tokens struct{ bearer, subject, claim, rpt *party.Token }
 
 // An asker is who makes the request.
 type asker struct {
@@ -75,8 +74,8 @@ func (s *Service) verifyAhead(ctx context.Context, q *question) tokens {
 	if q.req.claimFormat() == uma.FormatID || isCompactJWS(q.req.ClaimToken) {
 		t.claim = s.Party.Verify(ctx, q.realm, q.req.ClaimToken)
 	}
-	if isCompactJWS(q.req.RPT) {
-		_, _ = s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.RPT)
+	if q.req.RPT != "" {
+		t.rpt = s.Party.Verify(ctx, q.realm, q.req.RPT)
 	}
 	return t
 }
@@ -261,7 +260,8 @@ func (a *asker) checkServer(server *uma.Client) error {
 // readRPT reads the RPT that is to be upgraded. It must be of the same party, client and
 // resource server (§1.3). An RPT that has expired, or is of another resource server, is
 // ignored, because keycloak-js sends its last RPT with every request; but an expired one is
-// refused if the request asks for nothing else.
+// refused if the request asks for nothing else. A token of a trusted issuer is refused by every
+// face: its client mistakes it for a token of this server.
 func (s *Service) readRPT(ctx context.Context, view uma.View, q *question) (*uma.Claims, error) {
 	if q.req.RPT == "" {
 		return nil, nil
@@ -272,12 +272,17 @@ func (s *Service) readRPT(ctx context.Context, view uma.View, q *question) (*uma
 		}
 		return nil, uma.Reject(uma.UnusableRPT, uma.Fault{}, err)
 	}
-	rpt, err := s.Verifier.Verify(ctx, q.realm, s.PublicURL.Realm(q.realm), q.req.RPT)
+	token := q.tokens.rpt
 	switch {
-	case errors.Is(err, uma.ErrUnverified):
-		return bad(err)
-	case err != nil:
-		return nil, fmt.Errorf("verify rpt: %w", err)
+	case token.Trusted != nil, errors.Is(token.Err, uma.ErrKeysMissing):
+		return nil, uma.Reject(uma.InvalidToken, uma.Fault{Kind: uma.TokenOfIssuer}, token.Err)
+	case errors.Is(token.Err, party.ErrInactive):
+		return bad(token.Err)
+	case token.Err != nil:
+		return nil, fmt.Errorf("rpt: %w", token.Err)
+	}
+	rpt := token.Own
+	switch {
 	case rpt.Type != uma.TypeBearer && rpt.Type != uma.TypeEntitlement || rpt.Authorization == nil,
 		rpt.Subject != q.party.Subject, rpt.AuthorizedParty != q.party.Client.ID:
 		return bad(nil)
