@@ -180,7 +180,7 @@ need_info contains {"name": "acr"} if not input.claims.verified.acr == "2"
 		expectGranted(t, "Public board: view")
 }
 
-// TestAttackClaimTokens has the attacks on claim tokens over HTTP in a realm with
+// TestAttackClaimTokens has the attacks on claim tokens over HTTP in a realm with
 // the profile uma2: each is answered with need_info, a new ticket, the formats and the issuers,
 // and its reason is on record.
 func TestAttackClaimTokens(t *testing.T) {
@@ -256,6 +256,26 @@ func TestAttackClaimTokens(t *testing.T) {
 			e.uma(t, app, "subject_token", bob, "ticket", ticket).expect(t, 400, "invalid_grant", "")
 		})
 	}
-	ticket := e.strictTicket(t, alice, ask(open, "view"))
-	e.uma(t, app, "subject_token", bob, "ticket", ticket, "claim_token", valid, "claim_token_format", claimsID).expectGranted(t, open+": view")
+	try := func(subject, format string) *response {
+		ticket := e.strictTicket(t, alice, ask(open, "view"))
+		return e.uma(t, app, "subject_token", subject, "ticket", ticket, "claim_token", valid, "claim_token_format", format)
+	}
+	for range 2 {
+		try(bob, claimsID).expectGranted(t, open+": view")
+	}
+	t.Run("A-78 an unknown format", func(t *testing.T) {
+		res := try(bob, "urn:ietf:params:oauth:token-type:saml2")
+		res.expect(t, 403, "need_info", "")
+		if got := fmt.Sprint(res.object()["required_claims"]); res.str("ticket") == "" || !strings.Contains(got, claimsID) || !strings.Contains(got, claimsJWT) {
+			t.Errorf("got %s, want a new ticket and the formats", res)
+		}
+	})
+	t.Run("A-83 replayed for another party", func(t *testing.T) {
+		var res *response
+		_, event := onlyRecord(t, db, func() { res = try(e.token(t, "carol", "photoz-app"), claimsID) })
+		res.expect(t, 403, "need_info", "")
+		if got := at(asList(at(event, "input", "claims", "tokens"))[0], "bound"); got != false {
+			t.Errorf("got bound %v", got)
+		}
+	})
 }

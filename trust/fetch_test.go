@@ -1,8 +1,12 @@
 package trust
 
 import (
+	"context"
 	"crypto/elliptic"
+	"errors"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,7 +15,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// Whatever an issuer answers, it is refused unless it is its discovery document and its keys,
+// A-84: whatever an issuer answers, it is refused unless it is its discovery document and its keys,
 // within their bounds; the log says why and does not quote the answer.
 func TestFaultyIssuers(t *testing.T) {
 	t.Parallel()
@@ -48,7 +52,7 @@ func TestFaultyIssuers(t *testing.T) {
 		"a redirect for keys":       {keys: http.RedirectHandler(private.JWKSEndpoint(), http.StatusTemporaryRedirect).ServeHTTP, why: "redirects are not followed"},
 		"a key twice":               {keys: write(`{"keys":[],"keys":[]}`), why: "there twice"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("A-84 "+name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.Network.Timeout = 2 * time.Second
@@ -86,6 +90,25 @@ func TestFaultyIssuers(t *testing.T) {
 			t.Errorf("a redirect was followed: %v", private.hits)
 		}
 	})
+}
+
+// A fetch has 5 s.
+func TestFetchTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.issuer.Issuer = "https://issuer.example.com"
+	var within time.Duration
+	w.Network.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse("http://proxy.example.com") }
+	w.Network.Lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		if end, ok := ctx.Deadline(); ok {
+			within = time.Until(end)
+		}
+		return nil, errors.New("no such host")
+	}
+	w.lacks(t, "first", uma.ErrKeysMissing)
+	if within <= 0 || within > 5*time.Second {
+		t.Errorf("a fetch may take %s", within)
+	}
 }
 
 func slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

@@ -60,9 +60,10 @@ func TestRotation(t *testing.T) {
 	first := w.has(t, "first")
 
 	w.rotate(t, "second", otherKey)
+	w.advance(5*time.Second - 1)
 	w.lacks(t, "second", uma.ErrUnverified) // fetched just now
 	w.expectFetches(t, 1)
-	w.advance(minFetch)
+	w.advance(1)
 	w.has(t, "second")
 	w.expectFetches(t, 2)
 	w.lacks(t, "first", uma.ErrUnverified) // the set is replaced, not merged
