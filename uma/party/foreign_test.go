@@ -208,6 +208,31 @@ func (s *inviter) AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admissio
 	return u, err
 }
 
+// A failing store is an inviter whose admissions fail after they have taken an invitation.
+type failing struct{ inviter }
+
+func (s *failing) AdmitParty(ctx context.Context, realm uma.Key, a *uma.Admission) (*uma.User, error) {
+	_, err := s.inviter.AdmitParty(ctx, realm, a)
+	return nil, errors.Join(err, errors.New("the disk is full"))
+}
+
+// TestFailedAdmissionIsLogged: an admission may fail after it has taken some of many invitations.
+// Nothing else tells of these.
+func TestFailedAdmissionIsLogged(t *testing.T) {
+	t.Parallel()
+	w, token := newForeignWorld(t)
+	token.EmailVerified = true
+	var log []string
+	w.service.Store = &failing{inviter{FakeStore: umatest.FakeStore{W: w.World}}}
+	w.service.Log = func(_ context.Context, msg string, args ...any) { log = append(log, fmt.Sprint(msg, args)) }
+	if id, err := w.present(t); err == nil {
+		t.Fatalf("got %+v, want the error of the store", id)
+	}
+	if len(log) != 1 || !strings.Contains(log[0], "v-1") {
+		t.Errorf("got log %q, want the invitation that was taken", log)
+	}
+}
+
 // TestAdmissionTakesInvitations: by an address that the token of a person proves. The log says so
 // once, without the address.
 func TestAdmissionTakesInvitations(t *testing.T) {

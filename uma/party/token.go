@@ -106,19 +106,18 @@ func (s *Service) admit(ctx context.Context, snap *uma.Snapshot, t *Token) error
 	a := &uma.Admission{
 		ID:       s.NewID(),
 		Identity: uma.Identity{Issuer: f.Issuer.Issuer, Alias: f.Issuer.Alias, Subject: f.Subject, Service: f.Application},
-		Name:     f.Username, Now: s.Now(), NewID: s.NewID,
+		Name:     f.Username, Email: provedAddress(f), Now: s.Now(), NewID: s.NewID,
 	}
-	a.Email = provedAddress(f)
 	_, err := s.Store.AdmitParty(ctx, snap.Realm.Key, a)
+	for _, i := range a.Taken { // also by an admission that failed later
+		s.Log(ctx, "a party proved the e-mail address of an invitation and has the share now",
+			"realm", snap.Realm.Name, "party", i.TakenBy, "invitation", i.ID, "resource", i.ResourceID, "owner", i.Owner)
+	}
 	switch {
 	case errors.Is(err, uma.ErrNotFound), errors.Is(err, uma.ErrConflict):
 		return nil // reading again finds that the issuer is no longer trusted, or a local user
 	case err != nil:
 		return uma.Tell("admit party", err)
-	}
-	for _, i := range a.Taken {
-		s.Log(ctx, "a party proved the e-mail address of an invitation and has the share now",
-			"realm", snap.Realm.Name, "party", i.TakenBy, "invitation", i.ID, "resource", i.ResourceID, "owner", i.Owner)
 	}
 	return nil
 }
