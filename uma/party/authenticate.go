@@ -57,10 +57,15 @@ func (s *Service) Presented(ctx context.Context, snap *uma.Snapshot, c *Caller, 
 		return nil, uma.Reject(otherwise, uma.Fault{}, nil)
 	}
 	token := s.Verify(ctx, snap, c.Bearer)
-	id, err := Read(ctx, s, snap, func(view uma.View) (*Identity, error) { return s.Bearer(ctx, view, snap, token, a) })
+	if a.Use == "" && (token.Trusted != nil || errors.Is(token.Err, uma.ErrKeysMissing)) {
+		return nil, uma.Reject(uma.InvalidToken, uma.Fault{Kind: uma.TokenOfIssuer}, token.Err)
+	}
+	var id *Identity
+	err := token.Err
+	if err == nil {
+		id, err = Read(ctx, s, snap, func(view uma.View) (*Identity, error) { return s.Bearer(ctx, view, snap, token, a) })
+	}
 	switch {
-	case a.Use == "" && (token.Trusted != nil || errors.Is(err, uma.ErrKeysMissing)):
-		return nil, uma.Reject(uma.InvalidToken, uma.Fault{Kind: uma.TokenOfIssuer}, err)
 	case errors.Is(err, ErrInactive) && a.Use == "":
 		return nil, uma.Reject(otherwise, uma.Fault{}, err)
 	case errors.Is(err, ErrInactive):

@@ -24,18 +24,7 @@ func (s *Service) Exchange(ctx context.Context, snap *uma.Snapshot, client *uma.
 	if client.Public || !client.TokenExchange {
 		return nil, uma.Reject(uma.UnauthorizedClient, uma.Fault{Kind: uma.NoTokenExchange, Client: client.ID}, nil)
 	}
-	token := s.Verify(ctx, snap, x.SubjectToken)
-	id, err := Read(ctx, s, snap, func(view uma.View) (*Identity, error) {
-		switch {
-		case token.Err != nil:
-			return nil, token.Err
-		case token.Trusted == nil:
-			return nil, fmt.Errorf("%w: a token of this realm is not exchanged", ErrInactive)
-		case x.Kind != "" && x.Kind != token.Trusted.Kind:
-			return nil, fmt.Errorf("%w: it is not of the kind that subject_token_type says", ErrInactive)
-		}
-		return s.foreign(ctx, view, snap, token, Acceptance{Use: uma.UseSubjectToken, Client: client})
-	})
+	id, err := s.identifyExchanged(ctx, snap, client, x)
 	switch {
 	case errors.Is(err, errOpaque):
 		return nil, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.TokenOpaque}, err)
@@ -58,6 +47,22 @@ func (s *Service) Exchange(ctx context.Context, snap *uma.Snapshot, client *uma.
 		return nil, uma.Reject(uma.InvalidRequest, uma.Fault{Kind: uma.ExchangedTooLong, Limit: uma.MaxRPT}, nil)
 	}
 	return s.Respond(ctx, snap, claims, nil)
+}
+
+// identifyExchanged returns whom the subject_token of an exchange speaks for.
+func (s *Service) identifyExchanged(ctx context.Context, snap *uma.Snapshot, client *uma.Client, x *Exchange) (*Identity, error) {
+	token := s.Verify(ctx, snap, x.SubjectToken)
+	switch {
+	case token.Err != nil:
+		return nil, token.Err
+	case token.Trusted == nil:
+		return nil, fmt.Errorf("%w: a token of this realm is not exchanged", ErrInactive)
+	case x.Kind != "" && x.Kind != token.Trusted.Kind:
+		return nil, fmt.Errorf("%w: it is not of the kind that subject_token_type says", ErrInactive)
+	}
+	return Read(ctx, s, snap, func(view uma.View) (*Identity, error) {
+		return s.foreign(ctx, view, snap, token, Acceptance{Use: uma.UseSubjectToken, Client: client})
+	})
 }
 
 // narrow returns the scopes of an exchanged token: of those that the party would be granted the

@@ -233,6 +233,26 @@ func TestFailedAdmissionIsLogged(t *testing.T) {
 	}
 }
 
+// TestUnverifiedTokensCostNoView: there are few views, and anybody can present such tokens.
+func TestUnverifiedTokensCostNoView(t *testing.T) {
+	t.Parallel()
+	w, _ := newForeignWorld(t)
+	w.App.TokenExchange = true
+	for _, raw := range []string{"opaque", "not.of.us"} {
+		_, err := w.service.Presented(t.Context(), w.Snap, &Caller{HasBearer: true, Bearer: raw}, uma.InvalidToken, Acceptance{Use: uma.UseBearer})
+		if umatest.Reason(err) != uma.InvalidToken {
+			t.Errorf("%s: as a bearer: got %v", raw, err)
+		}
+		_, err = w.service.Exchange(t.Context(), w.Snap, w.App, &Exchange{SubjectToken: raw})
+		if umatest.Reason(err) != uma.InvalidRequest {
+			t.Errorf("%s: as a subject_token: got %v", raw, err)
+		}
+	}
+	if got := w.Count("view"); got != 0 {
+		t.Errorf("got %d views, want none", got)
+	}
+}
+
 // TestAdmissionTakesInvitations: by an address that the token of a person proves. The log says so
 // once, without the address.
 func TestAdmissionTakesInvitations(t *testing.T) {
