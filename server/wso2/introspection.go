@@ -33,7 +33,7 @@ func ShowIntrospection(i *party.Introspection) any {
 		UserType: "APPLICATION", NotBefore: c.IssuedAt, Active: true, TokenType: c.Type, Expires: c.Expires, IssuedAt: c.IssuedAt,
 		ClientID: c.AuthorizedParty, Username: i.Username + "@" + i.Realm, SubjectID: c.SubjectID,
 	}
-	if c.SessionID != "" || c.SubjectID != nil {
+	if c.SessionID != "" || c.SubjectID != nil && !c.Application {
 		out.UserType = "APPLICATION_USER"
 	}
 	if i.Permissions == nil {
