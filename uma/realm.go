@@ -54,7 +54,16 @@ type Realm struct {
 
 // Issuer returns the trusted issuer with a URL, or nil.
 func (r *Realm) Issuer(url string) *TrustedIssuer {
-	i := slices.IndexFunc(r.Issuers, func(t TrustedIssuer) bool { return t.Issuer == url })
+	return r.issuerWhere(func(t TrustedIssuer) bool { return t.Issuer == url })
+}
+
+// IssuerCalled returns the trusted issuer with an alias, or nil.
+func (r *Realm) IssuerCalled(alias string) *TrustedIssuer {
+	return r.issuerWhere(func(t TrustedIssuer) bool { return t.Alias == alias })
+}
+
+func (r *Realm) issuerWhere(is func(TrustedIssuer) bool) *TrustedIssuer {
+	i := slices.IndexFunc(r.Issuers, is)
 	if i < 0 {
 		return nil
 	}

@@ -63,7 +63,7 @@ func newPartyRow(p *admin.Parties, u *uma.User) partyRow {
 	row := partyRow{ID: u.ID, Username: u.Username, Type: "user", Enabled: u.Enabled, Trusted: true}
 	row.Email, _ = u.Claims["email"].(string)
 	if y := u.Identity; y != nil {
-		row.Issuer, row.URL, row.Subject, row.Trusted = y.Alias, y.Issuer, y.Subject, p.Trusts(y.Issuer)
+		row.Issuer, row.URL, row.Subject, row.Trusted = y.Alias, y.Issuer, y.Subject, p.Realm.Realm.Issuer(y.Issuer) != nil
 		if y.Service {
 			row.Type = "service"
 		}
@@ -85,7 +85,7 @@ func newPartyDetails(p *admin.Parties, found *admin.Party) *partyDetails {
 	d := &partyDetails{partyRow: newPartyRow(p, found.User), Identities: []identityRow{}, Resources: found.Resources}
 	for _, y := range found.Identities {
 		linked := found.Identity == nil || *found.Identity != y
-		d.Identities = append(d.Identities, identityRow{y.Alias, y.Issuer, y.Subject, linked, p.Trusts(y.Issuer)})
+		d.Identities = append(d.Identities, identityRow{y.Alias, y.Issuer, y.Subject, linked, p.Realm.Realm.Issuer(y.Issuer) != nil})
 	}
 	return d
 }

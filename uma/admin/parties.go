@@ -33,29 +33,14 @@ func (r PartyRefusal) Error() string { return string(r) }
 
 func refuse(format string, args ...any) error { return PartyRefusal(fmt.Sprintf(format, args...)) }
 
-// Trusts reports whether the realm trusts an issuer.
-func (p *Parties) Trusts(issuer string) bool {
-	return slices.ContainsFunc(p.Realm.Realm.Issuers, func(i uma.TrustedIssuer) bool { return i.Issuer == issuer })
-}
-
 // Page returns at most limit parties by username, those that follow `after`; with the alias of
 // an issuer only its own, also of one that is trusted no longer.
 func (p *Parties) Page(ctx context.Context, alias, after string, limit int) ([]*uma.User, error) {
 	page, err := p.Store.PartiesAfter(ctx, p.Realm.Realm.Key, alias, after, limit)
-	if err == nil && len(page) == 0 && after == "" && alias != "" && p.issuer(alias) == "" {
+	if err == nil && len(page) == 0 && after == "" && alias != "" && p.Realm.Realm.IssuerCalled(alias) == nil {
 		return nil, refuse("realm %s has no issuer with the alias %q, nor parties of one", p.Realm.Realm.Name, alias)
 	}
 	return page, err
-}
-
-// issuer returns the trusted issuer with an alias, or "".
-func (p *Parties) issuer(alias string) string {
-	for i := range p.Realm.Realm.Issuers {
-		if t := &p.Realm.Realm.Issuers[i]; t.Alias == alias {
-			return t.Issuer
-		}
-	}
-	return ""
 }
 
 // Find returns a user, or a PartyRefusal. So do the others, if there is none or it is asked for
@@ -109,14 +94,14 @@ func (p *Parties) Link(ctx context.Context, name, alias, subject string) (*Party
 	if err != nil {
 		return nil, err
 	}
-	issuer := p.issuer(alias)
-	if issuer == "" {
+	trusted := p.Realm.Realm.IssuerCalled(alias)
+	if trusted == nil {
 		return nil, refuse("realm %s trusts no issuer with the alias %q", p.Realm.Realm.Name, alias)
 	}
-	err = p.Store.LinkIdentity(ctx, p.Realm.Realm.Key, found.ID, issuer, subject)
+	err = p.Store.LinkIdentity(ctx, p.Realm.Realm.Key, found.ID, trusted.Issuer, subject)
 	switch {
 	case errors.Is(err, uma.ErrConflict):
-		return nil, p.linked(ctx, alias, issuer, subject)
+		return nil, p.linked(ctx, alias, trusted.Issuer, subject)
 	case errors.Is(err, uma.ErrFull):
 		return nil, refuse("%s has %d identities: unlink one first", found.Username, uma.MaxIdentities)
 	case err != nil:

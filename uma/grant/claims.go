@@ -100,7 +100,7 @@ func (s *Service) identifyByOwn(ctx context.Context, view uma.View, q *question,
 func (s *Service) identifyByIssuer(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
 	token := q.tokens.claim
 	if token.Trusted.Kind != uma.IDToken {
-		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, errNoIDToken)
+		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, errors.New(noIDToken))
 	}
 	if _, err := token.Trusted.Client(uma.UseClaims, q.authenticatedClient()); err != nil {
 		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)

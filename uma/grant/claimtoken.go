@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/party"
 )
-
-var errNoIDToken = errors.New("not an ID token")
 
 // Why a claim token does not count, beside what a uma.TrustError says. Policies may compare
 // these texts.
@@ -65,7 +62,7 @@ func (s *Service) readClaimToken(ctx context.Context, view uma.View, q *question
 		seen.Reason = unverified
 		if why, ok := errors.AsType[*uma.TrustError](token.Err); ok {
 			seen.Reason = why.Why
-			if issuer := issuerCalled(q.realm, why.Issuer); issuer != nil {
+			if issuer := q.realm.Realm.IssuerCalled(why.Issuer); issuer != nil {
 				seen.Issuer = issuer.Issuer
 			}
 		}
@@ -158,12 +155,12 @@ func (q *question) binds(ctx context.Context, view uma.View, p *proof) (bool, er
 	if slices.ContainsFunc(q.identities, func(i uma.Identity) bool { return i.Issuer == p.Issuer && i.Subject == p.Subject }) {
 		return true, nil
 	}
-	issuer := issuerOf(q.realm, p.Issuer)
+	issuer := q.realm.Realm.Issuer(p.Issuer)
 	return issuer != nil && issuer.Bind == uma.BindEmail && p.Email != "" && p.Email == provedEmail(q.party), nil
 }
 
 // provedEmail is the e-mail address that the token presented proves, or that a realm file has
-// of a local user, with the letters of ASCII in lower case. It is empty for none.
+// of a local user, as addresses are compared. It is empty for none.
 func provedEmail(id *party.Identity) string {
 	switch {
 	case id.Trusted != nil && id.Trusted.EmailVerified:
@@ -171,34 +168,12 @@ func provedEmail(id *party.Identity) string {
 	case id.Trusted != nil, id.User == nil, id.User.Identity != nil:
 		return ""
 	}
-	address, _ := id.User.Claims["email"].(string)
 	if verified, said := id.User.Claims["email_verified"]; said && verified != true {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, address)
-}
-
-// issuerOf returns the trusted issuer with a URL, nil if there is none.
-func issuerOf(realm *uma.Snapshot, url string) *uma.TrustedIssuer {
-	return issuerWhere(realm, func(i uma.TrustedIssuer) bool { return i.Issuer == url })
-}
-
-// issuerCalled returns the trusted issuer with an alias, nil if there is none.
-func issuerCalled(realm *uma.Snapshot, alias string) *uma.TrustedIssuer {
-	return issuerWhere(realm, func(i uma.TrustedIssuer) bool { return i.Alias == alias })
-}
-
-func issuerWhere(realm *uma.Snapshot, is func(uma.TrustedIssuer) bool) *uma.TrustedIssuer {
-	n := slices.IndexFunc(realm.Realm.Issuers, is)
-	if n < 0 {
-		return nil
-	}
-	return &realm.Realm.Issuers[n]
+	of, _ := id.User.Claims["email"].(string)
+	address, _, _ := uma.EmailAddress(of)
+	return address
 }
 
 // identifies reports whether a token identifies a user. An RPT does not.

@@ -31,7 +31,7 @@ func (w *world) trusting() *world {
 // token for photoz-web and it asserts a license, unless change says otherwise.
 func (w *world) signed(issuer string, change func(*uma.TrustedToken)) string {
 	t := &uma.TrustedToken{
-		Issuer: issuerOf(w.Snap, issuer), Kind: uma.IDToken, Subject: "bob", Audience: []string{"umpire"},
+		Issuer: w.Snap.Realm.Issuer(issuer), Kind: uma.IDToken, Subject: "bob", Audience: []string{"umpire"},
 		Claims: map[string]any{"license": "L-bob"}, Expires: w.Unix() + 60,
 	}
 	if change != nil {

@@ -162,10 +162,7 @@ func (s *Service) identifyParty(ctx context.Context, view uma.View, q *question)
 // identifySubject returns whom the subject_token speaks for. The RPT is for its client,
 // whichever client authenticated; a token of a trusted issuer must be for that one.
 func (s *Service) identifySubject(ctx context.Context, view uma.View, q *question) (*party.Identity, error) {
-	accepts := party.Acceptance{Use: uma.UseSubjectToken}
-	if q.authenticated {
-		accepts.Client = q.client
-	}
+	accepts := party.Acceptance{Use: uma.UseSubjectToken, Client: q.authenticatedClient()}
 	id, err := s.Party.Bearer(ctx, view, q.realm, q.tokens.subject, accepts)
 	if errors.Is(err, party.ErrInactive) {
 		return nil, uma.Reject(uma.UnusableIdentity, party.BearerFault(err), err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"example.com/umpire/uma"
 )
@@ -77,8 +76,8 @@ func (s *Service) partyOf(ctx context.Context, view uma.View, snap *uma.Snapshot
 // enabled again.
 func (s *Service) ofParty(ctx context.Context, view uma.View, snap *uma.Snapshot, id *Identity) error {
 	c := id.Claims
-	i := slices.IndexFunc(snap.Realm.Issuers, func(i uma.TrustedIssuer) bool { return i.Issuer == c.SubjectID.Issuer })
-	if i < 0 {
+	issuer := snap.Realm.Issuer(c.SubjectID.Issuer)
+	if issuer == nil {
 		return fmt.Errorf("%w: the issuer of its subject is no longer trusted", ErrInactive)
 	}
 	user, err := s.partyOf(ctx, view, snap, c.SubjectID.Issuer, c.SubjectID.Subject)
@@ -94,7 +93,7 @@ func (s *Service) ofParty(ctx context.Context, view uma.View, snap *uma.Snapshot
 	}
 	id.User = user
 	id.Trusted = &uma.TrustedToken{
-		Issuer: &snap.Realm.Issuers[i], Kind: uma.AccessToken, Subject: c.SubjectID.Subject,
+		Issuer: issuer, Kind: uma.AccessToken, Subject: c.SubjectID.Subject,
 		Groups: c.Groups, GroupsKnown: c.GroupsKnown, ACR: c.ACR, AuthTime: c.AuthTime, Attributes: c.Attributes,
 		Application: c.Application, IssuedAt: c.IssuedAt, Expires: c.Expires,
 	}
