@@ -186,6 +186,11 @@ func TestIssuerCheck(t *testing.T) {
 		}
 	}
 
+	missing := filepath.Join(dir, "misspelt.yaml")
+	if _, stderr, _ := umpireReading(t, "", "issuer", "check", missing, "--data", t.TempDir()); !strings.Contains(stderr, missing) || strings.Contains(stderr, "database") {
+		t.Errorf("got %s, want that the file does not exist", stderr)
+	}
+
 	// For people, and from the database.
 	ok(t, "realm", "apply", "--data", data, file)
 	stdout, _, _ := umpireReading(t, token, "issuer", "check", "shop", "--data", data, "--token", "-")

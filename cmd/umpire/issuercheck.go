@@ -144,7 +144,7 @@ func (e *env) checkIssuers(ctx context.Context, name, token, client string, stdi
 
 // realmOf returns the configuration of a realm, of a file or in the database.
 func (e *env) realmOf(ctx context.Context, name string) (s *uma.Snapshot, err error) {
-	if isPath(name) {
+	if isPath(name) || isRealmFile(name) {
 		spec, notices, err := realm.Check(name)
 		e.printNotices(notices)
 		if err != nil {

@@ -140,7 +140,7 @@ func listPartiesCommand(e *env) *cobra.Command {
 		Short: "List the parties of trusted issuers (safe while the server runs)",
 		Long: `List the parties of trusted issuers by username, also those of issuers that the realm
 trusts no longer. Groups and roles are in the tokens that a party presents, and not kept.`,
-		Example: `  umpire party list --realm clinic --issuer council`,
+		Example: `  umpire party list --realm clinic --issuer staff`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.readingParties(cmd.Context(), realm, func(p *admin.Parties) error { return e.listParties(cmd.Context(), p, issuer) })
@@ -264,7 +264,7 @@ func linkPartyCommand(e *env) *cobra.Command {
 		Long: `Link an identity at an issuer to a party, or to a local user. Claim tokens of that identity
 are about the party then. A bearer token of an identity that is linked to another party speaks
 for that party; one that is linked to a local user is for claims only.`,
-		Example: `  umpire party link employer/grey --issuer council --subject 4711 --realm clinic`,
+		Example: `  umpire party link staff/amara --issuer council --subject 4711 --realm clinic`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := needIdentity(issuer, subject); err != nil {
