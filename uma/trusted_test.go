@@ -68,6 +68,7 @@ func TestTrustedTokenClient(t *testing.T) {
 		{name: "a claim token for us, beside a bearer", use: claims, aud: []string{"umpire"}, azp: "guid", want: "app"},
 		{name: "a claim token for us, of no client, beside a bearer", use: claims, aud: []string{"umpire"}},
 		{name: "a claim token for a client, beside a bearer", use: claims, aud: []string{"guid"}, azp: "guid", why: "neither"},
+		{name: "a key-bound token as a claim token", use: claims, aud: []string{"umpire"}, azp: "guid", change: func(t *TrustedToken) { t.KeyBound = true }, want: "app"},
 		{name: "a claim token for nobody", use: claims, authenticated: app, why: "neither"},
 		{name: "claims where only bearers are accepted", use: claims, aud: []string{"umpire"}, authenticated: app, change: func(t *TrustedToken) { t.Issuer.Accept = []TokenUse{bearer, subject} }, why: "accept"},
 	}
