@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -87,7 +86,7 @@ func (r *Replayer) Revision() string { return r.policy.hash }
 // Replay implements uma.Replayer.
 func (r *Replayer) Replay(ctx context.Context, rec *uma.Recorded) (*uma.Replayed, error) {
 	out := &uma.Replayed{Evaluation: new(uma.Evaluation)}
-	input, err := ast.ValueFromReader(bytes.NewReader(rec.Input))
+	input, err := recordedValue(r.policy.names, rec.Input)
 	if err != nil {
 		return out, fmt.Errorf("%w: input: %w", uma.ErrUnreadable, err)
 	}
@@ -127,7 +126,7 @@ func recordedCalls(rec *uma.Recorded) (builtins.NDBCache, error) {
 	if rec.NDCache == nil {
 		return calls, nil
 	}
-	doc, err := ast.ValueFromReader(bytes.NewReader(rec.NDCache))
+	doc, err := recordedValue(nil, rec.NDCache)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +138,8 @@ func recordedCalls(rec *uma.Recorded) (builtins.NDBCache, error) {
 			return nil
 		}
 		return members(results, nil, func(arguments string, result ast.Value) error {
-			// ast.ParseTerm would read the same, in five times the time.
-			key, err := ast.ValueFromReader(strings.NewReader(arguments))
+			// ast.ParseTerm would read the same, more slowly.
+			key, err := recordedValue(nil, []byte(arguments))
 			if err != nil {
 				return fmt.Errorf("%q is not a list of arguments", arguments)
 			}
@@ -166,14 +165,16 @@ func (r *Replayer) masked(paths []string) string {
 // touchesMasked reports whether a mask of the path that erased or masked lists changed the
 // value at path, or one above or below it. The parts may be escaped: see memberName.
 func touchesMasked(text string, path []string) bool {
-	parts := strings.Split(strings.TrimPrefix(text, "/"), "/")
-	for i := range min(len(parts), len(path)) {
-		if parts[i] == path[i] {
-			continue
-		}
-		if !strings.ContainsAny(parts[i], "%~") || memberName(map[string]any{path[i]: nil}, parts[i]) != path[i] {
+	i := 0
+	for part := range strings.SplitSeq(strings.TrimPrefix(text, "/"), "/") {
+		switch {
+		case i == len(path):
+			return true
+		case part == path[i]:
+		case !strings.ContainsAny(part, "%~") || memberName(map[string]any{path[i]: nil}, part) != path[i]:
 			return false
 		}
+		i++
 	}
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"example.com/umpire/policies"
+	"example.com/umpire/strictjson"
 	"example.com/umpire/uma"
 )
 
@@ -231,4 +232,63 @@ func (b *builder) marshalled(v any) *ast.Term {
 		return ast.InternedNullTerm
 	}
 	return b.term(value)
+}
+
+// recordedValue is ast.ValueFromReader for a part of a record, which has one value. It takes
+// half the time, because it does not decode into maps first. names are those of
+// inputNames, or nil.
+func recordedValue(names map[string]*ast.Term, raw []byte) (ast.Value, error) {
+	if json.Valid(raw) {
+		b := &builder{names: names}
+		if term, err := b.read(strictjson.New(string(raw))); err == nil {
+			return term.Value, nil
+		}
+	}
+	return ast.ValueFromReader(bytes.NewReader(raw)) // for a name that is twice in an object, and for the error
+}
+
+// read builds the next value of a JSON text.
+func (b *builder) read(r *strictjson.Reader) (*ast.Term, error) {
+	first := len(b.members)
+	switch r.Next() {
+	case '{':
+		err := r.Object(func(name string) error {
+			value, err := b.read(r)
+			key := b.names[name]
+			if key == nil {
+				key = b.string(name)
+			}
+			b.members = append(b.members, [2]*ast.Term{key, value})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		object := b.term(ast.NewObject(b.members[first:]...))
+		b.members = b.members[:first]
+		return object, nil
+	case '[':
+		var terms []*ast.Term
+		err := r.Array(func() error {
+			term, err := b.read(r)
+			terms = append(terms, term)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return b.array(terms), nil
+	case '"':
+		s, err := r.Text()
+		return b.string(s), err
+	}
+	switch word := r.Word(); word {
+	case "null":
+		return ast.InternedNullTerm, nil
+	case "true", "false":
+		return ast.InternedTerm(word == "true"), nil
+	default:
+		number, err := ast.InterfaceToValue(json.Number(word))
+		return b.term(number), err
+	}
 }

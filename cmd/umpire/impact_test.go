@@ -163,7 +163,7 @@ func TestImpactRefuses(t *testing.T) {
 	}
 }
 
-const benchSize = 4_000
+const benchSize = 20_000
 
 // BenchmarkImpact measures decisions a second, from a file: the elapsed time, and the
 // processor time on one core, which other processes of the machine change less.
