@@ -88,7 +88,7 @@ func (s *Service) identifyByOwn(ctx context.Context, view uma.View, q *question,
 		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, err)
 	case err != nil:
 		return nil, err
-	case id.Trusted != nil && id.Restricted(): // one in a legacy RPT, which has not all that is known of the party
+	case id.IsPartial():
 		return nil, badClaim(uma.UnusableIdentity, uma.Fault{}, nil)
 	}
 	return id, nil

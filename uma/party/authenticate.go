@@ -81,12 +81,15 @@ func (s *Service) own(ctx context.Context, view uma.View, snap *uma.Snapshot, cl
 		return nil, fmt.Errorf("%w: not an access token", ErrInactive)
 	case claims.Expires <= s.Now().Unix():
 		return nil, fmt.Errorf("%w: expired", ErrInactive)
-	case claims.SubjectID != nil && !slices.Contains(claims.Audience, accountAudience):
-		return nil, fmt.Errorf("%w: the RPT of a party of a trusted issuer, or a token in one, identifies nobody, because it has not all that is known of the party", ErrInactive)
 	}
 	id, err := s.Identify(ctx, view, snap, claims)
-	if err != nil || claims.Authorization == nil {
-		return id, err
+	switch {
+	case err != nil:
+		return nil, err
+	case id.IsPartial():
+		return nil, fmt.Errorf("%w: the RPT of a party of a trusted issuer, or a token in one, identifies nobody", ErrInactive)
+	case claims.Authorization == nil:
+		return id, nil
 	}
 	remaining, err := s.remainingPermissions(ctx, view, snap, claims, "")
 	switch {

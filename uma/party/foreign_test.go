@@ -162,6 +162,7 @@ func TestTokensOfParties(t *testing.T) {
 		{"its client is disabled", func(w *world, _ *uma.Claims) { w.App.Enabled = false }, false},
 		{"revoked", func(w *world, c *uma.Claims) { w.View.Revoked = c.ID }, false},
 		{"an RPT", func(w *world, c *uma.Claims) { c.Authorization = &uma.Authorization{} }, false},
+		{"the access token in an RPT", func(_ *world, c *uma.Claims) { c.Audience = uma.Audience{"photoz-api"} }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

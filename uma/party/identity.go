@@ -33,6 +33,10 @@ type Identity struct {
 // Restricted reports whether the token is valid for some resource servers only.
 func (i *Identity) Restricted() bool { return i.Servers != nil }
 
+// IsPartial reports whether the token has not all that is known of its party: the RPT of a party of
+// a trusted issuer, or the access token in one. Such a token identifies nobody.
+func (i *Identity) IsPartial() bool { return i.Trusted != nil && i.Restricted() }
+
 // Username is the name of the user, or of the client's service account.
 func (i *Identity) Username() string {
 	if i.User == nil {
