@@ -465,7 +465,7 @@ func TestTrouble(t *testing.T) {
 // headers, metrics and the answer, with a core that does next to nothing.
 func BenchmarkToken(b *testing.B) {
 	a, err := wire.NewCore(wire.Parts{
-		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{},
+		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{}, Sealer: umatest.Sealer{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
 		Log: func(context.Context, string, ...any) {},

@@ -34,7 +34,7 @@ type Parts struct {
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
 	Trust    uma.Trust    // of tokens that others signed
-	Sealer   grant.Sealer // of policy.opa and of claims that tickets remember; may be nil
+	Sealer   grant.Sealer // of policy.opa and of claims that tickets remember
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time
@@ -63,6 +63,7 @@ func (p *Parts) Validate() error {
 		{"Verifier", p.Verifier != nil},
 		{"Hasher", p.Hasher != nil},
 		{"Trust", p.Trust != nil},
+		{"Sealer", p.Sealer != nil},
 		{"PublicURL", p.PublicURL != ""},
 		{"Now", p.Now != nil},
 		{"NewID", p.NewID != nil},

@@ -104,7 +104,7 @@ func (g *gathered) judge() ([]uma.InputClaimToken, map[string]any) {
 
 // sealed returns what the ticket after this one remembers.
 func (s *Service) sealed(q *question) []byte {
-	if q.claims.kept == nil || s.Sealer == nil {
+	if q.claims.kept == nil {
 		return q.ticket.Gathered
 	}
 	g := *q.claims.kept
@@ -134,7 +134,7 @@ func (q *question) gatheredBy() []byte {
 // if every token was presented again. It is empty if another party asks now.
 func (s *Service) openGathered(ctx context.Context, view uma.View, q *question) (*gathered, error) {
 	g := &gathered{}
-	if q.ticket == nil || q.ticket.Gathered == nil || s.Sealer == nil {
+	if q.ticket == nil || q.ticket.Gathered == nil {
 		return g, nil
 	}
 	plain, err := s.Sealer.Open(q.ticket.Gathered, q.gatheredBy())

@@ -17,7 +17,7 @@ type Service struct {
 	Policy   uma.Policy
 	Issuer   uma.Issuer
 	Verifier uma.Verifier
-	Sealer   Sealer // of the claims that tickets remember; nil: they remember none
+	Sealer   Sealer // of the claims that tickets remember
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time

@@ -1,10 +1,8 @@
 package grant
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +34,7 @@ func over(fakes *umatest.World) *world {
 	w := &world{World: fakes}
 	now := func() time.Time { return w.Now }
 	w.service = &Service{
-		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Sealer: box{}, PublicURL: umatest.PublicURL,
+		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Sealer: umatest.Sealer{}, PublicURL: umatest.PublicURL,
 		Now: now, NewID: w.NewID, NewSerial: w.NewSerial, Log: w.Log,
 		Realms: &admin.Realms{Store: w.Store, Now: now, Log: w.Log},
 		Party: &party.Service{
@@ -46,19 +44,6 @@ func over(fakes *umatest.World) *world {
 		Decided: func(_, outcome, _ string, _ time.Duration) { w.observed = append(w.observed, outcome) },
 	}
 	return w
-}
-
-// A box seals nothing, but opens only with the context that something was sealed for.
-type box struct{}
-
-func (box) Seal(plain, context []byte) []byte { return slices.Concat(context, []byte("|"), plain) }
-
-func (box) Open(sealed, context []byte) ([]byte, error) {
-	plain, ok := bytes.CutPrefix(sealed, slices.Concat(context, []byte("|")))
-	if !ok {
-		return nil, errors.New("sealed for something else")
-	}
-	return plain, nil
 }
 
 // strict are the rules of UMA 2.0.

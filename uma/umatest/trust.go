@@ -1,7 +1,9 @@
 package umatest
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"slices"
 
 	"example.com/umpire/uma"
@@ -37,4 +39,19 @@ func (f *Trust) VerifyAssertion(_ context.Context, _ *uma.Snapshot, audiences []
 	default:
 		return a, nil
 	}
+}
+
+// A Sealer seals nothing, but opens only with the context that something was sealed for.
+type Sealer struct{}
+
+// Seal implements grant.Sealer.
+func (Sealer) Seal(plain, context []byte) []byte { return slices.Concat(context, []byte("|"), plain) }
+
+// Open implements grant.Sealer.
+func (Sealer) Open(sealed, context []byte) ([]byte, error) {
+	plain, ok := bytes.CutPrefix(sealed, slices.Concat(context, []byte("|")))
+	if !ok {
+		return nil, errors.New("sealed for something else")
+	}
+	return plain, nil
 }
