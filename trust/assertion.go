@@ -57,7 +57,7 @@ func assertingClient(snap *uma.Snapshot, signed *signedToken) (*uma.Client, erro
 		return nil, errors.New("its iss and sub are not one client_id")
 	}
 	client := snap.Clients[id]
-	if client == nil || !client.Enabled || client.Public || client.JWKS == nil && client.JWKSURI == "" {
+	if client == nil || !client.Enabled || client.Public || !client.HasKeys() {
 		return nil, errNoClient
 	}
 	return client, nil

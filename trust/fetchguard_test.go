@@ -81,7 +81,7 @@ func (n *fakeNet) network(server *httptest.Server) Network {
 		pool.AddCert(c)
 	}
 	return Network{
-		Roots: pool, Timeout: 5 * time.Second,
+		Roots: pool, Timeout: time.Minute,
 		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
 			n.lookups.Add(1)

@@ -112,6 +112,7 @@ type keys struct {
 	fetched   time.Time
 	tried     time.Time
 	next      time.Time // when they are fetched ahead of need
+	queued    bool      // for that
 	failures  int64
 	inRow     int           // failures since the last success
 	fetching  chan struct{} // closed when the fetch under way ends; nil: there is none
@@ -168,10 +169,20 @@ func refetch(err error) bool {
 	return errors.Is(err, uma.ErrKeysMissing) || errors.Is(err, errUnknownKey)
 }
 
-func (k *keys) due(now time.Time) bool {
+// enqueue reports whether a fetch ahead of need is due and not queued yet, which it is then,
+// and whether the last one failed.
+func (k *keys) enqueue(now time.Time) (due, failed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.from.JWKS == nil && !now.Before(k.next)
+	due = k.from.JWKS == nil && !k.queued && !now.Before(k.next)
+	k.queued = k.queued || due
+	return due, k.inRow > 0
+}
+
+func (k *keys) dequeue() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.queued = false
 }
 
 // fetchOnce fetches keys unless they were fetched in the last minFetch, or waits for the fetch

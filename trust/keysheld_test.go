@@ -186,6 +186,62 @@ func TestRunStops(t *testing.T) {
 	}
 }
 
+// An issuer that answers slowly, and any number of those whose last fetch failed, do not delay
+// the refresh of another.
+func TestSlowIssuersDelayNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	issuers := []uma.TrustedIssuer{*w.issuer}
+	for i := range 2 * fetchesAtOnce {
+		slow := *w.issuer
+		slow.Alias, slow.JWKSURI = fmt.Sprint("slow-", i), w.JWKSEndpoint()+"?slow"
+		issuers = append(issuers, slow)
+	}
+	fetched := make(chan struct{}, 1)
+	serve := func(slow http.HandlerFunc) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.RawQuery == "slow":
+				slow(rw, r)
+			case r.URL.Path == discoveryPath:
+				w.Discovery(rw, r)
+			default:
+				w.JWKS(rw, r)
+				fetched <- struct{}{}
+			}
+		}
+	}
+	realm := w.snap.Realm
+	realm.Issuers = issuers
+	w.use(realm)
+	w.set(serve(func(http.ResponseWriter, *http.Request) {})) // an empty answer is no JWK Set
+	w.Refresh(t.Context())
+	<-fetched
+
+	w.Network.Timeout = time.Hour
+	w.set(serve(slow))
+	w.advance(retrying)
+	tick := make(chan time.Time)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx, tick) })
+	for range 3 {
+		w.advance(11 * time.Minute)
+		for again := true; again; { // a tick may come while the last fetch ends
+			select {
+			case tick <- time.Time{}:
+			case <-fetched:
+				again = false
+			}
+		}
+	}
+	stop()
+	running.Wait()
+	if stats := w.Stats(); len(stats) != len(issuers) {
+		t.Errorf("got the state of %d sources, want %d", len(stats), len(issuers))
+	}
+}
+
 func TestIssuerIsDownAtStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -28,10 +28,13 @@ type Service struct {
 }
 
 // Run fetches keys ahead of need until ctx ends. At each tick it compares the issuers and
-// clients of all realms with what it holds, and fetches what is due.
+// clients of all realms with what it holds, and fetches what is due. It does not wait for the
+// fetches before the next tick.
 func (s *Service) Run(ctx context.Context, tick <-chan time.Time) {
+	q := newQueue()
+	defer q.fetches.Wait()
 	for {
-		s.Refresh(ctx)
+		s.refresh(ctx, q)
 		select {
 		case <-ctx.Done():
 			return
@@ -40,9 +43,24 @@ func (s *Service) Run(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// Refresh drops the keys of issuers and clients that are no longer there, and fetches those
-// that are due. It waits for the fetches, for at most a few seconds.
-func (s *Service) Refresh(ctx context.Context) {
+// fetchesAtOnce bounds how many sets of keys are fetched at a time ahead of need, for those
+// whose last fetch failed and for the others.
+const fetchesAtOnce = 8
+
+// A queue has the fetches ahead of need. Sources whose last fetch failed wait for one another:
+// they are often slow, and would delay the refresh of the others.
+type queue struct {
+	fetches         sync.WaitGroup
+	healthy, failed chan struct{} // has an element for each fetch under way
+}
+
+func newQueue() *queue {
+	return &queue{healthy: make(chan struct{}, fetchesAtOnce), failed: make(chan struct{}, fetchesAtOnce)}
+}
+
+// refresh drops the keys of issuers and clients that are no longer there, and begins to fetch
+// those that are due.
+func (s *Service) refresh(ctx context.Context, q *queue) {
 	realms, err := s.Realms(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -61,23 +79,23 @@ func (s *Service) Refresh(ctx context.Context) {
 	s.held, s.owned = wanted, owned
 	s.mu.Unlock()
 
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	turns := make(chan struct{}, fetchesAtOnce)
 	for _, k := range wanted {
-		if !k.due(s.Now()) {
+		due, failed := k.enqueue(s.Now())
+		if !due {
 			continue
 		}
-		wg.Go(func() {
+		turns := q.healthy
+		if failed {
+			turns = q.failed
+		}
+		q.fetches.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
+			defer k.dequeue()
 			_ = s.fetchOnce(ctx, ctx, k)
 		})
 	}
 }
-
-// fetchesAtOnce bounds how many sets of keys are fetched at a time ahead of need.
-const fetchesAtOnce = 8
 
 // issuerKey returns the key by which a token of a trusted issuer is to be verified: the one of
 // that id, or, if the token names none, the only one that fits the algorithm (RFC 7515 §4.5). An

@@ -118,9 +118,17 @@ func newWorld(t *testing.T) *world {
 			defer w.clock.Unlock()
 			return w.now
 		},
-		Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Network: Network{Timeout: time.Minute}, // also on a busy machine
+		Log:     slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	return w
+}
+
+// Refresh fetches what is due, and waits for it.
+func (w *world) Refresh(ctx context.Context) {
+	q := newQueue()
+	w.refresh(ctx, q)
+	q.fetches.Wait()
 }
 
 func (w *world) use(realm uma.Realm) {
