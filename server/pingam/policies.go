@@ -54,7 +54,7 @@ func showPolicy(s *account.SharedResource) policy {
 }
 
 // revision is a digest of the ids and versions of the rows that a policy consists of.
-// Invitations have no versions: a change makes another.
+// Invitations have no versions.
 func revision(s *account.SharedResource) string {
 	h := sha256.New()
 	for _, u := range s.Users {
@@ -63,7 +63,7 @@ func revision(s *account.SharedResource) string {
 		}
 	}
 	for _, v := range s.Invitations {
-		fmt.Fprintln(h, v.ID)
+		fmt.Fprintf(h, "%s %q\n", v.ID, v.Scopes)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
