@@ -143,8 +143,8 @@ func (e *event) subjectID() *uma.SubjectID {
 }
 
 // custom writes the data that OPA's event has no member for: the answer to the client, how its
-// issuer knows the party, the rules that decided and, for a stub, the hashes of the documents that are left
-// out.
+// issuer knows the party, the rules that decided and, for a stub, the hashes of the documents
+// that are left out.
 func (w *writer) custom(e *event) {
 	party := e.subjectID()
 	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 && party == nil {

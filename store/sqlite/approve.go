@@ -111,8 +111,8 @@ func isSharable(r *uma.Resource, granted []uma.Scope) bool {
 	})
 }
 
-// checkShared checks the conditions of a change: the granted requests and invitations must be those of
-// Seen; there must be none if New, and some if There.
+// checkShared checks the conditions of a change: the granted requests and invitations must be
+// those of Seen; there must be none if New, and some if There.
 func checkShared(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	if c.Seen != nil {
 		now := map[string]int64{}

@@ -17,8 +17,8 @@ type Owner struct {
 }
 
 // OwnerOf returns the user that an access token identifies. An RPT and the token of a
-// service account or of an application, which own nothing, are valid tokens but not accepted here (RFC 6750
-// §3.1).
+// service account or of an application, which own nothing, are valid tokens but not accepted
+// here (RFC 6750 §3.1).
 func OwnerOf(snap *uma.Snapshot, id *party.Identity) (*Owner, error) {
 	switch {
 	case id.Restricted():

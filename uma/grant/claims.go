@@ -16,8 +16,8 @@ type claims struct {
 	verified map[string]any        // of claim tokens about the party
 	tokens   []uma.InputClaimToken // the results of verifying signed claim tokens
 
-	refused bool      // the claim token of this request does not count
-	kept    *gathered // what the next ticket remembers; nil: what this one does
+	refused bool            // the claim token of this request does not count
+	kept    *gatheredClaims // what the next ticket remembers; nil: what this one does
 }
 
 // claimFormat returns the format of the claim token, by its first name. It is empty without a
@@ -155,7 +155,7 @@ func (s *Service) readClaims(ctx context.Context, view uma.View, q *question) (c
 		}
 		g.push(pushed)
 	}
-	tokens, verified := g.judge()
+	tokens, verified := g.input()
 	c.tokens, c.verified, c.kept = append(tokens, c.tokens...), verified, g
 	c.pushed = maps.Clone(g.Pushed)
 	if c.pushed == nil {

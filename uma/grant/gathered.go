@@ -33,15 +33,16 @@ type Sealer interface {
 	Open(sealed, context []byte) ([]byte, error)
 }
 
-// A gathered is what the rounds of a ticket gathered: one client presented it about one party.
-type gathered struct {
+// gatheredClaims are what the rounds of a ticket gathered: one client presented it about one
+// party.
+type gatheredClaims struct {
 	Generation int64               `json:"generation"` // of the realm whose settings all proofs kept to
 	Pushed     map[string][]string `json:"pushed,omitempty"`
 	Proofs     []*proof            `json:"proofs,omitempty"` // the newest last
 }
 
 // add adds a proof. What the same subject of the same issuer said before gives way.
-func (g *gathered) add(p *proof) {
+func (g *gatheredClaims) add(p *proof) {
 	for _, former := range g.Proofs {
 		if former.Issuer == p.Issuer && former.Subject == p.Subject {
 			former.Claims = maps.Clone(former.Claims)
@@ -57,7 +58,7 @@ func (g *gathered) add(p *proof) {
 
 // push adds claims that the client pushed. Those of earlier rounds give way, all of them if
 // together they are too large.
-func (g *gathered) push(pushed map[string][]string) {
+func (g *gatheredClaims) push(pushed map[string][]string) {
 	all := maps.Clone(g.Pushed)
 	if all == nil {
 		all = map[string][]string{}
@@ -69,9 +70,9 @@ func (g *gathered) push(pushed map[string][]string) {
 	g.Pushed = all
 }
 
-// judge returns the proofs as the policy sees them, and the claims that count as verified. What
+// input returns the proofs as the policy sees them, and the claims that count as verified. What
 // two subjects, or two issuers, say differently counts for neither.
-func (g *gathered) judge() ([]uma.InputClaimToken, map[string]any) {
+func (g *gatheredClaims) input() ([]uma.InputClaimToken, map[string]any) {
 	if len(g.Proofs) == 0 {
 		return nil, nil
 	}
@@ -102,8 +103,8 @@ func (g *gathered) judge() ([]uma.InputClaimToken, map[string]any) {
 	return tokens, verified
 }
 
-// sealed returns what the ticket after this one remembers.
-func (s *Service) sealed(q *question) []byte {
+// sealGathered returns what the ticket after this one remembers.
+func (s *Service) sealGathered(q *question) []byte {
 	if q.claims.kept == nil {
 		return q.ticket.Gathered
 	}
@@ -132,8 +133,8 @@ func (q *question) gatheredBy() []byte {
 
 // openGathered returns what the rounds before this one gathered, as far as it still counts: as
 // if every token was presented again. It is empty if another party asks now.
-func (s *Service) openGathered(ctx context.Context, view uma.View, q *question) (*gathered, error) {
-	g := &gathered{}
+func (s *Service) openGathered(ctx context.Context, view uma.View, q *question) (*gatheredClaims, error) {
+	g := &gatheredClaims{}
 	if q.ticket == nil || q.ticket.Gathered == nil {
 		return g, nil
 	}
@@ -164,7 +165,7 @@ func (s *Service) openGathered(ctx context.Context, view uma.View, q *question) 
 
 // stillCounts reports whether a proof of an earlier round counts: its token has not expired,
 // the realm is as it was, and it is still about the party.
-func (s *Service) stillCounts(ctx context.Context, view uma.View, q *question, g *gathered, p *proof) (bool, error) {
+func (s *Service) stillCounts(ctx context.Context, view uma.View, q *question, g *gatheredClaims, p *proof) (bool, error) {
 	switch {
 	case p.Expires <= q.now.Unix() || g.Generation != q.realm.Realm.Generation:
 		return false, nil

@@ -136,7 +136,7 @@ func TestGatheredPushedClaims(t *testing.T) {
 	if got, _ := w.round(q, ticket); len(got.pushed) != 1 {
 		t.Errorf("of a client that is public now: got %v", got.pushed)
 	}
-	g := &gathered{Pushed: map[string][]string{"a": {strings.Repeat("x", uma.MaxPushed-100)}}}
+	g := &gatheredClaims{Pushed: map[string][]string{"a": {strings.Repeat("x", uma.MaxPushed-100)}}}
 	g.push(map[string][]string{"b": {strings.Repeat("x", 200)}})
 	if len(g.Pushed) != 1 || g.Pushed["b"] == nil {
 		t.Error("claims that are too large together: the newer ones alone count")
@@ -166,11 +166,11 @@ func TestIssuersThatDiffer(t *testing.T) {
 		"and nothing is left of it":  {[]*proof{say(council, "a", m{"limit": "5"}), say(council, "a", m{"limit": "9"})}, m{"limit": "9"}, []string{""}},
 		"a name that nobody may say": {[]*proof{say(council, "a", m{"kc.client.id": "x"})}, m{}, []string{""}},
 	} {
-		g := &gathered{}
+		g := &gatheredClaims{}
 		for _, p := range c.proofs {
 			g.add(p)
 		}
-		tokens, verified := g.judge()
+		tokens, verified := g.input()
 		var reasons []string
 		for _, seen := range tokens {
 			reasons = append(reasons, seen.Reason)

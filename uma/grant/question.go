@@ -20,7 +20,7 @@ type question struct {
 	realm  *uma.Snapshot
 	now    time.Time
 
-	tokens tokens
+	tokens verifiedTokens
 
 	asker
 	server    *uma.Client // the resource server
@@ -35,9 +35,9 @@ type question struct {
 	identities []uma.Identity // of the party; nil until a proof needs them
 }
 
-// tokens are those of a request by which the party may be identified, or claims be proved,
+// verifiedTokens are those of a request by which the party may be identified, or claims be proved,
 // and the RPT, verified before the view is opened.
-type tokens struct{ bearer, subject, claim, rpt *party.Token }
+type verifiedTokens struct{ bearer, subject, claim, rpt *party.Token }
 
 // An asker is who makes the request.
 type asker struct {
@@ -63,8 +63,8 @@ func (s *Service) read(ctx context.Context, realm *uma.Snapshot, caller *party.C
 
 // verifyAhead verifies a request's tokens before its view is opened. fill refuses a token that
 // is not valid.
-func (s *Service) verifyAhead(ctx context.Context, q *question) tokens {
-	var t tokens
+func (s *Service) verifyAhead(ctx context.Context, q *question) verifiedTokens {
+	var t verifiedTokens
 	switch {
 	case q.caller.HasBearer:
 		t.bearer = s.Party.Verify(ctx, q.realm, q.caller.Bearer)

@@ -135,7 +135,7 @@ func (s *Service) reissue(q *question, interval time.Duration) (*uma.Ticket, str
 		t.Subject = q.party.Subject
 	}
 	t.Round++
-	t.Gathered = s.sealed(q)
+	t.Gathered = s.sealGathered(q)
 	t.Interval = interval
 	t.Issued, t.Expires = q.now, q.now.Add(interval+q.realm.Realm.Lifetimes.Ticket)
 	return &t, value

@@ -74,8 +74,8 @@ func (s *Service) Presented(ctx context.Context, snap *uma.Snapshot, c *Caller, 
 	return id, err
 }
 
-// own returns the identity of a token that this server signed.
-func (s *Service) own(ctx context.Context, view uma.View, snap *uma.Snapshot, claims *uma.Claims, a Acceptance) (*Identity, error) {
+// identifyOwn returns the identity of a token that this server signed.
+func (s *Service) identifyOwn(ctx context.Context, view uma.View, snap *uma.Snapshot, claims *uma.Claims, a Acceptance) (*Identity, error) {
 	switch {
 	case claims.Type != uma.TypeBearer && !slices.Contains(a.Types, claims.Type):
 		return nil, fmt.Errorf("%w: not an access token", ErrInactive)
@@ -124,7 +124,7 @@ func (s *Service) Identify(ctx context.Context, view uma.View, snap *uma.Snapsho
 		id.Servers = append([]string{}, claims.Audience...)
 	}
 	if claims.SubjectID != nil {
-		if err := s.ofParty(ctx, view, snap, id); err != nil {
+		if err := s.completeParty(ctx, view, snap, id); err != nil {
 			return nil, err
 		}
 		return id, nil

@@ -61,7 +61,7 @@ func (s *Service) identifyExchanged(ctx context.Context, snap *uma.Snapshot, cli
 		return nil, fmt.Errorf("%w: it is not of the kind that subject_token_type says", ErrInactive)
 	}
 	return Read(ctx, s, snap, func(view uma.View) (*Identity, error) {
-		return s.foreign(ctx, view, snap, token, Acceptance{Use: uma.UseSubjectToken, Client: client})
+		return s.identifyForeign(ctx, view, snap, token, Acceptance{Use: uma.UseSubjectToken, Client: client})
 	})
 }
 

@@ -8,9 +8,9 @@ import (
 	"example.com/umpire/uma"
 )
 
-// foreign returns the identity of a token of a trusted issuer. Its facts are those of the
+// identifyForeign returns the identity of a token of a trusted issuer. Its facts are those of the
 // token; the row of the party has its id, and says whether it is enabled.
-func (s *Service) foreign(ctx context.Context, view uma.View, snap *uma.Snapshot, t *Token, a Acceptance) (*Identity, error) {
+func (s *Service) identifyForeign(ctx context.Context, view uma.View, snap *uma.Snapshot, t *Token, a Acceptance) (*Identity, error) {
 	f := t.Trusted
 	if a.Use == "" {
 		return nil, fmt.Errorf("%w: a token of a trusted issuer is not accepted here", ErrInactive)
@@ -70,11 +70,11 @@ func (s *Service) partyOf(ctx context.Context, view uma.View, snap *uma.Snapshot
 	return user, nil
 }
 
-// ofParty completes the identity of a token that this server signed for a party of a trusted
+// completeParty completes the identity of a token that this server signed for a party of a trusted
 // issuer. The issuer must still be trusted. The party must be enabled, and its row as it was
 // when the token was signed: a token that has ended does not come back when the party is
 // enabled again.
-func (s *Service) ofParty(ctx context.Context, view uma.View, snap *uma.Snapshot, id *Identity) error {
+func (s *Service) completeParty(ctx context.Context, view uma.View, snap *uma.Snapshot, id *Identity) error {
 	c := id.Claims
 	issuer := snap.Realm.Issuer(c.SubjectID.Issuer)
 	if issuer == nil {

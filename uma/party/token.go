@@ -71,9 +71,9 @@ func (s *Service) Bearer(ctx context.Context, view uma.View, snap *uma.Snapshot,
 	case t.Err != nil:
 		return nil, t.Err
 	case t.Trusted != nil:
-		return s.foreign(ctx, view, snap, t, a)
+		return s.identifyForeign(ctx, view, snap, t, a)
 	}
-	return s.own(ctx, view, snap, t.Own, a)
+	return s.identifyOwn(ctx, view, snap, t.Own, a)
 }
 
 // A newcomer is the error of reading for a party that has no row yet, or whose token proves an
