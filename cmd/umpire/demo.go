@@ -86,6 +86,15 @@ func (e *env) demo(ctx context.Context, exit bool, tell func(*demo, context.Cont
 	return nil
 }
 
+// program is the path of this program, which need not be in PATH.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "umpire"
+	}
+	return path
+}
+
 // data is the server's data folder, and file the realm file.
 func (d *demo) data() string { return filepath.Join(d.dir, "data") }
 func (d *demo) file(realm string) string {

@@ -52,7 +52,7 @@ realm file            %s
   EMPLOYER=%[1]s LAB=%[2]s
   TOKEN=$(curl -s $EMPLOYER/token -d person=noah -d client_id=lab-31c4 -d audience=lab-31c4 | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -s $LAB/results/weber -H "Authorization: Bearer $TOKEN"
-  umpire party list --realm clinic --data %[3]s
-  umpire decisions list --data %[3]s
-`, employer, lab, d.data()), story.Tell(ctx)
+  %[3]s party list --realm clinic --data %[4]s
+  %[3]s decisions list --data %[4]s
+`, employer, lab, program(), d.data()), story.Tell(ctx)
 }

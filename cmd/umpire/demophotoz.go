@@ -31,6 +31,6 @@ func (d *demo) photoz(ctx context.Context) (next string, err error) {
   curl -i $SITE/album/1
   TOKEN=$(curl -s $AS/protocol/openid-connect/token -d grant_type=password -d client_id=photoz-web -d username=bob -d password=bob | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -s $AS/protocol/openid-connect/token -H "Authorization: Bearer $TOKEN" -d grant_type=urn:ietf:params:oauth:grant-type:uma-ticket -d audience=photoz-api -d 'permission=Public board#view' -d response_mode=permissions
-  umpire decisions list --data %[3]s
-`, as, site, d.data()), story.Tell(ctx)
+  %[3]s decisions list --data %[4]s
+`, as, site, program(), d.data()), story.Tell(ctx)
 }

@@ -259,35 +259,45 @@ func expectInOrder(t testing.TB, text string, want ...string) {
 }
 
 // TestDemoStays: without --exit the servers keep running, and the output has commands to
-// try.
+// try, which a shell finds wherever the program is.
 func TestDemoStays(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var stdout, stderr buffer
-	done := make(chan int, 1)
-	go func() { done <- run(ctx, []string{"demo"}, &stdout, &stderr) }()
-	eventually(t, "the end of the story", func() bool { return strings.Contains(stdout.String(), "umpire decisions list --data") })
-	out := stdout.String()
-	for _, line := range []string{"AS=http://127.0.0.1:", "SITE=http://127.0.0.1:", "curl -i $SITE/album/1", `sed 's/.*"access_token":"\([^"]*\)".*/\1/'`} {
-		if !strings.Contains(out, line) {
-			t.Errorf("got %s, want %q in it", out[max(0, len(out)-1500):], line)
-		}
-	}
-	base := regexp.MustCompile(`AS=(\S+) SITE=(\S+)`).FindStringSubmatch(out)
-	for _, u := range []string{base[1], base[2] + "/album/1"} {
-		res, err := http.Get(u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode >= 500 {
-			t.Errorf("%s: got %d", u, res.StatusCode)
-		}
-	}
-	cancel()
-	if code := <-done; code != 0 || stderr.String() != "" {
-		t.Errorf("got exit %d, %s", code, &stderr)
+	for example, want := range map[string][]string{
+		"photoz": {"AS=http://127.0.0.1:", "SITE=http://127.0.0.1:", "curl -i $SITE/album/1", `sed 's/.*"access_token":"\([^"]*\)".*/\1/'`},
+		"clinic": {"EMPLOYER=http://127.0.0.1:", "LAB=http://127.0.0.1:", "curl -s $LAB/results/weber", " party list --realm clinic --data /"},
+	} {
+		t.Run(example, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var stdout, stderr buffer
+			done := make(chan int, 1)
+			go func() { done <- run(ctx, []string{"demo", example}, &stdout, &stderr) }()
+			eventually(t, "the end of the story", func() bool { return strings.Contains(stdout.String(), " decisions list --data /") })
+			out := stdout.String()
+			for _, line := range want {
+				if !strings.Contains(out, line) {
+					t.Errorf("got %s, want %q in it", out[max(0, len(out)-1500):], line)
+				}
+			}
+			if program := regexp.MustCompile(`(?m)^  (\S+) decisions list`).FindStringSubmatch(out)[1]; !filepath.IsAbs(program) {
+				t.Errorf("got %s, want this program by its path", program)
+			}
+			for _, m := range regexp.MustCompile(`[A-Z]+=(http://\S+)`).FindAllStringSubmatch(out, -1) {
+				res, err := http.Get(m[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if res.StatusCode >= 500 {
+					t.Errorf("%s: got %d", m[0], res.StatusCode)
+				}
+			}
+			cancel()
+			if code := <-done; code != 0 || stderr.String() != "" {
+				t.Errorf("got exit %d, %s", code, &stderr)
+			}
+		})
 	}
 }
 
