@@ -79,6 +79,13 @@ func TestTokenExchange(t *testing.T) {
 		t.Errorf("as a PAT: got %s, want 403", res)
 	}
 
+	// Groups that the issuer does not say are unknown for the exchanged token, too.
+	silent := e.exchange(t, "photoz-app", i.token(t, e, "u2", asUser.with(claims{"preferred_username": "kim"}))).str("access_token")
+	_, event = onlyRecord(t, db, func() { e.uma(t, bearer(silent), "permission", "Public board#view") })
+	if known := at(event, "input", "subject", "groups_known"); known != false {
+		t.Errorf("without groups: got groups_known %v, want false", known)
+	}
+
 	// An application that shows its own token: its audience is the client id.
 	shown := e.exchange(t, "photoz-api", i.token(t, e, "u1", said.with(claims{"aud": "api-guid", "azp": "api-guid"})))
 	if shown.status != 200 || payload(t, shown.str("access_token"))["sub"] != got["sub"] {
@@ -307,8 +314,17 @@ func TestKeysMissing(t *testing.T) {
 			t.Errorf("%s: got %s, Retry-After %q, want 503", name, res, res.header.Get("Retry-After"))
 		}
 	}
+	bob := e.as(t, "bob", "photoz-app")
+	for name, res := range map[string]*response{ // where none counts
+		"a PAT": e.get(t, resourceSet, bearer(token)),
+		"rpt":   e.uma(t, bob, "permission", "Public board#view", "rpt", token),
+	} {
+		if res.status != 401 || res.str("error") != "invalid_token" {
+			t.Errorf("%s: got %s, want 401 invalid_token", name, res)
+		}
+	}
 	if res := e.admin(t, "/readyz"); res.status != 200 {
 		t.Errorf("readiness: got %s", res)
 	}
-	e.uma(t, e.as(t, "bob", "photoz-app"), "permission", "Public board#view").expectGranted(t, "Public board: view")
+	e.uma(t, bob, "permission", "Public board#view").expectGranted(t, "Public board: view")
 }
