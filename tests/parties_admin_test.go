@@ -43,11 +43,6 @@ func (e *env) publicBoard(t testing.TB, token string) *response {
 	return e.uma(t, bearer(token), "permission", "Public board#view")
 }
 
-func (e *env) isActive(t testing.TB, token string) bool {
-	t.Helper()
-	return e.post(t, introspect, basic("photoz-api"), "token", token).object()["active"] == true
-}
-
 // TestPartyIsDeleted: RPTs of a deleted party end, its resources go to their new owner, and its
 // next token makes somebody new.
 func TestPartyIsDeleted(t *testing.T) {
@@ -64,7 +59,7 @@ func TestPartyIsDeleted(t *testing.T) {
 		}
 		return err
 	})
-	if e.isActive(t, rpt) {
+	if active(t, e, rpt) {
 		t.Error("an RPT of a deleted party is active")
 	}
 	id, _ := made["_id"].(string)
@@ -88,7 +83,7 @@ func TestLinkedIdentity(t *testing.T) {
 	e := start(t, photozTrusting(t, []*issuer{one, two}, nil))
 	own := e.publicBoard(t, one.token(t, e, "u1", asUser)).str("access_token")
 	e.link(t, "example/dana", two, "u2")
-	if e.isActive(t, own) {
+	if active(t, e, own) {
 		t.Error("an RPT of before the link is active")
 	}
 	linked := e.publicBoard(t, two.token(t, e, "u2", asUser))
@@ -99,7 +94,7 @@ func TestLinkedIdentity(t *testing.T) {
 	}
 	e.publicBoard(t, two.token(t, e, "u2", nil)).expect(t, 403, "access_denied", "not_authorized") // roles are those of its own token
 	e.unlink(t, "example/dana", two, "u2")
-	if e.isActive(t, linked.str("access_token")) {
+	if active(t, e, linked.str("access_token")) {
 		t.Error("an RPT of an identity that is linked no more is active")
 	}
 	if got := payload(t, e.publicBoard(t, two.token(t, e, "u2", asUser)).str("access_token")); got["sub"] == rpt["sub"] {

@@ -104,12 +104,6 @@ func (p *provider) claimsOf(e *env) claims {
 	return asUser.with(claims{"iss": p.Issuer(), "sub": "u1", "aud": "umpire", "azp": "app-guid", "iat": now.Unix(), "exp": now.Add(48 * time.Hour).Unix()})
 }
 
-// try asks for an RPT with a bearer.
-func (e *env) try(t testing.TB, token string) *response {
-	t.Helper()
-	return e.uma(t, bearer(token), "permission", "Public board#view")
-}
-
 // TestProviderIsDown: the server starts, is ready and answers 503 while an issuer was never
 // there; it goes on with the keys that it has for a day when the issuer is gone.
 func TestProviderIsDown(t *testing.T) {
@@ -126,7 +120,7 @@ func TestProviderIsDown(t *testing.T) {
 		t.Errorf("/readyz: got %s", res.Status)
 	}
 	token := p.sign(t, p.claimsOf(e))
-	got := e.try(t, token)
+	got := e.publicBoard(t, token)
 	got.expect(t, 503, "temporarily_unavailable", "The keys that the token is signed with could not be fetched yet: try again")
 	if got.header.Get("Retry-After") != "5" {
 		t.Errorf("got Retry-After %q", got.header.Get("Retry-After"))
@@ -135,12 +129,12 @@ func TestProviderIsDown(t *testing.T) {
 
 	p.answer(nil)
 	e.Clock.Advance(5 * time.Second)
-	e.try(t, token).expectGranted(t, "Public board: view")
+	e.publicBoard(t, token).expectGranted(t, "Public board: view")
 	p.answer(down)
 	e.Clock.Advance(23 * time.Hour)
-	e.try(t, token).expectGranted(t, "Public board: view")
+	e.publicBoard(t, token).expectGranted(t, "Public board: view")
 	e.Clock.Advance(2 * time.Hour)
-	e.try(t, token).expect(t, 503, "temporarily_unavailable", "")
+	e.publicBoard(t, token).expect(t, 503, "temporarily_unavailable", "")
 }
 
 // TestProviderRotates: a token of a new key is believed at once, one of a withdrawn key no
@@ -150,12 +144,12 @@ func TestProviderRotates(t *testing.T) {
 	p := newProvider(t, "first")
 	e := start(t, p.trusting(t))
 	old := p.sign(t, p.claimsOf(e))
-	e.try(t, old).expectGranted(t, "Public board: view")
+	e.publicBoard(t, old).expectGranted(t, "Public board: view")
 	p.rotate(t, "second")
 	e.Clock.Advance(5 * time.Second)
-	e.try(t, old).expectGranted(t, "Public board: view")
-	e.try(t, p.sign(t, p.claimsOf(e))).expectGranted(t, "Public board: view")
-	if res := e.try(t, old); res.status != 401 {
+	e.publicBoard(t, old).expectGranted(t, "Public board: view")
+	e.publicBoard(t, p.sign(t, p.claimsOf(e))).expectGranted(t, "Public board: view")
+	if res := e.publicBoard(t, old); res.status != 401 {
 		t.Errorf("a token of a withdrawn key: got %s", res)
 	}
 }
@@ -166,7 +160,7 @@ func TestProviderAttacks(t *testing.T) {
 	t.Parallel()
 	p, elsewhere := newProvider(t, "first"), newProvider(t, "first")
 	e := start(t, p.trusting(t), unlimited)
-	e.try(t, p.sign(t, p.claimsOf(e))).expectGranted(t, "Public board: view")
+	e.publicBoard(t, p.sign(t, p.claimsOf(e))).expectGranted(t, "Public board: view")
 	fetched := p.fetched()
 	e.Clock.Advance(time.Minute) // so that it might fetch again
 	c := p.claimsOf(e)
@@ -193,14 +187,14 @@ func TestProviderAttacks(t *testing.T) {
 		"A-79 zip":                     forged(claims{"zip": "DEF"}),
 		"A-79 five parts":              good + ".e30.e30",
 	} {
-		if res := e.try(t, token); res.status != 401 {
+		if res := e.publicBoard(t, token); res.status != 401 {
 			t.Errorf("%s: got %s, want 401", name, res)
 		}
 	}
 	if p.fetched() != fetched || elsewhere.fetched() != 0 {
 		t.Errorf("fetched %d times from the issuer, %d times from elsewhere", p.fetched()-fetched, elsewhere.fetched())
 	}
-	e.try(t, good).expectGranted(t, "Public board: view")
+	e.publicBoard(t, good).expectGranted(t, "Public board: view")
 }
 
 // TestProviderIsFaulty: whatever a provider answers at the start, no token is believed by it.
@@ -223,7 +217,7 @@ func TestProviderIsFaulty(t *testing.T) {
 			p := newProvider(t, "first")
 			p.answer(fault)
 			e := start(t, p.trusting(t))
-			e.try(t, p.sign(t, p.claimsOf(e))).expect(t, 503, "temporarily_unavailable", "")
+			e.publicBoard(t, p.sign(t, p.claimsOf(e))).expect(t, 503, "temporarily_unavailable", "")
 			if private.fetched() != 0 {
 				t.Error("keys were fetched from elsewhere")
 			}
