@@ -205,7 +205,7 @@ func TestAttackClaimTokens(t *testing.T) {
 	valid := with(nil)
 	payloadOf := strings.Split(valid, ".")[1]
 	header := func(members string) string {
-		return signedJWT(t, council.keys["ES256"], `{"alg":"ES256","kid":"ES256","typ":"JWT"`+members+`}`, decodedPart(t, valid))
+		return signedJWT(t, council.keys["ES256"], "ES256", `{"alg":"ES256","kid":"ES256","typ":"JWT"`+members+`}`, decodedPart(t, valid))
 	}
 	tests := map[string]struct{ token, reason string }{
 		"A-69 alg none":               {encode(`{"alg":"none"}`) + "." + payloadOf + ".", "signature"},

@@ -7,8 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -19,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/umpire/uma/umatest"
 )
 
 // An issuer is a server elsewhere that photoz trusts: it signs tokens of any claims, with
@@ -105,26 +105,9 @@ func (i *issuer) keySet() map[string]any {
 	defer i.mu.Unlock()
 	var set []map[string]string
 	for _, alg := range slices.Sorted(maps.Keys(i.keys)) {
-		jwk := publicJWK(i.keys[alg])
-		jwk["kid"], jwk["alg"], jwk["use"] = alg, alg, "sig"
-		set = append(set, jwk)
+		set = append(set, umatest.PublicJWK(i.keys[alg], alg, alg))
 	}
 	return map[string]any{"keys": set}
-}
-
-// publicJWK returns the members of a JWK (RFC 7518 §6, RFC 8037 §2) of the public half of a key.
-func publicJWK(key crypto.Signer) map[string]string {
-	b64 := base64.RawURLEncoding.EncodeToString
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		return map[string]string{"kty": "RSA", "n": b64(k.N.Bytes()), "e": "AQAB"}
-	case *ecdsa.PrivateKey:
-		point, _ := k.PublicKey.Bytes() // no error on this curve: 4, then x and y
-		return map[string]string{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])}
-	case ed25519.PrivateKey:
-		return map[string]string{"kty": "OKP", "crv": "Ed25519", "x": b64(k.Public().(ed25519.PublicKey))}
-	}
-	return nil
 }
 
 // entry is the issuer in the list `issuers` of a realm file.
@@ -190,34 +173,17 @@ func (i *issuer) sign(t testing.TB, alg string, c claims) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signedJWT(t, i.keys[alg], fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, alg), string(payload))
+	return signedJWT(t, i.keys[alg], alg, fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, alg), string(payload))
 }
 
 // signedJWT signs any header and payload with a key, whatever the header says.
-func signedJWT(t testing.TB, key crypto.Signer, header, payload string) string {
+func signedJWT(t testing.TB, key crypto.Signer, alg, header, payload string) string {
 	t.Helper()
-	b64 := base64.RawURLEncoding.EncodeToString
-	signed := b64([]byte(header)) + "." + b64([]byte(payload))
-	digest := sha256.Sum256([]byte(signed))
-	var sig []byte
-	var err error
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		sig, err = rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, digest[:])
-	case ed25519.PrivateKey:
-		sig = ed25519.Sign(k, []byte(signed))
-	case *ecdsa.PrivateKey:
-		r, s, failed := ecdsa.Sign(rand.Reader, k, digest[:])
-		if err = failed; err == nil {
-			sig = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-		}
-	default:
-		t.Fatalf("no key to sign with: %T", key)
-	}
+	token, err := umatest.SignJWT(key, alg, header, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed + "." + b64(sig)
+	return token
 }
 
 // TestTrustedIssuers: a realm may trust an issuer by keys in its file and by keys that it

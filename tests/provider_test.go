@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/oauth2-proxy/mockoidc"
+
+	"example.com/umpire/uma/umatest"
 )
 
 // A provider is an OpenID provider of somebody else's making, whose answers a test may replace.
@@ -181,7 +183,7 @@ func TestProviderAttacks(t *testing.T) {
 		"A-72 with a user":             p.sign(t, c.with(claims{"iss": strings.Replace(p.Issuer(), "http://", "http://a@", 1)})),
 		"A-73 jku":                     elsewhere.signWith(t, header(claims{"jku": elsewhere.JWKSEndpoint()}), encoded(t, c)),
 		"A-73 x5u":                     elsewhere.signWith(t, header(claims{"x5u": elsewhere.JWKSEndpoint()}), encoded(t, c)),
-		"A-73 jwk":                     elsewhere.signWith(t, header(claims{"jwk": publicJWK(elsewhere.key)}), encoded(t, c)),
+		"A-73 jwk":                     elsewhere.signWith(t, header(claims{"jwk": umatest.PublicJWK(elsewhere.key, elsewhere.kid, elsewhere.alg)}), encoded(t, c)),
 		"A-74 an unknown crit":         forged(claims{"crit": []string{"exp"}, "exp": 1}),
 		"A-74 b64":                     forged(claims{"crit": []string{"b64"}, "b64": true}),
 		"A-79 zip":                     forged(claims{"zip": "DEF"}),

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"example.com/umpire/uma/umatest"
 )
 
 // A signer signs JWTs as a client, with one key.
@@ -28,9 +30,7 @@ func jwks(t testing.TB, signers ...*signer) string {
 	t.Helper()
 	keys := []map[string]string{}
 	for _, s := range signers {
-		jwk := publicJWK(s.key)
-		jwk["kid"], jwk["alg"], jwk["use"] = s.kid, s.alg, "sig"
-		keys = append(keys, jwk)
+		keys = append(keys, umatest.PublicJWK(s.key, s.kid, s.alg))
 	}
 	return encoded(t, map[string]any{"keys": keys})
 }
@@ -45,7 +45,7 @@ func (s *signer) sign(t testing.TB, claims map[string]any) string {
 // signature, and for HS256 by the text of the public key.
 func (s *signer) signWith(t testing.TB, header map[string]any, payload string) string {
 	t.Helper()
-	token := signedJWT(t, s.key, encoded(t, header), payload)
+	token := signedJWT(t, s.key, s.alg, encoded(t, header), payload)
 	text := token[:strings.LastIndex(token, ".")]
 	switch header["alg"] {
 	case "none", "nOnE", nil:

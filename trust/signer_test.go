@@ -9,7 +9,6 @@ import (
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -21,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/umatest"
 )
 
 // A signer is an issuer and a client whose keys are in the realm file, and the realm that
@@ -141,42 +141,14 @@ func headerText(alg, kid, typ string) string {
 	return `{"alg":"` + alg + `","kid":"` + kid + `","typ":"` + typ + `"}`
 }
 
-// signText signs any header and payload. HMAC takes its key from hmacKey.
+// signText signs any header and payload.
 func signText(t testing.TB, key crypto.Signer, alg, header, payload string) string {
 	t.Helper()
-	b64 := base64.RawURLEncoding.EncodeToString
-	signed := b64([]byte(header)) + "." + b64([]byte(payload))
-	var sig []byte
-	var err error
-	digest := sha256.Sum256([]byte(signed))
-	switch alg {
-	case "RS256":
-		sig, err = rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, digest[:])
-	case "PS256":
-		sig, err = rsa.SignPSS(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, digest[:], nil)
-	case "ES256":
-		sig, err = signEC(key.(*ecdsa.PrivateKey), digest[:], 32)
-	case "ES384":
-		h := crypto.SHA384.New()
-		h.Write([]byte(signed))
-		sig, err = signEC(key.(*ecdsa.PrivateKey), h.Sum(nil), 48)
-	case "EdDSA":
-		sig, err = key.Sign(rand.Reader, []byte(signed), crypto.Hash(0))
-	default:
-		t.Fatalf("signText knows no %s", alg)
-	}
+	token, err := umatest.SignJWT(key, alg, header, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed + "." + b64(sig)
-}
-
-func signEC(key *ecdsa.PrivateKey, digest []byte, size int) ([]byte, error) {
-	r, s, err := ecdsa.Sign(rand.Reader, key, digest)
-	if err != nil {
-		return nil, err
-	}
-	return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...), nil
+	return token
 }
 
 // signHMAC signs with HS256, under whatever header.

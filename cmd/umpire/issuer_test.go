@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"example.com/umpire/uma"
+	"example.com/umpire/uma/umatest"
 )
 
 // trusting writes a realm file with an issuer at a URL, and returns its path.
@@ -98,12 +100,21 @@ func newIssuerServer(t *testing.T) *issuerServer {
 
 func (s *issuerServer) sign(t *testing.T, claims map[string]any) string {
 	t.Helper()
+	return signClaims(t, s.key, "EdDSA", "k1", claims)
+}
+
+// signClaims makes a token that is signed with a key of that id.
+func signClaims(t *testing.T, key crypto.Signer, alg, kid string, claims map[string]any) string {
+	t.Helper()
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"k1"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
-	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(s.key, []byte(signed)))
+	token, err := umatest.SignJWT(key, alg, fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, kid), string(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // umpireReading is umpire with something on standard input.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -78,7 +76,7 @@ func TestDocumentedIssuers(t *testing.T) {
 			if want.client != "" {
 				args = append(args, "--client", want.client)
 			}
-			stdout, stderr, code := umpireReading(t, signRS256(t, key, claims), args...)
+			stdout, stderr, code := umpireReading(t, signClaims(t, key, "RS256", "k", claims), args...)
 			if code != 0 {
 				t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 			}
@@ -103,19 +101,4 @@ func fenced(section, language string) string {
 	_, block, _ := strings.Cut(section, "```"+language+"\n")
 	block, _, _ = strings.Cut(block, "```")
 	return block
-}
-
-func signRS256(t *testing.T, key *rsa.PrivateKey, claims map[string]any) string {
-	t.Helper()
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"k","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
-	sum := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }

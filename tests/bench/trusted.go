@@ -8,17 +8,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/asn1"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/umpire/uma/umatest"
 )
 
 // differentTokens is how many tokens are presented in turn so that none is cached: more than
@@ -44,23 +42,6 @@ func newSigners() ([]signer, error) {
 	return []signer{{"RS256", rsaKey}, {"PS256", rsaKey}, {"ES256", ecKey}, {"EdDSA", edKey}}, err
 }
 
-var encode = base64.RawURLEncoding.EncodeToString
-
-// jwk is the public key as a JWK (RFC 7518 §6, RFC 8037 §2).
-func (s signer) jwk() map[string]string {
-	jwk := map[string]string{"kid": s.alg, "alg": s.alg, "use": "sig"}
-	switch k := s.key.(type) {
-	case *rsa.PrivateKey:
-		jwk["kty"], jwk["n"], jwk["e"] = "RSA", encode(k.N.Bytes()), "AQAB"
-	case *ecdsa.PrivateKey:
-		point, _ := k.PublicKey.Bytes() // no error on this curve: 4, then x and y
-		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", "P-256", encode(point[1:33]), encode(point[33:])
-	case ed25519.PrivateKey:
-		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", encode(k.Public().(ed25519.PublicKey))
-	}
-	return jwk
-}
-
 // token makes the access token number n of bob.
 func (s signer) token(n int) (string, error) {
 	now := time.Now()
@@ -71,26 +52,7 @@ func (s signer) token(n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signed := encode(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":"at+jwt"}`, s.alg, s.alg)) + "." + encode(claims)
-	digest := sha256.Sum256([]byte(signed))
-	var signature []byte
-	switch s.alg {
-	case "RS256":
-		signature, err = s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
-	case "PS256":
-		signature, err = s.key.Sign(rand.Reader, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
-	case "EdDSA":
-		signature, err = s.key.Sign(rand.Reader, []byte(signed), crypto.Hash(0))
-	case "ES256":
-		if signature, err = s.key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
-			return "", err
-		}
-		var point struct{ R, S *big.Int }
-		if _, err = asn1.Unmarshal(signature, &point); err == nil {
-			signature = append(point.R.FillBytes(make([]byte, 32)), point.S.FillBytes(make([]byte, 32))...)
-		}
-	}
-	return signed + "." + encode(signature), err
+	return umatest.SignJWT(s.key, s.alg, fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, s.alg, s.alg), string(claims))
 }
 
 // tokens makes many different tokens.
@@ -117,7 +79,7 @@ func measureTrusted(ctx context.Context, s setting, dir string) (err error) {
 	}
 	u := &umpire{binary: s.umpire, dir: filepath.Join(dir, "trusted"), n: s.sizes[0]}
 	for _, s := range signers {
-		u.trusted = append(u.trusted, s.jwk())
+		u.trusted = append(u.trusted, umatest.PublicJWK(s.key, s.alg, s.alg))
 	}
 	if err := u.fill(ctx); err != nil {
 		return err
