@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -182,6 +183,7 @@ func TestTokensOfIssuersStayOut(t *testing.T) {
 	for name, token := range tokens {
 		k.note(t, name, token)
 		k.post(t, tokenPath, bearer(token), "grant_type", umaGrant, "audience", "photoz-api", "permission", "Public board#view")
+		k.post(t, tokenPath, basic("photoz-app"), "grant_type", umaGrant, "audience", "photoz-api", "permission", "Public board#view", "subject_token", token)
 		k.post(t, tokenPath, basic("photoz-app"), "grant_type", exchangeGrant, "subject_token", token, "subject_token_type", accessTokenType)
 		k.post(t, tokenPath, basic("photoz-app"), "grant_type", exchangeGrant, "subject_token", token, "subject_token_type", token)
 		k.post(t, tokenPath, bearer(good), "grant_type", umaGrant, "audience", "photoz-api", "permission", "Public board#view", "claim_token", token, "claim_token_format", claimsJWT)
@@ -195,12 +197,16 @@ func TestTokensOfIssuersStayOut(t *testing.T) {
 	for range 2 { // the second time it is spent
 		k.post(t, tokenPath, credentials{}, by(assertion, "grant_type", "client_credentials")...)
 	}
-	for _, r := range recordsAfter(t, e.stored(t), 0) {
+	records := recordsAfter(t, e.stored(t), 0)
+	for _, r := range records {
 		k.expectNone(t, "decision record", r.Event)
 	}
 	for _, res := range k.told {
 		k.expectNone(t, "an answer", res.raw)
 	}
+	within1s(t, "the decision log", func() bool {
+		return len(records) > 0 && bytes.Count(readFile(t, filepath.Join(e.Data, "decisions.log")), []byte("\n")) >= len(records)
+	})
 	k.expectNone(t, "the metrics", e.admin(t, "/metrics").raw)
 	for _, name := range []string{"server.log", "decisions.log", "umpire.db", "umpire.db-wal"} {
 		k.expectNone(t, name, readFile(t, filepath.Join(e.Data, name)))

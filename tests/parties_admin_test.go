@@ -37,6 +37,15 @@ func (e *env) unlink(t testing.TB, name string, i *issuer, subject string) {
 	})
 }
 
+// enableParty enables or disables a party.
+func (e *env) enableParty(t testing.TB, name string, enabled bool) {
+	t.Helper()
+	e.parties(t, func(p *admin.Parties) error {
+		_, err := p.Enable(t.Context(), name, enabled)
+		return err
+	})
+}
+
 // publicBoard asks for the public board as the bearer of a token.
 func (e *env) publicBoard(t testing.TB, token string) *response {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/umpire/node"
 	"example.com/umpire/uma"
 )
 
@@ -215,20 +214,4 @@ func TestPartyEnds(t *testing.T) {
 			}
 		})
 	}
-}
-
-// enableParty does what `umpire party enable` and `disable` do.
-func (e *env) enableParty(t testing.TB, name string, enabled bool) {
-	t.Helper()
-	user, err := e.user(t, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.beside(t, func(n *node.Node) error {
-		realm, err := n.Core.Realms.Realm(t.Context(), e.Realm)
-		if err != nil {
-			return err
-		}
-		return n.Store.EnableParty(t.Context(), realm.Realm.Key, user.ID, enabled)
-	})
 }
