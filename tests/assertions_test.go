@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -356,16 +355,7 @@ func TestPrivateKeyJWTFetched(t *testing.T) {
 		t.Errorf("tokens that are not valid made it fetch %d times", got)
 	}
 
-	res, err := http.Get(e.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(raw)
+	text := string(e.admin(t, "/metrics").raw)
 	for _, line := range []string{
 		`umpire_keys_held{kind="client",name="photoz-app",realm="photoz"} 1`,
 		`umpire_keys_age_seconds{kind="client",name="photoz-app",realm="photoz"} 0`,

@@ -113,13 +113,8 @@ func TestProviderIsDown(t *testing.T) {
 	p := newProvider(t, "first")
 	p.answer(down)
 	e := start(t, p.trusting(t))
-	res, err := http.Get(e.Admin + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != 200 {
-		t.Errorf("/readyz: got %s", res.Status)
+	if res := e.admin(t, "/readyz"); res.status != 200 {
+		t.Errorf("/readyz: got %s", res)
 	}
 	token := p.sign(t, p.claimsOf(e))
 	got := e.publicBoard(t, token)
