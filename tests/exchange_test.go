@@ -79,11 +79,15 @@ func TestTokenExchange(t *testing.T) {
 		t.Errorf("as a PAT: got %s, want 403", res)
 	}
 
-	// Groups that the issuer does not say are unknown for the exchanged token, too.
-	silent := e.exchange(t, "photoz-app", i.token(t, e, "u2", asUser.with(claims{"preferred_username": "kim"}))).str("access_token")
+	// Groups that the issuer does not say are unknown for the exchanged token, too. An address
+	// that it has not verified is not in that.
+	silent := e.exchange(t, "photoz-app", i.token(t, e, "u2", asUser.with(claims{"preferred_username": "kim", "email": "kim@example.com"}))).str("access_token")
 	_, event = onlyRecord(t, db, func() { e.uma(t, bearer(silent), "permission", "Public board#view") })
 	if known := at(event, "input", "subject", "groups_known"); known != false {
 		t.Errorf("without groups: got groups_known %v, want false", known)
+	}
+	if email := payload(t, silent)["email"]; email != nil {
+		t.Errorf("got email %v, want none", email)
 	}
 
 	// An application that shows its own token: its audience is the client id.
