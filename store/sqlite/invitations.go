@@ -212,7 +212,7 @@ func adjustInvitations(tx *conn, old, next *uma.Resource) error {
 	for _, k := range open {
 		left := slices.DeleteFunc(slices.Clone(k.scopes), func(s uma.Scope) bool { return !slices.Contains(next.Scopes, s) })
 		switch {
-		case len(left) == 0 && len(k.scopes)+len(next.Scopes) > 0: // it would be for the resource as a whole, or was
+		case len(left) == 0: // it would be for the resource as a whole, or was
 			_, err = tx.exec(`DELETE FROM invitation WHERE key = ?`, int64(k.key))
 		case len(left) < len(k.scopes):
 			_, err = tx.exec(`UPDATE invitation SET scopes = ? WHERE key = ?`, listText(left), int64(k.key))
