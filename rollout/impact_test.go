@@ -143,7 +143,7 @@ func (s *longTrail) FindDecisions(ctx context.Context, f uma.DecisionFilter, lim
 	if f.Revision != "" { // of a policy, for its entry point
 		return nil, nil
 	}
-	time.Sleep(s.page)
+	time.Sleep(s.page) // by the clock of synctest
 	for range limit {
 		s.read++
 		page = append(page, uma.Record{Seq: int64(100_000 - s.read), Event: []byte(`{"bundles":{"photoz":{}},"input":{"scopes":["view"]},"error":"ticket_spent"}`)})
