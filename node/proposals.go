@@ -172,6 +172,10 @@ func (p *policies) take(ctx context.Context, r *realmPolicy, state *uma.PolicySt
 	r.forget()
 	p.logFindings(ctx, r.realm, report)
 	p.use(r, c, read.Files, inForce{key: key})
+	if r.problem() != "" { // the activation has cleared what was noted of the service
+		r.due.Store(true)
+		p.compare()
+	}
 	return true, nil
 }
 
