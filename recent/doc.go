@@ -1,2 +1,3 @@
-// Package recent keeps the values that were used last, as many as its owner says.
+// Package recent keeps the values that were used last, as many, or as many bytes of them, as
+// its owner says.
 package recent

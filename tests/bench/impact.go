@@ -24,7 +24,7 @@ func measureImpact(ctx context.Context, s setting, dir string) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, u.stop()) }()
-		contenders = append(contenders, contender{u.name(), u.addr, u.decision()})
+		contenders = append(contenders, u.contender(u.decision()))
 	}
 	if err := report(ctx, s, "decisions with a shadow policy, 16 callers", 16, contenders); err != nil {
 		return err

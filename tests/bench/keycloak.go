@@ -35,7 +35,7 @@ func aKeycloak(ctx context.Context, addr string) (*umpire, error) {
 		return nil, fmt.Errorf("the photoz realm is not there: %s", raw)
 	}
 	for _, s := range []script{k.decision(), k.roundTrip()} {
-		if _, _, err := load(ctx, addr, 16, 10*time.Second, s); err != nil {
+		if _, err := load(ctx, contender{k.name(), addr, s, nil}, 16, 10*time.Second); err != nil {
 			return nil, err
 		}
 	}

@@ -22,13 +22,15 @@ type script func(c *conn, caller, turn int) error
 type contender struct {
 	name, addr string
 	script     script
+	process    *process // nil: it was not started here
 }
 
 // A figure is the outcome of a measurement.
 type figure struct {
 	perSecond float64
 	p50, p99  time.Duration
-	beside    float64 // of the first contender: the median over the turns
+	cpu       time.Duration // of the server for each answer; 0: unknown
+	beside    float64       // of the first contender: the median over the turns
 }
 
 // turns is how often each contender has its turn in a measurement, and rest the time
@@ -43,17 +45,18 @@ const (
 func interleave(ctx context.Context, contenders []contender, callers int, each time.Duration) ([]figure, error) {
 	took := make([][]time.Duration, len(contenders))
 	span := make([]time.Duration, len(contenders))
+	cpu := make([]time.Duration, len(contenders))
 	beside := make([][]float64, len(contenders))
 	for range turns {
 		var first float64
 		for i, c := range contenders {
 			wait(ctx, rest)
-			answers, t, err := load(ctx, c.addr, callers, each/turns, c.script)
+			did, err := load(ctx, c, callers, each/turns)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			took[i], span[i] = append(took[i], answers...), span[i]+t
-			rate := float64(len(answers)) / t.Seconds()
+			took[i], span[i], cpu[i] = append(took[i], did.took...), span[i]+did.span, cpu[i]+did.cpu
+			rate := float64(len(did.took)) / did.span.Seconds()
 			if i == 0 {
 				first = rate
 			}
@@ -66,17 +69,23 @@ func interleave(ctx context.Context, contenders []contender, callers int, each t
 		slices.Sort(beside[i])
 		n := len(took[i])
 		figures[i] = figure{
-			perSecond: float64(n) / span[i].Seconds(), p50: took[i][n/2], p99: took[i][n*99/100],
+			perSecond: float64(n) / span[i].Seconds(), p50: took[i][n/2], p99: took[i][n*99/100], cpu: cpu[i] / time.Duration(n),
 			beside: (beside[i][turns/2-1] + beside[i][turns/2]) / 2,
 		}
 	}
 	return figures, nil
 }
 
-// load has callers run a script for a while, after a short warm-up that does not
-// count, and returns how long each answer took. An answer that is not as wanted
-// ends it.
-func load(ctx context.Context, addr string, callers int, each time.Duration, s script) ([]time.Duration, time.Duration, error) {
+// A turn is what a contender did in one turn.
+type turn struct {
+	took []time.Duration // for each answer
+	span time.Duration
+	cpu  time.Duration
+}
+
+// load has callers run the script of a contender for a while, after a short warm-up that
+// does not count. An answer that is not as wanted ends it.
+func load(ctx context.Context, c contender, callers int, each time.Duration) (turn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var counting, stop atomic.Bool
@@ -85,7 +94,7 @@ func load(ctx context.Context, addr string, callers int, each time.Duration, s s
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
-			mine, err := call(ctx, addr, caller, s, &counting, &stop)
+			mine, err := call(ctx, c.addr, caller, c.script, &counting, &stop)
 			if err != nil {
 				cancel(err)
 			}
@@ -96,18 +105,18 @@ func load(ctx context.Context, addr string, callers int, each time.Duration, s s
 	}
 	wait(ctx, each/5)
 	counting.Store(true)
-	begin := time.Now()
+	begin, before := time.Now(), c.process.cpu()
 	wait(ctx, each)
-	span := time.Since(begin)
+	span, cpu := time.Since(begin), c.process.cpu()-before
 	stop.Store(true)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return nil, 0, err
+		return turn{}, err
 	}
 	if len(took) == 0 {
-		return nil, 0, errors.New("nothing was answered in time")
+		return turn{}, errors.New("nothing was answered in time")
 	}
-	return took, span, nil
+	return turn{took, span, cpu}, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

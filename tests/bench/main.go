@@ -4,6 +4,7 @@
 //
 //	make bench
 //	go run ./tests/bench -resources 1000 -seconds 2
+//	go run ./tests/bench -versions old/umpire,bin/umpire
 //	go run ./tests/bench -keycloak 127.0.0.1:8180
 package main
 
@@ -28,6 +29,7 @@ type setting struct {
 	callers []int  // connections that wait for their answers
 	shared  []int  // resources that one owner shares, ten shares each
 
+	versions []string      // paths of binaries of Umpire that are measured beside each other, and nothing else
 	keycloak string        // address of one with the photoz realm; empty for none
 	each     time.Duration // of one measurement
 }
@@ -37,12 +39,16 @@ func main() {
 	sizes := flag.String("resources", "1000,1000000", "how many resources, in turn")
 	callers := flag.String("callers", "16,64", "how many callers, in turn")
 	shared := flag.String("shared", "10,10000", "how many resources of one owner are shared, ten shares each, in turn")
+	versions := flag.String("versions", "", "`paths` of binaries of Umpire to be measured in turns, and nothing else, separated by commas")
 	flag.StringVar(&s.keycloak, "keycloak", "", "`address` of a running Keycloak with the realm of tests/testdata/photoz, to be measured beside")
 	flag.StringVar(&s.umpire, "umpire", "bin/umpire", "the built server")
 	flag.StringVar(&s.opa, "opa", "", "a built opa; one is built from go.mod when empty")
 	seconds := flag.Float64("seconds", 5, "how long each measurement takes")
 	flag.Parse()
 	s.sizes, s.callers, s.shared = numbers(*sizes), numbers(*callers), numbers(*shared)
+	if *versions != "" {
+		s.versions = strings.Split(*versions, ",")
+	}
 	s.each = time.Duration(*seconds * float64(time.Second))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -75,6 +81,9 @@ func run(ctx context.Context, s setting) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Printf("%s\n\n", machine())
+	if s.versions != nil {
+		return measureVersions(ctx, s, dir)
+	}
 	if err := evaluationAlone(ctx); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
@@ -136,9 +145,9 @@ func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, 
 			}
 		}
 		if alg == "RS256" { // signing has no part in decisions
-			contenders := []contender{{"opa run --server", opa.addr, opa.ask}}
+			contenders := []contender{{"opa run --server", opa.addr, opa.ask, opa.process}}
 			for _, u := range beside {
-				contenders = append(contenders, contender{u.name(), u.addr, u.decision()})
+				contenders = append(contenders, u.contender(u.decision()))
 			}
 			if err := report(ctx, s, fmt.Sprintf("decisions, %d callers", callers), callers, contenders); err != nil {
 				return nil, err
@@ -146,7 +155,7 @@ func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, 
 		}
 		var contenders []contender
 		for _, u := range beside {
-			contenders = append(contenders, contender{u.name(), u.addr, u.roundTrip()})
+			contenders = append(contenders, u.contender(u.roundTrip()))
 		}
 		if err := report(ctx, s, fmt.Sprintf("ticket to RPT (two requests), %s, %d callers", alg, callers), callers, contenders); err != nil {
 			return nil, err
@@ -167,10 +176,10 @@ func report(ctx context.Context, s setting, heading string, callers int, contend
 	}
 	fmt.Println(heading)
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tper second\tp50\tp99\tx "+contenders[0].name+"\t")
+	fmt.Fprintln(w, "\tper second\tp50\tp99\tCPU\tx "+contenders[0].name+"\t")
 	for i, f := range figures {
-		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f\t\n", contenders[i].name, f.perSecond,
-			f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.beside)
+		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%.2f\t\n", contenders[i].name, f.perSecond,
+			f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.cpu.Round(time.Microsecond), f.beside)
 	}
 	if err := w.Flush(); err != nil {
 		return err

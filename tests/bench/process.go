@@ -79,6 +79,27 @@ func (p *process) resident() string {
 	return "unknown"
 }
 
+// tick is the unit of the times in /proc/PID/stat: USER_HZ, which is 100 on every Linux.
+const tick = 10 * time.Millisecond
+
+// cpu is the processor time that the server has used so far, 0 if that is unknown.
+func (p *process) cpu() time.Duration {
+	if p == nil {
+		return 0
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, fields, _ := strings.Cut(string(text), ") ") // the name of the program may have blanks
+	var user, system int64
+	if _, err := fmt.Sscanf(fields, "%s %d %d %d %d %d %d %d %d %d %d %d %d", new(string), new(int), new(int), new(int), new(int), new(int),
+		new(int), new(int), new(int), new(int), new(int), &user, &system); err != nil {
+		return 0
+	}
+	return time.Duration(user+system) * tick
+}
+
 // freeAddr is a loopback address that nobody listens on.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -51,7 +51,7 @@ func measureShares(ctx context.Context, s setting, dir string) (err error) {
 	} {
 		var contenders []contender
 		for _, u := range servers {
-			contenders = append(contenders, contender{u.name(), u.addr, what.script(u)})
+			contenders = append(contenders, u.contender(what.script(u)))
 		}
 		if err := report(ctx, s, what.name+", 16 callers", 16, contenders); err != nil {
 			return err

@@ -88,7 +88,7 @@ func measureTrusted(ctx context.Context, s setting, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.stop()) }()
-	own := contender{"the realm's own token", u.addr, u.decision()}
+	own := contender{"the realm's own token", u.addr, u.decision(), u.process}
 	for _, signer := range signers {
 		tokens, err := signer.tokens()
 		if err != nil {
@@ -96,10 +96,10 @@ func measureTrusted(ctx context.Context, s setting, dir string) (err error) {
 		}
 		if err := report(ctx, s, "decisions with tokens of a trusted issuer, "+signer.alg+", 16 callers", 16, []contender{
 			own,
-			{"bearer, the first time", u.addr, u.withBearers(tokens)},
-			{"bearer, repeated", u.addr, u.withBearers(tokens[:1])},
-			{"claim token, the first time", u.addr, u.withClaimTokens(tokens[0], tokens)},
-			{"claim token, repeated", u.addr, u.withClaimTokens(tokens[0], tokens[:1])},
+			{"bearer, the first time", u.addr, u.withBearers(tokens), u.process},
+			{"bearer, repeated", u.addr, u.withBearers(tokens[:1]), u.process},
+			{"claim token, the first time", u.addr, u.withClaimTokens(tokens[0], tokens), u.process},
+			{"claim token, repeated", u.addr, u.withClaimTokens(tokens[0], tokens[:1]), u.process},
 		}); err != nil {
 			return err
 		}

@@ -55,6 +55,8 @@ func (u *umpire) name() string {
 	return fmt.Sprintf("umpire, %d resources", u.n)
 }
 
+func (u *umpire) contender(s script) contender { return contender{u.name(), u.addr, s, u.process} }
+
 func (u *umpire) data() string { return filepath.Join(u.dir, "data") }
 
 // realm writes the realm file for a signing algorithm and returns its path.

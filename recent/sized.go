@@ -1,0 +1,114 @@
+package recent
+
+import "sync"
+
+// A Sized is a Cache that is bounded by the bytes of its values, as the caller counts them,
+// and counts what it is asked for. Its methods may be called at the same time; those of nil
+// find and keep nothing.
+type Sized[K comparable, V any] struct {
+	limit int // of one generation
+
+	mu         sync.Mutex
+	young, old generation[K, V]
+	hits       int64
+	misses     int64
+}
+
+type generation[K comparable, V any] struct {
+	values map[K]sizedValue[V]
+	bytes  int
+}
+
+type sizedValue[V any] struct {
+	value V
+	bytes int
+}
+
+// Stats are what a cache holds and how it was used.
+type Stats struct {
+	Bytes, Entries int
+	Hits, Misses   int64
+}
+
+// NewSized returns an empty Sized whose values have at most limit bytes together. It keeps
+// no value of more than half of that.
+func NewSized[K comparable, V any](limit int) *Sized[K, V] {
+	c := &Sized[K, V]{limit: limit / 2}
+	c.young.values = make(map[K]sizedValue[V])
+	return c
+}
+
+// Get returns the value of a key.
+func (c *Sized[K, V]) Get(key K) (v V, ok bool) {
+	if c == nil {
+		return v, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.young.values[key]
+	if !ok {
+		if s, ok = c.old.values[key]; ok {
+			c.keep(key, s)
+		}
+	}
+	if ok {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return s.value, ok
+}
+
+// Put keeps v instead of the value that the key has. bytes are those of v and its key.
+func (c *Sized[K, V]) Put(key K, v V, bytes int) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young.remove(key)
+	c.old.remove(key)
+	if bytes <= c.limit {
+		c.keep(key, sizedValue[V]{v, bytes})
+	}
+}
+
+// keep moves a value to the young generation, which does not have it.
+func (c *Sized[K, V]) keep(key K, s sizedValue[V]) {
+	c.old.remove(key)
+	if c.young.bytes+s.bytes > c.limit {
+		c.old, c.young = c.young, generation[K, V]{values: make(map[K]sizedValue[V])}
+	}
+	c.young.values[key] = s
+	c.young.bytes += s.bytes
+}
+
+func (g *generation[K, V]) remove(key K) {
+	if s, ok := g.values[key]; ok {
+		g.bytes -= s.bytes
+		delete(g.values, key)
+	}
+}
+
+// Clear forgets all values.
+func (c *Sized[K, V]) Clear() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.old, c.young = generation[K, V]{}, generation[K, V]{values: make(map[K]sizedValue[V])}
+}
+
+// Stats returns what the cache holds and how it was used.
+func (c *Sized[K, V]) Stats() Stats {
+	if c == nil {
+		return Stats{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{
+		Bytes: c.young.bytes + c.old.bytes, Entries: len(c.young.values) + len(c.old.values),
+		Hits: c.hits, Misses: c.misses,
+	}
+}
