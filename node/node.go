@@ -49,6 +49,7 @@ type Config struct {
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
 	Limits         Limits
+	Caches         Caches
 
 	// StoredPolicies makes each realm use its last active policy, which is in the database,
 	// instead of its policy folder.
@@ -188,6 +189,7 @@ func (n *Node) openCore(ctx context.Context) error {
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)
+	n.metrics.Caches(n.cacheStats)
 	return nil
 }
 

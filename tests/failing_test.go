@@ -36,7 +36,7 @@ func run(t testing.TB, change func(*node.Config), opts ...func(*options)) *runni
 	public, admin := listen(t), listen(t)
 	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
 	cfg := node.Config{
-		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: o.Clock.Now, Version: "test",
+		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: o.Clock.Now, Version: "test", Caches: caches(t),
 		Log: slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil)),
 	}
 	change(&cfg)

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -15,6 +16,16 @@ import (
 	"example.com/umpire/rollout"
 )
 
+// caches are those that servers of these tests use: all, unless UMPIRE_CACHES says which.
+func caches(t testing.TB) node.Caches {
+	t.Helper()
+	c, err := node.ParseCaches(cmp.Or(os.Getenv("UMPIRE_CACHES"), "all"))
+	if err != nil {
+		t.Fatalf("UMPIRE_CACHES: %v", err)
+	}
+	return c
+}
+
 // start runs a whole server on a real socket with a real SQLite file in
 // t.TempDir() and the given realm, and stops it when the test ends.
 func start(t testing.TB, opts ...func(*options)) *env {
@@ -28,6 +39,7 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	log := logFile(t, e.Data, "server.log")
 	n, err := node.Open(t.Context(), node.Config{
 		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL + o.PublicPath, Now: o.Clock.Now, Version: "test", Limits: o.Limits, TrustedProxies: o.Proxies, Downloads: o.Downloads,
+		Caches:      caches(t),
 		Log:         slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		DecisionLog: logFile(t, e.Data, "decisions.log"),
 	})

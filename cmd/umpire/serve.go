@@ -33,6 +33,8 @@ type serveFlags struct {
 	limits         node.Limits
 	storedPolicies bool
 	keepDecisions  string
+	caches         string
+	cacheMemory    int
 }
 
 func serveCommand(e *env) *cobra.Command {
@@ -58,6 +60,8 @@ object per line in OPA's console format; logs go to stderr.`,
 	fl.StringSliceVar(&f.trustedProxies, "trusted-proxy", nil, "`network` of proxies whose X-Forwarded-For is used, such as 10.0.0.0/8; may be repeated")
 	f.decisionLog.add(fl)
 	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "`age` at which decision records are deleted, such as 90d (default: they are kept)")
+	fl.StringVar(&f.caches, "caches", "all", "`caches` that are used: all, none, or a list of sessions, users, resources, shares and decisions")
+	fl.IntVar(&f.cacheMemory, "cache-memory", node.DefaultCacheMemory, "most `MiB` that the caches of rows may have together, and again the cache of decisions")
 	for _, l := range f.limitFlags() {
 		fl.IntVar(l.value, l.name, l.unset, l.usage+"; -1 for no limit")
 	}
@@ -158,6 +162,9 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	if cfg.Key, err = e.key(); err != nil {
 		return cfg, closeLog, err
 	}
+	if cfg.Caches, err = f.parseCaches(); err != nil {
+		return cfg, closeLog, err
+	}
 	if f.keepDecisions != "" {
 		if cfg.KeepDecisions, err = parseAge(f.keepDecisions); err == nil && cfg.KeepDecisions < node.LeastKept {
 			err = fmt.Errorf("want at least %gh, not %q", node.LeastKept.Hours(), f.keepDecisions)
@@ -189,6 +196,20 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	}
 	cfg.DecisionLog, closeLog, err = f.decisionLog.open(ctx, e.stdout, cfg.Log)
 	return cfg, closeLog, err
+}
+
+// parseCaches reads --caches and --cache-memory.
+func (f *serveFlags) parseCaches() (node.Caches, error) {
+	const most = 1 << 16 // more is a mistake in the unit
+	c, err := node.ParseCaches(f.caches)
+	switch {
+	case err != nil:
+		return c, invalid("--caches: %w", err)
+	case f.cacheMemory < 1 || f.cacheMemory > most:
+		return c, invalid("--cache-memory: want from 1 to %d MiB, not %d", most, f.cacheMemory)
+	}
+	c.Memory = f.cacheMemory << 20
+	return c, nil
 }
 
 // publicURL returns the base of all URLs, or "" for the address of the listener, which is

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/umpire/server"
+)
+
+// DefaultCacheMemory is how many MiB the caches of rows may have together, and again the cache
+// of decisions.
+const DefaultCacheMemory = 8
+
+// Caches says which caches a server uses. The zero value uses none.
+type Caches struct {
+	Memory int // bytes of the caches of rows together, and again of the cache of decisions
+
+	Sessions, Users, Resources, Shares bool // rows of the database
+	Decisions                          bool // of policies that are functions of their input
+}
+
+// A namedCache is a cache with the name that users know it by.
+type namedCache struct {
+	name string
+	used *bool
+}
+
+func (c *Caches) named() []namedCache {
+	return []namedCache{{"sessions", &c.Sessions}, {"users", &c.Users}, {"resources", &c.Resources}, {"shares", &c.Shares}, {"decisions", &c.Decisions}}
+}
+
+// ParseCaches reads a list of names of caches, separated by commas, or "all" or "none". Their
+// memory is the default.
+func ParseCaches(list string) (Caches, error) {
+	c := Caches{Memory: DefaultCacheMemory << 20}
+	known := c.named()
+	for _, name := range strings.Split(list, ",") {
+		name = strings.TrimSpace(name)
+		i := slices.IndexFunc(known, func(k namedCache) bool { return k.name == name })
+		switch {
+		case i >= 0:
+			*known[i].used = true
+		case name == "all" && name == list:
+			for _, k := range known {
+				*k.used = true
+			}
+		case name == "none" && name == list:
+		default:
+			return Caches{}, fmt.Errorf("want all, none, or a list of sessions, users, resources, shares and decisions, separated by commas, not %q", list)
+		}
+	}
+	return c, nil
+}
+
+// cacheStats returns what /metrics shows of the caches.
+func (n *Node) cacheStats() []server.CacheStats { return nil }
