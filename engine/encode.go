@@ -39,17 +39,24 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 		e.nd = ev.Eval.NDCache
 		e.failed = cmp.Or(e.failed, ev.Eval.Failed)
 	}
-	w := writer{buf: make([]byte, 0, 2048)}
-	w.input(ev.Input)
-	e.input = w.value(0)
 	if ev.Output != nil {
-		at := len(w.buf)
-		w.output(ev.Output)
-		e.result = w.value(at)
 		e.asked = ev.Asked
 		if ev.Eval != nil {
 			e.decided = ev.Eval.Decided
 		}
+	}
+	if p.mask == nil {
+		w := writer{buf: make([]byte, 0, 2048)}
+		if e.write(&w, true); w.err == nil && len(w.buf) <= maxRecord {
+			return w.value(0), nil
+		}
+	}
+	w := writer{buf: make([]byte, 0, 2048)}
+	w.input("", ev.Input)
+	e.input = w.value(0)
+	if at := len(w.buf); ev.Output != nil {
+		w.output("", ev.Output)
+		e.result = w.value(at)
 	}
 	if w.err != nil {
 		return e.stub("the record could not be written", w.err)
@@ -66,9 +73,16 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	return raw, nil
 }
 
-// json writes the event with OPA's names and in OPA's order.
+// json returns the event made of its documents.
 func (e *event) json() []byte {
 	w := writer{buf: make([]byte, 0, len(e.input)+len(e.result)+1024)}
+	e.write(&w, false)
+	return w.value(0)
+}
+
+// write writes the event with OPA's names and in OPA's order. If it is whole, input and result
+// are written as no mask changed them; else as the documents that masks may have changed.
+func (e *event) write(w *writer, whole bool) {
 	w.object("")
 	w.object("labels")
 	for _, name := range sortedKeys(e.Labels) {
@@ -77,8 +91,8 @@ func (e *event) json() []byte {
 	}
 	w.endObject()
 	w.text("decision_id", e.ID)
-	writeOptional(&w, "batch_decision_id", e.Batch)
-	writeOptional(&w, "trace_id", e.Input.Context.TraceID)
+	writeOptional(w, "batch_decision_id", e.Batch)
+	writeOptional(w, "trace_id", e.Input.Context.TraceID)
 	w.object("bundles")
 	w.key(e.realm)
 	w.object("")
@@ -86,26 +100,32 @@ func (e *event) json() []byte {
 	w.endObject()
 	w.endObject()
 	w.text("path", e.Path)
-	for _, part := range []struct {
-		name string
-		json []byte
-	}{{"input", e.input}, {"result", e.result}, {"nd_builtin_cache", e.nd}} {
-		if part.json != nil {
-			w.raw(part.name, part.json)
-		}
+	if whole {
+		w.input("input", e.Input)
+		w.output("result", e.Output)
+	} else {
+		w.document("input", e.input)
+		w.document("result", e.result)
 	}
+	w.document("nd_builtin_cache", e.nd)
 	if len(e.erased) > 0 {
 		w.texts("erased", e.erased)
 	}
 	if len(e.masks) > 0 {
 		w.texts("masked", e.masks)
 	}
-	writeOptional(&w, "error", e.failed)
-	writeOptional(&w, "requested_by", e.requestedBy)
+	writeOptional(w, "error", e.failed)
+	writeOptional(w, "requested_by", e.requestedBy)
 	w.text("timestamp", e.Timestamp.UTC().Format(time.RFC3339Nano))
 	w.tail(e)
 	w.endObject()
-	return w.value(0)
+}
+
+// document writes a document that may have been left out.
+func (w *writer) document(name string, raw []byte) {
+	if raw != nil {
+		w.raw(name, raw)
+	}
 }
 
 // tail writes the members that come after the timestamp.
@@ -121,7 +141,11 @@ func (w *writer) tail(e *event) {
 		w.raw("req_id", strconv.AppendUint(nil, id, 10))
 	}
 	if e.Eval != nil && len(e.Eval.RuleLabels) > 0 {
-		w.marshal("rule_labels", e.Eval.RuleLabels)
+		w.list("rule_labels")
+		for _, labels := range e.Eval.RuleLabels {
+			w.any(labels)
+		}
+		w.endList()
 	}
 	w.custom(e)
 }

@@ -62,7 +62,7 @@ func TestOutputAgreesWithItsSchema(t *testing.T) {
 // outputJSON is an answer as the record has it.
 func outputJSON(out *uma.Output) []byte {
 	var w writer
-	w.output(out)
+	w.output("", out)
 	return w.value(0)
 }
 

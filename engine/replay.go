@@ -109,7 +109,7 @@ func (r *Replayer) Replay(ctx context.Context, rec *uma.Recorded) (*uma.Replayed
 		return out, err
 	}
 	var w writer
-	w.output(&ev.Output)
+	w.output("", &ev.Output)
 	if w.err != nil {
 		return out, fmt.Errorf("write the result: %w", w.err)
 	}

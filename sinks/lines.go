@@ -57,7 +57,13 @@ func (l *Lines) Deliver(_ context.Context, records []uma.Record) (done, skipped 
 
 // lines formats records: the event, preceded by the members of a log line.
 func lines(records []uma.Record) []byte {
+	const around = 128 // the other members of a line
+	size := 0
+	for i := range records {
+		size += len(records[i].Event) + around
+	}
 	var b bytes.Buffer
+	b.Grow(size)
 	for i := range records {
 		r := &records[i]
 		b.WriteString(`{"level":"info","msg":"Decision Log","time":"`)
