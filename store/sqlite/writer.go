@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -198,6 +199,9 @@ func (w *writer) take(batch []*entry) []*entry {
 			return nil
 		}
 	}
+	// Those that the last commit was for may queue more before this batch is full: an
+	// fsync costs more than their turn.
+	runtime.Gosched()
 	batch = append(batch, first)
 	for len(batch) < maxBatch && !first.alone {
 		select {
