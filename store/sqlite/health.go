@@ -20,9 +20,9 @@ var errLost = errors.New("the database file was deleted or replaced while it was
 	"put it back, or stop the server and restore a backup")
 
 // Check reports why the store cannot be written: its file is no longer the one at its
-// path, it is damaged, the last commit failed, or the disk is nearly full. It writes
-// nothing, unless the last commit failed. Then it tries a commit, so that a load
-// balancer that stopped sending requests learns when to resume.
+// path, it is damaged, the last commit or checkpoint failed, or the disk is nearly full. It
+// writes nothing, unless the last commit or checkpoint failed. Then it tries another, so
+// that a load balancer that stopped sending requests learns when to resume.
 func (s *Store) Check(ctx context.Context) error {
 	if s.writer == nil {
 		return nil
@@ -44,6 +44,10 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	if free < minFree {
 		return fmt.Errorf("the disk of %s is full: %d bytes are free, want %d", s.path, free, minFree)
+	}
+	if failed := s.writer.checkpoints.failed.Load(); failed != nil {
+		s.writer.checkpoints.start()
+		return fmt.Errorf("pages of the write-ahead log cannot be moved into %s: %w", s.path, *failed)
 	}
 	failed := s.writer.failed.Load()
 	if failed == nil {

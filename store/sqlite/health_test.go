@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"zombiezen.com/go/sqlite"
-
-	"example.com/umpire/uma"
 )
 
 // A database that is deleted or replaced under the server refuses writes: they would be
@@ -166,51 +164,5 @@ func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// After a long read transaction the write-ahead log is cut to its usual size.
-func TestWriteAheadLogIsCut(t *testing.T) {
-	t.Parallel()
-	s := openTemp(t, nil)
-	const limit = 100_000 // in place of walKept, which would take a while
-	grow := func(bytes int) {
-		t.Helper()
-		err := s.write(t.Context(), func(tx *conn) error {
-			_, err := tx.exec(`INSERT INTO sealed (name, value) VALUES (lower(hex(randomblob(8))), zeroblob(?))`, bytes)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	err := s.write(t.Context(), func(tx *conn) error {
-		var n int64
-		return tx.row(fmt.Sprint(`PRAGMA journal_size_limit = `, limit), nil, &n)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := s.View(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := v.User(t.Context(), 1, "nobody"); !errors.Is(err, uma.ErrNotFound) { // a view begins with its first read
-		t.Fatal(err)
-	}
-	for range 10 {
-		grow(600_000)
-	}
-	if s.WALSize() < 6_000_000 {
-		t.Errorf("during a read transaction the log has %d bytes, want all that was written", s.WALSize())
-	}
-	if err := v.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the first is where the log may begin anew, the second is where it does
-		grow(1)
-	}
-	if s.WALSize() > limit {
-		t.Errorf("afterwards the log has %d bytes, want at most %d", s.WALSize(), limit)
 	}
 }

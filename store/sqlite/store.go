@@ -162,7 +162,8 @@ const walKept = 64 << 20
 
 // writerPragmas are those of the connection that writes.
 var writerPragmas = []string{
-	busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, fmt.Sprint(`journal_size_limit = `, walKept),
+	busyTimeout, `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`,
+	fmt.Sprint(`journal_size_limit = `, walKept), `wal_autocheckpoint = 0`,
 }
 
 // Close waits for the writes that are queued and releases the file. A view that is

@@ -34,6 +34,8 @@ type writer struct {
 	observe func(batch int, took time.Duration)
 	now     func() time.Time
 
+	checkpoints *checkpointer
+
 	next *entry // taken from the queue for the next batch
 
 	lost   atomic.Bool           // the file is no longer the one at its path: see Store.Check
@@ -64,13 +66,18 @@ func openWriter(cfg Config, damage *damage) (*writer, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	c.damage = damage
+	checkpoints, err := openCheckpointer(cfg.Path, damage)
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	w := &writer{
-		conn:    c,
-		damage:  damage,
-		queue:   make(chan *entry, cfg.QueueLength),
-		done:    make(chan struct{}),
-		observe: cfg.Observe,
-		now:     cfg.Now,
+		conn:        c,
+		damage:      damage,
+		queue:       make(chan *entry, cfg.QueueLength),
+		done:        make(chan struct{}),
+		observe:     cfg.Observe,
+		now:         cfg.Now,
+		checkpoints: checkpoints,
 	}
 	go w.loop()
 	return w, nil
@@ -133,7 +140,7 @@ func (w *writer) close() error {
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.done
-	return w.conn.close()
+	return errors.Join(w.checkpoints.close(), w.conn.close())
 }
 
 func (w *writer) loop() {
@@ -162,6 +169,7 @@ func (w *writer) loop() {
 		if w.observe != nil {
 			w.observe(len(batch), took)
 		}
+		w.checkpoints.committed(w.conn, w.now())
 		clear(batch)
 	}
 }
