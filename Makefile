@@ -59,8 +59,8 @@ vuln: ## run govulncheck, if its database can be reached
 	  echo "govulncheck: not checked, because its database cannot be reached"; \
 	else echo "$$out"; exit $$code; fi
 
-bench: build ## measure performance, next to `opa run --server`
-	$(GO) run ./tests/bench
+bench: build ## measure performance, next to `opa run --server`; BENCH='-only cold' has the flags of tests/bench
+	$(GO) run ./tests/bench $(BENCH)
 
 fuzz: ## run each fuzz test for FUZZTIME (30s)
 	@for pkg in $$($(GO) list ./...); do \

@@ -13,24 +13,34 @@ import (
 // measureImpact has a server decide with and without a shadow policy, and then replays what
 // the one without decided.
 func measureImpact(ctx context.Context, s setting, dir string) (err error) {
-	plain := &umpire{binary: s.umpire, dir: filepath.Join(dir, "plain"), n: 1000}
-	shadowed := &umpire{binary: s.umpire, dir: filepath.Join(dir, "shadowed"), n: 1000, shadow: true, other: "umpire, shadow policy on"}
 	var contenders []contender
-	for _, u := range []*umpire{plain, shadowed} {
-		if err := u.fill(ctx); err != nil {
-			return err
+	start := func(name string, realm realmFile) (*umpire, error) {
+		u := &umpire{binary: s.umpire, size: size{resources: 1000}, dir: filepath.Join(dir, name)}
+		u.data = filepath.Join(u.dir, "data")
+		if err := u.size.make(ctx, u.data); err != nil {
+			return nil, err
 		}
-		if err := u.start(ctx, "ES256"); err != nil {
-			return err
+		if err := u.start(ctx, realm); err != nil {
+			return nil, err
 		}
-		defer func() { err = errors.Join(err, u.stop()) }()
-		contenders = append(contenders, u.contender(u.decision()))
+		contenders = append(contenders, u.contender(name, u.decision()))
+		return u, nil
 	}
-	if err := report(ctx, s, "decisions with a shadow policy, 16 callers", 16, contenders); err != nil {
+	plain, err := start("no shadow policy", realmFile{alg: "ES256"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plain.stop()) }()
+	shadowed, err := start("a shadow policy", realmFile{alg: "ES256", shadow: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shadowed.stop()) }()
+	if err := report(ctx, s, "Decisions with a shadow policy, 16 callers", 16, contenders); err != nil {
 		return err
 	}
 	began := time.Now()
-	out, err := exec.CommandContext(ctx, s.umpire, "policy", "impact", "--data", plain.data(), "--realm", "photoz",
+	out, err := exec.CommandContext(ctx, s.umpire, "policy", "impact", "--data", plain.data, "--realm", "photoz",
 		"--candidate", policyFolder, "--baseline", "recorded", "-o", "json").Output()
 	if err != nil {
 		return fmt.Errorf("policy impact: %w", err)
@@ -46,6 +56,9 @@ func measureImpact(ctx context.Context, s setting, dir string) (err error) {
 	if impact.Unchanged != impact.Replayed {
 		return fmt.Errorf("the same policy decides otherwise: %s", out)
 	}
-	fmt.Printf("recorded decisions replayed: %d in %s, %.0f per second\n\n", impact.Replayed, took.Round(time.Millisecond), float64(impact.Replayed)/took.Seconds())
+	t := &table{heading: "Recorded decisions evaluated again"}
+	t.row("decisions", "time", "per second")
+	t.row(count(int64(impact.Replayed)), took.Round(time.Millisecond).String(), count(int64(float64(impact.Replayed)/took.Seconds())))
+	t.print()
 	return nil
 }

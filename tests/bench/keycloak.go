@@ -12,7 +12,7 @@ import (
 // aKeycloak is a running Keycloak with the photoz realm, warm: it speaks what
 // Umpire's scripts say.
 func aKeycloak(ctx context.Context, addr string) (*umpire, error) {
-	k := &umpire{other: "keycloak", addr: addr}
+	k := &umpire{name: "keycloak", addr: addr}
 	if err := k.signIn(); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func aKeycloak(ctx context.Context, addr string) (*umpire, error) {
 		return nil, fmt.Errorf("the photoz realm is not there: %s", raw)
 	}
 	for _, s := range []script{k.decision(), k.roundTrip()} {
-		if _, err := load(ctx, contender{k.name(), addr, s, nil}, 16, 10*time.Second); err != nil {
+		if _, err := load(ctx, k.contender(k.name, s), 16, 2*time.Second, 10*time.Second); err != nil {
 			return nil, err
 		}
 	}

@@ -43,37 +43,53 @@ const (
 
 // interleave measures contenders in turns of equal length.
 func interleave(ctx context.Context, contenders []contender, callers int, each time.Duration) ([]figure, error) {
-	took := make([][]time.Duration, len(contenders))
-	span := make([]time.Duration, len(contenders))
-	cpu := make([]time.Duration, len(contenders))
-	beside := make([][]float64, len(contenders))
+	did := make([]samples, len(contenders))
 	for range turns {
-		var first float64
+		var first turn
 		for i, c := range contenders {
 			wait(ctx, rest)
-			did, err := load(ctx, c, callers, each/turns)
+			t, err := load(ctx, c, callers, each/turns/5, each/turns)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			took[i], span[i], cpu[i] = append(took[i], did.took...), span[i]+did.span, cpu[i]+did.cpu
-			rate := float64(len(did.took)) / did.span.Seconds()
 			if i == 0 {
-				first = rate
+				first = t
 			}
-			beside[i] = append(beside[i], rate/first)
+			did[i].add(t, first)
 		}
 	}
 	figures := make([]figure, len(contenders))
 	for i := range contenders {
-		slices.Sort(took[i])
-		slices.Sort(beside[i])
-		n := len(took[i])
-		figures[i] = figure{
-			perSecond: float64(n) / span[i].Seconds(), p50: took[i][n/2], p99: took[i][n*99/100], cpu: cpu[i] / time.Duration(n),
-			beside: (beside[i][turns/2-1] + beside[i][turns/2]) / 2,
-		}
+		figures[i] = did[i].figure()
 	}
 	return figures, nil
+}
+
+// samples are what a contender did in its turns.
+type samples struct {
+	turn
+	beside []float64 // ratios of rates
+}
+
+// add adds a turn, with that of the contender that it is compared with.
+func (s *samples) add(t, beside turn) {
+	s.took, s.span, s.cpu = append(s.took, t.took...), s.span+t.span, s.cpu+t.cpu
+	s.beside = append(s.beside, t.rate()/beside.rate())
+}
+
+func (s *samples) figure() figure {
+	slices.Sort(s.took)
+	slices.Sort(s.beside)
+	n := len(s.beside)
+	return figure{
+		perSecond: s.rate(), p50: percentile(s.took, 50), p99: percentile(s.took, 99), cpu: s.cpu / time.Duration(len(s.took)),
+		beside: (s.beside[(n-1)/2] + s.beside[n/2]) / 2,
+	}
+}
+
+// percentile is the smallest of sorted times that so many percent of them are not above.
+func percentile(sorted []time.Duration, percent int) time.Duration {
+	return sorted[max((len(sorted)*percent+99)/100-1, 0)]
 }
 
 // A turn is what a contender did in one turn.
@@ -83,9 +99,11 @@ type turn struct {
 	cpu  time.Duration
 }
 
-// load has callers run the script of a contender for a while, after a short warm-up that
+func (t turn) rate() float64 { return float64(len(t.took)) / t.span.Seconds() }
+
+// load has callers run the script of a contender for a while, after a warm-up that
 // does not count. An answer that is not as wanted ends it.
-func load(ctx context.Context, c contender, callers int, each time.Duration) (turn, error) {
+func load(ctx context.Context, c contender, callers int, warm, each time.Duration) (turn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var counting, stop atomic.Bool
@@ -103,7 +121,7 @@ func load(ctx context.Context, c contender, callers int, each time.Duration) (tu
 			took = append(took, mine...)
 		})
 	}
-	wait(ctx, each/5)
+	wait(ctx, warm)
 	counting.Store(true)
 	begin, before := time.Now(), c.process.cpu()
 	wait(ctx, each)

@@ -1,11 +1,27 @@
-// Bench measures a built Umpire over HTTP, in one run beside `opa run --server`
-// with the same policy, and prints what it saw. Figures mean something only next
-// to one another: the ratios are the result.
+// Bench measures a built Umpire over HTTP, in one run beside `opa run --server` with the same
+// policy, and prints what it saw as tables for docs/performance.md. Figures mean something only
+// next to one another: the ratios are the result.
 //
-//	make bench
-//	go run ./tests/bench -resources 1000 -seconds 2
-//	go run ./tests/bench -versions old/umpire,bin/umpire
-//	go run ./tests/bench -keycloak 127.0.0.1:8180
+//	make bench                                  all parts, with a soak of ten minutes
+//	make bench BENCH='-only decisions,cold'     some parts
+//	make bench BENCH='-seconds 2 -soak 1m'      shorter measurements
+//	go run ./tests/bench -versions old/umpire,bin/umpire    binaries in turns, and nothing else
+//	go run ./tests/bench -keycloak 127.0.0.1:8180           also a running Keycloak
+//
+// The parts of -only:
+//
+//	evaluation  the policy alone: time, allocations
+//	decisions   decisions beside OPA, for each of -sizes, -callers and -caches; memory before and after
+//	cold        the first second after a start, and a later one
+//	tickets     a permission ticket and the RPT for it, signed by RS256, ES256 and EdDSA
+//	shares      what owners and those they share with do, for each of -sizes
+//	trusted     decisions with tokens of a trusted issuer
+//	impact      decisions with a shadow policy, and recorded decisions evaluated again
+//	soak        all of it at the same time for -soak, with memory, descriptors and WAL at its ends
+//	database    makes the large databases, and measures nothing (part of none of the others)
+//
+// A database of -sizes with more than 200,000 rows is made once, which takes up to half an hour
+// and some 15 gigabytes for the largest, and kept in -data.
 package main
 
 import (
@@ -13,44 +29,60 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // A setting is what one run measures.
 type setting struct {
-	umpire  string // path of the binary
-	opa     string // path of the binary; built if empty
-	sizes   []int  // resources of the resource server
-	callers []int  // connections that wait for their answers
-	shared  []int  // resources that one owner shares, ten shares each
-
-	versions []string      // paths of binaries of Umpire that are measured beside each other, and nothing else
+	umpire   string        // path of the binary
+	opa      string        // path of the binary; built if empty
+	data     string        // folder of the databases that are kept
+	parts    []string      // that are measured
+	sizes    []size        // of databases
+	callers  []int         // connections that wait for their answers
+	caches   []caching     // that the server has
+	versions []string      // paths of binaries that are measured beside each other, and nothing else
 	keycloak string        // address of one with the photoz realm; empty for none
 	each     time.Duration // of one measurement
+	soak     time.Duration
+}
+
+// A part is one measurement, or several that need the same servers.
+type part struct {
+	name    string
+	measure func(ctx context.Context, s setting, dir string) error
+	asked   bool // only if -only names it
+}
+
+func parts() []part {
+	return []part{
+		{name: "evaluation", measure: measureEvaluation},
+		{name: "decisions", measure: measureDecisions},
+		{name: "cold", measure: measureCold},
+		{name: "tickets", measure: measureTickets},
+		{name: "shares", measure: measureShares},
+		{name: "trusted", measure: measureTrusted},
+		{name: "impact", measure: measureImpact},
+		{name: "soak", measure: measureSoak},
+		{name: "database", measure: makeDatabases, asked: true},
+	}
 }
 
 func main() {
-	var s setting
-	sizes := flag.String("resources", "1000,1000000", "how many resources, in turn")
-	callers := flag.String("callers", "16,64", "how many callers, in turn")
-	shared := flag.String("shared", "10,10000", "how many resources of one owner are shared, ten shares each, in turn")
-	versions := flag.String("versions", "", "`paths` of binaries of Umpire to be measured in turns, and nothing else, separated by commas")
-	flag.StringVar(&s.keycloak, "keycloak", "", "`address` of a running Keycloak with the realm of tests/testdata/photoz, to be measured beside")
-	flag.StringVar(&s.umpire, "umpire", "bin/umpire", "the built server")
-	flag.StringVar(&s.opa, "opa", "", "a built opa; one is built from go.mod when empty")
-	seconds := flag.Float64("seconds", 5, "how long each measurement takes")
-	flag.Parse()
-	s.sizes, s.callers, s.shared = numbers(*sizes), numbers(*callers), numbers(*shared)
-	if *versions != "" {
-		s.versions = strings.Split(*versions, ",")
+	s, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
 	}
-	s.each = time.Duration(*seconds * float64(time.Second))
-
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, s); err != nil {
@@ -59,21 +91,96 @@ func main() {
 	}
 }
 
-func numbers(list string) []int {
-	var out []int
-	for _, s := range strings.Split(list, ",") {
-		var n int
-		if _, err := fmt.Sscan(s, &n); err != nil || n < 1 {
-			fmt.Fprintf(os.Stderr, "bench: %q is no list of numbers\n", list)
-			os.Exit(2)
+// parse reads the flags.
+func parse(args []string, stderr io.Writer) (s setting, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+		if !p.asked {
+			s.parts = append(s.parts, p.name)
 		}
-		out = append(out, n)
 	}
-	return out
+	f.Func("only", "the `parts` to be measured, separated by commas: "+strings.Join(names, ", "), func(text string) error {
+		s.parts, err = list(text, func(name string) (string, bool) { return name, slices.Contains(names, name) })
+		return err
+	})
+	s.sizes = []size{{1000, 100}, {1_000_000, 10_000_000}}
+	f.Func("sizes", "`resources/shares` of the databases, separated by commas (default 1000/100,1000000/10000000)", func(text string) error {
+		s.sizes, err = list(text, parseSize)
+		return err
+	})
+	s.callers = []int{16, 64}
+	f.Func("callers", "how many `callers`, in turn, separated by commas (default 16,64)", func(text string) error {
+		s.callers, err = list(text, parseCount)
+		return err
+	})
+	s.caches = cachings()
+	f.Func("caches", "the `caches` that the server has, in turn: all, no-memo, none (default all three)", func(text string) error {
+		s.caches, err = list(text, parseCaching)
+		return err
+	})
+	f.Func("versions", "`paths` of binaries of Umpire to be measured in turns, and nothing else, separated by commas", func(text string) error {
+		s.versions = strings.Split(text, ",")
+		return nil
+	})
+	f.StringVar(&s.keycloak, "keycloak", "", "`address` of a running Keycloak with the realm of tests/testdata/photoz, to be measured beside")
+	f.StringVar(&s.umpire, "umpire", "bin/umpire", "the built server")
+	f.StringVar(&s.opa, "opa", "", "a built opa; one is built from go.mod when empty")
+	f.StringVar(&s.data, "data", os.Getenv("UMPIRE_BENCH_DATA"), "`folder` of large databases (default $UMPIRE_BENCH_DATA, or umpire-bench in the user's cache folder)")
+	seconds := f.Float64("seconds", 5, "how long each measurement takes")
+	f.DurationVar(&s.soak, "soak", 10*time.Minute, "how long the soak takes")
+	if err := f.Parse(args); err != nil {
+		return s, err
+	}
+	s.each = time.Duration(*seconds * float64(time.Second))
+	if f.NArg() > 0 {
+		return s, fmt.Errorf("%q is no flag", f.Arg(0))
+	}
+	if s.each <= 0 || s.soak <= 0 {
+		return s, errors.New("-seconds and -soak must be more than 0")
+	}
+	if s.data == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return s, fmt.Errorf("%w: give the folder of large databases with -data", err)
+		}
+		s.data = filepath.Join(cache, "umpire-bench")
+	}
+	return s, nil
 }
 
-// run starts everything first and then measures in short turns, so that what the
-// machine does beside it is done to all alike.
+// list reads a list that is separated by commas.
+func list[T any](text string, read func(string) (T, bool)) ([]T, error) {
+	var out []T
+	for item := range strings.SplitSeq(text, ",") {
+		v, ok := read(item)
+		if !ok {
+			return nil, fmt.Errorf("%q is none", item)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func parseCount(text string) (n int, ok bool) {
+	var rest string
+	found, _ := fmt.Sscanf(text+" ", "%d%s", &n, &rest)
+	return n, found == 1 && n > 0
+}
+
+// parseSize reads a size whose shares are of whole albums, beside which there are boards.
+func parseSize(text string) (z size, ok bool) {
+	resources, shares, has := strings.Cut(text, "/")
+	z.resources, ok = parseCount(resources)
+	if ok && has {
+		z.shares, ok = parseCount(shares)
+	}
+	return z, ok && z.shares%sharesOfAlbum == 0 && z.boards() > 0
+}
+
+// run measures the parts.
 func run(ctx context.Context, s setting) (err error) {
 	dir, err := os.MkdirTemp("", "umpire-bench-")
 	if err != nil {
@@ -84,106 +191,20 @@ func run(ctx context.Context, s setting) (err error) {
 	if s.versions != nil {
 		return measureVersions(ctx, s, dir)
 	}
-	if err := evaluationAlone(ctx); err != nil {
-		return fmt.Errorf("evaluation: %w", err)
-	}
-	if err := measureImpact(ctx, s, dir); err != nil {
-		return fmt.Errorf("impact: %w", err)
-	}
-	opa, err := startOPA(ctx, s, dir)
-	if err != nil {
-		return fmt.Errorf("opa: %w", err)
-	}
-	defer func() { err = errors.Join(err, opa.stop()) }()
-	var servers []*umpire
-	for _, n := range s.sizes {
-		u := &umpire{binary: s.umpire, dir: filepath.Join(dir, fmt.Sprint(n)), n: n}
-		if err := u.fill(ctx); err != nil {
-			return fmt.Errorf("make %d resources: %w", n, err)
+	for _, p := range parts() {
+		if !slices.Contains(s.parts, p.name) {
+			continue
 		}
-		servers = append(servers, u)
-	}
-	var notes []string
-	for _, alg := range []string{"RS256", "ES256"} {
-		more, err := measure(ctx, s, opa, servers, alg)
-		if err != nil {
-			return fmt.Errorf("%s: %w", alg, err)
+		own := filepath.Join(dir, p.name)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return err
 		}
-		notes = append(notes, more...)
-	}
-	if err := measureShares(ctx, s, dir); err != nil {
-		return fmt.Errorf("shares: %w", err)
-	}
-	if err := measureTrusted(ctx, s, dir); err != nil {
-		return fmt.Errorf("tokens of a trusted issuer: %w", err)
-	}
-	fmt.Printf("opa: %s resident, ready after %s\n", opa.resident(), opa.ready.Round(time.Millisecond))
-	fmt.Println(strings.Join(notes, "\n"))
-	return nil
-}
-
-// measure has all servers sign with an algorithm and prints what they do.
-func measure(ctx context.Context, s setting, opa *opaServer, servers []*umpire, alg string) (notes []string, err error) {
-	for _, u := range servers {
-		if err := u.start(ctx, alg); err != nil {
-			return nil, err
+		if err := p.measure(ctx, s, own); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		defer func() { err = errors.Join(err, u.stop()) }()
-	}
-	beside := servers
-	if s.keycloak != "" {
-		k, err := aKeycloak(ctx, s.keycloak)
-		if err != nil {
-			return nil, fmt.Errorf("keycloak: %w", err)
-		}
-		beside = append([]*umpire{k}, servers...)
-	}
-	for _, callers := range s.callers {
-		for _, u := range beside { // again, since access tokens live for five minutes
-			if err := u.signIn(); err != nil {
-				return nil, err
-			}
-		}
-		if alg == "RS256" { // signing has no part in decisions
-			contenders := []contender{{"opa run --server", opa.addr, opa.ask, opa.process}}
-			for _, u := range beside {
-				contenders = append(contenders, u.contender(u.decision()))
-			}
-			if err := report(ctx, s, fmt.Sprintf("decisions, %d callers", callers), callers, contenders); err != nil {
-				return nil, err
-			}
-		}
-		var contenders []contender
-		for _, u := range beside {
-			contenders = append(contenders, u.contender(u.roundTrip()))
-		}
-		if err := report(ctx, s, fmt.Sprintf("ticket to RPT (two requests), %s, %d callers", alg, callers), callers, contenders); err != nil {
-			return nil, err
+		if err := os.RemoveAll(own); err != nil {
+			return err
 		}
 	}
-	for _, u := range servers {
-		notes = append(notes, fmt.Sprintf("%s, %s: %s resident after the load, ready %s after its second start",
-			u.name(), alg, u.resident(), u.ready.Round(time.Millisecond)))
-	}
-	return notes, nil
-}
-
-// report measures contenders and prints a table of them, each beside the first.
-func report(ctx context.Context, s setting, heading string, callers int, contenders []contender) error {
-	figures, err := interleave(ctx, contenders, callers, s.each)
-	if err != nil {
-		return fmt.Errorf("%s: %w", heading, err)
-	}
-	fmt.Println(heading)
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tper second\tp50\tp99\tCPU\tx "+contenders[0].name+"\t")
-	for i, f := range figures {
-		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%.2f\t\n", contenders[i].name, f.perSecond,
-			f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.cpu.Round(time.Microsecond), f.beside)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Println()
 	return nil
 }

@@ -9,12 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"example.com/umpire/engine"
 	"example.com/umpire/policies"
-	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -121,34 +119,4 @@ func teamNames() string {
 	}
 	raw, _ := json.Marshal(map[string]any{"uma": map[string]any{"teams": names}}) // strings and bools
 	return string(raw)
-}
-
-// evaluationAlone times the policy without anything around it.
-func evaluationAlone(ctx context.Context) error {
-	src, err := rollout.Source(policyFolder)
-	if err != nil {
-		return err
-	}
-	settings := uma.PolicySettings{Timeout: time.Second, Entrypoint: "data.uma.authz.decision"}
-	e := engine.New(engine.Config{Now: time.Now})
-	if _, err := e.Activate(ctx, "photoz", settings, src); err != nil {
-		return err
-	}
-	policy, err := e.Prepare(ctx, &uma.Realm{Name: "photoz", Policy: settings})
-	if err != nil {
-		return err
-	}
-	in := question()
-	var failed error
-	r := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := policy.Decide(ctx, in); err != nil {
-				failed = err
-				return
-			}
-		}
-	})
-	fmt.Printf("evaluation alone: %d ns, %d allocations, %d bytes\n\n", r.NsPerOp(), r.AllocsPerOp(), r.AllocedBytesPerOp())
-	return failed
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +20,7 @@ type process struct {
 	cmd   *exec.Cmd
 	log   string
 	ready time.Duration // from start to ready
+	empty int64         // resident memory when it was ready
 }
 
 // launch starts a server whose stdout (its decision log) goes to a file, and
@@ -43,6 +45,7 @@ func launch(ctx context.Context, dir, url, name string, args ...string) (*proces
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				p.ready = time.Since(begin)
+				p.empty = p.resident()
 				return p, nil
 			}
 		}
@@ -64,37 +67,64 @@ func (p *process) stop() error {
 	return nil
 }
 
-// resident is the memory of the server, in megabytes.
-func (p *process) resident() string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+// resident is the memory of the server in bytes, 0 if that is unknown.
+func (p *process) resident() int64 {
+	text, err := os.ReadFile(p.proc("status"))
 	if err != nil {
-		return "unknown"
+		return 0
 	}
-	for line := range strings.Lines(string(text)) {
-		var kb int
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
-			return fmt.Sprintf("%d MB", kb/1024)
-		}
-	}
-	return "unknown"
+	return residentIn(string(text))
 }
 
-// tick is the unit of the times in /proc/PID/stat: USER_HZ, which is 100 on every Linux.
-const tick = 10 * time.Millisecond
+// residentIn reads /proc/PID/status.
+func residentIn(status string) int64 {
+	for line := range strings.Lines(status) {
+		var kb int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// descriptors is how many files and connections the server has open, 0 if that is unknown.
+func (p *process) descriptors() int {
+	open, err := os.ReadDir(p.proc("fd"))
+	if err != nil {
+		return 0
+	}
+	return len(open)
+}
 
 // cpu is the processor time that the server has used so far, 0 if that is unknown.
 func (p *process) cpu() time.Duration {
 	if p == nil {
 		return 0
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	text, err := os.ReadFile(p.proc("stat"))
 	if err != nil {
 		return 0
 	}
-	_, fields, _ := strings.Cut(string(text), ") ") // the name of the program may have blanks
-	var user, system int64
-	if _, err := fmt.Sscanf(fields, "%s %d %d %d %d %d %d %d %d %d %d %d %d", new(string), new(int), new(int), new(int), new(int), new(int),
-		new(int), new(int), new(int), new(int), new(int), &user, &system); err != nil {
+	return cpuIn(string(text))
+}
+
+func (p *process) proc(file string) string {
+	return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, file)
+}
+
+// tick is the unit of the times in /proc/PID/stat: USER_HZ, which is 100 on every Linux.
+const tick = 10 * time.Millisecond
+
+// cpuIn reads /proc/PID/stat. The name of the program, in brackets, may have brackets and blanks;
+// the 12th and 13th fields after it are the times in user and in system mode.
+func cpuIn(stat string) time.Duration {
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	if len(fields) < 13 {
+		return 0
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	if err1 != nil || err2 != nil {
 		return 0
 	}
 	return time.Duration(user+system) * tick

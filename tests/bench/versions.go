@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"example.com/umpire/uma"
@@ -22,49 +21,50 @@ func measureVersions(ctx context.Context, s setting, dir string) (err error) {
 	defer func() { err = errors.Join(err, opa.stop()) }()
 	var versions []*umpire
 	for i, binary := range s.versions {
-		u := &umpire{binary: binary, dir: filepath.Join(dir, fmt.Sprint("version-", i)), n: s.sizes[0], other: binary}
-		if err := os.MkdirAll(u.dir, 0o700); err != nil {
-			return err
-		}
-		if err := u.start(ctx, "ES256"); err != nil {
+		u := &umpire{binary: binary, name: binary, dir: filepath.Join(dir, fmt.Sprint("version-", i))}
+		u.data = filepath.Join(u.dir, "data")
+		if err := u.start(ctx, realmFile{alg: "ES256"}); err != nil {
 			return fmt.Errorf("%s: %w", binary, err)
 		}
 		defer func() { err = errors.Join(err, u.stop()) }()
-		if err := u.register(); err != nil {
+		if err := u.register(s.sizes[0].resources); err != nil {
 			return fmt.Errorf("%s: %w", binary, err)
 		}
 		versions = append(versions, u)
 	}
 	for _, callers := range s.callers {
-		decisions := []contender{{"opa run --server", opa.addr, opa.ask, opa.process}}
+		decisions := []contender{{"opa run", opa.addr, opa.ask, opa.process}}
 		var tickets []contender
 		for _, u := range versions {
 			if err := u.signIn(); err != nil { // again, since access tokens live for five minutes
 				return err
 			}
-			decisions, tickets = append(decisions, u.contender(u.decision())), append(tickets, u.contender(u.roundTrip()))
+			decisions, tickets = append(decisions, u.contender(u.name, u.decision())), append(tickets, u.contender(u.name, u.roundTrip()))
 		}
-		if err := report(ctx, s, fmt.Sprintf("decisions, %d callers", callers), callers, decisions); err != nil {
+		if err := report(ctx, s, fmt.Sprintf("Decisions, %d callers", callers), callers, decisions); err != nil {
 			return err
 		}
-		if err := report(ctx, s, fmt.Sprintf("ticket to RPT (two requests), ES256, %d callers", callers), callers, tickets); err != nil {
+		if err := report(ctx, s, fmt.Sprintf("Ticket to RPT (two requests), ES256, %d callers", callers), callers, tickets); err != nil {
 			return err
 		}
 	}
+	memory := &table{heading: "Resident memory after the load"}
+	memory.row("", "resident")
 	for _, u := range versions {
-		fmt.Printf("%s: %s resident\n", u.name(), u.resident())
+		memory.row(u.name, megabytes(u.resident()))
 	}
+	memory.print()
 	return nil
 }
 
-// register makes the resources as their resource server.
-func (u *umpire) register() error {
+// register makes boards as their resource server.
+func (u *umpire) register(n int) error {
 	c, err := dial(u.addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	for i := range u.n {
+	for i := range n {
 		body := fmt.Sprintf(`{"name":"Board %d","type":"board","uris":["/boards/%[1]d"],"resource_scopes":["view","post"],"attributes":{"visibility":["public"]}}`, i)
 		raw, err := c.send("POST", "/realms/photoz/authz/protection/resource_set", "Content-Type: application/json\r\nAuthorization: Bearer "+u.pat+"\r\n", body, 201)
 		if err != nil {
