@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"embed"
 	"encoding/base64"
@@ -24,13 +25,20 @@ var starter embed.FS
 // starterSecrets are generated for each new realm.
 var starterSecrets = []string{"secrets/api", "secrets/alice", "secrets/bob"}
 
+// signingAlgs are what a realm can sign with. The starter has the first.
+var signingAlgs = []string{"ES256", "EdDSA", "RS256"}
+
 func realmInitCommand(e *env) *cobra.Command {
+	var alg string
 	cmd := &cobra.Command{
 		Use:   "init [FOLDER]",
 		Short: "Create a realm file with policies, tests and secrets",
 		Long: `Write a commented realm file to FOLDER (default: the current one), with policies,
 their tests, new secrets in separate files, and the JSON Schema of realm files for
-editors. Existing files are never overwritten.`,
+editors. Existing files are never overwritten.
+
+The realm signs its tokens with ES256. Some clients of Keycloak (keycloak-connect,
+Spring with jwk-set-uri) trust RS256 alone: give --signing-alg RS256 for them.`,
 		Example: "  umpire realm init myrealm\n  umpire realm check myrealm/realm.yaml\n  umpire policy test myrealm/realm.yaml\n  umpire serve --realm myrealm/realm.yaml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -38,9 +46,13 @@ editors. Existing files are never overwritten.`,
 			if len(args) > 0 {
 				folder = args[0]
 			}
-			return e.initRealm(folder)
+			if !slices.Contains(signingAlgs, alg) {
+				return invalid("--signing-alg: want ES256, EdDSA or RS256, not %q", alg)
+			}
+			return e.initRealm(folder, alg)
 		},
 	}
+	cmd.Flags().StringVar(&alg, "signing-alg", signingAlgs[0], "what the realm signs tokens with: ES256, EdDSA or RS256")
 	e.outputFlag(cmd)
 	return cmd
 }
@@ -52,8 +64,8 @@ type starterFile struct {
 	mode    fs.FileMode
 }
 
-func (e *env) initRealm(folder string) error {
-	files, err := starterFiles()
+func (e *env) initRealm(folder, alg string) error {
+	files, err := starterFiles(alg)
 	if err != nil {
 		return err
 	}
@@ -89,7 +101,8 @@ next:
 	return nil
 }
 
-func starterFiles() ([]starterFile, error) {
+// starterFiles returns the files of a new realm that signs with alg.
+func starterFiles(alg string) ([]starterFile, error) {
 	files := []starterFile{
 		{"realm.schema.json", realm.Schema(), 0o644},
 		{"secrets/.gitignore", []byte("*\n"), 0o600},
@@ -106,6 +119,9 @@ func starterFiles() ([]starterFile, error) {
 		content, err := starter.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if d.Name() == "realm.yaml" {
+			content = bytes.Replace(content, []byte("signing_alg: "+signingAlgs[0]), []byte("signing_alg: "+alg), 1)
 		}
 		name, err := filepath.Rel("starter", path)
 		files = append(files, starterFile{name, content, 0o644})

@@ -55,6 +55,31 @@ func TestRealmInit(t *testing.T) {
 	}
 }
 
+// TestRealmInitSigningAlg: a new realm signs with ES256, unless told otherwise.
+func TestRealmInitSigningAlg(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{{nil, "ES256"}, {[]string{"--signing-alg", "EdDSA"}, "EdDSA"}, {[]string{"--signing-alg", "RS256"}, "RS256"}} {
+		folder := t.TempDir()
+		ok(t, append([]string{"realm", "init", folder}, tc.args...)...)
+		file := filepath.Join(folder, "realm.yaml")
+		if text := read(t, file); strings.Count(text, "signing_alg: ") != 1 || !strings.Contains(text, "\n  signing_alg: "+tc.want+"\n") {
+			t.Errorf("%v: want %s in\n%s", tc.args, tc.want, text)
+		}
+		ok(t, "realm", "check", file)
+	}
+	folder := t.TempDir()
+	_, stderr, code := umpire(t, "realm", "init", folder, "--signing-alg", "HS256")
+	if code != exitUsage || !strings.Contains(stderr, `--signing-alg: want ES256, EdDSA or RS256, not "HS256"`) {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("it wrote %v, error %v", left, err)
+	}
+}
+
 // TestRealmCheckWithoutSecrets: a realm file can be checked without its secrets.
 func TestRealmCheckWithoutSecrets(t *testing.T) {
 	t.Parallel()
