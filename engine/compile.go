@@ -40,6 +40,12 @@ type policy struct {
 	// point, because how that uses the rules is unknown.
 	deciders []decider
 	places   bool // decisions have the places of the rules that made them
+
+	// The memo that keeps answers of a policy that is a function of parts of its input, with
+	// the number of the policy there, and these parts. nil: it keeps none.
+	memo   *memo
+	number uint64
+	reads  *part
 }
 
 // A query evaluates to one document.

@@ -39,6 +39,9 @@ func (p *policy) Decide(ctx context.Context, in *uma.Input) (*uma.Evaluation, er
 	}
 	run := new(evaluation)
 	ev, err := p.decide(ctx, value, in.Now, in.Scopes, run)
+	if err == nil && ev.Failed == "" && len(run.nd) == 0 {
+		p.remember(in, ev)
+	}
 	maps.DeleteFunc(run.nd, func(name string, _ ast.Object) bool { return strings.HasPrefix(name, secretBuiltins) })
 	if len(run.nd) > 0 {
 		// This fails only for a built-in that answers with a set of composite keys. Then

@@ -21,6 +21,7 @@ type event struct {
 	erased, masks   []string
 	requestedBy     string
 	failed          string
+	cached          bool
 	decided         []uma.ScopeDecision
 	asked           []uma.Scope
 	stand           map[string]string // of a stub: members of custom in place of its documents
@@ -37,7 +38,7 @@ func (p *policy) Encode(ctx context.Context, ev *uma.Event) ([]byte, error) {
 	e := event{Event: ev, realm: p.realm, revision: p.hash, requestedBy: ev.Input.Context.IP, failed: ev.Error}
 	if ev.Eval != nil {
 		e.nd = ev.Eval.NDCache
-		e.failed = cmp.Or(e.failed, ev.Eval.Failed)
+		e.failed, e.cached = cmp.Or(e.failed, ev.Eval.Failed), ev.Eval.Cached
 	}
 	if ev.Output != nil {
 		e.asked = ev.Asked
@@ -167,11 +168,11 @@ func (e *event) subjectID() *uma.SubjectID {
 }
 
 // custom writes the data that OPA's event has no member for: the answer to the client, how its
-// issuer knows the party, the rules that decided and, for a stub, the hashes of the documents
-// that are left out.
+// issuer knows the party, the rules that decided, whether the decision was found instead of
+// evaluated and, for a stub, the hashes of the documents that are left out.
 func (w *writer) custom(e *event) {
 	party := e.subjectID()
-	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 && party == nil {
+	if e.Answered == "" && len(e.decided) == 0 && len(e.stand) == 0 && party == nil && !e.cached {
 		return
 	}
 	w.object("custom")
@@ -197,6 +198,9 @@ func (w *writer) custom(e *event) {
 	}
 	if len(e.asked) > 0 {
 		w.scopes("asked", e.asked)
+	}
+	if e.cached {
+		w.bool("cached", true)
 	}
 	for _, name := range sortedKeys(e.stand) {
 		w.text(name, e.stand[name])

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/umpire/recent"
 	"example.com/umpire/uma"
 )
 
@@ -15,6 +17,7 @@ import (
 // while a policy is replaced.
 type Engine struct {
 	cfg    Config
+	memo   *memo
 	mu     sync.Mutex // held while a policy is replaced
 	active atomic.Pointer[map[string]inForce]
 }
@@ -30,6 +33,7 @@ type inForce struct {
 type Config struct {
 	Now     func() time.Time // nil: time.Now
 	Version string           // of Umpire, for revisions
+	Memo    int              // bytes of answers that may be kept, see Recall; 0: none
 }
 
 var _ uma.Policy = (*Engine)(nil)
@@ -40,7 +44,7 @@ func New(cfg Config) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, memo: newMemo(cfg.Memo)}
 	e.active.Store(&map[string]inForce{})
 	return e
 }
@@ -62,6 +66,15 @@ func (c *Compiled) Revision(since time.Time) *uma.Revision {
 // Beside are the files of the source that do not decide.
 func (c *Compiled) Beside() map[string]string { return c.policy.beside }
 
+// Because is why the policy is not a function of what it reads of the input; empty if it is
+// one: then equal parts of the input have the same answer, which can be kept.
+func (c *Compiled) Because() string {
+	if c.policy.mask != nil {
+		return maskRef + " masks the records"
+	}
+	return readingOf(c.policy.compiler, c.policy.decision.body).because
+}
+
 // Hash names the revision.
 func (c *Compiled) Hash() string { return c.policy.hash }
 
@@ -82,8 +95,9 @@ func (e *Engine) Use(c *Compiled, period uma.Key) {
 	defer e.mu.Unlock()
 	next := maps.Clone(*e.active.Load())
 	before, ok := next[c.policy.realm]
-	next[c.policy.realm] = inForce{c.policy, period, make(chan struct{})}
+	next[c.policy.realm] = inForce{e.memo.remembering(c.policy), period, make(chan struct{})}
 	e.active.Store(&next)
+	e.memo.clear()
 	if ok {
 		close(before.changed)
 	}
@@ -130,12 +144,25 @@ func (e *Engine) Prepare(ctx context.Context, realm *uma.Realm) (uma.Evaluator, 
 	if !ok {
 		return nil, fmt.Errorf("realm %s has no policy in force", realm.Name)
 	}
-	if timeout := realm.Policy.Timeout; timeout > 0 && timeout != f.policy.timeout {
-		changed := *f.policy
-		changed.timeout = timeout
-		return &changed, nil
+	timeout := cmp.Or(realm.Policy.Timeout, f.policy.timeout)
+	decideAnew := realm.Policy.DecideAnew && f.policy.memo != nil
+	if timeout == f.policy.timeout && !decideAnew {
+		return f.policy, nil
 	}
-	return f.policy, nil
+	changed := *f.policy
+	changed.timeout = timeout
+	if decideAnew {
+		changed.memo = nil
+	}
+	return &changed, nil
+}
+
+// MemoStats returns what is kept of answers, and how often one was found.
+func (e *Engine) MemoStats() recent.Stats {
+	if e.memo == nil {
+		return recent.Stats{}
+	}
+	return e.memo.answers.Stats()
 }
 
 // await waits until the policy of a realm's period is in force.

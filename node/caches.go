@@ -53,5 +53,18 @@ func ParseCaches(list string) (Caches, error) {
 	return c, nil
 }
 
+// memo is how many bytes the cache of decisions may have.
+func (c *Caches) memo() int {
+	if !c.Decisions {
+		return 0
+	}
+	return c.Memory
+}
+
 // cacheStats returns what /metrics shows of the caches.
-func (n *Node) cacheStats() []server.CacheStats { return nil }
+func (n *Node) cacheStats() []server.CacheStats {
+	decisions := n.engine.MemoStats()
+	return []server.CacheStats{{
+		Cache: "decisions", Bytes: decisions.Bytes, Entries: decisions.Entries, Hits: decisions.Hits, Misses: decisions.Misses,
+	}}
+}

@@ -140,7 +140,7 @@ func (n *Node) openStore(ctx context.Context) error {
 		return err
 	}
 	n.Store = store
-	n.engine = engine.New(engine.Config{Now: n.Now, Version: n.Version})
+	n.engine = engine.New(engine.Config{Now: n.Now, Version: n.Version, Memo: n.Caches.memo()})
 	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now, Keys: n.keys}
 	return n.openCore(ctx)
 }

@@ -91,6 +91,7 @@ func (v value) policy(spec *uma.RealmSpec) {
 		"grant":           set(&p.AllOrNothing, func(v value) bool { return oneOf("partial", "all_or_nothing")(v) == "all_or_nothing" }),
 		"shadow":          set(&p.Shadow, value.bundle),
 		"mode":            set(&p.Manual, func(v value) bool { return oneOf("automatic", "manual")(v) == "manual" }),
+		"cache_decisions": func(v value) { p.DecideAnew = !v.flag() },
 		"timeout":         set(&p.Timeout, duration(time.Millisecond)),
 		"max_permissions": set(&p.MaxPermissions, value.count),
 		"resubmit_after":  set(&p.ResubmitAfter, duration(time.Second)),

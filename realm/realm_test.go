@@ -164,7 +164,7 @@ enabled: false
 ticket_reuse: true
 sinks: {hold: 1d12h}
 tokens: {access: 1m, rpt: 2m, refresh: 3m, session: 4h, ticket: 5s, pct: 6h, signing_alg: EdDSA}
-policy: {grant: all_or_nothing, mode: manual, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, gates: {lint: warn, tests: off, coverage: off, min_coverage: 0, impact: block, max_granted: 5, max_refused: 100}, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
+policy: {grant: all_or_nothing, mode: manual, cache_decisions: false, timeout: 50ms, max_permissions: 7, resubmit_after: 1h, entrypoint: data.own.rule, bundle: /policies, gates: {lint: warn, tests: off, coverage: off, min_coverage: 0, impact: block, max_granted: 5, max_refused: 100}, removed: [uma.guardrails, 'uma.policies["https://t"]', 'data.lib["a-b"].c', teams/night.rego]}
 issuers: [{issuer: https://i, alias: i, audiences: [a], algorithms: [EdDSA], jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo, n: 1}]}}]
 clients:
   - {id: https://c, secret_hash: "sha256:`+strings.Repeat("aB", 32)+`", enabled: false, service_account: true,
@@ -181,7 +181,7 @@ users:
 		t.Errorf("got lifetimes %+v", r.Lifetimes)
 	}
 	if want := (uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 50 * time.Millisecond, MaxPermissions: 7, ResubmitAfter: time.Hour, Entrypoint: "data.own.rule",
-		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}, Manual: true,
+		Removed: []string{"uma.guardrails", `uma.policies["https://t"]`, `data.lib["a-b"].c`, "teams/night.rego"}, Manual: true, DecideAnew: true,
 		Gates: uma.Gates{Lint: uma.GateWarns, Tests: uma.GateOff, Coverage: uma.GateOff, Impact: uma.GateBlocks, MaxGranted: 5, MaxRefused: 100}}); !reflect.DeepEqual(r.Policy, want) {
 		t.Errorf("got policy %+v", r.Policy)
 	}

@@ -33,7 +33,7 @@ var house = map[string]struct {
 	"uma/umatest":     {may: rooms("uma", "uma/sets", "uma/uripath")},
 	"workers":         {},
 	"realm":           {may: append(rooms("uma", "uma/uripath", "phc", "nearest", "opaservice"), "go.yaml.in/yaml/v4"), tests: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
-	"engine":          {may: []string{module + "/uma", module + "/policies", module + "/place", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/santhosh-tekuri/jsonschema/v6"}},
+	"engine":          {may: []string{module + "/uma", module + "/policies", module + "/place", module + "/recent", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/santhosh-tekuri/jsonschema/v6"}},
 	"policies":        {},
 	"nearest":         {},
 	"place":           {},

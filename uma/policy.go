@@ -41,6 +41,12 @@ type Evaluator interface {
 	// Evaluation has all that is known.
 	Decide(ctx context.Context, in *Input) (*Evaluation, error)
 
+	// Recall returns what Decide returned for an input from which the policy reads the same,
+	// if the policy is a function of that and the answer was kept; nil otherwise. It takes no
+	// longer than to read the input. Nobody may change what the Evaluation refers to: other
+	// requests have it, too.
+	Recall(in *Input) *Evaluation
+
 	// Masks reports whether Encode evaluates masks, which may take as long as a decision.
 	Masks() bool
 
@@ -61,6 +67,7 @@ type Evaluation struct {
 
 	NDCache []byte // nd_builtin_cache, JSON; nil if no such built-in was called
 	Took    time.Duration
+	Cached  bool // it is that of an earlier decision, see Evaluator.Recall
 
 	// Failed names the built-in functions that failed, if any. Then Output is empty,
 	// whatever the policy answered, and the event has Failed as its error.

@@ -98,6 +98,8 @@ type PolicySettings struct {
 	// decisions again after they were made; empty for none.
 	Shadow string
 
+	DecideAnew bool // no answer of the policy is given a second time: see Evaluator.Recall
+
 	Manual bool // every proposal of the folder waits for `umpire policy activate`
 	Gates  Gates
 

@@ -42,6 +42,7 @@ type policySettings struct {
 	Entrypoint     string        `json:"entrypoint"`
 	Removed        []string      `json:"removed,omitempty"`
 	Shadow         string        `json:"shadow,omitempty"`
+	DecideAnew     bool          `json:"decide_anew,omitempty"`
 	Manual         bool          `json:"manual,omitempty"`
 	Gates          uma.Gates     `json:"gates,omitzero"`
 

@@ -21,7 +21,7 @@ func fullRealm(name string) uma.Realm {
 		SigningAlg: "RS256", TicketReuse: true, SinkHold: time.Hour,
 		Policy: uma.PolicySettings{Bundle: "/policies", AllOrNothing: true, Timeout: 100 * time.Millisecond,
 			MaxPermissions: 200, ResubmitAfter: time.Hour, Entrypoint: "data.uma.authz.decision",
-			Removed: []string{"uma.guardrails"}, Shadow: "/next", Manual: true,
+			Removed: []string{"uma.guardrails"}, Shadow: "/next", Manual: true, DecideAnew: true,
 			Gates: uma.Gates{Lint: uma.GateWarns, Tests: uma.GateOff, Coverage: uma.GateBlocks, Impact: uma.GateBlocks, MinCoverage: 90, MaxGranted: 1, MaxRefused: 2},
 			OPA:   &uma.OPASettings{Source: "service registry, resource bundles/a", Sealed: []byte{1, 255}, Fingerprint: []byte{0}}},
 		Issuers: []uma.TrustedIssuer{fullIssuer()},

@@ -95,11 +95,14 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// evaluate has the policy decide one permission, in a worker.
+// evaluate has the policy decide one permission: in a worker, unless the answer is known.
 func (s *Service) evaluate(ctx context.Context, q *question, policy uma.Evaluator, p *permission, ev uma.Event) *decision {
 	type evaluated struct {
 		*uma.Evaluation
 		err error
+	}
+	if known := policy.Recall(ev.Input); known != nil {
+		return q.decided(p, ev, known, nil)
 	}
 	got, err := workers.Do(ctx, &s.evaluations, q.realm.Realm.Policy.Timeout, s.reportStuck(ctx, q, ev.ID), func() (evaluated, error) {
 		evaluation, err := policy.Decide(ctx, ev.Input)
@@ -109,12 +112,17 @@ func (s *Service) evaluate(ctx context.Context, q *question, policy uma.Evaluato
 		ev.Error = notEvaluated(err)
 		return &decision{permission: p, event: ev, failed: err}
 	}
-	ev.Eval = got.Evaluation
-	if got.err == nil && ev.Eval.Failed != "" {
+	return q.decided(p, ev, got.Evaluation, got.err)
+}
+
+// decided returns the decision that an evaluation made.
+func (q *question) decided(p *permission, ev uma.Event, got *uma.Evaluation, err error) *decision {
+	ev.Eval = got
+	if err == nil && got.Failed != "" {
 		return &decision{permission: p, event: ev, builtinFailed: true}
 	}
-	if err = got.err; err == nil {
-		ev.Output = &ev.Eval.Output
+	if err == nil {
+		ev.Output = &got.Output
 		d := &decision{permission: p, event: ev}
 		if err = d.accept(ev.Output, q.shares); err == nil {
 			d.submit = q.askable(d)

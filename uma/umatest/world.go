@@ -52,6 +52,7 @@ type World struct {
 	whole                bool                   // calls are whole requests, which verify before they read
 
 	Answer func(*uma.Input) (*uma.Evaluation, error) // of the policy
+	Known  *uma.Evaluation                           // its answer to every question, if it is kept
 	Commit func(*uma.Settlement) error               // nil: takes all
 
 	// What happened, in order: view, close, decide, commit, sign, reload.
@@ -181,6 +182,9 @@ func (w *World) Decide(_ context.Context, in *uma.Input) (*uma.Evaluation, error
 	w.computes("decide")
 	return w.Answer(in)
 }
+
+// Recall returns Known, if there is one.
+func (w *World) Recall(*uma.Input) *uma.Evaluation { return w.Known }
 
 func (w *World) Masks() bool { return false }
 

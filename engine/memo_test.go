@@ -1,0 +1,529 @@
+package engine_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/umpire/engine"
+	"example.com/umpire/uma"
+)
+
+// remembering returns an engine that keeps answers, with files in force for the realm photoz.
+func remembering(t testing.TB, files map[string]string) (*engine.Engine, uma.Evaluator) {
+	t.Helper()
+	e := engine.New(engine.Config{Now: time.Now, Memo: 4 << 20})
+	if _, err := e.Activate(t.Context(), "photoz", settings, source(t, files)); err != nil {
+		t.Fatal(err)
+	}
+	return e, prepare(t, e)
+}
+
+// known decides, and reports whether an input that differs in what change makes is known then.
+func known(t testing.TB, evaluator uma.Evaluator, change func(*uma.Input)) bool {
+	t.Helper()
+	if evaluator.Recall(input(nil)) != nil {
+		t.Error("known before anything was decided")
+	}
+	if _, err := evaluator.Decide(t.Context(), input(nil)); err != nil {
+		t.Fatal(err)
+	}
+	return evaluator.Recall(input(change)) != nil
+}
+
+// TestFunctions: why a policy is not a function of the input, and that only answers of
+// policies that are one are kept.
+func TestFunctions(t *testing.T) {
+	t.Parallel()
+	const ( // beginnings of the reasons
+		album = "data.uma.policies.album "
+		place = " (album.rego:3)"
+	)
+	for name, c := range map[string]struct{ rules, because string }{
+		"parts":                     {`grant contains "view" if input.subject.id == "u-bob"`, ""},
+		"an address":                {`grant contains "view" if input.context.ip == "192.0.2.7"`, ""},
+		"whether there is a ticket": {`grant contains "view" if input.ticket.round == 1`, ""},
+		"a dynamic member":          {`grant contains "view" if input.claims.pushed[input.subject.id][0] == "50"`, ""},
+		"constants of the time":     {`grant contains "view" if time.parse_rfc3339_ns("2026-11-22T12:00:00Z") > 5`, ""},
+		"with input":                {"grant contains \"view\" if h with input as {\"subject\": {\"id\": \"x\"}}\n\nh if input.subject.id == \"x\"", ""},
+		"a token":                   {`grant contains "view" if io.jwt.decode("eyJhbGciOiJIUzI1NiJ9.e30.AAAA")[1].sub == input.subject.id`, ""},
+		"its keys, in a variable":   {"grant contains \"view\" if {\n\tx := input.subject\n\tx.roles[_] == \"user\"\n}", ""},
+
+		"the time":                      {`grant contains "view" if input.context.time > "2026"`, album + "reads input.context.time" + place},
+		"the request":                   {`reasons contains input.context.request_id`, album + "reads input.context.request_id" + place},
+		"the trace":                     {`reasons contains input.context.trace_id`, album + "reads input.context.trace_id" + place},
+		"the ticket":                    {`reasons contains input.ticket.id`, album + "reads input.ticket.id" + place},
+		"its age":                       {`reasons contains input.ticket.issued_at`, album + "reads input.ticket.issued_at" + place},
+		"a ticket as a whole":           {`grant contains "view" if input.ticket`, album + "reads input.ticket as a whole" + place},
+		"the context":                   {`grant contains "view" if count(input.context) > 1`, album + "reads input.context as a whole" + place},
+		"a member of it":                {`grant contains "view" if input.context[_] == "2026"`, album + "reads input.context as a whole" + place},
+		"the input":                     {`grant contains "view" if count(input) > 1`, album + "reads input as a whole" + place},
+		"any member":                    {`grant contains "view" if input[_] == "1"`, album + "reads input as a whole" + place},
+		"walk":                          {`grant contains "view" if walk(input, [_, "1"])`, album + "reads input as a whole" + place},
+		"object.get":                    {`grant contains "view" if object.get(input, ["context", "time"], "") > "2026"`, album + "reads input as a whole" + place},
+		"a variable":                    {`grant contains "view" if {x := input; x.subject.id == "u-bob"}`, album + "reads input as a whole" + place},
+		"a function":                    {"grant contains \"view\" if f(input)\n\nf(x) if x.subject.id", album + "reads input as a whole" + place},
+		"a comprehension":               {`grant contains s if some s in {"view" | input.context.time}`, album + "reads input.context.time" + place},
+		"every":                         {`grant contains "view" if every s in ["a"] {input.context.time > s}`, album + "reads input.context.time" + place},
+		"not":                           {`grant contains "view" if not input.context.time`, album + "reads input.context.time" + place},
+		"a value of with":               {"grant contains \"view\" if h with input as {\"at\": input.context.time}\n\nh if input.at", album + "reads input.context.time" + place},
+		"with a part":                   {"grant contains \"view\" if h with input.context.ip as \"x\"\n\nh if input.context.ip == \"x\"", album + "reads input.context as a whole" + place},
+		"else":                          {"grant contains \"view\" if h == 2\n\nh := 1 if input.subject.id == \"nobody\"\n\nelse := 2 if input.context.time", album + "reads input.context.time (album.rego:7)"},
+		"a function that nothing calls": {"grant contains \"view\" if true\n\nf(x) := input.context.time if x", album + "reads input.context.time (album.rego:5)"},
+		"a head":                        {`rpt := {"claims": {"at": [input.context.time]}}`, album + "reads input.context.time" + place},
+		"the clock":                     {`grant contains "view" if time.now_ns() > 5`, album + "calls time.now_ns" + place},
+		"a random number":               {`grant contains "view" if rand.intn("x", 5) < 9`, album + "calls rand.intn" + place},
+		"a random id":                   {`reasons contains uuid.rfc4122("x")`, album + "calls uuid.rfc4122" + place},
+		"a random signature":            {`reasons contains io.jwt.encode_sign({"alg": "HS256"}, {}, {"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"})`, album + "calls io.jwt.encode_sign" + place},
+		"a token's expiry":              {`grant contains "view" if io.jwt.decode_verify(input.claims.pushed.amount[0], {"secret": "x"})[0]`, album + "calls io.jwt.decode_verify" + place},
+		"a certificate's":               {`grant contains "view" if crypto.x509.parse_and_verify_certificates(input.claims.pushed.amount[0])[0]`, album + "calls crypto.x509.parse_and_verify_certificates" + place},
+		"a mocked function":             {"grant contains \"view\" if h with lower as uuid.rfc4122\n\nh if lower(\"x\")", album + "calls uuid.rfc4122" + place},
+		"a helper":                      {`grant contains "view" if data.lib.times.late`, "data.lib.times reads input.context.time (times.rego:3)"},
+		"a helper's function":           {`grant contains "view" if data.lib.times.f(1)`, "data.lib.times calls time.now_ns (times.rego:5)"},
+		"all helpers":                   {`grant contains "view" if count(data.lib) > 0`, "data.lib.times reads input.context.time (times.rego:3)"},
+		"any helper":                    {`grant contains "view" if {some k; data.lib[k].late}`, "data.lib.times reads input.context.time (times.rego:3)"},
+		"below a rule":                  {`grant contains "view" if data.lib.times.objects.a.b`, "data.lib.times reads input.context.time (times.rego:7)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{
+				"album.rego": "package uma.policies.album\n\n" + c.rules + "\n",
+				"times.rego": "package lib.times\n\nlate if input.context.time > \"2026\"\n\nf(x) if time.now_ns() > x\n\nobjects[k] := {\"b\": input.context.time} if some k in [\"a\"]\n",
+			}
+			compiled, err := engine.New(engine.Config{}).Compile(t.Context(), "photoz", settings, source(t, files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := compiled.Because(); got != c.because {
+				t.Errorf("got  %q\nwant %q", got, c.because)
+			}
+			e, evaluator := remembering(t, files)
+			if got := known(t, evaluator, nil); got != (c.because == "") {
+				t.Errorf("known: got %t", got)
+			}
+			if stats := e.MemoStats(); stats.Entries > 0 && c.because != "" {
+				t.Errorf("got %+v", stats)
+			}
+		})
+	}
+}
+
+// Only what the policy reads makes a difference.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	_, evaluator := remembering(t, photoz(t))
+	if known(t, evaluator, func(in *uma.Input) { in.Subject.Roles = []string{"user", "admin"} }) {
+		t.Error("known with another role")
+	}
+	for name, c := range map[string]struct {
+		change func(*uma.Input)
+		want   bool
+	}{
+		"equal":           {nil, true},
+		"another request": {func(in *uma.Input) { in.Context.RequestID, in.Context.Time, in.Ticket = "r-78", "2027", nil }, true},
+		"another address": {func(in *uma.Input) { in.Context.IP = "192.0.2.8" }, true},
+		"another group":   {func(in *uma.Input) { in.Subject.Groups = nil }, false},
+		"a share":         {func(in *uma.Input) { in.Shares = []uma.InputShare{{ID: "s"}} }, false},
+		"other scopes":    {func(in *uma.Input) { in.Scopes = []uma.Scope{"view"} }, false},
+		"another order":   {func(in *uma.Input) { slices.Reverse(in.Scopes) }, false},
+		"another owner":   {func(in *uma.Input) { in.Resource.Owner = "u-bob" }, false},
+		"no resource":     {func(in *uma.Input) { in.Resource = nil }, false},
+	} {
+		ev := evaluator.Recall(input(c.change))
+		if (ev != nil) != c.want || ev != nil && !ev.Cached {
+			t.Errorf("%s: got %+v, want known: %t", name, ev, c.want)
+		}
+	}
+}
+
+// What is not known is not remembered either: answers of functions that fail, and errors.
+func TestRecallNoFailures(t *testing.T) {
+	t.Parallel()
+	for name, rules := range map[string]string{
+		"a function": "grant contains \"view\" if to_number(input.subject.id)",
+		"a conflict": "rpt := {\"ttl\": 5} if input.subject.id\n\nrpt := {\"ttl\": 6} if input.subject.id",
+		"a shape":    "rpt := {\"ttl\": \"x\"} if input.subject.id",
+	} {
+		e, evaluator := remembering(t, map[string]string{"album.rego": "package uma.policies.album\n\n" + rules + "\n"})
+		ev, err := evaluator.Decide(t.Context(), input(nil))
+		if err == nil && ev.Failed == "" {
+			t.Errorf("%s: got no error", name)
+		}
+		if stats := e.MemoStats(); evaluator.Recall(input(nil)) != nil || stats.Entries > 0 {
+			t.Errorf("%s: is kept, %+v", name, stats)
+		}
+	}
+	e, evaluator := remembering(t, nil)
+	in := input(func(in *uma.Input) { in.Claims.Verified = map[string]any{"f": func() {}} })
+	if _, err := evaluator.Decide(t.Context(), in); err == nil || e.MemoStats().Entries > 0 {
+		t.Errorf("an input that is not JSON: got %v, %+v", err, e.MemoStats())
+	}
+}
+
+// Masks and own entry points: masks turn it off, an entry point is analysed as any rule.
+func TestRecallMasksAndEntrypoints(t *testing.T) {
+	t.Parallel()
+	masked := map[string]string{"mask.rego": "package system.log\n\nmask contains \"/input/context/ip\"\n"}
+	if _, evaluator := remembering(t, masked); known(t, evaluator, nil) {
+		t.Error("masked records: known")
+	}
+	compiled, err := engine.New(engine.Config{}).Compile(t.Context(), "photoz", settings, source(t, masked))
+	if err != nil || compiled.Because() != "data.system.log.mask masks the records" {
+		t.Errorf("got %q, %v", compiled.Because(), err)
+	}
+	for condition, want := range map[string]bool{`input.subject.id == "u-bob"`: true, "input.context.time": false} {
+		e := engine.New(engine.Config{Now: time.Now, Memo: 1 << 20})
+		own := uma.PolicySettings{Timeout: time.Minute, Entrypoint: "data.lib.own.decision"}
+		if _, err := e.Activate(t.Context(), "photoz", own, source(t, map[string]string{"own.rego": "package lib.own\n\n" +
+			`decision := {"granted": ["view"], "need_info": [], "submit": [], "reasons": [], "obligations": [], "rpt": {}} if ` + condition + "\n"})); err != nil {
+			t.Fatal(err)
+		}
+		if got := known(t, prepare(t, e), nil); got != want {
+			t.Errorf("%s: known: got %t", condition, got)
+		}
+	}
+}
+
+// An activation forgets all answers, and an answer that the policy before gives late is not
+// found.
+func TestRecallAfterActivation(t *testing.T) {
+	t.Parallel()
+	e, before := remembering(t, photoz(t))
+	if !known(t, before, nil) {
+		t.Fatal("not known")
+	}
+	if _, err := e.Activate(t.Context(), "photoz", settings, source(t, photoz(t))); err != nil {
+		t.Fatal(err)
+	}
+	after := prepare(t, e)
+	if after.Recall(input(nil)) != nil || before.Recall(input(nil)) != nil || e.MemoStats().Entries != 0 {
+		t.Errorf("known after an activation: %+v", e.MemoStats())
+	}
+	if _, err := before.Decide(t.Context(), input(nil)); err != nil || after.Recall(input(nil)) != nil {
+		t.Errorf("the policy in force knows what the one before decided late: %v", err)
+	}
+}
+
+// A realm can turn it off, and its deadline does not.
+func TestRecallBySettings(t *testing.T) {
+	t.Parallel()
+	e, evaluator := remembering(t, photoz(t))
+	if !known(t, evaluator, nil) {
+		t.Fatal("not known")
+	}
+	with := func(s uma.PolicySettings) uma.Evaluator {
+		evaluator, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz", Policy: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return evaluator
+	}
+	if with(uma.PolicySettings{Timeout: time.Hour}).Recall(input(nil)) == nil {
+		t.Error("not known with another deadline")
+	}
+	if with(uma.PolicySettings{DecideAnew: true}).Recall(input(nil)) != nil {
+		t.Error("known although each decision is to be evaluated")
+	}
+	if _, plain := newEngine(t, photoz(t)); known(t, plain, nil) {
+		t.Error("known without a memo")
+	}
+}
+
+// The answers have no more bytes than the engine may keep.
+func TestRecallIsBounded(t *testing.T) {
+	t.Parallel()
+	e := engine.New(engine.Config{Memo: 20_000})
+	if _, err := e.Activate(t.Context(), "photoz", settings, source(t, photoz(t))); err != nil {
+		t.Fatal(err)
+	}
+	evaluator := prepare(t, e)
+	for i := range 200 {
+		if _, err := evaluator.Decide(t.Context(), input(func(in *uma.Input) { in.Subject.ID = fmt.Sprint("u-", i) })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := e.MemoStats(); stats.Bytes > 20_000 || stats.Bytes < 8_000 || stats.Entries < 8 || stats.Entries > 60 {
+		t.Errorf("got %+v", stats)
+	}
+}
+
+// Requests that get one answer at the same time, while policies are activated, neither change
+// it nor get that of another policy.
+func TestRecallIsShared(t *testing.T) {
+	t.Parallel()
+	e := engine.New(engine.Config{Memo: 1 << 20})
+	activate := func(scope string) {
+		files := map[string]string{"album.rego": "package uma.policies.album\n\n# METADATA\n# labels: {rule: a}\ngrant contains \"" + scope + "\" if input.subject.id\n"}
+		if _, err := e.Activate(t.Context(), "photoz", settings, source(t, files)); err != nil {
+			t.Error(err)
+		}
+	}
+	activate("view")
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				evaluator, err := e.Prepare(t.Context(), &uma.Realm{Name: "photoz"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				in := input(nil)
+				ev := evaluator.Recall(in)
+				if ev == nil {
+					if ev, err = evaluator.Decide(t.Context(), in); err != nil {
+						t.Error(err)
+					}
+				}
+				again, err := evaluator.Decide(t.Context(), in)
+				if err != nil || !reflect.DeepEqual(ev.Output, again.Output) {
+					t.Errorf("got %+v, want %+v, %v", ev.Output, again.Output, err)
+				}
+				if _, err := evaluator.Encode(t.Context(), &uma.Event{Input: in, Output: &ev.Output, Eval: ev, Answered: "granted"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		activate([]string{"view", "delete"}[i%2])
+	}
+	close(done)
+	wg.Wait()
+}
+
+// A record says that its answer was found. Everything else is as in that of an evaluation.
+func TestRecordOfRecalled(t *testing.T) {
+	t.Parallel()
+	_, evaluator := remembering(t, photoz(t))
+	in := input(of("bank", "withdraw"))
+	event := func(ev *uma.Evaluation) []byte {
+		ev.Took = 5
+		raw, err := evaluator.Encode(t.Context(), &uma.Event{ID: "d", Input: in, Output: &ev.Output, Eval: ev, Answered: "granted", Asked: []uma.Scope{"x"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	ev, err := evaluator.Decide(t.Context(), in)
+	if err != nil || len(ev.RuleLabels) == 0 || len(ev.Decided) == 0 {
+		t.Fatalf("got %+v, %v", ev, err)
+	}
+	want := event(ev)
+	got := event(evaluator.Recall(in))
+	if plain := bytes.Replace(got, []byte(`,"cached":true`), nil, 1); bytes.Equal(plain, got) || !bytes.Equal(plain, want) {
+		t.Errorf("got  %s\nwant %s and cached", got, want)
+	}
+	if at(parse(t, got), "custom", "cached") != true {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestRecallAgrees: 100,000 decisions of random policies on random inputs are the same with and
+// without what is kept.
+func TestRecallAgrees(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(13, 5))
+	policies, each := 100, 1000
+	if testing.Short() || raceEnabled {
+		policies, each = 20, 200
+	}
+	var found, functions int
+	for range policies {
+		files := randomRules(random)
+		e, evaluator := remembering(t, files)
+		for range each {
+			in := oneOfFew(random)
+			got := evaluator.Recall(in)
+			want, err := evaluator.Decide(t.Context(), in) // evaluates, whatever is known
+			if got == nil {
+				continue
+			}
+			found++
+			if err != nil || !same(got, want) {
+				raw, _ := engine.InputJSON(in)
+				t.Fatalf("got  %+v\nwant %+v, %v\n%s\n%v", got, want, err, raw, files)
+			}
+		}
+		if e.MemoStats().Entries > 0 {
+			functions++
+		}
+	}
+	t.Logf("%d of %d policies are functions, %d of %d decisions were known", functions, policies, found, policies*each)
+	if functions < policies/5 || functions > policies*9/10 || found < policies*each/10 {
+		t.Error("the policies and inputs do not test much")
+	}
+}
+
+func same(a, b *uma.Evaluation) bool {
+	return reflect.DeepEqual(a.Output, b.Output) && reflect.DeepEqual(a.Decided, b.Decided) && a.Failed == b.Failed &&
+		bytes.Equal(a.NDCache, b.NDCache) && slices.Equal(sortedLabels(a), sortedLabels(b))
+}
+
+func sortedLabels(ev *uma.Evaluation) []string {
+	var all []string
+	for _, labels := range ev.RuleLabels {
+		all = append(all, fmt.Sprint(labels))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// randomRules is a team package of a few rules, each of which reads the input in another way.
+func randomRules(random *rand.Rand) map[string]string {
+	rules := []string{"package uma.policies.album\n"}
+	for i := range 2 + random.IntN(6) {
+		set := []string{"grant contains s if some s in input.scopes", `grant contains "view" if true`, `deny contains {"scope": "delete"} if true`, `submit contains "*" if true`, `need_info contains {"name": "a"} if true`}[random.IntN(5)]
+		part := conditions[random.IntN(len(conditions))]
+		if random.IntN(3) > 0 { // else most policies would have one that is no function
+			part = conditions[random.IntN(certain)]
+		}
+		if random.IntN(2) == 0 {
+			set = fmt.Sprintf("# METADATA\n# labels: {rule: r%d, team: a}\n%s", i, set)
+		}
+		rules = append(rules, strings.ReplaceAll(strings.Replace(set, " if ", " if {\n\t", 1)+"\n\t"+part.condition+"\n}\n", "helper", fmt.Sprint("helper", i)))
+		if part.rules != "" {
+			rules = append(rules, strings.ReplaceAll(part.rules, "helper", fmt.Sprint("helper", i))+"\n")
+		}
+	}
+	return map[string]string{
+		"album.rego": strings.Join(rules, "\n"),
+		"lib.rego": "package lib.parts\n\nrole(r) if r in input.subject.roles\n\nowned if input.resource.owner == input.subject.id\n\n" +
+			"level[k] := v if some k, v in input.resource.attributes\n\nlate if input.context.time > \"2026-11-22T12:00:03Z\"\n\nstages.a.b if input.ticket.round == 1\n\nstages.a.c if input.client.public\n",
+		"data.json": `{"uma": {"facts": {"blocked": {"u-bob": ["view"], "u-carol": []}}}}`,
+	}
+}
+
+// certain is how many of the conditions are functions of the input for sure.
+const certain = 26
+
+var conditions = []struct{ condition, rules string }{
+	{`"admin" in input.subject.roles`, ""},
+	{`input.subject.attributes.email == "bob@example.com"`, ""},
+	{`not input.subject.attributes.email`, ""},
+	{"x := input.subject\n\tx.type == \"user\"", ""},
+	{`count({r | some r in input.subject.groups}) > 1`, ""},
+	{`every r in input.subject.roles { r != "admin" }`, ""},
+	{`object.get(input.resource.attributes, "visibility", ["public"])[0] == "public"`, ""},
+	{`input.resource.attributes[_][_] == "private"`, ""},
+	{"some k\n\tinput.resource.attributes[k][0] == \"x\"", ""},
+	{`input.claims.pushed.amount[0] == "50"`, ""},
+	{`input.claims.pushed[input.subject.id]`, ""},
+	{`input.claims.verified.level > 2`, ""},
+	{`input.claims.tokens[_].verified`, ""},
+	{`input.client.id == "photoz-web"`, ""},
+	{`input.ticket.round == 1`, ""},
+	{`not input.ticket.round`, ""},
+	{`input.context.ip == "192.0.2.7"`, ""},
+	{`not input.context.user_agent`, ""},
+	{`startswith(input.resource.uris[_], "/a")`, ""},
+	{`input.resource.owner_managed`, ""},
+	{`data.lib.parts.role("admin")`, ""},
+	{`data.lib.parts.owned`, ""},
+	{`data.lib.parts.level.visibility[0] == "private"`, ""},
+	{`data.uma.facts.blocked[input.subject.id][_] == "view"`, ""},
+	{"helper(input.subject)", "helper(x) if x.groups_known"},
+	{"helper == 2", "helper := 1 if \"admin\" in input.subject.roles\n\nelse := 2 if input.client.public"},
+
+	{`helper with input as {"subject": {"id": "u-bob"}}`, `helper if input.subject.id == "u-bob"`},
+	{`helper with input as {"subject": input.subject}`, `helper if "admin" in input.subject.roles`},
+	{`helper with input.subject.id as "u-bob"`, `helper if input.subject.id == input.resource.owner`},
+	{`helper with input.claims.pushed.amount as ["9"]`, `helper if input.claims.pushed.amount[0] == "9"`},
+	{`helper with data.lib.parts.owned as true`, `helper if data.lib.parts.owned`},
+	{`data.lib.parts.stages.a.c`, ""},
+	{`count({k | some k, _ in data.lib.parts}) > 3`, ""},
+	{`some name; data.lib.parts[name] == true`, ""},
+	{`input.context.time > "2026-11-22T12:00:03Z"`, ""},
+	{`endswith(input.context.request_id, "1")`, ""},
+	{`input.ticket.id == "sha256:1"`, ""},
+	{`time.now_ns() % 2 == 0`, ""},
+	{`rand.intn("x", 2) == 0`, ""},
+	{`startswith(uuid.rfc4122("x"), "a")`, ""},
+	{`input[_] == "photoz-api"`, ""},
+	{`walk(input, [_, "admin"])`, ""},
+	{"helper(input)", "helper(x) if \"admin\" in x.subject.roles"},
+	{`object.get(input, ["context", "time"], "") > "2026-11-22T12:00:03Z"`, ""},
+	{`data.lib.parts.late`, ""},
+	{`input.context[_] == "192.0.2.7"`, ""},
+	{"x := input\n\tx.client.public", ""},
+	{`"2026-11-22T12:00:03Z" in {t | t := input.context.time}`, ""},
+	{`to_number(input.claims.pushed.amount[0]) > 10`, ""},
+}
+
+// oneOfFew is an input that differs from others in a few parts, and always in what differs in
+// each request.
+func oneOfFew(random *rand.Rand) *uma.Input {
+	in := input(func(in *uma.Input) {
+		seconds := random.IntN(6)
+		in.Now = in.Now.Add(time.Duration(seconds) * time.Second)
+		in.Context.Time, in.Context.RequestID = fmt.Sprintf("2026-11-22T12:00:0%dZ", seconds), fmt.Sprint("r-", random.IntN(100))
+		in.Ticket.ID = fmt.Sprint("sha256:", random.IntN(3))
+	})
+	for range random.IntN(3) {
+		if change := random.IntN(len(changes)); in.Resource != nil {
+			changes[change](in)
+		}
+	}
+	return in
+}
+
+var changes = []func(*uma.Input){
+	func(in *uma.Input) { in.Subject.Roles = append(in.Subject.Roles, "admin") },
+	func(in *uma.Input) { in.Subject.Roles = nil },
+	func(in *uma.Input) { in.Subject.Groups = append(in.Subject.Groups, "/family") },
+	func(in *uma.Input) { in.Subject.GroupsKnown = false },
+	func(in *uma.Input) { in.Subject.Attributes = nil },
+	func(in *uma.Input) { in.Subject.Attributes = map[string]any{"email": nil} },
+	func(in *uma.Input) {
+		in.Subject.Attributes = map[string]any{"email": "x", "deep": map[string]any{"l": []any{1, "1"}}}
+	},
+	func(in *uma.Input) { in.Subject.ID = "u-alice" },
+	func(in *uma.Input) { in.Subject.ID = "u-carol" },
+	func(in *uma.Input) { in.Subject.Type = "service" },
+	func(in *uma.Input) { in.Claims.Pushed = nil },
+	func(in *uma.Input) { in.Claims.Pushed = map[string][]string{"amount": {"5"}, "u-bob": {}} },
+	func(in *uma.Input) { in.Claims.Pushed = map[string][]string{"amount": {"five"}} },
+	func(in *uma.Input) { in.Claims.Verified = map[string]any{"level": 3} },
+	func(in *uma.Input) { in.Claims.Verified = map[string]any{"level": 1.5} },
+	func(in *uma.Input) { in.Claims.Verified = map[string]any{"level": "3"} },
+	func(in *uma.Input) { in.Claims.Tokens = []uma.InputClaimToken{{Verified: true}} },
+	func(in *uma.Input) { in.Claims.Tokens = []uma.InputClaimToken{{}, {}} },
+	func(in *uma.Input) { in.Client.ID = "other" },
+	func(in *uma.Input) { in.Client.Public = false },
+	func(in *uma.Input) { in.Ticket = nil },
+	func(in *uma.Input) { in.Ticket = &uma.InputTicket{Round: 2} },
+	func(in *uma.Input) { in.Context.IP = "192.0.2.8" },
+	func(in *uma.Input) { in.Context.IP = "" },
+	func(in *uma.Input) { in.Context.UserAgent = "curl" },
+	func(in *uma.Input) { in.Resource.URIs = nil },
+	func(in *uma.Input) { in.Resource.OwnerManaged = false },
+	func(in *uma.Input) { in.Resource.Owner = "u-bob" },
+	func(in *uma.Input) { in.Resource.Attributes = nil },
+	func(in *uma.Input) {
+		in.Resource.Attributes = map[string][]string{"visibility": {"public"}, "k": {"x"}}
+	},
+	func(in *uma.Input) { in.Resource.Attributes = map[string][]string{"visibility": {}} },
+	func(in *uma.Input) { in.Resource.Type = "other" },
+	func(in *uma.Input) { in.Resource = nil },
+	func(in *uma.Input) { in.Scopes = nil },
+	func(in *uma.Input) { in.Scopes = []uma.Scope{"view"} },
+	func(in *uma.Input) { in.Scopes = []uma.Scope{"delete", "view"} },
+	func(in *uma.Input) {
+		in.Shares = []uma.InputShare{{ID: "s-1", Kind: "request", Scopes: []uma.Scope{"view"}, Users: []string{"u-bob"}, Strategy: "UNANIMOUS"}}
+	},
+	func(in *uma.Input) {
+		in.Requests = []uma.InputRequest{{ID: "q-1", State: "denied", Scopes: []uma.Scope{"view"}}}
+	},
+}
