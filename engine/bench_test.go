@@ -34,6 +34,21 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// A decision that is known.
+func BenchmarkRecall(b *testing.B) {
+	_, evaluator := remembering(b, photoz(b))
+	in := input(of("board", "view"))
+	if _, err := evaluator.Decide(b.Context(), in); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if evaluator.Recall(in) == nil {
+			b.Fatal("not known")
+		}
+	}
+}
+
 func BenchmarkActivate(b *testing.B) {
 	e, _ := newEngine(b, photoz(b))
 	src := source(b, photoz(b))

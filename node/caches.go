@@ -63,6 +63,9 @@ func (c *Caches) memo() int {
 
 // cacheStats returns what /metrics shows of the caches.
 func (n *Node) cacheStats() []server.CacheStats {
+	if n.Caches.memo() == 0 {
+		return nil
+	}
 	decisions := n.engine.MemoStats()
 	return []server.CacheStats{{
 		Cache: "decisions", Bytes: decisions.Bytes, Entries: decisions.Entries, Hits: decisions.Hits, Misses: decisions.Misses,
