@@ -96,6 +96,9 @@ func TestSharesReadBounded(t *testing.T) {
 	for query := range seen.all {
 		for _, step := range plan(t, s, query) {
 			sought := strings.HasPrefix(step, "SEARCH ") && narrow.MatchString(step)
+			if strings.Contains(step, "SEARCH decision") && strings.Contains(query, "max(") || strings.Contains(query, "FROM decision_chunk ORDER BY first DESC LIMIT 1") {
+				continue // an end of a table
+			}
 			if !sought && !small.MatchString(step) && !inOrder.MatchString(step) &&
 				!(step == sorted && strings.Contains(query, "+q.state")) {
 				t.Errorf("%s\n\t%s", strings.Join(strings.Fields(query), " "), step)

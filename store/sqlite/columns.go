@@ -187,7 +187,7 @@ func inList[T ~string](values []T) (string, any) {
 }
 
 // keysText is the JSON array of keys, for json_each.
-func keysText(keys []uma.Key) string {
+func keysText[T ~int64](keys []T) string {
 	b, _ := json.Marshal(keys) // integers never fail
 	return string(b)
 }

@@ -10,16 +10,19 @@ import (
 
 // Commit implements uma.Committer.
 func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
-	events := shareParts(st.Records)
+	stored := packRecords(st.Records)
 	return s.submit(ctx, &entry{
-		run:   func(tx *conn) error { return settle(tx, st, events) },
-		after: func() { s.recent.add(st.Records) },
+		run: func(tx *conn) error { return settle(tx, st, stored) },
+		after: func() {
+			s.recent.add(st.Records)
+			s.indexer.note(st.Records)
+		},
 	})
 }
 
 // settle does in one transaction what a token request changes. It spends the ticket first, so
 // that nothing is stored for a request that lost the race for its ticket.
-func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
+func settle(tx *conn, st *uma.Settlement, stored storedRecords) error {
 	if st.Ticket != nil {
 		if err := spendTicket(tx, st.Realm, st.Ticket, st.Reusable, st.Now); err != nil {
 			return err
@@ -30,7 +33,7 @@ func settle(tx *conn, st *uma.Settlement, events storedEvents) error {
 			return err
 		}
 	}
-	if err := saveRecords(tx, st.Records, events); err != nil {
+	if err := saveRecords(tx, st.Records, stored); err != nil {
 		return err
 	}
 	for i := range st.Requests {

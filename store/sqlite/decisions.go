@@ -3,7 +3,8 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"strings"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,66 +56,6 @@ func (r *recent) after(seq int64, limit int) (found []uma.Record) {
 	return found
 }
 
-// saveRecords stores the records of a settlement, sets their Seq, and stores the parts
-// that their events share.
-func saveRecords(tx *conn, records []uma.Record, events storedEvents) error {
-	var shared any
-	if events.parts != nil {
-		key, err := tx.insert(`INSERT INTO decision_shared (parts) VALUES (?)`, events.parts)
-		if err != nil {
-			return writing("shared parts of decision records", err)
-		}
-		shared = int64(key)
-	}
-	for i := range records {
-		var err error
-		if events.own == nil || events.own[i] == nil {
-			err = saveRecord(tx, &records[i], plainEvent, records[i].Event, nil)
-		} else {
-			err = saveRecord(tx, &records[i], sharedEvent, events.own[i], shared)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// saveRecord stores a record and sets its Seq.
-func saveRecord(tx *conn, r *uma.Record, encoding int, event []byte, shared any) error {
-	_, err := tx.exec(`INSERT INTO decision
-		(id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision, rules, encoding, event, shared, request)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Batch, r.Realm, millis(r.Time), r.Kind, r.Outcome, r.Answered, r.Subject, r.Client, r.Server,
-		string(r.Resource), r.Revision, listText(r.Rules), encoding, event, shared, r.Request)
-	if err != nil {
-		return writing("decision record", err)
-	}
-	r.Seq = tx.db.LastInsertRowID()
-	for _, rule := range r.Rules {
-		_, err := tx.exec(`INSERT INTO decision_rule (rule, seq) VALUES (?, ?) ON CONFLICT DO NOTHING`, rule, r.Seq)
-		if err != nil {
-			return writing("rules of a decision record", err)
-		}
-	}
-	return nil
-}
-
-const recordColumns = ` seq, id, batch, realm, time, kind, outcome, answered, subject, client, server, resource, revision,` +
-	` rules, request, encoding, event, (SELECT parts FROM decision_shared WHERE key = shared) `
-
-func scanRecord(scan scanFunc) (uma.Record, error) {
-	var r uma.Record
-	var encoding int64
-	var own, parts []byte
-	err := scan(&r.Seq, &r.ID, &r.Batch, &r.Realm, (*moment)(&r.Time), &r.Kind, &r.Outcome, &r.Answered, &r.Subject, &r.Client,
-		&r.Server, (*namedText)(&r.Resource), &r.Revision, (*names)(&r.Rules), &r.Request, &encoding, &own, &parts)
-	if err == nil {
-		r.Event, err = decodeEvent(r.ID, encoding, own, parts)
-	}
-	return r, err
-}
-
 // FindDecisions implements uma.Decisions.
 func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
 	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
@@ -137,7 +78,7 @@ func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each fun
 		f.After = max(f.After, from-1)
 		if err == nil && !f.Until.IsZero() {
 			var last int64
-			err = c.row(`SELECT coalesce(max(+seq), 0) FROM decision WHERE time < ?`, []any{millis(f.Until)}, &last)
+			last, err = lastUntil(c, f.Until)
 			f.Before = min(last+1, cmp.Or(f.Before, last+1))
 		}
 		return reading("decision records", err)
@@ -155,13 +96,32 @@ func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each fun
 	return eachPage(ctx, s, next, func(r uma.Record) error { return each(&r) })
 }
 
-// firstSince returns the seq of the first record that is not older than since; one
-// beyond the last if there is none, 0 without a time. The + keeps SQLite from searching
-// the table from the other end.
+// firstSince returns a number that is not beyond the first record that is not older than
+// since, by which the search need not begin with the oldest; 0 without a time. The + keeps
+// SQLite from searching the table from the other end.
 func firstSince(c *conn, since time.Time) (seq int64, err error) {
 	if !since.IsZero() {
-		err = c.row(`SELECT coalesce(min(+seq), 1 << 62) FROM decision WHERE time >= ?`, []any{millis(since)}, &seq)
+		err = c.row(`SELECT coalesce((SELECT min(+seq) FROM decision WHERE time >= ?1),
+			(SELECT min(+first) FROM decision_chunk WHERE latest >= ?1), (SELECT max(last) + 1 FROM decision_chunk), 0)`,
+			[]any{millis(since)}, &seq)
 	}
+	return seq, err
+}
+
+// lastUntil returns a number that is not before that of the last record that is older than
+// until.
+func lastUntil(c *conn, until time.Time) (seq int64, err error) {
+	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
+		if millis(r.Time) < millis(until) {
+			seq = r.Seq
+		}
+		return true
+	})
+	if err != nil || seq > 0 {
+		return seq, err
+	}
+	err = c.row(`SELECT coalesce((SELECT max(+last) FROM decision_chunk WHERE earliest < ?1),
+		(SELECT max(+seq) FROM decision WHERE time < ?1), 0)`, []any{millis(until)}, &seq)
 	return seq, err
 }
 
@@ -171,69 +131,69 @@ const (
 	oldestFirst = "ASC"
 )
 
-func findDecisions(c *conn, f uma.DecisionFilter, order string, limit int) ([]uma.Record, error) {
-	query, args := filterDecisions(f, order, limit)
-	return list(c, query, args, scanRecord)
-}
-
-// filterDecisions returns a query for the records that f describes. The first key of f
-// that is set chooses the index, whose rows are in the order of seq. The others have a
-// +, which keeps SQLite from using their indexes: they are compared row by row. A rule
-// is looked up in decision_rule, unless f has a narrower key.
-func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []any) {
-	var where []string
-	var args []any
-	keyed := false
-	from, seq := `decision`, `seq`
-	add := func(column, value string) {
-		if value == "" {
-			return
+// findDecisions searches the records of earlier schemas, those that are indexed and those
+// that are not: they follow each other.
+func findDecisions(c *conn, f uma.DecisionFilter, order string, limit int) (found []uma.Record, err error) {
+	parts := []func(c *conn, f uma.DecisionFilter, order string, limit int) ([]uma.Record, error){findOld, walkLog}
+	if term := termOf(&f); term != "" {
+		end, err := indexedUpTo(c)
+		if err != nil {
+			return nil, err
 		}
-		if keyed {
-			column = "+" + column
+		rest := f
+		rest.After = max(f.After, end)
+		parts = append(parts[:1], findByTerm(term), func(c *conn, _ uma.DecisionFilter, order string, limit int) ([]uma.Record, error) {
+			return walkLog(c, rest, order, limit)
+		})
+	}
+	if order == newestFirst {
+		slices.Reverse(parts)
+	}
+	for i := 0; i < len(parts) && len(found) < limit; i++ {
+		more, err := parts[i](c, f, order, limit-len(found))
+		if err != nil {
+			return nil, err
 		}
-		where, args, keyed = append(where, column+` = ?`), append(args, value), true
+		found = append(found, more...)
 	}
-	if f.Request != "" {
-		where = append(where, `request <> ''`) // the condition of the index
-	}
-	add(`request`, f.Request)
-	add(`resource`, string(f.Resource))
-	add(`subject`, f.Subject)
-	switch {
-	case f.Rule != "" && keyed:
-		where, args = append(where, `EXISTS (SELECT 1 FROM decision_rule r WHERE r.rule = ? AND r.seq = decision.seq)`), append(args, f.Rule)
-	case f.Rule != "":
-		from, seq = `(SELECT seq AS at FROM decision_rule WHERE rule = ?) CROSS JOIN decision ON seq = at`, `at`
-		args, keyed = append(args, f.Rule), true
-	}
-	add(`revision`, f.Revision)
-	add(`client`, f.Client)
-	add(`outcome`, f.Outcome)
-	add(`realm`, f.Realm)
-	where, args = append(where, seq+` > ?`), append(args, f.After)
-	if f.Before > 0 {
-		where, args = append(where, seq+` < ?`), append(args, f.Before)
-	}
-	if !f.Until.IsZero() {
-		where, args = append(where, `+time < ?`), append(args, millis(f.Until))
-	}
-	if !f.Since.IsZero() {
-		where, args = append(where, `+time >= ?`), append(args, millis(f.Since))
-	}
-	return `SELECT` + recordColumns + `FROM ` + from + ` WHERE ` + strings.Join(where, ` AND `) +
-		` ORDER BY ` + seq + ` ` + order + ` LIMIT ? + 0`, append(args, limit)
+	return found, nil
 }
 
 // Decision implements uma.Decisions.
 func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
 	return fetch(ctx, s, "decision record", func(c *conn) (*uma.Record, error) {
-		r, err := oneRow(c, `SELECT`+recordColumns+`FROM decision WHERE id = ?`, []any{id}, scanRecord)
+		seq, err := numberOf(c, id)
+		if errors.Is(err, uma.ErrNotFound) {
+			r, err := oneRow(c, `SELECT`+recordColumns+`FROM decision WHERE id = ?`, []any{id}, scanRecord)
+			return &r, err
+		}
 		if err != nil {
 			return nil, err
 		}
-		return &r, nil
+		found, err := walkLog(c, uma.DecisionFilter{After: seq - 1}, oldestFirst, 1)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		return &found[0], nil
 	})
+}
+
+// numberOf returns the number of the record with an id, indexed or not.
+func numberOf(c *conn, id string) (seq int64, err error) {
+	err = c.row(`SELECT first FROM decision_term WHERE term = ? ORDER BY first LIMIT 1`, []any{byID + id}, &seq)
+	if !errors.Is(err, uma.ErrNotFound) {
+		return seq, err
+	}
+	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
+		if r.ID == id {
+			seq = r.Seq
+		}
+		return seq == 0
+	})
+	if err == nil && seq == 0 {
+		err = uma.ErrNotFound
+	}
+	return seq, err
 }
 
 // DecisionsAfter implements uma.Decisions.
@@ -242,15 +202,11 @@ func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma
 		return found, nil
 	}
 	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
-		return list(c, `SELECT`+recordColumns+`FROM decision WHERE seq > ? ORDER BY seq LIMIT ? + 0`,
-			[]any{seq, limit}, scanRecord)
+		return findDecisions(c, uma.DecisionFilter{After: seq}, oldestFirst, limit)
 	})
 }
 
 // LastDecision implements uma.Decisions.
 func (s *Store) LastDecision(ctx context.Context) (int64, error) {
-	return fetch(ctx, s, "the last decision record", func(c *conn) (seq int64, err error) {
-		err = c.row(`SELECT coalesce(max(seq), 0) FROM decision`, nil, &seq)
-		return seq, err
-	})
+	return fetch(ctx, s, "the last decision record", lastRecord)
 }

@@ -4,28 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"testing"
 
 	"example.com/umpire/uma"
 )
-
-// Records are found by rule in decision_rule.
-func TestRulesOfRecords(t *testing.T) {
-	t.Parallel()
-	s := openTemp(t, nil)
-	records := []uma.Record{
-		{ID: "a", Rules: []string{"team/x", "team/y", "team/x"}, Event: []byte("{}")},
-		{ID: "b", Rules: []string{"team/y"}, Event: []byte("{}")},
-	}
-	if err := s.Commit(t.Context(), &uma.Settlement{Now: at, Records: records}); err != nil {
-		t.Fatal(err)
-	}
-	got := rowsOf(t, s, `SELECT x.rule || ' ' || d.id FROM decision_rule x JOIN decision d ON d.seq = x.seq ORDER BY 1`)
-	if want := []string{"team/x a", "team/y a", "team/y b"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
 
 // The last records are read from memory, the others from the file, with the same
 // result. Records of a transaction that was rolled back are in neither.

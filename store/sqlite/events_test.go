@@ -125,7 +125,7 @@ func TestSharedPartsAreStoredOnce(t *testing.T) {
 	}
 	var bytes int64
 	err := s.read(t.Context(), func(c *conn) error {
-		return c.row(`SELECT (SELECT sum(length(event)) FROM decision) + (SELECT sum(length(parts)) FROM decision_shared)`, nil, &bytes)
+		return c.row(`SELECT (SELECT sum(length(event)) FROM decision_log) + (SELECT sum(length(parts)) FROM decision_shared)`, nil, &bytes)
 	})
 	if err != nil {
 		t.Fatal(err)

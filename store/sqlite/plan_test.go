@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"example.com/umpire/store/storetest"
@@ -44,6 +45,19 @@ func TestStore(t *testing.T) {
 			return s
 		})
 	})
+	for name, index := range map[string]func(s *Store) uma.Store{
+		"not indexed":  func(s *Store) uma.Store { return s },
+		"half indexed": func(s *Store) uma.Store { return &indexing{Store: s, every: 2} },
+		"indexed":      func(s *Store) uma.Store { return &indexing{Store: s, every: 1} },
+	} {
+		t.Run("records "+name, func(t *testing.T) {
+			storetest.RunRecords(t, func(t *testing.T) uma.Store {
+				s := openTemp(t, func(c *Config) { c.holdIndex = true })
+				t.Cleanup(func() { seen.collect(s) })
+				return index(s)
+			})
+		})
+	}
 	t.Run("plans", func(t *testing.T) {
 		s := openTemp(t, nil)
 		smallRealm(t, s)
@@ -54,6 +68,20 @@ func TestStore(t *testing.T) {
 		checkPlans(t, slices.Sorted(maps.Keys(seen.all)))
 	})
 	t.Run("indexes", func(t *testing.T) { checkIndexes(t, slices.Sorted(maps.Keys(seen.all))) })
+}
+
+// indexing is a store that indexes a record after each commit, or after each second one.
+type indexing struct {
+	*Store
+	every, commits int64
+}
+
+func (s *indexing) Commit(ctx context.Context, st *uma.Settlement) error {
+	err := s.Store.Commit(ctx, st)
+	if err == nil && len(st.Records) > 0 && atomic.AddInt64(&s.commits, 1)%s.every == 0 {
+		_, err = s.indexSome(ctx, len(st.Records))
+	}
+	return err
 }
 
 // checkOrphans looks for rows of deleted rows, other than those that Sweep deletes.

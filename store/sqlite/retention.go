@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"time"
+
+	"example.com/umpire/uma"
 )
 
 // An oldRecord is what removeRecords needs of a record.
@@ -10,13 +12,29 @@ type oldRecord struct {
 	seq    int64
 	realm  string
 	time   time.Time
-	rules  []string
-	shared int64 // 0: nothing
+	rules  []string // of an earlier schema
+	terms  []string // of others
+	shared int64    // 0: nothing
 }
 
-func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
-	err = scan(&r.seq, &r.realm, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
-	return r, err
+// oldestRecords returns the oldest records: those of earlier schemas, then others.
+func oldestRecords(c *conn, limit int) ([]oldRecord, error) {
+	records, err := list(c, `SELECT seq, realm, time, rules, coalesce(shared, 0) FROM decision WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
+		[]any{limit}, func(scan scanFunc) (r oldRecord, err error) {
+			err = scan(&r.seq, &r.realm, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
+			return r, err
+		})
+	if err != nil || len(records) == limit {
+		return records, err
+	}
+	logged, err := list(c, `SELECT seq, fields, coalesce(shared, 0) FROM decision_log WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
+		[]any{limit - len(records)}, func(scan scanFunc) (oldRecord, error) {
+			var r uma.Record
+			var shared int64
+			err := scan(&r.Seq, (*packedFields)(&r), &shared)
+			return oldRecord{seq: r.Seq, realm: r.Realm, time: r.Time, terms: termsOf(&r), shared: shared}, err
+		})
+	return append(records, logged...), err
 }
 
 // PruneDecisions implements uma.Decisions. Records are removed from the oldest on and
@@ -25,8 +43,7 @@ func scanOldRecord(scan scanFunc) (r oldRecord, err error) {
 func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
 	err := s.write(ctx, func(tx *conn) error {
-		records, err := list(tx, `SELECT seq, realm, time, rules, coalesce(shared, 0) FROM decision WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
-			[]any{limit}, scanOldRecord)
+		records, err := oldestRecords(tx, limit)
 		if err != nil {
 			return reading("old decision records", err)
 		}
@@ -46,20 +63,28 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 	return removed, err
 }
 
-// removeRecords removes the oldest records, with their rules and the shared parts that
-// no other record has.
+// removeRecords removes the oldest records, with their rules or terms, and the shared parts
+// that no other record has.
 func removeRecords(tx *conn, records []oldRecord) error {
-	commands := []command{{`DELETE FROM decision WHERE seq <= ?`, []any{records[len(records)-1].seq}}}
+	last := records[len(records)-1].seq
+	commands := []command{
+		{`DELETE FROM decision WHERE seq <= ?`, []any{last}},
+		{`DELETE FROM decision_log WHERE seq <= ?`, []any{last}},
+		{`DELETE FROM decision_chunk WHERE first <= ?1 AND last <= ?1`, []any{last}},
+	}
 	shared := map[int64]bool{}
+	var terms []string
 	for _, r := range records {
+		terms = append(terms, r.terms...)
 		for _, rule := range r.rules {
 			commands = append(commands, command{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.seq}})
 		}
 		if r.shared != 0 && !shared[r.shared] {
 			shared[r.shared] = true
 			commands = append(commands, command{`DELETE FROM decision_shared WHERE key = ?1
-				AND NOT EXISTS (SELECT 1 FROM decision WHERE shared = ?1)`, []any{r.shared}})
+				AND NOT EXISTS (SELECT 1 FROM decision WHERE shared = ?1)
+				AND NOT EXISTS (SELECT 1 FROM decision_log WHERE shared = ?1)`, []any{r.shared}})
 		}
 	}
-	return runAll(tx, commands)
+	return runAll(tx, append(commands, dropTerms(terms, last)...))
 }

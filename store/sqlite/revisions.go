@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/umpire/uma"
@@ -208,14 +209,20 @@ const revisionsAtOnce = 10
 func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) {
 	var removed int
 	err := s.write(ctx, func(tx *conn) error {
+		named, err := unindexedRevisions(tx)
+		if err != nil {
+			return err
+		}
 		keys, err := list(tx, `WITH kept AS MATERIALIZED (
 				SELECT realm, revision FROM policy_period WHERE until = 0 OR until > ?1
 				UNION SELECT realm, revision FROM (
 					SELECT realm, revision, row_number() OVER (PARTITION BY realm ORDER BY max(key) DESC) AS nth
 					FROM policy_period GROUP BY realm, revision) WHERE nth <= ?2)
 			SELECT r.key FROM revision r WHERE (r.realm, r.hash) NOT IN kept
-			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash) LIMIT ?3 + 0`,
-			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce}, scanKey)
+			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash)
+			AND NOT EXISTS (SELECT 1 FROM decision_term t WHERE t.term = ?4 || r.hash)
+			AND r.hash NOT IN (SELECT value FROM json_each(?5)) LIMIT ?3 + 0`,
+			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, listText(named)}, scanKey)
 		if err != nil {
 			return reading("policy revisions that no record names", err)
 		}
@@ -228,4 +235,15 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 		return nil
 	})
 	return removed, err
+}
+
+// unindexedRevisions returns the revisions that records name which are not indexed.
+func unindexedRevisions(c *conn) (named []string, err error) {
+	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
+		if !slices.Contains(named, r.Revision) {
+			named = append(named, r.Revision)
+		}
+		return true
+	})
+	return named, err
 }

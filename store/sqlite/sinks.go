@@ -32,19 +32,23 @@ func (s *Store) AllSinks(ctx context.Context) ([]uma.Sink, error) {
 // KeepSinks implements uma.Sinks.
 func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
 	return s.write(ctx, func(tx *conn) error {
+		last, err := lastRecord(tx)
+		if err != nil {
+			return reading("the last decision record", err)
+		}
 		var names []string
 		for i := range wanted {
 			w := &wanted[i]
 			names = append(names, w.Name)
 			_, err := tx.exec(`INSERT INTO sink (`+sinkColumns+`)
-				VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(seq), 0) FROM decision), 0, 0, '', 0, 0)
+				VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, 0)
 				ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, realm = excluded.realm, target = excluded.target, hold = excluded.hold`,
-				w.Name, string(w.Kind), w.Realm, w.Target, w.Hold.Milliseconds(), w.Holder)
+				w.Name, string(w.Kind), w.Realm, w.Target, w.Hold.Milliseconds(), w.Holder, last)
 			if err != nil {
 				return writing("sink "+w.Name, err)
 			}
 		}
-		_, err := tx.exec(`DELETE FROM sink WHERE name NOT IN (SELECT value FROM json_each(?))`, listText(names))
+		_, err = tx.exec(`DELETE FROM sink WHERE name NOT IN (SELECT value FROM json_each(?))`, listText(names))
 		return writing("sinks", err)
 	})
 }
@@ -78,8 +82,8 @@ func (s *Store) SaveSinks(ctx context.Context, sinks []uma.Sink) (lost []string,
 	return lost, err
 }
 
-// RecordsFor implements uma.Sinks. The index of realms has the records of one in the
-// order of seq.
+// RecordsFor implements uma.Sinks. The index has the records of a realm in the order of
+// seq.
 func (s *Store) RecordsFor(ctx context.Context, realm string, seq int64, limit int) ([]uma.Record, error) {
 	if realm == "" {
 		return s.DecisionsAfter(ctx, seq, limit)
@@ -93,23 +97,40 @@ func (s *Store) RecordsFor(ctx context.Context, realm string, seq int64, limit i
 // need not be counted.
 func (s *Store) BacklogOf(ctx context.Context, realm string, seq int64) (uma.Backlog, error) {
 	return fetch(ctx, s, "undelivered decision records", func(c *conn) (uma.Backlog, error) {
-		if realm == "" {
-			return backlog(c, `SELECT (SELECT max(seq) FROM decision) - seq + 1, seq, time
-				FROM decision WHERE seq > ? ORDER BY seq LIMIT 1`, seq)
+		first, err := findDecisions(c, uma.DecisionFilter{Realm: realm, After: seq}, oldestFirst, 1)
+		if err != nil || len(first) == 0 {
+			return uma.Backlog{}, err
 		}
-		return backlog(c, `SELECT (SELECT count(*) FROM (SELECT 1 FROM decision WHERE realm = ?1 AND seq > ?2 LIMIT ?3 + 0)), seq, time
-			FROM decision WHERE realm = ?1 AND seq > ?2 ORDER BY seq LIMIT 1`, realm, seq, uma.MaxBacklog)
+		b := uma.Backlog{Oldest: first[0].Time}
+		if realm == "" {
+			last, err := lastRecord(c)
+			b.Records = int(last - first[0].Seq + 1)
+			return b, err
+		}
+		b.Records, err = countAfter(c, realm, first[0].Seq-1)
+		return b, err
 	})
 }
 
-func backlog(c *conn, query string, args ...any) (b uma.Backlog, err error) {
-	err = c.rows(query, args, func(scan scanFunc) error {
-		var records, first int64
-		err := scan(&records, &first, (*moment)(&b.Oldest))
-		b.Records = int(records)
-		return err
+// countAfter counts the records of a realm after seq, at most uma.MaxBacklog.
+func countAfter(c *conn, realm string, seq int64) (int, error) {
+	var old int64
+	if err := c.row(`SELECT count(*) FROM (SELECT 1 FROM decision WHERE realm = ? AND seq > ? LIMIT ? + 0)`,
+		[]any{realm, seq, uma.MaxBacklog}, &old); err != nil {
+		return 0, err
+	}
+	indexed, err := countByTerm(c, byRealm+realm, seq, uma.MaxBacklog)
+	if err != nil {
+		return 0, err
+	}
+	n := int(old) + indexed
+	err = eachUnindexed(c, seq, func(r *uma.Record) bool {
+		if r.Realm == realm {
+			n++
+		}
+		return n < uma.MaxBacklog
 	})
-	return b, err
+	return min(n, uma.MaxBacklog), err
 }
 
 // removable returns how many of the oldest records may be removed, and what that cuts from

@@ -38,6 +38,8 @@ type Config struct {
 
 	// Now is the clock that commits are timed by; nil stands for time.Now.
 	Now func() time.Time
+
+	holdIndex bool // only tests index records
 }
 
 // A Store is an uma.Store in one SQLite file. It is safe for concurrent use.
@@ -48,6 +50,7 @@ type Store struct {
 
 	writer    *writer    // nil when read only
 	inspector *inspector // nil when read only
+	indexer   *indexer   // nil when read only
 	damage    damage     // that was found in the file
 	path      string
 	files     files // that are open, unless read only
@@ -106,7 +109,11 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.inspector = &inspector{conn: c}
-	return s.openReaders(open, nil)
+	if err := s.openReaders(open, nil); err != nil {
+		return err
+	}
+	s.startIndexer(cfg.holdIndex)
+	return nil
 }
 
 func (s *Store) openReaders(open func() (*conn, error), err error) error {
@@ -174,6 +181,9 @@ func (s *Store) Close() error {
 		close(s.closed)
 		if s.writer != nil {
 			errs = append(errs, s.writer.close())
+		}
+		if s.indexer != nil {
+			<-s.indexer.ended
 		}
 		if s.inspector != nil {
 			errs = append(errs, s.inspector.close())

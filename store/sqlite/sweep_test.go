@@ -32,7 +32,7 @@ func TestSweep(t *testing.T) {
 		`SELECT rpt FROM spent_ticket`:                 {"1"},
 		`SELECT id FROM request ORDER BY 1`:            {"b", "c"},
 		`SELECT kid FROM signing_key ORDER BY 1`:       {"0", "1"},
-		`SELECT id FROM decision ORDER BY 1`:           {"0", "1"},
+		`SELECT CAST(seq AS TEXT) FROM decision_log`:   {"1", "2"},
 	} {
 		if got := rowsOf(t, s, query); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", query, got, want)

@@ -60,6 +60,22 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 
 		"Races": raceTests,
 	}
+	run(t, suite, open)
+}
+
+// RunRecords tests those roles of a store that read decision records, for a driver that
+// keeps them in several ways.
+func RunRecords(t *testing.T, open func(t *testing.T) uma.Store) {
+	run(t, map[string]map[string]func(e *env){
+		"Decisions":   decisionTests,
+		"Sinks":       sinkTests,
+		"Revisions":   revisionTests,
+		"Activations": activationTests,
+		"Shadows":     shadowTests,
+	}, open)
+}
+
+func run(t *testing.T, suite map[string]map[string]func(e *env), open func(t *testing.T) uma.Store) {
 	for area, tests := range suite {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()
