@@ -74,3 +74,19 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 		large = size > largeWAL
 	}
 }
+
+// indexLag returns how many decision records are not indexed yet, and the age of the oldest
+// of them.
+func (n *Node) indexLag() (records int, age time.Duration, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	lag, err := n.Store.IndexLag(ctx)
+	if err != nil {
+		n.Log.WarnContext(ctx, "metrics of the index of decision records", "err", err)
+		return 0, 0, false
+	}
+	if !lag.Oldest.IsZero() {
+		age = max(0, n.Now().Sub(lag.Oldest))
+	}
+	return lag.Records, age, true
+}

@@ -189,6 +189,7 @@ func (n *Node) openCore(ctx context.Context) error {
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
 	n.metrics.WALSize(n.Store.WALSize)
+	n.metrics.IndexLag(n.indexLag)
 	n.metrics.Caches(n.cacheStats)
 	return nil
 }

@@ -22,6 +22,7 @@ func TestAdmin(t *testing.T) {
 	e.metrics.Decided("photoz", "partial", "granted", 50*time.Microsecond)
 	e.metrics.Committed(3, time.Millisecond)
 	e.metrics.QueueLength(func() int { return 7 })
+	e.metrics.IndexLag(func() (int, time.Duration, bool) { return 5, 250 * time.Millisecond, true })
 	e.metrics.PolicyActivated("photoz", "old", time.Unix(1, 0))
 	e.metrics.PolicyFailed("photoz")
 	e.metrics.PolicyActivated("photoz", "new", time.Unix(1700000000, 0))
@@ -48,6 +49,7 @@ func TestAdmin(t *testing.T) {
 		`umpire_decisions_total{answered="granted",outcome="partial",realm="photoz"} 1`,
 		`umpire_policy_evaluation_duration_seconds_count{realm="photoz"} 1`,
 		`umpire_store_commit_duration_seconds_count 1`, `umpire_store_batch_size_sum 3`, `umpire_store_queue_length 7`,
+		`umpire_decision_index_lag_records 5`, `umpire_decision_index_lag_seconds 0.25`,
 		`umpire_policy_info{realm="photoz",revision="new"} 1`, `umpire_policy_activation_failures_total{realm="photoz"} 1`,
 		`umpire_policy_activation_timestamp_seconds{realm="photoz"} 1.7e+09`,
 	} {

@@ -68,7 +68,7 @@ func termOf(f *uma.DecisionFilter) string {
 // indexedUpTo returns the number of the last record that is indexed. Retention removes
 // chunks and records from the oldest on, so that 0 is right when none is left.
 func indexedUpTo(c *conn) (seq int64, err error) {
-	err = c.row(`SELECT coalesce((SELECT last FROM decision_chunk ORDER BY first DESC LIMIT 1), 0)`, nil, &seq)
+	err = c.row(`SELECT coalesce((SELECT last FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)), 0)`, nil, &seq)
 	return seq, reading("the end of the index of decision records", err)
 }
 
