@@ -93,8 +93,8 @@ func schemaVersion() (string, error) {
 
 // make fills a data folder: the photoz realm, the resources and their shares. It uses the
 // store's own methods, so that all rows are as a server makes them. Many calls at the same time
-// share commits, and all shares of an album are one call: 10,000,000 shares take a quarter of an
-// hour, and SQL of bench's own would have to follow the schema.
+// share commits, and all shares of an album are one call: 10,000,000 shares take half an hour.
+// SQL of bench's own would be faster, but a second place that has to follow the schema.
 func (z size) make(ctx context.Context, dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
