@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 
 	"example.com/umpire/uma"
@@ -47,10 +48,13 @@ func (u *umpire) sharedDecision() script {
 	}
 }
 
+// few is how long pages and answers are: no longer than the smallest database has albums.
+const few = 5
+
 // entitlements asks for all that bob may do with albums.
 func (u *umpire) entitlements() script {
 	return func(c *conn, _, _ int) error {
-		return decide(c, u.bob, ofAlbums, url.Values{"response_permissions_limit": {"10"}}, 200)
+		return decide(c, u.bob, ofAlbums, url.Values{"response_permissions_limit": {fmt.Sprint(few)}}, 200)
 	}
 }
 
@@ -103,7 +107,7 @@ func withdrawAndShare(c *conn, t signed, id uma.ResourceID) error {
 }
 
 func page(c *conn, token, path string) error {
-	_, err := c.send("GET", accountPath+path+"?first=0&max=10", "Authorization: Bearer "+token+"\r\n", "", 200)
+	_, err := c.send("GET", fmt.Sprintf("%s%s?first=0&max=%d", accountPath, path, few), "Authorization: Bearer "+token+"\r\n", "", 200)
 	return err
 }
 

@@ -21,10 +21,10 @@ func measureShares(ctx context.Context, s setting, dir string) (err error) {
 		script func(*umpire) script
 	}{
 		{"Withdraw and share (two requests)", (*umpire).withdrawAndShare},
-		{"A page of what is shared with others", (*umpire).sharedPage},
-		{"A page of what is shared with me", (*umpire).receivedPage},
+		{"5 resources of what is shared with others", (*umpire).sharedPage},
+		{"5 resources of what is shared with me", (*umpire).receivedPage},
 		{"A decision on a shared resource", (*umpire).sharedDecision},
-		{"All entitlements, 10 permissions at most", (*umpire).entitlements},
+		{"All entitlements, 5 permissions at most", (*umpire).entitlements},
 	} {
 		if err := servers.signIn(); err != nil {
 			return err
