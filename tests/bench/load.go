@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,7 +131,7 @@ func load(ctx context.Context, c contender, callers int, warm, each time.Duratio
 		return turn{}, err
 	}
 	if len(took) == 0 {
-		return turn{}, errors.New("nothing was answered in time")
+		return turn{}, fmt.Errorf("nothing was answered in %s: give more -seconds", each)
 	}
 	return turn{took, span, cpu}, nil
 }
