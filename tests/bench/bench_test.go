@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -189,5 +193,34 @@ func TestDatabase(t *testing.T) {
 		if err != nil || len(shares) != sharesOfAlbum {
 			t.Errorf("shares of %s: got %d, %v; want %d", album.Name, len(shares), err, sharesOfAlbum)
 		}
+	}
+}
+
+// TestKept: a large database is used again if it is of this schema, and a run that is stopped
+// leaves none that is not complete.
+func TestKept(t *testing.T) {
+	t.Chdir("../..")
+	version, err := schemaVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := setting{data: t.TempDir()}
+	kept := filepath.Join(s.data, "schema-"+version+"-300000-resources-20-shares")
+	if err := os.MkdirAll(kept, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.database(t.Context(), t.TempDir(), size{300_000, 20}); err != nil || got != kept {
+		t.Errorf("got %s, %v; want %s", got, err, kept)
+	}
+	if err := os.Rename(kept, filepath.Join(s.data, "schema-00001-300000-resources-20-shares")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := s.database(ctx, t.TempDir(), size{300_000, 20}); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: got %s, %v", got, err)
+	}
+	if _, err := os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stopped: there is a database: %v", err)
 	}
 }

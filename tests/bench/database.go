@@ -68,11 +68,8 @@ func (s setting) database(ctx context.Context, dir string, z size) (string, erro
 		return kept, nil
 	}
 	fmt.Fprintf(os.Stderr, "making %s, once\n", kept)
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return "", err
-	}
-	making, err := os.MkdirTemp(s.data, "making-")
-	if err != nil {
+	making := kept + "-unfinished" // perhaps of a run that was killed
+	if err := os.RemoveAll(making); err != nil {
 		return "", err
 	}
 	if err := z.make(ctx, making); err != nil {
