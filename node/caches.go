@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/umpire/server"
+	"example.com/umpire/store/sqlite"
 )
 
 // DefaultCacheMemory is how many MiB the caches of rows may have together, and again the cache
@@ -61,13 +62,20 @@ func (c *Caches) memo() int {
 	return c.Memory
 }
 
+// ofRows are the caches of the store.
+func (c *Caches) ofRows() sqlite.Caches {
+	return sqlite.Caches{Memory: c.Memory, Sessions: c.Sessions, Users: c.Users, Resources: c.Resources, Shares: c.Shares}
+}
+
 // cacheStats returns what /metrics shows of the caches.
 func (n *Node) cacheStats() []server.CacheStats {
-	if n.Caches.memo() == 0 {
-		return nil
+	stats := n.Store.CacheStats()
+	if n.Caches.memo() > 0 {
+		stats["decisions"] = n.engine.MemoStats()
 	}
-	decisions := n.engine.MemoStats()
-	return []server.CacheStats{{
-		Cache: "decisions", Bytes: decisions.Bytes, Entries: decisions.Entries, Hits: decisions.Hits, Misses: decisions.Misses,
-	}}
+	var all []server.CacheStats
+	for name, s := range stats {
+		all = append(all, server.CacheStats{Cache: name, Bytes: s.Bytes, Entries: s.Entries, Hits: s.Hits, Misses: s.Misses})
+	}
+	return all
 }

@@ -135,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: n.database(), Now: n.Now, Observe: n.observe})
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,8 @@ func (f fakeStore) Snapshot(ctx context.Context, name string, _ time.Time) (*uma
 
 func (f fakeStore) View(context.Context) (uma.View, error) { return fakeView{}, f.views }
 
+func (f fakeStore) CachedView(ctx context.Context) (uma.View, error) { return f.View(ctx) }
+
 func (f fakeStore) FindResources(_ context.Context, _ uma.Key, _ uma.ResourceFilter, first, most int, each func(*uma.Resource) error) error {
 	for _, r := range f.resources {
 		if err := each(r); err != nil {
@@ -89,6 +91,8 @@ func (f fakeStore) FindResources(_ context.Context, _ uma.Key, _ uma.ResourceFil
 type fakeView struct{ uma.View }
 
 func (fakeView) Close() error { return nil }
+
+func (fakeView) Epoch() uma.Epoch { return 0 }
 
 func (fakeView) TokenState(context.Context, uma.Key, string, string) (*uma.TokenState, error) {
 	return &uma.TokenState{}, nil

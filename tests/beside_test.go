@@ -13,8 +13,16 @@ import (
 	"example.com/umpire/uma/admin"
 )
 
-// beside opens the server's folder as a command does that runs beside it.
+// beside does something as a command does that runs beside the server. The server knows within a
+// second what it changed.
 func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
+	t.Helper()
+	e.openBeside(t, do)
+	e.Clock.Advance(time.Second)
+}
+
+// openBeside opens the server's folder as a command does that runs beside it.
+func (e *env) openBeside(t testing.TB, do func(n *node.Node) error) {
 	t.Helper()
 	n, err := node.Open(t.Context(), node.Config{
 		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: e.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
@@ -47,7 +55,7 @@ func (e *env) apply(t testing.TB, text string) {
 // rotateKey does what `umpire keys rotate` does.
 func (e *env) rotateKey(t testing.TB) {
 	t.Helper()
-	e.beside(t, func(n *node.Node) error {
+	e.openBeside(t, func(n *node.Node) error {
 		_, err := n.Core.Realms.RotateKey(t.Context(), e.Realm)
 		return err
 	})

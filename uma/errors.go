@@ -17,6 +17,7 @@ var (
 	ErrPrune    = errors.New("needs --prune")
 	ErrFull     = errors.New("the limit of stored bytes is reached")
 	ErrVague    = errors.New("too many rows searched without a match")
+	ErrTorn     = errors.New("the store changed while it was read") // see Read
 	ErrTooMuch  = errors.New("one request would read too many rows")
 )
 

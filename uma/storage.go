@@ -36,6 +36,13 @@ type Viewer interface {
 	// also in the middle of a statement. One view may read a bounded number of rows and
 	// bytes, far more than a request needs: ErrTooMuch beyond it.
 	View(ctx context.Context) (View, error)
+
+	// CachedView is View, except that rows may come from memory. They are those of one state,
+	// which had every change that this store had made when the first row was read, and every
+	// change that another process had made a second before. If rows that were read no longer
+	// fit together with the next, the view is torn: its reads and Close return ErrTorn. Use
+	// Read, which reads again.
+	CachedView(ctx context.Context) (View, error)
 }
 
 // Realms keeps the configuration: realms, clients, users, keys.
@@ -354,6 +361,10 @@ type Settlement struct {
 
 // Rests are the rows that a grant rests on, with the versions it saw.
 type Rests struct {
+	// Epoch is that of the view in which all of the rows were read; 0: unknown. The store need
+	// not compare the versions of rows that nothing has changed since.
+	Epoch Epoch
+
 	Generation  int64
 	User        string // subject id; empty for a service account
 	UserVersion int64

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -16,13 +17,33 @@ type View interface {
 	Shares
 	Accounts
 	Tokens
+
+	// Epoch is the state of the store that the view has read so far.
+	Epoch() Epoch
 }
 
-// Read calls read with a view and closes the view. If it cannot be closed, that is the
-// error, whatever read returned: after a failure of the store nothing that was read is
-// reliable.
-func Read[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (_ T, err error) {
-	view, err := v.View(ctx)
+// An Epoch names a state of the rows that grants rest on, for the store that said it. 0 names
+// none.
+type Epoch uint64
+
+// cachedTries is how often Read uses a view that may read from memory.
+const cachedTries = 3
+
+// Read calls read with a view and closes the view. read is called again if the view is torn: it
+// must have no effect but what it returns. If the view cannot be closed, that is the error,
+// whatever read returned: after a failure of the store nothing that was read is reliable.
+func Read[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (T, error) {
+	for range cachedTries {
+		got, err := readOnce(ctx, v.CachedView, read)
+		if !errors.Is(err, ErrTorn) {
+			return got, err
+		}
+	}
+	return readOnce(ctx, v.View, read)
+}
+
+func readOnce[T any](ctx context.Context, open func(context.Context) (View, error), read func(View) (T, error)) (_ T, err error) {
+	view, err := open(ctx)
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("open view: %w", err)

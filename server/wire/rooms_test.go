@@ -381,3 +381,5 @@ func TestNoView(t *testing.T) {
 type closed struct{ umatest.FakeStore }
 
 func (closed) View(context.Context) (uma.View, error) { return nil, umatest.ErrRead }
+
+func (closed) CachedView(context.Context) (uma.View, error) { return nil, umatest.ErrRead }

@@ -34,6 +34,13 @@ type conn struct {
 	release   func() bool   // keeps the end of the context from closing interrupt
 
 	damage *damage // told of every error; may be nil
+
+	snapshot func() error // called once, when the next statement has begun to read; may be nil
+
+	// Of the writer's connection.
+	memory  *memory
+	noted   kinds // of the rows that the statement changes which is being prepared: see noteChanges
+	touched kinds // of the rows that were changed since this was last set to 0
 }
 
 const (
@@ -90,6 +97,10 @@ func (c *conn) spend(bytes int) error {
 // step is Stmt.Step, with the error checked.
 func (c *conn) step(s *statement) (bool, error) {
 	more, err := s.Step()
+	if taken := c.snapshot; taken != nil && err == nil {
+		c.snapshot = nil
+		err = taken()
+	}
 	return more, c.checked(err)
 }
 
@@ -106,7 +117,8 @@ func (c *conn) checked(err error) error {
 // A statement is a prepared statement. It is busy while its rows are read.
 type statement struct {
 	*sqlite.Stmt
-	busy bool
+	busy    bool
+	changes kinds // the kinds of rows that it changes: see noteChanges
 }
 
 // openConn opens a connection to a file and sets it up with pragmas.
@@ -141,11 +153,12 @@ func (c *conn) bound(query string, args []any) (*statement, error) {
 	}
 	s, ok := c.stmts[query]
 	if !ok {
+		c.noted = 0
 		prepared, err := c.db.Prepare(query)
 		if err != nil {
 			return nil, c.checked(err)
 		}
-		s = &statement{Stmt: prepared}
+		s = &statement{Stmt: prepared, changes: c.noted}
 		c.stmts[query] = s
 	}
 	if s.busy {
@@ -186,6 +199,7 @@ func (c *conn) exec(query string, args ...any) (changed int, err error) {
 	changed = c.db.Changes()
 	if changed > 0 {
 		c.dirty = true
+		c.touched |= s.changes
 	}
 	return changed, nil
 }

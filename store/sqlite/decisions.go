@@ -13,7 +13,7 @@ import (
 
 // recent has the last records that were committed, so that the decision log need not
 // read them from the file. The zero value is empty.
-type recent struct {
+type recentRecords struct {
 	mu   sync.Mutex
 	last int64           // the highest seq
 	ring [256]uma.Record // by seq; a new record replaces the oldest
@@ -23,7 +23,7 @@ type recent struct {
 // have attributes of a megabyte.
 const maxRecent = 16 << 10
 
-func (r *recent) add(records []uma.Record) {
+func (r *recentRecords) add(records []uma.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, record := range records {
@@ -39,7 +39,7 @@ func (r *recent) add(records []uma.Record) {
 
 // after returns the records that follow seq, at most limit, or none if not all of them
 // are in memory.
-func (r *recent) after(seq int64, limit int) (found []uma.Record) {
+func (r *recentRecords) after(seq int64, limit int) (found []uma.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	end := min(seq+int64(limit), r.last)

@@ -39,7 +39,15 @@ func identityFields(y *uma.Identity) []any { return []any{&y.Issuer, &y.Alias, &
 
 // PartyOf implements uma.Identities.
 func (v *view) PartyOf(ctx context.Context, realm uma.Key, issuer, subject string) (*uma.User, error) {
-	return partyOf(v.reader(ctx), realm, issuer, subject)
+	key := userKey{realm: realm, issuer: issuer, subject: subject}
+	if u, ok := recall(ctx, v, v.users, key); ok {
+		return u, nil
+	}
+	u, err := partyOf(v.reader(ctx), realm, issuer, subject)
+	if err == nil && u.Identity != nil { // a local user has a password, which is not kept
+		keep(v, v.users, key, u, key.bytes()+userBytes(u))
+	}
+	return u, err
 }
 
 func partyOf(c *conn, realm uma.Key, issuer, subject string) (*uma.User, error) {

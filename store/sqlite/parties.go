@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -32,6 +34,19 @@ func indexParties(s *uma.Share) []string {
 	}
 	slices.Sort(parties)
 	return slices.Compact(parties)
+}
+
+// partyText is one text for all that sharing depends on of a party, in whatever order its roles
+// and groups are.
+func partyText(p *uma.Party) string {
+	parties := append(partiesOf(p), userPrefix+p.ID) // also of a party without an id
+	slices.Sort(parties)
+	var text strings.Builder
+	for _, name := range parties {
+		text.WriteString(strconv.Itoa(len(name)))
+		text.WriteString(name)
+	}
+	return text.String()
 }
 
 // partiesOf returns the parties by which shares for p are found.

@@ -63,14 +63,45 @@ func resourceByName(c *conn, server uma.Key, owner, name string) (*uma.Resource,
 
 // Resource implements uma.Resources.
 func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
-	c := v.reader(ctx)
-	return resourceByID(c, server, id)
+	key := resourceKey{server: server, id: id}
+	if r, ok := recall(ctx, v, v.resources, key); ok {
+		return r, nil
+	}
+	r, err := resourceByID(v.reader(ctx), server, id)
+	if err == nil {
+		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+	}
+	return r, err
 }
 
 // ResourcesByID implements uma.Resources.
 func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
-	c := v.reader(ctx)
-	return resourcesByID(c, server, ids)
+	if v.resources == nil {
+		return resourcesByID(v.reader(ctx), server, ids)
+	}
+	var found []*uma.Resource
+	var unread []uma.ResourceID
+	asked := make(map[uma.ResourceID]bool, len(ids))
+	for _, id := range ids {
+		if asked[id] {
+			continue
+		}
+		asked[id] = true
+		if r, ok := recall(ctx, v, v.resources, resourceKey{server: server, id: id}); ok {
+			found = append(found, r)
+		} else {
+			unread = append(unread, id)
+		}
+	}
+	if len(unread) == 0 {
+		return found, nil
+	}
+	read, err := resourcesByID(v.reader(ctx), server, unread)
+	for _, r := range read {
+		key := resourceKey{server: server, id: r.ID}
+		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+	}
+	return append(found, read...), err
 }
 
 func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
@@ -85,8 +116,15 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 
 // ResourceByName implements uma.Resources.
 func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name string) (*uma.Resource, error) {
-	c := v.reader(ctx)
-	return resourceByName(c, server, owner, name)
+	key := resourceKey{server: server, owner: owner, name: name}
+	if r, ok := recall(ctx, v, v.resources, key); ok {
+		return r, nil
+	}
+	r, err := resourceByName(v.reader(ctx), server, owner, name)
+	if err == nil {
+		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+	}
+	return r, err
 }
 
 // KnownScopes implements uma.Resources.

@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"example.com/umpire/uma"
@@ -30,16 +32,75 @@ func share(q *uma.Request) uma.Share {
 	return s
 }
 
-// Between implements uma.Shares. Most resources have no policies. Therefore the
-// statement that reads the requests has one more row, of key 0, if there are policies,
-// and only then they are read.
+// Between implements uma.Shares.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
-	c := v.reader(ctx)
-	if len(resources) == 0 {
-		return nil, nil, nil
+	if len(resources) > 1 {
+		resources = slices.Compact(slices.Sorted(slices.Values(resources)))
 	}
-	var shares []uma.Share
+	found, err := v.sharingOf(ctx, p, resources)
+	if err != nil {
+		return nil, nil, err
+	}
+	var shares, policies []uma.Share
 	var requests []uma.Request
+	for _, one := range found {
+		shares, policies = append(shares, one.granted...), append(policies, one.policies...)
+		for _, q := range one.others {
+			if q.State == uma.Pending || q.Decided.After(since) {
+				requests = append(requests, q)
+			}
+		}
+	}
+	slices.SortFunc(policies, func(a, b uma.Share) int { return cmp.Compare(a.Key, b.Key) })
+	return append(shares, policies...), requests, nil
+}
+
+// A sharing is what there is between a party and one resource, whenever it was decided.
+type sharing struct {
+	granted  []uma.Share   // by requests
+	others   []uma.Request // pending and denied
+	policies []uma.Share
+}
+
+// sharingOf returns the sharing of each resource.
+func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key) ([]*sharing, error) {
+	var key sharingKey
+	if v.shares != nil {
+		key.party = partyText(p)
+	}
+	found := make([]*sharing, len(resources))
+	var unread []uma.Key
+	for i, resource := range resources {
+		key.resource = resource
+		var ok bool
+		if found[i], ok = recall(ctx, v, v.shares, key); !ok {
+			unread = append(unread, resource)
+		}
+	}
+	if len(unread) == 0 {
+		return found, nil
+	}
+	read, err := readSharing(v.reader(ctx), p, unread)
+	if err != nil {
+		return nil, err
+	}
+	for i, resource := range resources {
+		if found[i] == nil {
+			key.resource, found[i] = resource, read[resource]
+			keep(v, v.shares, key, found[i], key.bytes()+found[i].bytes())
+		}
+	}
+	return found, nil
+}
+
+// readSharing reads the sharing of resources. Most have no policies. Therefore the statement
+// that reads the requests has one more row, of key 0, if there are policies, and only then they
+// are read.
+func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*sharing, error) {
+	found := make(map[uma.Key]*sharing, len(resources))
+	for _, resource := range resources {
+		found[resource] = &sharing{}
+	}
 	policies := false
 	query, args := betweenOne, []any{int64(resources[0]), p.ID}
 	if len(resources) > 1 {
@@ -47,24 +108,27 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 	}
 	err := c.rows(query, args, func(scan scanFunc) error {
 		q, err := scanRequest(scan)
-		switch {
+		switch of := found[q.Resource]; {
+		case err != nil:
+			return err
 		case q.Key == 0:
 			policies = true
 		case q.State == uma.Granted:
-			shares = append(shares, share(&q))
-		case q.State == uma.Pending, q.Decided.After(since):
-			requests = append(requests, q)
+			of.granted = append(of.granted, share(&q))
+		default:
+			of.others = append(of.others, q)
 		}
-		return err
+		return nil
 	})
 	if err != nil || !policies {
-		return shares, requests, reading("requests between a party and owners", err)
+		return found, reading("requests between a party and owners", err)
 	}
-	found, err := policiesFor(c, p, resources)
-	for _, s := range found {
-		shares = append(shares, *s)
+	all, err := policiesFor(c, p, resources)
+	for _, s := range all {
+		of := found[s.Resource]
+		of.policies = append(of.policies, *s)
 	}
-	return shares, requests, reading("policies for a party", err)
+	return found, reading("policies for a party", err)
 }
 
 const (

@@ -39,6 +39,9 @@ type Config struct {
 	// Now is the clock that commits are timed by; nil stands for time.Now.
 	Now func() time.Time
 
+	// Caches are the rows that are kept in memory.
+	Caches Caches
+
 	holdIndex bool // only tests index records
 }
 
@@ -53,8 +56,9 @@ type Store struct {
 	indexer   *indexer   // nil when read only
 	damage    damage     // that was found in the file
 	path      string
-	files     files // that are open, unless read only
-	recent    recent
+	files     files   // that are open, unless read only
+	memory    *memory // nil if no rows are kept
+	recent    recentRecords
 }
 
 var _ uma.Store = (*Store)(nil)
@@ -90,7 +94,8 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var err error
-	if s.writer, err = openWriter(cfg, &s.damage); err != nil {
+	s.memory = newMemory(cfg.Caches, cfg.Now)
+	if s.writer, err = openWriter(cfg, &s.damage, s.memory); err != nil {
 		return err
 	}
 	if _, err = s.isLost(); err != nil { // notes which files are open
@@ -230,6 +235,7 @@ func (s *Store) reader(ctx context.Context, bytes int) (*conn, error) {
 
 // release ends the read transaction and gives the connection back.
 func (s *Store) release(c *conn) error {
+	c.snapshot = nil
 	c.unlimit()
 	_, err := c.exec(`ROLLBACK`)
 	s.readers.put(c)

@@ -37,7 +37,30 @@ func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*um
 
 // TokenState implements uma.Tokens.
 func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (*uma.TokenState, error) {
-	c := v.reader(ctx)
+	key := sessionKey{realm, jti, session}
+	state, ok := recall(ctx, v, v.sessions, key)
+	if ok && state.session == nil {
+		return &uma.TokenState{Revoked: state.revoked}, nil
+	}
+	if ok {
+		if u, ok := recall(ctx, v, v.users, userKey{realm: realm, id: state.session.User}); ok {
+			return &uma.TokenState{Revoked: state.revoked, Session: state.session, User: u}, nil
+		}
+	}
+	st, err := readTokenState(v.reader(ctx), realm, jti, session)
+	if err != nil {
+		return nil, err
+	}
+	state = &sessionState{st.Revoked, st.Session}
+	keep(v, v.sessions, key, state, key.bytes()+state.bytes())
+	if u := st.User; u != nil {
+		key := userKey{realm: realm, id: u.ID}
+		keep(v, v.users, key, u, key.bytes()+userBytes(u))
+	}
+	return st, nil
+}
+
+func readTokenState(c *conn, realm uma.Key, jti, session string) (*uma.TokenState, error) {
 	st := &uma.TokenState{}
 	if session == "" {
 		revoked, err := c.exists(`SELECT 1 FROM revocation WHERE realm = ? AND jti = ?`, int64(realm), jti)

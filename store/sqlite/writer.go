@@ -35,6 +35,8 @@ type writer struct {
 	now     func() time.Time
 
 	checkpoints *checkpointer
+	memory      *memory      // nil if no rows are kept
+	looks       *time.Ticker // for changes of other processes
 
 	next *entry // taken from the queue for the next batch
 
@@ -57,7 +59,7 @@ type entry struct {
 	err    error // of run
 }
 
-func openWriter(cfg Config, damage *damage) (*writer, error) {
+func openWriter(cfg Config, damage *damage, memory *memory) (*writer, error) {
 	c, err := openConn(cfg.Path, sqlite.OpenReadWrite|sqlite.OpenCreate, writerPragmas...)
 	if err != nil {
 		return nil, err
@@ -78,9 +80,25 @@ func openWriter(cfg Config, damage *damage) (*writer, error) {
 		observe:     cfg.Observe,
 		now:         cfg.Now,
 		checkpoints: checkpoints,
+		memory:      memory,
+		looks:       time.NewTicker(lookEvery),
+	}
+	if err := w.remember(); err != nil {
+		return nil, errors.Join(err, checkpoints.close(), c.close())
 	}
 	go w.loop()
 	return w, nil
+}
+
+// remember makes the connection note what its statements change, if rows are kept in memory.
+func (w *writer) remember() error {
+	if w.memory == nil {
+		w.looks.Stop()
+		return nil
+	}
+	w.conn.memory = w.memory
+	w.memory.look(w.conn)
+	return w.conn.noteChanges()
 }
 
 // checkDurable refuses a connection whose commits could be lost in a power failure.
@@ -140,6 +158,7 @@ func (w *writer) close() error {
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.done
+	w.looks.Stop()
 	return errors.Join(w.checkpoints.close(), w.conn.close())
 }
 
@@ -202,9 +221,15 @@ func isOfFile(err error) bool {
 func (w *writer) take(batch []*entry) []*entry {
 	first := w.next
 	w.next = nil
-	if first == nil {
-		if first = <-w.queue; first == nil {
-			return nil
+	for first == nil {
+		var open bool
+		select {
+		case first, open = <-w.queue:
+			if !open {
+				return nil
+			}
+		case <-w.looks.C:
+			w.memory.look(w.conn)
 		}
 	}
 	// Those that the last commit was for may queue more before this batch is full: an
@@ -261,6 +286,9 @@ func (w *writer) transaction(batch []*entry, run func(e *entry) error) error {
 			return err
 		}
 	}
+	changed := w.conn.touched
+	w.memory.committing(changed)
+	defer w.memory.settled(changed)
 	if _, err := w.conn.exec(`COMMIT`); err != nil {
 		w.rollback()
 		return fmt.Errorf("commit: %w", err)
@@ -272,6 +300,8 @@ func (w *writer) begin() error {
 	var err error
 	for range beginTries {
 		if _, err = w.conn.exec(`BEGIN IMMEDIATE`); err == nil {
+			w.memory.look(w.conn)
+			w.conn.touched = 0
 			return nil
 		}
 		if !isBusy(err) {

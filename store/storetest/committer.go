@@ -14,10 +14,11 @@ func (e *env) settlement(r *uma.Resource, q *uma.Request) *uma.Settlement {
 	e.must(e.s.SaveTicket(e.t.Context(), e.realm, e.ticket("presented")))
 	alice := e.user(e.realm, "alice")
 	policy := e.sharePolicy(r, "of the settlement", e.bob)
+	epoch := e.epoch()
 	return &uma.Settlement{
 		Realm: e.realm, Now: now, Ticket: uma.Digest("presented"), Presenter: "web",
 		RestsOn: &uma.Rests{
-			Generation: e.snapshot("photoz").Realm.Generation, User: alice.ID, UserVersion: alice.Version,
+			Epoch: epoch, Generation: e.snapshot("photoz").Realm.Generation, User: alice.ID, UserVersion: alice.Version,
 			Resources: map[uma.Key]int64{r.Key: r.Version}, Requests: map[uma.Key]int64{q.Key: q.Version},
 			Policies: map[uma.Key]int64{policy.Key: policy.Version},
 		},
@@ -88,7 +89,7 @@ var moves = map[string]move{
 		st.RestsOn.UserVersion = e.user(e.realm, "alice").Version // only enabled moves
 	}},
 	"unknown_user": {true, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
-		st.RestsOn.User = "unknown"
+		st.RestsOn.User, st.RestsOn.Epoch = "unknown", 0 // which was not read
 	}},
 	"resource": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		change := *r
@@ -118,12 +119,13 @@ var moves = map[string]move{
 		e.must(e.s.ReplaceShare(e.t.Context(), policy))
 	}},
 	"policy_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
+		st.RestsOn.Epoch = 0
 		for key := range st.RestsOn.Policies {
 			st.RestsOn.Policies[key]--
 		}
 	}},
 	"share_of_another_version": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
-		st.RestsOn.Requests = map[uma.Key]int64{q.Key: q.Version - 1}
+		st.RestsOn.Epoch, st.RestsOn.Requests = 0, map[uma.Key]int64{q.Key: q.Version - 1}
 	}},
 	"share_that_is_no_longer_granted": {false, func(e *env, st *uma.Settlement, r *uma.Resource, q *uma.Request) {
 		pending := e.request(r, "dave", "view")
@@ -144,7 +146,7 @@ var commitTests = withMoves(map[string]func(e *env){
 	"commits_everything": func(e *env) {
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
-		e.wantNoZeroFields(*st.RestsOn)
+		e.wantNoZeroFields(*st.RestsOn, ".Epoch") // which a store need not know
 		e.want("before", e.happened(st), []string(nil))
 		e.must(e.s.Commit(e.t.Context(), st))
 		e.want("after", e.happened(st), []string{"successor", "rpt", "refresh", "request", "remembered", "d1", "d2", "spent"})
@@ -254,6 +256,7 @@ var commitTests = withMoves(map[string]func(e *env){
 		r := e.create(e.resource("Album", "view"))
 		st := e.settlement(r, e.share(r, e.bob, "view"))
 		foreign := e.user(e.otherRealm, "alice")
+		st.RestsOn.Epoch = 0
 		st.RestsOn.User, st.RestsOn.UserVersion = foreign.ID, foreign.Version
 		e.wantErr("commit", e.s.Commit(e.t.Context(), st), uma.ErrMoved)
 	},

@@ -102,10 +102,11 @@ func (e *env) generation() int64 {
 	return g
 }
 
-// view opens a view that is closed with the test, unless the test does.
+// view opens a view that is closed with the test, unless the test does. A store that keeps rows
+// in memory must show nothing else.
 func (e *env) view() uma.View {
 	e.t.Helper()
-	v, err := e.s.View(e.t.Context())
+	v, err := e.s.CachedView(e.t.Context())
 	e.must(err)
 	return v
 }
@@ -116,6 +117,19 @@ func (e *env) reading(f func(v uma.View)) {
 	v := e.view()
 	defer func() { e.must(v.Close()) }()
 	f(v)
+}
+
+// epoch returns that of a view which is opened now, after a grant that rested on the realm.
+func (e *env) epoch() (epoch uma.Epoch) {
+	e.t.Helper()
+	rests := &uma.Rests{Generation: e.snapshot("photoz").Realm.Generation}
+	e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RestsOn: rests}))
+	e.reading(func(v uma.View) {
+		_, err := v.User(e.t.Context(), e.realm, e.alice)
+		e.must(err)
+		epoch = v.Epoch()
+	})
+	return epoch
 }
 
 // read returns what f reads in a view of its own.

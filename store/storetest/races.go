@@ -56,6 +56,9 @@ func (e *env) raceWithdrawal(rest func(r *uma.Resource, rests *uma.Rests) func()
 		st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt(fmt.Sprint("jti", round)),
 			RestsOn: &uma.Rests{Generation: generation}}
 		withdraw := rest(r, st.RestsOn)
+		if round%2 == 0 {
+			st.RestsOn.Epoch = e.epoch()
+		}
 		var wg sync.WaitGroup
 		var withdrawn atomic.Bool
 		start := make(chan struct{})

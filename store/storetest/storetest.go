@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"AdminTokens": adminTokenTests,
 
 		"View":          viewTests,
+		"ViewCached":    cachedTests,
 		"ViewUsers":     userTests,
 		"ViewResources": resourceTests,
 		"ViewSelect":    selectTests,

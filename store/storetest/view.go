@@ -37,6 +37,9 @@ var viewTests = map[string]func(e *env){
 		if v, err := e.s.View(ctx); !errors.Is(err, context.Canceled) {
 			e.t.Errorf("got view %v and error %v, want context.Canceled", v, err)
 		}
+		if v, err := e.s.CachedView(ctx); !errors.Is(err, context.Canceled) {
+			e.t.Errorf("got cached view %v and error %v, want context.Canceled", v, err)
+		}
 	},
 
 	"reads_nothing_once_closed_or_when_the_context_has_ended": func(e *env) {

@@ -90,6 +90,8 @@ func (s *vagueStore) View(ctx context.Context) (uma.View, error) {
 	return &vagueView{v}, err
 }
 
+func (s *vagueStore) CachedView(ctx context.Context) (uma.View, error) { return s.View(ctx) }
+
 type vagueView struct{ uma.View }
 
 func (v *vagueView) OwnedResources(context.Context, uma.Key, string, string, int, int) ([]*uma.Resource, error) {

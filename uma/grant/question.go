@@ -33,6 +33,8 @@ type question struct {
 	requests []uma.Request // to the owners of these resources, by the party
 
 	identities []uma.Identity // of the party; nil until a proof needs them
+
+	epoch uma.Epoch // of the view that all of this was read from
 }
 
 // verifiedTokens are those of a request by which the party may be identified, or claims be proved,
@@ -105,6 +107,7 @@ func (s *Service) fill(ctx context.Context, view uma.View, q *question) (err err
 		return err
 	}
 	q.shares, q.requests, err = readShares(ctx, view, q)
+	q.epoch = view.Epoch()
 	return err
 }
 

@@ -194,8 +194,8 @@ func (q *question) grantClaims(d *decision) map[string][]string {
 // restsOn returns the rows that the grant rests on.
 func restsOn(q *question, d *decisions) *uma.Rests {
 	out := &uma.Rests{
-		Generation: q.realm.Realm.Generation,
-		Resources:  map[uma.Key]int64{}, Requests: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
+		Epoch: q.epoch, Generation: q.realm.Realm.Generation,
+		Resources: map[uma.Key]int64{}, Requests: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
 	}
 	if q.party.User != nil {
 		out.User, out.UserVersion = q.party.Subject, q.party.User.Version

@@ -19,6 +19,8 @@ func (s FakeStore) View(context.Context) (uma.View, error) {
 	return s.W.View, nil
 }
 
+func (s FakeStore) CachedView(ctx context.Context) (uma.View, error) { return s.View(ctx) }
+
 func (s FakeStore) Commit(_ context.Context, st *uma.Settlement) error {
 	s.W.step("commit")
 	s.W.Settlements = append(s.W.Settlements, st)

@@ -36,6 +36,7 @@ type View struct {
 
 	Open     int
 	Reads    []string
+	At       uma.Epoch
 	Fail     int // the read that fails, from 1; 0 for none
 	CloseErr error
 }
@@ -58,6 +59,8 @@ func (v *View) Close() error {
 	v.Open--
 	return v.CloseErr
 }
+
+func (v *View) Epoch() uma.Epoch { return v.At }
 
 // row is what a look-up by key answers.
 func row[T any](err error, found *T) (*T, error) {
