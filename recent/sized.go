@@ -90,6 +90,22 @@ func (g *generation[K, V]) remove(key K) {
 	}
 }
 
+// All returns a copy of the values, by key.
+func (c *Sized[K, V]) All() map[K]V {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[K]V, len(c.young.values)+len(c.old.values))
+	for _, g := range []generation[K, V]{c.old, c.young} {
+		for key, s := range g.values {
+			all[key] = s.value
+		}
+	}
+	return all
+}
+
 // Clear forgets all values.
 func (c *Sized[K, V]) Clear() {
 	if c == nil {

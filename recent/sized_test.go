@@ -30,6 +30,9 @@ func TestSizedKeepsWhatWasUsedLast(t *testing.T) {
 	if got := c.Stats(); got.Hits != 2 || got.Misses != 1 {
 		t.Errorf("%+v, want 2 hits and a miss", got)
 	}
+	if got := c.All(); len(got) != 3 || got[1] != "one" || got[3] != "three" || got[4] != "four" {
+		t.Errorf("All() = %v", got)
+	}
 	c.Clear()
 	if got := c.Stats(); got.Bytes != 0 || got.Entries != 0 {
 		t.Errorf("%+v after Clear", got)

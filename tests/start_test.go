@@ -66,6 +66,9 @@ func start(t testing.TB, opts ...func(*options)) *env {
 		if err := <-done; err != nil {
 			t.Errorf("server: %v", err)
 		}
+		if err := n.Store.CheckCaches(context.Background()); err != nil {
+			t.Errorf("caches: %v", err)
+		}
 		if err := n.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}

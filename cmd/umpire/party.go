@@ -225,8 +225,8 @@ func (e *env) changed(p *admin.Parties, found *admin.Party, format string, args 
 func enablePartyCommand(e *env, enabled bool) *cobra.Command {
 	var realm string
 	use, short, long := "disable", "Disable a party (safe while the server runs)",
-		`Disable a party. Its bearer tokens are refused and its RPTs and sessions end at once. What it
-owns and shares stays. An application is disabled in the realm file, by clients of its issuer.`
+		`Disable a party. Its bearer tokens are refused and its RPTs and sessions end within a second.
+What it owns and shares stays. An application is disabled in the realm file, by clients of its issuer.`
 	if enabled {
 		use, short, long = "enable", "Enable a party again (safe while the server runs)",
 			`Enable a party that was disabled. RPTs and sessions of before stay ended.`

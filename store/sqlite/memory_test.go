@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,62 +26,6 @@ func TestStoreCached(t *testing.T) {
 		t.Cleanup(func() { checkOrphans(t, s) })
 		return s
 	})
-}
-
-// Every table is listed in kindsOf: whoever adds one must say what is kept of its rows.
-func TestKindsOfAllTables(t *testing.T) {
-	t.Parallel()
-	s := openTemp(t, nil)
-	tables, err := fetch(t.Context(), s, "tables", func(c *conn) ([]string, error) {
-		return texts[string](c, `SELECT name FROM sqlite_schema WHERE type = 'table'`)
-	})
-	if err != nil || len(tables) < 30 {
-		t.Fatalf("tables %q, %v", tables, err)
-	}
-	for _, table := range tables {
-		if _, known := kindsOf(table, false); !known {
-			t.Errorf("kindsOf does not list the table %s", table)
-		}
-	}
-	if of, known := kindsOf("no_such_table", true); known || of != allKinds {
-		t.Errorf("an unknown table: got %b, %v", of, known)
-	}
-}
-
-// A statement changes what its triggers and cascades change.
-func TestKindsOfStatements(t *testing.T) {
-	t.Parallel()
-	s := openTemp(t, cached)
-	for query, want := range map[string]kinds{
-		`DELETE FROM resource WHERE key = ?`:                                                     resourceRows | shareRows, // a trigger deletes requests, a cascade policies
-		`DELETE FROM share WHERE key = ?`:                                                        shareRows,
-		`UPDATE share SET name_folded = '' WHERE key = ?`:                                        shareRows,
-		`UPDATE session SET ended = 1 WHERE id = ?`:                                              sessionRows,
-		`INSERT INTO session SELECT * FROM session WHERE id = ?`:                                 0,
-		`INSERT INTO revocation SELECT * FROM revocation WHERE jti = ?`:                          sessionRows,
-		`INSERT INTO user SELECT * FROM user WHERE id = ? ON CONFLICT DO NOTHING`:                0,
-		`INSERT INTO user SELECT * FROM user WHERE id = ? ON CONFLICT DO UPDATE SET enabled = 0`: userRows,
-		`UPDATE realm SET generation = generation + 1 WHERE key = ?`:                             realmRows,
-		`DELETE FROM ticket WHERE hash = ?`:                                                      0,
-		`INSERT INTO counter SELECT * FROM counter WHERE name = ?`:                               0,
-		`DELETE FROM resource_part WHERE rowid = ?`:                                              0,
-		`SELECT 1 FROM resource WHERE key = ?`:                                                   0,
-	} {
-		err := s.write(t.Context(), func(tx *conn) error {
-			st, err := tx.bound(query, []any{int64(0)})
-			if err != nil {
-				return err
-			}
-			if st.changes != want {
-				t.Errorf("%s: got %05b, want %05b", query, st.changes, want)
-			}
-			st.end(&err)
-			return err
-		})
-		if err != nil {
-			t.Errorf("%s: %v", query, err)
-		}
-	}
 }
 
 // A testClock stands still until it is moved.
@@ -403,4 +348,20 @@ func TestRestsAreSpared(t *testing.T) {
 	rests = read()
 	c.must(beside(t, c.Store).EndSession(t.Context(), 1, "s"))
 	check("after a commit of another process", nothing, rests, false, nil)
+}
+
+// Somebody who changes a row in memory is found out.
+func TestCheckCaches(t *testing.T) {
+	t.Parallel()
+	c := openCached(t)
+	c.must(c.CheckCaches(t.Context()))
+	v, err := c.CachedView(t.Context())
+	c.must(err)
+	r, err := v.Resource(t.Context(), c.r.Server, c.r.ID)
+	c.must(err)
+	c.must(v.Close())
+	r.Scopes[0] = "edit"
+	if err := c.CheckCaches(t.Context()); err == nil || !strings.Contains(err.Error(), "id:r") {
+		t.Errorf("got %v, want an error about the resource", err)
+	}
 }
