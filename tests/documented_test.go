@@ -279,8 +279,8 @@ func firstMissing(got []byte, wanted []string) string {
 
 // What differs from run to run, and what a document cuts with an ellipsis.
 var (
-	varying = regexp.MustCompile(`eyJ[\w.-]+…?|\d{4}-\d\d-\d\dT[\d:.]+Z|\b1\d{9}\b|[0-9a-f]{8,}(-[0-9a-f-]+)?…?|"[\w-]{43}"|…| {2,}|:\d{4,5}\b`)
-	standIn = map[byte]string{'e': `[\w.-]+`, '"': `"[\w-]{43}"`, ':': `:\d+`, ' ': ` +`}
+	varying = regexp.MustCompile(`eyJ[\w.-]+…?|\d{4}-\d\d-\d\dT[\d:.]+Z|\b1\d{9}\b|[0-9a-f]{8,}(-[0-9a-f-]+)?…?|"[\w-]{43,51}"|…| {2,}|:\d{4,5}\b`)
+	standIn = map[byte]string{'e': `[\w.-]+`, '"': `"[\w-]{43,51}"`, ':': `:\d+`, ' ': ` +`}
 )
 
 // shown is the pattern of a line that a document shows.

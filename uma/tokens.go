@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"time"
@@ -209,16 +210,38 @@ type Attempt struct {
 	Known   bool // the user has signed in from that address lately
 }
 
-// Digest is the form in which a secret of 32 random bytes is kept.
+// Digest is the form in which a secret with 32 random bytes is kept: its SHA-256, after the
+// time if the secret begins with one.
 func Digest(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
+	if len(secret) == base64.RawURLEncoding.EncodedLen(timeBytes+secretBytes) {
+		if begins, err := base64.RawURLEncoding.DecodeString(secret[:timeLetters]); err == nil {
+			return append(begins, sum[:]...)
+		}
+	}
 	return sum[:]
 }
 
-// NewSecret returns 32 random bytes in base64url: a ticket or a handle (§5.4).
+const (
+	secretBytes = 32 // random ones
+	timeBytes   = 6  // milliseconds, as those of an UUID of version 7
+	timeLetters = 8  // that encode them
+)
+
+// NewSecret returns 32 random bytes in base64url.
 func NewSecret() string {
-	b := make([]byte, 32)
+	b := make([]byte, secretBytes)
 	rand.Read(b) // never fails, see its documentation
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// NewHandle returns a ticket, or the handle of a refresh token (§5.4): the time and 32 random
+// bytes, in base64url. Its digest begins with the time, too, so that rows of the same moment
+// are stored on the same page.
+func NewHandle(now time.Time) string {
+	b := make([]byte, timeBytes+secretBytes)
+	binary.BigEndian.PutUint64(b, uint64(now.UnixMilli())<<16) // the last two bytes become random ones
+	rand.Read(b[timeBytes:])
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -1,11 +1,15 @@
 package uma
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestAudienceJSON(t *testing.T) {
@@ -137,5 +141,32 @@ func TestDigest(t *testing.T) {
 	const want = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
 	if got := base64.RawURLEncoding.EncodeToString(Digest("abc")); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Digests of handles are in the order of their times; equal times share nothing else.
+func TestHandle(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 29, 1, 59, 59, 0, time.UTC)
+	var before []byte
+	for i := range 100 {
+		handle, another := NewHandle(at.Add(time.Duration(i)*time.Millisecond)), NewHandle(at.Add(time.Duration(i)*time.Millisecond))
+		digest := Digest(handle)
+		if bytes.Compare(before, digest) >= 0 {
+			t.Fatalf("%x is not before %x", before, digest)
+		}
+		before = digest
+		if handle[8:] == another[8:] || bytes.Equal(digest[6:], Digest(another)[6:]) {
+			t.Errorf("%s and %s share more than the time", handle, another)
+		}
+		if sum := sha256.Sum256([]byte(handle)); !bytes.Equal(digest[6:], sum[:]) {
+			t.Errorf("%s: got %x, want its SHA-256 after the time", handle, digest)
+		}
+	}
+	// Whatever else has the length of a handle is a secret like others.
+	for _, other := range []string{strings.Repeat("-", 51), strings.Repeat("!", 51)} {
+		if sum := sha256.Sum256([]byte(other)); !bytes.HasSuffix(Digest(other), sum[:]) {
+			t.Errorf("%s: got %x", other, Digest(other))
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 func TestWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	const (
-		ticket = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE" // 43 letters, as tickets and handles
+		ticket = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE" // 43 letters; tickets and handles have 51, with the time before it
 		jwt    = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"
 		id     = "01234567-89ab-4cde-8f01-23456789abcd"
 	)

@@ -128,7 +128,7 @@ func (s *Service) spendUndecided(ctx context.Context, q *question, refusal *uma.
 // for itself, for any user, because need_info may have asked who the party is. The ticket is
 // valid for the usual time after the interval is over. It remembers the claims gathered so far.
 func (s *Service) reissue(q *question, interval time.Duration) (*uma.Ticket, string) {
-	value := uma.NewSecret()
+	value := uma.NewHandle(q.now)
 	t := *q.ticket
 	t.Hash, t.Client = uma.Digest(value), q.client.ID
 	if q.party != nil && q.party.User != nil {

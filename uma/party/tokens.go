@@ -125,11 +125,12 @@ func standardClaims(attributes map[string]any) map[string]any {
 // NewRefresh makes a refresh token of the identity's session. It is valid for the realm's
 // lifetime from now, but not longer than the session.
 func (s *Service) NewRefresh(snap *uma.Snapshot, i *Identity, scope string) (row *uma.RefreshToken, handle string) {
-	expires := s.Now().Add(snap.Realm.Lifetimes.Refresh)
+	now := s.Now()
+	expires := now.Add(snap.Realm.Lifetimes.Refresh)
 	if i.Session.Expires.Before(expires) {
 		expires = i.Session.Expires
 	}
-	handle = uma.NewSecret()
+	handle = uma.NewHandle(now)
 	return &uma.RefreshToken{
 		Hash: uma.Digest(handle), SessionID: i.Session.ID, Client: i.Client.ID, Scope: scope, Expires: expires,
 	}, handle

@@ -45,7 +45,8 @@ func (s *Service) RequestTicket(ctx context.Context, c *Caller, perms []TicketPe
 	if err != nil {
 		return "", err
 	}
-	value, now := uma.NewSecret(), s.Now()
+	now := s.Now()
+	value := uma.NewHandle(now)
 	t.Hash, t.Issued, t.Expires = uma.Digest(value), now, now.Add(c.Snap.Realm.Lifetimes.Ticket)
 	if err := s.Store.SaveTicket(ctx, c.Snap.Realm.Key, t); err != nil {
 		return "", uma.Tell("save ticket", err)
