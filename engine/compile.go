@@ -41,11 +41,11 @@ type policy struct {
 	deciders []decider
 	places   bool // decisions have the places of the rules that made them
 
-	// The memo that keeps answers of a policy that is a function of parts of its input, with
-	// the number of the policy there, and these parts. nil: it keeps none.
-	memo   *memo
-	number uint64
-	reads  *part
+	// The memo that keeps answers, and the number of the policy there; nil: none are kept.
+	// functions says of which decisions. It is nil if nobody asks for that.
+	memo      *memo
+	number    uint64
+	functions *functions
 }
 
 // A query evaluates to one document.

@@ -66,14 +66,9 @@ func (c *Compiled) Revision(since time.Time) *uma.Revision {
 // Beside are the files of the source that do not decide.
 func (c *Compiled) Beside() map[string]string { return c.policy.beside }
 
-// Because is why the policy is not a function of what it reads of the input; empty if it is
-// one: then equal parts of the input have the same answer, which can be kept.
-func (c *Compiled) Because() string {
-	if c.policy.mask != nil {
-		return maskRef + " masks the records"
-	}
-	return readingOf(c.policy.compiler, c.policy.decision.body).because
-}
+// Functions says which decisions are functions of what the policy reads of the input, and why
+// others are not. Equal parts of the input have the same answer then, which can be kept.
+func (c *Compiled) Functions() []Function { return c.policy.functions.list() }
 
 // Hash names the revision.
 func (c *Compiled) Hash() string { return c.policy.hash }
@@ -84,6 +79,9 @@ func (e *Engine) Compile(ctx context.Context, realm string, settings uma.PolicyS
 	p, err := compile(ctx, realm, settings, src, e.cfg.Now)
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s:\n%w", realm, err)
+	}
+	if p.functions, err = functionsOf(ctx, p); err != nil {
+		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
 	}
 	return &Compiled{p, e.cfg.Version}, nil
 }

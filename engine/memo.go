@@ -37,19 +37,14 @@ func newMemo(bytes int) *memo {
 	return m
 }
 
-// remembering returns a policy whose answers are kept, if they are functions of its input.
+// remembering returns a policy whose answers are kept, if they are functions of the input.
 func (m *memo) remembering(p *policy) *policy {
 	if m == nil {
 		return p
 	}
-	if p.mask == nil {
-		if reading := readingOf(p.compiler, p.decision.body); reading.because == "" {
-			kept := *p
-			kept.memo, kept.number, kept.reads = m, m.policies.Add(1), &reading.input
-			return &kept
-		}
-	}
-	return p
+	kept := *p
+	kept.memo, kept.number = m, m.policies.Add(1)
+	return &kept
 }
 
 // clear forgets all answers.
@@ -59,20 +54,26 @@ func (m *memo) clear() {
 	}
 }
 
-// key returns the key of a decision. It is not ok for an input that is not JSON.
+// key returns the key of a decision. It is not ok if that is no function of the input, or the
+// input is not JSON.
 func (p *policy) key(in *uma.Input) (key memoKey, ok bool) {
+	if p.memo == nil {
+		return key, false
+	}
+	reading, team := p.functions.of(in)
+	if reading.because != "" {
+		return key, false
+	}
 	h, _ := p.memo.hashers.Get().(*hasher)
 	defer p.memo.hashers.Put(h)
-	h.buf, h.open, h.err = h.buf[:0], append(h.open[:0], p.reads), nil
+	h.buf, h.open, h.err = h.buf[:0], append(h.open[:0], &reading.input), nil
+	h.bytes(team)
 	writeInput(h, in)
 	return memoKey{p.number, sha256.Sum256(h.buf)}, h.err == nil
 }
 
 // Recall implements uma.Evaluator.
 func (p *policy) Recall(in *uma.Input) *uma.Evaluation {
-	if p.memo == nil {
-		return nil
-	}
 	start := p.now()
 	key, ok := p.key(in)
 	if !ok {
@@ -89,9 +90,6 @@ func (p *policy) Recall(in *uma.Input) *uma.Evaluation {
 
 // remember keeps an answer.
 func (p *policy) remember(in *uma.Input, ev *uma.Evaluation) {
-	if p.memo == nil {
-		return
-	}
 	if key, ok := p.key(in); ok {
 		k := keeper{bytes: entryBytes}
 		kept := k.evaluation(ev)

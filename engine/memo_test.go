@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -100,7 +101,9 @@ func TestFunctions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := compiled.Because(); got != c.because {
+			functions := compiled.Functions()
+			i := slices.IndexFunc(functions, func(f engine.Function) bool { return f.Package == "" || f.Package == "data.uma.policies.album" })
+			if got := functions[i].Because; got != c.because {
 				t.Errorf("got  %q\nwant %q", got, c.because)
 			}
 			e, evaluator := remembering(t, files)
@@ -111,6 +114,77 @@ func TestFunctions(t *testing.T) {
 				t.Errorf("got %+v", stats)
 			}
 		})
+	}
+}
+
+// TestFunctionsOfTeams: a team package that is no function makes no difference to others, as
+// long as it is known which one is read.
+func TestFunctionsOfTeams(t *testing.T) {
+	t.Parallel()
+	const timed = `if input.context.time > "2026"`
+	for name, c := range map[string]struct {
+		files map[string]string
+		known map[string]bool // by type
+		list  int             // functions that are told apart
+	}{
+		"one of two": {
+			map[string]string{"board.rego": "package uma.policies.board\n\ngrant contains \"view\" " + timed + "\n"},
+			map[string]bool{"album": true, "board": false, "other": true, "urn:a": true, "urn:b": false, "urn:c": true, "\xff": true}, 3,
+		},
+		"the default": {
+			map[string]string{"default.rego": "package uma.policies.default\n\ngrant contains \"view\" " + timed + "\n"},
+			map[string]bool{"album": true, "other": false, "urn:c": false, "\xff": false}, 2,
+		},
+		"a guardrail": {
+			map[string]string{"guard.rego": "package uma.guardrails\n\ndeny contains \"x\" " + timed + "\n"},
+			map[string]bool{"album": false, "other": false}, 1,
+		},
+		"all": {nil, map[string]bool{"album": true, "other": true, "urn:a": true}, 1},
+		"the router is asked": {
+			map[string]string{
+				"board.rego": "package uma.policies.board\n\ngrant contains \"view\" " + timed + "\n",
+				"guard.rego": "package uma.guardrails\n\ndeny contains \"x\" if \"no\" in data.uma.authz.team.grant with input.resource.type as \"board\"\n",
+			},
+			map[string]bool{"album": false, "board": false}, 1,
+		},
+		"another package is read": {
+			map[string]string{
+				"board.rego": "package uma.policies.board\n\ngrant contains \"view\" " + timed + "\n",
+				"guard.rego": "package uma.guardrails\n\ndeny contains \"x\" if \"no\" in data.uma.policies.board.grant\n",
+			},
+			map[string]bool{"album": false, "board": false}, 1,
+		},
+		"aliases by rules": {
+			map[string]string{
+				"board.rego": "package uma.policies.board\n\ngrant contains \"view\" " + timed + "\n",
+				"alias.rego": "package uma.facts\n\ntype_alias[\"x\"] := \"board\"\n",
+				"data.json":  "{}",
+			},
+			map[string]bool{"album": false, "x": false}, 1,
+		},
+	} {
+		files := map[string]string{
+			"album.rego": "package uma.policies.album\n\ngrant contains \"view\" if input.subject.id\n",
+			"data.json":  `{"uma": {"facts": {"type_alias": {"urn:a": "album", "urn:b": "board", "urn:c": "none"}}}}`,
+		}
+		maps.Copy(files, c.files)
+		e, evaluator := remembering(t, files)
+		for kind, want := range c.known {
+			in := input(of(kind, "view"))
+			if _, err := evaluator.Decide(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			if got := evaluator.Recall(in) != nil; got != want {
+				t.Errorf("%s, %s: known: got %t", name, kind, got)
+			}
+		}
+		compiled, err := e.Compile(t.Context(), "photoz", settings, source(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := compiled.Functions(); len(got) != c.list {
+			t.Errorf("%s: got %+v", name, got)
+		}
 	}
 }
 
@@ -174,8 +248,8 @@ func TestRecallMasksAndEntrypoints(t *testing.T) {
 		t.Error("masked records: known")
 	}
 	compiled, err := engine.New(engine.Config{}).Compile(t.Context(), "photoz", settings, source(t, masked))
-	if err != nil || compiled.Because() != "data.system.log.mask masks the records" {
-		t.Errorf("got %q, %v", compiled.Because(), err)
+	if err != nil || !slices.Equal(compiled.Functions(), []engine.Function{{Because: "data.system.log.mask masks the records"}}) {
+		t.Errorf("got %+v, %v", compiled.Functions(), err)
 	}
 	for condition, want := range map[string]bool{`input.subject.id == "u-bob"`: true, "input.context.time": false} {
 		e := engine.New(engine.Config{Now: time.Now, Memo: 1 << 20})
@@ -381,9 +455,23 @@ func sortedLabels(ev *uma.Evaluation) []string {
 	return all
 }
 
-// randomRules is a team package of a few rules, each of which reads the input in another way.
+// randomRules are two team packages of a few rules, each of which reads the input in another way,
+// and at times a guardrail that asks what one of them says.
 func randomRules(random *rand.Rand) map[string]string {
-	rules := []string{"package uma.policies.album\n"}
+	files := map[string]string{
+		"album.rego": randomPackage(random, "album"), "board.rego": randomPackage(random, "board"),
+		"lib.rego": "package lib.parts\n\nrole(r) if r in input.subject.roles\n\nowned if input.resource.owner == input.subject.id\n\n" +
+			"level[k] := v if some k, v in input.resource.attributes\n\nlate if input.context.time > \"2026-11-22T12:00:03Z\"\n\nstages.a.b if input.ticket.round == 1\n\nstages.a.c if input.client.public\n",
+		"data.json": `{"uma": {"facts": {"blocked": {"u-bob": ["view"], "u-carol": []}, "type_alias": {"urn:b": "board"}}}}`,
+	}
+	if random.IntN(4) == 0 {
+		files["guard.rego"] = "package uma.guardrails\n\ndeny contains \"x\" if \"view\" in data.uma.authz.team.grant with input.resource.type as \"board\"\n"
+	}
+	return files
+}
+
+func randomPackage(random *rand.Rand, name string) string {
+	rules := []string{"package uma.policies." + name + "\n"}
 	for i := range 2 + random.IntN(6) {
 		set := []string{"grant contains s if some s in input.scopes", `grant contains "view" if true`, `deny contains {"scope": "delete"} if true`, `submit contains "*" if true`, `need_info contains {"name": "a"} if true`}[random.IntN(5)]
 		part := conditions[random.IntN(len(conditions))]
@@ -398,12 +486,7 @@ func randomRules(random *rand.Rand) map[string]string {
 			rules = append(rules, strings.ReplaceAll(part.rules, "helper", fmt.Sprint("helper", i))+"\n")
 		}
 	}
-	return map[string]string{
-		"album.rego": strings.Join(rules, "\n"),
-		"lib.rego": "package lib.parts\n\nrole(r) if r in input.subject.roles\n\nowned if input.resource.owner == input.subject.id\n\n" +
-			"level[k] := v if some k, v in input.resource.attributes\n\nlate if input.context.time > \"2026-11-22T12:00:03Z\"\n\nstages.a.b if input.ticket.round == 1\n\nstages.a.c if input.client.public\n",
-		"data.json": `{"uma": {"facts": {"blocked": {"u-bob": ["view"], "u-carol": []}}}}`,
-	}
+	return strings.Join(rules, "\n")
 }
 
 // certain is how many of the conditions are functions of the input for sure.
@@ -470,6 +553,7 @@ func oneOfFew(random *rand.Rand) *uma.Input {
 		in.Now = in.Now.Add(time.Duration(seconds) * time.Second)
 		in.Context.Time, in.Context.RequestID = fmt.Sprintf("2026-11-22T12:00:0%dZ", seconds), fmt.Sprint("r-", random.IntN(100))
 		in.Ticket.ID = fmt.Sprint("sha256:", random.IntN(3))
+		in.Resource.Type = []string{"album", "board", "urn:b"}[random.IntN(3)]
 	})
 	for range random.IntN(3) {
 		if change := random.IntN(len(changes)); in.Resource != nil {
@@ -516,6 +600,8 @@ var changes = []func(*uma.Input){
 	},
 	func(in *uma.Input) { in.Resource.Attributes = map[string][]string{"visibility": {}} },
 	func(in *uma.Input) { in.Resource.Type = "other" },
+	func(in *uma.Input) { in.Resource.Type = "board" },
+	func(in *uma.Input) { in.Resource.Type = "urn:b" },
 	func(in *uma.Input) { in.Resource = nil },
 	func(in *uma.Input) { in.Scopes = nil },
 	func(in *uma.Input) { in.Scopes = []uma.Scope{"view"} },

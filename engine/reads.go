@@ -67,6 +67,11 @@ type reader struct {
 	input    part
 	because  []reason
 
+	// team is the key of the package that the router reads; nil: any. It is only known as long
+	// as no rule of the realm asks the router itself, for an input of its own.
+	team  *string
+	asked bool
+
 	rule *ast.Rule     // that is read; nil: the query
 	at   *ast.Location // of the term that is read
 }
@@ -81,12 +86,29 @@ type reason struct {
 
 // readingOf returns what a query may read.
 func readingOf(c *ast.Compiler, query ast.Body) *reading {
+	return newReader(c).reading(query)
+}
+
+// teamReading returns what a query of the library's router may read if it reads this team
+// package. It is not ok if that is not known.
+func teamReading(c *ast.Compiler, query ast.Body, team string) (*reading, bool) {
+	r := newReader(c)
+	r.team = &team
+	reading := r.reading(query)
+	return reading, !r.asked
+}
+
+func newReader(c *ast.Compiler) *reader {
 	r := &reader{rules: c.RuleTree, fleeting: make(map[string]bool), seen: make(map[*ast.Rule]bool)}
 	for _, b := range ast.Builtins {
 		if b.IsNondeterministic() || slices.Contains(timed, b.Name) {
 			r.fleeting[b.Name] = true
 		}
 	}
+	return r
+}
+
+func (r *reader) reading(query ast.Body) *reading {
 	r.read(query)
 	r.input.add([]string{"scopes"}) // by which the rules that decided are told
 	slices.SortFunc(r.because, func(a, b reason) int {
@@ -150,6 +172,9 @@ func (r *reader) ref(ref ast.Ref) {
 		}
 		path = append(path, string(name))
 	}
+	if r.team != nil && r.routes(path, len(ref)) {
+		path = append(path, *r.team)
+	}
 	head, ok := ref[0].Value.(ast.Var)
 	switch {
 	case !ok:
@@ -179,6 +204,11 @@ func (r *reader) reads(path []string) {
 
 // data reads all rules on the way to a document, and below it.
 func (r *reader) data(path []string) {
+	for _, router := range [][]string{{"uma", "authz"}, {"uma", "routed"}} {
+		if (hasPrefix(path, router) || hasPrefix(router, path)) && r.rule != nil && !inLibrary(r.rule.Loc()) {
+			r.asked = true
+		}
+	}
 	node := r.rules.Child(ast.DefaultRootDocument.Value)
 	for _, name := range path {
 		if node == nil {
@@ -198,7 +228,7 @@ func (r *reader) data(path []string) {
 
 func (r *reader) all(rules []*ast.Rule) {
 	for _, rule := range rules {
-		if r.seen[rule] {
+		if r.seen[rule] || r.ofOtherTeam(rule) {
 			continue
 		}
 		r.seen[rule] = true
@@ -209,6 +239,24 @@ func (r *reader) all(rules []*ast.Rule) {
 	}
 }
 
+// routes reports whether a reference of the router is that to the team package.
+func (r *reader) routes(path []string, length int) bool {
+	return r.rule != nil && r.rule.Loc() != nil && r.rule.Loc().File == libraryPrefix+"authz.rego" &&
+		slices.Equal(path, []string{"uma", "policies"}) && length > len(path)+1
+}
+
+// ofOtherTeam reports whether a rule was generated for another team package: its first condition
+// is that the resource is of a type of that.
+func (r *reader) ofOtherTeam(rule *ast.Rule) bool {
+	if r.team == nil || rule.Loc() == nil {
+		return false
+	}
+	key, generated := strings.CutPrefix(rule.Loc().File, libraryPrefix+"routed/")
+	return generated && strings.TrimSuffix(key, ".rego") != *r.team
+}
+
+func inLibrary(at *ast.Location) bool { return at != nil && strings.HasPrefix(at.File, libraryPrefix) }
+
 // note notes why the answer is not a function of the input.
 func (r *reader) note(what string) {
 	n := reason{text: "the query " + what}
@@ -216,7 +264,7 @@ func (r *reader) note(what string) {
 		n.text = fmt.Sprintf("%s %s", r.rule.Module.Package.Path, what)
 	}
 	if r.at != nil && r.at.File != "" {
-		n.file, n.row, n.library = r.at.File, r.at.Row, strings.HasPrefix(r.at.File, libraryPrefix)
+		n.file, n.row, n.library = r.at.File, r.at.Row, inLibrary(r.at)
 		n.text = fmt.Sprintf("%s (%s:%d)", n.text, n.file, n.row)
 	}
 	r.because = append(r.because, n)

@@ -228,7 +228,7 @@ func TestKeeperCounts(t *testing.T) {
 	}
 	before := heap()
 	m := newMemo(64 << 20)
-	p := &policy{memo: m, reads: all}
+	p := &policy{memo: m, functions: &functions{all: &reading{input: *all}}}
 	for i := range n {
 		p.remember(&uma.Input{Realm: fmt.Sprint(i)}, answer(i))
 	}

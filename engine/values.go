@@ -147,10 +147,14 @@ func (b *builder) string(s string) *ast.Term {
 	if s == "" {
 		return ast.InternedEmptyString
 	}
-	if !utf8.ValidString(s) {
-		s = string([]rune(s))
+	return b.term(ast.String(validText(s)))
+}
+
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
 	}
-	return b.term(ast.String(s))
+	return string([]rune(s))
 }
 
 func (b *builder) int(n int64) *ast.Term {
