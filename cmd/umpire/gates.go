@@ -28,10 +28,10 @@ func gateCommands(e *env) []*cobra.Command {
 shipped library, checked against the schemas and the contract, linted as policy lint
 does, and tested. Without tests no test fails. The argument is a realm file, a policy
 folder, or a bundle file (.tar.gz) as opa build makes it. The exit code is 3 if
-something blocks.`,
+something blocks. It also says which decisions a server may keep and not evaluate again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, e.examine)
+			return e.runGates(cmd.Context(), args[0], realmFile, e.examine, cachedDecisions)
 		},
 	}
 	linter := &cobra.Command{
@@ -43,7 +43,7 @@ that the realm file does not have. A near miss of a known name and a rule that n
 reads block, with exit code 3; anything else is a warning.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.runGates(cmd.Context(), args[0], realmFile, lintCandidate)
+			return e.runGates(cmd.Context(), args[0], realmFile, lintCandidate, nil)
 		},
 	}
 	for _, c := range []*cobra.Command{check, linter} {
@@ -164,8 +164,9 @@ func lintCandidate(ctx context.Context, c candidate) []rollout.Finding {
 	return rollout.Lint(ctx, c.realm, c.settings, c.names)
 }
 
-// runGates runs gates over the policy at a path, and reports what they find.
-func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun) error {
+// runGates runs gates over the policy at a path, and reports what they find, and which of its
+// decisions are cached.
+func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun, cached func(context.Context, candidate) ([]cachedRow, error)) error {
 	c, err := e.candidateAt(path, realmFile)
 	if _, usage := errors.AsType[*mistake](err); usage {
 		return err
@@ -174,18 +175,27 @@ func (e *env) runGates(ctx context.Context, path, realmFile string, run gateRun)
 	if err == nil {
 		findings = run(ctx, c)
 	}
-	report := newGateReport()
+	report := checkReport{newGateReport(), []cachedRow{}}
 	report.add(path, findings)
-	switch {
-	case e.asJSON():
-		if err := printJSON(e.stdout, report); err != nil {
+	if report.OK && cached != nil {
+		if report.Cached, err = cached(ctx, c); err != nil {
 			return err
 		}
+	}
+	switch {
+	case e.asJSON() && cached == nil:
+		err = printJSON(e.stdout, report.gateReport)
+	case e.asJSON():
+		err = printJSON(e.stdout, report)
 	default:
 		e.printFindings(findings)
-		if report.OK {
+		if err = nil; report.OK {
 			fmt.Fprintf(e.stdout, "%s: fine%s\n", path, warnings(findings))
+			printCached(e.stdout, report.Cached)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if !report.OK {
 		return errNotPassed

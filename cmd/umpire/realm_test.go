@@ -85,7 +85,7 @@ func TestPolicyCheck(t *testing.T) {
 	file := example(t)
 	folder := filepath.Join(filepath.Dir(file), "policies")
 	for _, path := range []string{file, folder} {
-		if got := ok(t, "policy", "check", path); got != path+": fine\n" {
+		if got := ok(t, "policy", "check", path); got != path+": fine\ndecisions are cached: yes\n" {
 			t.Errorf("got %q", got)
 		}
 	}
@@ -122,7 +122,7 @@ func TestPolicyBundle(t *testing.T) {
 	}
 	build()
 	for _, path := range []string{file, bundle} {
-		if got := ok(t, "policy", "check", path); got != path+": fine\n" {
+		if got := ok(t, "policy", "check", path); got != path+": fine\ndecisions are cached: yes\n" {
 			t.Errorf("check: got %q", got)
 		}
 		of := decode[testReport](t, ok(t, "policy", "test", path, "-o", "json"))
