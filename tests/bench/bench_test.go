@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -222,5 +223,31 @@ func TestKept(t *testing.T) {
 	}
 	if _, err := os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("stopped: there is a database: %v", err)
+	}
+}
+
+// TestTurns: a caller does not ask the same again in each measurement.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first := map[int]bool{}
+	for range 5 {
+		begun := false
+		note := func(_ *conn, _, turn int) error {
+			if !begun {
+				begun, first[turn] = true, true
+			}
+			return nil
+		}
+		if _, err := load(t.Context(), contender{addr: l.Addr().String(), script: note}, 1, 0, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(first) < 2 {
+		t.Errorf("all began with the same turn: %v", first)
 	}
 }

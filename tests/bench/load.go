@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -150,7 +151,7 @@ func call(ctx context.Context, addr string, caller int, s script, counting, stop
 	}
 	defer c.Close()
 	var took []time.Duration
-	for turn := 0; !stop.Load() && ctx.Err() == nil; turn++ {
+	for turn := anywhere(); !stop.Load() && ctx.Err() == nil; turn++ {
 		counted := counting.Load()
 		begin := time.Now()
 		if err := s(c, caller, turn); err != nil {
@@ -162,6 +163,11 @@ func call(ctx context.Context, addr string, caller int, s script, counting, stop
 	}
 	return took, nil
 }
+
+// anywhere is the first turn of a caller. Scripts pick what they ask about by the turn: if all began
+// with the same, a large database would be asked about the same few resources again and again,
+// and caches would have them.
+func anywhere() int { return rand.IntN(1 << 30) }
 
 // A conn is a client that costs little, so that the server is what is measured:
 // one connection, requests written as bytes.
