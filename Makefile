@@ -32,10 +32,11 @@ demo: build ## run the photoz example: a server, a resource server and a walk th
 run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./data
 	bin/umpire serve --realm examples/photoz/realm.yaml
 
-test: ## run all tests; where cgo works, packages and what happens at once with the race detector
+test: ## run all tests, those of the whole server also without caches; where cgo works, packages and what happens at once with the race detector
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
+	UMPIRE_CACHES=none $(GO) test -timeout 20m ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 
 		"View":          viewTests,
 		"ViewCached":    cachedTests,
+		"ViewRandom":    randomTests,
 		"ViewUsers":     userTests,
 		"ViewResources": resourceTests,
 		"ViewSelect":    selectTests,
