@@ -150,8 +150,10 @@ func mergeLabels(c *ast.Compiler) {
 // Parts are what a realm's policy is compiled of.
 type Parts struct {
 	Compiler *ast.Compiler          // strict, without network, with the schemas of the contract
-	Modules  map[string]*ast.Module // the library's and the realm's
+	Modules  map[string]*ast.Module // the library's, the realm's, and those that are generated
 	Data     map[string]any
+
+	Generated map[string]string // the texts of those that are generated, see routes
 }
 
 // Assemble joins the library and a realm's files. It checks that no file has the name of one
@@ -168,7 +170,7 @@ func Assemble(src Source) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(modules, src.Modules)
+	maps.Copy(modules, withoutRoutes(src.Modules))
 	data, err := mergeData(src.Data)
 	if err != nil {
 		return nil, errors.Join(src.located([]error{err})...)
@@ -179,11 +181,20 @@ func Assemble(src Source) (*Parts, error) {
 		data["uma"] = below
 	}
 	below["teams"] = teamNames(modules)
+	generated, err := routes(library, modules, data)
+	if err != nil {
+		return nil, err
+	}
+	routed, err := parseLibrary(generated)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(modules, routed)
 	compiler, err := newCompiler(library)
 	if err != nil {
 		return nil, err
 	}
-	return &Parts{Compiler: compiler, Modules: modules, Data: data}, nil
+	return &Parts{Compiler: compiler, Modules: modules, Data: data, Generated: generated}, nil
 }
 
 // newCompiler returns a compiler with the schemas of the library.

@@ -127,6 +127,7 @@ func (p *policy) evaluate(ctx context.Context, q query, input ast.Value, now tim
 		WithSeed(run.seed).
 		WithMetrics(metrics.NoOp()).
 		WithCancel(run).
+		WithVirtualCache(newVirtualCache()).
 		WithBuiltins(noteBuiltins).
 		WithNDBuiltinCache(run.nd).
 		WithBuiltinErrorList(&run.builtinErrors).

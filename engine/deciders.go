@@ -66,6 +66,10 @@ func noteDeciders(c *ast.Compiler, wanted func(label, set string) bool) []decide
 			noteKey(module)
 			continue
 		}
+		if key, ok := routeKey(name); ok {
+			noteRoute(module, key)
+			continue
+		}
 		team, sets, ok := decidingSets(path)
 		if !ok {
 			continue
@@ -113,6 +117,18 @@ func noteKey(authz *ast.Module) {
 		}
 		for ; rule != nil; rule = rule.Else {
 			appendNote(rule, teamNote, rule.Head.Value)
+		}
+	}
+}
+
+// noteRoute makes the generated rules that read a team package note which one.
+func noteRoute(module *ast.Module, key string) {
+	for _, rule := range module.Rules {
+		if rule.Head.Name != "decision" && rule.Head.Name != "team" {
+			continue
+		}
+		for ; rule != nil; rule = rule.Else {
+			appendNote(rule, teamNote, ast.StringTerm(key))
 		}
 	}
 }

@@ -52,6 +52,7 @@ var locatedFile = regexp.MustCompile(`[^\s,:]+\.rego:\d+`)
 // CompilerErrors returns the compiler's errors in OPA's layout: below a type error are the
 // lines of the expression.
 func CompilerErrors(list ast.Errors) []error {
+	list = ownErrors(list)
 	errs := make([]error, len(list))
 	for i, err := range list {
 		text, why := err.Code+": "+err.Message, unavailable(err)
@@ -71,6 +72,17 @@ func CompilerErrors(list ast.Errors) []error {
 		}
 	}
 	return errs
+}
+
+// ownErrors leaves out those in generated modules, which follow from others.
+func ownErrors(list ast.Errors) ast.Errors {
+	own := slices.DeleteFunc(slices.Clone(list), func(err *ast.Error) bool {
+		return err.Location != nil && strings.HasPrefix(err.Location.File, routedPrefix)
+	})
+	if len(own) == 0 {
+		return list
+	}
+	return own
 }
 
 // unavailable is the reason why policies may not call a function of OPA, if the error says

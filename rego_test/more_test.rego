@@ -282,3 +282,15 @@ test_guardrails_about_something_else[name] if {
 	delete.reasons == c.reasons
 	delete.need_info == c.need_info
 }
+
+test_a_generated_module_decides_first if {
+	d := authz.decision with input as base with data.uma.routed.decision as {"granted": {"view"}}
+	d == {"granted": {"view"}}
+}
+
+test_a_generated_module_may_know_the_team_alone if {
+	team := {"grant": {"delete"}, "deny": set(), "need_info": set(), "submit": set(), "reasons": {"generated"}, "obligations": set(), "rpt": {}}
+	d := authz.decision with input as base with data.uma.routed.team as team
+	d.granted == {"delete"}
+	d.reasons == {"generated"}
+}

@@ -115,7 +115,7 @@ func runTests(ctx context.Context, job *Job) (*bundles.Results, error) {
 		return nil, err
 	}
 	return bundles.Test(ctx, bundles.Suite{
-		Compiler: parts.Compiler, Modules: parts.Modules, Tests: b.Tests, Data: parts.Data, Cover: b.Modules, Filter: job.Filter,
+		Compiler: parts.Compiler, Modules: parts.Modules, Tests: engine.Unrouted(b.Tests), Data: parts.Data, Cover: b.Modules, Filter: job.Filter,
 		Mistakes: engine.CompilerErrors,
 	})
 }

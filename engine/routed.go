@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"example.com/umpire/policies"
+)
+
+// The router of the library looks up the team package of each decision and unions what it
+// says with empty members. At activation it is known which members a package has, so that a
+// module is generated for each: the library asks data.uma.routed first. What a generated
+// rule decides is what the library would decide; where it does not know, it is undefined.
+//
+// Rejected: OPA's partial evaluation, which loses labels and places of the rules that it
+// inlines; and to decide in Go, because policies could not be tested by `opa test` any more.
+
+// routedPrefix begins the names of the generated modules.
+const routedPrefix = libraryPrefix + "routed/"
+
+// routedPackage is the package of all generated modules, without `data`.
+var routedPackage = []string{"uma", "routed"}
+
+// A route is what is known at activation of a team package.
+type route struct {
+	Key       string
+	Package   string            // its reference
+	Condition string            // holds for the types of the package
+	Has       map[string]string // members of the contract that it defines, with their references
+	Others    map[string]string // other rules that must be evaluated, by name
+	Guards    []string          // the sets of uma.guardrails that have rules
+}
+
+// routes generates the modules of a policy, as texts by name. It returns none where the types
+// of a package, or what its members are, are only known at evaluation; and none for another
+// library.
+func routes(library map[string]string, modules map[string]*ast.Module, data map[string]any) (map[string]string, error) {
+	keys, ok := routable(library, modules, data)
+	if !ok {
+		return nil, nil
+	}
+	generated := make(map[string]string)
+	for _, r := range routesOf(keys, modules, data) {
+		var text bytes.Buffer
+		if err := routeText.Execute(&text, r); err != nil {
+			return nil, fmt.Errorf("generate the route of %s: %w", r.Package, err)
+		}
+		generated[routedPrefix+r.Key+".rego"] = text.String()
+	}
+	return generated, nil
+}
+
+// routeKey is the key of the team package that a generated module is for.
+func routeKey(name string) (key string, ok bool) {
+	key, ok = strings.CutPrefix(name, routedPrefix)
+	return strings.TrimSuffix(key, ".rego"), ok
+}
+
+// routable returns the types of resources by the key of their package. ok is false if that is
+// not known, or if a rule could see that there are generated documents.
+func routable(library map[string]string, modules map[string]*ast.Module, data map[string]any) (types map[string][]string, ok bool) {
+	for _, name := range []string{"authz.rego", "sharing.rego"} {
+		shipped, err := policies.FS.ReadFile(name)
+		if err != nil || library[libraryPrefix+name] != string(shipped) {
+			return nil, false
+		}
+	}
+	alias := []string{"uma", "facts", "type_alias"}
+	for file, module := range modules {
+		if strings.HasPrefix(file, libraryPrefix) {
+			continue
+		}
+		for _, path := range reads(module) {
+			team := []string{"uma", "authz", "team"}
+			if hasPrefix(routedPackage, path) || hasPrefix(path, routedPackage) || hasPrefix(team, path) || hasPrefix(path, team) {
+				return nil, false
+			}
+		}
+		for _, rule := range module.Rules {
+			if path := rulePath(module, rule); hasPrefix(path, alias) || hasPrefix(alias, path) {
+				return nil, false
+			}
+		}
+	}
+	aliases := map[string]any{}
+	if value, exists := valueAt(data, alias); exists {
+		if aliases, ok = value.(map[string]any); !ok {
+			return nil, false
+		}
+	}
+	return typesOf(teamNames(modules), aliases), true
+}
+
+// typesOf does for all types that are named, and for resources without a type, what `key` of
+// uma.authz does for one. Types that nobody names are left to it.
+func typesOf(teams, aliases map[string]any) map[string][]string {
+	types := make(map[string][]string)
+	names := map[string]any{"": true}
+	maps.Copy(names, teams)
+	maps.Copy(names, aliases)
+	for name := range names {
+		alias, aliased := aliases[name]
+		key, _ := alias.(string)
+		if teams[name] != nil && (!aliased || alias == false) {
+			key = name
+		} else if teams[key] == nil || !aliased {
+			key = "default"
+		}
+		types[key] = append(types[key], name)
+	}
+	return types
+}
+
+// routesOf describes the packages whose members are as the contract wants them.
+func routesOf(types map[string][]string, modules map[string]*ast.Module, data map[string]any) []route {
+	guards, ok := membersOf([]string{"uma", "guardrails"}, modules, data)
+	if !ok {
+		return nil
+	}
+	var routes []route
+	for _, key := range slices.Sorted(maps.Keys(types)) {
+		path := []string{"uma", "policies", key}
+		has, ok := membersOf(path, modules, data)
+		if ok {
+			routes = append(routes, route{
+				Key: key, Package: refTo(path), Condition: conditionOf(types[key]),
+				Has: has, Others: othersOf(path, modules), Guards: slices.Sorted(maps.Values(guards)),
+			})
+		}
+	}
+	return routes
+}
+
+// conditionOf is the condition that a type is one of a package's.
+func conditionOf(types []string) string {
+	terms := make([]*ast.Term, len(types))
+	for i := range types {
+		terms[i] = ast.StringTerm(types[i])
+	}
+	if len(terms) == 1 {
+		return "input.resource.type == " + terms[0].String()
+	}
+	return "input.resource.type in " + ast.NewSet(terms...).String()
+}
+
+// membersOf returns the members that a package of the contract defines, with references to
+// them. ok is false if one is not what the contract wants, or may be defined by data.
+func membersOf(path []string, modules map[string]*ast.Module, data map[string]any) (has map[string]string, ok bool) {
+	members := Members(path)
+	if value, exists := valueAt(data, path); exists {
+		object, isObject := value.(map[string]any)
+		if !isObject || slices.ContainsFunc(members, func(name string) bool { return object[name] != nil }) {
+			return nil, false
+		}
+	}
+	has = make(map[string]string)
+	for _, module := range modules {
+		in, _ := packagePath(module.Package)
+		if len(in) > len(path) && hasPrefix(in, path) && slices.Contains(members, in[len(path)]) {
+			return nil, false
+		}
+		if !slices.Equal(in, path) {
+			continue
+		}
+		for _, rule := range module.Rules {
+			name := headName(rule)
+			if !slices.Contains(members, name) {
+				continue
+			}
+			if len(checkRule(rule)) > 0 {
+				return nil, false
+			}
+			has[name] = refTo(append(slices.Clone(path), name))
+		}
+	}
+	return has, true
+}
+
+// refTo is a reference to a document, as opa fmt writes it.
+func refTo(path []string) string {
+	ref := ast.Ref{ast.DefaultRootDocument}
+	for _, name := range path {
+		ref = ref.Append(ast.StringTerm(name))
+	}
+	return ref.String()
+}
+
+func headName(rule *ast.Rule) string {
+	return strings.Trim(rule.Head.Ref()[0].Value.String(), `"`)
+}
+
+// Member is what a generated rule answers with for a member.
+func (r route) Member(name string) string {
+	switch ref := r.Has[name]; {
+	case name == "rpt" && ref == "":
+		return "{}"
+	case name == "rpt":
+		return "rpt"
+	case ref == "":
+		return "set()"
+	default:
+		return ref
+	}
+}
+
+// Text is a text in Rego's notation.
+func (r route) Text(s string) string { return ast.String(s).String() }
+
+// Restricts are the sets of the package whose elements restrict what is granted.
+func (r route) Restricts() (refs []string) {
+	for _, name := range []string{"deny", "need_info"} {
+		if r.Has[name] != "" {
+			refs = append(refs, r.Has[name])
+		}
+	}
+	return refs
+}
