@@ -58,8 +58,8 @@ var timed = []string{
 
 // A reader finds what a compiled query may read. Everything that is written in a rule counts,
 // also what is never evaluated, and every rule that a reference might lead to. Rejected: OPA's
-// package dependencies, which leaves out what its author thought of no influence, and does
-// not know the places.
+// package dependencies, which discards variables that it takes for unused, and does not know
+// the places.
 type reader struct {
 	rules    *ast.TreeNode
 	fleeting map[string]bool // names of functions whose answers are not those of their arguments alone
