@@ -19,7 +19,7 @@ type hasher struct {
 	err  error   // of the first value that is not JSON
 }
 
-// all is a part that is the whole.
+// all says that the whole of a value is read.
 var all = &part{whole: true}
 
 // below is the part of a member of the innermost object or list.

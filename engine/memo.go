@@ -54,8 +54,8 @@ func (m *memo) clear() {
 	}
 }
 
-// key returns the key of a decision. It is not ok if that is no function of the input, or the
-// input is not JSON.
+// key returns the key of a decision. ok is false if the decision is no function of the input, or
+// if the input is not JSON.
 func (p *policy) key(in *uma.Input) (key memoKey, ok bool) {
 	if p.memo == nil {
 		return key, false

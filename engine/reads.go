@@ -90,7 +90,8 @@ func readingOf(c *ast.Compiler, query ast.Body) *reading {
 }
 
 // teamReading returns what a query of the library's router may read if it reads this team
-// package. It is not ok if that is not known.
+// package. The result is false if a rule of the realm asks the router itself, perhaps for
+// another package.
 func teamReading(c *ast.Compiler, query ast.Body, team string) (*reading, bool) {
 	r := newReader(c)
 	r.team = &team

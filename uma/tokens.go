@@ -224,7 +224,7 @@ func Digest(secret string) []byte {
 
 const (
 	secretBytes = 32 // random ones
-	timeBytes   = 6  // milliseconds, as those of an UUID of version 7
+	timeBytes   = 6  // milliseconds, as those of a UUID of version 7
 	timeLetters = 8  // that encode them
 )
 

@@ -11,7 +11,7 @@ import (
 	"example.com/umpire/uma"
 )
 
-// recent has the last records that were committed, so that the decision log need not
+// recentRecords has the last records that were committed, so that the decision log need not
 // read them from the file. The zero value is empty.
 type recentRecords struct {
 	mu   sync.Mutex

@@ -15,7 +15,7 @@ import (
 )
 
 // A script is what one caller does over and over: it sends requests on its
-// connection and returns how many answers were as wanted.
+// connection, and returns an error if an answer is not as wanted.
 type script func(c *conn, caller, turn int) error
 
 // A contender is a server and what is asked of it.

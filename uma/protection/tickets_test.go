@@ -85,7 +85,7 @@ func TestRequestTicket(t *testing.T) {
 			if !maps.EqualFunc(k.Claims, tc.claims, slices.Equal) {
 				t.Errorf("claims: got %v, want %v", k.Claims, tc.claims)
 			}
-			// 32 random bytes in base64url, of which only the hash is kept (§5.4), for two minutes.
+			// The time and 32 random bytes in base64url, of which only the time and the hash are kept (§5.4), for two minutes.
 			if len(value) != 51 || !slices.Equal(k.Hash, uma.Digest(value)) || k.Server != 10 || k.Client != "" || k.Subject != "" || k.Round != 1 ||
 				!k.Issued.Equal(w.Now) || k.Expires.Sub(w.Now).Seconds() != 120 {
 				t.Errorf("got %q and %+v", value, k)
