@@ -18,6 +18,10 @@ type terminal struct{ w io.Writer }
 func (t *terminal) Write(p []byte) (n int, err error) {
 	clean := 0 // bytes from n on that need no escape
 	for n+clean < len(p) {
+		if c := p[n+clean]; ' ' <= c && c <= '~' { // the decision log passes here, too
+			clean++
+			continue
+		}
 		r, size := utf8.DecodeRune(p[n+clean:])
 		if isShown(r, size) {
 			clean += size
@@ -42,7 +46,7 @@ func (t *terminal) Write(p []byte) (n int, err error) {
 // isShown reports whether a character is written unescaped.
 func isShown(r rune, size int) bool {
 	switch {
-	case r == '\n', r == '\t', r == '\r', ' ' <= r && r <= '~':
+	case r == '\n', r == '\t', r == '\r':
 		return true
 	case r == utf8.RuneError && size == 1: // a byte that is not UTF-8
 		return false
