@@ -11,6 +11,8 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 # The commands and the whole server are tested without the race detector, with which they would take a quarter of an hour;
 # with it run the tests of the whole server in which much happens at once.
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
+# With the race detector the tests that compare many random decisions compare few; without it they compare all.
+RANDOM   := Agrees$$
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build install run demo test test-clients lint vuln bench fuzz
@@ -35,6 +37,7 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 test: ## run all tests, those of the whole server also without caches; where cgo works, packages and what happens at once with the race detector
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
+	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
 	UMPIRE_CACHES=none $(GO) test -timeout 20m ./tests
 
