@@ -14,14 +14,15 @@ import (
 	"example.com/umpire/uma"
 )
 
-// TestRecallAgrees: 100,000 decisions of random policies on random inputs are the same with and
-// without what is kept.
+// TestRecallAgrees: of 100,000 decisions of random policies on random inputs, those that are known
+// are compared with what the policy says: half of them, at least 40,000. The others cannot be, and
+// are made because an answer is known only after a decision.
 func TestRecallAgrees(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(13, 5))
-	policies, each := 100, 1000
+	policies, each, least := 100, 1000, 40_000
 	if testing.Short() || raceEnabled {
-		policies, each = 20, 200
+		policies, each, least = 20, 200, 400
 	}
 	var found, functions int
 	for range policies {
@@ -45,7 +46,7 @@ func TestRecallAgrees(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d policies are functions, %d of %d decisions were known", functions, policies, found, policies*each)
-	if functions < policies/5 || functions > policies*9/10 || found < policies*each/10 {
+	if functions < policies/5 || functions > policies*9/10 || found < least {
 		t.Error("the policies and inputs do not test much")
 	}
 }
