@@ -60,11 +60,11 @@ func allTerms(t *testing.T, s *Store) (terms map[string][]int64) {
 	return terms
 }
 
-// variedRecord is one of several values in each field.
+// variedRecord is one of several values in each field, and of a rule that decided twice.
 func variedRecord(i int) uma.Record {
 	return uma.Record{ID: fmt.Sprint("d", i), Realm: "photoz", Time: at.Add(time.Duration(i%7) * time.Second), Outcome: fmt.Sprint("o", i%2),
 		Subject: fmt.Sprint("s", i%5), Client: fmt.Sprint("c", i%3), Resource: uma.ResourceID(fmt.Sprint("r", i%11)), Revision: fmt.Sprint("v", i/100),
-		Request: fmt.Sprint("q", i/2), Rules: []string{fmt.Sprint("u", i%4), "all"}, Event: []byte(fmt.Sprintf(`{"n":%d}`, i))}
+		Request: fmt.Sprint("q", i/2), Rules: []string{fmt.Sprint("u", i%4), "all", fmt.Sprint("u", i%4)}, Event: []byte(fmt.Sprintf(`{"n":%d}`, i))}
 }
 
 // Whatever the chunks, and wherever the index ends, each record is found by each of its

@@ -82,8 +82,8 @@ func (c *cachedStore) must(err error) {
 	}
 }
 
-// said returns what a view says: whether the token and the user are active, the type of the
-// resource, and how many shares there are.
+// said returns what a view says: whether the token and the user are active, roles, the type of the
+// resource, how many shares there are, and whether the resource has another name.
 func (c *cachedStore) said(ctx context.Context, v uma.View) (string, error) {
 	state, err := v.TokenState(ctx, 1, "jti", "s")
 	if err != nil {
@@ -101,7 +101,16 @@ func (c *cachedStore) said(ctx context.Context, v uma.View) (string, error) {
 	if !state.User.Enabled {
 		user = "disabled"
 	}
-	return fmt.Sprint(token, " ", user, " ", r.Type, " ", len(shares)), err
+	if roles := strings.Join(state.User.Roles, ","); roles != "" {
+		user += " " + roles
+	}
+	renamed := ""
+	if _, nameErr := v.ResourceByName(ctx, c.r.Server, c.r.Owner, c.r.Name); errors.Is(nameErr, uma.ErrNotFound) {
+		renamed = " renamed"
+	} else if nameErr != nil {
+		return "", nameErr
+	}
+	return fmt.Sprint(token, " ", user, " ", r.Type, " ", len(shares), renamed), err
 }
 
 // want reads twice.
@@ -127,12 +136,15 @@ var foreignChanges = map[string]struct {
 		return other.EndSession(ctx, 1, "s")
 	}},
 	"disable a user": {"active disabled album 1", func(ctx context.Context, _ *cachedStore, other *Store) error {
-		_, err := other.ApplyRealm(ctx, &uma.RealmChange{
-			Realm:   uma.Realm{Name: "photoz", Enabled: true},
-			Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
-			Users:   []*uma.User{{ID: "alice-id", Username: "alice"}}, Now: at,
-		})
-		return err
+		return applyAlice(ctx, other, uma.User{})
+	}},
+	"change a role": {"active active admin album 1", func(ctx context.Context, _ *cachedStore, other *Store) error {
+		return applyAlice(ctx, other, uma.User{Enabled: true, Roles: []string{"admin"}})
+	}},
+	"rename a resource": {"active active album 1 renamed", func(ctx context.Context, c *cachedStore, other *Store) error {
+		next := *c.r
+		next.Name = "Renamed"
+		return other.ReplaceResource(ctx, &next, func() string { return "scope-id" })
 	}},
 	"change a resource": {"active active picture 1", func(ctx context.Context, c *cachedStore, other *Store) error {
 		next := *c.r
@@ -146,6 +158,16 @@ var foreignChanges = map[string]struct {
 		return other.CreateShare(ctx, &uma.Share{ID: "p", Server: c.r.Server, Resource: c.r.Key, Owner: "alice-id", Name: "p",
 			Scopes: []uma.Scope{"view"}, Users: []string{"bob-id"}, Strategy: unanimous})
 	}},
+}
+
+func applyAlice(ctx context.Context, s *Store, alice uma.User) error {
+	alice.ID, alice.Username = "alice-id", "alice"
+	_, err := s.ApplyRealm(ctx, &uma.RealmChange{
+		Realm:   uma.Realm{Name: "photoz", Enabled: true},
+		Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
+		Users:   []*uma.User{&alice}, Now: at,
+	})
+	return err
 }
 
 // A change of another process is seen within a second, also if the writer does not come to look:

@@ -77,6 +77,12 @@ func RunRecords(t *testing.T, open func(t *testing.T) uma.Store) {
 	}, open)
 }
 
+// RunCached tests what a store must promise that keeps rows in memory, for a driver that can
+// keep some kinds of them without others.
+func RunCached(t *testing.T, open func(t *testing.T) uma.Store) {
+	run(t, map[string]map[string]func(e *env){"ViewCached": cachedTests, "ViewRandom": randomTests}, open)
+}
+
 func run(t *testing.T, suite map[string]map[string]func(e *env), open func(t *testing.T) uma.Store) {
 	for area, tests := range suite {
 		t.Run(area, func(t *testing.T) {
