@@ -15,11 +15,12 @@ type Sized[K comparable, V any] struct {
 }
 
 type generation[K comparable, V any] struct {
-	values map[K]sizedValue[V]
+	values map[K]sizedValue[K, V]
 	bytes  int
 }
 
-type sizedValue[V any] struct {
+type sizedValue[K comparable, V any] struct {
+	key   K
 	value V
 	bytes int
 }
@@ -34,7 +35,7 @@ type Stats struct {
 // no value of more than half of that.
 func NewSized[K comparable, V any](limit int) *Sized[K, V] {
 	c := &Sized[K, V]{limit: limit / 2}
-	c.young.values = make(map[K]sizedValue[V])
+	c.young.values = make(map[K]sizedValue[K, V])
 	return c
 }
 
@@ -48,7 +49,7 @@ func (c *Sized[K, V]) Get(key K) (v V, ok bool) {
 	s, ok := c.young.values[key]
 	if !ok {
 		if s, ok = c.old.values[key]; ok {
-			c.keep(key, s)
+			c.keep(s)
 		}
 	}
 	if ok {
@@ -69,17 +70,17 @@ func (c *Sized[K, V]) Put(key K, v V, bytes int) {
 	c.young.remove(key)
 	c.old.remove(key)
 	if bytes <= c.limit {
-		c.keep(key, sizedValue[V]{v, bytes})
+		c.keep(sizedValue[K, V]{key, v, bytes})
 	}
 }
 
 // keep moves a value to the young generation, which does not have it.
-func (c *Sized[K, V]) keep(key K, s sizedValue[V]) {
-	c.old.remove(key)
+func (c *Sized[K, V]) keep(s sizedValue[K, V]) {
+	c.old.remove(s.key)
 	if c.young.bytes+s.bytes > c.limit {
-		c.old, c.young = c.young, generation[K, V]{values: make(map[K]sizedValue[V])}
+		c.old, c.young = c.young, generation[K, V]{values: make(map[K]sizedValue[K, V])}
 	}
-	c.young.values[key] = s
+	c.young.values[s.key] = s
 	c.young.bytes += s.bytes
 }
 
@@ -113,7 +114,7 @@ func (c *Sized[K, V]) Clear() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.old, c.young = generation[K, V]{}, generation[K, V]{values: make(map[K]sizedValue[V])}
+	c.old, c.young = generation[K, V]{}, generation[K, V]{values: make(map[K]sizedValue[K, V])}
 }
 
 // Stats returns what the cache holds and how it was used.
