@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -45,6 +46,7 @@ func (v *view) PartyOf(ctx context.Context, realm uma.Key, issuer, subject strin
 	}
 	u, err := partyOf(v.reader(ctx), realm, issuer, subject)
 	if err == nil && u.Identity != nil { // a local user has a password, which is not kept
+		key.issuer, key.subject = strings.Clone(issuer), strings.Clone(subject)
 		keep(v, v.users, key, u, key.bytes()+userBytes(u))
 	}
 	return u, err

@@ -69,6 +69,7 @@ func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) 
 	}
 	r, err := resourceByID(v.reader(ctx), server, id)
 	if err == nil {
+		key.id = r.ID
 		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
 	}
 	return r, err
@@ -122,6 +123,7 @@ func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name s
 	}
 	r, err := resourceByName(v.reader(ctx), server, owner, name)
 	if err == nil {
+		key.owner, key.name = r.Owner, r.Name
 		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
 	}
 	return r, err

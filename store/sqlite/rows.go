@@ -60,7 +60,8 @@ func recall[K comparable, V any](ctx context.Context, v *view, r *rows[K, V], ke
 	return row, false
 }
 
-// keep keeps a row that the view has just read from the database.
+// keep keeps a row that the view has just read from the database. The key must have no text of a
+// request: all of its body would stay in memory.
 func keep[K comparable, V any](v *view, r *rows[K, V], key K, row V, bytes int) {
 	if r != nil && v.epoch != 0 && r.changed.Load() <= v.epoch {
 		r.kept.Put(key, keptRow[V]{row, v.epoch}, keptBytes+bytes)
@@ -175,7 +176,7 @@ func documentBytes(v any) int {
 		}
 		return n
 	case map[string]any:
-		n := 3 * valueBytes
+		n := 10 * valueBytes // an empty map of Go has 300 bytes
 		for name, one := range v {
 			n += 2*valueBytes + len(name) + documentBytes(one)
 		}

@@ -62,6 +62,18 @@ type sharing struct {
 	policies []uma.Share
 }
 
+// trim gives back what the lists were allocated beyond their lengths.
+func (s *sharing) trim() {
+	s.granted, s.others, s.policies = trimmed(s.granted), trimmed(s.others), trimmed(s.policies)
+}
+
+func trimmed[T any](list []T) []T {
+	if cap(list) == len(list) {
+		return list
+	}
+	return append(make([]T, 0, len(list)), list...)
+}
+
 // sharingOf returns the sharing of each resource.
 func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key) ([]*sharing, error) {
 	var key sharingKey
@@ -87,6 +99,7 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 	for i, resource := range resources {
 		if found[i] == nil {
 			key.resource, found[i] = resource, read[resource]
+			found[i].trim()
 			keep(v, v.shares, key, found[i], key.bytes()+found[i].bytes())
 		}
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"example.com/umpire/uma"
@@ -37,8 +38,12 @@ func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*um
 
 // TokenState implements uma.Tokens.
 func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (*uma.TokenState, error) {
+	sessions := v.sessions
+	if session != "" && v.users == nil {
+		sessions = nil // one statement reads the session and its user, so that nothing would be spared
+	}
 	key := sessionKey{realm, jti, session}
-	state, ok := recall(ctx, v, v.sessions, key)
+	state, ok := recall(ctx, v, sessions, key)
 	if ok && state.session == nil {
 		return &uma.TokenState{Revoked: state.revoked}, nil
 	}
@@ -52,7 +57,8 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 		return nil, err
 	}
 	state = &sessionState{st.Revoked, st.Session}
-	keep(v, v.sessions, key, state, key.bytes()+state.bytes())
+	key.jti, key.session = strings.Clone(jti), strings.Clone(session)
+	keep(v, sessions, key, state, key.bytes()+state.bytes())
 	if u := st.User; u != nil {
 		key := userKey{realm: realm, id: u.ID}
 		keep(v, v.users, key, u, key.bytes()+userBytes(u))
@@ -70,7 +76,7 @@ func readTokenState(c *conn, realm uma.Key, jti, session string) (*uma.TokenStat
 	const state = `EXISTS (SELECT 1 FROM revocation WHERE realm = ?1 AND jti = ?3),
 		s.user, s.client, s.scope, s.started, s.expires, s.ended`
 	args := []any{int64(realm), session, jti}
-	st.Session, st.User = &uma.Session{ID: session}, &uma.User{}
+	st.Session, st.User = &uma.Session{ID: strings.Clone(session)}, &uma.User{}
 	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
 		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
 	err := c.row(`SELECT `+state+`, `+partyColumns+`FROM session s JOIN user u ON u.realm = s.realm AND u.id = s.user`+ownIdentity+`
