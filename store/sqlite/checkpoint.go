@@ -104,8 +104,10 @@ func (p *checkpointer) committed(writer *conn, now time.Time) {
 	switch {
 	case left == 0:
 	case length >= restartedAt && left <= lastPages, length >= fullAt && now.Sub(p.triedAt) >= retried:
-		p.triedAt = now
-		p.move(writer)
+		if p.move(writer) {
+			p.triedAt = now
+		}
+	case length >= fullAt: // the goroutine would be in the writer's way
 	case left >= movedAt && (length-p.asked >= movedAt || now.Sub(p.askedAt) >= retried):
 		p.asked, p.askedAt = length, now
 		p.start()
@@ -121,17 +123,23 @@ func (p *checkpointer) start() {
 }
 
 // move moves all pages that no reader needs in the log, and waits for nobody. It moves
-// nothing into a damaged file: the log may have what is left of a page.
-func (p *checkpointer) move(c *conn) {
+// nothing into a damaged file: the log may have what is left of a page. It returns false if it did
+// not try, because another connection was moving pages.
+func (p *checkpointer) move(c *conn) bool {
 	if p.damage.found() != nil {
-		return
+		return true
 	}
 	_, _, err := checkpoint(c, `PRAGMA wal_checkpoint(PASSIVE)`)
 	p.note(err)
+	return !errors.Is(err, errMoving)
 }
 
-// note keeps an error about the file. Others pass by themselves.
+// note keeps an error about the file. Others pass by themselves. A checkpoint that another one
+// kept from running says nothing about the file.
 func (p *checkpointer) note(err error) {
+	if errors.Is(err, errMoving) {
+		return
+	}
 	if err != nil && isOfFile(err) {
 		p.failed.Store(&err)
 		return
@@ -139,12 +147,18 @@ func (p *checkpointer) note(err error) {
 	p.failed.Store(nil)
 }
 
-// checkpoint runs a checkpoint, and returns how many pages the log has, and how many of
-// them were moved.
+// errMoving says that another connection is moving pages.
+var errMoving = errors.New("another checkpoint runs")
+
+// checkpoint runs a checkpoint that waits for nobody, and returns how many pages the log has, and
+// how many of them were moved.
 func checkpoint(c *conn, pragma string) (length, moved int, err error) {
 	var busy, pages, done int64
 	if err := c.row(pragma, nil, &busy, &pages, &done); err != nil {
 		return 0, 0, fmt.Errorf("checkpoint: %w", err)
+	}
+	if busy != 0 {
+		return 0, 0, errMoving
 	}
 	return int(pages), int(done), nil
 }

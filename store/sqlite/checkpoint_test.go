@@ -89,6 +89,59 @@ func TestWriteAheadLogOfLargeCommits(t *testing.T) {
 	}
 }
 
+// While another connection moves pages, the writer does not wait for the next time to try it, wakes
+// nobody that would be in its way again, and keeps the error of an earlier checkpoint.
+func TestCheckpointBesideAnother(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	open := func() *conn {
+		t.Helper()
+		c, err := openConn(s.path, sqlite.OpenReadWrite, busyTimeout, `wal_autocheckpoint = 0`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { mustClose(t, c.close) })
+		return c
+	}
+	writer, other := open(), open()
+	v := readOnce(t, s) // so that the other waits, and pages are left
+	if _, err := writer.exec(`INSERT INTO sealed (name, value) VALUES ('large', zeroblob(?))`, fullAt*4096); err != nil {
+		t.Fatal(err)
+	}
+	p := &checkpointer{conn: other, damage: &s.damage, wake: make(chan struct{}, 1)}
+	if p.committed(writer, at); !p.triedAt.Equal(at) {
+		t.Fatalf("the writer tried at %v, want %v", p.triedAt, at)
+	}
+	if p.committed(writer, at.Add(retried/2)); len(p.wake) > 0 {
+		t.Error("the goroutine is woken although the writer is about to try again")
+	}
+	moved := make(chan error, 1)
+	go func() {
+		err := errMoving
+		for errors.Is(err, errMoving) { // it met that of the writer, or waited for five seconds
+			_, _, err = checkpoint(other, `PRAGMA wal_checkpoint(FULL)`)
+		}
+		moved <- err
+	}()
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		if _, _, err := checkpoint(writer, `PRAGMA wal_checkpoint(PASSIVE)`); errors.Is(err, errMoving) {
+			break
+		}
+	}
+	failed := sqlite.ResultIOErr.ToError()
+	p.failed.Store(&failed)
+	p.committed(writer, at.Add(2*retried))
+	if !p.triedAt.Equal(at) || len(p.wake) > 0 || p.failed.Load() == nil {
+		t.Errorf("beside another: tried at %v, %d woken, error %v", p.triedAt, len(p.wake), p.failed.Load())
+	}
+	if err := errors.Join(v.Close(), <-moved); err != nil {
+		t.Error(err)
+	}
+	if p.committed(writer, at.Add(2*retried)); len(p.wake) > 0 {
+		t.Error("the goroutine is woken although all pages were moved")
+	}
+}
+
 // count returns the number that a query has.
 func (s *Store) count(t *testing.T, query string, args ...any) int64 {
 	t.Helper()
