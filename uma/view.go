@@ -42,6 +42,12 @@ func Read[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (T, 
 	return readOnce(ctx, v.View, read)
 }
 
+// ReadNow is Read without memory: what another process committed before is seen. It is for rare
+// reads whose outcome lasts longer than rows in memory.
+func ReadNow[T any](ctx context.Context, v Viewer, read func(View) (T, error)) (T, error) {
+	return readOnce(ctx, v.View, read)
+}
+
 func readOnce[T any](ctx context.Context, open func(context.Context) (View, error), read func(View) (T, error)) (_ T, err error) {
 	view, err := open(ctx)
 	if err != nil {

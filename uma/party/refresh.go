@@ -79,7 +79,7 @@ func (s *Service) readRefresh(ctx context.Context, snap *uma.Snapshot, client *u
 	case claims.Expires <= s.Now().Unix():
 		return nil, uma.Reject(uma.InvalidGrant, uma.Fault{Kind: uma.RefreshTokenExpired}, nil)
 	}
-	return uma.Read(ctx, s.Store, func(view uma.View) (*refreshing, error) {
+	return uma.ReadNow(ctx, s.Store, func(view uma.View) (*refreshing, error) {
 		row, spent, err := view.RefreshToken(ctx, snap.Realm.Key, uma.Digest(claims.Handle), s.Now())
 		if err != nil {
 			return nil, uma.Tell("read refresh token", err, notActive(uma.ErrNotFound))

@@ -112,3 +112,22 @@ func TestRefreshThatLoses(t *testing.T) {
 		}
 	}
 }
+
+// uncached has no cached view: it panics.
+type uncached struct{ uma.Store }
+
+func (uncached) CachedView(context.Context) (uma.View, error) { panic("read from memory") }
+
+// A new RPT lasts longer than what is in memory. So what another process changed must be seen.
+func TestRefreshReadsTheDatabase(t *testing.T) {
+	t.Parallel()
+	w := newFullWorld(t)
+	c := *w.Tokens["access.of.bob"]
+	c.Type, c.Handle = uma.TypeRefresh, "handle"
+	w.Tokens["refresh.of.bob"] = &c
+	w.View.Refresh[string(uma.Digest("handle"))] = &uma.RefreshToken{Hash: uma.Digest("handle"), SessionID: "s-bob", Client: "photoz-web", Scope: "profile email", RPT: "j-rpt"}
+	w.service.Store = uncached{&rotating{FakeStore: umatest.FakeStore{W: w.World}}}
+	if _, err := w.service.Refresh(t.Context(), w.Snap, w.Web, "refresh.of.bob", ""); err != nil {
+		t.Error(err)
+	}
+}
