@@ -11,7 +11,7 @@ import (
 
 // DefaultCacheMemory is how many MiB the caches of rows may have together, and again the cache
 // of decisions.
-const DefaultCacheMemory = 8
+const DefaultCacheMemory = 4
 
 // Caches says which caches a server uses. The zero value uses none.
 type Caches struct {

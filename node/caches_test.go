@@ -16,7 +16,7 @@ func TestParseCaches(t *testing.T) {
 		"users, resources": {Users: true, Resources: true},
 		"shares,decisions": {Shares: true, Decisions: true},
 	} {
-		want.Memory = 8 << 20
+		want.Memory = 4 << 20
 		if got, err := node.ParseCaches(list); err != nil || got != want {
 			t.Errorf("%q: got %+v, %v; want %+v", list, got, err, want)
 		}
