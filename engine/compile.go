@@ -181,11 +181,7 @@ func Assemble(src Source) (*Parts, error) {
 		data["uma"] = below
 	}
 	below["teams"] = teamNames(modules)
-	generated, err := routes(library, modules, data)
-	if err != nil {
-		return nil, err
-	}
-	routed, err := parseLibrary(generated)
+	generated, routed, err := routes(library, modules, data)
 	if err != nil {
 		return nil, err
 	}

@@ -121,8 +121,7 @@ func (f *functions) list() []Function {
 	}
 	var list []Function
 	for _, key := range sortedKeys(f.teams) {
-		path := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("uma"), ast.StringTerm("policies"), ast.StringTerm(key)}
-		list = append(list, Function{path.String(), f.teams[key].because})
+		list = append(list, Function{refTo([]string{"uma", "policies", key}), f.teams[key].because})
 	}
 	if !slices.ContainsFunc(list, func(one Function) bool { return one.Because != list[0].Because }) {
 		return []Function{{Because: list[0].Because}}

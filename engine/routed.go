@@ -1,7 +1,8 @@
 package engine
 
 import (
-	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,23 +37,55 @@ type route struct {
 	Guards    []string          // the sets of uma.guardrails that have rules
 }
 
-// routes generates the modules of a policy, as texts by name. It returns none where the types
+// routes generates the modules of a policy, as texts and parsed, by name. It returns none where the types
 // of a package, or what its members are, are only known at evaluation; and none for another
 // library.
-func routes(library map[string]string, modules map[string]*ast.Module, data map[string]any) (map[string]string, error) {
+func routes(library map[string]string, modules map[string]*ast.Module, data map[string]any) (texts map[string]string, parsed map[string]*ast.Module, err error) {
 	keys, ok := routable(library, modules, data)
 	if !ok {
-		return nil, nil
+		return nil, nil, nil
 	}
-	generated := make(map[string]string)
+	texts, parsed = make(map[string]string), make(map[string]*ast.Module)
+	options := ParserOptions()
 	for _, r := range routesOf(keys, modules, data) {
-		var text bytes.Buffer
+		var text strings.Builder
 		if err := routeText.Execute(&text, r); err != nil {
-			return nil, fmt.Errorf("generate the route of %s: %w", r.Package, err)
+			return nil, nil, fmt.Errorf("generate the module of package %s: %w", r.Package, err)
 		}
-		generated[routedPrefix+r.Key+".rego"] = text.String()
+		name := routedPrefix + r.Key + ".rego"
+		if parsed[name], err = parseRoute(name, text.String(), options); err != nil {
+			return nil, nil, fmt.Errorf("generate the module of package %s: %w", r.Package, err)
+		}
+		texts[name] = text.String()
 	}
-	return generated, nil
+	return texts, parsed, nil
+}
+
+// routedRules are the names of the rules that a generated module may have.
+var routedRules = []ast.Var{"decision", "team", "rpt", "others"}
+
+// parseRoute parses a generated module. Should a name of the realm's become more than a text in
+// it, it is refused: nobody reviewed such rules.
+func parseRoute(name, text string, options ast.ParserOptions) (*ast.Module, error) {
+	module, err := ast.ParseModuleWithOpts(name, text, options)
+	if err != nil {
+		return nil, err
+	}
+	path, _ := packagePath(module.Package)
+	if !slices.Equal(path, routedPackage) || len(module.Imports) > 0 {
+		return nil, fmt.Errorf("it is %s", module.Package)
+	}
+	have := make(map[string]int)
+	for _, rule := range module.Rules {
+		name, ok := rule.Head.Ref()[0].Value.(ast.Var)
+		if have[string(name)]++; !ok || len(rule.Head.Ref()) > 1 || !slices.Contains(routedRules, name) {
+			return nil, fmt.Errorf("it has a rule %s", rule.Head.Ref())
+		}
+	}
+	if have["decision"] != 1 || have["team"] != 1 || have["rpt"] > 1 {
+		return nil, errors.New("it lacks a rule, or has one twice")
+	}
+	return module, nil
 }
 
 // routeKey is the key of the team package that a generated module is for.
@@ -138,14 +171,14 @@ func routesOf(types map[string][]string, modules map[string]*ast.Module, data ma
 
 // conditionOf is the condition that a type is one of a package's.
 func conditionOf(types []string) string {
-	terms := make([]*ast.Term, len(types))
-	for i := range types {
-		terms[i] = ast.StringTerm(types[i])
+	texts := make([]string, len(types))
+	for i, name := range slices.Sorted(slices.Values(types)) {
+		texts[i] = quoted(name)
 	}
-	if len(terms) == 1 {
-		return "input.resource.type == " + terms[0].String()
+	if len(texts) == 1 {
+		return "input.resource.type == " + texts[0]
 	}
-	return "input.resource.type in " + ast.NewSet(terms...).String()
+	return "input.resource.type in {" + strings.Join(texts, ", ") + "}"
 }
 
 // membersOf returns the members that a package of the contract defines, with references to
@@ -181,13 +214,30 @@ func membersOf(path []string, modules map[string]*ast.Module, data map[string]an
 	return has, true
 }
 
-// refTo is a reference to a document, as opa fmt writes it.
+// refTo is a reference to a document, as opa fmt writes it. A realm chooses the names in it:
+// OPA's String is no text to be parsed again, because it leaves a quotation mark in a name as
+// it is.
 func refTo(path []string) string {
-	ref := ast.Ref{ast.DefaultRootDocument}
+	var ref strings.Builder
+	ref.WriteString("data")
 	for _, name := range path {
-		ref = ref.Append(ast.StringTerm(name))
+		if ast.IsVarCompatibleString(name) && !ast.IsKeyword(name) {
+			ref.WriteString("." + name)
+		} else {
+			ref.WriteString("[" + quoted(name) + "]")
+		}
 	}
 	return ref.String()
+}
+
+// quoted is a text in Rego's notation, which is that of JSON. OPA's String writes escapes that
+// Rego does not know, such as \x7f.
+func quoted(s string) string {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // texts do not fail
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 func headName(rule *ast.Rule) string {
@@ -209,7 +259,7 @@ func (r route) Member(name string) string {
 }
 
 // Text is a text in Rego's notation.
-func (r route) Text(s string) string { return ast.String(s).String() }
+func (r route) Text(s string) string { return quoted(s) }
 
 // Restricts are the sets of the package whose elements restrict what is granted.
 func (r route) Restricts() (refs []string) {

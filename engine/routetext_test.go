@@ -120,3 +120,20 @@ func TestNotRouted(t *testing.T) {
 		}
 	}
 }
+
+// A generated module has the rules that the generator writes, and no others.
+func TestRouteRefused(t *testing.T) {
+	t.Parallel()
+	const good = "package uma.routed\n\ndecision := 1 if input.x\n\nteam := 2 if input.x\n"
+	for text, want := range map[string]bool{
+		good: true, good + "\nothers contains \"x\" if input.y\n\nothers contains \"z\" if input.y\n\nrpt := {}\n": true,
+		good + "\nq if true\n": false, good + "\ndecision := 2 if input.y\n": false, good + "\nteam.x := 2\n": false, good + "\n}": false,
+		"package uma.routed\n\nteam := 2 if input.x\n":                          false,
+		"package uma.authz\n\ndecision := 1 if input.x\n\nteam := 2\n":          false,
+		"package uma.routed\n\nimport data.lib\n\ndecision := 1\n\nteam := 2\n": false,
+	} {
+		if _, err := parseRoute("a.rego", text, ParserOptions()); (err == nil) != want {
+			t.Errorf("got %v for\n%s", err, text)
+		}
+	}
+}
