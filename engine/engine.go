@@ -68,7 +68,16 @@ func (c *Compiled) Beside() map[string]string { return c.policy.beside }
 
 // Functions says which decisions are functions of what the policy reads of the input, and why
 // others are not. Equal parts of the input have the same answer then, which can be kept.
-func (c *Compiled) Functions() []Function { return c.policy.functions.list() }
+func (c *Compiled) Functions() []Function {
+	if c.policy.functions != nil {
+		return c.policy.functions.list()
+	}
+	f, err := functionsOf(context.Background(), c.policy)
+	if err != nil {
+		return []Function{{Because: err.Error()}}
+	}
+	return f.list()
+}
 
 // Hash names the revision.
 func (c *Compiled) Hash() string { return c.policy.hash }
@@ -80,8 +89,10 @@ func (e *Engine) Compile(ctx context.Context, realm string, settings uma.PolicyS
 	if err != nil {
 		return nil, fmt.Errorf("activate policy of realm %s:\n%w", realm, err)
 	}
-	if p.functions, err = functionsOf(ctx, p); err != nil {
-		return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
+	if e.memo != nil {
+		if p.functions, err = functionsOf(ctx, p); err != nil {
+			return nil, fmt.Errorf("activate policy of realm %s: %w", realm, err)
+		}
 	}
 	return &Compiled{p, e.cfg.Version}, nil
 }

@@ -40,21 +40,19 @@ func functionsOf(ctx context.Context, p *policy) (*functions, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &functions{teams: make(map[string]*reading, len(names)), aliases: make(map[string]string, len(aliases))}
+	if !isShipped(p.sources) || names["default"] == nil || len(names) > maxTeams {
+		return &functions{all: readingOf(p.compiler, p.decision.body)}, nil
+	}
+	f := &functions{aliases: make(map[string]string, len(aliases))}
 	routed := !hasRules(p.compiler, "uma", "facts", "type_alias")
 	for name, value := range aliases {
 		alias, ok := value.(ast.String)
 		f.aliases[name], routed = string(alias), routed && ok
 	}
-	for key := range names {
-		if !routed {
-			break
-		}
-		if f.teams[key], routed = teamReading(p.compiler, p.decision.body, key); !routed {
-			break
-		}
+	if routed {
+		f.teams, routed = teamReadings(p.compiler, p.decision.body, sortedKeys(names))
 	}
-	if !routed || len(names) == 0 {
+	if !routed {
 		return &functions{all: readingOf(p.compiler, p.decision.body)}, nil
 	}
 	return f, nil

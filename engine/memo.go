@@ -39,7 +39,7 @@ func newMemo(bytes int) *memo {
 
 // remembering returns a policy whose answers are kept, if they are functions of the input.
 func (m *memo) remembering(p *policy) *policy {
-	if m == nil {
+	if m == nil || p.functions == nil {
 		return p
 	}
 	kept := *p

@@ -44,6 +44,17 @@ func (p *part) add(path []string) {
 	}
 }
 
+func (p *part) clone() *part {
+	c := &part{whole: p.whole}
+	for name, below := range p.members {
+		if c.members == nil {
+			c.members = make(map[string]*part, len(p.members))
+		}
+		c.members[name] = below.clone()
+	}
+	return c
+}
+
 // fleeting are the parts of the input that differ in each request: answers that depend on them
 // are not given a second time.
 var fleeting = [][]string{
@@ -67,10 +78,12 @@ type reader struct {
 	input    part
 	because  []reason
 
-	// team is the key of the package that the router reads; nil: any. It is only known as long
-	// as no rule of the realm asks the router itself, for an input of its own.
-	team  *string
-	asked bool
+	// byTeam: what the router reads of a team package, and the generated modules, are not
+	// followed. That it reads one is noted, and whether a rule of the realm asks the router
+	// itself, for an input of its own: then it is not known which package that reads.
+	byTeam, routes, asked bool
+
+	common *reader // has read what all teams have in common; nil: nothing was read before
 
 	rule *ast.Rule     // that is read; nil: the query
 	at   *ast.Location // of the term that is read
@@ -89,14 +102,35 @@ func readingOf(c *ast.Compiler, query ast.Body) *reading {
 	return newReader(c).reading(query)
 }
 
-// teamReading returns what a query of the library's router may read if it reads this team
-// package. The result is false if a rule of the realm asks the router itself, perhaps for
-// another package.
-func teamReading(c *ast.Compiler, query ast.Body, team string) (*reading, bool) {
-	r := newReader(c)
-	r.team = &team
-	reading := r.reading(query)
-	return reading, !r.asked
+// teamReadings returns what a query of the library's router may read for each team package.
+// What all have in common is read once. The result is false if a rule of the realm asks the
+// router itself, perhaps for another package.
+func teamReadings(c *ast.Compiler, query ast.Body, teams []string) (map[string]*reading, bool) {
+	common := newReader(c)
+	common.byTeam = true
+	common.read(query)
+	found := make(map[string]*reading, len(teams))
+	for _, team := range teams {
+		r := common.next()
+		if common.routes {
+			r.data([]string{"uma", "policies", team})
+			if generated := c.Modules[routedPrefix+team+".rego"]; generated != nil {
+				r.all(generated.Rules)
+			}
+		}
+		if found[team] = r.result(); common.asked || r.asked {
+			return nil, false
+		}
+	}
+	return found, true
+}
+
+// next returns a reader that goes on for one team.
+func (r *reader) next() *reader {
+	return &reader{
+		rules: r.rules, fleeting: r.fleeting, seen: make(map[*ast.Rule]bool), common: r, byTeam: true,
+		input: *r.input.clone(), because: slices.Clone(r.because),
+	}
 }
 
 func newReader(c *ast.Compiler) *reader {
@@ -111,6 +145,11 @@ func newReader(c *ast.Compiler) *reader {
 
 func (r *reader) reading(query ast.Body) *reading {
 	r.read(query)
+	return r.result()
+}
+
+// result is what was read.
+func (r *reader) result() *reading {
 	r.input.add([]string{"scopes"}) // by which the rules that decided are told
 	slices.SortFunc(r.because, func(a, b reason) int {
 		if a.library != b.library {
@@ -173,8 +212,9 @@ func (r *reader) ref(ref ast.Ref) {
 		}
 		path = append(path, string(name))
 	}
-	if r.team != nil && r.routes(path, len(ref)) {
-		path = append(path, *r.team)
+	if r.byTeam && r.isRouting(path, len(ref)) {
+		r.routes = true
+		return
 	}
 	head, ok := ref[0].Value.(ast.Var)
 	switch {
@@ -210,6 +250,10 @@ func (r *reader) data(path []string) {
 			r.asked = true
 		}
 	}
+	if r.byTeam && hasPrefix(path, routedPackage) {
+		r.routes = true
+		return
+	}
 	node := r.rules.Child(ast.DefaultRootDocument.Value)
 	for _, name := range path {
 		if node == nil {
@@ -229,7 +273,7 @@ func (r *reader) data(path []string) {
 
 func (r *reader) all(rules []*ast.Rule) {
 	for _, rule := range rules {
-		if r.seen[rule] || r.ofOtherTeam(rule) {
+		if r.seen[rule] || r.common != nil && r.common.seen[rule] {
 			continue
 		}
 		r.seen[rule] = true
@@ -240,20 +284,10 @@ func (r *reader) all(rules []*ast.Rule) {
 	}
 }
 
-// routes reports whether a reference of the router is that to the team package.
-func (r *reader) routes(path []string, length int) bool {
+// isRouting reports whether a reference of the router is that to the team package.
+func (r *reader) isRouting(path []string, length int) bool {
 	return r.rule != nil && r.rule.Loc() != nil && r.rule.Loc().File == libraryPrefix+"authz.rego" &&
 		slices.Equal(path, []string{"uma", "policies"}) && length > len(path)+1
-}
-
-// ofOtherTeam reports whether a rule was generated for another team package: its first condition
-// is that the resource is of a type of that.
-func (r *reader) ofOtherTeam(rule *ast.Rule) bool {
-	if r.team == nil || rule.Loc() == nil {
-		return false
-	}
-	key, generated := strings.CutPrefix(rule.Loc().File, libraryPrefix+"routed/")
-	return generated && strings.TrimSuffix(key, ".rego") != *r.team
 }
 
 func inLibrary(at *ast.Location) bool { return at != nil && strings.HasPrefix(at.File, libraryPrefix) }

@@ -27,6 +27,10 @@ const routedPrefix = libraryPrefix + "routed/"
 // routedPackage is the package of all generated modules, without `data`.
 var routedPackage = []string{"uma", "routed"}
 
+// maxTeams is of how many team packages each has a module and is examined by itself. An
+// activation takes a time that grows faster than their number.
+const maxTeams = 300
+
 // A route is what is known at activation of a team package.
 type route struct {
 	Key       string
@@ -42,7 +46,7 @@ type route struct {
 // library.
 func routes(library map[string]string, modules map[string]*ast.Module, data map[string]any) (texts map[string]string, parsed map[string]*ast.Module, err error) {
 	keys, ok := routable(library, modules, data)
-	if !ok {
+	if !ok || len(keys) > maxTeams {
 		return nil, nil, nil
 	}
 	texts, parsed = make(map[string]string), make(map[string]*ast.Module)
@@ -97,11 +101,8 @@ func routeKey(name string) (key string, ok bool) {
 // routable returns the types of resources by the key of their package. ok is false if that is
 // not known, or if a rule could see that there are generated documents.
 func routable(library map[string]string, modules map[string]*ast.Module, data map[string]any) (types map[string][]string, ok bool) {
-	for _, name := range []string{"authz.rego", "sharing.rego"} {
-		shipped, err := policies.FS.ReadFile(name)
-		if err != nil || library[libraryPrefix+name] != string(shipped) {
-			return nil, false
-		}
+	if !isShipped(library) {
+		return nil, false
 	}
 	alias := []string{"uma", "facts", "type_alias"}
 	for file, module := range modules {
@@ -129,6 +130,17 @@ func routable(library map[string]string, modules map[string]*ast.Module, data ma
 	return typesOf(teamNames(modules), aliases), true
 }
 
+// isShipped reports whether the router is the shipped one.
+func isShipped(library map[string]string) bool {
+	for _, name := range []string{"authz.rego", "sharing.rego"} {
+		shipped, err := policies.FS.ReadFile(name)
+		if err != nil || library[libraryPrefix+name] != string(shipped) {
+			return false
+		}
+	}
+	return true
+}
+
 // typesOf does for all types that are named, and for resources without a type, what `key` of
 // uma.authz does for one. Types that nobody names are left to it.
 func typesOf(teams, aliases map[string]any) map[string][]string {
@@ -138,10 +150,10 @@ func typesOf(teams, aliases map[string]any) map[string][]string {
 	maps.Copy(names, aliases)
 	for name := range names {
 		alias, aliased := aliases[name]
-		key, _ := alias.(string)
+		key, isText := alias.(string)
 		if teams[name] != nil && (!aliased || alias == false) {
 			key = name
-		} else if teams[key] == nil || !aliased {
+		} else if teams[key] == nil || !isText {
 			key = "default"
 		}
 		types[key] = append(types[key], name)
@@ -151,22 +163,40 @@ func typesOf(teams, aliases map[string]any) map[string][]string {
 
 // routesOf describes the packages whose members are as the contract wants them.
 func routesOf(types map[string][]string, modules map[string]*ast.Module, data map[string]any) []route {
-	guards, ok := membersOf([]string{"uma", "guardrails"}, modules, data)
+	packages := packagesOf(modules)
+	guards, ok := membersOf([]string{"uma", "guardrails"}, packages["guardrails"], data)
 	if !ok {
 		return nil
 	}
 	var routes []route
+	labelled := hasWideLabels(modules)
 	for _, key := range slices.Sorted(maps.Keys(types)) {
 		path := []string{"uma", "policies", key}
-		has, ok := membersOf(path, modules, data)
+		below := packages["policies/"+key]
+		has, ok := membersOf(path, below, data)
 		if ok {
 			routes = append(routes, route{
 				Key: key, Package: refTo(path), Condition: conditionOf(types[key]),
-				Has: has, Others: othersOf(path, modules), Guards: slices.Sorted(maps.Values(guards)),
+				Has: has, Others: othersOf(path, below, labelled), Guards: slices.Sorted(maps.Values(guards)),
 			})
 		}
 	}
 	return routes
+}
+
+// packagesOf are the modules of uma.guardrails, and of each team package, with those below it.
+func packagesOf(modules map[string]*ast.Module) map[string][]*ast.Module {
+	packages := make(map[string][]*ast.Module)
+	for _, name := range sortedKeys(modules) {
+		path, _ := packagePath(modules[name].Package)
+		switch {
+		case hasPrefix(path, []string{"uma", "guardrails"}):
+			packages["guardrails"] = append(packages["guardrails"], modules[name])
+		case hasPrefix(path, []string{"uma", "policies"}) && len(path) > 2:
+			packages["policies/"+path[2]] = append(packages["policies/"+path[2]], modules[name])
+		}
+	}
+	return packages
 }
 
 // conditionOf is the condition that a type is one of a package's.
@@ -183,7 +213,7 @@ func conditionOf(types []string) string {
 
 // membersOf returns the members that a package of the contract defines, with references to
 // them. ok is false if one is not what the contract wants, or may be defined by data.
-func membersOf(path []string, modules map[string]*ast.Module, data map[string]any) (has map[string]string, ok bool) {
+func membersOf(path []string, modules []*ast.Module, data map[string]any) (has map[string]string, ok bool) {
 	members := Members(path)
 	if value, exists := valueAt(data, path); exists {
 		object, isObject := value.(map[string]any)

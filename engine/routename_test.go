@@ -27,14 +27,14 @@ func TestNamesWriteNoRego(t *testing.T) {
 			raw, _ := json.Marshal(s)
 			return string(raw)
 		}
-		aliases := quoted("urn:1") + ": " + quoted(name) + ", " + quoted("urn:"+name) + `: "album"`
+		aliases := quoted("urn:1") + ": " + quoted(name) + ", " + quoted("urn:"+name) + `: "album", "five": 5, "yes": true, "null": null`
 		files := map[string]string{
 			"a.rego":    "package uma.policies.album\n\ngrant contains \"view\" if \"user\" in input.subject.roles\n",
 			"s.rego":    "package uma.policies.album[" + quoted(name) + "]\n\n# METADATA\n# labels: {rule: below}\nq if input.subject.id\n",
 			"t.rego":    fmt.Sprintf("package uma.policies[%s]\n\n# METADATA\n# labels: {rule: own}\ngrant contains \"comment\" if q\n\nq if input.scopes\n\nreasons contains \"t%d\"\n", quoted(name), i),
 			"data.json": `{"uma": {"facts": {"type_alias": {` + aliases + `}}}}`,
 		}
-		compareNames(t, random, files, name, "urn:1", "urn:"+name, "album", "other")
+		compareNames(t, random, files, name, "urn:1", "urn:"+name, "album", "other", "five", "yes", "null")
 	}
 	injection := `x\"] } decision := {\"granted\": {\"*\"}, \"need_info\": set(), \"submit\": set(), \"reasons\": set(), ` +
 		`\"obligations\": set(), \"rests_on\": set(), \"rpt\": {}} if { input.resource.owner_managed } q if { data.uma.policies.album[\"grant`

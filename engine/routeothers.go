@@ -9,10 +9,9 @@ import (
 // othersOf returns the rules and packages of a team package that are not members of the
 // contract, with references to them. The library evaluates the whole package, so that their
 // labels, the errors in them and the calls of random functions are on record. Rules that
-// cannot have any of these are left out.
-func othersOf(path []string, modules map[string]*ast.Module) map[string]string {
+// cannot have any of these are left out, unless labelled: there are labels for more than a rule.
+func othersOf(path []string, modules []*ast.Module, labelled bool) map[string]string {
 	others := make(map[string]string)
-	labelled := hasWideLabels(modules)
 	for _, module := range modules {
 		in, _ := packagePath(module.Package)
 		if !hasPrefix(in, path) {

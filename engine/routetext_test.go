@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
+
+	"example.com/umpire/uma"
 )
 
 const everyMember = `package uma.policies["every member"]
@@ -134,6 +138,81 @@ func TestRouteRefused(t *testing.T) {
 	} {
 		if _, err := parseRoute("a.rego", text, ParserOptions()); (err == nil) != want {
 			t.Errorf("got %v for\n%s", err, text)
+		}
+	}
+}
+
+// Above a number of team packages none has a module, and none is examined by itself: an
+// activation must not take minutes. Up to it, what all have in common is read once.
+func TestManyTeams(t *testing.T) {
+	t.Parallel()
+	for n, routed := range map[int]bool{maxTeams - 1: true, maxTeams: false} { // and default
+		src := manyTeams(t, n)
+		p, err := compile(t.Context(), "r", uma.PolicySettings{Timeout: time.Second, Entrypoint: libraryEntrypoint}, src, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, err := Assemble(src)
+		if err != nil || (len(parts.Generated) > 0) != routed {
+			t.Errorf("%d: got %d modules, %v", n, len(parts.Generated), err)
+		}
+		f, err := functionsOf(t.Context(), p)
+		if err != nil || (f.all == nil) != routed || routed && len(f.teams) != n+1 {
+			t.Errorf("%d: got %+v, %v", n, f, err)
+		}
+	}
+	p, err := compile(t.Context(), "r", uma.PolicySettings{Timeout: time.Second, Entrypoint: libraryEntrypoint}, manyTeams(t, 50), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	common := newReader(p.compiler)
+	common.byTeam = true
+	common.read(p.decision.body)
+	r := common.next()
+	r.data([]string{"uma", "policies", "t7"})
+	if len(common.seen) < 100 || len(r.seen) > 0 {
+		t.Errorf("read %d rules once, and %d again", len(common.seen), len(r.seen))
+	}
+}
+
+// manyTeams is a policy of n team packages, all of which a guardrail reads.
+func manyTeams(t testing.TB, n int) Source {
+	t.Helper()
+	files := map[string]string{"g.rego": "package uma.guardrails\n\ndeny contains \"x\" if \"x\" in data.uma.policies[input.subject.id].grant\n"}
+	for i := range n {
+		files[fmt.Sprintf("t%d.rego", i)] = fmt.Sprintf("package uma.policies.t%d\n\ngrant contains \"view\" if a\n\na if input.subject.username == \"u%d\"\n", i, i)
+	}
+	src := Source{Files: files, Modules: map[string]*ast.Module{}}
+	for name, text := range files {
+		module, err := ast.ParseModuleWithOpts(name, text, ParserOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		src.Modules[name] = module
+	}
+	return src
+}
+
+// BenchmarkManyTeams activates many team packages, with and without the shipped router.
+func BenchmarkManyTeams(b *testing.B) {
+	for _, n := range []int{maxTeams - 1, 2000} {
+		for _, form := range []string{"routed", "plain"} {
+			src := manyTeams(b, n)
+			if form == "plain" {
+				var err error
+				if src.Library, err = librarySources(); err != nil {
+					b.Fatal(err)
+				}
+				src.Library[libraryPrefix+"authz.rego"] += "\n# another one\n"
+			}
+			b.Run(fmt.Sprintf("%d/%s", n, form), func(b *testing.B) {
+				e := New(Config{Memo: 1})
+				for b.Loop() {
+					if _, err := e.Activate(b.Context(), "r", uma.PolicySettings{Timeout: time.Second, Entrypoint: libraryEntrypoint}, src); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }

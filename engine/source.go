@@ -88,11 +88,12 @@ func Library() (map[string]*ast.Module, error) {
 
 func parseLibrary(sources map[string]string) (modules map[string]*ast.Module, err error) {
 	modules = make(map[string]*ast.Module, len(sources))
+	options := ParserOptions()
 	for path, source := range sources {
 		if !strings.HasSuffix(path, ".rego") {
 			continue
 		}
-		if modules[path], err = ast.ParseModuleWithOpts(path, source, ParserOptions()); err != nil {
+		if modules[path], err = ast.ParseModuleWithOpts(path, source, options); err != nil {
 			return nil, fmt.Errorf("parse policy library: %w", err)
 		}
 	}
