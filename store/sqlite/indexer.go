@@ -143,23 +143,29 @@ func (x *indexer) pause(d time.Duration) bool {
 	}
 }
 
-// index indexes the next records.
+// index indexes the next records. If there is none, those that were known before are of an
+// earlier schema, or removed: they do not wait.
 func (x *indexer) index(ctx context.Context) error {
-	done, err := x.store.indexSome(ctx, int(min(max(x.waiting(), indexChunk), maxIndexChunk)))
-	if err == nil {
-		x.done.Store(done)
+	last := x.last.Load()
+	done, found, err := x.store.indexSome(ctx, int(min(max(x.waiting(), indexChunk), maxIndexChunk)))
+	if err != nil {
+		return err
 	}
-	return err
+	if !found {
+		done = max(done, last)
+	}
+	x.done.Store(done)
+	return nil
 }
 
 // indexSome indexes records in one entry of the writer, which shares its commit with
-// others. It returns the number of the last one that is indexed.
-func (s *Store) indexSome(ctx context.Context, limit int) (upTo int64, err error) {
+// others. It returns what indexRecords does.
+func (s *Store) indexSome(ctx context.Context, limit int) (upTo int64, found bool, err error) {
 	err = s.write(ctx, func(tx *conn) (err error) {
-		upTo, err = indexRecords(tx, limit)
+		upTo, found, err = indexRecords(tx, limit)
 		return err
 	})
-	return upTo, err
+	return upTo, found, err
 }
 
 // IndexLag returns the records that are not indexed yet.

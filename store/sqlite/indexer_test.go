@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/umpire/uma"
@@ -23,7 +24,7 @@ func keepRecord(t testing.TB, s *Store, records ...uma.Record) {
 func indexAll(t testing.TB, s *Store, chunk int) {
 	t.Helper()
 	for before := int64(-1); ; {
-		upTo, err := s.indexSome(t.Context(), chunk)
+		upTo, _, err := s.indexSome(t.Context(), chunk)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +85,7 @@ func TestIndexInChunks(t *testing.T) {
 					want[term] = append(want[term], int64(i+1))
 				}
 			}
-			if _, err := s.indexSome(t.Context(), chunk); err != nil {
+			if _, _, err := s.indexSome(t.Context(), chunk); err != nil {
 				t.Fatal(err)
 			}
 			checkSearches(t, s, want)
@@ -172,7 +173,7 @@ func TestIndexGoesOn(t *testing.T) {
 		}
 	}
 	for range 4 {
-		if _, err := s.indexSome(t.Context(), 9); err != nil {
+		if _, _, err := s.indexSome(t.Context(), 9); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -233,7 +234,7 @@ func TestIndexIsOneEntry(t *testing.T) {
 	keepRecord(t, s, variedRecord(1), variedRecord(2))
 	undone := errors.New("undone")
 	err := s.write(t.Context(), func(tx *conn) error {
-		if upTo, err := indexRecords(tx, 10); err != nil || upTo != 2 {
+		if upTo, _, err := indexRecords(tx, 10); err != nil || upTo != 2 {
 			t.Errorf("got %d, %v", upTo, err)
 		}
 		return undone
@@ -268,7 +269,7 @@ func TestPruneAcrossTheIndex(t *testing.T) {
 				keepRecord(t, s, r)
 			}
 			for done := 0; done < indexed; done += 5 {
-				if _, err := s.indexSome(t.Context(), min(5, indexed-done)); err != nil {
+				if _, _, err := s.indexSome(t.Context(), min(5, indexed-done)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -359,7 +360,7 @@ func TestIndexOfTwoProcesses(t *testing.T) {
 		go func() {
 			var err error
 			for upTo := int64(0); upTo < 60 && err == nil; {
-				upTo, err = store.indexSome(context.WithoutCancel(t.Context()), 3)
+				upTo, _, err = store.indexSome(context.WithoutCancel(t.Context()), 3)
 			}
 			ended <- err
 		}()
@@ -372,6 +373,61 @@ func TestIndexOfTwoProcesses(t *testing.T) {
 		if !slices.Equal(got[term], seqs) {
 			t.Errorf("%s: got %v, want %v", term, got[term], seqs)
 		}
+	}
+}
+
+// Numbers that no record has which could be indexed are not waited for: neither those of
+// an earlier schema, nor those of records that were removed before they were indexed.
+func TestIndexWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	old := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+		INSERT INTO decision (id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
+		SELECT 'd' || i, '', 'photoz', 0, '', '', '', '', '', '', '', '', 0, x'7b7d' FROM n`
+	for what, prepare := range map[string]func(t *testing.T) *Store{
+		"of an earlier schema": func(t *testing.T) *Store {
+			s, err := Open(t.Context(), Config{Path: schemaOf(t, 8, old), holdIndex: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { mustClose(t, s.Close) })
+			return s
+		},
+		"removed": func(t *testing.T) *Store {
+			s := openTemp(t, func(c *Config) { c.holdIndex = true })
+			for i := range 200 {
+				keepRecord(t, s, variedRecord(i))
+			}
+			if n, err := s.PruneDecisions(t.Context(), at.Add(time.Hour), 200); err != nil || n != 200 {
+				t.Fatalf("got %d, %v", n, err)
+			}
+			return s
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := prepare(t)
+				x := s.indexer
+				if !x.findLeft() || x.last.Load() != 200 {
+					t.Fatalf("the last record is %d", x.last.Load())
+				}
+				for n := 0; x.waiting() > 0; n++ {
+					if err := x.index(t.Context()); err != nil || n == 2 {
+						t.Fatalf("%d still wait, %v", x.waiting(), err)
+					}
+				}
+				keepRecord(t, s, variedRecord(200))
+				if waiting := x.waiting(); waiting != 1 {
+					t.Errorf("%d wait, want the new one", waiting)
+				}
+				if err := x.index(t.Context()); err != nil || x.waiting() != 0 {
+					t.Errorf("%d wait, %v", x.waiting(), err)
+				}
+				if got := allTerms(t, s)[byID+"d200"]; !slices.Equal(got, []int64{201}) {
+					t.Errorf("got %v", got)
+				}
+			})
+		})
 	}
 }
 
@@ -410,7 +466,7 @@ func TestDamagedRecords(t *testing.T) {
 		for what, read := range map[string]func() error{
 			"a search": func() error { _, err := s.FindDecisions(t.Context(), uma.DecisionFilter{}, 1); return err },
 			"an id":    func() error { _, err := s.Decision(t.Context(), "d1"); return err },
-			"indexing": func() error { _, err := s.indexSome(t.Context(), 1); return err },
+			"indexing": func() error { _, _, err := s.indexSome(t.Context(), 1); return err },
 		} {
 			if err := read(); err == nil || !strings.Contains(err.Error(), errPacked.Error()) {
 				t.Errorf("%s with %s: got %v", what, fields, err)

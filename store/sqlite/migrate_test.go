@@ -301,7 +301,7 @@ func TestRecordsOfTheSchemaBefore(t *testing.T) {
 	for i := len(events); i < 6; i++ {
 		keepRecord(t, s, uma.Record{ID: fmt.Sprint("d", i), Realm: "photoz", Time: at.Add(time.Hour), Outcome: "granted", Subject: "alice", Client: "web",
 			Resource: "r", Revision: "v", Request: "q", Rules: []string{"team/rule"}, Event: []byte("{}")})
-		if _, err := s.indexSome(t.Context(), i-3); err != nil {
+		if _, _, err := s.indexSome(t.Context(), i-3); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -79,7 +79,7 @@ type indexing struct {
 func (s *indexing) Commit(ctx context.Context, st *uma.Settlement) error {
 	err := s.Store.Commit(ctx, st)
 	if err == nil && len(st.Records) > 0 && atomic.AddInt64(&s.commits, 1)%s.every == 0 {
-		_, err = s.indexSome(ctx, len(st.Records))
+		_, _, err = s.indexSome(ctx, len(st.Records))
 	}
 	return err
 }

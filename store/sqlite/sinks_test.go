@@ -12,7 +12,7 @@ func TestSinksReadTheirRealm(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	keepRecord(t, s, uma.Record{ID: "d", Realm: "photoz", Event: []byte("{}")})
-	if _, err := s.indexSome(t.Context(), 1); err != nil {
+	if _, _, err := s.indexSome(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.RecordsFor(t.Context(), "photoz", 0, 1); err != nil {

@@ -72,11 +72,11 @@ func indexedUpTo(c *conn) (seq int64, err error) {
 	return seq, reading("the end of the index of decision records", err)
 }
 
-// indexRecords indexes the next records, at most limit, and returns the number of the last
-// one that is indexed.
-func indexRecords(tx *conn, limit int) (upTo int64, err error) {
+// indexRecords indexes the next records, at most limit. It returns the number of the last
+// one that is indexed, and whether there was any to index.
+func indexRecords(tx *conn, limit int) (upTo int64, found bool, err error) {
 	if upTo, err = indexedUpTo(tx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	numbers := map[string][]int64{} // by term
 	var first, earliest, latest int64
@@ -99,23 +99,23 @@ func indexRecords(tx *conn, limit int) (upTo int64, err error) {
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return 0, reading("decision records that are not indexed", err)
+		return 0, false, reading("decision records that are not indexed", err)
 	}
 	if first == 0 {
-		return upTo, nil
+		return upTo, false, nil
 	}
 	if _, err := tx.exec(`INSERT INTO decision_chunk (first, last, earliest, latest) VALUES (?, ?, ?, ?)`, first, upTo, earliest, latest); err != nil {
-		return 0, writing("the index of decision records", err)
+		return 0, false, writing("the index of decision records", err)
 	}
 	for _, term := range slices.Sorted(maps.Keys(numbers)) { // neighbours are on one page
 		seqs := numbers[term]
 		_, err := tx.exec(`INSERT INTO decision_term (term, first, last, rest) VALUES (?, ?, ?, ?)`,
 			term, seqs[0], seqs[len(seqs)-1], packSeqs(seqs))
 		if err != nil {
-			return 0, writing("the index of decision records", err)
+			return 0, false, writing("the index of decision records", err)
 		}
 	}
-	return upTo, nil
+	return upTo, true, nil
 }
 
 // packSeqs returns the numbers after the first, each as the difference to the one before.
