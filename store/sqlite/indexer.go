@@ -47,14 +47,16 @@ func (s *Store) startIndexer(hold bool) {
 	go s.indexer.loop()
 }
 
-// note tells the indexer of records that were committed. The writer calls it.
+// note tells the indexer of records that were committed. The writer calls it. It stores
+// first and looks then, as the indexer does: one of the two sees what the other has done.
 func (x *indexer) note(records []uma.Record) {
 	if len(records) == 0 {
 		return
 	}
-	waited := x.waiting()
-	x.last.Store(records[len(records)-1].Seq)
-	if now := x.waiting(); waited <= 0 || waited < indexChunk && now >= indexChunk {
+	last := records[len(records)-1].Seq
+	before := x.last.Swap(last)
+	done := x.done.Load()
+	if before <= done || before-done < indexChunk && last-done >= indexChunk {
 		select {
 		case x.wake <- struct{}{}:
 		default:

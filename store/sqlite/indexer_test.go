@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -428,6 +430,51 @@ func TestIndexWaitsForNothing(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A record that is committed while the last chunk is finished wakes the indexer, unless the
+// indexer sees it.
+func TestIndexerMissesNoRecord(t *testing.T) {
+	t.Parallel()
+	const rounds = 100_000
+	var round, noted atomic.Int64
+	x := &indexer{wake: make(chan struct{}, 1)}
+	meet := func(counter *atomic.Int64, n int64) {
+		for tries := 0; counter.Load() < n; tries++ {
+			if tries > 1000 {
+				runtime.Gosched()
+			}
+		}
+	}
+	go func() {
+		for n := int64(1); n <= rounds; n++ {
+			meet(&round, n)
+			x.note([]uma.Record{{Seq: 2}})
+			noted.Store(n)
+		}
+	}()
+	lost := 0
+	for n := int64(1); n <= rounds; n++ {
+		x.last.Store(1)
+		x.done.Store(0)
+		round.Store(n)
+		for range n % 50 { // the other takes a moment to see it
+			round.Load()
+		}
+		x.done.Store(1)
+		saw := x.waiting() > 0
+		meet(&noted, n)
+		select {
+		case <-x.wake:
+		default:
+			if !saw {
+				lost++
+			}
+		}
+	}
+	if lost > 0 {
+		t.Errorf("the indexer slept %d times while a record waited", lost)
 	}
 }
 
