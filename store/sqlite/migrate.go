@@ -109,3 +109,28 @@ func checkVersion(have, want, application int64) error {
 	}
 	return nil
 }
+
+// continueNumbers makes new records follow those of the table decision. The migration did
+// that, but a server of an earlier version that was not stopped may have added some since.
+// A database without such records is not written to.
+func (s *Store) continueNumbers(ctx context.Context) error {
+	var behind bool
+	err := s.read(ctx, func(c *conn) (err error) {
+		behind, err = c.exists(`SELECT 1 FROM sqlite_sequence o WHERE o.name = 'decision'
+			AND o.seq > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'decision_log'), 0)`)
+		return err
+	})
+	if err == nil && behind {
+		err = s.write(ctx, func(tx *conn) error {
+			return runAll(tx, []command{
+				{`UPDATE sqlite_sequence SET seq = max(seq, (SELECT seq FROM sqlite_sequence WHERE name = 'decision')) WHERE name = 'decision_log'`, nil},
+				{`INSERT INTO sqlite_sequence (name, seq) SELECT 'decision_log', seq FROM sqlite_sequence
+					WHERE name = 'decision' AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'decision_log')`, nil},
+			})
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("continue the numbers of decision records: %w", err)
+	}
+	return nil
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/uma"
 )
@@ -343,5 +344,48 @@ func TestRecordsOfTheSchemaBefore(t *testing.T) {
 	}
 	if n, err := s.PruneDecisions(t.Context(), at.Add(2*time.Hour), 10); err != nil || n != 3 {
 		t.Fatalf("got %d, %v", n, err)
+	}
+}
+
+// No number is that of two records, also if a server of an earlier version added some after
+// the migration, which a command of this version had made.
+func TestNumbersAfterAnEarlierServer(t *testing.T) {
+	t.Parallel()
+	add := func(first, last int) string {
+		return fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			INSERT INTO decision (id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
+			SELECT 'old' || i, '', 'photoz', 0, '', '', '', '', '', '', '', '[]', 0, x'7b7d' FROM n`, first, last)
+	}
+	for _, before := range []int{0, 3} {
+		rows := `SELECT 1`
+		if before > 0 {
+			rows = add(1, before)
+		}
+		path := schemaOf(t, 8, rows)
+		command, err := Open(t.Context(), Config{Path: path}) // migrates
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Close(); err != nil {
+			t.Fatal(err)
+		}
+		earlier, err := openConn(path, sqlite.OpenReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = earlier.exec(add(before+1, 7))
+		if err := errors.Join(err, earlier.close()); err != nil {
+			t.Fatal(err)
+		}
+		s := openAt(t, path)
+		keepRecord(t, s, variedRecord(8), variedRecord(9))
+		if got := foundBy(t, s, uma.DecisionFilter{Realm: "photoz"}, oldestFirst); !slices.Equal(got, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+			t.Errorf("%d before: got %v", before, got)
+		}
+		again := openAt(t, path)
+		keepRecord(t, again, variedRecord(10))
+		if last, err := again.LastDecision(t.Context()); err != nil || last != 10 {
+			t.Errorf("%d before: got %d, %v", before, last, err)
+		}
 	}
 }

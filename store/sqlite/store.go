@@ -117,6 +117,9 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	if err := s.openReaders(open, nil); err != nil {
 		return err
 	}
+	if err := s.continueNumbers(ctx); err != nil {
+		return err
+	}
 	s.startIndexer(cfg.holdIndex)
 	return nil
 }
