@@ -81,7 +81,8 @@ func (x *indexer) loop() {
 }
 
 // findLeft finds the records that were not indexed when the store was opened. If another
-// process is indexing them they are left to it. It returns false once the store is closed.
+// process is indexing them they are left to it, but for those that this process has
+// committed since: the other may end at any time. It returns false once the store is closed.
 func (x *indexer) findLeft() bool {
 	left := func() (done, last int64, err error) {
 		err = x.store.read(context.Background(), func(c *conn) (err error) {
@@ -107,11 +108,10 @@ func (x *indexer) findLeft() bool {
 			}
 			continue
 		}
-		if done != before {
-			done = last
-		}
 		x.done.Store(done)
-		x.last.CompareAndSwap(0, last) // unless this process has committed others since
+		if done == before {
+			x.last.CompareAndSwap(0, last) // unless this process has committed others since
+		}
 		return true
 	}
 }

@@ -478,6 +478,41 @@ func TestIndexerMissesNoRecord(t *testing.T) {
 	}
 }
 
+// A process indexes its own records even if another one indexed some when it started, and
+// has ended since.
+func TestIndexAfterAnotherProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		other := openTemp(t, func(c *Config) { c.holdIndex = true })
+		for i := range 10 {
+			keepRecord(t, other, variedRecord(i))
+		}
+		s, err := Open(t.Context(), Config{Path: pathOf(t, other), holdIndex: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mustClose(t, s.Close)
+		found := make(chan bool)
+		go func() { found <- s.indexer.findLeft() }()
+		synctest.Wait() // until it leaves the records to the other
+		if _, _, err := other.indexSome(t.Context(), 5); err != nil {
+			t.Fatal(err)
+		}
+		keepRecord(t, s, variedRecord(10))
+		if !<-found || s.indexer.done.Load() != 5 {
+			t.Errorf("got %d, want what is indexed", s.indexer.done.Load())
+		}
+		for n := 0; s.indexer.waiting() > 0; n++ {
+			if err := s.indexer.index(t.Context()); err != nil || n == 11 {
+				t.Fatal(n, err)
+			}
+		}
+		if got := allTerms(t, s)[byID+"d10"]; !slices.Equal(got, []int64{11}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
 // Fields are read as they were written, and damaged ones are an error.
 func FuzzPackedRecords(f *testing.F) {
 	f.Add("d", "photoz", "rule", int64(1), []byte{packedRecord, 2, 1})
