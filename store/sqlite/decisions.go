@@ -102,7 +102,8 @@ func (s *Store) EachDecision(ctx context.Context, f uma.DecisionFilter, each fun
 func firstSince(c *conn, since time.Time) (seq int64, err error) {
 	if !since.IsZero() {
 		err = c.row(`SELECT coalesce((SELECT min(+seq) FROM decision WHERE time >= ?1),
-			(SELECT min(+first) FROM decision_chunk WHERE latest >= ?1), (SELECT max(last) + 1 FROM decision_chunk), 0)`,
+			(SELECT min(+first) FROM decision_chunk WHERE latest >= ?1),
+			(SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)), 0)`,
 			[]any{millis(since)}, &seq)
 	}
 	return seq, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -49,6 +50,42 @@ func TestRecentRecords(t *testing.T) {
 		tooLarge := after < 201 && after+10 >= 201
 		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < 306 && !tooLarge) {
 			t.Errorf("after %d: kept is %v", after, kept)
+		}
+	}
+}
+
+// A search by time reads few pages, however many chunks there are.
+func TestTimesReadBounded(t *testing.T) {
+	t.Parallel()
+	const chunks = 20_000
+	s := openTemp(t, func(c *Config) { c.holdIndex = true })
+	err := s.write(t.Context(), func(tx *conn) error {
+		_, err := tx.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+			INSERT INTO decision_chunk (first, last, earliest, latest) SELECT 100 * i, 100 * i + 99, ?2 + i, ?2 + i FROM n`, chunks, millis(at))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := at.Add(time.Hour)
+	for what, tc := range map[string]struct {
+		find  func(c *conn) (int64, error)
+		want  int64
+		pages int
+	}{
+		"since a time after all": {func(c *conn) (int64, error) { return firstSince(c, later) }, 100*chunks + 100, 30},
+	} {
+		err := s.read(t.Context(), func(c *conn) error {
+			m := &meter{t: t, c: c}
+			m.looked()
+			got, err := tc.find(c)
+			if pages := m.looked(); got != tc.want || pages > tc.pages {
+				t.Errorf("%s: got %d after %d pages, want %d", what, got, pages, tc.want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }
