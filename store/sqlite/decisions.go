@@ -103,7 +103,8 @@ func firstSince(c *conn, since time.Time) (seq int64, err error) {
 	if !since.IsZero() {
 		err = c.row(`SELECT coalesce((SELECT min(+seq) FROM decision WHERE time >= ?1),
 			(SELECT min(+first) FROM decision_chunk WHERE latest >= ?1),
-			(SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)), 0)`,
+			(SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)),
+			(SELECT max(seq) + 1 FROM decision), 0)`,
 			[]any{millis(since)}, &seq)
 	}
 	return seq, err
@@ -121,7 +122,8 @@ func lastUntil(c *conn, until time.Time) (seq int64, err error) {
 	if err != nil || seq > 0 {
 		return seq, err
 	}
-	err = c.row(`SELECT coalesce((SELECT max(+last) FROM decision_chunk WHERE earliest < ?1),
+	err = c.row(`SELECT coalesce(
+		(SELECT last FROM decision_chunk WHERE first = (SELECT max(+first) FROM decision_chunk WHERE earliest < ?1)),
 		(SELECT max(+seq) FROM decision WHERE time < ?1), 0)`, []any{millis(until)}, &seq)
 	return seq, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,8 @@ func TestTimesReadBounded(t *testing.T) {
 		pages int
 	}{
 		"since a time after all": {func(c *conn) (int64, error) { return firstSince(c, later) }, 100*chunks + 100, 30},
+		"until a time after all": {func(c *conn) (int64, error) { return lastUntil(c, later) }, 100*chunks + 99, 200},
+		"until a time within":    {func(c *conn) (int64, error) { return lastUntil(c, at.Add(51*time.Millisecond)) }, 100*50 + 99, 30},
 	} {
 		err := s.read(t.Context(), func(c *conn) error {
 			m := &meter{t: t, c: c}
@@ -87,5 +90,37 @@ func TestTimesReadBounded(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A search since a time after all records of an earlier schema begins after them, before
+// any record is indexed, too.
+func TestTimesOfTheSchemaBefore(t *testing.T) {
+	t.Parallel()
+	path := schemaOf(t, 8, `INSERT INTO decision (id, batch, realm, time, kind, outcome, subject, client, server, resource, revision, rules, encoding, event)
+		VALUES ('a', '', '', 0, '', '', '', '', '', '', '', '[]', 0, x'7b7d'), ('b', '', '', 1000, '', '', '', '', '', '', '', '[]', 0, x'7b7d')`)
+	s, err := Open(t.Context(), Config{Path: path, holdIndex: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s.Close)
+	for _, tc := range []struct {
+		since time.Time
+		want  int64
+	}{{time.UnixMilli(0), 1}, {time.UnixMilli(1000), 2}, {at, 3}} {
+		err := s.read(t.Context(), func(c *conn) error {
+			got, err := firstSince(c, tc.since)
+			if got != tc.want {
+				t.Errorf("since %v: got %d, want %d", tc.since, got, tc.want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	keepRecord(t, s, variedRecord(1))
+	if got := foundBy(t, s, uma.DecisionFilter{Since: at}, oldestFirst); !slices.Equal(got, []int64{3}) {
+		t.Errorf("got %v", got)
 	}
 }
