@@ -67,14 +67,19 @@ func (x *indexer) note(records []uma.Record) {
 func (x *indexer) waiting() int64 { return x.last.Load() - x.done.Load() }
 
 // loop indexes records until the store is closed. An error is tried again: the lag, a
-// metric, shows that it lasts.
+// metric, shows that it lasts. That others write is no reason to fall behind for long.
 func (x *indexer) loop() {
 	defer close(x.ended)
 	if !x.findLeft() {
 		return
 	}
 	for x.wait() {
-		if err := x.index(context.Background()); err != nil && !x.pause(retryPace) {
+		err := x.index(context.Background())
+		pace := retryPace
+		if errors.Is(err, uma.ErrBusy) {
+			pace = indexPace
+		}
+		if err != nil && !x.pause(pace) {
 			return
 		}
 	}

@@ -513,6 +513,33 @@ func TestIndexAfterAnotherProcess(t *testing.T) {
 	})
 }
 
+// If the queue of the writer is full, the indexer tries again soon.
+func TestIndexerOfABusyStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := openTemp(t, func(c *Config) { c.holdIndex, c.QueueLength = true, 1 })
+		keepRecord(t, s, variedRecord(1))
+		release, written := make(chan struct{}), make(chan error, 2)
+		for range 2 { // one that is written, and one that fills the queue
+			go func() { written <- s.write(t.Context(), func(*conn) error { <-release; return nil }) }()
+			synctest.Wait()
+		}
+		x := s.indexer
+		x.ended = make(chan struct{})
+		go x.loop()
+		time.Sleep(leftPace + indexPace + time.Millisecond)
+		close(release)
+		if err := errors.Join(<-written, <-written); err != nil || x.waiting() != 1 {
+			t.Fatalf("%d wait, %v", x.waiting(), err)
+		}
+		time.Sleep(2 * indexPace)
+		synctest.Wait()
+		if x.waiting() != 0 {
+			t.Errorf("%d wait", x.waiting())
+		}
+	})
+}
+
 // Fields are read as they were written, and damaged ones are an error.
 func FuzzPackedRecords(f *testing.F) {
 	f.Add("d", "photoz", "rule", int64(1), []byte{packedRecord, 2, 1})
