@@ -340,6 +340,39 @@ func TestRevisionOfUnindexedRecords(t *testing.T) {
 	}
 }
 
+// While very many records are not indexed no revision is removed, so that the writer need not
+// read them all.
+func TestRevisionsOfManyUnindexedRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.holdIndex = true })
+	var over uma.Key
+	for i := range uma.KeepRevisions + 1 {
+		r := &uma.Revision{Hash: fmt.Sprint("v", i), Realm: "photoz", Since: at, Sources: map[string]string{"a.rego": "package a"}}
+		key, err := s.ActivatePolicy(t.Context(), &uma.Activation{Revision: r, Content: r.Hash, Over: over})
+		if err != nil {
+			t.Fatal(err)
+		}
+		over = key
+	}
+	keepRecord(t, s, uma.Record{ID: "d", Realm: "photoz", Time: at, Revision: "v3", Event: []byte("{}")})
+	err := s.write(t.Context(), func(tx *conn) error {
+		_, err := tx.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO decision_log (fields, encoding, event) SELECT fields, encoding, event FROM n CROSS JOIN decision_log WHERE seq = 1`, maxUnindexed)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{0, 1} {
+		if n, err := s.PruneRevisions(t.Context(), at.Add(time.Hour)); err != nil || n != want {
+			t.Errorf("got %d, %v, want %d", n, err, want)
+		}
+		if _, _, err := s.indexSome(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Two processes that index at the same time index each record once.
 func TestIndexOfTwoProcesses(t *testing.T) {
 	t.Parallel()

@@ -204,13 +204,18 @@ const revisionGrace = 15 * time.Second
 // files.
 const revisionsAtOnce = 10
 
+// maxUnindexed is how many records may not be indexed yet when revisions are removed: the
+// writer reads them one by one, and everybody waits for it.
+const maxUnindexed = 10_000
+
 // PruneRevisions implements uma.Revisions. A revision stays, too, if a record of another realm
-// names its hash: the index of records does not have their realms.
+// names its hash: the index of records does not have their realms. While very many records are
+// not indexed, all stay.
 func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) {
 	var removed int
 	err := s.write(ctx, func(tx *conn) error {
-		named, err := unindexedRevisions(tx)
-		if err != nil {
+		named, few, err := unindexedRevisions(tx)
+		if err != nil || !few {
 			return err
 		}
 		keys, err := list(tx, `WITH kept AS MATERIALIZED (
@@ -237,13 +242,16 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 	return removed, err
 }
 
-// unindexedRevisions returns the revisions that records name which are not indexed.
-func unindexedRevisions(c *conn) (named []string, err error) {
+// unindexedRevisions returns the revisions that records name which are not indexed, and
+// whether these are few enough to be read.
+func unindexedRevisions(c *conn) (named []string, few bool, err error) {
+	n := 0
 	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
 		if !slices.Contains(named, r.Revision) {
 			named = append(named, r.Revision)
 		}
-		return true
+		n++
+		return n <= maxUnindexed
 	})
-	return named, err
+	return named, n <= maxUnindexed, err
 }
