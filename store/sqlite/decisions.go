@@ -174,8 +174,11 @@ func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
 			return nil, err
 		}
 		found, err := walkLog(c, uma.DecisionFilter{After: seq - 1}, oldestFirst, 1)
-		if err != nil || len(found) == 0 {
+		if err != nil {
 			return nil, err
+		}
+		if len(found) == 0 || found[0].ID != id {
+			return nil, uma.ErrNotFound
 		}
 		return &found[0], nil
 	})

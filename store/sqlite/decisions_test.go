@@ -124,3 +124,23 @@ func TestTimesOfTheSchemaBefore(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A record that the index names and that is gone is not found, nor is another in its place.
+func TestDecisionThatIsGone(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.holdIndex = true })
+	keepRecord(t, s, variedRecord(1), variedRecord(2))
+	indexAll(t, s, 10)
+	for i, id := range []string{"d1", "d2"} {
+		err := s.write(t.Context(), func(tx *conn) error {
+			_, err := tx.exec(`DELETE FROM decision_log WHERE seq = ?`, i+1)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Decision(t.Context(), id); !errors.Is(err, uma.ErrNotFound) {
+			t.Errorf("%s: got %+v, %v", id, r, err)
+		}
+	}
+}
