@@ -166,11 +166,14 @@ func TestRaceWithKnownDecisions(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				for range 6 {
-					gone := false
+				for gone, end := false, time.Now().Add(time.Minute); !gone; {
+					if time.Now().After(end) {
+						t.Error("no withdrawal within a minute")
+						return
+					}
 					select {
 					case <-withdrawn:
-						gone = true
+						gone = true // at the last request
 					default:
 					}
 					if res := e.uma(t, bob, "permission", album+"#view", "response_mode", "decision"); gone && res.status != 403 {
