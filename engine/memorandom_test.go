@@ -22,7 +22,7 @@ func TestRecallAgrees(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 5))
 	policies, each, least := 100, 1000, 40_000
 	if testing.Short() || raceEnabled {
-		policies, each, least = 20, 200, 400
+		policies, each, least = 8, 200, 160
 	}
 	var found, functions int
 	for range policies {
