@@ -80,7 +80,7 @@ func RunRecords(t *testing.T, open func(t *testing.T) uma.Store) {
 // RunCached tests what a store must promise that keeps rows in memory, for a driver that can
 // keep some kinds of them without others.
 func RunCached(t *testing.T, open func(t *testing.T) uma.Store) {
-	run(t, map[string]map[string]func(e *env){"ViewCached": cachedTests, "ViewRandom": randomTests}, open)
+	run(t, map[string]map[string]func(e *env){"ViewCached": cachedTests}, open)
 }
 
 func run(t *testing.T, suite map[string]map[string]func(e *env), open func(t *testing.T) uma.Store) {
