@@ -94,6 +94,9 @@ func TestSharesReadBounded(t *testing.T) {
 	}
 	s := openTemp(t, nil)
 	for query := range seen.all {
+		if strings.Contains(query, "FROM sqlite_sequence") { // a row for each table that has numbers
+			continue
+		}
 		for _, step := range plan(t, s, query) {
 			sought := strings.HasPrefix(step, "SEARCH ") && narrow.MatchString(step)
 			if strings.HasPrefix(step, "SEARCH decision") && strings.Contains(query, "max(") {
