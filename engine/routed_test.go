@@ -154,7 +154,7 @@ var rulesFor = map[string][]string{
 	some s in ["view", "comment", "nothing"]
 	"user" in input.subject.roles
 }`, `grant contains "comment" if helper`, `grant contains "post" if data.uma.policies.board.grant["view"]`,
-		`grant contains "create" if to_number(input.claims.pushed.suffix[0]) > 1`,
+		`grant contains "create" if to_number(input.claims.pushed.suffix[0]) > 1`, `grant contains 7`, `grant contains {}`,
 	},
 	"deny": {
 		`deny contains {"scope": "delete", "reason": "no"} if input.subject.username == "bob"`, `deny contains "frozen" if input.claims.pushed.x[0] == "yes"`,
@@ -168,7 +168,7 @@ var rulesFor = map[string][]string{
 		`need_info contains {"name": "n", "scopes": ["view"]} if not input.claims.pushed.amount`, `need_info contains {"name": "m"} if input.subject.username == "dave"`,
 		`need_info contains {"name": "never", "scopes": ["zzz"]}`, `need_info contains {"name": "set", "scopes": {"delete"}} if helper`,
 	},
-	"submit":      {`submit contains "view"`, `submit contains "*" if "admin" in input.subject.roles`, `submit contains s if some s in input.scopes`},
+	"submit":      {`submit contains true`, `submit contains "view"`, `submit contains "*" if "admin" in input.subject.roles`, `submit contains s if some s in input.scopes`},
 	"reasons":     {`reasons contains "because"`, `reasons contains input.subject.username`, `reasons contains 3 if input.subject.username == "carol"`},
 	"obligations": {`obligations contains {"id": "log"}`, `obligations contains {"id": input.subject.username} if "user" in input.subject.roles`},
 	"rpt": {

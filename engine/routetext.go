@@ -2,7 +2,8 @@ package engine
 
 import "text/template"
 
-// routeText is the module that is generated for a route.
+// routeText is the module that is generated for a route. It has `{"*"} & set` where one would
+// write `"*" in set`: that does not compile if the package's own elements are no texts.
 var routeText = template.Must(template.New("route").Parse(`# Generated from the rules of {{.Package}}.
 package uma.routed
 
@@ -16,10 +17,10 @@ decision := {
 } if {
 	{{- template "conditions" .}}
 	{{- with .Has.grant}}
-	not "*" in {{.}}
+	{"*"} & {{.}} == set()
 	{{- end}}
 	{{- with .Has.submit}}
-	not "*" in {{.}}
+	{"*"} & {{.}} == set()
 	{{- end}}
 	{{- if or .Has.grant .Has.submit}}
 	asked := {s | some s in input.scopes}
@@ -39,7 +40,7 @@ decision := {
 	"rests_on": set(),
 } if {
 	{{- template "conditions" .}}
-	"*" in {{.Has.grant}}
+	{"*"} & {{.Has.grant}} != set()
 	{{- with .Has.submit}}
 	{{.}} != null
 	{{- end}}

@@ -222,6 +222,9 @@ func Digest(secret string) []byte {
 	return sum[:]
 }
 
+// SumOf is the SHA-256 in a digest.
+func SumOf(digest []byte) []byte { return digest[max(0, len(digest)-sha256.Size):] }
+
 const (
 	secretBytes = 32 // random ones
 	timeBytes   = 6  // milliseconds, as those of a UUID of version 7

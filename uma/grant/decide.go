@@ -188,7 +188,7 @@ func commonInput(q *question) *uma.Input {
 		in.Subject.Issuer, in.Subject.ExternalID = id.Issuer, id.Subject
 	}
 	if q.ticket != nil {
-		id := sha256.Sum256(q.ticket.Hash)
+		id := sha256.Sum256(uma.SumOf(q.ticket.Hash))
 		in.Ticket = &uma.InputTicket{
 			ID:       "sha256:" + hex.EncodeToString(id[:]),
 			IssuedAt: q.ticket.Issued.UTC().Format(time.RFC3339), Round: q.ticket.Round,
