@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"reflect"
@@ -374,31 +373,4 @@ func TestRecallIsShared(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
-}
-
-// A record says that its answer was found. Everything else is as in that of an evaluation.
-func TestRecordOfRecalled(t *testing.T) {
-	t.Parallel()
-	_, evaluator := remembering(t, photoz(t))
-	in := input(of("bank", "withdraw"))
-	event := func(ev *uma.Evaluation) []byte {
-		ev.Took = 5
-		raw, err := evaluator.Encode(t.Context(), &uma.Event{ID: "d", Input: in, Output: &ev.Output, Eval: ev, Answered: "granted", Asked: []uma.Scope{"x"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}
-	ev, err := evaluator.Decide(t.Context(), in)
-	if err != nil || len(ev.RuleLabels) == 0 || len(ev.Decided) == 0 {
-		t.Fatalf("got %+v, %v", ev, err)
-	}
-	want := event(ev)
-	got := event(evaluator.Recall(in))
-	if plain := bytes.Replace(got, []byte(`,"cached":true`), nil, 1); bytes.Equal(plain, got) || !bytes.Equal(plain, want) {
-		t.Errorf("got  %s\nwant %s and cached", got, want)
-	}
-	if at(parse(t, got), "custom", "cached") != true {
-		t.Errorf("got %s", got)
-	}
 }

@@ -229,14 +229,21 @@ func TestIdleWriterLooks(t *testing.T) {
 	c.want("ended active album 1")
 }
 
+// recalling returns a view that has read the resource from memory.
+func (c *cachedStore) recalling() uma.View {
+	c.t.Helper()
+	v, err := c.CachedView(c.t.Context())
+	c.must(err)
+	_, err = v.Resource(c.t.Context(), c.r.Server, c.r.ID)
+	c.must(err)
+	return v
+}
+
 // A view that has read from memory and finds other rows in the database is torn.
 func TestViewIsTorn(t *testing.T) {
 	t.Parallel()
 	c := openCached(t)
-	v, err := c.CachedView(t.Context())
-	c.must(err)
-	_, err = v.Resource(t.Context(), c.r.Server, c.r.ID)
-	c.must(err)
+	v := c.recalling()
 	epoch := v.Epoch()
 	next := *c.r
 	next.Type = "picture"
@@ -260,10 +267,7 @@ func TestViewIsTorn(t *testing.T) {
 func TestViewGoesOn(t *testing.T) {
 	t.Parallel()
 	c := openCached(t)
-	v, err := c.CachedView(t.Context())
-	c.must(err)
-	_, err = v.Resource(t.Context(), c.r.Server, c.r.ID)
-	c.must(err)
+	v := c.recalling()
 	epoch := v.Epoch()
 	c.must(c.EndSession(t.Context(), 1, "s"))
 	if got, err := c.said(t.Context(), v); err != nil || got != "ended active album 1" {
