@@ -32,7 +32,7 @@ func newMemo(bytes int) *memo {
 	if bytes <= 0 {
 		return nil
 	}
-	m := &memo{answers: recent.NewSized[memoKey, *uma.Evaluation](bytes)}
+	m := &memo{answers: recent.NewSized[memoKey, *uma.Evaluation](recent.NewBudget(bytes))}
 	m.hashers.New = func() any { return new(hasher) }
 	return m
 }

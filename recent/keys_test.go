@@ -13,7 +13,7 @@ import (
 // A key that is asked for may be a part of a large text, which must not stay in memory with it.
 func TestKeysThatAreAskedForAreNotKept(t *testing.T) {
 	t.Parallel()
-	c, s := recent.New[string, int](2), recent.NewSized[string, int](4)
+	c, s := recent.New[string, int](2), recent.NewSized[string, int](recent.NewBudget(4))
 	for _, key := range []string{"a", "b", "c"} { // a is of the old generation now
 		c.Add(key, 1)
 		s.Put(key, 1, 1)

@@ -2,13 +2,24 @@ package recent
 
 import "sync"
 
+// A Budget is how many bytes the values of several Sized have together. When their young
+// generations have half of it, those of all become the old ones.
+type Budget struct {
+	half int
+
+	mu    sync.Mutex
+	young int // bytes of the young generations
+	age   []func()
+}
+
+// NewBudget returns a Budget of so many bytes.
+func NewBudget(bytes int) *Budget { return &Budget{half: bytes / 2} }
+
 // A Sized is a Cache that is bounded by the bytes of its values, as the caller counts them,
 // and counts what it is asked for. Its methods may be called at the same time; those of nil
 // find and keep nothing.
 type Sized[K comparable, V any] struct {
-	limit int // of one generation
-
-	mu         sync.Mutex
+	budget     *Budget
 	young, old generation[K, V]
 	hits       int64
 	misses     int64
@@ -31,11 +42,14 @@ type Stats struct {
 	Hits, Misses   int64
 }
 
-// NewSized returns an empty Sized whose values have at most limit bytes together. It keeps
-// no value of more than half of that.
-func NewSized[K comparable, V any](limit int) *Sized[K, V] {
-	c := &Sized[K, V]{limit: limit / 2}
+// NewSized returns an empty Sized that shares a budget with the others of it. It keeps no
+// value of more than half of the budget.
+func NewSized[K comparable, V any](b *Budget) *Sized[K, V] {
+	c := &Sized[K, V]{budget: b}
 	c.young.values = make(map[K]sizedValue[K, V])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.age = append(b.age, c.ages)
 	return c
 }
 
@@ -44,8 +58,8 @@ func (c *Sized[K, V]) Get(key K) (v V, ok bool) {
 	if c == nil {
 		return v, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	s, ok := c.young.values[key]
 	if !ok {
 		if s, ok = c.old.values[key]; ok {
@@ -65,11 +79,11 @@ func (c *Sized[K, V]) Put(key K, v V, bytes int) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.young.remove(key)
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	c.budget.young -= c.young.remove(key)
 	c.old.remove(key)
-	if bytes <= c.limit {
+	if bytes <= c.budget.half {
 		c.keep(sizedValue[K, V]{key, v, bytes})
 	}
 }
@@ -77,18 +91,28 @@ func (c *Sized[K, V]) Put(key K, v V, bytes int) {
 // keep moves a value to the young generation, which does not have it.
 func (c *Sized[K, V]) keep(s sizedValue[K, V]) {
 	c.old.remove(s.key)
-	if c.young.bytes+s.bytes > c.limit {
-		c.old, c.young = c.young, generation[K, V]{values: make(map[K]sizedValue[K, V])}
+	if c.budget.young+s.bytes > c.budget.half {
+		for _, age := range c.budget.age {
+			age()
+		}
+		c.budget.young = 0
 	}
 	c.young.values[s.key] = s
 	c.young.bytes += s.bytes
+	c.budget.young += s.bytes
 }
 
-func (g *generation[K, V]) remove(key K) {
-	if s, ok := g.values[key]; ok {
-		g.bytes -= s.bytes
-		delete(g.values, key)
-	}
+// ages makes the young generation the old one.
+func (c *Sized[K, V]) ages() {
+	c.old, c.young = c.young, generation[K, V]{values: make(map[K]sizedValue[K, V])}
+}
+
+// remove returns the bytes of what it removed.
+func (g *generation[K, V]) remove(key K) int {
+	s := g.values[key]
+	g.bytes -= s.bytes
+	delete(g.values, key)
+	return s.bytes
 }
 
 // All returns a copy of the values, by key.
@@ -96,8 +120,8 @@ func (c *Sized[K, V]) All() map[K]V {
 	if c == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	all := make(map[K]V, len(c.young.values)+len(c.old.values))
 	for _, g := range []generation[K, V]{c.old, c.young} {
 		for key, s := range g.values {
@@ -112,8 +136,9 @@ func (c *Sized[K, V]) Clear() {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	c.budget.young -= c.young.bytes
 	c.old, c.young = generation[K, V]{}, generation[K, V]{values: make(map[K]sizedValue[K, V])}
 }
 
@@ -122,8 +147,8 @@ func (c *Sized[K, V]) Stats() Stats {
 	if c == nil {
 		return Stats{}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	return Stats{
 		Bytes: c.young.bytes + c.old.bytes, Entries: len(c.young.values) + len(c.old.values),
 		Hits: c.hits, Misses: c.misses,

@@ -10,7 +10,7 @@ import (
 
 func TestSizedKeepsWhatWasUsedLast(t *testing.T) {
 	t.Parallel()
-	c := recent.NewSized[int, string](20)
+	c := recent.NewSized[int, string](recent.NewBudget(20))
 	c.Put(1, "one", 5)
 	c.Put(2, "two", 5)
 	c.Put(3, "three", 5) // 1 and 2 are the old generation now
@@ -39,31 +39,66 @@ func TestSizedKeepsWhatWasUsedLast(t *testing.T) {
 	}
 }
 
-// A Sized never holds more than its limit, and returns nothing that was not put last.
-func TestSizedIsBounded(t *testing.T) {
+// Several Sized never hold more than their budget together, and return nothing that was not
+// put last.
+func TestSizedAreBounded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(0, 50).Draw(t, "limit")
-		c := recent.NewSized[int, int](limit)
-		last := map[int]int{}
+		budget := recent.NewBudget(limit)
+		caches := []*recent.Sized[int, int]{recent.NewSized[int, int](budget), recent.NewSized[int, int](budget)}
+		last := []map[int]int{{}, {}}
 		for i := range rapid.IntRange(1, 100).Draw(t, "operations") {
+			which := rapid.IntRange(0, 1).Draw(t, "cache")
+			c, last := caches[which], last[which]
 			key := rapid.IntRange(0, 8).Draw(t, "key")
-			if rapid.Bool().Draw(t, "put") {
+			switch rapid.IntRange(0, 8).Draw(t, "operation") {
+			case 0:
+				c.Clear()
+				clear(last)
+			case 1, 2, 3, 4:
 				bytes := rapid.IntRange(1, 20).Draw(t, "bytes")
 				c.Put(key, i, bytes)
 				if last[key] = i; bytes > limit/2 {
 					delete(last, key)
 				}
-			} else if got, ok := c.Get(key); ok {
-				if want, put := last[key]; !put || got != want {
+			default:
+				got, ok := c.Get(key)
+				if want, put := last[key]; ok && (!put || got != want) {
 					t.Fatalf("Get(%d) = %d, want %d, %v", key, got, want, put)
 				}
 			}
-			if got := c.Stats().Bytes; got > limit || got < 0 {
+			if got := caches[0].Stats().Bytes + caches[1].Stats().Bytes; got > limit || got < 0 {
 				t.Fatalf("%d bytes, limit %d", got, limit)
 			}
 		}
 	})
+}
+
+// What one Sized does not use another may.
+func TestSizedShareTheirBudget(t *testing.T) {
+	t.Parallel()
+	budget := recent.NewBudget(20)
+	idle, busy := recent.NewSized[int, int](budget), recent.NewSized[int, int](budget)
+	idle.Put(0, 0, 1)
+	for key := range 9 {
+		busy.Put(key, key, 1)
+	}
+	for key := range 9 {
+		if _, ok := busy.Get(key); !ok {
+			t.Errorf("%d is gone before the budget is used up", key)
+		}
+	}
+	busy.Clear()
+	for key := range 9 { // Clear has given the bytes back
+		busy.Put(key, key, 1)
+	}
+	if _, ok := idle.Get(0); !ok {
+		t.Error("what is in the other cache is gone before the budget is used up")
+	}
+	if _, ok := busy.Get(0); !ok {
+		t.Error("0 is gone before the budget is used up")
+	}
 }
 
 func TestNoSizedFindsNothing(t *testing.T) {

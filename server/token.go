@@ -73,7 +73,10 @@ func (s *server) serveGrant(x *wire.Exchange, st style) error {
 		return err
 	}
 	grantType := form.Get("grant_type")
-	if grantType == umaTicket {
+	switch {
+	case grantType == umaTicket && form.Get("ticket") == "":
+		return s.umaGrant(x, form, st)
+	case grantType == umaTicket:
 		return s.limitGuesses(x, func() error { return s.umaGrant(x, form, st) })
 	}
 	if len(form.All("permission")) > 1 {

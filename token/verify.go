@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -51,7 +52,7 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 	if err != nil {
 		return nil, err
 	}
-	id := verifiedID{sha256.Sum256([]byte(raw)), pub}
+	id := verifiedID{digest(raw), pub}
 	c, ok := k.verified.Get(id)
 	if !ok {
 		c, err = verify(pub.method, pub.key, head, signed, sig)
@@ -67,6 +68,19 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 	}
 	shallow := *c
 	return &shallow, nil
+}
+
+// digests are buffers for digest, which each request needs.
+var digests = sync.Pool{New: func() any { return new([]byte) }}
+
+func digest(raw string) [sha256.Size]byte {
+	buf := digests.Get().(*[]byte)
+	*buf = append((*buf)[:0], raw...)
+	sum := sha256.Sum256(*buf)
+	if cap(*buf) <= 2*maxCached {
+		digests.Put(buf)
+	}
+	return sum
 }
 
 // VerifyRefresh implements uma.Verifier.

@@ -3,10 +3,13 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/umpire/uma"
 )
@@ -186,21 +189,48 @@ func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
 
 // numberOf returns the number of the record with an id, indexed or not.
 func numberOf(c *conn, id string) (seq int64, err error) {
-	err = c.row(`SELECT first FROM decision_term WHERE term = ? ORDER BY first LIMIT 1`, []any{byID + id}, &seq)
-	if !errors.Is(err, uma.ErrNotFound) {
-		return seq, err
-	}
 	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
 		if r.ID == id {
 			seq = r.Seq
 		}
 		return seq == 0
 	})
-	if err == nil && seq == 0 {
-		err = uma.ErrNotFound
+	if err != nil || seq != 0 {
+		return seq, err
 	}
-	return seq, err
+	first, last, err := around(c, id)
+	if err != nil {
+		return 0, err
+	}
+	for _, within := range [][2]int64{{first, last}, {0, maxSeq}} {
+		err := eachTermRow(c, byID+id, within[0], within[1], newestFirst, func(seqs []int64) error {
+			seq = seqs[0]
+			return errEnough
+		})
+		if err != nil || seq != 0 {
+			return seq, err
+		}
+	}
+	return 0, uma.ErrNotFound
 }
+
+// around returns numbers between which a record with an id is that begins with the time of its
+// making (RFC 9562 §5.7), unless a clock was wrong. For others there are none between them.
+func around(c *conn, id string) (after, before int64, err error) {
+	made, err := uuid.Parse(id)
+	if err != nil || made.Version() != 7 {
+		return 0, 0, nil
+	}
+	at := time.UnixMilli(int64(binary.BigEndian.Uint64(made[:8]) >> 16))
+	if after, err = firstSince(c, at.Add(-aroundTime)); err != nil {
+		return 0, 0, err
+	}
+	before, err = lastUntil(c, at.Add(aroundTime))
+	return after - 1, before + 1, err
+}
+
+// aroundTime is more than the time between the making of an id and that of its record.
+const aroundTime = time.Minute
 
 // DecisionsAfter implements uma.Decisions.
 func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma.Record, error) {

@@ -11,8 +11,9 @@ import (
 
 const (
 	// indexChunk is how many records are indexed in one entry of the writer: more make
-	// the other entries of the batch wait, fewer write the same pages again and again.
-	indexChunk = 128
+	// the other entries of the batch wait, fewer make searches look into more chunks. The last
+	// chunk has fewer until others follow.
+	indexChunk = 256
 
 	// maxIndexChunk bounds the entry if many are waiting.
 	maxIndexChunk = 1024
@@ -165,14 +166,24 @@ func (x *indexer) index(ctx context.Context) error {
 	return nil
 }
 
-// indexSome indexes records in one entry of the writer, which shares its commit with
-// others. It returns what indexRecords does.
+// indexSome indexes the next records, at most limit. What can be done beside the writer is: the
+// rest is one entry, which shares its commit with others. It returns the number of the last
+// record that is indexed, and whether there was any to index.
 func (s *Store) indexSome(ctx context.Context, limit int) (upTo int64, found bool, err error) {
-	err = s.write(ctx, func(tx *conn) (err error) {
-		upTo, found, err = indexRecords(tx, limit)
+	var next chunk
+	err = s.read(ctx, func(c *conn) (err error) {
+		next, err = readChunk(c, limit)
 		return err
 	})
-	return upTo, found, err
+	if err != nil || len(next.records) == 0 {
+		return next.after, false, err
+	}
+	terms := next.terms()
+	err = s.write(ctx, func(tx *conn) (err error) {
+		upTo, err = terms.add(tx)
+		return err
+	})
+	return upTo, true, err
 }
 
 // IndexLag returns the records that are not indexed yet.

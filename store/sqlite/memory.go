@@ -74,27 +74,21 @@ type caches struct {
 func newMemory(cfg Caches, now func() time.Time) *memory {
 	m := &memory{now: now, start: now()}
 	m.epoch.Store(2)
-	count := 0
-	for _, used := range []bool{cfg.Sessions, cfg.Users, cfg.Resources, cfg.Shares} {
-		if used {
-			count++
-		}
-	}
-	if count == 0 {
+	if !cfg.Sessions && !cfg.Users && !cfg.Resources && !cfg.Shares {
 		return nil
 	}
-	each := cfg.Memory / count
+	memory := recent.NewBudget(cfg.Memory)
 	if cfg.Sessions {
-		m.sessions = newRows[sessionKey, *sessionState](m, sessionRows, each)
+		m.sessions = newRows[sessionKey, *sessionState](m, sessionRows, memory)
 	}
 	if cfg.Users {
-		m.users = newRows[userKey, *uma.User](m, userRows, each)
+		m.users = newRows[userKey, *uma.User](m, userRows, memory)
 	}
 	if cfg.Resources {
-		m.resources = newRows[resourceKey, *uma.Resource](m, resourceRows, each)
+		m.resources = newRows[resourceKey, *uma.Resource](m, resourceRows, memory)
 	}
 	if cfg.Shares {
-		m.shares = newRows[sharingKey, *sharing](m, shareRows, each)
+		m.shares = newRows[sharingKey, *sharing](m, shareRows, memory)
 	}
 	return m
 }

@@ -23,8 +23,8 @@ type keptRow[V any] struct {
 	epoch uint64
 }
 
-func newRows[K comparable, V any](m *memory, kind kinds, bytes int) *rows[K, V] {
-	r := &rows[K, V]{kind: kind, kept: recent.NewSized[K, keptRow[V]](bytes)}
+func newRows[K comparable, V any](m *memory, kind kinds, memory *recent.Budget) *rows[K, V] {
+	r := &rows[K, V]{kind: kind, kept: recent.NewSized[K, keptRow[V]](memory)}
 	for i := range m.changed {
 		if kind == 1<<i {
 			r.changed = &m.changed[i]

@@ -5,14 +5,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 
 	"example.com/umpire/uma"
 )
 
 // The index of records has a row for each term of a chunk, with the numbers of the records
 // that have the term. Most terms, such as the realm or an outcome, are those of many records
-// of a chunk: one row for all of them costs a fraction of a row for each.
+// of a chunk: one row for all of them costs a fraction of a row for each. The rows of a chunk
+// follow those of the one before, so that few pages are written. A search looks for its term
+// in each chunk.
 
 // A term is one of these and the value.
 const (
@@ -72,50 +76,113 @@ func indexedUpTo(c *conn) (seq int64, err error) {
 	return seq, reading("the end of the index of decision records", err)
 }
 
-// indexRecords indexes the next records, at most limit. It returns the number of the last
-// one that is indexed, and whether there was any to index.
-func indexRecords(tx *conn, limit int) (upTo int64, found bool, err error) {
-	if upTo, err = indexedUpTo(tx); err != nil {
-		return 0, false, err
+// A chunk is records that are indexed together.
+type chunk struct {
+	after   int64 // number of the last record that was indexed when they were read
+	last    int64 // key of the last chunk if the records begin with its own, because it was not full; or 0
+	records []uma.Record
+}
+
+// readChunk returns the next records that are not indexed, after those of the last chunk if
+// that is not full: at most limit together. Without a record to index there are none.
+func readChunk(c *conn, limit int) (next chunk, err error) {
+	var first int64
+	err = c.row(`SELECT first, last FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)`, nil, &first, &next.after)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
+		return chunk{}, reading("the end of the index of decision records", err)
 	}
-	numbers := map[string][]int64{} // by term
-	var first, earliest, latest int64
-	err = tx.rows(`SELECT seq, fields FROM decision_log WHERE seq > ? ORDER BY seq LIMIT ? + 0`, []any{upTo, limit}, func(scan scanFunc) error {
+	from := next.after
+	if size := next.after - first + 1; first > 0 && size < int64(min(limit, indexChunk)) {
+		next.last, from = first, first-1
+	}
+	err = c.rows(`SELECT seq, fields FROM decision_log WHERE seq > ? ORDER BY seq LIMIT ? + 0`, []any{from, limit}, func(scan scanFunc) error {
 		var r uma.Record
 		if err := scan(&r.Seq, (*packedFields)(&r)); err != nil {
 			return err
 		}
-		at := millis(r.Time)
-		if first == 0 {
-			first, earliest, latest = r.Seq, at, at
-		}
-		if r.Seq-first >= maxIndexChunk {
+		if len(next.records) > 0 && r.Seq-next.records[0].Seq >= maxIndexChunk {
 			return errEnough
 		}
-		upTo, earliest, latest = r.Seq, min(earliest, at), max(latest, at)
-		for _, term := range termsOf(&r) {
-			numbers[term] = append(numbers[term], r.Seq)
-		}
+		next.records = append(next.records, r)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return 0, false, reading("decision records that are not indexed", err)
+		return chunk{}, reading("decision records that are not indexed", err)
 	}
-	if first == 0 {
-		return upTo, false, nil
+	if n := len(next.records); n > 0 && next.records[n-1].Seq <= next.after {
+		next.records = nil
 	}
-	if _, err := tx.exec(`INSERT INTO decision_chunk (first, last, earliest, latest) VALUES (?, ?, ?, ?)`, first, upTo, earliest, latest); err != nil {
-		return 0, false, writing("the index of decision records", err)
-	}
-	for _, term := range slices.Sorted(maps.Keys(numbers)) { // neighbours are on one page
-		seqs := numbers[term]
-		_, err := tx.exec(`INSERT INTO decision_term (term, first, last, rest) VALUES (?, ?, ?, ?)`,
-			term, seqs[0], seqs[len(seqs)-1], packSeqs(seqs))
-		if err != nil {
-			return 0, false, writing("the index of decision records", err)
+	return next, nil
+}
+
+// chunkTerms are the terms of a chunk, and the numbers of the records that have each.
+type chunkTerms struct {
+	of               chunk
+	first, last      int64
+	earliest, latest int64    // times of records
+	sorted           []string // because neighbours are on one page
+	numbers          map[string][]int64
+}
+
+func (c *chunk) terms() chunkTerms {
+	t := chunkTerms{of: *c, first: c.records[0].Seq, earliest: math.MaxInt64, latest: math.MinInt64, numbers: map[string][]int64{}}
+	for i := range c.records {
+		r := &c.records[i]
+		at := millis(r.Time)
+		t.last, t.earliest, t.latest = r.Seq, min(t.earliest, at), max(t.latest, at)
+		for _, term := range termsOf(r) {
+			t.numbers[term] = append(t.numbers[term], r.Seq)
 		}
 	}
-	return upTo, true, nil
+	t.sorted = slices.Sorted(maps.Keys(t.numbers))
+	return t
+}
+
+// add adds a chunk to the index, in place of the one that was not full, unless another process
+// has indexed or removed some of its records meanwhile. It returns the number of the last record
+// that is indexed.
+func (t *chunkTerms) add(tx *conn) (upTo int64, err error) {
+	if upTo, err = indexedUpTo(tx); err != nil || upTo != t.of.after {
+		return upTo, err
+	}
+	// Retention removes the oldest first.
+	there, err := tx.exists(`SELECT 1 FROM decision_log WHERE seq = ?`, t.first)
+	if err != nil || !there {
+		return upTo, reading("a decision record that is not indexed", err)
+	}
+	if t.of.last != 0 {
+		if err := runAll(tx, []command{
+			{`DELETE FROM decision_term WHERE chunk = ?`, []any{t.of.last}},
+			{`DELETE FROM decision_chunk WHERE first = ?`, []any{t.of.last}},
+		}); err != nil {
+			return 0, writing("the index of decision records", err)
+		}
+	}
+	if err := t.insert(tx); err != nil {
+		return 0, writing("the index of decision records", err)
+	}
+	return t.last, nil
+}
+
+func (t *chunkTerms) insert(tx *conn) error {
+	if _, err := tx.exec(`INSERT INTO decision_chunk (first, last, earliest, latest) VALUES (?, ?, ?, ?)`, t.first, t.last, t.earliest, t.latest); err != nil {
+		return err
+	}
+	for _, term := range t.sorted {
+		seqs := t.numbers[term]
+		_, err := tx.exec(`INSERT INTO decision_term (chunk, term, first, rest) VALUES (?, ?, ?, ?)`, t.first, term, seqs[0], packSeqs(seqs))
+		if err != nil {
+			return err
+		}
+		if revision, ok := strings.CutPrefix(term, byRevision); ok {
+			_, err := tx.exec(`INSERT INTO named_revision (revision, last) VALUES (?, ?) ON CONFLICT DO UPDATE SET last = excluded.last`,
+				revision, seqs[len(seqs)-1])
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // packSeqs returns the numbers after the first, each as the difference to the one before.
@@ -144,10 +211,11 @@ func unpackSeqs(first int64, packed []byte) ([]int64, error) {
 }
 
 // eachTermRow calls each with the numbers between after and before of the indexed records
-// that have a term, row by row.
+// that have a term, chunk by chunk. Some may be removed: a chunk goes with its last record.
 func eachTermRow(c *conn, term string, after, before int64, order string, each func(seqs []int64) error) error {
-	// The numbers of a row are within maxIndexChunk.
-	err := c.rows(`SELECT first, rest FROM decision_term WHERE term = ? AND first > ? AND first < ? AND last > ? ORDER BY first `+order,
+	// The numbers of a chunk are within maxIndexChunk.
+	err := c.rows(`SELECT t.first, t.rest FROM decision_chunk c CROSS JOIN decision_term t ON t.chunk = c.first AND t.term = ?
+		WHERE c.first > ? AND c.first < ? AND c.last > ? ORDER BY c.first `+order,
 		[]any{term, after - maxIndexChunk, before, after}, func(scan scanFunc) error {
 			var first int64
 			var rest []byte
@@ -159,6 +227,9 @@ func eachTermRow(c *conn, term string, after, before int64, order string, each f
 				return err
 			}
 			seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return seq <= after || seq >= before })
+			if len(seqs) == 0 {
+				return nil
+			}
 			if order == newestFirst {
 				slices.Reverse(seqs)
 			}
@@ -194,13 +265,4 @@ func countByTerm(c *conn, term string, seq int64, limit int) (n int, err error) 
 		return nil
 	})
 	return n, err
-}
-
-// dropTerms removes the rows whose records are all gone, for terms of removed records.
-func dropTerms(terms []string, upTo int64) (commands []command) {
-	slices.Sort(terms)
-	for _, term := range slices.Compact(terms) {
-		commands = append(commands, command{`DELETE FROM decision_term WHERE term = ? AND first <= ?2 AND last <= ?2`, []any{term, upTo}})
-	}
-	return commands
 }

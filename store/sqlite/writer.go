@@ -232,9 +232,12 @@ func (w *writer) take(batch []*entry) []*entry {
 			w.memory.look(w.conn)
 		}
 	}
-	// Those that the last commit was for may queue more before this batch is full: an
-	// fsync costs more than their turn.
-	runtime.Gosched()
+	// Those that the last commit was for may queue more before this batch is full, as long as
+	// each turn of theirs adds some: an fsync costs more than their turns.
+	for queued := -1; len(w.queue) > queued && queued < maxBatch; {
+		queued = len(w.queue)
+		runtime.Gosched()
+	}
 	batch = append(batch, first)
 	for len(batch) < maxBatch && !first.alone {
 		select {
