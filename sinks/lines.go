@@ -13,7 +13,8 @@ import (
 // Lines writes records as lines in the format of OPA's console decision logs.
 type Lines struct {
 	w    io.Writer
-	torn bool // it ends with an incomplete line
+	torn bool         // it ends with an incomplete line
+	text bytes.Buffer // of the last delivery, to be used again
 }
 
 // A syncer makes what was written durable.
@@ -36,9 +37,14 @@ type durableLines struct {
 // Deliver implements Destination. If the disk is full or a reader ends, only a part is
 // written. An incomplete line stays, and its record is written again on a new line.
 func (l *Lines) Deliver(_ context.Context, records []uma.Record) (done, skipped int, err error) {
-	text := lines(records)
+	l.text.Reset()
 	if l.torn {
-		text = append([]byte{'\n'}, text...)
+		l.text.WriteByte('\n')
+	}
+	writeLines(&l.text, records)
+	text := l.text.Bytes()
+	if cap(text) > maxKeptText {
+		l.text = bytes.Buffer{}
 	}
 	n, err := l.w.Write(text)
 	if n < len(text) && err == nil {
@@ -55,14 +61,16 @@ func (l *Lines) Deliver(_ context.Context, records []uma.Record) (done, skipped 
 	return max(done, 0), 0, err
 }
 
-// lines formats records: the event, preceded by the members of a log line.
-func lines(records []uma.Record) []byte {
+// maxKeptText is how many bytes are kept to be used again.
+const maxKeptText = 1 << 20
+
+// writeLines formats records: the event, preceded by the members of a log line.
+func writeLines(b *bytes.Buffer, records []uma.Record) {
 	const around = 128 // the other members of a line
 	size := 0
 	for i := range records {
 		size += len(records[i].Event) + around
 	}
-	var b bytes.Buffer
 	b.Grow(size)
 	for i := range records {
 		r := &records[i]
@@ -74,5 +82,4 @@ func lines(records []uma.Record) []byte {
 		b.Write(bytes.TrimPrefix(r.Event, []byte("{")))
 		b.WriteByte('\n')
 	}
-	return b.Bytes()
 }

@@ -26,6 +26,10 @@ const (
 	// retried is the time after which pages are moved that a reader needed before, or
 	// that could not be moved because of an error.
 	retried = 250 * time.Millisecond
+
+	// unseenEntries are committed before a writer that is not idle looks how long the log is: to
+	// look costs as much as an entry.
+	unseenEntries = 64
 )
 
 // A checkpointer moves pages from the write-ahead log into the database file while
@@ -44,6 +48,7 @@ type checkpointer struct {
 	failed atomic.Pointer[error] // of the last checkpoint, about the file; nil without one
 
 	// The writer's own:
+	unseen  int       // entries that were committed since it looked how long the log is
 	asked   int       // pages that the log had when the goroutine was last woken
 	askedAt time.Time // when that was
 	triedAt time.Time // when the writer moved pages itself
@@ -91,7 +96,11 @@ func (p *checkpointer) loop() {
 }
 
 // committed is called by the writer after each batch, with its own connection.
-func (p *checkpointer) committed(writer *conn, now time.Time) {
+func (p *checkpointer) committed(writer *conn, entries int, idle bool, now time.Time) {
+	if p.unseen += entries; p.unseen < unseenEntries && !idle {
+		return
+	}
+	p.unseen = 0
 	length, moved, err := checkpoint(writer, `PRAGMA wal_checkpoint(NOOP)`)
 	if err != nil {
 		p.note(err)

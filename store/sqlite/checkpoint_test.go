@@ -109,10 +109,10 @@ func TestCheckpointBesideAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &checkpointer{conn: other, damage: &s.damage, wake: make(chan struct{}, 1)}
-	if p.committed(writer, at); !p.triedAt.Equal(at) {
+	if p.committed(writer, 1, true, at); !p.triedAt.Equal(at) {
 		t.Fatalf("the writer tried at %v, want %v", p.triedAt, at)
 	}
-	if p.committed(writer, at.Add(retried/2)); len(p.wake) > 0 {
+	if p.committed(writer, 1, true, at.Add(retried/2)); len(p.wake) > 0 {
 		t.Error("the goroutine is woken although the writer is about to try again")
 	}
 	moved := make(chan error, 1)
@@ -130,14 +130,14 @@ func TestCheckpointBesideAnother(t *testing.T) {
 	}
 	failed := sqlite.ResultIOErr.ToError()
 	p.failed.Store(&failed)
-	p.committed(writer, at.Add(2*retried))
+	p.committed(writer, 1, true, at.Add(2*retried))
 	if !p.triedAt.Equal(at) || len(p.wake) > 0 || p.failed.Load() == nil {
 		t.Errorf("beside another: tried at %v, %d woken, error %v", p.triedAt, len(p.wake), p.failed.Load())
 	}
 	if err := errors.Join(v.Close(), <-moved); err != nil {
 		t.Error(err)
 	}
-	if p.committed(writer, at.Add(2*retried)); len(p.wake) > 0 {
+	if p.committed(writer, 1, true, at.Add(2*retried)); len(p.wake) > 0 {
 		t.Error("the goroutine is woken although all pages were moved")
 	}
 }

@@ -19,7 +19,7 @@ import (
 type recentRecords struct {
 	mu   sync.Mutex
 	last int64           // the highest seq
-	ring [256]uma.Record // by seq; a new record replaces the oldest
+	ring [512]uma.Record // by seq; a new record replaces the oldest
 }
 
 // maxRecent is how many bytes an event may have to be kept in memory: a resource may
@@ -41,14 +41,18 @@ func (r *recentRecords) add(records []uma.Record) {
 }
 
 // after returns the records that follow seq, at most limit, or none if not all of them
-// are in memory.
+// are in memory; nil has none.
 func (r *recentRecords) after(seq int64, limit int) (found []uma.Record) {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	end := min(seq+int64(limit), r.last)
-	if seq < 0 || end-seq > int64(len(r.ring)) {
+	if seq < 0 || end <= seq || end-seq > int64(len(r.ring)) {
 		return nil
 	}
+	found = make([]uma.Record, 0, end-seq)
 	for seq++; seq <= end; seq++ {
 		record := &r.ring[seq%int64(len(r.ring))]
 		if record.Seq != seq {

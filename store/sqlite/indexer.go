@@ -170,19 +170,25 @@ func (x *indexer) index(ctx context.Context) error {
 // rest is one entry, which shares its commit with others. It returns the number of the last
 // record that is indexed, and whether there was any to index.
 func (s *Store) indexSome(ctx context.Context, limit int) (upTo int64, found bool, err error) {
-	var next chunk
-	err = s.read(ctx, func(c *conn) (err error) {
-		next, err = readChunk(c, limit)
-		return err
-	})
-	if err != nil || len(next.records) == 0 {
-		return next.after, false, err
+	for _, recent := range []*recentRecords{&s.recent, nil} {
+		var next chunk
+		err = s.read(ctx, func(c *conn) (err error) {
+			next, err = readChunk(c, recent, limit)
+			return err
+		})
+		if err != nil || len(next.records) == 0 {
+			return next.after, false, err
+		}
+		terms := next.terms()
+		err = s.write(ctx, func(tx *conn) (err error) {
+			upTo, err = terms.add(tx)
+			return err
+		})
+		if err != nil || upTo != next.after {
+			break
+		}
+		// Some in memory were removed. They are looked for in the file.
 	}
-	terms := next.terms()
-	err = s.write(ctx, func(tx *conn) (err error) {
-		upTo, err = terms.add(tx)
-		return err
-	})
 	return upTo, true, err
 }
 

@@ -229,7 +229,7 @@ func TestIndexIsOneEntry(t *testing.T) {
 	keepRecord(t, s, variedRecord(1), variedRecord(2))
 	undone := errors.New("undone")
 	err := s.write(t.Context(), func(tx *conn) error {
-		next, err := readChunk(tx, 10)
+		next, err := readChunk(tx, &s.recent, 10)
 		if err != nil {
 			return err
 		}
@@ -388,7 +388,7 @@ func TestChunkThatIsOutdated(t *testing.T) {
 			}
 			var next chunk
 			if err := s.read(t.Context(), func(c *conn) (err error) {
-				next, err = readChunk(c, 2)
+				next, err = readChunk(c, &s.recent, 2)
 				return err
 			}); err != nil {
 				t.Fatal(err)

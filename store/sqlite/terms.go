@@ -84,8 +84,9 @@ type chunk struct {
 }
 
 // readChunk returns the next records that are not indexed, after those of the last chunk if
-// that is not full: at most limit together. Without a record to index there are none.
-func readChunk(c *conn, limit int) (next chunk, err error) {
+// that is not full: at most limit together. Without a record to index there are none. Those that
+// are in memory are not read.
+func readChunk(c *conn, recent *recentRecords, limit int) (next chunk, err error) {
 	var first int64
 	err = c.row(`SELECT first, last FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)`, nil, &first, &next.after)
 	if err != nil && !errors.Is(err, uma.ErrNotFound) {
@@ -94,6 +95,9 @@ func readChunk(c *conn, limit int) (next chunk, err error) {
 	from := next.after
 	if size := next.after - first + 1; first > 0 && size < int64(min(limit, indexChunk)) {
 		next.last, from = first, first-1
+	}
+	if next.records = recent.after(from, limit); next.records != nil {
+		return next.ifAny(), nil
 	}
 	err = c.rows(`SELECT seq, fields FROM decision_log WHERE seq > ? ORDER BY seq LIMIT ? + 0`, []any{from, limit}, func(scan scanFunc) error {
 		var r uma.Record
@@ -109,10 +113,15 @@ func readChunk(c *conn, limit int) (next chunk, err error) {
 	if err != nil && !errors.Is(err, errEnough) {
 		return chunk{}, reading("decision records that are not indexed", err)
 	}
-	if n := len(next.records); n > 0 && next.records[n-1].Seq <= next.after {
-		next.records = nil
+	return next.ifAny(), nil
+}
+
+// ifAny returns the chunk without records if it has none that is not indexed.
+func (c chunk) ifAny() chunk {
+	if n := len(c.records); n > 0 && c.records[n-1].Seq <= c.after {
+		c.records = nil
 	}
-	return next, nil
+	return c
 }
 
 // chunkTerms are the terms of a chunk, and the numbers of the records that have each.

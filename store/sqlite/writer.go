@@ -188,7 +188,7 @@ func (w *writer) loop() {
 		if w.observe != nil {
 			w.observe(len(batch), took)
 		}
-		w.checkpoints.committed(w.conn, w.now())
+		w.checkpoints.committed(w.conn, len(batch), len(w.queue) == 0, w.now())
 		clear(batch)
 	}
 }

@@ -20,3 +20,4 @@ CREATE TABLE named_revision (
     revision TEXT NOT NULL PRIMARY KEY, -- hash
     last     INTEGER NOT NULL           -- seq
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX named_revision_last ON named_revision (last);
