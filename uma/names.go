@@ -117,6 +117,13 @@ const (
 // CheckScopes refuses a request that names more scopes than that. One that is named
 // twice counts once.
 func CheckScopes(lists iter.Seq[[]Scope]) error {
+	count := 0
+	for list := range lists {
+		count += len(list)
+	}
+	if count <= min(maxScopes, maxAllScopes) {
+		return nil
+	}
 	all := map[Scope]struct{}{}
 	for list := range lists {
 		if len(list) > maxScopes && distinct(list) > maxScopes {

@@ -258,12 +258,12 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// GOGC 400 makes a quarter more decisions per second than 100, for a few megabytes; the
+// GOGC 250 makes a sixth more decisions per second than 100, and 400 a hundredth more for 20 MB; the
 // memory limit makes collections more frequent if the heap grows for another reason. With
 // only as many threads as processors, the writer waits for a thread after each fsync: on
 // two processors, four threads make a tenth more decisions.
 const (
-	gcPercent    = 400
+	gcPercent    = 250
 	memoryLimit  = 1 << 30
 	leastThreads = 4
 )

@@ -12,16 +12,16 @@ import (
 const (
 	// movedAt is how many pages of the write-ahead log are moved together in the
 	// background.
-	movedAt = 1000
+	movedAt = 250
 
 	// restartedAt is how many pages the log has when the writer moves the last of them,
 	// once no more than lastPages are left, so that the log can start again.
 	restartedAt = 4 * movedAt
-	lastPages   = movedAt / 4
+	lastPages   = movedAt / 2
 
 	// fullAt is how many pages the log has when the writer moves all that are left: it
 	// writes more than is moved in the background.
-	fullAt = 16 * movedAt
+	fullAt = 64 * movedAt
 
 	// retried is the time after which pages are moved that a reader needed before, or
 	// that could not be moved because of an error.

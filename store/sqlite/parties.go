@@ -41,7 +41,12 @@ func indexParties(s *uma.Share) []string {
 func partyText(p *uma.Party) string {
 	parties := append(partiesOf(p), userPrefix+p.ID) // also of a party without an id
 	slices.Sort(parties)
+	size := 0
+	for _, name := range parties {
+		size += len(name) + 2
+	}
 	var text strings.Builder
+	text.Grow(size)
 	for _, name := range parties {
 		text.WriteString(strconv.Itoa(len(name)))
 		text.WriteString(name)
@@ -51,7 +56,7 @@ func partyText(p *uma.Party) string {
 
 // partiesOf returns the parties by which shares for p are found.
 func partiesOf(p *uma.Party) []string {
-	var parties []string
+	parties := make([]string, 0, len(p.Groups)+len(p.Roles)+3)
 	add := func(kind string, names ...string) {
 		for _, name := range names {
 			if name != "" {

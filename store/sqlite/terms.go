@@ -134,7 +134,8 @@ type chunkTerms struct {
 }
 
 func (c *chunk) terms() chunkTerms {
-	t := chunkTerms{of: *c, first: c.records[0].Seq, earliest: math.MaxInt64, latest: math.MinInt64, numbers: map[string][]int64{}}
+	t := chunkTerms{of: *c, first: c.records[0].Seq, earliest: math.MaxInt64, latest: math.MinInt64,
+		numbers: make(map[string][]int64, 3*len(c.records))}
 	for i := range c.records {
 		r := &c.records[i]
 		at := millis(r.Time)
