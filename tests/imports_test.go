@@ -50,7 +50,7 @@ var house = map[string]struct {
 	"bundles":         {may: []string{module + "/place", module + "/strictjson", "github.com/open-policy-agent/opa", "github.com/fsnotify/fsnotify", "go.yaml.in/yaml/v4"}},
 	"token":           {may: []string{module + "/uma", module + "/folder", module + "/phc", module + "/recent", module + "/strictjson", "github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3", "golang.org/x/crypto"}},
 	"trust":           {may: append(rooms("uma", "recent", "strictjson"), "github.com/go-jose/go-jose/v4"), tests: append(rooms("uma/umatest"), "github.com/oauth2-proxy/mockoidc")},
-	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", module + "/recent", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3", "github.com/google/uuid"}, tests: []string{module + "/store/storetest", "modernc.org/libc"}},
+	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", module + "/recent", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3", "github.com/google/uuid"}, tests: []string{module + "/store/storetest", "modernc.org/libc", "github.com/google/uuid"}},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
 	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin", "strictjson"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
 	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3/jwk"}},

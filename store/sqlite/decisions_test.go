@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/umpire/uma"
 )
 
@@ -142,6 +144,40 @@ func TestDecisionThatIsGone(t *testing.T) {
 		}
 		if r, err := s.Decision(t.Context(), id); !errors.Is(err, uma.ErrNotFound) {
 			t.Errorf("%s: got %+v, %v", id, r, err)
+		}
+	}
+}
+
+// A record is found by its id in the chunks of the time in which the id was made, however many
+// others there are.
+func TestIDsReadBounded(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.holdIndex = true })
+	var ids []string
+	for hour := range 300 {
+		made := at.Add(time.Duration(hour) * time.Hour)
+		id := uuid.UUID{6: 0x70, 8: 0x80, 15: byte(hour), 14: byte(hour >> 8)}
+		for i := range 6 {
+			id[i] = byte(made.UnixMilli() >> (40 - 8*i))
+		}
+		ids = append(ids, id.String())
+		keepRecord(t, s, uma.Record{ID: id.String(), Time: made, Event: []byte("{}")})
+		if _, _, err := s.indexSome(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{0, 1, 150, 299} {
+		err := s.read(t.Context(), func(c *conn) error {
+			m := &meter{t: t, c: c}
+			m.looked()
+			seq, err := numberOf(c, ids[i])
+			if pages := m.looked(); seq != int64(i+1) || pages > 40 {
+				t.Errorf("id of record %d: got %d after %d pages", i+1, seq, pages)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func allTerms(t *testing.T, s *Store) (terms map[string][]int64) {
 	t.Helper()
 	terms = map[string][]int64{}
 	err := s.read(t.Context(), func(c *conn) error {
-		return c.rows(`SELECT term, first, rest FROM decision_term ORDER BY term, first`, nil, func(scan scanFunc) error {
+		return c.rows(`SELECT term, first, rest FROM decision_term UNION ALL SELECT term, first, rest FROM decision_rare ORDER BY term, first`, nil, func(scan scanFunc) error {
 			var term string
 			var first int64
 			var rest []byte
@@ -242,7 +242,7 @@ func TestIndexIsOneEntry(t *testing.T) {
 	if !errors.Is(err, undone) {
 		t.Fatalf("got %v", err)
 	}
-	if left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk`); len(left) > 0 {
+	if left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk`); len(left) > 0 {
 		t.Errorf("got %v", left)
 	}
 	b, err := s.IndexLag(t.Context())
@@ -289,7 +289,7 @@ func TestPruneAcrossTheIndex(t *testing.T) {
 			if _, err := s.PruneDecisions(t.Context(), at.Add(2*time.Hour), 100); err != nil {
 				t.Fatal(err)
 			}
-			left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk UNION ALL SELECT CAST(seq AS TEXT) FROM decision_log`)
+			left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk UNION ALL SELECT CAST(seq AS TEXT) FROM decision_log`)
 			if len(left) > 0 {
 				t.Errorf("indexed %d, removed %d: left is %v", indexed, removed, left)
 			}
@@ -409,5 +409,41 @@ func TestChunkThatIsOutdated(t *testing.T) {
 				t.Errorf("%d records are not indexed, %v", b.Records, err)
 			}
 		})
+	}
+}
+
+// However few records come at a time, a chunk is filled before the next begins; retention in
+// between makes no difference.
+func TestLastChunkIsFilled(t *testing.T) {
+	t.Parallel()
+	for _, removed := range []int{0, 3, 5} {
+		s := openTemp(t, func(c *Config) { c.holdIndex = true })
+		want := map[string][]int64{}
+		for i := range 12 {
+			r := variedRecord(i)
+			if r.Time = at; i >= removed {
+				r.Time = at.Add(time.Hour)
+				for _, term := range termsOf(&r) {
+					want[term] = append(want[term], int64(i+1))
+				}
+			}
+			keepRecord(t, s, r)
+			if _, _, err := s.indexSome(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+			if i == 6 {
+				if n, err := s.PruneDecisions(t.Context(), at.Add(time.Minute), 100); err != nil || n != removed {
+					t.Fatalf("got %d, %v, want %d", n, err, removed)
+				}
+			}
+		}
+		checkSearches(t, s, want)
+		if got := allTerms(t, s); !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%d were removed: got %v, want %v", removed, got, want)
+		}
+		chunks := rowsOf(t, s, `SELECT first || ' to ' || last FROM decision_chunk`)
+		if wanted := map[int][]string{0: {"1 to 10", "11 to 12"}, 3: {"4 to 12"}, 5: {"6 to 12"}}[removed]; !slices.Equal(chunks, wanted) {
+			t.Errorf("%d were removed: got chunks %v, want %v", removed, chunks, wanted)
+		}
 	}
 }

@@ -13,6 +13,7 @@ type oldRecord struct {
 	realm  string
 	time   time.Time
 	rules  []string // of an earlier schema
+	terms  []string // of others
 	shared int64    // 0: nothing
 }
 
@@ -31,7 +32,7 @@ func oldestRecords(c *conn, limit int) ([]oldRecord, error) {
 			var r uma.Record
 			var shared int64
 			err := scan(&r.Seq, (*packedFields)(&r), &shared)
-			return oldRecord{seq: r.Seq, realm: r.Realm, time: r.Time, shared: shared}, err
+			return oldRecord{seq: r.Seq, realm: r.Realm, time: r.Time, terms: termsOf(&r), shared: shared}, err
 		})
 	return append(records, logged...), err
 }
@@ -62,19 +63,20 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 	return removed, err
 }
 
-// removeRecords removes the oldest records, with their rules, the chunks of
-// which no record is left, and the shared parts that no other record has.
+// removeRecords removes the oldest records, with their rules, the chunks and
+// terms of which no record is left, and the shared parts that no other record has.
 func removeRecords(tx *conn, records []oldRecord) error {
 	last := records[len(records)-1].seq
 	commands := []command{
 		{`DELETE FROM decision WHERE seq <= ?`, []any{last}},
 		{`DELETE FROM decision_log WHERE seq <= ?`, []any{last}},
-		{`DELETE FROM decision_term WHERE chunk IN (SELECT first FROM decision_chunk WHERE first <= ?1 AND last <= ?1)`, []any{last}},
+		{`DELETE FROM decision_rare WHERE chunk IN (SELECT first FROM decision_chunk WHERE first <= ?1 AND last <= ?1)`, []any{last}},
 		{`DELETE FROM decision_chunk WHERE first <= ?1 AND last <= ?1`, []any{last}},
-		{`DELETE FROM named_revision WHERE last <= ?`, []any{last}},
 	}
 	shared := map[int64]bool{}
+	var terms []string
 	for _, r := range records {
+		terms = append(terms, r.terms...)
 		for _, rule := range r.rules {
 			commands = append(commands, command{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.seq}})
 		}
@@ -85,5 +87,5 @@ func removeRecords(tx *conn, records []oldRecord) error {
 				AND NOT EXISTS (SELECT 1 FROM decision_log WHERE shared = ?1)`, []any{r.shared}})
 		}
 	}
-	return runAll(tx, commands)
+	return runAll(tx, append(commands, dropTerms(terms, last)...))
 }

@@ -7,16 +7,17 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"example.com/umpire/uma"
 )
 
 // The index of records has a row for each term of a chunk, with the numbers of the records
 // that have the term. Most terms, such as the realm or an outcome, are those of many records
-// of a chunk: one row for all of them costs a fraction of a row for each. The rows of a chunk
-// follow those of the one before, so that few pages are written. A search looks for its term
-// in each chunk.
+// of a chunk: one row for all of them costs a fraction of a row for each.
+//
+// Rare terms, such as an id or a resource, are those of few records. In the order of terms each of
+// their rows would be on a page of its own. They are in the order of chunks, so that they are
+// appended, and a search looks for its term in each chunk.
 
 // A term is one of these and the value.
 const (
@@ -30,6 +31,15 @@ const (
 	byOutcome  = "o"
 	byRealm    = "m"
 )
+
+// isRare reports whether a term is one of those that few records have.
+func isRare(term string) bool {
+	switch term[:1] {
+	case byID, byRequest, byResource, bySubject:
+		return true
+	}
+	return false
+}
 
 // termsOf returns the terms that a record is found by. An empty value is none.
 func termsOf(r *uma.Record) []string {
@@ -161,10 +171,7 @@ func (t *chunkTerms) add(tx *conn) (upTo int64, err error) {
 		return upTo, reading("a decision record that is not indexed", err)
 	}
 	if t.of.last != 0 {
-		if err := runAll(tx, []command{
-			{`DELETE FROM decision_term WHERE chunk = ?`, []any{t.of.last}},
-			{`DELETE FROM decision_chunk WHERE first = ?`, []any{t.of.last}},
-		}); err != nil {
+		if err := t.replace(tx); err != nil {
 			return 0, writing("the index of decision records", err)
 		}
 	}
@@ -180,19 +187,31 @@ func (t *chunkTerms) insert(tx *conn) error {
 	}
 	for _, term := range t.sorted {
 		seqs := t.numbers[term]
-		_, err := tx.exec(`INSERT INTO decision_term (chunk, term, first, rest) VALUES (?, ?, ?, ?)`, t.first, term, seqs[0], packSeqs(seqs))
+		var err error
+		if isRare(term) {
+			_, err = tx.exec(`INSERT INTO decision_rare (chunk, term, first, rest) VALUES (?, ?, ?, ?)`, t.first, term, seqs[0], packSeqs(seqs))
+		} else {
+			_, err = tx.exec(`INSERT INTO decision_term (term, first, last, rest) VALUES (?, ?, ?, ?)`, term, seqs[0], seqs[len(seqs)-1], packSeqs(seqs))
+		}
 		if err != nil {
 			return err
 		}
-		if revision, ok := strings.CutPrefix(term, byRevision); ok {
-			_, err := tx.exec(`INSERT INTO named_revision (revision, last) VALUES (?, ?) ON CONFLICT DO UPDATE SET last = excluded.last`,
-				revision, seqs[len(seqs)-1])
-			if err != nil {
-				return err
-			}
-		}
 	}
 	return nil
+}
+
+// replace removes the rows of the last chunk, which was not full.
+func (t *chunkTerms) replace(tx *conn) error {
+	commands := []command{
+		{`DELETE FROM decision_rare WHERE chunk = ?`, []any{t.of.last}},
+		{`DELETE FROM decision_chunk WHERE first = ?`, []any{t.of.last}},
+	}
+	for _, term := range t.sorted {
+		if !isRare(term) {
+			commands = append(commands, command{`DELETE FROM decision_term WHERE term = ? AND first >= ?`, []any{term, t.of.last}})
+		}
+	}
+	return runAll(tx, commands)
 }
 
 // packSeqs returns the numbers after the first, each as the difference to the one before.
@@ -221,30 +240,33 @@ func unpackSeqs(first int64, packed []byte) ([]int64, error) {
 }
 
 // eachTermRow calls each with the numbers between after and before of the indexed records
-// that have a term, chunk by chunk. Some may be removed: a chunk goes with its last record.
+// that have a term, row by row.
 func eachTermRow(c *conn, term string, after, before int64, order string, each func(seqs []int64) error) error {
+	query := `SELECT first, rest FROM decision_term WHERE term = ? AND first > ? AND first < ? AND last > ? ORDER BY first `
+	if isRare(term) {
+		query = `SELECT t.first, t.rest FROM decision_chunk c CROSS JOIN decision_rare t ON t.chunk = c.first AND t.term = ?
+			WHERE c.first > ? AND c.first < ? AND c.last > ? ORDER BY c.first `
+	}
 	// The numbers of a chunk are within maxIndexChunk.
-	err := c.rows(`SELECT t.first, t.rest FROM decision_chunk c CROSS JOIN decision_term t ON t.chunk = c.first AND t.term = ?
-		WHERE c.first > ? AND c.first < ? AND c.last > ? ORDER BY c.first `+order,
-		[]any{term, after - maxIndexChunk, before, after}, func(scan scanFunc) error {
-			var first int64
-			var rest []byte
-			if err := scan(&first, &rest); err != nil {
-				return err
-			}
-			seqs, err := unpackSeqs(first, rest)
-			if err != nil {
-				return err
-			}
-			seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return seq <= after || seq >= before })
-			if len(seqs) == 0 {
-				return nil
-			}
-			if order == newestFirst {
-				slices.Reverse(seqs)
-			}
-			return each(seqs)
-		})
+	err := c.rows(query+order, []any{term, after - maxIndexChunk, before, after}, func(scan scanFunc) error {
+		var first int64
+		var rest []byte
+		if err := scan(&first, &rest); err != nil {
+			return err
+		}
+		seqs, err := unpackSeqs(first, rest)
+		if err != nil {
+			return err
+		}
+		seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return seq <= after || seq >= before })
+		if len(seqs) == 0 {
+			return nil
+		}
+		if order == newestFirst {
+			slices.Reverse(seqs)
+		}
+		return each(seqs)
+	})
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -275,4 +297,15 @@ func countByTerm(c *conn, term string, seq int64, limit int) (n int, err error) 
 		return nil
 	})
 	return n, err
+}
+
+// dropTerms removes the rows of common terms whose records are all gone, for terms of removed
+// records. Rows of rare terms go with their chunk.
+func dropTerms(terms []string, upTo int64) (commands []command) {
+	terms = slices.DeleteFunc(terms, isRare)
+	slices.Sort(terms)
+	for _, term := range slices.Compact(terms) {
+		commands = append(commands, command{`DELETE FROM decision_term WHERE term = ? AND first <= ?2 AND last <= ?2`, []any{term, upTo}})
+	}
+	return commands
 }
