@@ -24,7 +24,7 @@ type recentRecords struct {
 
 // maxRecent is how many bytes an event may have to be kept in memory: a resource may
 // have attributes of a megabyte.
-const maxRecent = 16 << 10
+const maxRecent = 8 << 10
 
 func (r *recentRecords) add(records []uma.Record) {
 	r.mu.Lock()
@@ -193,44 +193,46 @@ func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
 
 // numberOf returns the number of the record with an id, indexed or not.
 func numberOf(c *conn, id string) (seq int64, err error) {
-	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
-		if r.ID == id {
-			seq = r.Seq
-		}
-		return seq == 0
-	})
-	if err != nil || seq != 0 {
-		return seq, err
-	}
-	first, last, err := around(c, id)
-	if err != nil {
-		return 0, err
-	}
-	for _, within := range [][2]int64{{first, last}, {0, maxSeq}} {
-		err := eachTermRow(c, byID+id, within[0], within[1], newestFirst, func(seqs []int64) error {
+	within := func(after, before int64) error {
+		return eachTermRow(c, byID+id, after, before, newestFirst, func(seqs []int64) error {
 			seq = seqs[0]
 			return errEnough
 		})
-		if err != nil || seq != 0 {
-			return seq, err
-		}
 	}
-	return 0, uma.ErrNotFound
+	after, before, err := around(c, id)
+	if err == nil {
+		err = within(after, before)
+	}
+	if err == nil && seq == 0 {
+		err = eachUnindexed(c, 0, func(r *uma.Record) bool {
+			if r.ID == id {
+				seq = r.Seq
+			}
+			return seq == 0
+		})
+	}
+	if err == nil && seq == 0 {
+		err = within(0, maxSeq)
+	}
+	if err == nil && seq == 0 {
+		err = uma.ErrNotFound
+	}
+	return seq, err
 }
 
-// around returns numbers between which a record with an id is that begins with the time of its
-// making (RFC 9562 §5.7), unless a clock was wrong. For others there are none between them.
+// around returns the numbers between which the index has the record with an id that begins with
+// the time of its making (RFC 9562 §5.7), unless a clock was wrong. For other ids there are none
+// between them.
 func around(c *conn, id string) (after, before int64, err error) {
 	made, err := uuid.Parse(id)
 	if err != nil || made.Version() != 7 {
 		return 0, 0, nil
 	}
 	at := time.UnixMilli(int64(binary.BigEndian.Uint64(made[:8]) >> 16))
-	if after, err = firstSince(c, at.Add(-aroundTime)); err != nil {
-		return 0, 0, err
-	}
-	before, err = lastUntil(c, at.Add(aroundTime))
-	return after - 1, before + 1, err
+	err = c.row(`SELECT coalesce((SELECT min(+first) - 1 FROM decision_chunk WHERE latest >= ?), 0),
+		coalesce((SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(+first) FROM decision_chunk WHERE earliest <= ?)), 0)`,
+		[]any{millis(at.Add(-aroundTime)), millis(at.Add(aroundTime))}, &after, &before)
+	return after, before, err
 }
 
 // aroundTime is more than the time between the making of an id and that of its record.

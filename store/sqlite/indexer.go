@@ -28,7 +28,7 @@ const (
 	retryPace = time.Second // after an error
 )
 
-// An indexer adds the records that this process commits to the table by which they are
+// An indexer adds the records that this process commits to the index by which they are
 // found. What is indexed already is in the database: so nothing is lost when the process
 // ends, and the next one goes on.
 type indexer struct {

@@ -38,7 +38,7 @@ func allTerms(t *testing.T, s *Store) (terms map[string][]int64) {
 	t.Helper()
 	terms = map[string][]int64{}
 	err := s.read(t.Context(), func(c *conn) error {
-		return c.rows(`SELECT term, first, rest FROM decision_term UNION ALL SELECT term, first, rest FROM decision_rare ORDER BY term, first`, nil, func(scan scanFunc) error {
+		return c.rows(`SELECT term, first, rest FROM decision_common UNION ALL SELECT term, first, rest FROM decision_rare ORDER BY term, first`, nil, func(scan scanFunc) error {
 			var term string
 			var first int64
 			var rest []byte
@@ -242,7 +242,7 @@ func TestIndexIsOneEntry(t *testing.T) {
 	if !errors.Is(err, undone) {
 		t.Fatalf("got %v", err)
 	}
-	if left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk`); len(left) > 0 {
+	if left := rowsOf(t, s, `SELECT term FROM decision_common UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk`); len(left) > 0 {
 		t.Errorf("got %v", left)
 	}
 	b, err := s.IndexLag(t.Context())
@@ -289,7 +289,7 @@ func TestPruneAcrossTheIndex(t *testing.T) {
 			if _, err := s.PruneDecisions(t.Context(), at.Add(2*time.Hour), 100); err != nil {
 				t.Fatal(err)
 			}
-			left := rowsOf(t, s, `SELECT term FROM decision_term UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk UNION ALL SELECT CAST(seq AS TEXT) FROM decision_log`)
+			left := rowsOf(t, s, `SELECT term FROM decision_common UNION ALL SELECT term FROM decision_rare UNION ALL SELECT CAST(first AS TEXT) FROM decision_chunk UNION ALL SELECT CAST(seq AS TEXT) FROM decision_log`)
 			if len(left) > 0 {
 				t.Errorf("indexed %d, removed %d: left is %v", indexed, removed, left)
 			}
@@ -444,6 +444,66 @@ func TestLastChunkIsFilled(t *testing.T) {
 		chunks := rowsOf(t, s, `SELECT first || ' to ' || last FROM decision_chunk`)
 		if wanted := map[int][]string{0: {"1 to 10", "11 to 12"}, 3: {"4 to 12"}, 5: {"6 to 12"}}[removed]; !slices.Equal(chunks, wanted) {
 			t.Errorf("%d were removed: got chunks %v, want %v", removed, chunks, wanted)
+		}
+	}
+}
+
+// The index goes on after numbers that no record has, as a server of an earlier version leaves
+// them: its own records.
+func TestIndexAfterMissingNumbers(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []int{maxIndexChunk - 12, maxIndexChunk - 10, 3000} {
+		s := openTemp(t, func(c *Config) { c.holdIndex = true })
+		for i := range 10 {
+			keepRecord(t, s, variedRecord(i))
+		}
+		indexAll(t, s, 256)
+		if err := s.write(t.Context(), func(tx *conn) error {
+			_, err := tx.exec(`UPDATE sqlite_sequence SET seq = ? WHERE name = 'decision_log'`, 10+missing)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 300 {
+			keepRecord(t, s, variedRecord(10+i))
+		}
+		for range 3 {
+			if _, _, err := s.indexSome(t.Context(), 256); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, err := s.IndexLag(t.Context()); err != nil || b.Records != 0 {
+			t.Errorf("%d numbers are missing: %d records are not indexed, %v", missing, b.Records, err)
+		}
+		if n := len(foundBy(t, s, uma.DecisionFilter{Realm: "photoz"}, newestFirst)); n != 310 {
+			t.Errorf("%d numbers are missing: found %d records", missing, n)
+		}
+	}
+}
+
+// The index has nothing of a removed record, also while others of its chunk are left.
+func TestIndexForgetsRemovedRecords(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.holdIndex = true })
+	want := map[string][]int64{}
+	for i := range 20 {
+		r := variedRecord(i)
+		r.Time, r.Subject = at.Add(time.Duration(i)*time.Hour), fmt.Sprint("subject", i)
+		keepRecord(t, s, r)
+		if i >= 15 {
+			for _, term := range termsOf(&r) {
+				want[term] = append(want[term], int64(i+1))
+			}
+		}
+	}
+	indexAll(t, s, 256)
+	if n, err := s.PruneDecisions(t.Context(), at.Add(15*time.Hour), 100); err != nil || n != 15 {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	got := allTerms(t, s)
+	for term := range got {
+		if want[term] == nil {
+			t.Errorf("%s is in the index", term)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // A commit appends records to decision_log, which has no index but their numbers. The
-// indexer adds them to decision_term afterwards, in chunks and in the order of seq. What
+// indexer adds them to the index afterwards, in chunks and in the order of seq. What
 // follows the last chunk is not indexed yet. Records of an earlier schema are in the table
 // decision (see oldrecords.go) and come before all others.
 

@@ -70,7 +70,7 @@ func removeRecords(tx *conn, records []oldRecord) error {
 	commands := []command{
 		{`DELETE FROM decision WHERE seq <= ?`, []any{last}},
 		{`DELETE FROM decision_log WHERE seq <= ?`, []any{last}},
-		{`DELETE FROM decision_rare WHERE chunk IN (SELECT first FROM decision_chunk WHERE first <= ?1 AND last <= ?1)`, []any{last}},
+		{`DELETE FROM decision_rare WHERE chunk <= ?1 AND last <= ?1`, []any{last}},
 		{`DELETE FROM decision_chunk WHERE first <= ?1 AND last <= ?1`, []any{last}},
 	}
 	shared := map[int64]bool{}

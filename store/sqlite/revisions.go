@@ -225,7 +225,7 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 					FROM policy_period GROUP BY realm, revision) WHERE nth <= ?2)
 			SELECT r.key FROM revision r WHERE (r.realm, r.hash) NOT IN kept
 			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash)
-			AND NOT EXISTS (SELECT 1 FROM decision_term t WHERE t.term = ?4 || r.hash)
+			AND NOT EXISTS (SELECT 1 FROM decision_common t WHERE t.term = ?4 || r.hash)
 			AND r.hash NOT IN (SELECT value FROM json_each(?5)) LIMIT ?3 + 0`,
 			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, listText(named)}, scanKey)
 		if err != nil {

@@ -25,13 +25,13 @@ func TestSinksReadTheirRealm(t *testing.T) {
 	seen.collect(s)
 	checked := 0
 	for query := range seen.all {
-		if !strings.Contains(query, "FROM decision WHERE realm") && !strings.Contains(query, "FROM decision_term") {
+		if !strings.Contains(query, "FROM decision WHERE realm") && !strings.Contains(query, "FROM decision_common") {
 			continue
 		}
 		checked++
 		for _, step := range plan(t, s, query) {
 			sought := strings.HasSuffix(step, "INDEX decision_realm (realm=? AND rowid>?)") || strings.HasSuffix(step, "PRIMARY KEY (term=? AND first>? AND first<?)")
-			if (strings.HasPrefix(step, "SEARCH decision ") || strings.HasPrefix(step, "SEARCH decision_term ")) && !sought {
+			if (strings.HasPrefix(step, "SEARCH decision ") || strings.HasPrefix(step, "SEARCH decision_common ")) && !sought {
 				t.Errorf("%s\n\t%s", query, step)
 			}
 		}

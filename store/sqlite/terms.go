@@ -114,8 +114,11 @@ func readChunk(c *conn, recent *recentRecords, limit int) (next chunk, err error
 		if err := scan(&r.Seq, (*packedFields)(&r)); err != nil {
 			return err
 		}
-		if len(next.records) > 0 && r.Seq-next.records[0].Seq >= maxIndexChunk {
-			return errEnough
+		if n := len(next.records); n > 0 && r.Seq-next.records[0].Seq >= maxIndexChunk {
+			if next.records[n-1].Seq > next.after {
+				return errEnough
+			}
+			next.last, next.records = 0, nil // numbers are missing: the last chunk stays as it is
 		}
 		next.records = append(next.records, r)
 		return nil
@@ -187,13 +190,11 @@ func (t *chunkTerms) insert(tx *conn) error {
 	}
 	for _, term := range t.sorted {
 		seqs := t.numbers[term]
-		var err error
+		query, args := `INSERT INTO decision_common (term, first, last, rest) VALUES (?, ?, ?, ?)`, []any{term, seqs[0], seqs[len(seqs)-1], packSeqs(seqs)}
 		if isRare(term) {
-			_, err = tx.exec(`INSERT INTO decision_rare (chunk, term, first, rest) VALUES (?, ?, ?, ?)`, t.first, term, seqs[0], packSeqs(seqs))
-		} else {
-			_, err = tx.exec(`INSERT INTO decision_term (term, first, last, rest) VALUES (?, ?, ?, ?)`, term, seqs[0], seqs[len(seqs)-1], packSeqs(seqs))
+			query, args = `INSERT INTO decision_rare (term, first, last, rest, chunk) VALUES (?, ?, ?, ?, ?)`, append(args, t.first)
 		}
-		if err != nil {
+		if _, err := tx.exec(query, args...); err != nil {
 			return err
 		}
 	}
@@ -208,7 +209,7 @@ func (t *chunkTerms) replace(tx *conn) error {
 	}
 	for _, term := range t.sorted {
 		if !isRare(term) {
-			commands = append(commands, command{`DELETE FROM decision_term WHERE term = ? AND first >= ?`, []any{term, t.of.last}})
+			commands = append(commands, command{`DELETE FROM decision_common WHERE term = ? AND first >= ?`, []any{term, t.of.last}})
 		}
 	}
 	return runAll(tx, commands)
@@ -223,7 +224,7 @@ func packSeqs(seqs []int64) []byte {
 	return packed
 }
 
-var errSeqs = errors.New("a row of decision_term is damaged")
+var errSeqs = errors.New("a row of the index of decision records is damaged")
 
 // unpackSeqs returns the numbers of a row.
 func unpackSeqs(first int64, packed []byte) ([]int64, error) {
@@ -242,7 +243,7 @@ func unpackSeqs(first int64, packed []byte) ([]int64, error) {
 // eachTermRow calls each with the numbers between after and before of the indexed records
 // that have a term, row by row.
 func eachTermRow(c *conn, term string, after, before int64, order string, each func(seqs []int64) error) error {
-	query := `SELECT first, rest FROM decision_term WHERE term = ? AND first > ? AND first < ? AND last > ? ORDER BY first `
+	query := `SELECT first, rest FROM decision_common WHERE term = ? AND first > ? AND first < ? AND last > ? ORDER BY first `
 	if isRare(term) {
 		query = `SELECT t.first, t.rest FROM decision_chunk c CROSS JOIN decision_rare t ON t.chunk = c.first AND t.term = ?
 			WHERE c.first > ? AND c.first < ? AND c.last > ? ORDER BY c.first `
@@ -300,12 +301,12 @@ func countByTerm(c *conn, term string, seq int64, limit int) (n int, err error) 
 }
 
 // dropTerms removes the rows of common terms whose records are all gone, for terms of removed
-// records. Rows of rare terms go with their chunk.
+// records.
 func dropTerms(terms []string, upTo int64) (commands []command) {
 	terms = slices.DeleteFunc(terms, isRare)
 	slices.Sort(terms)
 	for _, term := range slices.Compact(terms) {
-		commands = append(commands, command{`DELETE FROM decision_term WHERE term = ? AND first <= ?2 AND last <= ?2`, []any{term, upTo}})
+		commands = append(commands, command{`DELETE FROM decision_common WHERE term = ? AND first <= ?2 AND last <= ?2`, []any{term, upTo}})
 	}
 	return commands
 }

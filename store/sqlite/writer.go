@@ -26,7 +26,7 @@ const (
 
 // A writer owns the only connection that writes. It commits all that is queued
 // together: an fsync costs the same for one entry and for many. No entry waits for
-// others to come.
+// a time.
 type writer struct {
 	conn    *conn
 	queue   chan *entry
