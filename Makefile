@@ -13,7 +13,7 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
 # With the race detector the tests that compare many random decisions compare few; without it they compare all.
 RANDOM   := Agrees$$
-# Tests that no cache has a part in are not run a second time without caches.
+# Tests that no cache has a part in are not run a second time without caches; those that repeat a race repeat it less often.
 CACHELESS := Document|Import|Kill|Signed
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
@@ -41,7 +41,7 @@ test: ## run all tests, those of the whole server also without caches; where cgo
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
-	UMPIRE_CACHES=none $(GO) test -timeout 20m -skip '$(CACHELESS)' ./tests
+	UMPIRE_CACHES=none $(GO) test -short -timeout 20m -skip '$(CACHELESS)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

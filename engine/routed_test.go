@@ -18,9 +18,9 @@ import (
 // that decided each scope.
 func TestRoutedAgrees(t *testing.T) {
 	t.Parallel()
-	policies, inputs, least := 250, 400, 250
+	policies, inputs, least := 125, 800, 250
 	if testing.Short() || raceEnabled {
-		policies, least = 10, 5
+		policies, inputs, least = 10, 100, 0
 	}
 	random := rand.New(rand.NewPCG(13, 1))
 	seen := make(map[string]int)

@@ -69,11 +69,10 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 // keeps them in several ways.
 func RunRecords(t *testing.T, open func(t *testing.T) uma.Store) {
 	run(t, map[string]map[string]func(e *env){
-		"Decisions":   decisionTests,
-		"Sinks":       sinkTests,
-		"Revisions":   revisionTests,
-		"Activations": activationTests,
-		"Shadows":     shadowTests,
+		"Decisions": decisionTests,
+		"Sinks":     sinkTests,
+		"Revisions": revisionTests,
+		"Shadows":   shadowTests,
 	}, open)
 }
 
