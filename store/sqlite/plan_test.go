@@ -23,14 +23,24 @@ type statements struct {
 func (s *statements) collect(store *Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range store.readers.conns {
+	add := func(c *conn) {
 		for query := range c.stmts {
 			s.all[query] = true
 		}
 	}
-	for query := range store.writer.conn.stmts {
-		s.all[query] = true
+	var idle []*conn // the indexer may use another
+	for range len(store.readers.free) {
+		select {
+		case <-store.readers.free:
+			idle = append(idle, store.readers.get())
+		default:
+		}
 	}
+	for _, c := range idle {
+		add(c)
+		store.readers.put(c)
+	}
+	_ = store.write(context.Background(), func(tx *conn) error { add(tx); return nil }) // a closed store has none
 }
 
 func TestStore(t *testing.T) {

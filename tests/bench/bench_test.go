@@ -243,7 +243,7 @@ func TestTurns(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := load(t.Context(), contender{addr: l.Addr().String(), script: note}, 1, 0, time.Millisecond); err != nil {
+		if _, err := load(t.Context(), contender{addr: l.Addr().String(), script: note}, 1, 0, 50*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}
