@@ -39,7 +39,7 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 test: ## run all tests, those of the whole server also without caches; where cgo works, packages and what happens at once with the race detector
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
-	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine
+	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
 	UMPIRE_CACHES=none $(GO) test -short -timeout 20m -skip '$(CACHELESS)' ./tests
 
