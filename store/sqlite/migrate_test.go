@@ -389,3 +389,31 @@ func TestNumbersAfterAnEarlierServer(t *testing.T) {
 		}
 	}
 }
+
+// Records that the ninth schema indexed are found after the migration at once, and indexed anew.
+func TestIndexOfTheSchemaBefore(t *testing.T) {
+	t.Parallel()
+	rows := `INSERT INTO decision_chunk VALUES (1, 20, 0, 0);`
+	want := map[string][]int64{}
+	for i := range 30 {
+		r := variedRecord(i)
+		rows += fmt.Sprintf(`INSERT INTO decision_log (fields, encoding, event) VALUES (x'%x', %d, x'%x');`, packRecord(&r), plainEvent, r.Event)
+		for _, term := range termsOf(&r) {
+			want[term] = append(want[term], int64(i+1))
+			if i < 20 {
+				rows += fmt.Sprintf(`INSERT INTO decision_term VALUES ('%s', %d, %[2]d, x'');`, term, i+1)
+			}
+		}
+	}
+	s, err := Open(t.Context(), Config{Path: schemaOf(t, 9, rows), holdIndex: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s.Close)
+	checkSearches(t, s, want)
+	indexAll(t, s, 20)
+	checkSearches(t, s, want)
+	if got := allTerms(t, s); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
