@@ -74,7 +74,7 @@ func (s *server) serveGrant(x *wire.Exchange, st style) error {
 	}
 	grantType := form.Get("grant_type")
 	switch {
-	case grantType == umaTicket && form.Get("ticket") == "":
+	case grantType == umaTicket && form.Get("ticket") == "": // no ticket is guessed
 		return s.umaGrant(x, form, st)
 	case grantType == umaTicket:
 		return s.limitGuesses(x, func() error { return s.umaGrant(x, form, st) })
