@@ -11,7 +11,8 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 # The commands and the whole server are tested without the race detector, with which they would take a quarter of an hour;
 # with it run the tests of the whole server in which much happens at once.
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
-# With the race detector the tests that compare many random decisions compare few; without it they compare all.
+# With the race detector the tests that compare many random decisions compare few; without it they compare all, and
+# TestEncodeAgrees as many records as rapid is told.
 RANDOM   := Agrees$$
 # Tests that no cache has a part in are not run a second time without caches; those that repeat a race repeat it less often.
 CACHELESS := Document|Import|Kill|Signed

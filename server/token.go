@@ -73,11 +73,12 @@ func (s *server) serveGrant(x *wire.Exchange, st style) error {
 		return err
 	}
 	grantType := form.Get("grant_type")
-	switch {
-	case grantType == umaTicket && form.Get("ticket") == "": // no ticket is guessed
-		return s.umaGrant(x, form, st)
-	case grantType == umaTicket:
-		return s.limitGuesses(x, func() error { return s.umaGrant(x, form, st) })
+	if grantType == umaTicket {
+		grant := func() error { return s.umaGrant(x, form, st) }
+		if form.Get("ticket") == "" { // nothing is guessed
+			return grant()
+		}
+		return s.limitGuesses(x, grant)
 	}
 	if len(form.All("permission")) > 1 {
 		return wire.Invalid("duplicated parameter: permission")

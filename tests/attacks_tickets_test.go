@@ -134,6 +134,7 @@ need_info contains {"name": "email"} if {
 		if got := res.header.Get("Retry-After"); got != "60" {
 			t.Errorf("got Retry-After %q, want the 60 seconds of the window", got)
 		}
+		e.uma(t, bob, "audience", "photoz-api", "permission", "Public board#view").expectGranted(t, "Public board: view") // guesses nothing
 		e.uma(t, e.as(t, "erin", "photoz-web"), "ticket", boardTicket(t, e)).expectGranted(t, "Public board: view")
 		// What is ignored beside a bearer token, and another token of the same user, are no other callers.
 		again := bearer(e.newSignIn(t, "bob", "photoz-web", "").str("access_token"))

@@ -117,7 +117,7 @@ const (
 // CheckScopes refuses a request that names more scopes than that. One that is named
 // twice counts once.
 func CheckScopes(lists iter.Seq[[]Scope]) error {
-	count := 0
+	count := 0 // of all: a usual request names few, and needs no set
 	for list := range lists {
 		count += len(list)
 	}

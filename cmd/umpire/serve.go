@@ -258,9 +258,9 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// GOGC 400 makes 2 % more decisions per second than 250, for 20 MB of memory; 200 makes 4 % fewer. The memory limit makes
-// collections more frequent if the heap grows for another reason. With only as many threads as processors, the writer
-// waits for a thread after each fsync: on two processors, four threads make 6 % more decisions.
+// In one run a server made 7,823 decisions per second with GOGC 200, 8,209 with 300 and 8,230 with 400, and had 70, 78 and
+// 94 MB. The memory limit makes collections more frequent if the heap grows for another reason. With only as many threads
+// as processors, the writer waits for a thread after each fsync: on two processors, four threads make 6 % more decisions.
 const (
 	gcPercent    = 250
 	memoryLimit  = 1 << 30

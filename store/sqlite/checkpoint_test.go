@@ -327,3 +327,39 @@ func writeForEver(t *testing.T, path string) {
 	}
 	wg.Wait()
 }
+
+// A writer that is busy looks how long the log is after so many entries, an idle one after each batch.
+func TestLogIsLookedAt(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	writer, err := openConn(s.path, sqlite.OpenReadWrite, busyTimeout, `wal_autocheckpoint = 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, writer.close)
+	v := readOnce(t, s) // so that pages are left
+	defer mustClose(t, v.Close)
+	if _, err := writer.exec(`INSERT INTO sealed (name, value) VALUES ('large', zeroblob(?))`, 2*movedAt*4096); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		entries []int
+		idle    bool
+		looks   bool
+	}{
+		{[]int{1}, true, true}, {[]int{unseenEntries - 1}, false, false}, {[]int{unseenEntries - 1, 1}, false, true},
+		{[]int{unseenEntries}, false, true}, {[]int{unseenEntries, 1}, false, false}, {[]int{unseenEntries, unseenEntries}, false, true},
+	} {
+		p := &checkpointer{damage: &s.damage, wake: make(chan struct{}, 1)}
+		for i, n := range tc.entries {
+			select {
+			case <-p.wake: // of a batch before
+			default:
+			}
+			p.committed(writer, n, tc.idle, at.Add(time.Duration(i)*retried))
+		}
+		if looked := len(p.wake) > 0; looked != tc.looks {
+			t.Errorf("%v entries, idle %t: looked is %t", tc.entries, tc.idle, looked)
+		}
+	}
+}

@@ -129,6 +129,11 @@ func lastUntil(c *conn, until time.Time) (seq int64, err error) {
 	if err != nil || seq > 0 {
 		return seq, err
 	}
+	return lastIndexedUntil(c, until)
+}
+
+// lastIndexedUntil is lastUntil without the records that are not indexed.
+func lastIndexedUntil(c *conn, until time.Time) (seq int64, err error) {
 	err = c.row(`SELECT coalesce(
 		(SELECT last FROM decision_chunk WHERE first = (SELECT max(+first) FROM decision_chunk WHERE earliest < ?1)),
 		(SELECT max(+seq) FROM decision WHERE time < ?1), 0)`, []any{millis(until)}, &seq)
@@ -229,10 +234,12 @@ func around(c *conn, id string) (after, before int64, err error) {
 		return 0, 0, nil
 	}
 	at := time.UnixMilli(int64(binary.BigEndian.Uint64(made[:8]) >> 16))
-	err = c.row(`SELECT coalesce((SELECT min(+first) - 1 FROM decision_chunk WHERE latest >= ?), 0),
-		coalesce((SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(+first) FROM decision_chunk WHERE earliest <= ?)), 0)`,
-		[]any{millis(at.Add(-aroundTime)), millis(at.Add(aroundTime))}, &after, &before)
-	return after, before, err
+	first, err := firstSince(c, at.Add(-aroundTime))
+	if err != nil {
+		return 0, 0, err
+	}
+	last, err := lastIndexedUntil(c, at.Add(aroundTime))
+	return first - 1, last + 1, err
 }
 
 // aroundTime is more than the time between the making of an id and that of its record.

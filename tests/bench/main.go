@@ -84,7 +84,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	// The load leaves processors to the servers: on two, one thread asks 15,000 times a second.
+	// The load leaves processors to the servers: on two, its one thread asks more than 30,000 times a second.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

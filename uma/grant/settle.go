@@ -193,7 +193,10 @@ func (q *question) grantClaims(d *decision) map[string][]string {
 
 // restsOn returns the rows that the grant rests on.
 func restsOn(q *question, d *decisions) *uma.Rests {
-	out := &uma.Rests{Epoch: q.epoch, Generation: q.realm.Realm.Generation, Resources: make(map[uma.Key]int64, len(d.list))}
+	out := &uma.Rests{
+		Epoch: q.epoch, Generation: q.realm.Realm.Generation,
+		Resources: map[uma.Key]int64{}, Requests: map[uma.Key]int64{}, Policies: map[uma.Key]int64{},
+	}
 	if q.party.User != nil {
 		out.User, out.UserVersion = q.party.Subject, q.party.User.Version
 	}
@@ -203,14 +206,11 @@ func restsOn(q *question, d *decisions) *uma.Rests {
 		}
 		out.Resources[one.resource.Key] = one.resource.Version
 		for _, share := range one.restsOn {
-			of := &out.Requests
 			if share.Kind == uma.ByPolicy {
-				of = &out.Policies
+				out.Policies[share.Key] = share.Version
+			} else {
+				out.Requests[share.Key] = share.Version
 			}
-			if *of == nil {
-				*of = map[uma.Key]int64{}
-			}
-			(*of)[share.Key] = share.Version
 		}
 	}
 	return out
