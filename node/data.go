@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/umpire/folder"
+	"example.com/umpire/uma"
 )
 
 // largeWAL is the size of the write-ahead log above which a warning is logged. The log keeps
@@ -46,10 +47,29 @@ func (n *Node) openFolder(ctx context.Context) error {
 	return err
 }
 
+// A walSizer is a store whose write-ahead log is a file of its own, of so many bytes.
+type walSizer interface{ WALSize() int64 }
+
+// An indexer is a store that indexes decision records some time after it has written them.
+type indexer interface {
+	IndexLag(ctx context.Context) (uma.Backlog, error) // the records that are not indexed yet
+}
+
+// driverMetrics adds the metrics of what only some stores have.
+func (n *Node) driverMetrics() {
+	if wal, ok := n.Store.(walSizer); ok {
+		n.metrics.WALSize(wal.WALSize)
+	}
+	if index, ok := n.Store.(indexer); ok {
+		n.metrics.IndexLag(func() (int, time.Duration, bool) { return n.indexLag(index) })
+	}
+}
+
 // watchStore checks the store once a second and logs each change of the result. The check
 // makes the store refuse writes if its file was deleted.
 func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 	logged, large := "", false
+	wal, hasWAL := n.Store.(walSizer)
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,7 +87,10 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 			n.Log.InfoContext(ctx, "the store can be written again", "was", logged)
 		}
 		logged = text
-		size := n.Store.WALSize()
+		if !hasWAL {
+			continue
+		}
+		size := wal.WALSize()
 		if size > largeWAL && !large {
 			n.Log.WarnContext(ctx, "the write-ahead log is large: a long read transaction, such as a backup, keeps it from being cut", "bytes", size)
 		}
@@ -77,10 +100,10 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 
 // indexLag returns how many decision records are not indexed yet, and the age of the oldest
 // of them.
-func (n *Node) indexLag() (records int, age time.Duration, ok bool) {
+func (n *Node) indexLag(index indexer) (records int, age time.Duration, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	lag, err := n.Store.IndexLag(ctx)
+	lag, err := index.IndexLag(ctx)
 	if err != nil {
 		n.Log.WarnContext(ctx, "metrics of the index of decision records", "err", err)
 		return 0, 0, false

@@ -26,7 +26,7 @@ import (
 	"example.com/umpire/server"
 	"example.com/umpire/server/wire"
 	"example.com/umpire/sinks"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
 	"example.com/umpire/token"
 	"example.com/umpire/trust"
 	"example.com/umpire/uma"
@@ -94,7 +94,7 @@ const (
 // A Node is a server. Commands open one without running it.
 type Node struct {
 	Config
-	Store   *sqlite.Store
+	Store   store.Store
 	Core    *wire.Core
 	Rollout *rollout.Service
 
@@ -135,13 +135,13 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
+	db, err := store.Open(ctx, store.Config{Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
 	if err != nil {
 		return err
 	}
-	n.Store = store
+	n.Store = db
 	n.engine = engine.New(engine.Config{Now: n.Now, Version: n.Version, Memo: n.Caches.memo()})
-	n.Rollout = &rollout.Service{Store: store, Engine: n.engine, Examine: n.Examine, Now: n.Now, Keys: n.keys}
+	n.Rollout = &rollout.Service{Store: db, Engine: n.engine, Examine: n.Examine, Now: n.Now, Keys: n.keys}
 	return n.openCore(ctx)
 }
 
@@ -188,8 +188,7 @@ func (n *Node) openCore(ctx context.Context) error {
 	n.metrics.Keys(n.keyStats)
 	n.metrics.QueueLength(n.Store.QueueLen)
 	n.metrics.PasswordQueue(hasher.Waiting)
-	n.metrics.WALSize(n.Store.WALSize)
-	n.metrics.IndexLag(n.indexLag)
+	n.driverMetrics()
 	n.metrics.Caches(n.cacheStats)
 	return nil
 }
@@ -203,12 +202,12 @@ func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
 }
 
 // openSecret returns the server's HMAC key, and creates it at the first start.
-func openSecret(ctx context.Context, store *sqlite.Store, vault *token.Vault) ([]byte, error) {
-	sealed, err := store.Sealed(ctx, hmacKey)
+func openSecret(ctx context.Context, realms uma.Realms, vault *token.Vault) ([]byte, error) {
+	sealed, err := realms.Sealed(ctx, hmacKey)
 	if errors.Is(err, uma.ErrNotFound) {
 		secret := make([]byte, 32)
 		rand.Read(secret) // it never returns an error
-		sealed, err = store.PutSealed(ctx, hmacKey, vault.Seal(secret, []byte(hmacKey)))
+		sealed, err = realms.PutSealed(ctx, hmacKey, vault.Seal(secret, []byte(hmacKey)))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the server's secret: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -26,16 +25,22 @@ type Pruned struct {
 	Revisions int `json:"revisions"`
 }
 
+// A pruner deletes decision records and the policy revisions that none refers to.
+type pruner interface {
+	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
+	PruneRevisions(ctx context.Context, now time.Time) (int, error)
+}
+
 // Prune deletes decision records older than before, then the policy revisions that no record
 // refers to, in small batches, and calls progress after each. It can be interrupted at any
 // time: together with an error it returns what it has deleted.
-func Prune(ctx context.Context, store *sqlite.Store, before time.Time, now func() time.Time, progress func(Pruned)) (done Pruned, err error) {
+func Prune(ctx context.Context, records pruner, before time.Time, now func() time.Time, progress func(Pruned)) (done Pruned, err error) {
 	for _, step := range []struct {
 		delete func() (int, error)
 		count  *int
 	}{
-		{func() (int, error) { return store.PruneDecisions(ctx, before, pruneBatch) }, &done.Decisions},
-		{func() (int, error) { return store.PruneRevisions(ctx, now()) }, &done.Revisions},
+		{func() (int, error) { return records.PruneDecisions(ctx, before, pruneBatch) }, &done.Decisions},
+		{func() (int, error) { return records.PruneRevisions(ctx, now()) }, &done.Revisions},
 	} {
 		for {
 			n, err := step.delete()
@@ -77,7 +82,7 @@ func CutBetween(before, after []uma.Sink) []SinkCut {
 }
 
 // WaitingFor returns the sinks for which records older than before were not deleted.
-func WaitingFor(ctx context.Context, store *sqlite.Store, sinks []uma.Sink, before time.Time) ([]string, error) {
+func WaitingFor(ctx context.Context, store uma.Sinks, sinks []uma.Sink, before time.Time) ([]string, error) {
 	names := []string{}
 	for _, s := range sinks {
 		b, err := store.BacklogOf(ctx, s.Realm, s.Cursor)

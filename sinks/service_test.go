@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"example.com/umpire/sinks"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
 	"example.com/umpire/uma"
 )
 
@@ -55,7 +55,7 @@ func (r *received) count() (records, again int) {
 
 type fixture struct {
 	t     *testing.T
-	store *sqlite.Store
+	store store.Store
 	log   *slog.Logger
 	made  int
 
@@ -78,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: slog.New(slog.DiscardHandler)}
 	var err error
-	f.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "umpire.db"), Observe: f.committed})
+	f.store, err = store.Open(t.Context(), store.Config{Path: filepath.Join(t.TempDir(), "umpire.db"), Observe: f.committed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 	"example.com/umpire/uma/grant"
@@ -54,7 +53,7 @@ is a user, too.`,
 			case f.limit < 1 || f.limit > maxAccess:
 				return invalid("--limit: want a number from 1 to %d, not %d", maxAccess, f.limit)
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.policyAccess(cmd.Context(), db, &f) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.policyAccess(cmd.Context(), db, &f) })
 		},
 	}
 	fl := cmd.Flags()
@@ -78,7 +77,7 @@ type accessReport struct {
 	More     bool              `json:"more"` // there are more resources or users: see --first
 }
 
-func (e *env) policyAccess(ctx context.Context, db *sqlite.Store, f *accessFlags) error {
+func (e *env) policyAccess(ctx context.Context, db uma.Store, f *accessFlags) error {
 	realm, err := e.storedRealm(ctx, db, f.realm)
 	if err != nil {
 		return err

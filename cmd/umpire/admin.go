@@ -12,7 +12,6 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -142,7 +141,7 @@ func listTokensCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the tokens of the admin API, without their secrets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listTokens(cmd.Context(), db, realm) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listTokens(cmd.Context(), db, realm) })
 		},
 	}
 	cmd.Flags().StringVar(&realm, "realm", "", "`name` of one realm (default: all)")
@@ -150,7 +149,7 @@ func listTokensCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) listTokens(ctx context.Context, db *sqlite.Store, realm string) error {
+func (e *env) listTokens(ctx context.Context, db uma.Store, realm string) error {
 	if err := knownRealm(ctx, db, realm); err != nil {
 		return err
 	}
@@ -233,7 +232,7 @@ last %d days, and of each token at most %d.`, int(uma.KeepAdminUses.Hours())/24,
 			if limit < 1 {
 				return invalid("--limit: want a positive number, not %d", limit)
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listUses(cmd.Context(), db, f, limit) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listUses(cmd.Context(), db, f, limit) })
 		},
 	}
 	cmd.Flags().StringVar(&f.Realm, "realm", "", "`name` of one realm (default: all)")
@@ -243,7 +242,7 @@ last %d days, and of each token at most %d.`, int(uma.KeepAdminUses.Hours())/24,
 	return cmd
 }
 
-func (e *env) listUses(ctx context.Context, db *sqlite.Store, f uma.AdminUseFilter, limit int) error {
+func (e *env) listUses(ctx context.Context, db uma.Store, f uma.AdminUseFilter, limit int) error {
 	if err := knownRealm(ctx, db, f.Realm); err != nil {
 		return err
 	}

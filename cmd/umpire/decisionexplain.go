@@ -11,7 +11,7 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
 
@@ -54,7 +54,7 @@ changed a value that the policy reads; it says so.`,
 			case f.candidate == "" && f.file == "":
 				return e.reading(cmd.Context(), func(ops operations) error { return e.explainRecorded(cmd.Context(), ops, args[0], &f) })
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.explainDecision(cmd.Context(), db, args[0], &f) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.explainDecision(cmd.Context(), db, args[0], &f) })
 		},
 	}
 	fl := cmd.Flags()
@@ -69,7 +69,7 @@ changed a value that the policy reads; it says so.`,
 
 // explainDecision explains a recorded decision. Without a database, it is in a file and the
 // policy is a candidate's.
-func (e *env) explainDecision(ctx context.Context, db *sqlite.Store, id string, f *explainFlags) error {
+func (e *env) explainDecision(ctx context.Context, db uma.Store, id string, f *explainFlags) error {
 	d, err := e.recordedDecision(ctx, db, id, f.file)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (e *env) printWhy(d *audit.Decision, why *rollout.Explanation, f *explainFl
 }
 
 // recordedDecision reads a decision from the database, or from a file of decisions export.
-func (e *env) recordedDecision(ctx context.Context, db *sqlite.Store, id, file string) (d *audit.Decision, err error) {
+func (e *env) recordedDecision(ctx context.Context, db adminapi.Store, id, file string) (d *audit.Decision, err error) {
 	if file == "" {
 		details, err := e.local(db).Decision(ctx, "", id, false)
 		if err != nil {
@@ -151,7 +151,7 @@ func (e *env) recordedDecision(ctx context.Context, db *sqlite.Store, id, file s
 }
 
 // explainerOf compiles the policy that a decision is explained by.
-func (e *env) explainerOf(ctx context.Context, db *sqlite.Store, d *audit.Decision, f *explainFlags) (*rollout.Explainer, error) {
+func (e *env) explainerOf(ctx context.Context, db uma.Store, d *audit.Decision, f *explainFlags) (*rollout.Explainer, error) {
 	revision := d.Revision
 	switch {
 	case f.now:
@@ -179,7 +179,7 @@ func (e *env) explainerOf(ctx context.Context, db *sqlite.Store, d *audit.Decisi
 
 // candidateExplainer compiles a policy folder or bundle file, for the entry point of the realm
 // or, without a database, of a record's path.
-func (e *env) candidateExplainer(ctx context.Context, db *sqlite.Store, realm, path, entrypoint string) (*rollout.Explainer, error) {
+func (e *env) candidateExplainer(ctx context.Context, db uma.Realms, realm, path, entrypoint string) (*rollout.Explainer, error) {
 	settings := defaultSettings(path)
 	switch {
 	case db != nil:

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/adminapi"
 	"example.com/umpire/uma"
 )
 
@@ -31,7 +31,7 @@ exported.`,
 			if err := f.check(e, cmd); err != nil {
 				return err
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error {
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error {
 				return e.exportDecisions(cmd.Context(), db, &f, file)
 			})
 		},
@@ -41,7 +41,7 @@ exported.`,
 	return cmd
 }
 
-func (e *env) exportDecisions(ctx context.Context, db *sqlite.Store, flags *decisionFlags, file string) error {
+func (e *env) exportDecisions(ctx context.Context, db adminapi.Store, flags *decisionFlags, file string) error {
 	f, err := e.local(db).Filter(ctx, flags.query())
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (e *env) exportDecisions(ctx context.Context, db *sqlite.Store, flags *deci
 
 // writeEvents writes the events of the records that match, one per line, and returns their
 // number.
-func writeEvents(ctx context.Context, db *sqlite.Store, f uma.DecisionFilter, w io.Writer) (n int, err error) {
+func writeEvents(ctx context.Context, db uma.Decisions, f uma.DecisionFilter, w io.Writer) (n int, err error) {
 	buffer := bufio.NewWriterSize(w, 64<<10)
 	err = db.EachDecision(ctx, f, func(r *uma.Record) error {
 		n++

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/adminapi"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -48,7 +47,7 @@ one permission, ANSWERED the answer to the client's whole request.`,
 			case follow && e.server != "":
 				return usageError("--follow reads a database: it cannot be combined with --server")
 			case follow:
-				return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.followDecisions(cmd.Context(), db, f.query(), limit) })
+				return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.followDecisions(cmd.Context(), db, f.query(), limit) })
 			}
 			return e.reading(cmd.Context(), func(ops operations) error { return e.listDecisions(cmd.Context(), ops, f.query(), limit) })
 		},
@@ -90,7 +89,7 @@ func (e *env) listDecisions(ctx context.Context, ops operations, q *adminapi.Dec
 
 // followDecisions prints the newest records in ascending order, then each new record until
 // ctx ends.
-func (e *env) followDecisions(ctx context.Context, db *sqlite.Store, q *adminapi.DecisionQuery, limit int) error {
+func (e *env) followDecisions(ctx context.Context, db adminapi.Store, q *adminapi.DecisionQuery, limit int) error {
 	f, err := e.local(db).Filter(ctx, q)
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -23,7 +22,7 @@ once a second how far they have come.`,
   umpire decisions sinks -o json | jq '.[] | select(.problem != "")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listSinks(cmd.Context(), db) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listSinks(cmd.Context(), db) })
 		},
 	}
 	e.outputFlag(cmd)
@@ -64,7 +63,7 @@ func (r *sinkRow) cells() []string {
 	}
 }
 
-func (e *env) listSinks(ctx context.Context, db *sqlite.Store) error {
+func (e *env) listSinks(ctx context.Context, db uma.Sinks) error {
 	all, err := db.AllSinks(ctx)
 	if err != nil {
 		return err

@@ -19,7 +19,8 @@ import (
 
 	"example.com/umpire/examples/walk"
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
+	"example.com/umpire/uma"
 )
 
 func demoCommand(e *env) *cobra.Command {
@@ -55,7 +56,7 @@ type demo struct {
 	*env
 	dir     string // removed at the end
 	serving sync.WaitGroup
-	records *sqlite.Store // opened by server
+	records store.Store // opened by server
 }
 
 // demo has an example start its servers and tell its story, which returns commands to try next.
@@ -137,7 +138,7 @@ func (d *demo) server(ctx context.Context, realm string, files fs.FS, replace ..
 			fmt.Fprintln(d.stderr, "umpire:", err)
 		}
 	})
-	d.records, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(d.data(), "umpire.db"), ReadOnly: true, Now: d.now})
+	d.records, err = store.Open(ctx, store.Config{Path: filepath.Join(d.data(), "umpire.db"), ReadOnly: true, Now: d.now})
 	return n.PublicURL + "/realms/" + realm, err
 }
 
@@ -165,7 +166,7 @@ func (d *demo) walk() *walk.Walk {
 }
 
 // sinceLast returns a function that describes the decisions made since its last call.
-func sinceLast(records *sqlite.Store) func(context.Context) ([]string, error) {
+func sinceLast(records uma.Decisions) func(context.Context) ([]string, error) {
 	var last int64
 	return func(ctx context.Context) ([]string, error) {
 		rows, err := records.DecisionsAfter(ctx, last, 100)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/grant"
 	"example.com/umpire/uma/party"
@@ -17,12 +16,12 @@ import (
 
 // A storedRealm finds what a described request names, in a realm as it is stored.
 type storedRealm struct {
-	db   *sqlite.Store
+	db   uma.Store
 	snap *uma.Snapshot
 	at   time.Time
 }
 
-func (e *env) storedRealm(ctx context.Context, db *sqlite.Store, name string) (*storedRealm, error) {
+func (e *env) storedRealm(ctx context.Context, db uma.Store, name string) (*storedRealm, error) {
 	now := e.now()
 	snap, err := db.Snapshot(ctx, name, now)
 	if err != nil {

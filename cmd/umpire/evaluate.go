@@ -16,7 +16,6 @@ import (
 
 	"example.com/umpire/engine"
 	"example.com/umpire/nearest"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 	"example.com/umpire/uma/grant"
@@ -57,7 +56,7 @@ a folder or bundle file too, no database is needed.`,
 			if f.input != "" && isPath(f.candidate) {
 				return e.evaluatePolicy(cmd.Context(), nil, &f)
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.evaluatePolicy(cmd.Context(), db, &f) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.evaluatePolicy(cmd.Context(), db, &f) })
 		},
 	}
 	fl := cmd.Flags()
@@ -109,7 +108,7 @@ type evaluationReport struct {
 
 // evaluatePolicy explains what a policy decides about a described request. Without a database,
 // the request is in a file and the policy is a candidate's.
-func (e *env) evaluatePolicy(ctx context.Context, db *sqlite.Store, f *evalFlags) error {
+func (e *env) evaluatePolicy(ctx context.Context, db uma.Store, f *evalFlags) error {
 	input, at, err := e.describedInput(ctx, db, f)
 	if err != nil {
 		return err
@@ -143,7 +142,7 @@ func (e *env) evaluatePolicy(ctx context.Context, db *sqlite.Store, f *evalFlags
 
 // describedInput returns the policy's input of a described request, and its time. It sets the
 // realm, if the flag is not given.
-func (e *env) describedInput(ctx context.Context, db *sqlite.Store, f *evalFlags) (raw []byte, at time.Time, err error) {
+func (e *env) describedInput(ctx context.Context, db uma.Store, f *evalFlags) (raw []byte, at time.Time, err error) {
 	if f.input != "" {
 		if raw, at, err = f.readInput(); err == nil && db != nil {
 			err = knownRealm(ctx, db, f.realm)

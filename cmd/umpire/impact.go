@@ -17,7 +17,7 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 	"example.com/umpire/uma/grant"
 )
@@ -68,7 +68,7 @@ combination of roles and groups is in the sample, as far as it has room.`,
 			if f.file != "" && f.baseline == "recorded" && isPath(f.candidate) && !f.reach {
 				return e.policyImpact(cmd.Context(), nil, &f)
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.policyImpact(cmd.Context(), db, &f) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.policyImpact(cmd.Context(), db, &f) })
 		},
 	}
 	fl := cmd.Flags()
@@ -130,7 +130,7 @@ func (f *impactFlags) check(e *env, cmd *cobra.Command) (err error) {
 	return nil
 }
 
-func (e *env) policyImpact(ctx context.Context, db *sqlite.Store, f *impactFlags) (err error) {
+func (e *env) policyImpact(ctx context.Context, db uma.Store, f *impactFlags) (err error) {
 	impact := &rollout.Impact{Realm: f.realm, Since: f.from, Recorded: f.baseline == rollout.Recorded, Limit: f.limit}
 	if err := f.setCandidate(ctx, db, impact); err != nil {
 		return err
@@ -224,7 +224,7 @@ type impactReport struct {
 }
 
 // impactReach compares what a sample of users may do with a sample of resources.
-func (e *env) impactReach(ctx context.Context, db *sqlite.Store, f *impactFlags, impact *rollout.Impact) (*audit.ReachReport, error) {
+func (e *env) impactReach(ctx context.Context, db uma.Store, f *impactFlags, impact *rollout.Impact) (*audit.ReachReport, error) {
 	realm, err := e.storedRealm(ctx, db, f.realm)
 	if err != nil {
 		return nil, err

@@ -9,12 +9,12 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
 
 // setCandidate reads the candidate, unless it is a stored revision.
-func (f *impactFlags) setCandidate(ctx context.Context, db *sqlite.Store, impact *rollout.Impact) (err error) {
+func (f *impactFlags) setCandidate(ctx context.Context, db uma.Revisions, impact *rollout.Impact) (err error) {
 	if !isPath(f.candidate) {
 		if impact.Revision = f.candidate; len(f.candidate) < wholeHash {
 			impact.Revision, err = adminapi.FindRevision(ctx, db, f.realm, f.candidate)
@@ -51,7 +51,7 @@ func (f *impactFlags) open(impact *rollout.Impact) (in *os.File, path string, er
 }
 
 // described adds to an error what the command line has to do with it.
-func (f *impactFlags) described(ctx context.Context, db *sqlite.Store, err error) error {
+func (f *impactFlags) described(ctx context.Context, db uma.Realms, err error) error {
 	_, refused := errors.AsType[*rollout.RefusedError](err)
 	switch {
 	case refused:

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/realm"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/trust"
 	"example.com/umpire/uma"
 )
@@ -156,7 +155,7 @@ func (e *env) realmOf(ctx context.Context, name string) (s *uma.Snapshot, err er
 		}
 		return uma.NewSnapshot(spec.Realm, clients, nil), nil
 	}
-	err = e.withDatabase(ctx, func(db *sqlite.Store) error {
+	err = e.withDatabase(ctx, func(db uma.Store) error {
 		if s, err = db.Snapshot(ctx, name, e.now()); err != nil {
 			return realmError(ctx, db, name, err)
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/adminapi"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -18,7 +17,7 @@ func keysCommand(e *env) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List published signing keys", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listKeys(cmd.Context(), db, realm) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listKeys(cmd.Context(), db, realm) })
 		},
 	}
 	list.Flags().StringVar(&realm, "realm", "", "`name` of one realm (default: all)")
@@ -72,7 +71,7 @@ func (e *env) printKeys(rows []keyRow) error {
 	return printTable(e.stdout, []string{"REALM", "KID", "ALG", "CREATED", "STATE"}, table)
 }
 
-func (e *env) listKeys(ctx context.Context, store *sqlite.Store, realm string) error {
+func (e *env) listKeys(ctx context.Context, store uma.Realms, realm string) error {
 	names := []string{realm}
 	if realm == "" {
 		var err error

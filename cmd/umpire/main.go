@@ -23,7 +23,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
+	"example.com/umpire/uma"
 )
 
 func main() {
@@ -193,11 +194,11 @@ func (e *env) needDatabase() error {
 }
 
 // withDatabase calls f with the database, opened for reading only.
-func (e *env) withDatabase(ctx context.Context, f func(*sqlite.Store) error) error {
+func (e *env) withDatabase(ctx context.Context, f func(uma.Store) error) error {
 	if err := e.needDatabase(); err != nil {
 		return err
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: e.database(), ReadOnly: true, Now: e.now})
+	db, err := store.Open(ctx, store.Config{Path: e.database(), ReadOnly: true, Now: e.now})
 	if err != nil {
 		return err
 	}

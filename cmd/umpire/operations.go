@@ -18,7 +18,7 @@ import (
 	"example.com/umpire/folder"
 	"example.com/umpire/realm"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
 )
 
 // The rows of operations as tests and tables name them.
@@ -63,11 +63,11 @@ func (e *env) reading(ctx context.Context, f func(operations) error) error {
 	if e.tokenFile != "" {
 		return errNoServer
 	}
-	return e.withDatabase(ctx, func(db *sqlite.Store) error { return f(e.local(db)) })
+	return e.withDatabase(ctx, func(db uma.Store) error { return f(e.local(db)) })
 }
 
 // local runs operations on a database that is open for reading.
-func (e *env) local(db *sqlite.Store) *adminapi.Local { return &adminapi.Local{Store: db, Now: e.now} }
+func (e *env) local(db adminapi.Store) *adminapi.Local { return &adminapi.Local{Store: db, Now: e.now} }
 
 // withServer calls f with a client of the admin API of a server.
 func (e *env) withServer(f func(*adminapi.Client) error) error {

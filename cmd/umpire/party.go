@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -91,7 +90,7 @@ func newPartyDetails(p *admin.Parties, found *admin.Party) *partyDetails {
 }
 
 // parties returns the parties of a realm in a database.
-func (e *env) parties(ctx context.Context, db *sqlite.Store, name string) (*admin.Parties, error) {
+func (e *env) parties(ctx context.Context, db uma.Store, name string) (*admin.Parties, error) {
 	name, err := oneRealm(ctx, db, name)
 	if err != nil {
 		return nil, err
@@ -105,7 +104,7 @@ func (e *env) parties(ctx context.Context, db *sqlite.Store, name string) (*admi
 
 // readingParties calls f with the parties of a realm.
 func (e *env) readingParties(ctx context.Context, realm string, f func(p *admin.Parties) error) error {
-	return e.withDatabase(ctx, func(db *sqlite.Store) error {
+	return e.withDatabase(ctx, func(db uma.Store) error {
 		p, err := e.parties(ctx, db, realm)
 		if err != nil {
 			return err

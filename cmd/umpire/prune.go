@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
 )
 
 func pruneCommand(e *env) *cobra.Command {
@@ -48,7 +48,7 @@ func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
 	if err := e.needDatabase(); err != nil { // Open would create one
 		return err
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: e.database(), Now: e.now})
+	db, err := store.Open(ctx, store.Config{Path: e.database(), Now: e.now})
 	if err != nil {
 		return err
 	}

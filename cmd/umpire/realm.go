@@ -14,7 +14,6 @@ import (
 
 	"example.com/umpire/realm"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -114,7 +113,7 @@ func (e *env) prepareDryRun(ctx context.Context) (done func() error, err error) 
 	case err != nil:
 		return nil, err
 	}
-	return func() error { return nil }, e.withDatabase(ctx, func(*sqlite.Store) error { return nil })
+	return func() error { return nil }, e.withDatabase(ctx, func(uma.Store) error { return nil })
 }
 
 func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (err error) {

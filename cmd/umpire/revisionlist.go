@@ -14,7 +14,6 @@ import (
 
 	"example.com/umpire/adminapi"
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -141,8 +140,8 @@ func periodCells(row *adminapi.HistoryRow) []string {
 }
 
 // readRevisions opens the database for a command that only reads.
-func (e *env) readRevisions(ctx context.Context, name string, f func(db *sqlite.Store, realm string) error) error {
-	return e.withDatabase(ctx, func(db *sqlite.Store) error {
+func (e *env) readRevisions(ctx context.Context, name string, f func(db uma.Revisions, realm string) error) error {
+	return e.withDatabase(ctx, func(db uma.Store) error {
 		realm, err := oneRealm(ctx, db, name)
 		if err != nil {
 			return err
@@ -179,7 +178,7 @@ own files in it. -o json also has the tests and the manifest beside them, and th
 the library. The beginning of a hash names a revision, too.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
+			return e.readRevisions(cmd.Context(), realm, func(db uma.Revisions, realm string) error {
 				return e.showRevision(cmd.Context(), db, realm, args[0])
 			})
 		},
@@ -189,7 +188,7 @@ the library. The beginning of a hash names a revision, too.`,
 	return cmd
 }
 
-func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start string) error {
+func (e *env) showRevision(ctx context.Context, db uma.Revisions, realm, start string) error {
 	rev, err := revision(ctx, db, realm, start)
 	if err != nil {
 		return err
@@ -227,7 +226,7 @@ func (e *env) showRevision(ctx context.Context, db *sqlite.Store, realm, start s
 }
 
 // revision returns the revision of a realm whose hash begins so.
-func revision(ctx context.Context, db *sqlite.Store, realm, start string) (*uma.Revision, error) {
+func revision(ctx context.Context, db uma.Revisions, realm, start string) (*uma.Revision, error) {
 	hash, err := adminapi.FindRevision(ctx, db, realm, start)
 	if err != nil {
 		return nil, err
@@ -255,7 +254,7 @@ func policyDiffCommand(e *env) *cobra.Command {
 from the first to the second, in the unified format.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
+			return e.readRevisions(cmd.Context(), realm, func(db uma.Revisions, realm string) error {
 				return e.diffRevisions(cmd.Context(), db, realm, args[0], args[1])
 			})
 		},
@@ -265,7 +264,7 @@ from the first to the second, in the unified format.`,
 	return cmd
 }
 
-func (e *env) diffRevisions(ctx context.Context, db *sqlite.Store, realm, from, to string) error {
+func (e *env) diffRevisions(ctx context.Context, db uma.Revisions, realm, from, to string) error {
 	before, err := revision(ctx, db, realm, from)
 	if err != nil {
 		return err
@@ -326,7 +325,7 @@ that were beside them when it was activated last.`,
 			if dir == "" {
 				return usageError("--output is missing")
 			}
-			return e.readRevisions(cmd.Context(), realm, func(db *sqlite.Store, realm string) error {
+			return e.readRevisions(cmd.Context(), realm, func(db uma.Revisions, realm string) error {
 				rev, err := revision(cmd.Context(), db, realm, args[0])
 				if err != nil {
 					return err

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/umpire/rollout"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/audit"
 )
@@ -33,7 +32,7 @@ made, with a small part of a processor. The last 1000 changes are kept.`,
 			case limit < 0:
 				return invalid("--limit: want 0 or a positive number, not %d", limit)
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.policyShadow(cmd.Context(), db, realm, limit) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.policyShadow(cmd.Context(), db, realm, limit) })
 		},
 	}
 	cmd.Flags().StringVar(&realm, "realm", "", "`name` of the realm")
@@ -59,7 +58,7 @@ type shadowRow struct {
 	Revision string `json:"shadow_revision"`
 }
 
-func (e *env) policyShadow(ctx context.Context, db *sqlite.Store, name string, limit int) error {
+func (e *env) policyShadow(ctx context.Context, db uma.Store, name string, limit int) error {
 	realm, err := e.storedRealm(ctx, db, name)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -29,7 +28,7 @@ that name the user, not those with a role or group of the user.`,
 			if f.realm == "" {
 				return usageError("--realm is missing")
 			}
-			return e.withDatabase(cmd.Context(), func(db *sqlite.Store) error { return e.listShares(cmd.Context(), db, f) })
+			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listShares(cmd.Context(), db, f) })
 		},
 	}
 	fl := list.Flags()
@@ -91,7 +90,7 @@ func (r *shareRow) cells() []string {
 // A shareLister lists shares page by page, so that it holds no long read transaction
 // beside a running server.
 type shareLister struct {
-	db    *sqlite.Store
+	db    uma.Store
 	realm *uma.Snapshot
 	of    uma.UserPoliciesOf
 	out   *listing
@@ -100,7 +99,7 @@ type shareLister struct {
 // sharePage is how many shares are read at a time.
 const sharePage = 200
 
-func (e *env) listShares(ctx context.Context, db *sqlite.Store, flags shareFlags) (err error) {
+func (e *env) listShares(ctx context.Context, db uma.Store, flags shareFlags) (err error) {
 	l := &shareLister{db: db, of: uma.UserPoliciesOf{Resource: uma.ResourceID(flags.resource)}, out: &listing{
 		w: e.stdout, asJSON: e.asJSON(), headings: []string{"OWNER", "RESOURCE SERVER", "RESOURCE", "SCOPES", "WITH", "KIND", "ID"},
 	}}

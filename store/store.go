@@ -1,0 +1,80 @@
+// Package store is what the server needs of a database, and opens one by its driver: SQLite in
+// a file, unless the configuration names another.
+package store
+
+import (
+	"context"
+	"time"
+
+	"example.com/umpire/recent"
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
+)
+
+// A Store is an uma.Store with what a server needs to run it. It is safe for concurrent use.
+// What only one driver has is asked of it where it is needed.
+type Store interface {
+	uma.Store
+
+	// Close waits for the writes that are queued and releases the database.
+	Close() error
+
+	// Check returns why the store cannot be written, nil if it can. A server calls it once a
+	// second.
+	Check(ctx context.Context) error
+
+	// QueueLen is how many writes are waiting.
+	QueueLen() int
+
+	// Sweep deletes expired rows, a batch of each kind, and returns how many: 0 when there
+	// are no more.
+	Sweep(ctx context.Context, now time.Time) (int, error)
+
+	// CacheStats returns what each cache of rows that is on holds and how it was used, by its
+	// name.
+	CacheStats() map[string]recent.Stats
+
+	// CheckCaches returns an error that names the rows in memory that differ from the
+	// database. Tests call it, while nobody writes.
+	CheckCaches(ctx context.Context) error
+}
+
+// Config says where the store is, and how it is used.
+type Config struct {
+	// Path is the file of the SQLite database, which is made if it does not exist.
+	Path string
+
+	// ReadOnly changes nothing in the database, which others may be writing.
+	ReadOnly bool
+
+	// QueueLength is how many writes may wait; 0 stands for the driver's own.
+	QueueLength int
+
+	// Observe is called after every commit, with the number of its entries and the
+	// time that it took. It may be nil.
+	Observe func(batch int, took time.Duration)
+
+	// Now is the clock that commits are timed by; nil stands for time.Now.
+	Now func() time.Time
+
+	// Caches are the rows that are kept in memory.
+	Caches Caches
+}
+
+// Caches says which rows are kept in memory. The zero value keeps none.
+type Caches struct {
+	Memory                             int // bytes of all of them together
+	Sessions, Users, Resources, Shares bool
+}
+
+// Open opens the store, and migrates its schema to that of this binary unless it is ReadOnly.
+func Open(ctx context.Context, cfg Config) (Store, error) {
+	s, err := sqlite.Open(ctx, sqlite.Config{
+		Path: cfg.Path, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
+		Caches: sqlite.Caches(cfg.Caches),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
