@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"example.com/umpire/server"
-	"example.com/umpire/store"
+	"example.com/umpire/store/memory"
 )
 
 // DefaultCacheMemory is how many MiB the caches of rows may have together, and again the cache
@@ -63,8 +63,8 @@ func (c *Caches) memo() int {
 }
 
 // ofRows are the caches of the store.
-func (c *Caches) ofRows() store.Caches {
-	return store.Caches{Memory: c.Memory, Sessions: c.Sessions, Users: c.Users, Resources: c.Resources, Shares: c.Shares}
+func (c *Caches) ofRows() memory.Caches {
+	return memory.Caches{Memory: c.Memory, Sessions: c.Sessions, Users: c.Users, Resources: c.Resources, Shares: c.Shares}
 }
 
 // cacheStats returns what /metrics shows of the caches.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/umpire/recent"
+	"example.com/umpire/store/memory"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
@@ -58,20 +59,14 @@ type Config struct {
 	Now func() time.Time
 
 	// Caches are the rows that are kept in memory.
-	Caches Caches
-}
-
-// Caches says which rows are kept in memory. The zero value keeps none.
-type Caches struct {
-	Memory                             int // bytes of all of them together
-	Sessions, Users, Resources, Shares bool
+	Caches memory.Caches
 }
 
 // Open opens the store, and migrates its schema to that of this binary unless it is ReadOnly.
 func Open(ctx context.Context, cfg Config) (Store, error) {
 	s, err := sqlite.Open(ctx, sqlite.Config{
 		Path: cfg.Path, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
-		Caches: sqlite.Caches(cfg.Caches),
+		Caches: cfg.Caches,
 	})
 	if err != nil {
 		return nil, err

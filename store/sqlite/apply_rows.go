@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -64,7 +65,7 @@ type userTexts struct {
 func textsOf(u *uma.User) (userTexts, error) {
 	clientRoles, err := documentText(u.ClientRoles)
 	claims, err2 := documentText(u.Claims)
-	return userTexts{u.Username, listText(u.Roles), clientRoles, listText(u.Groups), claims, u.Enabled},
+	return userTexts{u.Username, rows.ListText(u.Roles), clientRoles, rows.ListText(u.Groups), claims, u.Enabled},
 		writing("user", errors.Join(err, err2))
 }
 
@@ -178,7 +179,7 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	if old != nil {
 		next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
 		drifted = a.drifted[old.Key]
-		if sameResource(old, &next) {
+		if rows.SameResource(old, &next) {
 			return a.forgetDrift(tx, old.Key)
 		}
 	}

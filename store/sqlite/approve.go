@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -75,7 +76,7 @@ func (s *Store) ShareResource(ctx context.Context, c *uma.ShareChange) error {
 		}
 		_, err = tx.exec(`DELETE FROM request WHERE resource = ? AND state = 'granted'
 			AND requester NOT IN (SELECT value FROM json_each(?))`,
-			int64(c.Resource), listText(slices.Collect(maps.Keys(c.Grants))))
+			int64(c.Resource), rows.ListText(slices.Collect(maps.Keys(c.Grants))))
 		return writing("requests of others", err)
 	})
 }

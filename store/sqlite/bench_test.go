@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -62,7 +63,7 @@ func benchStore(b *testing.B) (s *Store, realm, server uma.Key, keys []uma.Key) 
 		b.Fatal(err)
 	}
 	if err := s.CreateShare(b.Context(), &uma.Share{ID: "policy", Name: "policy", Server: server, Resource: keys[999], Owner: "user-0999",
-		Scopes: []uma.Scope{"view"}, Users: []string{"user-0001"}, Strategy: unanimous}); err != nil {
+		Scopes: []uma.Scope{"view"}, Users: []string{"user-0001"}, Strategy: rows.Unanimous}); err != nil {
 		b.Fatal(err)
 	}
 	if err := s.StartSession(b.Context(), realm, &uma.Session{ID: "session", User: "user-0001", Expires: at.Add(time.Hour)},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -146,7 +147,7 @@ func writeMany(t *testing.T, s *Store, snapshot *uma.Snapshot) {
 	last := 0
 	newID := func() string { last++; return fmt.Sprint("new-", last) }
 	policy := &uma.Share{ID: "new", Name: "new", Server: server, Resource: 5000, Owner: "alice-id", Scopes: []uma.Scope{"view"},
-		Users: []string{"dave"}, Strategy: unanimous}
+		Users: []string{"dave"}, Strategy: rows.Unanimous}
 	for _, step := range []struct {
 		what string
 		most int64 // rows that are changed

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/store/storetest"
 	"example.com/umpire/uma"
 )
@@ -14,7 +16,7 @@ import (
 // read from the database.
 func TestStorePartlyCached(t *testing.T) {
 	t.Parallel()
-	for name, caches := range map[string]Caches{
+	for name, caches := range map[string]memory.Caches{
 		"sessions": {Sessions: true}, "all but sessions": {Users: true, Resources: true, Shares: true},
 		"users": {Users: true}, "all but users": {Sessions: true, Resources: true, Shares: true},
 		"resources": {Resources: true}, "all but resources": {Sessions: true, Users: true, Shares: true},
@@ -31,12 +33,12 @@ func TestStorePartlyCached(t *testing.T) {
 }
 
 // openFilled opens a store with n rows of each kind, and reads each, so that it is kept in memory.
-func openFilled(t *testing.T, n, memory int) *Store {
+func openFilled(t *testing.T, n, limit int) *Store {
 	t.Helper()
 	clock := &testClock{}
 	s := openTemp(t, func(c *Config) {
 		cached(c)
-		c.Caches.Memory, c.Now = memory, clock.now
+		c.Caches.Memory, c.Now = limit, clock.now
 	})
 	must := func(err error) {
 		t.Helper()
@@ -72,7 +74,7 @@ func openFilled(t *testing.T, n, memory int) *Store {
 			&uma.RefreshToken{Hash: uma.Digest(name("refresh", i)), SessionID: name("s", i), Expires: at.Add(time.Hour)}))
 	}
 	must(s.CreateShare(t.Context(), &uma.Share{ID: "p", Kind: uma.ByPolicy, Server: api, Resource: first.Key, Owner: "user-0", Name: "p",
-		Scopes: []uma.Scope{"view"}, Roles: []string{"user"}, Strategy: unanimous}))
+		Scopes: []uma.Scope{"view"}, Roles: []string{"user"}, Strategy: rows.Unanimous}))
 	for i := range n {
 		_, err := uma.Read(t.Context(), s, func(v uma.View) (bool, error) {
 			if _, err := v.TokenState(t.Context(), realm, name("jti", i), name("s", i)); err != nil {
@@ -95,8 +97,8 @@ func openFilled(t *testing.T, n, memory int) *Store {
 // However many rows are read, those that are kept have no more bytes than they may.
 func TestCachesAreBounded(t *testing.T) {
 	t.Parallel()
-	const memory, n = 64 << 10, 100
-	s := openFilled(t, n, memory)
+	const limit, n = 64 << 10, 100
+	s := openFilled(t, n, limit)
 	total := 0
 	for name, stats := range s.CacheStats() {
 		total += stats.Bytes
@@ -104,8 +106,8 @@ func TestCachesAreBounded(t *testing.T) {
 			t.Errorf("%s: got %+v", name, stats)
 		}
 	}
-	if total > memory || total < memory/4 { // a generation has up to half of it
-		t.Errorf("%d bytes are kept, of %d", total, memory)
+	if total > limit || total < limit/4 { // a generation has up to half of it
+		t.Errorf("%d bytes are kept, of %d", total, limit)
 	}
 }
 
@@ -123,8 +125,8 @@ func TestCachesCountBytes(t *testing.T) {
 	}
 	stats := s.CacheStats()
 	for name, forget := range map[string]func(){
-		"sessions": s.memory.sessions.kept.Clear, "users": s.memory.users.kept.Clear,
-		"resources": s.memory.resources.kept.Clear, "shares": s.memory.shares.kept.Clear,
+		"sessions": s.memory.Sessions.Clear, "users": s.memory.Users.Clear,
+		"resources": s.memory.Resources.Clear, "shares": s.memory.Shares.Clear,
 	} {
 		before := heap()
 		forget()

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"zombiezen.com/go/sqlite"
+
+	"example.com/umpire/store/memory"
 )
 
 // noteChanges makes a connection know of each statement which kinds of rows it changes:
@@ -26,31 +28,31 @@ func (c *conn) noteChanges() error {
 //
 // Only rows that were found are kept. So an insertion changes none of the kinds of which a row is
 // found by a key that no other row can get.
-func kindsOf(table string, insert bool) (of kinds, known bool) {
+func kindsOf(table string, insert bool) (of memory.Kinds, known bool) {
 	switch table {
 	case "realm":
-		return realmRows, true
+		return memory.RealmRows, true
 	case "session":
 		if insert {
 			return 0, true
 		}
-		return sessionRows, true
+		return memory.SessionRows, true
 	case "revocation":
-		return sessionRows, true
+		return memory.SessionRows, true
 	case "user":
 		if insert {
 			return 0, true
 		}
-		return userRows, true
+		return memory.UserRows, true
 	case "identity", "issuer":
-		return userRows, true
+		return memory.UserRows, true
 	case "resource":
 		if insert {
 			return 0, true
 		}
-		return resourceRows, true
+		return memory.ResourceRows, true
 	case "request", "share", "share_party", "dropped":
-		return shareRows, true
+		return memory.ShareRows, true
 	case "admin_token", "admin_use", "client", "counter", "decision", "decision_chunk", "decision_log", "decision_rare", "decision_rule",
 		"decision_shared", "decision_common", "goose_db_version", "invitation", "policy_file", "policy_period", "policy_proposal", "refresh_token", "resource_scope", "resource_uri",
 		"revision", "revision_file", "rpt", "scope", "sealed", "shadow", "shadow_change", "signing_key", "sink", "spent_assertion",
@@ -62,5 +64,5 @@ func kindsOf(table string, insert bool) (of kinds, known bool) {
 			return 0, true
 		}
 	}
-	return allKinds, false
+	return memory.AllKinds, false
 }

@@ -1,6 +1,10 @@
 package sqlite
 
-import "testing"
+import (
+	"testing"
+
+	"example.com/umpire/store/memory"
+)
 
 // Every table is listed in kindsOf: whoever adds one must say what is kept of its rows.
 func TestKindsOfAllTables(t *testing.T) {
@@ -17,7 +21,7 @@ func TestKindsOfAllTables(t *testing.T) {
 			t.Errorf("kindsOf does not list the table %s", table)
 		}
 	}
-	if of, known := kindsOf("no_such_table", true); known || of != allKinds {
+	if of, known := kindsOf("no_such_table", true); known || of != memory.AllKinds {
 		t.Errorf("an unknown table: got %b, %v", of, known)
 	}
 }
@@ -26,16 +30,16 @@ func TestKindsOfAllTables(t *testing.T) {
 func TestKindsOfStatements(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, cached)
-	for query, want := range map[string]kinds{
-		`DELETE FROM resource WHERE key = ?`:                                                     resourceRows | shareRows, // a trigger deletes requests, a cascade policies
-		`DELETE FROM share WHERE key = ?`:                                                        shareRows,
-		`UPDATE share SET name_folded = '' WHERE key = ?`:                                        shareRows,
-		`UPDATE session SET ended = 1 WHERE id = ?`:                                              sessionRows,
+	for query, want := range map[string]memory.Kinds{
+		`DELETE FROM resource WHERE key = ?`:                                                     memory.ResourceRows | memory.ShareRows, // a trigger deletes requests, a cascade policies
+		`DELETE FROM share WHERE key = ?`:                                                        memory.ShareRows,
+		`UPDATE share SET name_folded = '' WHERE key = ?`:                                        memory.ShareRows,
+		`UPDATE session SET ended = 1 WHERE id = ?`:                                              memory.SessionRows,
 		`INSERT INTO session SELECT * FROM session WHERE id = ?`:                                 0,
-		`INSERT INTO revocation SELECT * FROM revocation WHERE jti = ?`:                          sessionRows,
+		`INSERT INTO revocation SELECT * FROM revocation WHERE jti = ?`:                          memory.SessionRows,
 		`INSERT INTO user SELECT * FROM user WHERE id = ? ON CONFLICT DO NOTHING`:                0,
-		`INSERT INTO user SELECT * FROM user WHERE id = ? ON CONFLICT DO UPDATE SET enabled = 0`: userRows,
-		`UPDATE realm SET generation = generation + 1 WHERE key = ?`:                             realmRows,
+		`INSERT INTO user SELECT * FROM user WHERE id = ? ON CONFLICT DO UPDATE SET enabled = 0`: memory.UserRows,
+		`UPDATE realm SET generation = generation + 1 WHERE key = ?`:                             memory.RealmRows,
 		`DELETE FROM ticket WHERE hash = ?`:                                                      0,
 		`INSERT INTO counter SELECT * FROM counter WHERE name = ?`:                               0,
 		`DELETE FROM resource_part WHERE rowid = ?`:                                              0,

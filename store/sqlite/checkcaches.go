@@ -3,11 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
-	"reflect"
-	"strconv"
-	"strings"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -23,75 +20,33 @@ func (s *Store) CheckCaches(ctx context.Context) error {
 	}
 	return s.read(ctx, func(c *conn) error {
 		return errors.Join(
-			check(s.memory.sessions, func(k sessionKey) (*sessionState, error) {
-				st, err := readTokenState(c, k.realm, k.jti, k.session)
+			memory.Check(s.memory.Sessions, func(k memory.SessionKey) (*memory.SessionState, error) {
+				st, err := readTokenState(c, k.Realm, k.JTI, k.Session)
 				if err != nil {
 					return nil, err
 				}
-				return &sessionState{st.Revoked, st.Session}, nil
+				return &memory.SessionState{Revoked: st.Revoked, Session: st.Session}, nil
 			}),
-			check(s.memory.users, func(k userKey) (*uma.User, error) {
-				if k.id == "" {
-					return partyOf(c, k.realm, k.issuer, k.subject)
+			memory.Check(s.memory.Users, func(k memory.UserKey) (*uma.User, error) {
+				if k.ID == "" {
+					return partyOf(c, k.Realm, k.Issuer, k.Subject)
 				}
-				u, err := userByID(c, k.realm, k.id)
+				u, err := userByID(c, k.Realm, k.ID)
 				if err == nil {
 					u.Password, u.Origin = "", ""
 				}
 				return u, err
 			}),
-			check(s.memory.resources, func(k resourceKey) (*uma.Resource, error) {
-				if k.id == "" {
-					return resourceByName(c, k.server, k.owner, k.name)
+			memory.Check(s.memory.Resources, func(k memory.ResourceKey) (*uma.Resource, error) {
+				if k.ID == "" {
+					return resourceByName(c, k.Server, k.Owner, k.Name)
 				}
-				return resourceByID(c, k.server, k.id)
+				return resourceByID(c, k.Server, k.ID)
 			}),
-			check(s.memory.shares, func(k sharingKey) (*sharing, error) {
-				found, err := readSharing(c, partyOfText(k.party), []uma.Key{k.resource})
-				return found[k.resource], err
+			memory.Check(s.memory.Shares, func(k memory.SharingKey) (*memory.Sharing, error) {
+				found, err := readSharing(c, memory.PartyOfText(k.Party), []uma.Key{k.Resource})
+				return found[k.Resource], err
 			}),
 		)
 	})
-}
-
-// check compares the rows of one kind with those that read returns.
-func check[K comparable, V any](r *rows[K, V], read func(K) (V, error)) error {
-	if r == nil {
-		return nil
-	}
-	var errs []error
-	for key, row := range r.kept.All() {
-		if r.changed.Load() > row.epoch {
-			continue // it is no longer read
-		}
-		now, err := read(key)
-		if err == nil && !reflect.DeepEqual(row.value, now) {
-			err = errors.New("differs from the database")
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("kept in memory: %+v: %w", key, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// partyOfText returns a party with that partyText.
-func partyOfText(text string) *uma.Party {
-	p := &uma.Party{}
-	for text != "" {
-		at := strings.IndexAny(text, "ugrc")
-		length, _ := strconv.Atoi(text[:at]) // partyText wrote it
-		name := text[at : at+length]
-		switch text = text[at+length:]; name[:2] {
-		case userPrefix:
-			p.ID = name[2:]
-		case groupPrefix:
-			p.Groups = append(p.Groups, name[2:])
-		case rolePrefix:
-			p.Roles = append(p.Roles, name[2:])
-		case clientPrefix:
-			p.Client = name[2:]
-		}
-	}
-	return p
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/uripath"
 )
@@ -21,12 +22,12 @@ func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
 		return []any{names, int64(r.Server), r.Name, string(r.ID), int(uma.ByOwner)}
 	}
 	uris, err := texts[string](tx, `SELECT u.uri FROM json_each(?) x CROSS JOIN resource_uri u
-		ON u.server = ? AND u.uri = x.value AND u.name = ? AND u.id = ? WHERE u.registered = ?`, args(listText(folded))...)
+		ON u.server = ? AND u.uri = x.value AND u.name = ? AND u.id = ? WHERE u.registered = ?`, args(rows.ListText(folded))...)
 	if err != nil {
 		return claims{}, reading("uris of an owner", err)
 	}
 	scopes, err := texts[string](tx, `SELECT s.scope FROM json_each(?) x CROSS JOIN resource_scope s
-		ON s.server = ? AND s.scope = x.value AND s.name = ? AND s.id = ? WHERE s.registered = ?`, args(listText(r.Scopes))...)
+		ON s.server = ? AND s.scope = x.value AND s.name = ? AND s.id = ? WHERE s.registered = ?`, args(rows.ListText(r.Scopes))...)
 	if err != nil {
 		return claims{}, reading("scopes of an owner", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -168,22 +169,13 @@ func readList[T ~string](stmt *sqlite.Stmt, i int) ([]T, error) {
 	}
 }
 
-// listText is the JSON array of a list.
-func listText[T ~string](list []T) string {
-	if len(list) == 0 {
-		return "[]"
-	}
-	b, _ := json.Marshal(list) // strings never fail
-	return string(b)
-}
-
 // inList returns the condition that a column is one of values, without the column, and
 // its argument. A list of one, the usual case, costs half as much without json_each.
 func inList[T ~string](values []T) (string, any) {
 	if len(values) == 1 {
 		return ` = ?`, string(values[0])
 	}
-	return ` IN (SELECT value FROM json_each(?))`, listText(values)
+	return ` IN (SELECT value FROM json_each(?))`, rows.ListText(values)
 }
 
 // keysText is the JSON array of keys, for json_each.

@@ -9,6 +9,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -38,9 +39,9 @@ type conn struct {
 	snapshot func() error // called once, when the next statement has begun to read; may be nil
 
 	// Of the writer's connection.
-	memory  *memory
-	noted   kinds // of the rows that the statement changes which is being prepared: see noteChanges
-	touched kinds // of the rows that were changed since this was last set to 0
+	memory  *watch
+	noted   memory.Kinds // of the rows that the statement changes which is being prepared: see noteChanges
+	touched memory.Kinds // of the rows that were changed since this was last set to 0
 }
 
 const (
@@ -118,7 +119,7 @@ func (c *conn) checked(err error) error {
 type statement struct {
 	*sqlite.Stmt
 	busy    bool
-	changes kinds // the kinds of rows that it changes: see noteChanges
+	changes memory.Kinds // the kinds of rows that it changes: see noteChanges
 }
 
 // openConn opens a connection to a file and sets it up with pragmas.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -139,9 +140,9 @@ func removeUserFromShare(tx *conn, key uma.Key, user string) error {
 	switch {
 	case len(next.Users) == len(s.Users):
 		return nil
-	case len(next.Users) > 0, others && s.Strategy == affirmative:
+	case len(next.Users) > 0, others && s.Strategy == rows.Affirmative:
 		return updateShare(tx, s, &next)
-	case others && s.Strategy != unanimous:
+	case others && s.Strategy != rows.Unanimous:
 		return nil
 	}
 	_, err = tx.exec(`DELETE FROM share WHERE key = ?`, int64(key))

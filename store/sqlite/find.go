@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/uripath"
 )
@@ -180,7 +181,7 @@ func readPage(c *conn, places []place, limit int) ([]*uma.Resource, error) {
 			return nil, err
 		}
 		for _, r := range found {
-			bytes += size(r)
+			bytes += rows.ResourceSize(r)
 		}
 		page, places = append(page, found...), places[n:]
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -53,7 +54,7 @@ func TestPartsOfNamesFollowShares(t *testing.T) {
 	s := openTemp(t, nil)
 	server := smallRealm(t, s).Clients["api"].Key
 	r := &uma.Resource{ID: "r", Server: server, Owner: "alice-id", Name: "Album"}
-	sh := &uma.Share{ID: "s", Name: "Friends", Server: server, Owner: "alice-id", Users: []string{"bob"}, Strategy: unanimous}
+	sh := &uma.Share{ID: "s", Name: "Friends", Server: server, Owner: "alice-id", Users: []string{"bob"}, Strategy: rows.Unanimous}
 	named := func(part string, server uma.Key) (n int) {
 		err := s.read(t.Context(), func(c *conn) error {
 			keys, err := sharesNamed(c, server, part)

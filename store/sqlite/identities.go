@@ -8,6 +8,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -40,14 +41,14 @@ func identityFields(y *uma.Identity) []any { return []any{&y.Issuer, &y.Alias, &
 
 // PartyOf implements uma.Identities.
 func (v *view) PartyOf(ctx context.Context, realm uma.Key, issuer, subject string) (*uma.User, error) {
-	key := userKey{realm: realm, issuer: issuer, subject: subject}
-	if u, ok := recall(ctx, v, v.users, key); ok {
+	key := memory.UserKey{Realm: realm, Issuer: issuer, Subject: subject}
+	if u, ok := memory.Recall(ctx, &v.View, v.Users, key); ok {
 		return u, nil
 	}
 	u, err := partyOf(v.reader(ctx), realm, issuer, subject)
 	if err == nil && u.Identity != nil { // a local user has a password, which is not kept
-		key.issuer, key.subject = strings.Clone(issuer), strings.Clone(subject)
-		keep(v, v.users, key, u, key.bytes()+userBytes(u))
+		key.Issuer, key.Subject = strings.Clone(issuer), strings.Clone(subject)
+		memory.Keep(&v.View, v.Users, key, u, key.Bytes()+memory.UserBytes(u))
 	}
 	return u, err
 }

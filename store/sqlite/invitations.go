@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -76,7 +77,7 @@ func hasAddress(tx *conn, realm uma.Key, email string, except uma.Key) (bool, er
 func invite(tx *conn, c *uma.ShareChange, r *uma.Resource) error {
 	addresses := slices.Sorted(maps.Keys(c.Invite))
 	withdrawn := command{`DELETE FROM invitation WHERE resource = ? AND taken_by = '' AND email IN (SELECT value FROM json_each(?))`,
-		[]any{int64(r.Key), listText(addresses)}}
+		[]any{int64(r.Key), rows.ListText(addresses)}}
 	if c.Only {
 		withdrawn = command{`DELETE FROM invitation WHERE resource = ? AND taken_by = ''`, []any{int64(r.Key)}}
 	}
@@ -115,7 +116,7 @@ func addInvitation(tx *conn, c *uma.ShareChange, r *uma.Resource, email string) 
 	}
 	_, err := tx.exec(`INSERT INTO invitation (id, realm, resource, owner, email, scopes, created, taken_by, taken)
 		VALUES (?, ?, ?, ?, ?, ?, ?, '', 0)`,
-		c.NewID(), int64(c.Realm), int64(r.Key), r.Owner, email, listText(granted), millis(c.Now))
+		c.NewID(), int64(c.Realm), int64(r.Key), r.Owner, email, rows.ListText(granted), millis(c.Now))
 	return err
 }
 
@@ -215,7 +216,7 @@ func adjustInvitations(tx *conn, old, next *uma.Resource) error {
 		case len(left) == 0: // it would be for the resource as a whole, or was
 			_, err = tx.exec(`DELETE FROM invitation WHERE key = ?`, int64(k.key))
 		case len(left) < len(k.scopes):
-			_, err = tx.exec(`UPDATE invitation SET scopes = ? WHERE key = ?`, listText(left), int64(k.key))
+			_, err = tx.exec(`UPDATE invitation SET scopes = ? WHERE key = ?`, rows.ListText(left), int64(k.key))
 		}
 		if err != nil {
 			return writing("invitation", err)

@@ -10,13 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/store/storetest"
 	"example.com/umpire/uma"
 )
 
 // cached makes a config of a store that keeps rows of all kinds in memory.
 func cached(c *Config) {
-	c.Caches = Caches{Memory: 1 << 20, Sessions: true, Users: true, Resources: true, Shares: true}
+	c.Caches = memory.Caches{Memory: 1 << 20, Sessions: true, Users: true, Resources: true, Shares: true}
 }
 
 func TestStoreCached(t *testing.T) {
@@ -156,7 +158,7 @@ var foreignChanges = map[string]struct {
 	}},
 	"share once more": {"active active album 2", func(ctx context.Context, c *cachedStore, other *Store) error {
 		return other.CreateShare(ctx, &uma.Share{ID: "p", Server: c.r.Server, Resource: c.r.Key, Owner: "alice-id", Name: "p",
-			Scopes: []uma.Scope{"view"}, Users: []string{"bob-id"}, Strategy: unanimous})
+			Scopes: []uma.Scope{"view"}, Users: []string{"bob-id"}, Strategy: rows.Unanimous})
 	}},
 }
 
@@ -219,9 +221,9 @@ func TestIdleWriterLooks(t *testing.T) {
 	t.Parallel()
 	c := openCached(t)
 	other := beside(t, c.Store)
-	before := c.memory.epoch.Load()
+	before := c.memory.Epoch()
 	c.must(other.EndSession(t.Context(), 1, "s"))
-	for end := time.Now().Add(10 * time.Second); c.memory.epoch.Load() == before; runtime.Gosched() {
+	for end := time.Now().Add(10 * time.Second); c.memory.Epoch() == before; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("the epoch is not raised")
 		}
@@ -283,7 +285,7 @@ func TestViewGoesOn(t *testing.T) {
 func TestNoMemoryDuringCommit(t *testing.T) {
 	t.Parallel()
 	c := openCached(t)
-	c.memory.committing(resourceRows)
+	c.memory.Committing(memory.ResourceRows)
 	before := c.hits()
 	c.want("active active album 1")
 	v, err := c.CachedView(t.Context())
@@ -294,7 +296,7 @@ func TestNoMemoryDuringCommit(t *testing.T) {
 		t.Errorf("epoch %d, %d hits", v.Epoch(), c.hits()-before)
 	}
 	c.must(v.Close())
-	c.memory.settled(resourceRows)
+	c.memory.Settled(memory.ResourceRows)
 	c.want("active active album 1")
 	if c.hits() == before {
 		t.Error("nothing comes from memory after the commit")
@@ -387,7 +389,7 @@ func TestCheckCaches(t *testing.T) {
 	c.must(err)
 	c.must(v.Close())
 	r.Scopes[0] = "edit"
-	if err := c.CheckCaches(t.Context()); err == nil || !strings.Contains(err.Error(), "id:r") {
+	if err := c.CheckCaches(t.Context()); err == nil || !strings.Contains(err.Error(), "ID:r") {
 		t.Errorf("got %v, want an error about the resource", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -47,7 +48,7 @@ func (s *Store) PolicyNames(ctx context.Context, realm string, types []string) (
 		more, err := list(c, `SELECT t.value, '' FROM json_each(?) t WHERE EXISTS (
 			SELECT 1 FROM realm CROSS JOIN client c ON c.realm = realm.key CROSS JOIN resource r ON r.server = c.key
 			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') AND r.type = t.value AND r.own = 1) ORDER BY t.key`,
-			[]any{listText(types), realm}, scanTypeScope)
+			[]any{rows.ListText(types), realm}, scanTypeScope)
 		names.Own = append(names.Own, more...)
 		return names, err
 	})

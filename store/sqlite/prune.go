@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -155,11 +156,11 @@ func resourcesWithScope(c *conn, l leftover) ([]uma.Key, error) {
 }
 
 // sharesNaming returns the policies that have a user in their lists. A policy is always
-// found by its users: see indexParties.
+// found by its users: see rows.IndexedParties.
 func sharesNaming(c *conn, realm uma.Key, user string) ([]uma.Key, error) {
 	return list(c, `SELECT s.key FROM share_party x CROSS JOIN share s ON s.key = x.share
 		CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`,
-		[]any{userPrefix + user, int64(realm)}, scanKey)
+		[]any{rows.UserPrefix + user, int64(realm)}, scanKey)
 }
 
 func scanKey(scan scanFunc) (uma.Key, error) {
@@ -235,7 +236,7 @@ func (a *applier) userDependents(l leftover) []dependents {
 		{"policies", command{`SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = ?2
 			WHERE c.realm = ?1`, []any{realm, l.id}}},
 		{"policies", command{`SELECT 1 FROM share_party x CROSS JOIN share s ON s.key = x.share
-			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`, []any{userPrefix + l.id, realm}}},
+			CROSS JOIN client c ON c.key = s.server WHERE x.party = ? AND c.realm = ?`, []any{rows.UserPrefix + l.id, realm}}},
 		{"resources", command{`SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = ?2
 			WHERE c.realm = ?1 AND r.origin <> ?3`, []any{realm, l.id, string(uma.FromFile)}}},
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -134,7 +135,7 @@ func (s *Store) TypesInUse(ctx context.Context, realm string, types []string) ([
 		return texts[string](c, `SELECT t.value FROM json_each(?) t WHERE EXISTS (
 			SELECT 1 FROM realm CROSS JOIN client c ON c.realm = realm.key CROSS JOIN resource r ON r.server = c.key
 			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') AND r.type = t.value) ORDER BY t.key`,
-			listText(types), realm)
+			rows.ListText(types), realm)
 	})
 }
 

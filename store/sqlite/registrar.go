@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"maps"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -47,7 +47,7 @@ func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func
 			next.Attributes = old.Attributes
 		}
 		ended, err := endsClaims(tx, old, r.Origin)
-		if err != nil || sameResource(old, &next) && !ended {
+		if err != nil || rows.SameResource(old, &next) && !ended {
 			return err
 		}
 		if r.Origin == uma.FromOwner {
@@ -133,7 +133,7 @@ func insertResource(tx *conn, r *uma.Resource) error {
 		 owner_managed, attributes, origin, texts, drifted, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
 		string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
-		r.IconURI, listText(r.URIs), listText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin),
+		r.IconURI, rows.ListText(r.URIs), rows.ListText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin),
 		textsText(r.Texts), version)
 	if err != nil {
 		return writing("resource", conflict(err))
@@ -169,7 +169,7 @@ func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bo
 		type_folded = ?, icon_uri = ?, uris = ?, scopes = ?, owner_managed = ?, attributes = ?, origin = ?, texts = ?,
 		drifted = ?, version = ? WHERE key = ?`,
 		next.Owner, own, next.Name, fold(next.Name), next.DisplayName, next.Type, fold(next.Type), next.IconURI,
-		listText(next.URIs), listText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin),
+		rows.ListText(next.URIs), rows.ListText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin),
 		textsText(next.Texts), drifted, next.Version, int64(next.Key))
 	if err != nil {
 		return writing("resource", conflict(err))
@@ -203,7 +203,7 @@ func adjustRequests(tx *conn, old, next *uma.Resource) error {
 			left = []uma.Scope{""}
 		}
 		_, err := tx.exec(`DELETE FROM request WHERE resource = ? AND scope NOT IN (SELECT value FROM json_each(?))`,
-			int64(next.Key), listText(left))
+			int64(next.Key), rows.ListText(left))
 		if err != nil {
 			return writing("requests for scopes that are gone", err)
 		}
@@ -214,13 +214,4 @@ func adjustRequests(tx *conn, old, next *uma.Resource) error {
 	_, err := tx.exec(`UPDATE request SET resource_name = ?, owner = ? WHERE resource = ?`,
 		next.Name, next.Owner, int64(next.Key))
 	return writing("requests of a resource", err)
-}
-
-// sameResource reports whether two states of a resource are equal, except for their
-// versions.
-func sameResource(a, b *uma.Resource) bool {
-	return a.Owner == b.Owner && a.Name == b.Name && a.DisplayName == b.DisplayName && a.Type == b.Type &&
-		a.IconURI == b.IconURI && a.OwnerManaged == b.OwnerManaged && a.Origin == b.Origin &&
-		slices.Equal(a.URIs, b.URIs) && slices.Equal(a.Scopes, b.Scopes) &&
-		maps.EqualFunc(a.Attributes, b.Attributes, slices.Equal) && maps.Equal(a.Texts, b.Texts)
 }

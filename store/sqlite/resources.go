@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -30,20 +32,8 @@ func resources(c *conn, query string, args ...any) ([]*uma.Resource, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r, c.spend(size(r))
+		return r, c.spend(rows.ResourceSize(r))
 	})
-}
-
-// size is about how many bytes a resource has in memory.
-func size(r *uma.Resource) int {
-	n := len(r.Name) + len(r.DisplayName) + len(r.Type) + len(r.IconURI)
-	for _, uri := range r.URIs {
-		n += len(uri)
-	}
-	for _, scope := range r.Scopes {
-		n += len(scope)
-	}
-	return n + uma.AttributesSize(r.Attributes, r.Texts)
 }
 
 func resourceRow(c *conn, query string, args ...any) (*uma.Resource, error) {
@@ -63,21 +53,21 @@ func resourceByName(c *conn, server uma.Key, owner, name string) (*uma.Resource,
 
 // Resource implements uma.Resources.
 func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
-	key := resourceKey{server: server, id: id}
-	if r, ok := recall(ctx, v, v.resources, key); ok {
+	key := memory.ResourceKey{Server: server, ID: id}
+	if r, ok := memory.Recall(ctx, &v.View, v.Resources, key); ok {
 		return r, nil
 	}
 	r, err := resourceByID(v.reader(ctx), server, id)
 	if err == nil {
-		key.id = r.ID
-		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+		key.ID = r.ID
+		memory.Keep(&v.View, v.Resources, key, r, key.Bytes()+memory.ResourceBytes(r))
 	}
 	return r, err
 }
 
 // ResourcesByID implements uma.Resources.
 func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
-	if v.resources == nil {
+	if v.Resources == nil {
 		return resourcesByID(v.reader(ctx), server, ids)
 	}
 	var found []*uma.Resource
@@ -88,7 +78,7 @@ func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.Reso
 			continue
 		}
 		asked[id] = true
-		if r, ok := recall(ctx, v, v.resources, resourceKey{server: server, id: id}); ok {
+		if r, ok := memory.Recall(ctx, &v.View, v.Resources, memory.ResourceKey{Server: server, ID: id}); ok {
 			found = append(found, r)
 		} else {
 			unread = append(unread, id)
@@ -99,8 +89,8 @@ func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.Reso
 	}
 	read, err := resourcesByID(v.reader(ctx), server, unread)
 	for _, r := range read {
-		key := resourceKey{server: server, id: r.ID}
-		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+		key := memory.ResourceKey{Server: server, ID: r.ID}
+		memory.Keep(&v.View, v.Resources, key, r, key.Bytes()+memory.ResourceBytes(r))
 	}
 	return append(found, read...), err
 }
@@ -117,14 +107,14 @@ func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resour
 
 // ResourceByName implements uma.Resources.
 func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name string) (*uma.Resource, error) {
-	key := resourceKey{server: server, owner: owner, name: name}
-	if r, ok := recall(ctx, v, v.resources, key); ok {
+	key := memory.ResourceKey{Server: server, Owner: owner, Name: name}
+	if r, ok := memory.Recall(ctx, &v.View, v.Resources, key); ok {
 		return r, nil
 	}
 	r, err := resourceByName(v.reader(ctx), server, owner, name)
 	if err == nil {
-		key.owner, key.name = r.Owner, r.Name
-		keep(v, v.resources, key, r, key.bytes()+resourceBytes(r))
+		key.Owner, key.Name = r.Owner, r.Name
+		memory.Keep(&v.View, v.Resources, key, r, key.Bytes()+memory.ResourceBytes(r))
 	}
 	return r, err
 }
@@ -184,7 +174,7 @@ func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, 
 	}
 	found, err := list(c, `SELECT uri, id FROM uri_pattern
 		WHERE server = ? AND key IN (SELECT value FROM json_each(?))`,
-		[]any{int64(server), listText(keys)}, func(scan scanFunc) (uma.URICandidate, error) {
+		[]any{int64(server), rows.ListText(keys)}, func(scan scanFunc) (uma.URICandidate, error) {
 			var u uma.URICandidate
 			err := scan(&u.URI, (*namedText)(&u.Resource))
 			return u, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -227,7 +228,7 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash)
 			AND NOT EXISTS (SELECT 1 FROM decision_common t WHERE t.term = ?4 || r.hash)
 			AND r.hash NOT IN (SELECT value FROM json_each(?5)) LIMIT ?3 + 0`,
-			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, listText(named)}, scanKey)
+			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, rows.ListText(named)}, scanKey)
 		if err != nil {
 			return reading("policy revisions that no record names", err)
 		}

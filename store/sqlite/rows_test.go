@@ -8,6 +8,7 @@ import (
 	"unsafe"
 	"weak"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -60,7 +61,7 @@ func TestCachesKeepNoBodies(t *testing.T) {
 			return err
 		},
 	} {
-		c.memory.resources.kept.Clear()
+		c.memory.Resources.Clear()
 		before := c.hits()
 		for range 2 { // the first keeps the row
 			_, err := uma.Read(ctx, c.Store, func(v uma.View) (struct{}, error) { return struct{}{}, read(v) })
@@ -84,7 +85,7 @@ func TestCachesKeepNoBodies(t *testing.T) {
 // looked for nor kept in memory, but whether a token without a session is revoked is.
 func TestSessionsWithoutUsers(t *testing.T) {
 	t.Parallel()
-	s := openTemp(t, func(c *Config) { c.Caches = Caches{Memory: 1 << 20, Sessions: true} })
+	s := openTemp(t, func(c *Config) { c.Caches = memory.Caches{Memory: 1 << 20, Sessions: true} })
 	realm := smallRealm(t, s).Realm.Key
 	err := s.StartSession(t.Context(), realm, &uma.Session{ID: "s", User: "alice-id", Client: "api", Started: at, Expires: at.Add(time.Hour)},
 		&uma.RefreshToken{Hash: uma.Digest("refresh"), SessionID: "s", Expires: at.Add(time.Hour)})
@@ -101,18 +102,5 @@ func TestSessionsWithoutUsers(t *testing.T) {
 	}
 	if got := s.CacheStats()["sessions"]; got.Hits != 1 || got.Misses != 1 || got.Entries != 1 {
 		t.Errorf("got %+v, want the token without a session alone", got)
-	}
-}
-
-// The lists of a kept row have no more room than they need, and a map counts what an empty one has.
-func TestKeptRowsAreCounted(t *testing.T) {
-	t.Parallel()
-	s := &sharing{granted: make([]uma.Share, 1, 4), others: make([]uma.Request, 3, 4)}
-	s.trim()
-	if len(s.granted) != 1 || cap(s.granted) != 1 || len(s.others) != 3 || cap(s.others) != 3 || s.policies != nil {
-		t.Errorf("got %d granted of %d, %d others of %d", len(s.granted), cap(s.granted), len(s.others), cap(s.others))
-	}
-	if got := documentBytes(map[string]any{}); got < 300 {
-		t.Errorf("an empty map counts %d bytes", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -103,7 +104,7 @@ func (s *Store) ScopesOfTypes(ctx context.Context, server uma.Key, types []strin
 	return fetch(ctx, s, "scopes of types", func(c *conn) (map[string][]uma.Scope, error) {
 		found := map[string][]uma.Scope{}
 		err := c.rows(`SELECT t.type, t.scope FROM json_each(?) x CROSS JOIN type_scope t ON t.server = ? AND t.type = x.value LIMIT ? + 0`,
-			[]any{listText(types), int64(server), maxSampledRows}, func(scan scanFunc) error {
+			[]any{rows.ListText(types), int64(server), maxSampledRows}, func(scan scanFunc) error {
 				var typ string
 				var scope uma.Scope
 				err := scan(&typ, (*namedText)(&scope))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -104,7 +105,7 @@ const maxMerged = 2 * findPage
 // SQLite steps the one with the least entry. So it reads at most n entries, and one for
 // each scope.
 func placesByScope(c *conn, server uma.Key, anyScope []uma.Scope, registered uma.Registered, after place, n int) (found []place, more bool, err error) {
-	args := []any{int64(server), listText(anyScope), after.name, after.id, n}
+	args := []any{int64(server), rows.ListText(anyScope), after.name, after.id, n}
 	next := ` FROM resource_scope s WHERE s.server = ?1 AND s.scope = w.scope`
 	if registered != 0 {
 		next += ` AND s.registered = ?6`

@@ -6,13 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
-)
-
-// The strategies of shares that the store tells apart.
-const (
-	unanimous   = "UNANIMOUS"
-	affirmative = "AFFIRMATIVE"
 )
 
 const shareColumns = ` s.key, s.id, s.name, s.description, s.server, s.resource, s.resource_id, s.owner, s.scopes,` +
@@ -102,7 +97,7 @@ func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.Us
 func policiesFor(c *conn, p *uma.Party, resources []uma.Key) ([]*uma.Share, error) {
 	return list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT x.share FROM share_party x
 		WHERE x.resource IN (SELECT value FROM json_each(?)) AND x.party IN (SELECT value FROM json_each(?)))`,
-		[]any{keysText(resources), listText(partiesOf(p))}, scanShare)
+		[]any{keysText(resources), rows.ListText(rows.PartiesOf(p))}, scanShare)
 }
 
 // CreateShare implements uma.Sharing.
@@ -128,8 +123,8 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 			 strategy, version, audience)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.Owner, row.Name, fold(row.Name),
-			row.Description, listText(row.Scopes), listText(row.Users), listText(row.Roles), listText(row.Groups),
-			listText(row.Clients), row.Strategy, row.Version, row.Audience)
+			row.Description, rows.ListText(row.Scopes), rows.ListText(row.Users), rows.ListText(row.Roles), rows.ListText(row.Groups),
+			rows.ListText(row.Clients), row.Strategy, row.Version, row.Audience)
 		if err != nil {
 			return writing("share", err)
 		}
@@ -151,7 +146,7 @@ func readShared(tx *conn, s *uma.Share) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Scopes) == 0 && len(has) > 0 || !containsAll(has, s.Scopes) {
+	if len(s.Scopes) == 0 && len(has) > 0 || !rows.ContainsAll(has, s.Scopes) {
 		return uma.ErrNotFound
 	}
 	return nil
@@ -178,24 +173,15 @@ func checkShareSize(tx *conn, s *uma.Share) error {
 	if err != nil {
 		return reading("shares of a resource", err)
 	}
-	if int(others)+sizeOfShare(s) > uma.MaxShareBytes {
+	if int(others)+rows.ShareSize(s) > uma.MaxShareBytes {
 		return uma.ErrFull
 	}
 	return nil
 }
 
-// sizeOfShare is how many bytes of a record a share takes.
-func sizeOfShare(s *uma.Share) int {
-	size := len(s.ID) + len(s.Name) + len(s.Strategy) + len(listText(s.Scopes))
-	for _, list := range [][]string{s.Users, s.Roles, s.Groups, s.Clients} {
-		size += len(listText(list))
-	}
-	return size
-}
-
 func addParties(tx *conn, s *uma.Share) error {
 	var commands []command
-	for _, party := range indexParties(s) {
+	for _, party := range rows.IndexedParties(s) {
 		commands = append(commands, command{`INSERT INTO share_party (resource, party, share) VALUES (?, ?, ?)`,
 			[]any{int64(s.Resource), party, int64(s.Key)}})
 	}
@@ -218,12 +204,12 @@ func (s *Store) ReplaceShare(ctx context.Context, sh *uma.Share) error {
 		if err := checkShareName(tx, &next); err != nil {
 			return err
 		}
-		if sizeOfShare(&next) > sizeOfShare(old) {
+		if rows.ShareSize(&next) > rows.ShareSize(old) {
 			if err := checkShareSize(tx, &next); err != nil {
 				return err
 			}
 		}
-		if !sameShare(old, &next) {
+		if !rows.SameShare(old, &next) {
 			if err := updateShare(tx, old, &next); err != nil {
 				return err
 			}
@@ -239,48 +225,20 @@ func updateShare(tx *conn, old, next *uma.Share) error {
 	if next.Version, err = nextVersion(tx); err != nil {
 		return err
 	}
-	if !onlyAddsParties(old, next) {
+	if !rows.OnlyAddsParties(old, next) {
 		next.Audience = next.Version
 	}
 	_, err = tx.exec(`UPDATE share SET name = ?, name_folded = ?, description = ?, scopes = ?, users = ?, roles = ?,
 		groups = ?, clients = ?, strategy = ?, version = ?, audience = ? WHERE key = ?`,
-		next.Name, fold(next.Name), next.Description, listText(next.Scopes), listText(next.Users), listText(next.Roles),
-		listText(next.Groups), listText(next.Clients), next.Strategy, next.Version, next.Audience, int64(next.Key))
-	if err != nil || slices.Equal(indexParties(old), indexParties(next)) {
+		next.Name, fold(next.Name), next.Description, rows.ListText(next.Scopes), rows.ListText(next.Users), rows.ListText(next.Roles),
+		rows.ListText(next.Groups), rows.ListText(next.Clients), next.Strategy, next.Version, next.Audience, int64(next.Key))
+	if err != nil || slices.Equal(rows.IndexedParties(old), rows.IndexedParties(next)) {
 		return writing("share", err)
 	}
 	if _, err := tx.exec(`DELETE FROM share_party WHERE share = ?`, int64(next.Key)); err != nil {
 		return writing("share", err)
 	}
 	return addParties(tx, next)
-}
-
-// sameShare reports whether two states of a share are equal, except for their versions.
-func sameShare(a, b *uma.Share) bool {
-	return a.Name == b.Name && a.Description == b.Description && a.Strategy == b.Strategy &&
-		slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Users, b.Users) && slices.Equal(a.Roles, b.Roles) &&
-		slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Clients, b.Clients)
-}
-
-// onlyAddsParties reports whether a share is still for everybody whom it was for. A
-// list that was empty and now names somebody is one more condition to meet, unless the
-// strategy is AFFIRMATIVE.
-func onlyAddsParties(old, next *uma.Share) bool {
-	if old.Strategy != next.Strategy {
-		return false
-	}
-	for _, kind := range [][2][]string{{old.Users, next.Users}, {old.Groups, next.Groups},
-		{old.Roles, next.Roles}, {old.Clients, next.Clients}} {
-		was, is := kind[0], kind[1]
-		if !containsAll(is, was) || len(was) == 0 && len(is) > 0 && old.Strategy != affirmative {
-			return false
-		}
-	}
-	return true
-}
-
-func containsAll[T comparable](list, all []T) bool {
-	return !slices.ContainsFunc(all, func(one T) bool { return !slices.Contains(list, one) })
 }
 
 // DeleteShare implements uma.Sharing.
@@ -328,7 +286,7 @@ func removeLostScopes(tx *conn, next *uma.Resource) error {
 	if err != nil {
 		return err
 	}
-	left, key := listText(next.Scopes), int64(next.Key)
+	left, key := rows.ListText(next.Scopes), int64(next.Key)
 	return runAll(tx, []command{
 		{`UPDATE share SET version = ?, scopes = (SELECT json_group_array(x.value) FROM json_each(share.scopes) x
 		WHERE x.value IN (SELECT value FROM json_each(?2))) WHERE resource = ?3 AND EXISTS

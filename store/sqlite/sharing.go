@@ -1,11 +1,11 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -20,18 +20,6 @@ func scanRequest(scan scanFunc) (uma.Request, error) {
 	return q, err
 }
 
-// share returns a granted request in the form of a share, as decisions see it.
-func share(q *uma.Request) uma.Share {
-	s := uma.Share{
-		Key: q.Key, ID: q.ID, Kind: uma.ByRequest, Server: q.Server, Resource: q.Resource, ResourceID: q.ResourceID,
-		Owner: q.Owner, Users: []string{q.Requester}, Strategy: unanimous, Version: q.Version,
-	}
-	if q.Scope != "" {
-		s.Scopes = []uma.Scope{q.Scope}
-	}
-	return s
-}
-
 // Between implements uma.Shares.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
 	if len(resources) > 1 {
@@ -41,51 +29,22 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 	if err != nil {
 		return nil, nil, err
 	}
-	var shares, policies []uma.Share
-	var requests []uma.Request
-	for _, one := range found {
-		shares, policies = append(shares, one.granted...), append(policies, one.policies...)
-		for _, q := range one.others {
-			if q.State == uma.Pending || q.Decided.After(since) {
-				requests = append(requests, q)
-			}
-		}
-	}
-	slices.SortFunc(policies, func(a, b uma.Share) int { return cmp.Compare(a.Key, b.Key) })
-	return append(shares, policies...), requests, nil
-}
-
-// A sharing is what there is between a party and one resource, whenever it was decided.
-type sharing struct {
-	granted  []uma.Share   // by requests
-	others   []uma.Request // pending and denied
-	policies []uma.Share
-}
-
-// trim gives back what the lists were allocated beyond their lengths.
-func (s *sharing) trim() {
-	s.granted, s.others, s.policies = trimmed(s.granted), trimmed(s.others), trimmed(s.policies)
-}
-
-func trimmed[T any](list []T) []T {
-	if cap(list) == len(list) {
-		return list
-	}
-	return append(make([]T, 0, len(list)), list...)
+	shares, requests := memory.Between(found, since)
+	return shares, requests, nil
 }
 
 // sharingOf returns the sharing of each resource.
-func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key) ([]*sharing, error) {
-	var key sharingKey
-	if v.shares != nil {
-		key.party = partyText(p)
+func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key) ([]*memory.Sharing, error) {
+	var key memory.SharingKey
+	if v.Shares != nil {
+		key.Party = memory.PartyText(p)
 	}
-	found := make([]*sharing, len(resources))
+	found := make([]*memory.Sharing, len(resources))
 	var unread []uma.Key
 	for i, resource := range resources {
-		key.resource = resource
+		key.Resource = resource
 		var ok bool
-		if found[i], ok = recall(ctx, v, v.shares, key); !ok {
+		if found[i], ok = memory.Recall(ctx, &v.View, v.Shares, key); !ok {
 			unread = append(unread, resource)
 		}
 	}
@@ -98,9 +57,9 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 	}
 	for i, resource := range resources {
 		if found[i] == nil {
-			key.resource, found[i] = resource, read[resource]
-			found[i].trim()
-			keep(v, v.shares, key, found[i], key.bytes()+found[i].bytes())
+			key.Resource, found[i] = resource, read[resource]
+			found[i].Trim()
+			memory.Keep(&v.View, v.Shares, key, found[i], key.Bytes()+found[i].Bytes())
 		}
 	}
 	return found, nil
@@ -109,10 +68,10 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 // readSharing reads the sharing of resources. Most have no policies. Therefore the statement
 // that reads the requests has one more row, of key 0, if there are policies, and only then they
 // are read.
-func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*sharing, error) {
-	found := make(map[uma.Key]*sharing, len(resources))
+func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*memory.Sharing, error) {
+	found := make(map[uma.Key]*memory.Sharing, len(resources))
 	for _, resource := range resources {
-		found[resource] = &sharing{}
+		found[resource] = &memory.Sharing{}
 	}
 	policies := false
 	query, args := betweenOne, []any{int64(resources[0]), p.ID}
@@ -126,10 +85,8 @@ func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*shari
 			return err
 		case q.Key == 0:
 			policies = true
-		case q.State == uma.Granted:
-			of.granted = append(of.granted, share(&q))
 		default:
-			of.others = append(of.others, q)
+			of.AddRequest(&q)
 		}
 		return nil
 	})
@@ -139,7 +96,7 @@ func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*shari
 	all, err := policiesFor(c, p, resources)
 	for _, s := range all {
 		of := found[s.Resource]
-		of.policies = append(of.policies, *s)
+		of.Policies = append(of.Policies, *s)
 	}
 	return found, reading("policies for a party", err)
 }

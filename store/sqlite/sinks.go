@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -48,7 +49,7 @@ func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
 				return writing("sink "+w.Name, err)
 			}
 		}
-		_, err = tx.exec(`DELETE FROM sink WHERE name NOT IN (SELECT value FROM json_each(?))`, listText(names))
+		_, err = tx.exec(`DELETE FROM sink WHERE name NOT IN (SELECT value FROM json_each(?))`, rows.ListText(names))
 		return writing("sinks", err)
 	})
 }
@@ -56,7 +57,7 @@ func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
 // TakeSinks implements uma.Sinks.
 func (s *Store) TakeSinks(ctx context.Context, holder string, names []string) error {
 	return s.write(ctx, func(tx *conn) error {
-		_, err := tx.exec(`UPDATE sink SET holder = ? WHERE name IN (SELECT value FROM json_each(?))`, holder, listText(names))
+		_, err := tx.exec(`UPDATE sink SET holder = ? WHERE name IN (SELECT value FROM json_each(?))`, holder, rows.ListText(names))
 		return writing("sinks", err)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/folder"
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -40,7 +41,7 @@ type Config struct {
 	Now func() time.Time
 
 	// Caches are the rows that are kept in memory.
-	Caches Caches
+	Caches memory.Caches
 
 	holdIndex bool // only tests index records
 }
@@ -56,8 +57,8 @@ type Store struct {
 	indexer   *indexer   // nil when read only
 	damage    damage     // that was found in the file
 	path      string
-	files     files   // that are open, unless read only
-	memory    *memory // nil if no rows are kept
+	files     files          // that are open, unless read only
+	memory    *memory.Memory // nil if no rows are kept
 	recent    recentRecords
 }
 
@@ -94,7 +95,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var err error
-	s.memory = newMemory(cfg.Caches, cfg.Now)
+	s.memory = memory.New(cfg.Caches, cfg.Now)
 	if s.writer, err = openWriter(cfg, &s.damage, s.memory); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -38,30 +40,30 @@ func (v *view) SpentTicket(ctx context.Context, realm uma.Key, hash []byte) (*um
 
 // TokenState implements uma.Tokens.
 func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session string) (*uma.TokenState, error) {
-	sessions := v.sessions
-	if session != "" && v.users == nil {
+	sessions := v.Sessions
+	if session != "" && v.Users == nil {
 		sessions = nil // one statement reads the session and its user, so that nothing would be spared
 	}
-	key := sessionKey{realm, jti, session}
-	state, ok := recall(ctx, v, sessions, key)
-	if ok && state.session == nil {
-		return &uma.TokenState{Revoked: state.revoked}, nil
+	key := memory.SessionKey{Realm: realm, JTI: jti, Session: session}
+	state, ok := memory.Recall(ctx, &v.View, sessions, key)
+	if ok && state.Session == nil {
+		return &uma.TokenState{Revoked: state.Revoked}, nil
 	}
 	if ok {
-		if u, ok := recall(ctx, v, v.users, userKey{realm: realm, id: state.session.User}); ok {
-			return &uma.TokenState{Revoked: state.revoked, Session: state.session, User: u}, nil
+		if u, ok := memory.Recall(ctx, &v.View, v.Users, memory.UserKey{Realm: realm, ID: state.Session.User}); ok {
+			return &uma.TokenState{Revoked: state.Revoked, Session: state.Session, User: u}, nil
 		}
 	}
 	st, err := readTokenState(v.reader(ctx), realm, jti, session)
 	if err != nil {
 		return nil, err
 	}
-	state = &sessionState{st.Revoked, st.Session}
-	key.jti, key.session = strings.Clone(jti), strings.Clone(session)
-	keep(v, sessions, key, state, key.bytes()+state.bytes())
+	state = &memory.SessionState{Revoked: st.Revoked, Session: st.Session}
+	key.JTI, key.Session = strings.Clone(jti), strings.Clone(session)
+	memory.Keep(&v.View, sessions, key, state, key.Bytes()+state.Bytes())
 	if u := st.User; u != nil {
-		key := userKey{realm: realm, id: u.ID}
-		keep(v, v.users, key, u, key.bytes()+userBytes(u))
+		key := memory.UserKey{Realm: realm, ID: u.ID}
+		memory.Keep(&v.View, v.Users, key, u, key.Bytes()+memory.UserBytes(u))
 	}
 	return st, nil
 }
@@ -153,12 +155,12 @@ func validShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Sh
 	if len(ids) == 0 {
 		return nil
 	}
-	args := []any{int64(server), listText(ids)}
+	args := []any{int64(server), rows.ListText(ids)}
 	err := c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
 		WHERE q.server = ? AND q.id IN (SELECT value FROM json_each(?)) AND q.state = 'granted' AND r.owner_managed`,
 		args, func(scan scanFunc) error {
 			q, err := scanRequest(scan)
-			s := share(&q)
+			s := rows.ShareOf(&q)
 			found[q.ID] = &s
 			return err
 		})

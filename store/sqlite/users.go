@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -86,7 +87,7 @@ func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string
 	}
 	err := c.rows(`SELECT `+column+`,`+partyColumns+`FROM user u`+ownIdentity+`
 		WHERE u.realm = ? AND `+column+` IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(values)}, func(scan scanFunc) error {
+		[]any{int64(realm), rows.ListText(values)}, func(scan scanFunc) error {
 			u, value := &uma.User{}, ""
 			err := scan(append([]any{&value}, partyFields(u)...)...)
 			found[value] = append(found[value], u)
@@ -110,7 +111,7 @@ func (v *view) UsersByID(ctx context.Context, realm uma.Key, ids []string) (map[
 	c := v.reader(ctx)
 	found := map[string]*uma.User{}
 	err := c.rows(`SELECT`+partyColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.id IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(ids)}, func(scan scanFunc) error {
+		[]any{int64(realm), rows.ListText(ids)}, func(scan scanFunc) error {
 			u := &uma.User{}
 			err := scan(partyFields(u)...)
 			found[u.ID] = u
@@ -124,7 +125,7 @@ func (v *view) Usernames(ctx context.Context, realm uma.Key, ids []string) (map[
 	c := v.reader(ctx)
 	found := map[string]string{}
 	err := c.rows(`SELECT id, username FROM user WHERE realm = ? AND id IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(ids)}, func(scan scanFunc) error {
+		[]any{int64(realm), rows.ListText(ids)}, func(scan scanFunc) error {
 			var id, username string
 			err := scan(&id, &username)
 			found[id] = username
@@ -145,7 +146,7 @@ func (v *view) Passwords(ctx context.Context, realm uma.Key, usernames []string)
 	}
 	found := map[string]string{}
 	err := c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,
-		[]any{int64(realm), listText(slices.Collect(maps.Keys(asked)))}, func(scan scanFunc) error {
+		[]any{int64(realm), rows.ListText(slices.Collect(maps.Keys(asked)))}, func(scan scanFunc) error {
 			var folded, password string
 			err := scan(&folded, &password)
 			found[asked[folded]] = password

@@ -5,26 +5,18 @@ import (
 	"errors"
 	"fmt"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
 // A view is a read transaction on a connection of the pool. A cached view also reads from memory,
 // and begins the transaction only when it must.
-//
-// The rows from memory are those of the view's epoch. When the transaction begins, its snapshot
-// must have the same rows of their kinds, or the view is torn.
 type view struct {
+	memory.View // of a cached view
+
 	store  *Store
 	conn   *conn // nil while there is no transaction
 	closed bool
-
-	// Of a cached view.
-	caches
-	memory   *memory
-	begun    bool
-	epoch    uint64 // 0: everything is read from the database
-	recalled kinds  // of the rows that came from memory
-	torn     bool
 }
 
 // View implements uma.Store.
@@ -49,7 +41,7 @@ func (s *Store) CachedView(ctx context.Context) (uma.View, error) {
 		return nil, errClosed
 	default:
 	}
-	return &view{store: s, memory: s.memory, caches: s.memory.caches}, nil
+	return &view{View: s.memory.View(), store: s}, nil
 }
 
 // Close implements io.Closer. Closing twice is no error.
@@ -63,28 +55,17 @@ func (v *view) Close() error {
 		err = v.store.release(v.conn)
 		v.conn = nil
 	}
-	if v.torn {
-		err = errors.Join(err, uma.ErrTorn)
-	}
-	return err
-}
-
-// Epoch implements uma.View.
-func (v *view) Epoch() uma.Epoch {
-	if v.torn {
-		return 0
-	}
-	return uma.Epoch(v.epoch)
+	return errors.Join(err, v.End())
 }
 
 // reader returns the connection of the view. If there can be none, it returns one whose every
 // statement fails with the reason.
 func (v *view) reader(ctx context.Context) *conn {
-	switch {
-	case v.closed:
+	if v.closed {
 		return failing(errors.New("the view is closed"))
-	case v.torn:
-		return failing(uma.ErrTorn)
+	}
+	if err := v.Err(); err != nil {
+		return failing(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return failing(err)
@@ -99,44 +80,15 @@ func (v *view) reader(ctx context.Context) *conn {
 
 // open begins the transaction of a cached view. SQLite takes its snapshot at the first statement.
 func (v *view) open(ctx context.Context) error {
-	v.begin()
+	v.Begin()
 	c, err := v.store.reader(ctx, maxReading)
 	if err != nil {
 		return err
 	}
 	v.conn = c
-	if v.epoch != 0 {
-		before := v.memory.epoch.Load()
-		c.snapshot = func() error { return v.match(before) }
-	}
-	return nil
-}
-
-// begin notes the epoch at the first read.
-func (v *view) begin() {
-	if !v.begun {
-		v.begun, v.epoch = true, v.memory.current()
-	}
-}
-
-// mayRecall reports whether rows may come from memory.
-func (v *view) mayRecall() bool {
-	v.begin()
-	return v.epoch != 0 && !v.torn && !v.closed
-}
-
-// match is called when the snapshot was taken, with the epoch before that. It makes the epoch of
-// the snapshot that of the view, or returns uma.ErrTorn.
-func (v *view) match(before uint64) error {
-	known := isSettled(before) && v.memory.epoch.Load() == before
-	switch {
-	case known && v.memory.unchanged(v.recalled, v.epoch):
-		v.epoch = before
-	case v.recalled == 0:
-		v.epoch = 0 // the snapshot may be before or after the commit that is under way
-	default:
-		v.torn = true
-		return uma.ErrTorn
+	if v.Epoch() != 0 {
+		before := v.State()
+		c.snapshot = func() error { return v.Match(before) }
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -35,7 +36,7 @@ type writer struct {
 	now     func() time.Time
 
 	checkpoints *checkpointer
-	memory      *memory      // nil if no rows are kept
+	memory      *watch       // nil if no rows are kept
 	looks       *time.Ticker // for changes of other processes
 
 	next *entry // taken from the queue for the next batch
@@ -59,7 +60,7 @@ type entry struct {
 	err    error // of run
 }
 
-func openWriter(cfg Config, damage *damage, memory *memory) (*writer, error) {
+func openWriter(cfg Config, damage *damage, kept *memory.Memory) (*writer, error) {
 	c, err := openConn(cfg.Path, sqlite.OpenReadWrite|sqlite.OpenCreate, writerPragmas...)
 	if err != nil {
 		return nil, err
@@ -80,8 +81,8 @@ func openWriter(cfg Config, damage *damage, memory *memory) (*writer, error) {
 		observe:     cfg.Observe,
 		now:         cfg.Now,
 		checkpoints: checkpoints,
-		memory:      memory,
-		looks:       time.NewTicker(lookEvery),
+		memory:      newWatch(kept),
+		looks:       time.NewTicker(memory.LookEvery),
 	}
 	if err := w.remember(); err != nil {
 		return nil, errors.Join(err, checkpoints.close(), c.close())
