@@ -17,17 +17,44 @@ import (
 // everything that is written while a read transaction is open.
 const largeWAL = 256 << 20
 
-// database returns the path of the database.
+// errNoKey refuses to open a database that is not in the data folder without a key. A key in a
+// folder that nobody named would be lost, or not be that of the other servers.
+var errNoKey = errors.New("a PostgreSQL database needs a key-encryption key that all its servers have: " +
+	"name its file with --key-file, or a folder with umpire.key with --data, or give the key in UMPIRE_KEY")
+
+// database returns the path of the SQLite database.
 func (n *Node) database() string { return filepath.Join(n.Data, "umpire.db") }
 
-// openFolder creates the data folder, restricts it to this user, and for a server locks it.
+// openFolder prepares the data folder. If the database is not in it, only a key file may be, for
+// which it is not locked.
 func (n *Node) openFolder(ctx context.Context) error {
+	switch {
+	case n.Database == "":
+		return n.lockFolder(ctx)
+	case n.KeyFile != "" || n.Key != "":
+		return nil
+	case n.Data == "":
+		return errNoKey
+	}
+	return n.secureFolder(ctx)
+}
+
+// secureFolder creates the data folder and restricts it to this user.
+func (n *Node) secureFolder(ctx context.Context) error {
 	notice, err := folder.Secure(n.Data)
 	if err != nil {
 		return fmt.Errorf("prepare the data folder: %w", err)
 	}
 	if notice != "" {
 		n.Log.WarnContext(ctx, notice, "folder", n.Data)
+	}
+	return nil
+}
+
+// lockFolder prepares the folder of an SQLite database, and for a server locks it.
+func (n *Node) lockFolder(ctx context.Context) (err error) {
+	if err := n.secureFolder(ctx); err != nil {
+		return err
 	}
 	if n.Serving {
 		if n.lock, err = folder.Take(n.Data, n.Now()); err != nil {

@@ -40,6 +40,11 @@ type Config struct {
 	KeyFile string // of the key-encryption key; empty: umpire.key in Data
 	Key     string // the key-encryption key, in hexadecimal or base64, instead of the file
 
+	// Database is the URL of a PostgreSQL database, which any number of servers may use that have
+	// the same key; empty: SQLite in Data. With it, Data is only for the key file, and not used
+	// if KeyFile or Key is given.
+	Database string
+
 	// PublicURL is the base of all URLs of the server. Commands that issue no tokens leave it
 	// empty.
 	PublicURL string
@@ -119,7 +124,6 @@ const hmacKey = "hmac"
 // Open opens the store and its keys, and creates them if they do not exist.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
-	cfg.KeyFile = cmp.Or(cfg.KeyFile, filepath.Join(cfg.Data, "umpire.key"))
 	n := &Node{
 		Config: cfg, metrics: server.NewMetrics(),
 		committed: make(chan struct{}, 1), compareSinks: make(chan struct{}, 1),
@@ -127,6 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.openFolder(ctx); err != nil {
 		return nil, err
 	}
+	n.KeyFile = cmp.Or(n.KeyFile, filepath.Join(n.Data, "umpire.key"))
 	if err := n.openStore(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -135,7 +140,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
-	db, err := store.Open(ctx, store.Config{Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
+	db, err := store.Open(ctx, store.Config{Database: n.Database, Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,13 @@
 // Package store is what the server needs of a database, and opens one by its driver: SQLite in
-// a file, unless the configuration names another.
+// a file, unless the configuration has the URL of another.
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"net/url"
+	"strings"
 	"time"
 
 	"example.com/umpire/recent"
@@ -42,6 +46,10 @@ type Store interface {
 
 // Config says where the store is, and how it is used.
 type Config struct {
+	// Database is the URL of a PostgreSQL database; see CheckURL. It may have a password. Empty:
+	// SQLite at Path.
+	Database string
+
 	// Path is the file of the SQLite database, which is made if it does not exist.
 	Path string
 
@@ -62,8 +70,32 @@ type Config struct {
 	Caches memory.Caches
 }
 
+var (
+	// errURL quotes nothing of the URL: whatever cannot be parsed may be of a password.
+	errURL = errors.New("the URL of the database is not one of PostgreSQL: want such as postgres://umpire@db.example.com:5432/umpire; " +
+		"in a password, write characters other than letters and digits as %XX")
+
+	errNoDriver = errors.New("this version of the program has no driver for PostgreSQL")
+)
+
+// CheckURL returns an error unless a text is the URL of a PostgreSQL database: postgres:// or
+// postgresql:// at its beginning, and in the form of a URL. The error has no part of the text.
+func CheckURL(database string) error {
+	u, err := url.Parse(database)
+	switch {
+	case err != nil, !strings.HasPrefix(database, "postgres://") && !strings.HasPrefix(database, "postgresql://"):
+		return errURL
+	case u.User == nil && strings.Contains(database, "@"): // a / or ? in a password ended the host
+		return errURL
+	}
+	return nil
+}
+
 // Open opens the store, and migrates its schema to that of this binary unless it is ReadOnly.
 func Open(ctx context.Context, cfg Config) (Store, error) {
+	if cfg.Database != "" {
+		return nil, cmp.Or(CheckURL(cfg.Database), errNoDriver)
+	}
 	s, err := sqlite.Open(ctx, sqlite.Config{
 		Path: cfg.Path, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
 		Caches: cfg.Caches,

@@ -27,6 +27,9 @@ It does not contain the key-encryption key: back up that file separately.`,
 }
 
 func (e *env) backup(ctx context.Context, to string) error {
+	if e.databaseURL != "" {
+		return invalid("backup copies an SQLite database: back a PostgreSQL database up with pg_dump, or with pg_basebackup and its archived log")
+	}
 	if err := e.needDatabase(); err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ type env struct {
 	getenv         func(string) string
 	now            func() time.Time
 
-	data, keyFile, output, logLevel string
+	data, databaseURL, keyFile, output, logLevel string
 
 	policyMemory              int64 // MiB
 	policyTime                time.Duration
@@ -72,6 +72,7 @@ environment, 3 a check or test did not pass.`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
+	f.StringVar(&e.databaseURL, "database", "", "`URL` of a PostgreSQL database, such as postgres://umpire@db.example.com/umpire (default: SQLite in the data folder); give one with a password in UMPIRE_DATABASE")
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.Int64Var(&e.policyMemory, "policy-memory", 512, "most `MiB` of memory that tests of a policy, or compiling a bundle from the network, may use")
@@ -120,10 +121,16 @@ func checkArguments(cmd *cobra.Command) {
 func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	var errs []error
 	flags := cmd.Flags()
-	if flags.Changed("server") && flags.Changed("data") {
-		return usageError("--data and --server name two places: give one of them")
+	local := false // whoever names a database does not mean the server of the environment
+	for _, name := range []string{"data", "database"} {
+		if flags.Changed("server") && flags.Changed(name) {
+			return usageError("--%s and --server name two places: give one of them", name)
+		}
+		local = local || flags.Changed(name)
 	}
-	local := flags.Changed("data") // whoever names a database does not mean the server of the environment
+	if flags.Changed("database") && e.databaseURL == "" {
+		return usageError("--database is empty: leave it out for SQLite in the data folder")
+	}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if local && (f.Name == "server" || f.Name == "token-file") {
 			return
@@ -138,6 +145,14 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 			}
 		}
 	})
+	if e.databaseURL != "" {
+		if err := store.CheckURL(e.databaseURL); err != nil {
+			errs = append(errs, invalid("--database: %w", err))
+		}
+		if !flags.Changed("data") {
+			e.data = "" // the folder of SQLite, which is not used
+		}
+	}
 	if e.policyMemory < leastPolicyMemory || e.policyMemory > mostPolicyMemory {
 		errs = append(errs, invalid("--policy-memory: want %d to %d MiB", leastPolicyMemory, mostPolicyMemory))
 	}
@@ -159,10 +174,15 @@ func (e *env) logger() (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level})), nil
 }
 
-// database returns the path of the database.
+// database returns the path of the SQLite database.
 func (e *env) database() string { return filepath.Join(e.data, "umpire.db") }
 
-// open opens the data folder for a command that writes. A server may run meanwhile.
+// storeConfig names the database.
+func (e *env) storeConfig(readOnly bool) store.Config {
+	return store.Config{Database: e.databaseURL, Path: e.database(), ReadOnly: readOnly, Now: e.now}
+}
+
+// open opens the database and its keys for a command that writes. A server may run meanwhile.
 func (e *env) open(ctx context.Context) (*node.Node, error) {
 	log, err := e.logger()
 	if err != nil {
@@ -172,7 +192,7 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node.Open(ctx, node.Config{Data: e.data, KeyFile: e.keyFile, Key: key, Examine: e.examiner(), Log: log, Now: e.now, Version: version})
+	return node.Open(ctx, node.Config{Data: e.data, Database: e.databaseURL, KeyFile: e.keyFile, Key: key, Examine: e.examiner(), Log: log, Now: e.now, Version: version})
 }
 
 // key returns the key-encryption key if the environment has it. There is no flag for it:
@@ -185,8 +205,12 @@ func (e *env) key() (string, error) {
 	return key, nil
 }
 
-// needDatabase returns an error that says how to create the database if it does not exist.
+// needDatabase returns an error that says how to create the SQLite database if it does not exist.
+// Whether there is another is said when it is opened.
 func (e *env) needDatabase() error {
+	if e.databaseURL != "" {
+		return nil
+	}
 	if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no database %s: name its folder with --data, or create it with `umpire realm apply FILE`", e.database())
 	}
@@ -198,7 +222,7 @@ func (e *env) withDatabase(ctx context.Context, f func(uma.Store) error) error {
 	if err := e.needDatabase(); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Config{Path: e.database(), ReadOnly: true, Now: e.now})
+	db, err := store.Open(ctx, e.storeConfig(true))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (e *env) pruneDecisions(ctx context.Context, before string) (err error) {
 	if err := e.needDatabase(); err != nil { // Open would create one
 		return err
 	}
-	db, err := store.Open(ctx, store.Config{Path: e.database(), Now: e.now})
+	db, err := store.Open(ctx, e.storeConfig(false))
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,9 @@ type applyFlags struct{ prune, dryRun bool }
 // function that deletes it. The database of an older version is refused: opening it would
 // migrate it, which is a change.
 func (e *env) prepareDryRun(ctx context.Context) (done func() error, err error) {
-	_, err = os.Stat(e.database())
+	if e.databaseURL == "" {
+		_, err = os.Stat(e.database())
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if e.data, err = os.MkdirTemp("", "umpire-dry-run-"); err != nil {

@@ -42,7 +42,7 @@ func serveCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --realm FILE",
 		Short: "Run the server",
-		Long: `Apply the realm files given by --realm, then serve all realms of the data folder.
+		Long: `Apply the realm files given by --realm, then serve all realms of the database.
 
 The public listener has all endpoints for clients. The admin listener has /healthz,
 /readyz and /metrics; do not make it public. Decisions are written to stdout, one JSON
@@ -156,7 +156,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 		}
 	}
 	cfg = node.Config{
-		Data: e.data, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
+		Data: e.data, Database: e.databaseURL, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
 		Limits: f.limits, StoredPolicies: f.storedPolicies, Examine: e.examiner(),
 	}
 	if cfg.Key, err = e.key(); err != nil {

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// nobody is the URL of a database at a port where nothing listens.
+const nobody = "postgres://umpire:hunter2@127.0.0.1:1/umpire?connect_timeout=1&sslmode=disable"
+
+// umpireIn runs a command to its end in an environment of its own.
+func umpireIn(t *testing.T, environ map[string]string, args ...string) (stderr string, code int) {
+	t.Helper()
+	var out, errs buffer
+	root := newRoot(&env{stdout: &out, stderr: &errs, getenv: func(name string) string { return environ[name] }, now: time.Now})
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(t.Context())
+	code = report(&errs, cmd, err)
+	return errs.String(), code
+}
+
+// TestDatabaseFlag: mistakes in the URL of a database, or beside it, are said without its
+// password, and never lead to SQLite in a folder.
+func TestDatabaseFlag(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	environ := map[string]string{"UMPIRE_DATABASE": nobody}
+	for name, c := range map[string]struct {
+		environ map[string]string
+		args    []string
+		want    string
+		code    int
+	}{
+		"no scheme":           {nil, []string{"keys", "list", "--database", "umpire:hunter2@db.example.com"}, "--database: the URL of the database is not one of PostgreSQL", exitUsage},
+		"another database":    {map[string]string{"UMPIRE_DATABASE": "mysql://umpire:hunter2@db.example.com/umpire"}, []string{"keys", "list"}, "--database: the URL", exitUsage},
+		"empty":               {environ, []string{"keys", "list", "--database", "", "--data", data}, "--database is empty", exitUsage},
+		"a server":            {nil, []string{"decisions", "list", "--database", nobody, "--server", "https://admin.example.com"}, "--database and --server", exitUsage},
+		"a backup":            {environ, []string{"backup", "--data", data, filepath.Join(data, "copy.db")}, "pg_basebackup", exitUsage},
+		"reading":             {environ, []string{"keys", "list", "--data", data}, "PostgreSQL", exitFailed},
+		"writing":             {environ, []string{"decisions", "prune", "--before", "1h", "--data", data}, "PostgreSQL", exitFailed},
+		"a server's database": {map[string]string{"UMPIRE_SERVER": "https://127.0.0.1:1"}, []string{"decisions", "list", "--database", nobody}, "PostgreSQL", exitFailed},
+		"no key":              {environ, []string{"keys", "rotate", "--realm", "photoz"}, "--key-file", exitFailed},
+		"to serve without":    {environ, []string{"serve", "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", ""}, "UMPIRE_KEY", exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stderr, code := umpireIn(t, c.environ, c.args...)
+			if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "hunter2") {
+				t.Errorf("got exit %d, want %d, %q and no password:\n%s", code, c.code, c.want, stderr)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for _, folder := range []string{data, "data"} {
+			if _, err := os.Stat(folder); !os.IsNotExist(err) {
+				t.Errorf("%s was made: %v", folder, err)
+			}
+		}
+	})
+}
