@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -26,13 +25,13 @@ import (
 // An operator has tokens of the admin API of a server.
 type operator struct {
 	*env
-	db     *sqlite.Store
+	db     uma.AdminTokens
 	tokens *admin.Tokens
 }
 
 func (e *env) operator(t testing.TB) *operator {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(e.Data, "umpire.db"), Now: e.Clock.Now})
+	db, err := openStore(t, e.Data, false, e.Clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

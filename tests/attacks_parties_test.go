@@ -208,8 +208,8 @@ func TestTokensOfIssuersStayOut(t *testing.T) {
 		return len(records) > 0 && bytes.Count(readFile(t, filepath.Join(e.Data, "decisions.log")), []byte("\n")) >= len(records)
 	})
 	k.expectNone(t, "the metrics", e.admin(t, "/metrics").raw)
-	for _, name := range []string{"server.log", "decisions.log", "umpire.db", "umpire.db-wal"} {
-		k.expectNone(t, name, readFile(t, filepath.Join(e.Data, name)))
+	for name, content := range e.written(t) {
+		k.expectNone(t, name, content)
 	}
 	if len(k.told) < 40 || len(k.secrets) < 25 {
 		t.Errorf("there are only %d refusals and %d secrets", len(k.told), len(k.secrets))

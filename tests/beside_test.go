@@ -9,7 +9,6 @@ import (
 
 	"example.com/umpire/node"
 	"example.com/umpire/realm"
-	"example.com/umpire/rollout"
 	"example.com/umpire/uma/admin"
 )
 
@@ -24,9 +23,9 @@ func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
 // openBeside opens the server's folder as a command does that runs beside it.
 func (e *env) openBeside(t testing.TB, do func(n *node.Node) error) {
 	t.Helper()
-	n, err := node.Open(t.Context(), node.Config{
-		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: e.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
-	})
+	cfg := e.nodeConfig()
+	cfg.Log = slog.New(slog.DiscardHandler)
+	n, err := node.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

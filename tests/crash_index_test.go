@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"testing"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -39,7 +38,7 @@ func TestKillIndex(t *testing.T) {
 
 // expectIndexed looks for each record by its id and by each field, and returns how many
 // there are.
-func expectIndexed(t *testing.T, db *sqlite.Store, least int) int {
+func expectIndexed(t *testing.T, db uma.Decisions, least int) int {
 	t.Helper()
 	all := recordsAfter(t, db, 0)
 	if len(all) < least {

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"example.com/umpire/node"
-	"example.com/umpire/rollout"
 )
 
 // A running node is a server of a test that looks behind it.
@@ -35,10 +34,9 @@ func run(t testing.TB, change func(*node.Config), opts ...func(*options)) *runni
 	o := newOptions(t, opts)
 	public, admin := listen(t), listen(t)
 	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
-	cfg := node.Config{
-		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL, Now: o.Clock.Now, Version: "test", Caches: caches(t),
-		Log: slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil)),
-	}
+	cfg := e.nodeConfig()
+	cfg.Caches = caches(t)
+	cfg.Log = slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil))
 	change(&cfg)
 	n, err := node.Open(t.Context(), cfg)
 	if err != nil {

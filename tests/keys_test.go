@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -16,7 +15,7 @@ import (
 // could leave it: applied, and without a key.
 func leaveWithoutKey(t testing.TB, data, realm string) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(data, "umpire.db"), Now: newClock().Now})
+	db, err := openStore(t, data, false, newClock().Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func TestKillWhileARealmIsNew(t *testing.T) {
 // realm yet.
 func hasRealm(t testing.TB, data string) bool {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(data, "umpire.db"), ReadOnly: true, Now: newClock().Now})
+	db, err := openStore(t, data, true, newClock().Now)
 	if err != nil {
 		return false
 	}

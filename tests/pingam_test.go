@@ -362,8 +362,8 @@ func TestPingAMQueryStaysOut(t *testing.T) {
 	k.note(t, "PAT", pat.bearer)
 	k.note(t, "secret", "s3cret-in-a-query")
 	k.note(t, "filter", "s3cret-filter")
-	for _, name := range []string{"server.log", "decisions.log", "umpire.db", "umpire.db-wal"} {
-		k.expectNone(t, name, readFile(t, filepath.Join(p.Data, name)))
+	for name, content := range p.written(t) {
+		k.expectNone(t, name, content)
 	}
 	if !bytes.Contains(readFile(t, filepath.Join(p.Data, "server.log")), []byte("/am/oauth2/realms/root/realms/:realm/introspect")) {
 		t.Error("the log has no line of the introspection")

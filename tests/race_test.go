@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/uma"
 )
 
 // rounds is how often a race is run: a handful of rounds shows little, and under
@@ -173,7 +173,7 @@ func TestRaceWithAWithdrawal(t *testing.T) {
 	}
 }
 
-func raceWithdrawal(t *testing.T, e *env, db *sqlite.Store, name, resource, share string, withdraw func(*testing.T, *env, string, string) *response) {
+func raceWithdrawal(t *testing.T, e *env, db uma.Decisions, name, resource, share string, withdraw func(*testing.T, *env, string, string) *response) {
 	t.Helper()
 	const clients = 12
 	bob := e.as(t, "bob", "photoz-app")

@@ -279,9 +279,9 @@ func TestRegistrySecrets(t *testing.T) {
 		t.Error("a changed secret is not stored")
 	}
 	e.notDownloaded(t, "answered 401")
-	for _, file := range []string{"umpire.db", "umpire.db-wal", "server.log"} {
-		if bytes.Contains(readFile(t, filepath.Join(e.Data, file)), []byte(registryToken)) {
-			t.Errorf("the token is in %s", file)
+	for name, content := range e.written(t) {
+		if bytes.Contains(content, []byte(registryToken)) {
+			t.Errorf("the token is in %s", name)
 		}
 	}
 }

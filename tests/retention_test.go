@@ -2,13 +2,11 @@ package tests
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/umpire/node"
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -19,7 +17,7 @@ func TestKeepDecisions(t *testing.T) {
 	const old = 300 // more than one batch
 	r := run(t, func(c *node.Config) {
 		c.KeepDecisions = 90 * 24 * time.Hour
-		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(c.Data, "umpire.db"), Now: c.Now})
+		s, err := openStore(t, c.Data, false, c.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +71,7 @@ func TestKeepDecisionsCuts(t *testing.T) {
 	log := &failingLog{full: true}
 	r := run(t, func(c *node.Config) {
 		c.KeepDecisions, c.DecisionLogHold, c.DecisionLog = 90*day, 7*day, log
-		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(c.Data, "umpire.db"), Now: c.Now})
+		s, err := openStore(t, c.Data, false, c.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,8 +88,8 @@ func TestSecretsStayOut(t *testing.T) {
 		k.expectNone(t, "an answer", res.raw)
 	}
 	e.Clock.Advance(time.Second)
-	for _, name := range []string{"server.log", "decisions.log", "umpire.db", "umpire.db-wal"} {
-		k.expectNone(t, name, readFile(t, filepath.Join(e.Data, name)))
+	for name, content := range e.written(t) {
+		k.expectNone(t, name, content)
 	}
 	if len(k.told) < 12 || len(k.secrets) < 30 {
 		t.Errorf("the story has only %d refusals and %d secrets", len(k.told), len(k.secrets))

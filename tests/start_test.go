@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"example.com/umpire/node"
-	"example.com/umpire/rollout"
 )
 
 // caches are those that servers of these tests use: all, unless UMPIRE_CACHES says which.
@@ -26,7 +25,7 @@ func caches(t testing.TB) node.Caches {
 	return c
 }
 
-// start runs a whole server on a real socket with a real SQLite file in
+// start runs a whole server on a real socket with a real database in
 // t.TempDir() and the given realm, and stops it when the test ends.
 func start(t testing.TB, opts ...func(*options)) *env {
 	t.Helper()
@@ -37,12 +36,12 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	e.URL, e.Admin = "http://"+public.Addr().String(), "http://"+admin.Addr().String()
 
 	log := logFile(t, e.Data, "server.log")
-	n, err := node.Open(t.Context(), node.Config{
-		Data: e.Data, Examine: rollout.InProcess, PublicURL: e.URL + o.PublicPath, Now: o.Clock.Now, Version: "test", Limits: o.Limits, TrustedProxies: o.Proxies, Downloads: o.Downloads,
-		Caches:      caches(t),
-		Log:         slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		DecisionLog: logFile(t, e.Data, "decisions.log"),
-	})
+	cfg := e.nodeConfig()
+	cfg.PublicURL += o.PublicPath
+	cfg.Limits, cfg.TrustedProxies, cfg.Downloads, cfg.Caches = o.Limits, o.Proxies, o.Downloads, caches(t)
+	cfg.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.DecisionLog = logFile(t, e.Data, "decisions.log")
+	n, err := node.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,14 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store"
 	"example.com/umpire/uma"
 )
 
 // stored opens the server's database beside it, for reading alone.
-func (e *env) stored(t testing.TB) *sqlite.Store {
+func (e *env) stored(t testing.TB) store.Store {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(e.Data, "umpire.db"), ReadOnly: true, Now: e.Clock.Now})
+	db, err := openStore(t, e.Data, true, e.Clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func (e *env) stored(t testing.TB) *sqlite.Store {
 }
 
 // lastDecision is the number of the newest decision record.
-func lastDecision(t testing.TB, db *sqlite.Store) int64 {
+func lastDecision(t testing.TB, db uma.Decisions) int64 {
 	t.Helper()
 	last, err := db.LastDecision(t.Context())
 	if err != nil {
@@ -40,7 +40,7 @@ func lastDecision(t testing.TB, db *sqlite.Store) int64 {
 }
 
 // recordsAfter are all decision records that follow one, in order.
-func recordsAfter(t testing.TB, db *sqlite.Store, after int64) []uma.Record {
+func recordsAfter(t testing.TB, db uma.Decisions, after int64) []uma.Record {
 	t.Helper()
 	var all []uma.Record
 	for {
@@ -57,7 +57,7 @@ func recordsAfter(t testing.TB, db *sqlite.Store, after int64) []uma.Record {
 }
 
 // recordsOf are the records of the decisions that a function brings about.
-func recordsOf(t testing.TB, db *sqlite.Store, do func()) []uma.Record {
+func recordsOf(t testing.TB, db uma.Decisions, do func()) []uma.Record {
 	t.Helper()
 	last := lastDecision(t, db)
 	do()
@@ -66,7 +66,7 @@ func recordsOf(t testing.TB, db *sqlite.Store, do func()) []uma.Record {
 
 // onlyRecord is that of the one decision that a function brings about, with its
 // event.
-func onlyRecord(t testing.TB, db *sqlite.Store, do func()) (uma.Record, map[string]any) {
+func onlyRecord(t testing.TB, db uma.Decisions, do func()) (uma.Record, map[string]any) {
 	t.Helper()
 	records := recordsOf(t, db, do)
 	if len(records) != 1 {

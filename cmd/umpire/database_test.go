@@ -1,15 +1,31 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/umpire/node"
+	"example.com/umpire/rollout"
+	"example.com/umpire/store"
 )
 
 // nobody is the URL of a database at a port where nothing listens.
 const nobody = "postgres://umpire:hunter2@127.0.0.1:1/umpire?connect_timeout=1&sslmode=disable"
+
+// openStore opens the database of a data folder, beside a server or between commands.
+func openStore(t *testing.T, data string) (store.Store, error) {
+	t.Helper()
+	return store.Open(t.Context(), store.Config{Path: filepath.Join(data, "umpire.db")})
+}
+
+// nodeConfig is that of a server with a data folder.
+func nodeConfig(data string) node.Config {
+	return node.Config{Data: data, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+}
 
 // umpireIn runs a command to its end in an environment of its own.
 func umpireIn(t *testing.T, environ map[string]string, args ...string) (stderr string, code int) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -22,7 +21,7 @@ func withParties(t *testing.T, names ...string) (data, realmFile string) {
 	write(t, file, "realm: shop\nissuers:\n"+issuerEntry("example")+issuerEntry("council")+"users: [{username: alice, password: alice-password}]\n"+
 		"clients: [{id: api, secret: secret-of-api-secret-of-api, resource_server: true}]\n")
 	ok(t, "realm", "apply", "--data", data, file)
-	inStore(t, data, func(db *sqlite.Store, s *uma.Snapshot) error {
+	inStore(t, data, func(db uma.Store, s *uma.Snapshot) error {
 		for _, name := range names {
 			_, err := db.AdmitParty(t.Context(), s.Realm.Key, &uma.Admission{ID: uuid.NewString(), Name: name, Email: name + "@example.com",
 				Identity: uma.Identity{Issuer: "https://example.example.com", Subject: "sub-" + name}, Now: time.Now(), NewID: uuid.NewString})
@@ -40,9 +39,9 @@ func issuerEntry(alias string) string {
 		"   jwks: {keys: [{kty: OKP, crv: Ed25519, kid: k, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}]}}\n"
 }
 
-func inStore(t *testing.T, data string, f func(db *sqlite.Store, s *uma.Snapshot) error) {
+func inStore(t *testing.T, data string, f func(db uma.Store, s *uma.Snapshot) error) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(data, "umpire.db")})
+	db, err := openStore(t, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +62,7 @@ func inStore(t *testing.T, data string, f func(db *sqlite.Store, s *uma.Snapshot
 // own makes a user, by id, the owner of a resource.
 func own(t *testing.T, data, user, name string) {
 	t.Helper()
-	inStore(t, data, func(db *sqlite.Store, s *uma.Snapshot) error {
+	inStore(t, data, func(db uma.Store, s *uma.Snapshot) error {
 		r := &uma.Resource{ID: uma.ResourceID(uuid.NewString()), Server: s.Clients["api"].Key, Owner: user, Name: name,
 			Scopes: []uma.Scope{"view"}, OwnerManaged: true, Origin: uma.FromAPI}
 		return db.CreateResource(t.Context(), r, uuid.NewString)

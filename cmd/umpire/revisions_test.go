@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,7 +20,6 @@ import (
 
 	"example.com/umpire/engine"
 	"example.com/umpire/node"
-	"example.com/umpire/rollout"
 	"example.com/umpire/uma"
 )
 
@@ -318,7 +316,7 @@ func TestRollbackToAnotherLibrary(t *testing.T) {
 	file, data := example(t), t.TempDir()
 	ok(t, "realm", "apply", file, "--data", data)
 	ok(t, "policy", "activate", filepath.Join(filepath.Dir(file), "policies"), "--data", data)
-	n, err := node.Open(t.Context(), node.Config{Data: data, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	n, err := node.Open(t.Context(), nodeConfig(data))
 	if err != nil {
 		t.Fatal(err)
 	}

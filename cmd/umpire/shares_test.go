@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
 
@@ -24,7 +22,7 @@ func shared(t *testing.T, data string, n int) (diary uma.ResourceID) {
 		}
 	}
 	ctx := t.Context()
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, "umpire.db")})
+	db, err := openStore(t, data)
 	must(err)
 	defer func() { must(db.Close()) }()
 	s, err := db.Snapshot(ctx, "photoz", time.Now())
