@@ -53,7 +53,7 @@ var house = map[string]struct {
 	"store":           {may: rooms("uma", "recent", "store/memory", "store/sqlite")},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", module + "/recent", module + "/store/memory", module + "/store/rows", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3", "github.com/google/uuid"}, tests: []string{module + "/store/storetest", "modernc.org/libc", "github.com/google/uuid"}},
 	"store/memory":    {may: rooms("uma", "recent", "store/rows")},
-	"store/rows":      {may: rooms("uma")},
+	"store/rows":      {may: rooms("uma", "uma/uripath")},
 	"store/storetest": {may: []string{module + "/uma", module + "/uma/uripath", "pgregory.net/rapid"}},
 	"server":          {may: append(rooms("uma", "uma/party", "uma/grant", "uma/protection", "uma/account", "uma/admin", "strictjson"), "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "github.com/google/uuid"), tests: rooms("uma/umatest")},
 	"pep":             {may: []string{"github.com/golang-jwt/jwt/v5", "github.com/lestrrat-go/jwx/v3/jwk"}},

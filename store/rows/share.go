@@ -2,6 +2,7 @@ package rows
 
 import (
 	"slices"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -57,7 +58,34 @@ func OnlyAddsParties(old, next *uma.Share) bool {
 	return true
 }
 
+// MayShare reports whether a resource with these scopes can be shared so: it has all scopes of the
+// share, and none if the share is for the resource as a whole.
+func MayShare(has []uma.Scope, s *uma.Share) bool {
+	return (len(s.Scopes) > 0 || len(has) == 0) && ContainsAll(has, s.Scopes)
+}
+
 // ContainsAll reports whether a list has all of some values.
 func ContainsAll[T comparable](list, all []T) bool {
 	return !slices.ContainsFunc(all, func(one T) bool { return !slices.Contains(list, one) })
+}
+
+// MatchesPolicy returns a function that compares a policy with the filters of f that
+// are compared: a part of its name without case, and a scope.
+func MatchesPolicy(f uma.UserPolicyFilter) func(s *uma.Share) bool {
+	part := Fold(f.Name)
+	return func(s *uma.Share) bool {
+		return strings.Contains(Fold(s.Name), part) && (f.Scope == "" || slices.Contains(s.Scopes, f.Scope))
+	}
+}
+
+// IsSharable reports whether the owner of a resource may share these scopes of it. What was
+// granted can be revoked of any.
+func IsSharable(r *uma.Resource, granted []uma.Scope) bool {
+	if len(granted) > 0 && !r.OwnerManaged {
+		return false
+	}
+	return !slices.ContainsFunc(granted, func(scope uma.Scope) bool {
+		whole := scope == uma.Everything && len(r.Scopes) == 0
+		return !whole && !slices.Contains(r.Scopes, scope)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -60,7 +61,7 @@ func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requ
 		return nil, nil
 	}
 	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource IN (SELECT value FROM json_each(?)) AND q.state = `
-	args := []any{keysText(resources)}
+	args := []any{rows.KeysText(resources)}
 	if state == uma.Pending {
 		query += `'pending'` // not a parameter, so that SQLite uses the index request_pending
 	} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -36,7 +37,7 @@ func (s *Store) CreateAdminToken(ctx context.Context, t *uma.AdminToken) error {
 			return fmt.Errorf("realm %s: %w", t.Realm, uma.ErrNotFound)
 		}
 		_, err := tx.exec(`INSERT INTO admin_token (`+adminTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.Realm, t.Name, string(t.Right), t.Note, t.By, t.Hash, millis(t.Created), millis(t.Expires), millis(t.Revoked))
+			t.ID, t.Realm, t.Name, string(t.Right), t.Note, t.By, t.Hash, rows.Millis(t.Created), rows.Millis(t.Expires), rows.Millis(t.Revoked))
 		return writing("admin token "+t.Name, conflict(err))
 	})
 }
@@ -66,7 +67,7 @@ func (s *Store) RevokeAdminToken(ctx context.Context, realm, idOrName string, no
 			return err
 		}
 		t.Revoked = now.UTC().Truncate(time.Millisecond)
-		_, err = tx.exec(`UPDATE admin_token SET revoked = ? WHERE id = ?`, millis(now), t.ID)
+		_, err = tx.exec(`UPDATE admin_token SET revoked = ? WHERE id = ?`, rows.Millis(now), t.ID)
 		return writing("admin token "+t.Name, err)
 	})
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *Store) RevokeAdminToken(ctx context.Context, realm, idOrName string, no
 func (s *Store) BeginAdminUse(ctx context.Context, u *uma.AdminUse) error {
 	return s.write(ctx, func(tx *conn) error {
 		n, err := tx.exec(`UPDATE admin_token SET uses = uses + 1 WHERE id = ? AND revoked = 0 AND (expires = 0 OR expires > ?)`,
-			u.Token, millis(u.Time))
+			u.Token, rows.Millis(u.Time))
 		switch {
 		case err != nil:
 			return writing("admin token "+u.Name, err)
@@ -91,7 +92,7 @@ func (s *Store) BeginAdminUse(ctx context.Context, u *uma.AdminUse) error {
 			return reading("admin token "+u.Name, err)
 		}
 		key, err := tx.insert(`INSERT INTO admin_use (token, nth, name, realm, time, ip, request, operation, detail, outcome)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')`, u.Token, nth, u.Name, u.Realm, millis(u.Time), u.IP, u.Request, u.Operation, u.Detail)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')`, u.Token, nth, u.Name, u.Realm, rows.Millis(u.Time), u.IP, u.Request, u.Operation, u.Detail)
 		if err != nil {
 			return writing("use of admin token "+u.Name, err)
 		}
@@ -139,7 +140,7 @@ func (s *Store) PruneAdminUses(ctx context.Context, before time.Time, limit int)
 	removed := 0
 	err := s.write(ctx, func(tx *conn) error {
 		n, err := tx.exec(`DELETE FROM admin_use WHERE seq IN (SELECT seq FROM
-			(SELECT seq, time FROM admin_use WHERE seq > 0 ORDER BY seq LIMIT ? + 0) WHERE time < ?)`, limit, millis(before))
+			(SELECT seq, time FROM admin_use WHERE seq > 0 ORDER BY seq LIMIT ? + 0) WHERE time < ?)`, limit, rows.Millis(before))
 		removed = n
 		return writing("old uses of admin tokens", err)
 	})

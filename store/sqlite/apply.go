@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -32,7 +33,7 @@ type applier struct {
 	realm   uma.Key                // set by the first step
 	servers map[string]*uma.Client // by client_id; set by the steps for clients
 	owners  map[string]string      // subject ids by folded username; set by the steps for users
-	named   named
+	named   *rows.Named
 	gone    leftovers
 	drifted map[uma.Key]bool    // resources that were changed over an API
 	known   map[knownScope]bool // scopes that a step has stored, or found
@@ -47,25 +48,13 @@ type knownScope struct {
 	name   uma.Scope
 }
 
-// named are the rows that the change names.
-type named struct {
-	clients, users map[string]bool            // by client_id, by folded username
-	scopes         map[string]map[string]bool // by client_id and name
-	ids            map[resourceName]bool      // resources for which the file gives an id
-	names          map[resourceName]bool
-}
-
-// A resourceName is a server by client_id and an id, or an owner by folded
-// username and a name.
-type resourceName struct{ server, owner, name string }
-
 // ApplyRealm implements uma.Realms.
 func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmReport, error) {
 	a := &applier{
 		RealmChange: c, servers: map[string]*uma.Client{}, owners: map[string]string{},
 		drifted: map[uma.Key]bool{}, known: map[knownScope]bool{}, parts: map[uma.Key]*uma.Resource{},
+		named: rows.NamedBy(c),
 	}
-	a.collectNames()
 	if err := s.read(ctx, a.findLeftovers); err != nil {
 		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
 	}
@@ -160,41 +149,6 @@ func (a *applier) writeParts(tx *conn) error {
 	return nil
 }
 
-// collectNames sets named.
-func (a *applier) collectNames() {
-	a.named = named{
-		clients: map[string]bool{}, users: map[string]bool{}, scopes: map[string]map[string]bool{},
-		ids: map[resourceName]bool{}, names: map[resourceName]bool{},
-	}
-	scope := func(server string, name uma.Scope) {
-		if a.named.scopes[server] == nil {
-			a.named.scopes[server] = map[string]bool{}
-		}
-		a.named.scopes[server][string(name)] = true
-	}
-	for _, c := range a.Clients {
-		a.named.clients[c.ID] = true
-	}
-	for _, u := range a.Users {
-		a.named.users[fold(u.Username)] = true
-	}
-	for server, rows := range a.Scopes {
-		for _, row := range rows {
-			scope(server, row.Name)
-		}
-	}
-	for i := range a.Resources {
-		r := &a.Resources[i]
-		for _, name := range r.Scopes {
-			scope(r.ServerID, name)
-		}
-		a.named.names[resourceName{r.ServerID, fold(r.OwnerName), r.Name}] = true
-		if !r.GeneratedID {
-			a.named.ids[resourceName{server: r.ServerID, name: string(r.ID)}] = true
-		}
-	}
-}
-
 // plan lists the steps. Resources are deleted before new ones are stored, which may
 // have their names. Scopes, users and clients are deleted afterwards, because resources
 // refer to them. The last step raises the generation.
@@ -240,7 +194,7 @@ func (a *applier) step(run func(tx *conn) error) { a.steps = append(a.steps, run
 
 // beginRealm stores the realm, and its signing key, if they do not exist.
 func (a *applier) beginRealm(tx *conn) error {
-	text, err := settingsText(&a.Realm)
+	text, err := rows.SettingsText(&a.Realm)
 	if err != nil {
 		return writing("realm", err)
 	}
@@ -270,11 +224,11 @@ func (a *applier) beginRealm(tx *conn) error {
 // anything changed.
 func (a *applier) finishRealm(tx *conn) error {
 	a.finished = true
-	text, err := settingsText(&a.Realm)
+	text, err := rows.SettingsText(&a.Realm)
 	if err != nil {
 		return writing("realm", err)
 	}
-	names, err := namesText(a.Names)
+	names, err := rows.NamesText(a.Names)
 	if err != nil {
 		return writing("names of the realm", err)
 	}

@@ -12,7 +12,7 @@ import (
 func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 	next := *c
 	next.Origin = uma.FromFile
-	text, err := detailsText(&next)
+	text, err := rows.DetailsText(&next)
 	if err != nil {
 		return writing("client", err)
 	}
@@ -30,7 +30,7 @@ func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 	}
 	next.Key, next.UUID = old.Key, old.UUID
 	a.servers[c.ID] = &next
-	had, err := detailsText(old)
+	had, err := rows.DetailsText(old)
 	if err != nil {
 		return writing("client", err)
 	}
@@ -56,27 +56,14 @@ func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
 	return found, reading("client", err)
 }
 
-// userTexts are the columns of a user that decisions depend on.
-type userTexts struct {
-	username, roles, clientRoles, groups, claims string
-	enabled                                      bool
-}
-
-func textsOf(u *uma.User) (userTexts, error) {
-	clientRoles, err := documentText(u.ClientRoles)
-	claims, err2 := documentText(u.Claims)
-	return userTexts{u.Username, rows.ListText(u.Roles), clientRoles, rows.ListText(u.Groups), claims, u.Enabled},
-		writing("user", errors.Join(err, err2))
-}
-
 func (a *applier) applyUser(tx *conn, u *uma.User) error {
-	next, err := textsOf(u)
+	next, err := rows.TextsOf(u)
 	if err != nil {
-		return err
+		return writing("user", err)
 	}
 	old, err := userByName(tx, a.realm, u.Username)
 	if errors.Is(err, uma.ErrNotFound) {
-		a.owners[fold(u.Username)] = u.ID
+		a.owners[rows.Fold(u.Username)] = u.ID
 		a.created("user %s", u.Username)
 		local := *u
 		local.Origin = uma.FromFile
@@ -86,10 +73,10 @@ func (a *applier) applyUser(tx *conn, u *uma.User) error {
 	if err != nil {
 		return err
 	}
-	a.owners[fold(u.Username)] = old.ID
-	had, err := textsOf(old)
+	a.owners[rows.Fold(u.Username)] = old.ID
+	had, err := rows.TextsOf(old)
 	if err != nil {
-		return err
+		return writing("user", err)
 	}
 	switch {
 	case old.Origin != uma.FromFile:
@@ -107,23 +94,23 @@ func (a *applier) applyUser(tx *conn, u *uma.User) error {
 	}
 	_, err = tx.exec(`UPDATE user SET username = ?, folded = ?, password = ?, enabled = ?, roles = ?, client_roles = ?,
 		groups = ?, claims = ?, origin = ?, version = ? WHERE key = ?`,
-		next.username, fold(next.username), u.Password, next.enabled, next.roles, next.clientRoles,
-		next.groups, next.claims, string(uma.FromFile), version, int64(old.Key))
-	if err != nil || old.Password == u.Password && (old.Enabled || !next.enabled) {
+		next.Username, rows.Fold(next.Username), u.Password, next.Enabled, next.Roles, next.ClientRoles,
+		next.Groups, next.Claims, string(uma.FromFile), version, int64(old.Key))
+	if err != nil || old.Password == u.Password && (old.Enabled || !next.Enabled) {
 		return writing("user", err)
 	}
 	return endUserSessions(tx, a.realm, old.ID)
 }
 
-func insertUser(tx *conn, realm uma.Key, u *uma.User, t userTexts) (key uma.Key, version int64, err error) {
+func insertUser(tx *conn, realm uma.Key, u *uma.User, t rows.UserTexts) (key uma.Key, version int64, err error) {
 	if version, err = nextVersion(tx); err != nil {
 		return 0, 0, err
 	}
 	key, err = tx.insert(`INSERT INTO user
 		(realm, id, username, folded, password, enabled, roles, client_roles, groups, claims, origin, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		int64(realm), u.ID, t.username, fold(t.username), u.Password, t.enabled, t.roles, t.clientRoles,
-		t.groups, t.claims, string(u.Origin), version)
+		int64(realm), u.ID, t.Username, rows.Fold(t.Username), u.Password, t.Enabled, t.Roles, t.ClientRoles,
+		t.Groups, t.Claims, string(u.Origin), version)
 	return key, version, writing("user", err)
 }
 
@@ -165,7 +152,7 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	next := c.Resource
 	next.Server, next.Owner, next.Origin = server.Key, server.UUID, uma.FromFile
 	if c.OwnerName != "" {
-		owner, ok := a.owners[fold(c.OwnerName)]
+		owner, ok := a.owners[rows.Fold(c.OwnerName)]
 		if !ok {
 			return fmt.Errorf("the realm file has no user %s: %w", c.OwnerName, uma.ErrNotFound)
 		}
@@ -250,14 +237,10 @@ func (a *applier) findResource(tx *conn, c *uma.ResourceChange, next *uma.Resour
 		return nil, nil, err
 	case old != nil && old.Key == other.Key:
 		return old, nil, nil
-	case old == nil && !a.named.byID(c.ServerID, other.ID):
+	case old == nil && !a.named.ResourceID(c.ServerID, other.ID):
 		return other, nil, nil
 	}
 	return old, other, nil
-}
-
-func (n *named) byID(serverID string, id uma.ResourceID) bool {
-	return n.ids[resourceName{server: serverID, name: string(id)}]
 }
 
 // makeRoom renames another row that has the name of a resource of the file, if a later
@@ -266,7 +249,7 @@ func (a *applier) makeRoom(tx *conn, c *uma.ResourceChange, other *uma.Resource)
 	if other == nil {
 		return nil
 	}
-	if !a.named.byID(c.ServerID, other.ID) {
+	if !a.named.ResourceID(c.ServerID, other.ID) {
 		return fmt.Errorf("resource %s: another resource has that name and owner: %w", c.Name, uma.ErrConflict)
 	}
 	aside := *other

@@ -92,24 +92,12 @@ func readSharableResource(tx *conn, c *uma.ShareChange) (*uma.Resource, error) {
 	}
 	for _, to := range []map[string][]uma.Scope{c.Grants, c.Invite} {
 		for _, granted := range to {
-			if !isSharable(r, granted) {
+			if !rows.IsSharable(r, granted) {
 				return nil, uma.ErrNotFound
 			}
 		}
 	}
 	return r, nil
-}
-
-// isSharable reports whether the owner of a resource may share these scopes of it. What was
-// granted can be revoked of any.
-func isSharable(r *uma.Resource, granted []uma.Scope) bool {
-	if len(granted) > 0 && !r.OwnerManaged {
-		return false
-	}
-	return !slices.ContainsFunc(granted, func(scope uma.Scope) bool {
-		whole := scope == uma.Everything && len(r.Scopes) == 0
-		return !whole && !slices.Contains(r.Scopes, scope)
-	})
 }
 
 // checkShared checks the conditions of a change: the granted requests and invitations must be

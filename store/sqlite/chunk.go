@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -74,7 +75,7 @@ func (c *chunk) terms() chunkTerms {
 		numbers: make(map[string][]int64, 3*len(c.records))}
 	for i := range c.records {
 		r := &c.records[i]
-		at := millis(r.Time)
+		at := rows.Millis(r.Time)
 		t.last, t.earliest, t.latest = r.Seq, min(t.earliest, at), max(t.latest, at)
 		for _, term := range termsOf(r) {
 			t.numbers[term] = append(t.numbers[term], r.Seq)

@@ -1,66 +1,41 @@
 package sqlite
 
 import (
-	"slices"
-
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/uripath"
 )
 
-// claims are the URIs (folded) and scopes of a resource that its owner registered and
-// the resource server did not.
-type claims struct{ uris, scopes map[string]bool }
-
 // claimsOf reads the claims of a resource.
-func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
-	folded := make([]string, len(r.URIs))
-	for i, uri := range r.URIs {
-		folded[i] = uripath.Fold(uri)
-	}
+func claimsOf(tx *conn, r *uma.Resource) (rows.Claims, error) {
 	args := func(names string) []any {
 		return []any{names, int64(r.Server), r.Name, string(r.ID), int(uma.ByOwner)}
 	}
 	uris, err := texts[string](tx, `SELECT u.uri FROM json_each(?) x CROSS JOIN resource_uri u
-		ON u.server = ? AND u.uri = x.value AND u.name = ? AND u.id = ? WHERE u.registered = ?`, args(rows.ListText(folded))...)
+		ON u.server = ? AND u.uri = x.value AND u.name = ? AND u.id = ? WHERE u.registered = ?`, args(rows.ListText(rows.FoldedURIs(r)))...)
 	if err != nil {
-		return claims{}, reading("uris of an owner", err)
+		return rows.Claims{}, reading("uris of an owner", err)
 	}
 	scopes, err := texts[string](tx, `SELECT s.scope FROM json_each(?) x CROSS JOIN resource_scope s
 		ON s.server = ? AND s.scope = x.value AND s.name = ? AND s.id = ? WHERE s.registered = ?`, args(rows.ListText(r.Scopes))...)
 	if err != nil {
-		return claims{}, reading("scopes of an owner", err)
+		return rows.Claims{}, reading("scopes of an owner", err)
 	}
-	return claims{setOf(uris), setOf(scopes)}, nil
-}
-
-func setOf(names []string) map[string]bool {
-	set := make(map[string]bool, len(names))
-	for _, name := range names {
-		set[name] = true
-	}
-	return set
+	return rows.NewClaims(uris, scopes), nil
 }
 
 // claimsAfter are the claims of next, which replaces old. If the owner writes it, they
 // are the old claims and everything that the owner adds. If anybody else writes it,
 // there are none.
-func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (claims, error) {
+func claimsAfter(tx *conn, old, next *uma.Resource, by uma.Origin) (rows.Claims, error) {
 	if by != uma.FromOwner {
-		return claims{}, nil
+		return rows.Claims{}, nil
 	}
 	had, err := claimsOf(tx, old)
 	if err != nil {
 		return had, err
 	}
-	for _, uri := range newURIs(old, next) {
-		had.uris[uripath.Fold(uri)] = true
-	}
-	for _, scope := range next.Scopes {
-		if !slices.Contains(old.Scopes, scope) {
-			had.scopes[string(scope)] = true
-		}
-	}
+	had.Add(old, next)
 	return had, nil
 }
 
@@ -71,16 +46,7 @@ func endsClaims(tx *conn, r *uma.Resource, by uma.Origin) (bool, error) {
 		return false, nil
 	}
 	had, err := claimsOf(tx, r)
-	return len(had.uris)+len(had.scopes) > 0, err
-}
-
-// newURIs returns the URIs of next that old does not have, compared without case.
-func newURIs(old, next *uma.Resource) []string {
-	had := map[string]bool{}
-	for _, uri := range old.URIs {
-		had[uripath.Fold(uri)] = true
-	}
-	return slices.DeleteFunc(slices.Clone(next.URIs), func(uri string) bool { return had[uripath.Fold(uri)] })
+	return len(had.URIs)+len(had.Scopes) > 0, err
 }
 
 // checkClaims refuses a name or URI that an owner adds in next if the name is that of a
@@ -98,7 +64,7 @@ func checkClaims(tx *conn, old, next *uma.Resource) error {
 			return writing("resource", uma.ErrConflict)
 		}
 	}
-	added := newURIs(old, next)
+	added := rows.NewURIs(old, next)
 	if len(added) == 0 {
 		return nil
 	}

@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -105,18 +103,8 @@ type moment time.Time
 
 func (m *moment) read(s *sqlite.Stmt, i int) error {
 	v, err := number(s, i)
-	*m = moment{}
-	if v != 0 {
-		*m = moment(time.UnixMilli(v).UTC())
-	}
+	*m = moment(rows.Time(v))
 	return err
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }
 
 // A namedText is a field of a named type of strings, such as uma.Scope.
@@ -146,27 +134,12 @@ func (n *scopes) read(s *sqlite.Stmt, i int) error {
 	return err
 }
 
-// readList reads a JSON array of strings. If nothing in it is escaped it is split at
-// the commas, which takes a tenth of the time.
 func readList[T ~string](stmt *sqlite.Stmt, i int) ([]T, error) {
 	s, err := text(stmt, i)
-	if err != nil || s == "[]" {
+	if err != nil {
 		return nil, err
 	}
-	if len(s) < 4 || strings.Contains(s, `\`) {
-		var list []T
-		err := json.Unmarshal([]byte(s), &list)
-		return list, err
-	}
-	list := make([]T, 0, strings.Count(s, `","`)+1)
-	for s = s[2 : len(s)-2]; ; {
-		head, tail, more := strings.Cut(s, `","`)
-		list = append(list, T(head))
-		if !more {
-			return list, nil
-		}
-		s = tail
-	}
+	return rows.ReadList[T](s)
 }
 
 // inList returns the condition that a column is one of values, without the column, and
@@ -178,45 +151,13 @@ func inList[T ~string](values []T) (string, any) {
 	return ` IN (SELECT value FROM json_each(?))`, rows.ListText(values)
 }
 
-// keysText is the JSON array of keys, for json_each.
-func keysText[T ~int64](keys []T) string {
-	b, _ := json.Marshal(keys) // integers never fail
-	return string(b)
-}
-
-// A document is a value of any type, stored as JSON. Numbers in values of type any are
-// read as json.Number.
+// A document is a value of any type, stored as JSON: see rows.ReadDocument.
 type document struct{ v any }
 
 func (d document) read(s *sqlite.Stmt, i int) error {
 	v, err := text(s, i)
-	if err != nil || v == "" || v == "{}" || v == "null" {
+	if err != nil {
 		return err
 	}
-	// Claims are read by rules and shown to clients: a float would change numbers
-	// beyond 2^53.
-	dec := json.NewDecoder(strings.NewReader(v))
-	dec.UseNumber()
-	return dec.Decode(d.v)
+	return rows.ReadDocument(v, d.v)
 }
-
-// documentText is the JSON of a value, {} for a nil map.
-func documentText(v any) (string, error) {
-	b, err := json.Marshal(v)
-	if string(b) == "null" {
-		return "{}", err
-	}
-	return string(b), err
-}
-
-// textsText is the JSON of the texts of a resource, empty if it has none, as most.
-func textsText(texts map[string]string) string {
-	if len(texts) == 0 {
-		return ""
-	}
-	b, _ := json.Marshal(texts) // strings never fail
-	return string(b)
-}
-
-// fold returns a name in the form in which names are compared without case.
-func fold(s string) string { return strings.ToLower(s) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -67,14 +68,14 @@ func settle(tx *conn, st *uma.Settlement, stored storedRecords) error {
 func spendTicket(tx *conn, realm uma.Key, hash []byte, reusable bool, now time.Time) error {
 	if reusable {
 		there, err := tx.exists(`SELECT 1 FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
-			int64(realm), hash, millis(now))
+			int64(realm), hash, rows.Millis(now))
 		if err == nil && !there {
 			return uma.ErrSpent
 		}
 		return reading("ticket", err)
 	}
 	n, err := tx.exec(`DELETE FROM ticket WHERE realm = ? AND hash = ? AND expires > ?`,
-		int64(realm), hash, millis(now))
+		int64(realm), hash, rows.Millis(now))
 	if err == nil && n == 0 {
 		return uma.ErrSpent
 	}
@@ -91,7 +92,7 @@ func replaceRPT(tx *conn, st *uma.Settlement) error {
 	}
 	if st.Ticket != nil && !st.Reusable {
 		_, err := tx.exec(`INSERT INTO spent_ticket (realm, hash, client, rpt, expires) VALUES (?, ?, ?, ?, ?)`,
-			int64(st.Realm), st.Ticket, st.Presenter, st.RPT.JTI, millis(st.RPT.Keep))
+			int64(st.Realm), st.Ticket, st.Presenter, st.RPT.JTI, rows.Millis(st.RPT.Keep))
 		if err != nil {
 			return writing("spent ticket", err)
 		}

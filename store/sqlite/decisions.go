@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -35,7 +36,7 @@ func (r *recentRecords) add(records []uma.Record) {
 		*kept = uma.Record{}
 		if len(record.Event) <= maxRecent {
 			*kept = record
-			kept.Time = time.UnixMilli(millis(record.Time)).UTC() // as it is stored
+			kept.Time = time.UnixMilli(rows.Millis(record.Time)).UTC() // as it is stored
 		}
 	}
 }
@@ -112,7 +113,7 @@ func firstSince(c *conn, since time.Time) (seq int64, err error) {
 			(SELECT min(+first) FROM decision_chunk WHERE latest >= ?1),
 			(SELECT last + 1 FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)),
 			(SELECT max(seq) + 1 FROM decision), 0)`,
-			[]any{millis(since)}, &seq)
+			[]any{rows.Millis(since)}, &seq)
 	}
 	return seq, err
 }
@@ -121,7 +122,7 @@ func firstSince(c *conn, since time.Time) (seq int64, err error) {
 // until.
 func lastUntil(c *conn, until time.Time) (seq int64, err error) {
 	err = eachUnindexed(c, 0, func(r *uma.Record) bool {
-		if millis(r.Time) < millis(until) {
+		if rows.Millis(r.Time) < rows.Millis(until) {
 			seq = r.Seq
 		}
 		return true
@@ -136,7 +137,7 @@ func lastUntil(c *conn, until time.Time) (seq int64, err error) {
 func lastIndexedUntil(c *conn, until time.Time) (seq int64, err error) {
 	err = c.row(`SELECT coalesce(
 		(SELECT last FROM decision_chunk WHERE first = (SELECT max(+first) FROM decision_chunk WHERE earliest < ?1)),
-		(SELECT max(+seq) FROM decision WHERE time < ?1), 0)`, []any{millis(until)}, &seq)
+		(SELECT max(+seq) FROM decision WHERE time < ?1), 0)`, []any{rows.Millis(until)}, &seq)
 	return seq, err
 }
 

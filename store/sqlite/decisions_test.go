@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -65,7 +66,7 @@ func TestTimesReadBounded(t *testing.T) {
 	s := openTemp(t, func(c *Config) { c.holdIndex = true })
 	err := s.write(t.Context(), func(tx *conn) error {
 		_, err := tx.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-			INSERT INTO decision_chunk (first, last, earliest, latest) SELECT 100 * i, 100 * i + 99, ?2 + i, ?2 + i FROM n`, chunks, millis(at))
+			INSERT INTO decision_chunk (first, last, earliest, latest) SELECT 100 * i, 100 * i + 99, ?2 + i, ?2 + i FROM n`, chunks, rows.Millis(at))
 		return err
 	})
 	if err != nil {

@@ -5,11 +5,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
-	"example.com/umpire/uma/uripath"
 )
 
 const (
@@ -71,11 +69,7 @@ type listing struct {
 }
 
 func newListing(server uma.Key, f uma.ResourceFilter, first int) *listing {
-	f.Type = fold(f.Type)
-	if !f.ExactName {
-		f.Name = fold(f.Name)
-	}
-	return &listing{server: server, filter: f, first: first}
+	return &listing{server: server, filter: rows.FoldFilter(f), first: first}
 }
 
 // begin chooses how resources are found.
@@ -84,7 +78,7 @@ func (l *listing) begin(c *conn) error {
 	switch {
 	case f.ID != "" || f.URI != "" || f.Name != "" && f.ExactName:
 		return nil
-	case isPart(f.Name) || isPart(f.Type):
+	case rows.IsPart(f.Name) || rows.IsPart(f.Type):
 		return l.findParts(c)
 	case f.Owner != "":
 		return nil
@@ -93,10 +87,6 @@ func (l *listing) begin(c *conn) error {
 	}
 	return nil
 }
-
-// isPart reports whether a string is long enough for the trigrams of resource_part and
-// share_part.
-func isPart(s string) bool { return utf8.RuneCountInString(s) >= 3 }
 
 // next reads the next resources, some hundred at most, and returns those that match the
 // filter, at most limit and about pageBytes.
@@ -201,7 +191,7 @@ func (l *listing) matching(c *conn, places []place) ([]place, error) {
 			return nil, err
 		}
 		for _, at := range places[:n] {
-			if r := found[at.resource]; r != nil && l.matches(r) { // it may have been deleted or changed since
+			if r := found[at.resource]; r != nil && rows.MatchesResource(&l.filter, r) { // it may have been deleted or changed since
 				hits = append(hits, at)
 			}
 		}
@@ -255,20 +245,6 @@ func (l *listing) query() (query string, args []any, rest filter) {
 	return query, append(args, l.after.name, l.after.id), rest
 }
 
-// matches reports whether r matches the filter.
-func (l *listing) matches(r *uma.Resource) bool {
-	f := &l.filter
-	name := strings.Contains(fold(r.Name), f.Name)
-	if f.ExactName && f.Name != "" {
-		name = r.Name == f.Name
-	}
-	return name && (f.ID == "" || r.ID == f.ID) &&
-		(f.Owner == "" || r.Owner == f.Owner) &&
-		strings.Contains(fold(r.Type), f.Type) &&
-		(f.Scope == "" || slices.ContainsFunc(r.Scopes, func(s uma.Scope) bool { return strings.Contains(string(s), f.Scope) })) &&
-		(f.URI == "" || slices.ContainsFunc(r.URIs, func(u string) bool { return uripath.Fold(u) == f.URI }))
-}
-
 // findScopes finds the scopes whose names have the part in the filter. If there are too
 // many, resources are read in the order of names instead.
 func (l *listing) findScopes(c *conn) error {
@@ -288,10 +264,10 @@ func (l *listing) findScopes(c *conn) error {
 // many, resources are read in the order of names instead.
 func (l *listing) findParts(c *conn) error {
 	words := []string{`server : "` + serverWord(l.server) + `"`}
-	if isPart(l.filter.Name) {
+	if rows.IsPart(l.filter.Name) {
 		words = append(words, `name : `+quoted(l.filter.Name))
 	}
-	if isPart(l.filter.Type) {
+	if rows.IsPart(l.filter.Type) {
 		words = append(words, `type : `+quoted(l.filter.Type))
 	}
 	places, err := list(c, `SELECT r.name, r.id, r.key FROM resource_part CROSS JOIN resource r ON r.key = resource_part.rowid

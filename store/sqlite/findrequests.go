@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -30,7 +31,7 @@ func pageOfRequests(keys string) string {
 // requestKeys finds is compared.
 func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) ([]uma.Request, error) {
 	matches := func(q uma.Request) bool {
-		return (string(q.Scope) == f.ScopeID || q.ScopeID == f.ScopeID) && slices.Contains(states(&f), q.State)
+		return (string(q.Scope) == f.ScopeID || q.ScopeID == f.ScopeID) && slices.Contains(rows.States(&f), q.State)
 	}
 	keys, args := requestKeys(server, f)
 	if (f == uma.RequestFilter{ScopeID: f.ScopeID, Granted: f.Granted, After: f.After}) {
@@ -56,7 +57,7 @@ func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) 
 // sides, and are counted once.
 func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestFilter) (int, error) {
 	c := v.reader(ctx)
-	of := sides(f)
+	of := rows.Sides(f)
 	total := 0
 	for _, side := range of {
 		n, err := countRequests(c, server, &side)
@@ -75,7 +76,7 @@ func (v *view) CountRequests(ctx context.Context, server uma.Key, f uma.RequestF
 
 func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error) {
 	total := 0
-	for _, state := range states(side) {
+	for _, state := range rows.States(side) {
 		keys, args := requestRange(server, side, state)
 		if side.ScopeID != "" {
 			keys, args = keys+` AND (+q.scope = ? OR +q.scope_id = ?)`, append(args, side.ScopeID, side.ScopeID)
@@ -95,8 +96,8 @@ func countRequests(c *conn, server uma.Key, side *uma.RequestFilter) (int, error
 func requestKeys(server uma.Key, f uma.RequestFilter) (string, []any) {
 	var ranges []string
 	var args []any
-	for _, side := range sides(f) {
-		for _, state := range states(&side) {
+	for _, side := range rows.Sides(f) {
+		for _, state := range rows.States(&side) {
 			query, more := requestRange(server, &side, state)
 			ranges, args = append(ranges, query), append(args, more...)
 		}
@@ -105,37 +106,6 @@ func requestKeys(server uma.Key, f uma.RequestFilter) (string, []any) {
 		return `SELECT q.key, q.id FROM request q WHERE q.key = -1`, nil
 	}
 	return strings.Join(ranges, ` UNION `), args
-}
-
-// states are those that a filter allows, never denied.
-func states(f *uma.RequestFilter) []string {
-	switch {
-	case f.Granted == nil:
-		return []string{uma.Pending, uma.Granted}
-	case *f.Granted:
-		return []string{uma.Granted}
-	}
-	return []string{uma.Pending}
-}
-
-// sides are the filters that a filter by party stands for: one with the party as owner,
-// one with it as requester.
-func sides(f uma.RequestFilter) []uma.RequestFilter {
-	if f.Party == "" {
-		return []uma.RequestFilter{f}
-	}
-	var out []uma.RequestFilter
-	if f.Owner == "" || f.Owner == f.Party {
-		owned := f
-		owned.Owner = f.Party
-		out = append(out, owned)
-	}
-	if f.Requester == "" || f.Requester == f.Party {
-		asked := f
-		asked.Requester = f.Party
-		out = append(out, asked)
-	}
-	return out
 }
 
 // requestRange returns a query for the requests of one side in one state. Each filter

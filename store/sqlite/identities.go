@@ -9,6 +9,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -77,10 +78,10 @@ func (v *view) IdentitiesOf(ctx context.Context, realm uma.Key, id string) ([]um
 // PartiesAfter implements uma.Parties. The names of the parties of one issuer are a range: a
 // slash is followed by 0.
 func (s *Store) PartiesAfter(ctx context.Context, realm uma.Key, alias, after string, limit int) ([]*uma.User, error) {
-	query, args := ``, []any{int64(realm), fold(after)}
+	query, args := ``, []any{int64(realm), rows.Fold(after)}
 	if alias != "" {
 		query = ` AND u.folded > ? AND u.folded < ?`
-		args = append(args, fold(alias)+"/", fold(alias)+"0")
+		args = append(args, rows.Fold(alias)+"/", rows.Fold(alias)+"0")
 	}
 	return fetch(ctx, s, "parties", func(c *conn) ([]*uma.User, error) {
 		return list(c, `SELECT`+userColumns+`FROM user u INDEXED BY user_party`+ownIdentity+`
@@ -200,7 +201,7 @@ func raiseVersion(tx *conn, user uma.Key) error {
 func (s *Store) SpendAssertion(ctx context.Context, realm, client uma.Key, id []byte, expires time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
 		n, err := tx.exec(`INSERT INTO spent_assertion (realm, client, id, expires) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			int64(realm), int64(client), id, millis(expires))
+			int64(realm), int64(client), id, rows.Millis(expires))
 		if err == nil && n == 0 {
 			return uma.ErrSpent
 		}
@@ -268,7 +269,7 @@ func admit(tx *conn, realm uma.Key, a *uma.Admission) (u *uma.User, taken []uma.
 	case u.Identity == nil:
 		return nil, nil, false, writing("party", uma.ErrConflict)
 	}
-	email := lowerASCII(a.Email)
+	email := rows.LowerASCII(a.Email)
 	if had, _ := u.Claims["email"].(string); !u.Enabled || email == "" || email == had {
 		return u, nil, false, nil
 	}
@@ -276,7 +277,7 @@ func admit(tx *conn, realm uma.Key, a *uma.Admission) (u *uma.User, taken []uma.
 		return u, taken, more, err
 	}
 	u.Claims = map[string]any{"email": email}
-	claims, err := documentText(u.Claims)
+	claims, err := rows.DocumentText(u.Claims)
 	if err != nil {
 		return nil, nil, false, writing("party", err)
 	}
@@ -295,9 +296,9 @@ func addParty(tx *conn, realm uma.Key, a *uma.Admission) (*uma.User, error) {
 	if u.Username, err = partyName(tx, realm, from.alias, a); err != nil {
 		return nil, err
 	}
-	texts, err := textsOf(u)
+	texts, err := rows.TextsOf(u)
 	if err != nil {
-		return nil, err
+		return nil, writing("user", err)
 	}
 	if u.Key, u.Version, err = insertUser(tx, realm, u, texts); err != nil {
 		return nil, err
@@ -317,7 +318,7 @@ func partyName(tx *conn, realm uma.Key, alias string, a *uma.Admission) (string,
 			continue
 		}
 		name = alias + "/" + name
-		taken, err := tx.exists(`SELECT 1 FROM user WHERE realm = ? AND folded = ?`, int64(realm), fold(name))
+		taken, err := tx.exists(`SELECT 1 FROM user WHERE realm = ? AND folded = ?`, int64(realm), rows.Fold(name))
 		if err != nil || !taken {
 			return name, reading("username", err)
 		}

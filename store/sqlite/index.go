@@ -3,6 +3,7 @@ package sqlite
 import (
 	"strconv"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/uripath"
 )
@@ -33,7 +34,7 @@ func runAll(tx *conn, commands []command) error {
 // comes between.
 func addParts(tx *conn, r *uma.Resource) error {
 	_, err := tx.exec(`INSERT INTO resource_part (rowid, server, name, type) VALUES (?, ?, ?, ?)`,
-		int64(r.Key), serverWord(r.Server), fold(r.Name), fold(r.Type))
+		int64(r.Key), serverWord(r.Server), rows.Fold(r.Name), rows.Fold(r.Type))
 	return writing("parts of names", err)
 }
 
@@ -52,7 +53,7 @@ func removeParts(tx *conn, key uma.Key) error {
 
 // addIndex adds the rows of a resource in the tables that find resources:
 // resource_scope, resource_uri, uri_pattern, uri_shape and type_scope.
-func addIndex(tx *conn, r *uma.Resource, own bool, c claims) error {
+func addIndex(tx *conn, r *uma.Resource, own bool, c rows.Claims) error {
 	server := int64(r.Server)
 	registered := func(claimed bool) int {
 		switch {
@@ -67,7 +68,7 @@ func addIndex(tx *conn, r *uma.Resource, own bool, c claims) error {
 	for _, scope := range r.Scopes {
 		commands = append(commands, command{`INSERT INTO resource_scope (server, scope, name, id, resource, registered)
 			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			[]any{server, string(scope), r.Name, string(r.ID), int64(r.Key), registered(c.scopes[string(scope)])}})
+			[]any{server, string(scope), r.Name, string(r.ID), int64(r.Key), registered(c.Scopes[string(scope)])}})
 		if own && r.Type != "" {
 			commands = append(commands, command{`INSERT INTO type_scope (server, type, scope, uses) VALUES (?, ?, ?, 1)
 				ON CONFLICT DO UPDATE SET uses = uses + 1`, []any{server, r.Type, string(scope)}})
@@ -77,7 +78,7 @@ func addIndex(tx *conn, r *uma.Resource, own bool, c claims) error {
 		folded := uripath.Fold(uri)
 		commands = append(commands, command{`INSERT INTO resource_uri (server, uri, name, id, resource, registered)
 			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			[]any{server, folded, r.Name, string(r.ID), int64(r.Key), registered(c.uris[folded])}})
+			[]any{server, folded, r.Name, string(r.ID), int64(r.Key), registered(c.URIs[folded])}})
 		if !own {
 			continue
 		}

@@ -24,7 +24,7 @@ func scanInvitation(scan scanFunc) (uma.Invitation, error) {
 // Invitations implements uma.Accounts.
 func (v *view) Invitations(ctx context.Context, resources []uma.Key) ([]uma.Invitation, error) {
 	found, err := list(v.reader(ctx), `SELECT`+invitationColumns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value
-		CROSS JOIN invitation v ON v.resource = r.key AND v.taken_by = ''`, []any{keysText(resources)}, scanInvitation)
+		CROSS JOIN invitation v ON v.resource = r.key AND v.taken_by = ''`, []any{rows.KeysText(resources)}, scanInvitation)
 	slices.SortFunc(found, func(a, b uma.Invitation) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Email, b.Email))
 	})
@@ -69,7 +69,7 @@ func checkInvited(tx *conn, c *uma.ShareChange) error {
 // hasAddress reports whether a user, other than one, has an e-mail address.
 func hasAddress(tx *conn, realm uma.Key, email string, except uma.Key) (bool, error) {
 	return tx.exists(`SELECT 1 FROM user u WHERE u.realm = ? AND lower(json_extract(u.claims, '$.email')) = ? AND u.key <> ? LIMIT 1`,
-		int64(realm), lowerASCII(email), int64(except))
+		int64(realm), rows.LowerASCII(email), int64(except))
 }
 
 // invite makes the invitations of a change all that there are for its addresses and, with
@@ -116,7 +116,7 @@ func addInvitation(tx *conn, c *uma.ShareChange, r *uma.Resource, email string) 
 	}
 	_, err := tx.exec(`INSERT INTO invitation (id, realm, resource, owner, email, scopes, created, taken_by, taken)
 		VALUES (?, ?, ?, ?, ?, ?, ?, '', 0)`,
-		c.NewID(), int64(c.Realm), int64(r.Key), r.Owner, email, rows.ListText(granted), millis(c.Now))
+		c.NewID(), int64(c.Realm), int64(r.Key), r.Owner, email, rows.ListText(granted), rows.Millis(c.Now))
 	return err
 }
 
@@ -150,7 +150,7 @@ func takeInvitations(tx *conn, realm uma.Key, u *uma.User, email string, a *uma.
 		granted += max(1, len(v.Scopes))
 		v.TakenBy, v.Taken = u.ID, a.Now
 		_, err := tx.exec(`UPDATE invitation SET taken_by = ?, taken = ? WHERE realm = ? AND owner = ? AND id = ?`,
-			u.ID, millis(a.Now), int64(realm), v.Owner, v.ID)
+			u.ID, rows.Millis(a.Now), int64(realm), v.Owner, v.ID)
 		if err != nil {
 			return nil, false, writing("invitation", err)
 		}

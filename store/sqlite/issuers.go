@@ -3,11 +3,11 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -38,7 +38,7 @@ func (a *applier) applyIssuers(tx *conn) error {
 	}
 	for _, u := range a.Users {
 		for _, k := range known {
-			if strings.HasPrefix(fold(u.Username), fold(k.alias)+"/") {
+			if strings.HasPrefix(rows.Fold(u.Username), rows.Fold(k.alias)+"/") {
 				return &uma.UsernameError{Username: u.Username, Alias: k.alias}
 			}
 		}
@@ -97,16 +97,11 @@ func distrust(tx *conn, realm uma.Key, alias string) error {
 	if err := tx.row(`SELECT settings FROM realm WHERE key = ?`, []any{int64(realm)}, &text); err != nil {
 		return reading("realm", err)
 	}
-	kept, err := readSettings(text)
+	left, err := rows.WithoutIssuer(text, alias)
 	if err != nil {
 		return reading("settings of the realm", err)
 	}
-	kept.Issuers = slices.DeleteFunc(kept.Issuers, func(i uma.TrustedIssuer) bool { return i.Alias == alias })
-	b, err := json.Marshal(kept)
-	if err != nil {
-		return writing("realm", err)
-	}
-	_, err = tx.exec(`UPDATE realm SET settings = ?, fingerprint = NULL WHERE key = ?`, string(b), int64(realm))
+	_, err = tx.exec(`UPDATE realm SET settings = ?, fingerprint = NULL WHERE key = ?`, left, int64(realm))
 	if err != nil {
 		return writing("realm", err)
 	}

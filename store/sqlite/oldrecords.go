@@ -3,6 +3,7 @@ package sqlite
 import (
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -69,10 +70,10 @@ func filterDecisions(f uma.DecisionFilter, order string, limit int) (string, []a
 		where, args = append(where, seq+` < ?`), append(args, f.Before)
 	}
 	if !f.Until.IsZero() {
-		where, args = append(where, `+time < ?`), append(args, millis(f.Until))
+		where, args = append(where, `+time < ?`), append(args, rows.Millis(f.Until))
 	}
 	if !f.Since.IsZero() {
-		where, args = append(where, `+time >= ?`), append(args, millis(f.Since))
+		where, args = append(where, `+time >= ?`), append(args, rows.Millis(f.Since))
 	}
 	return `SELECT` + recordColumns + `FROM ` + from + ` WHERE ` + strings.Join(where, ` AND `) +
 		` ORDER BY ` + seq + ` ` + order + ` LIMIT ? + 0`, append(args, limit)

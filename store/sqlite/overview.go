@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -19,7 +20,7 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 	found, err := list(c, `SELECT`+requestColumns+`FROM live_request q WHERE q.key IN
 		(SELECT b.key FROM json_each(?) k CROSS JOIN request o ON o.key = k.value
 		CROSS JOIN request b ON b.resource = o.resource AND b.requester = o.requester)
-		AND q.state = 'pending'`, []any{keysText(requests)}, scanRequest)
+		AND q.state = 'pending'`, []any{rows.KeysText(requests)}, scanRequest)
 	slices.SortFunc(found, func(a, b uma.Request) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), strings.Compare(a.Requester, b.Requester), strings.Compare(string(a.Scope), string(b.Scope)))
 	})

@@ -16,15 +16,6 @@ var wholeList = pageSpec{0, -1}
 // limit adds the arguments of LIMIT ? + 0 OFFSET ? to those of a query.
 func (p pageSpec) limit(args []any) []any { return append(args, p.max, p.first) }
 
-// pageIn returns a page of a list.
-func pageIn[T any](list []T, p pageSpec) []T {
-	list = list[min(p.first, len(list)):]
-	if p.max < 0 {
-		return list
-	}
-	return list[:min(p.max, len(list))]
-}
-
 // errEnough ends reading when the page is full.
 var errEnough = errors.New("the page is full")
 

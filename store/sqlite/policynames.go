@@ -2,24 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
-
-// namesText is realm.names.
-func namesText(names *uma.FileNames) (string, error) {
-	if names == nil {
-		return "", nil
-	}
-	text, err := json.Marshal(names)
-	if err != nil || len(text) > uma.MaxFileNames {
-		return "", err
-	}
-	return string(text), nil
-}
 
 // PolicyNames implements uma.Realms. The rows of type_scope are those of resources that the
 // resource server owns.
@@ -29,12 +16,10 @@ func (s *Store) PolicyNames(ctx context.Context, realm string, types []string) (
 		if err := c.row(`SELECT names FROM realm WHERE name = ?`, []any{realm}, &text); err != nil {
 			return nil, err
 		}
-		if text != "" {
-			if err := json.Unmarshal([]byte(text), &names.File); err != nil {
-				return nil, fmt.Errorf("read names: %w", err)
-			}
-		}
 		var err error
+		if names.File, err = rows.ReadNames(text); err != nil {
+			return nil, fmt.Errorf("read names: %w", err)
+		}
 		names.Own, err = list(c, `SELECT type_scope.type, type_scope.scope FROM realm CROSS JOIN client c ON c.realm = realm.key
 			CROSS JOIN type_scope ON type_scope.server = c.key
 			WHERE realm.name = ? AND json_extract(c.details, '$.resource_server') LIMIT ? + 0`,

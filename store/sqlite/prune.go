@@ -45,7 +45,7 @@ func (a *applier) findLeftovers(c *conn) error {
 		return reading("users", err)
 	}
 	for _, client := range clients {
-		if client.Origin == uma.FromFile && !a.named.clients[client.ID] {
+		if client.Origin == uma.FromFile && !a.named.Client(client.ID) {
 			a.gone.clients = append(a.gone.clients, leftover{what: "client " + client.ID, key: client.Key, id: client.ID})
 		}
 		if err := a.findLeftoverScopes(c, client); err != nil {
@@ -110,7 +110,7 @@ func (a *applier) findLeftoverUsers(c *conn) (map[string]owner, error) {
 			if err := scan((*integer)(&l.key), &l.id, &username, &folded, &origin); err != nil {
 				return err
 			}
-			remove := origin == string(uma.FromFile) && !a.named.users[folded]
+			remove := origin == string(uma.FromFile) && !a.named.User(folded)
 			owners[l.id] = owner{folded, remove}
 			if remove {
 				l.what = "user " + username
@@ -135,7 +135,7 @@ func (a *applier) findLeftoverScopes(c *conn, server *uma.Client) error {
 		return err
 	}
 	for _, name := range found {
-		if a.named.scopes[server.ID][name] {
+		if a.named.Scope(server.ID, name) {
 			continue
 		}
 		l := leftover{what: "scope " + name + " of " + server.ID, server: server.Key, id: name}
@@ -171,7 +171,7 @@ func scanKey(scan scanFunc) (uma.Key, error) {
 
 // findLeftoverResources finds the resources to delete, and those that were changed over an API.
 func (a *applier) findLeftoverResources(c *conn, server *uma.Client, owners map[string]owner) error {
-	removeServer := server.Origin == uma.FromFile && !a.named.clients[server.ID]
+	removeServer := server.Origin == uma.FromFile && !a.named.Client(server.ID)
 	var found []leftover
 	err := c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = ?`, []any{int64(server.Key)},
 		func(scan scanFunc) error {
@@ -185,8 +185,8 @@ func (a *applier) findLeftoverResources(c *conn, server *uma.Client, owners map[
 				a.drifted[l.key] = true
 			}
 			user, isUser := owners[ownerID]
-			named := a.named.byID(server.ID, uma.ResourceID(l.id)) ||
-				(isUser || ownerID == server.UUID) && a.named.names[resourceName{server.ID, user.folded, name}]
+			named := a.named.ResourceID(server.ID, uma.ResourceID(l.id)) ||
+				(isUser || ownerID == server.UUID) && a.named.ResourceName(server.ID, user.folded, name)
 			follows := a.Prune && (removeServer || user.remove)
 			if !named && (follows || origin == string(uma.FromFile)) {
 				l.what = "resource " + name
@@ -219,7 +219,7 @@ func (a *applier) clientDependents(l leftover) []dependents {
 		{"requests", command{`SELECT 1 FROM live_request WHERE server = ?`, []any{int64(l.key)}}},
 		{"policies", command{`SELECT 1 FROM share WHERE server = ?`, []any{int64(l.key)}}},
 		{"sessions", command{`SELECT 1 FROM session INDEXED BY session_client WHERE realm = ? AND client = ? AND ended = 0 AND expires > ?`,
-			[]any{int64(a.realm), l.id, millis(a.Now)}}},
+			[]any{int64(a.realm), l.id, rows.Millis(a.Now)}}},
 		{"resources", command{`SELECT 1 FROM resource WHERE server = ? AND origin <> ?`, []any{int64(l.key), string(uma.FromFile)}}},
 	}
 }
@@ -228,7 +228,7 @@ func (a *applier) userDependents(l leftover) []dependents {
 	realm := int64(a.realm)
 	return []dependents{
 		{"sessions", command{`SELECT 1 FROM session INDEXED BY session_user WHERE realm = ? AND user = ? AND ended = 0 AND expires > ?`,
-			[]any{realm, l.id, millis(a.Now)}}},
+			[]any{realm, l.id, rows.Millis(a.Now)}}},
 		{"requests", command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = ?2
 			WHERE c.realm = ?1`, []any{realm, l.id}}},
 		{"requests", command{`SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = ?2

@@ -2,108 +2,14 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
-
-// settings is realm.settings: a realm without its key, name and generation.
-type settings struct {
-	Enabled     bool                `json:"enabled"`
-	Profile     uma.Profile         `json:"profile"`
-	Lifetimes   lifetimes           `json:"lifetimes"`
-	SigningAlg  string              `json:"signing_alg"`
-	Policy      policySettings      `json:"policy"`
-	TicketReuse bool                `json:"ticket_reuse"`
-	Issuers     []uma.TrustedIssuer `json:"issuers,omitempty"`
-	SinkHold    *time.Duration      `json:"sink_hold,omitempty"` // nil in realms of earlier versions: the default
-}
-
-// lifetimes are in nanoseconds.
-type lifetimes struct {
-	Access  time.Duration `json:"access"`
-	RPT     time.Duration `json:"rpt"`
-	Refresh time.Duration `json:"refresh"`
-	Session time.Duration `json:"session"`
-	Ticket  time.Duration `json:"ticket"`
-	PCT     time.Duration `json:"pct"`
-}
-
-type policySettings struct {
-	Bundle         string        `json:"bundle"`
-	AllOrNothing   bool          `json:"all_or_nothing"`
-	Timeout        time.Duration `json:"timeout"`
-	MaxPermissions int           `json:"max_permissions"`
-	ResubmitAfter  time.Duration `json:"resubmit_after"`
-	Entrypoint     string        `json:"entrypoint"`
-	Removed        []string      `json:"removed,omitempty"`
-	Shadow         string        `json:"shadow,omitempty"`
-	DecideAnew     bool          `json:"decide_anew,omitempty"`
-	Manual         bool          `json:"manual,omitempty"`
-	Gates          uma.Gates     `json:"gates,omitzero"`
-
-	OPA *uma.OPASettings `json:"opa,omitempty"`
-}
-
-func settingsText(r *uma.Realm) (string, error) {
-	b, err := json.Marshal(settings{
-		Enabled: r.Enabled, Profile: r.Profile, Lifetimes: lifetimes(r.Lifetimes), SigningAlg: r.SigningAlg,
-		Policy: policySettings(r.Policy), TicketReuse: r.TicketReuse, Issuers: r.Issuers,
-		SinkHold: &r.SinkHold,
-	})
-	return string(b), err
-}
-
-func (s *settings) fill(r *uma.Realm) {
-	r.Enabled, r.Profile, r.Lifetimes, r.SigningAlg = s.Enabled, s.Profile, uma.Lifetimes(s.Lifetimes), s.SigningAlg
-	r.Policy, r.TicketReuse = uma.PolicySettings(s.Policy), s.TicketReuse
-	// Issuers of realm files of earlier versions, which had no effect, have no alias.
-	r.Issuers = slices.DeleteFunc(s.Issuers, func(i uma.TrustedIssuer) bool { return i.Alias == "" })
-	r.SinkHold = uma.DefaultHold
-	if s.SinkHold != nil {
-		r.SinkHold = *s.SinkHold
-	}
-}
-
-// details is client.details: fields of a client that have no column.
-type details struct {
-	Public             bool                `json:"public,omitempty"`
-	ResourceServer     bool                `json:"resource_server,omitempty"`
-	ServiceAccount     bool                `json:"service_account,omitempty"`
-	PasswordGrant      bool                `json:"password_grant,omitempty"`
-	Roles              []string            `json:"roles,omitempty"`
-	ClientRoles        map[string][]string `json:"client_roles,omitempty"`
-	Groups             []string            `json:"groups,omitempty"`
-	Claims             map[string]any      `json:"claims,omitempty"`
-	WebOrigins         []string            `json:"web_origins,omitempty"`
-	ClaimsRedirectURIs []string            `json:"claims_redirect_uris,omitempty"`
-	Scopes             []uma.Scope         `json:"scopes,omitempty"`
-	TokenExchange      bool                `json:"token_exchange,omitempty"`
-	JWKS               []byte              `json:"jwks,omitempty"`
-	JWKSURI            string              `json:"jwks_uri,omitempty"`
-}
-
-func detailsText(c *uma.Client) (string, error) {
-	b, err := json.Marshal(details{
-		Public: c.Public, ResourceServer: c.ResourceServer, ServiceAccount: c.ServiceAccount,
-		PasswordGrant: c.PasswordGrant, Roles: c.Roles, ClientRoles: c.ClientRoles, Groups: c.Groups, Claims: c.Claims,
-		WebOrigins: c.WebOrigins, ClaimsRedirectURIs: c.ClaimsRedirectURIs, Scopes: c.Scopes,
-		TokenExchange: c.TokenExchange, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
-	})
-	return string(b), err
-}
-
-func (d *details) fill(c *uma.Client) {
-	c.Public, c.ResourceServer, c.ServiceAccount, c.PasswordGrant = d.Public, d.ResourceServer, d.ServiceAccount, d.PasswordGrant
-	c.Roles, c.ClientRoles, c.Groups, c.Claims = d.Roles, d.ClientRoles, d.Groups, d.Claims
-	c.WebOrigins, c.ClaimsRedirectURIs, c.Scopes = d.WebOrigins, d.ClaimsRedirectURIs, d.Scopes
-	c.TokenExchange, c.JWKS, c.JWKSURI = d.TokenExchange, d.JWKS, d.JWKSURI
-}
 
 // Generation implements uma.Realms.
 func (s *Store) Generation(ctx context.Context) (int64, error) {
@@ -163,7 +69,7 @@ func (s *Store) Snapshot(ctx context.Context, realm string, now time.Time) (*uma
 		}
 		keys, err := list(c, `SELECT kid, alg, public, sealed, created, active, expires FROM signing_key
 			WHERE realm = ? AND (active OR expires > ?) ORDER BY active DESC, created DESC, kid`,
-			[]any{int64(r.Key), millis(now)}, scanSigningKey)
+			[]any{int64(r.Key), rows.Millis(now)}, scanSigningKey)
 		snapshot = uma.NewSnapshot(*r, clients, keys)
 		return reading("signing keys", err)
 	})
@@ -182,28 +88,28 @@ func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 	if err != nil {
 		return nil, "", reading("realm "+name, err)
 	}
-	kept, err := readSettings(text)
-	if err != nil {
+	if err := rows.ReadSettings(text, r); err != nil {
 		return nil, "", fmt.Errorf("read settings of realm %s: %w", name, err)
 	}
-	kept.fill(r)
 	return r, text, nil
-}
-
-func readSettings(text string) (*settings, error) {
-	kept := &settings{}
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber() // as realm files have them
-	return kept, dec.Decode(kept)
 }
 
 const clientColumns = ` key, id, uuid, secret, enabled, details, origin `
 
+// details reads the column details into a client.
+type details uma.Client
+
+func (d *details) read(s *sqlite.Stmt, i int) error {
+	v, err := text(s, i)
+	if err != nil {
+		return err
+	}
+	return rows.ReadDetails(v, (*uma.Client)(d))
+}
+
 func scanClient(scan scanFunc) (*uma.Client, error) {
 	c := &uma.Client{}
-	var kept details
-	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, document{&kept}, (*namedText)(&c.Origin))
-	kept.fill(c)
+	err := scan((*integer)(&c.Key), &c.ID, &c.UUID, &c.Secret, &c.Enabled, (*details)(c), (*namedText)(&c.Origin))
 	return c, err
 }
 
@@ -238,12 +144,12 @@ func addKey(tx *conn, realm uma.Key, k uma.SigningKey, expires time.Time) (added
 		}
 	}
 	_, err = tx.exec(`UPDATE signing_key SET active = 0, expires = ? WHERE realm = ? AND alg = ? AND active = 1`,
-		millis(expires), int64(realm), k.Alg)
+		rows.Millis(expires), int64(realm), k.Alg)
 	if err != nil {
 		return false, writing("previous signing key", err)
 	}
 	_, err = tx.exec(`INSERT INTO signing_key (realm, kid, alg, public, sealed, created, active, expires)
-		VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(realm), k.KID, k.Alg, k.Public, k.Sealed, millis(k.Created))
+		VALUES (?, ?, ?, ?, ?, ?, 1, 0)`, int64(realm), k.KID, k.Alg, k.Public, k.Sealed, rows.Millis(k.Created))
 	return err == nil, writing("signing key", err)
 }
 

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -74,7 +74,7 @@ func packRecord(r *uma.Record) []byte {
 	for _, rule := range r.Rules {
 		size += len(rule) + 2
 	}
-	packed := binary.AppendVarint(append(make([]byte, 0, size), packedRecord), millis(r.Time))
+	packed := binary.AppendVarint(append(make([]byte, 0, size), packedRecord), rows.Millis(r.Time))
 	for _, s := range textFields(r) {
 		packed = appendText(packed, *s)
 	}
@@ -164,7 +164,7 @@ func loggedRecords(c *conn, query string, args []any, f *uma.DecisionFilter, lim
 	err = c.rows(query, args, func(scan scanFunc) error {
 		var r uma.Record
 		err := scan(&r.Seq, (*packedFields)(&r))
-		if err != nil || !matches(&r, f) {
+		if err != nil || !rows.MatchesRecord(&r, f) {
 			return err
 		}
 		var encoding int64
@@ -213,19 +213,4 @@ func eachUnindexed(c *conn, seq int64, each func(r *uma.Record) bool) error {
 		err = nil
 	}
 	return err
-}
-
-// matches reports whether f describes a record.
-func matches(r *uma.Record, f *uma.DecisionFilter) bool {
-	for _, key := range [...][2]string{
-		{f.Realm, r.Realm}, {f.Subject, r.Subject}, {f.Client, r.Client}, {f.Outcome, r.Outcome},
-		{string(f.Resource), string(r.Resource)}, {f.Request, r.Request}, {f.Revision, r.Revision},
-	} {
-		if key[0] != "" && key[0] != key[1] {
-			return false
-		}
-	}
-	at := millis(r.Time)
-	return (f.Rule == "" || slices.Contains(r.Rules, f.Rule)) &&
-		(f.Since.IsZero() || at >= millis(f.Since)) && (f.Until.IsZero() || at < millis(f.Until))
 }

@@ -124,7 +124,7 @@ func insertResource(tx *conn, r *uma.Resource) error {
 	if err != nil {
 		return err
 	}
-	attributes, err := documentText(r.Attributes)
+	attributes, err := rows.DocumentText(r.Attributes)
 	if err != nil {
 		return writing("resource", err)
 	}
@@ -132,9 +132,9 @@ func insertResource(tx *conn, r *uma.Resource) error {
 		(id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris, scopes,
 		 owner_managed, attributes, origin, texts, drifted, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
-		string(r.ID), int64(r.Server), r.Owner, own, r.Name, fold(r.Name), r.DisplayName, r.Type, fold(r.Type),
+		string(r.ID), int64(r.Server), r.Owner, own, r.Name, rows.Fold(r.Name), r.DisplayName, r.Type, rows.Fold(r.Type),
 		r.IconURI, rows.ListText(r.URIs), rows.ListText(r.Scopes), r.OwnerManaged, attributes, string(r.Origin),
-		textsText(r.Texts), version)
+		rows.TextsText(r.Texts), version)
 	if err != nil {
 		return writing("resource", conflict(err))
 	}
@@ -161,16 +161,16 @@ func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bo
 	if next.Version, err = nextVersion(tx); err != nil {
 		return err
 	}
-	attributes, err := documentText(next.Attributes)
+	attributes, err := rows.DocumentText(next.Attributes)
 	if err != nil {
 		return writing("resource", err)
 	}
 	_, err = tx.exec(`UPDATE resource SET owner = ?, own = ?, name = ?, name_folded = ?, display_name = ?, type = ?,
 		type_folded = ?, icon_uri = ?, uris = ?, scopes = ?, owner_managed = ?, attributes = ?, origin = ?, texts = ?,
 		drifted = ?, version = ? WHERE key = ?`,
-		next.Owner, own, next.Name, fold(next.Name), next.DisplayName, next.Type, fold(next.Type), next.IconURI,
+		next.Owner, own, next.Name, rows.Fold(next.Name), next.DisplayName, next.Type, rows.Fold(next.Type), next.IconURI,
 		rows.ListText(next.URIs), rows.ListText(next.Scopes), next.OwnerManaged, attributes, string(next.Origin),
-		textsText(next.Texts), drifted, next.Version, int64(next.Key))
+		rows.TextsText(next.Texts), drifted, next.Version, int64(next.Key))
 	if err != nil {
 		return writing("resource", conflict(err))
 	}

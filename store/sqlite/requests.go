@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -41,7 +42,7 @@ func createRequest(tx *conn, q *uma.Request) error {
 		(id, server, resource, resource_id, resource_name, owner, requester, scope, scope_id, state, created, decided, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.ResourceName, row.Owner,
-		row.Requester, string(row.Scope), row.ScopeID, row.State, millis(row.Created), millis(row.Decided), row.Version)
+		row.Requester, string(row.Scope), row.ScopeID, row.State, rows.Millis(row.Created), rows.Millis(row.Decided), row.Version)
 	if err != nil {
 		return writing("request", err)
 	}
@@ -100,7 +101,7 @@ func setState(tx *conn, key uma.Key, state string, now time.Time) error {
 		return err
 	}
 	_, err = tx.exec(`UPDATE request SET state = ?, decided = ?, version = ? WHERE key = ?`,
-		state, millis(now), version, int64(key))
+		state, rows.Millis(now), version, int64(key))
 	return writing("request", err)
 }
 

@@ -13,7 +13,7 @@ import (
 
 // ActivatePolicy implements uma.Revisions.
 func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key, error) {
-	files, err := packFiles(a.Revision)
+	files, err := rows.PackFiles(a.Revision)
 	if err != nil {
 		return 0, writing("policy revision", err)
 	}
@@ -63,16 +63,16 @@ func takeProposal(tx *conn, a *uma.Activation) error {
 
 // beginPeriod ends the period in force and begins the next. RPTs have the generation that
 // their grant rests on, so that those granted until now are found by it.
-func beginPeriod(tx *conn, a *uma.Activation, files []revisionFile) (uma.Key, error) {
+func beginPeriod(tx *conn, a *uma.Activation, files []rows.File) (uma.Key, error) {
 	r := a.Revision
 	if err := saveRevision(tx, r, files); err != nil {
 		return 0, err
 	}
 	err := runAll(tx, []command{
-		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{millis(r.Since), r.Realm}},
+		{`UPDATE policy_period SET until = ? WHERE realm = ? AND until = 0`, []any{rows.Millis(r.Since), r.Realm}},
 		{`INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by, report)
 			VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)`,
-			[]any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy), a.Report}},
+			[]any{r.Realm, r.Hash, a.Content, rows.Millis(r.Since), a.By, a.Source, a.Note, a.Pinned, rows.Millis(a.ConfirmBy), a.Report}},
 	})
 	if err != nil {
 		return 0, writing("policy period", err)
@@ -117,7 +117,7 @@ func (s *Store) ReleasePolicy(ctx context.Context, realm string) error {
 func (s *Store) ConfirmPolicy(ctx context.Context, realm string, period uma.Key, note string, now time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
 		n, err := tx.exec(`UPDATE policy_period SET confirm_by = 0, note = ? WHERE key = ? AND realm = ? AND until = 0 AND confirm_by > ?`,
-			note, int64(period), realm, millis(now))
+			note, int64(period), realm, rows.Millis(now))
 		switch {
 		case err != nil:
 			return writing("policy period", err)
@@ -134,7 +134,7 @@ func (s *Store) NoteProposal(ctx context.Context, realm string, p uma.Proposal) 
 	return s.write(ctx, func(tx *conn) error {
 		_, err := tx.exec(`INSERT INTO policy_proposal (realm, content, source, at, problem, report) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET content = excluded.content, source = excluded.source, at = excluded.at, problem = excluded.problem,
-			report = excluded.report`, realm, p.Content, p.Source, millis(p.At), p.Problem, p.Report)
+			report = excluded.report`, realm, p.Content, p.Source, rows.Millis(p.At), p.Problem, p.Report)
 		return writing("policy proposal", err)
 	})
 }
@@ -228,7 +228,7 @@ func (s *Store) PruneRevisions(ctx context.Context, now time.Time) (int, error) 
 			AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.revision = r.hash)
 			AND NOT EXISTS (SELECT 1 FROM decision_common t WHERE t.term = ?4 || r.hash)
 			AND r.hash NOT IN (SELECT value FROM json_each(?5)) LIMIT ?3 + 0`,
-			[]any{millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, rows.ListText(named)}, scanKey)
+			[]any{rows.Millis(now.Add(-revisionGrace)), uma.KeepRevisions, revisionsAtOnce, byRevision, rows.ListText(named)}, scanKey)
 		if err != nil {
 			return reading("policy revisions that no record names", err)
 		}

@@ -33,7 +33,7 @@ func scattered(seed uint64) []any {
 func (s *Store) UsersAfter(ctx context.Context, realm uma.Key, after string, limit int) ([]*uma.User, error) {
 	return fetch(ctx, s, "users", func(c *conn) ([]*uma.User, error) {
 		return list(c, `SELECT`+partyColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.folded > ? ORDER BY u.folded LIMIT ? + 0`,
-			[]any{int64(realm), fold(after), limit}, scanParty)
+			[]any{int64(realm), rows.Fold(after), limit}, scanParty)
 	})
 }
 
@@ -78,25 +78,10 @@ func (s *Store) SampleResources(ctx context.Context, server uma.Key, n int, seed
 				groups = append(groups, keys)
 			}
 		}
-		found, err := resources(c, `SELECT`+resourceColumns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`, keysText(inTurn(groups, n)))
+		found, err := resources(c, `SELECT`+resourceColumns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`, rows.KeysText(rows.InTurn(groups, n)))
 		slices.SortFunc(found, func(a, b *uma.Resource) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 		return found, err
 	})
-}
-
-// inTurn takes n keys from groups, one of each in turn.
-func inTurn(groups [][]uma.Key, n int) (keys []uma.Key) {
-	for turn := 0; ; turn++ {
-		more := false
-		for _, group := range groups {
-			if turn < len(group) && len(keys) < n {
-				keys, more = append(keys, group[turn]), true
-			}
-		}
-		if !more {
-			return keys
-		}
-	}
 }
 
 // ScopesOfTypes implements uma.Population.

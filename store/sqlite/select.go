@@ -138,7 +138,7 @@ func resourcesAt(c *conn, columns string, places []place) (map[uma.Key]*uma.Reso
 	for i := range places {
 		keys[i] = places[i].resource
 	}
-	found, err := resources(c, `SELECT`+columns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`, keysText(keys))
+	found, err := resources(c, `SELECT`+columns+`FROM json_each(?) x CROSS JOIN resource r ON r.key = x.value`, rows.KeysText(keys))
 	byKey := make(map[uma.Key]*uma.Resource, len(found))
 	for _, r := range found {
 		byKey[r.Key] = r

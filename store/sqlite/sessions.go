@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -23,7 +24,7 @@ func (s *Store) StartSession(ctx context.Context, realm uma.Key, session *uma.Se
 		_, err := tx.exec(`INSERT INTO session (realm, id, user, client, scope, started, expires, ended)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			int64(realm), session.ID, session.User, session.Client, session.Scope,
-			millis(session.Started), millis(session.Expires), session.Ended)
+			rows.Millis(session.Started), rows.Millis(session.Expires), session.Ended)
 		if err != nil {
 			return writing("session", err)
 		}
@@ -34,7 +35,7 @@ func (s *Store) StartSession(ctx context.Context, realm uma.Key, session *uma.Se
 func saveRefreshToken(tx *conn, realm uma.Key, t *uma.RefreshToken) error {
 	_, err := tx.exec(`INSERT INTO refresh_token (realm, hash, session, client, scope, rpt, expires, spent)
 		VALUES (?, ?, ?, ?, ?, ?, ?, 0)`,
-		int64(realm), t.Hash, t.SessionID, t.Client, t.Scope, t.RPT, millis(t.Expires))
+		int64(realm), t.Hash, t.SessionID, t.Client, t.Scope, t.RPT, rows.Millis(t.Expires))
 	return writing("refresh token", err)
 }
 
@@ -47,7 +48,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 		n, err := tx.exec(`UPDATE refresh_token SET spent = 1
 			WHERE realm = ?1 AND hash = ?2 AND expires > ?3 AND spent = 0 AND EXISTS (
 				SELECT 1 FROM session WHERE realm = ?1 AND id = refresh_token.session AND expires > ?3 AND ended = 0)`,
-			int64(realm), hash, millis(now))
+			int64(realm), hash, rows.Millis(now))
 		if err != nil {
 			return writing("refresh token", err)
 		}
@@ -63,7 +64,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 		}
 		// The new RPT lives longer, and so does what the ticket was spent on.
 		_, err = tx.exec(`UPDATE spent_ticket SET expires = max(expires, ?) WHERE realm = ? AND hash = ?`,
-			millis(rpt.Keep), int64(realm), rpt.Ticket)
+			rows.Millis(rpt.Keep), int64(realm), rpt.Ticket)
 		return writing("spent ticket", err)
 	})
 	if err == nil && reused {
@@ -77,7 +78,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 func endReused(tx *conn, realm uma.Key, hash []byte, now time.Time) (bool, error) {
 	var session string
 	err := tx.row(`SELECT session FROM refresh_token WHERE realm = ? AND hash = ? AND expires > ? AND spent = 1`,
-		[]any{int64(realm), hash, millis(now)}, &session)
+		[]any{int64(realm), hash, rows.Millis(now)}, &session)
 	if err != nil {
 		return false, reading("refresh token", err)
 	}
@@ -111,7 +112,7 @@ func endClientSessions(tx *conn, realm uma.Key, client string) error {
 func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires time.Time) error {
 	return s.write(ctx, func(tx *conn) error {
 		_, err := tx.exec(`INSERT INTO revocation (realm, jti, expires) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET expires = max(expires, excluded.expires)`, int64(realm), jti, millis(expires))
+			ON CONFLICT DO UPDATE SET expires = max(expires, excluded.expires)`, int64(realm), jti, rows.Millis(expires))
 		return writing("revocation", err)
 	})
 }
@@ -141,7 +142,7 @@ func dropRPT(tx *conn, realm uma.Key, jti string) error {
 }
 
 func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
-	permissions, err := documentText(r.Permissions)
+	permissions, err := rows.DocumentText(r.Permissions)
 	if err != nil {
 		return writing("RPT", err)
 	}
@@ -149,6 +150,6 @@ func saveRPT(tx *conn, realm uma.Key, r *uma.RPT) error {
 		(realm, jti, family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version, expires, keep)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(realm), r.JTI, r.Family, r.Within, r.Ticket, r.SessionID, r.Subject, r.Client, int64(r.Server), permissions, r.Revision,
-		r.Generation, r.UserVersion, millis(r.Expires), millis(r.Keep))
+		r.Generation, r.UserVersion, rows.Millis(r.Expires), rows.Millis(r.Keep))
 	return writing("RPT", err)
 }

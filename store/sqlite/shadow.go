@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -18,13 +19,13 @@ func (s *Store) Shadow(ctx context.Context, realm string) (*uma.ShadowState, err
 
 // SaveShadow implements uma.Shadows.
 func (s *Store) SaveShadow(ctx context.Context, st *uma.ShadowState, changes []uma.ShadowChange) error {
-	counts, err := documentText(st.ShadowCounts)
+	counts, err := rows.DocumentText(st.ShadowCounts)
 	if err != nil {
 		return err
 	}
 	err = s.write(ctx, func(tx *conn) error {
 		query := `UPDATE shadow SET revision = ?, cursor = ?, since = ?, problem = ?, counts = ?, version = version + 1 WHERE realm = ? AND version = ?`
-		args := []any{st.Revision, st.Cursor, millis(st.Since), st.Problem, counts, st.Realm, st.Version}
+		args := []any{st.Revision, st.Cursor, rows.Millis(st.Since), st.Problem, counts, st.Realm, st.Version}
 		if st.Version == 0 {
 			query = `INSERT INTO shadow (revision, cursor, since, problem, counts, realm, version) VALUES (?, ?, ?, ?, ?, ?, ? + 1) ON CONFLICT DO NOTHING`
 		}

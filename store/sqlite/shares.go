@@ -41,7 +41,7 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 // a name is looked up in share_part, unless very many names have it.
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
 	c, p := v.reader(ctx), pageSpec{first, max}
-	if part := fold(f.Name); isPart(part) && f.Resource == "" {
+	if part := rows.Fold(f.Name); rows.IsPart(part) && f.Resource == "" {
 		keys, err := sharesNamed(c, server, part)
 		if err != nil {
 			return nil, reading("names of shares", err)
@@ -61,17 +61,8 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 		found, err := list(c, query, p.limit(args), scanShare)
 		return found, reading("shares", err)
 	}
-	found, err := filterPage(c, query, wholeList.limit(args), scanShare, matchesPolicy(f), p)
+	found, err := filterPage(c, query, wholeList.limit(args), scanShare, rows.MatchesPolicy(f), p)
 	return found, reading("shares", err)
-}
-
-// matchesPolicy returns a function that compares a policy with the filters of f that
-// have no index.
-func matchesPolicy(f uma.UserPolicyFilter) func(s *uma.Share) bool {
-	part := fold(f.Name)
-	return func(s *uma.Share) bool {
-		return strings.Contains(fold(s.Name), part) && (f.Scope == "" || slices.Contains(s.Scopes, f.Scope))
-	}
 }
 
 // sharesNamed returns the policies at a resource server that have a part in their
@@ -83,21 +74,21 @@ func sharesNamed(c *conn, server uma.Key, part string) ([]uma.Key, error) {
 
 // sharesAmong returns a page of those policies with these keys that match the filter.
 func sharesAmong(c *conn, keys []uma.Key, server uma.Key, owner string, f uma.UserPolicyFilter, p pageSpec) ([]*uma.Share, error) {
-	args := []any{keysText(keys), int64(server), owner, f.After}
+	args := []any{rows.KeysText(keys), int64(server), owner, f.After}
 	found, err := filterPage(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT value FROM json_each(?))
-		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, matchesPolicy(f), wholeList)
+		AND +s.server = ? AND +s.owner = ? AND +s.name > ?`, args, scanShare, rows.MatchesPolicy(f), wholeList)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(found, func(a, b *uma.Share) int { return strings.Compare(a.Name, b.Name) })
-	return pageIn(found, p), nil
+	return rows.PageIn(found, p.first, p.max), nil
 }
 
 // policiesFor returns the user-managed policies of resources that may be for a party.
 func policiesFor(c *conn, p *uma.Party, resources []uma.Key) ([]*uma.Share, error) {
 	return list(c, `SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT x.share FROM share_party x
 		WHERE x.resource IN (SELECT value FROM json_each(?)) AND x.party IN (SELECT value FROM json_each(?)))`,
-		[]any{keysText(resources), rows.ListText(rows.PartiesOf(p))}, scanShare)
+		[]any{rows.KeysText(resources), rows.ListText(rows.PartiesOf(p))}, scanShare)
 }
 
 // CreateShare implements uma.Sharing.
@@ -122,7 +113,7 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 			(id, server, resource, resource_id, owner, name, name_folded, description, scopes, users, roles, groups, clients,
 			 strategy, version, audience)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.Owner, row.Name, fold(row.Name),
+			row.ID, int64(row.Server), int64(row.Resource), string(row.ResourceID), row.Owner, row.Name, rows.Fold(row.Name),
 			row.Description, rows.ListText(row.Scopes), rows.ListText(row.Users), rows.ListText(row.Roles), rows.ListText(row.Groups),
 			rows.ListText(row.Clients), row.Strategy, row.Version, row.Audience)
 		if err != nil {
@@ -146,7 +137,7 @@ func readShared(tx *conn, s *uma.Share) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Scopes) == 0 && len(has) > 0 || !rows.ContainsAll(has, s.Scopes) {
+	if !rows.MayShare(has, s) {
 		return uma.ErrNotFound
 	}
 	return nil
@@ -230,7 +221,7 @@ func updateShare(tx *conn, old, next *uma.Share) error {
 	}
 	_, err = tx.exec(`UPDATE share SET name = ?, name_folded = ?, description = ?, scopes = ?, users = ?, roles = ?,
 		groups = ?, clients = ?, strategy = ?, version = ?, audience = ? WHERE key = ?`,
-		next.Name, fold(next.Name), next.Description, rows.ListText(next.Scopes), rows.ListText(next.Users), rows.ListText(next.Roles),
+		next.Name, rows.Fold(next.Name), next.Description, rows.ListText(next.Scopes), rows.ListText(next.Users), rows.ListText(next.Roles),
 		rows.ListText(next.Groups), rows.ListText(next.Clients), next.Strategy, next.Version, next.Audience, int64(next.Key))
 	if err != nil || slices.Equal(rows.IndexedParties(old), rows.IndexedParties(next)) {
 		return writing("share", err)

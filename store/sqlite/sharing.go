@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -76,7 +77,7 @@ func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*memor
 	policies := false
 	query, args := betweenOne, []any{int64(resources[0]), p.ID}
 	if len(resources) > 1 {
-		query, args[0] = betweenMany, keysText(resources)
+		query, args[0] = betweenMany, rows.KeysText(resources)
 	}
 	err := c.rows(query, args, func(scan scanFunc) error {
 		q, err := scanRequest(scan)

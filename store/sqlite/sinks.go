@@ -70,7 +70,7 @@ func (s *Store) SaveSinks(ctx context.Context, sinks []uma.Sink) (lost []string,
 			k := &sinks[i]
 			changed, err := tx.exec(`UPDATE sink SET cursor = max(cursor, ?), delivered = ?, failed = ?, problem = ?, skipped = ?
 				WHERE name = ? AND holder = ?`,
-				k.Cursor, millis(k.Delivered), millis(k.Failed), k.Problem, k.Skipped, k.Name, k.Holder)
+				k.Cursor, rows.Millis(k.Delivered), rows.Millis(k.Failed), k.Problem, k.Skipped, k.Name, k.Holder)
 			if err != nil {
 				return writing("sink "+k.Name, err)
 			}
@@ -138,9 +138,11 @@ func countAfter(c *conn, realm string, seq int64) (int, error) {
 // each sink: its undelivered records among them.
 func removable(records []oldRecord, sinks []uma.Sink, before time.Time) (n int, cut []int64) {
 	cut = make([]int64, len(sinks))
-	for ; n < len(records) && millis(records[n].time) < millis(before); n++ {
+	for ; n < len(records) && rows.Millis(records[n].time) < rows.Millis(before); n++ {
 		r := &records[n]
-		waits := func(s uma.Sink) bool { return undelivered(&s, r) && millis(r.time) >= millis(before.Add(-s.Hold)) }
+		waits := func(s uma.Sink) bool {
+			return undelivered(&s, r) && rows.Millis(r.time) >= rows.Millis(before.Add(-s.Hold))
+		}
 		if slices.ContainsFunc(sinks, waits) {
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -27,16 +28,16 @@ const assertionsLonger = 10 * time.Minute
 // than the realm's resubmit_after, and rows of dropped resources. It returns how many
 // rows it deleted, also with an error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
-	at := millis(now)
+	at := rows.Millis(now)
 	steps := []command{
 		{`DELETE FROM ticket WHERE (realm, hash) IN
 			(SELECT realm, hash FROM ticket WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM refresh_token WHERE (realm, hash) IN
 			(SELECT realm, hash FROM refresh_token WHERE expires <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM revocation WHERE (realm, jti) IN
-			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{millis(now.Add(-revocationsLonger)), sweepBatch}},
+			(SELECT realm, jti FROM revocation WHERE expires <= ? LIMIT ? + 0)`, []any{rows.Millis(now.Add(-revocationsLonger)), sweepBatch}},
 		{`DELETE FROM spent_assertion WHERE (realm, client, id) IN
-			(SELECT realm, client, id FROM spent_assertion WHERE expires <= ? LIMIT ? + 0)`, []any{millis(now.Add(-assertionsLonger)), sweepBatch}},
+			(SELECT realm, client, id FROM spent_assertion WHERE expires <= ? LIMIT ? + 0)`, []any{rows.Millis(now.Add(-assertionsLonger)), sweepBatch}},
 		{`DELETE FROM rpt WHERE (realm, jti) IN
 			(SELECT realm, jti FROM rpt WHERE keep <= ? LIMIT ? + 0)`, []any{at, sweepBatch}},
 		{`DELETE FROM spent_ticket WHERE (realm, hash) IN
@@ -89,7 +90,7 @@ func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]command, erro
 func refusalsOf(r *uma.Realm, now time.Time) command {
 	return command{`DELETE FROM request WHERE key IN (SELECT q.key FROM request q CROSS JOIN client c ON c.key = q.server
 		WHERE q.state = 'denied' AND q.decided <= ? AND c.realm = ? LIMIT ? + 0)`,
-		[]any{millis(now.Add(-r.Policy.ResubmitAfter)), int64(r.Key), sweepBatch}}
+		[]any{rows.Millis(now.Add(-r.Policy.ResubmitAfter)), int64(r.Key), sweepBatch}}
 }
 
 // sweep repeats a command until it deletes less than a batch.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -148,7 +149,7 @@ func findByTerm(term string) func(c *conn, f uma.DecisionFilter, order string, l
 	return func(c *conn, f uma.DecisionFilter, order string, limit int) (found []uma.Record, err error) {
 		err = eachTermRow(c, term, f.After, cmp.Or(f.Before, maxSeq), order, func(seqs []int64) error {
 			more, err := loggedRecords(c, `SELECT`+loggedColumns+`FROM json_each(?) x CROSS JOIN decision_log ON seq = x.value`,
-				[]any{keysText(seqs)}, &f, limit-len(found))
+				[]any{rows.KeysText(seqs)}, &f, limit-len(found))
 			if found = append(found, more...); err == nil && len(found) == limit {
 				err = errEnough
 			}

@@ -17,7 +17,7 @@ func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.
 	t := &uma.Ticket{Hash: hash}
 	var round, interval int64
 	err := c.row(`SELECT server, client, subject, permissions, claims, round, interval, gathered, issued, expires FROM ticket
-		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
+		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, rows.Millis(now)},
 		(*integer)(&t.Server), &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
 		&round, &interval, &t.Gathered, (*moment)(&t.Issued), (*moment)(&t.Expires))
 	if err != nil {
@@ -182,7 +182,7 @@ func (v *view) RefreshToken(ctx context.Context, realm uma.Key, hash []byte, now
 	t := &uma.RefreshToken{Hash: hash}
 	var spent bool
 	err := c.row(`SELECT session, client, scope, rpt, expires, spent FROM refresh_token
-		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, millis(now)},
+		WHERE realm = ? AND hash = ? AND expires > ?`, []any{int64(realm), hash, rows.Millis(now)},
 		&t.SessionID, &t.Client, &t.Scope, &t.RPT, (*moment)(&t.Expires), &spent)
 	if err != nil {
 		return nil, false, reading("refresh token", err)
@@ -196,8 +196,8 @@ func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) er
 }
 
 func saveTicket(tx *conn, realm uma.Key, t *uma.Ticket) error {
-	permissions, err := documentText(t.Permissions)
-	claims, err2 := documentText(t.Claims)
+	permissions, err := rows.DocumentText(t.Permissions)
+	claims, err2 := rows.DocumentText(t.Claims)
 	if err := errors.Join(err, err2); err != nil {
 		return writing("ticket", err)
 	}
@@ -205,6 +205,6 @@ func saveTicket(tx *conn, realm uma.Key, t *uma.Ticket) error {
 		(realm, hash, server, client, subject, permissions, claims, round, interval, gathered, issued, expires)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(realm), t.Hash, int64(t.Server), t.Client, t.Subject, permissions, claims,
-		t.Round, t.Interval.Milliseconds(), t.Gathered, millis(t.Issued), millis(t.Expires))
+		t.Round, t.Interval.Milliseconds(), t.Gathered, rows.Millis(t.Issued), rows.Millis(t.Expires))
 	return writing("ticket", err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
@@ -43,7 +42,7 @@ func (v *view) UserByName(ctx context.Context, realm uma.Key, username string) (
 
 func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 	u, err := oneRow(c, `SELECT`+userColumns+`FROM user u`+ownIdentity+` WHERE u.realm = ? AND u.folded = ?`,
-		[]any{int64(realm), fold(username)}, scanUser)
+		[]any{int64(realm), rows.Fold(username)}, scanUser)
 	return u, reading("user", err)
 }
 
@@ -53,7 +52,7 @@ func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []st
 	var names, emails []string
 	for _, name := range namesOrEmails {
 		if name != "" {
-			names, emails = append(names, fold(name)), append(emails, lowerASCII(name))
+			names, emails = append(names, rows.Fold(name)), append(emails, rows.LowerASCII(name))
 		}
 	}
 	byName, err := usersBy(c, `u.folded`, realm, names)
@@ -66,8 +65,8 @@ func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []st
 	}
 	found := map[string][]*uma.User{}
 	for _, name := range namesOrEmails {
-		users := slices.Clone(byName[fold(name)])
-		for _, u := range byEmail[lowerASCII(name)] {
+		users := slices.Clone(byName[rows.Fold(name)])
+		for _, u := range byEmail[rows.LowerASCII(name)] {
 			if !slices.ContainsFunc(users, func(named *uma.User) bool { return named.Key == u.Key }) {
 				users = append(users, u)
 			}
@@ -94,16 +93,6 @@ func usersBy(c *conn, column string, realm uma.Key, values []string) (map[string
 			return err
 		})
 	return found, err
-}
-
-// lowerASCII returns what lower of SQLite returns.
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
 }
 
 // UsersByID implements uma.Users.
@@ -142,7 +131,7 @@ func (v *view) Passwords(ctx context.Context, realm uma.Key, usernames []string)
 	}
 	asked := make(map[string]string, len(usernames))
 	for _, name := range usernames {
-		asked[fold(name)] = name
+		asked[rows.Fold(name)] = name
 	}
 	found := map[string]string{}
 	err := c.rows(`SELECT folded, password FROM user WHERE realm = ? AND folded IN (SELECT value FROM json_each(?))`,

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -75,7 +76,7 @@ func hitsWhere(id, condition string) string {
 // list.
 func pageOf(c *conn, of *userList, realm uma.Key, f uma.GrantedFilter, p pageSpec) ([]*uma.Resource, error) {
 	args := []any{int64(realm), f.Owner, f.Requester, int64(f.Server)}
-	places, err := placesOf(c, of, args, fold(f.Name), p)
+	places, err := placesOf(c, of, args, rows.Fold(f.Name), p)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func placesOf(c *conn, of *userList, args []any, part string, p pageSpec) ([]pla
 	if part == "" {
 		return list(c, of.walk, p.limit(args), scanServerPlace)
 	}
-	if !isPart(part) {
+	if !rows.IsPart(part) {
 		return placesNamed(c, of, args, part, p)
 	}
 	keys, err := list(c, `SELECT rowid FROM resource_part WHERE resource_part MATCH ? LIMIT ? + 0`,
@@ -97,14 +98,14 @@ func placesOf(c *conn, of *userList, args []any, part string, p pageSpec) ([]pla
 	case len(keys) > maxPartHits:
 		return placesNamed(c, of, args, part, p)
 	}
-	places, err := list(c, of.hits, append(args, keysText(keys)), scanServerPlace)
+	places, err := list(c, of.hits, append(args, rows.KeysText(keys)), scanServerPlace)
 	slices.SortFunc(places, place.compare)
-	return pageIn(places, p), err
+	return rows.PageIn(places, p.first, p.max), err
 }
 
 // placesNamed walks until the page is full, or to the end.
 func placesNamed(c *conn, of *userList, args []any, part string, p pageSpec) ([]place, error) {
-	named := func(at place) bool { return strings.Contains(fold(at.name), part) }
+	named := func(at place) bool { return strings.Contains(rows.Fold(at.name), part) }
 	return filterPage(c, of.walk, wholeList.limit(args), scanServerPlace, named, p)
 }
 
