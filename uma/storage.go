@@ -27,6 +27,7 @@ type Store interface {
 	Population
 	Shadows
 	AdminTokens
+	Leases
 	Viewer
 }
 

@@ -54,7 +54,7 @@ func kindsOf(table string, insert bool) (of memory.Kinds, known bool) {
 	case "request", "share", "share_party", "dropped":
 		return memory.ShareRows, true
 	case "admin_token", "admin_use", "client", "counter", "decision", "decision_chunk", "decision_log", "decision_rare", "decision_rule",
-		"decision_shared", "decision_common", "goose_db_version", "invitation", "policy_file", "policy_period", "policy_proposal", "refresh_token", "resource_scope", "resource_uri",
+		"decision_shared", "decision_common", "goose_db_version", "invitation", "lease", "policy_file", "policy_period", "policy_proposal", "refresh_token", "resource_scope", "resource_uri",
 		"revision", "revision_file", "rpt", "scope", "sealed", "shadow", "shadow_change", "signing_key", "sink", "spent_assertion",
 		"spent_ticket", "ticket", "type_scope", "uri_pattern", "uri_shape", "withdrawn_revision":
 		return 0, true

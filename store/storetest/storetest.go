@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"Shadows":    shadowTests,
 
 		"AdminTokens": adminTokenTests,
+		"Leases":      leaseTests,
 
 		"View":          viewTests,
 		"ViewCached":    cachedTests,
