@@ -132,12 +132,7 @@ func (p *policies) wait(ctx context.Context, d time.Duration) {
 		p.node.Downloads.Wait(ctx, d)
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	wait(ctx, d)
 }
 
 // awaitServices waits for the first answer of each service, so that a server starts with their

@@ -186,7 +186,7 @@ func (n *Node) openCore(ctx context.Context) error {
 	}
 	n.trust.Realms = n.Core.Realms.Snapshots
 	n.policies = newPolicies(n)
-	n.sinks = &sinks.Service{Store: n.Store, Holder: uuid.NewString(), Grace: n.Grace / 4, Patience: 2 * time.Minute, Now: n.Now, Log: n.Log}
+	n.sinks = &sinks.Service{Store: n.Store, Holder: uuid.NewString(), Grace: n.Grace / 4, Patience: leaseLength, Now: n.Now, Log: n.Log}
 	n.metrics.Sinks(n.sinkStats)
 	n.shadow = n.newShadow()
 	n.metrics.Shadows(n.shadowStats)

@@ -184,64 +184,24 @@ func (n *Node) start(ctx context.Context, wg *sync.WaitGroup) error {
 			n.sinksChanged()
 		})
 	})
-	wg.Go(func() { n.sweep(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		n.watchStore(ctx, tick.C)
 	})
-	if err := n.startSinks(ctx); err != nil {
+	// Also a server that does not deliver makes the sinks those that are wanted, before it decides
+	// anything: a sink begins after the last record that there was.
+	if err := n.keepSinks(ctx); err != nil {
 		return err
 	}
-	if n.KeepDecisions > 0 {
-		wg.Go(func() { n.retain(ctx) })
-	}
-	wg.Go(func() { n.sinks.Run(ctx, n.committed) })
-	wg.Go(func() { n.followSinks(ctx) })
-	wg.Go(func() { n.shadow.Run(ctx) })
+	n.metrics.LeaseHeld(upkeepLease, false)
+	wg.Go(func() { n.upkeepLeased().run(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		n.trust.Run(ctx, tick.C)
 	})
 	return nil
-}
-
-// sweep deletes expired rows once a minute, in small batches.
-func (n *Node) sweep(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for {
-			removed, err := n.Store.Sweep(ctx, n.Now())
-			if err != nil && !errors.Is(err, uma.ErrBusy) && ctx.Err() == nil {
-				n.Log.ErrorContext(ctx, "expired rows not deleted", "err", err)
-			}
-			if err != nil || removed == 0 {
-				break
-			}
-		}
-		n.pruneAdminUses(ctx)
-	}
-}
-
-// pruneAdminUses removes old records of what admin tokens were used for.
-func (n *Node) pruneAdminUses(ctx context.Context) {
-	const batch = 200
-	for {
-		removed, err := n.Store.PruneAdminUses(ctx, n.Now().Add(-uma.KeepAdminUses), batch)
-		if err != nil && !errors.Is(err, uma.ErrBusy) && ctx.Err() == nil {
-			n.Log.ErrorContext(ctx, "old uses of admin tokens not deleted", "err", err)
-		}
-		if err != nil || removed < batch {
-			return
-		}
-	}
 }
 
 // listen serves a listener and sends an error to failed if that fails.

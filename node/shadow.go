@@ -14,14 +14,8 @@ func (n *Node) newShadow() *rollout.Shadow {
 	return &rollout.Shadow{
 		Store: n.Store, Settings: n.policySettings, Log: n.Log, Now: n.Now,
 		Sleep: func(ctx context.Context, d time.Duration) {
-			if d <= 0 {
-				return
-			}
-			timer := time.NewTimer(d)
-			defer timer.Stop()
-			select {
-			case <-ctx.Done():
-			case <-timer.C:
+			if d > 0 {
+				wait(ctx, d)
 			}
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"example.com/umpire/opaservice"
@@ -86,13 +87,36 @@ func (n *Node) logService(r *uma.Realm, config *opaservice.Config) sinks.Wanted 
 	}
 }
 
-// startSinks starts the delivery of decision records.
-func (n *Node) startSinks(ctx context.Context) error {
+// keepSinks makes the sinks in the database those that are wanted.
+func (n *Node) keepSinks(ctx context.Context) error {
 	wanted, err := n.wantedSinks(ctx)
 	if err != nil {
 		return err
 	}
-	return n.sinks.Start(ctx, wanted)
+	return n.sinks.Keep(ctx, wanted)
+}
+
+// deliver delivers decision records to the sinks until ctx ends.
+func (n *Node) deliver(ctx context.Context) {
+	for failing := false; ; failing = true {
+		wanted, err := n.wantedSinks(ctx)
+		if err == nil {
+			err = n.sinks.Start(ctx, wanted)
+		}
+		if err == nil {
+			break
+		}
+		if !failing && ctx.Err() == nil {
+			n.Log.ErrorContext(ctx, "decision log: the sinks are not taken over; tried again each second", "err", err)
+		}
+		if wait(ctx, time.Second); ctx.Err() != nil {
+			return
+		}
+	}
+	var work sync.WaitGroup
+	work.Go(func() { n.sinks.Run(ctx, n.committed) })
+	n.followSinks(ctx)
+	work.Wait()
 }
 
 // sinksChanged makes followSinks compare the sinks with what is wanted.

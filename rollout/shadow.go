@@ -89,7 +89,7 @@ type shadowed struct {
 	yields  time.Time // until then another server is left alone
 }
 
-// Run follows the records until ctx ends.
+// Run follows the records until ctx ends. Then it can be called again.
 func (s *Shadow) Run(ctx context.Context) {
 	s.realms = map[string]*shadowed{}
 	var watches sync.WaitGroup
@@ -112,6 +112,7 @@ func (s *Shadow) Run(ctx context.Context) {
 			s.Log.ErrorContext(last, "shadow policy: the last results are not stored, and will be evaluated again", "realm", name, "err", err)
 		}
 		cancel()
+		s.forget(name)
 	}
 }
 
@@ -344,7 +345,7 @@ func (s *Shadow) forget(realm string) {
 	delete(s.counts, realm)
 }
 
-// Stats are the shadows of this server, by realm.
+// Stats are the shadows that this server evaluates, by realm: none while it does not Run.
 func (s *Shadow) Stats() []ShadowStat {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -91,6 +91,7 @@ type shadowClock struct {
 	read, slept time.Duration
 	until       func() bool
 	end         context.CancelFunc
+	shadow      *Shadow // that it belongs to
 }
 
 func (c *shadowClock) Now() time.Time {
@@ -128,6 +129,7 @@ func runShadow(t *testing.T, store *shadowTrail, until func(*shadowClock) bool) 
 			return map[string]uma.PolicySettings{"photoz": {Shadow: dir, Timeout: time.Minute, Entrypoint: "data.uma.authz.decision"}, "other": {}}, nil
 		},
 	}
+	clock.shadow = shadow
 	shadow.Run(ctx)
 	return clock, shadow
 }
@@ -138,10 +140,12 @@ func TestShadow(t *testing.T) {
 	t.Parallel()
 	store := &shadowTrail{trail: newTrail(t, 0), last: 100}
 	begun := func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.state != nil }
+	var stats []ShadowStat
 	clock, shadow := runShadow(t, store, func(c *shadowClock) bool {
 		if begun() && store.last == 100 {
 			store.last, c.read, c.slept = 400, 0, 0
 		}
+		stats = c.shadow.Stats()
 		return store.state.Cursor >= 250
 	})
 	if share := float64(clock.read) / float64(clock.read+clock.slept); share > 0.08 {
@@ -151,8 +155,11 @@ func TestShadow(t *testing.T) {
 	if first.Replayed != int(first.Cursor-100) || first.Granted != first.Replayed || len(store.changes) != first.Granted {
 		t.Errorf("got %+v with %d changes, want one for each decision from 101 on", first, len(store.changes))
 	}
-	if stats := shadow.Stats(); len(stats) != 1 || stats[0].Realm != "photoz" || stats[0].Broken || stats[0].Granted == 0 {
+	if len(stats) != 1 || stats[0].Realm != "photoz" || stats[0].Broken || stats[0].Granted == 0 {
 		t.Errorf("got %+v", stats)
+	}
+	if stats := shadow.Stats(); len(stats) != 0 {
+		t.Errorf("got %+v of a shadow that does not run, want none", stats)
 	}
 	runShadow(t, store, func(*shadowClock) bool { return store.state.Cursor == 400 })
 	if got := store.state; got.Replayed != 300 || got.Granted != 300 || len(store.changes) != 300 || got.Revision != first.Revision || got.Since != first.Since {

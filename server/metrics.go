@@ -31,6 +31,7 @@ type Metrics struct {
 	confirmBy   *prometheus.GaugeVec
 	unconfirmed *prometheus.CounterVec
 
+	leases        *prometheus.GaugeVec
 	downloaded    *prometheus.GaugeVec
 	notDownloaded *prometheus.CounterVec
 	waiting       *prometheus.GaugeVec
@@ -75,6 +76,9 @@ func NewMetrics() *Metrics {
 		unconfirmed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_unconfirmed_total", Help: "Policies that this server rolled back because they were not confirmed in time.",
 		}, []string{"realm"}),
+		leases: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_lease_held", Help: "1 on the server that does the work which one server at a time does.",
+		}, []string{"lease"}),
 		downloaded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_download_timestamp_seconds", Help: "When the policy service last answered, with a bundle or that it has not changed.",
 		}, []string{"realm"}),
@@ -103,7 +107,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_admin_requests_total", Help: "Requests of the admin API, by operation and outcome.",
 		}, []string{"operation", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.waiting, m.gates, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.waiting, m.gates, m.leases, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -173,6 +177,15 @@ func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.activated.WithLabelValues(realm).Set(float64(now.Unix()))
 	m.unactivated.WithLabelValues(realm) // a rate needs a value before the first
 	m.unconfirmed.WithLabelValues(realm)
+}
+
+// LeaseHeld sets whether this server holds a lease.
+func (m *Metrics) LeaseHeld(lease string, held bool) {
+	value := 0.0
+	if held {
+		value = 1
+	}
+	m.leases.WithLabelValues(lease).Set(value)
 }
 
 // PolicyConfirmBy sets when the policy in force of a realm is rolled back; zero: never.

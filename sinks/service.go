@@ -32,7 +32,9 @@ type Wanted struct {
 	MaxRetry time.Duration // the longest time between attempts; 0: a second
 }
 
-// A Service delivers to sinks.
+// A Service delivers to sinks. Of the servers of a database one at a time does, which another
+// part of the server sees to; the holder of each sink in the database keeps a server that was replaced
+// from moving its cursor.
 type Service struct {
 	Store  uma.Sinks
 	Holder string        // an id of this server
@@ -51,10 +53,16 @@ type Service struct {
 	workers sync.WaitGroup
 }
 
+// Keep makes the sinks in the database those that are wanted, and delivers to none.
+func (s *Service) Keep(ctx context.Context, wanted []Wanted) error {
+	s.kept = nil
+	return s.keep(ctx, wanted)
+}
+
 // Start starts the sinks that are wanted and takes over those of other servers. They end
-// with ctx.
+// with ctx. Once Run has returned, it can be called again.
 func (s *Service) Start(ctx context.Context, wanted []Wanted) error {
-	if err := s.keep(ctx, wanted); err != nil {
+	if err := s.Keep(ctx, wanted); err != nil {
 		return err
 	}
 	var names []string
@@ -68,8 +76,8 @@ func (s *Service) Start(ctx context.Context, wanted []Wanted) error {
 }
 
 // Set makes the sinks those that are wanted: it ends those that are not, or have other
-// settings, and starts those that do not run. After an error it can be called again. Start
-// and Set are called one after the other.
+// settings, and starts those that do not run. After an error it can be called again. Keep,
+// Start and Set are called one after the other.
 func (s *Service) Set(ctx context.Context, wanted []Wanted) error {
 	s.endOthers(wanted)
 	if err := s.keep(ctx, wanted); err != nil {
@@ -183,6 +191,9 @@ func (s *Service) Run(ctx context.Context, committed <-chan struct{}) {
 			s.save(context.WithoutCancel(ctx), s.all())
 		case <-ended:
 			s.save(context.WithoutCancel(ctx), s.all())
+			s.mu.Lock()
+			s.running = nil
+			s.mu.Unlock()
 			return
 		}
 	}

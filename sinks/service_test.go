@@ -125,6 +125,12 @@ func (f *fixture) start(holder string, want ...sinks.Wanted) (s *sinks.Service, 
 	s = &sinks.Service{
 		Store: f.store, Holder: holder, Grace: time.Second, Patience: 2 * time.Second, Now: time.Now, Log: f.log,
 	}
+	return s, f.run(s, want...)
+}
+
+// run makes a server deliver until the returned function is called.
+func (f *fixture) run(s *sinks.Service, want ...sinks.Wanted) (stop func()) {
+	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := s.Start(ctx, want); err != nil {
 		f.t.Fatal(err)
@@ -140,7 +146,7 @@ func (f *fixture) start(holder string, want ...sinks.Wanted) (s *sinks.Service, 
 		wg.Wait()
 	})
 	f.t.Cleanup(stop)
-	return s, stop
+	return stop
 }
 
 func (f *fixture) eventually(what string, holds func() bool) {
@@ -185,6 +191,34 @@ func TestTwoServers(t *testing.T) {
 		second.setFail(errors.New("broken"))
 		f.decide(1)
 		f.eventually("a server that takes over", func() bool { records, _ := first.count(); return records > before })
+	})
+}
+
+// A server that has ended delivering may begin again, whatever another one did meanwhile.
+func TestServerThatDeliversAgain(t *testing.T) {
+	timed(t, func(f *fixture) {
+		first, second := &received{ids: map[string]int{}}, &received{ids: map[string]int{}}
+		s, stop := f.start("first", wanted("s", first))
+		f.decide(1)
+		f.eventually("the first record", func() bool { records, _ := first.count(); return records == 1 })
+		stop()
+		if states, err := s.States(f.t.Context()); err != nil || len(states) > 0 {
+			f.t.Errorf("got %+v, %v; want no sinks of a server that has ended", states, err)
+		}
+		_, stop = f.start("second", wanted("s", second))
+		f.decide(1)
+		f.eventually("the next record", func() bool { records, _ := second.count(); return records == 1 })
+		stop()
+		_, stop = f.start("third") // wants no sink
+		stop()
+		stop = f.run(s, wanted("s", first))
+		f.decide(1)
+		f.eventually("the third record", func() bool { records, _ := first.count(); return records == 2 })
+		stop()
+		rows, err := f.store.AllSinks(f.t.Context())
+		if err != nil || len(rows) != 1 || rows[0].Cursor != 3 || rows[0].Holder != "first" {
+			f.t.Errorf("got %+v, %v; want the cursor at 3, of the first server", rows, err)
+		}
 	})
 }
 
