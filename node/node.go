@@ -63,6 +63,10 @@ type Config struct {
 	Downloads Downloads     // from OPA services
 	Network   trust.Network // to the keys of trusted issuers
 
+	// Drain is how long a server that is to stop goes on serving while /readyz answers 503, for load
+	// balancers to send it no more.
+	Drain time.Duration
+
 	// Grace is how long requests in progress may take when the server stops; 0 is ten
 	// seconds. Afterwards the decision log has half of that time.
 	Grace time.Duration
@@ -116,6 +120,7 @@ type Node struct {
 
 	lock       *folder.Hold // on the data folder, when serving
 	inProgress atomic.Int64 // requests in progress
+	stopping   atomic.Bool
 }
 
 // hmacKey is the name of the sealed secret that Hasher and refresh tokens use.
@@ -274,9 +279,15 @@ func (n *Node) Admin() http.Handler {
 	})
 }
 
-// ready returns why the server cannot serve: the store fails, or a realm has no active policy
-// or no signing key.
+// errStopping is why a server that is to stop is not ready, although it serves.
+var errStopping = errors.New("the server is stopping")
+
+// ready returns why no requests should be sent to the server: it is stopping, the store fails, or a
+// realm has no active policy or no signing key.
 func (n *Node) ready(ctx context.Context) error {
+	if n.stopping.Load() {
+		return errStopping
+	}
 	if err := n.Core.Realms.Reload(ctx); err != nil { // a realm that was applied just now is known
 		return fmt.Errorf("store: %w", err)
 	}

@@ -70,7 +70,7 @@ func (n *Node) Load(ctx context.Context, files []RealmFile) error {
 	return nil
 }
 
-// Run serves on the two listeners until ctx ends. It then waits for the requests in
+// Run serves on the two listeners until ctx ends, and for Drain longer. It then waits for the requests in
 // progress, and after that for the decision log, with separate deadlines, so that a slow
 // client takes no time from the decision log. It closes the listeners; admin may be nil.
 func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
@@ -97,11 +97,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 		servers, adminAddr = append(servers, n.listen(admin, n.Admin(), failed)), admin.Addr().String()
 	}
 	n.Log.InfoContext(ctx, "serving", "url", n.PublicURL, "listen", public.Addr().String(), "admin", adminAddr, "version", n.Version)
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-	}
-	if err != nil {
+	if err = n.serve(ctx, failed); err != nil {
 		n.Log.ErrorContext(ctx, "stopping: a listener failed", "err", err)
 	} else {
 		n.Log.InfoContext(ctx, "stopping")
@@ -112,6 +108,28 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	err = errors.Join(err, requests, within(end, n.waitForRequests, errInProgress))
 	stop()
 	return errors.Join(err, within(end, wg.Wait, errLogBlocked))
+}
+
+// serve waits until ctx ends, and then as long as Drain, or until a listener fails.
+func (n *Node) serve(ctx context.Context, failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	n.stopping.Store(true)
+	if n.Drain <= 0 {
+		return nil
+	}
+	n.Log.InfoContext(ctx, "stopping soon: not ready, but requests are answered", "for", n.Drain)
+	end := time.NewTimer(n.Drain)
+	defer end.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-end.C:
+		return nil
+	}
 }
 
 // drain waits up to Grace for the requests in progress, then closes the connections of slow

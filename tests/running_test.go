@@ -279,3 +279,40 @@ func TestGracefulShutdown(t *testing.T) {
 		t.Errorf("the decision log lacks the last decision: %s", log)
 	}
 }
+
+// TestDrain: a server with --drain that is told to stop says so at /readyz, and goes on serving new
+// connections meanwhile; then it ends.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	o := newOptions(t, nil)
+	p := spawn(t, o, o.write(t), "--drain", "3s")
+	bob := p.as(t, "bob", "photoz-app")
+	if res := p.admin(t, "/readyz"); res.status != 200 {
+		t.Fatalf("before: got %s", res)
+	}
+	told := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	within1s(t, "503 at /readyz", func() bool {
+		res := p.admin(t, "/readyz")
+		return res.status == 503 && strings.Contains(string(res.raw), "stopping")
+	})
+	if res := p.admin(t, "/healthz"); res.status != 200 {
+		t.Errorf("/healthz: got %s, want 200", res)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
+	if err != nil {
+		t.Fatalf("a new connection while the server drains: %v", err)
+	}
+	conn.Close()
+	if rpt := p.uma(t, bob, "permission", "Public board#view").str("access_token"); rpt == "" {
+		t.Error("no RPT while the server drains")
+	}
+	if state := p.end(t, 0); !state.Success() {
+		t.Errorf("got %s, want exit 0", state)
+	}
+	if took := time.Since(told); took < 3*time.Second {
+		t.Errorf("it ended after %s", took)
+	}
+}

@@ -197,6 +197,8 @@ func TestMistakes(t *testing.T) {
 		{serve("--cache-memory", "8388608"), []string{"--cache-memory", "MiB"}},
 		{serve("--keep-decisions", "90"), []string{"--keep-decisions", `"90"`}},
 		{serve("--keep-decisions", "59m"), []string{"--keep-decisions", "1h"}},
+		{serve("--drain", "-1s"), []string{"--drain", "-1s"}},
+		{serve("--drain", "11m"), []string{"--drain", "10m0s"}},
 		{[]string{"decisions", "list", "--data", data, "--outcome", "perhaps"}, []string{"--outcome", "perhaps", "granted"}},
 		{[]string{"decisions", "list", "--data", data, "--limit", "0"}, []string{"--limit"}},
 		{[]string{"decisions", "list", "--data", data, "--limit", "many"}, []string{"--limit"}},

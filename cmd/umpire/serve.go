@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,11 @@ type serveFlags struct {
 	keepDecisions  string
 	caches         string
 	cacheMemory    int
+	drain          time.Duration
 }
+
+// maxDrain bounds --drain: longer is a mistake in the unit.
+const maxDrain = 10 * time.Minute
 
 func serveCommand(e *env) *cobra.Command {
 	var f serveFlags
@@ -62,6 +67,7 @@ object per line in OPA's console format; logs go to stderr.`,
 	fl.StringVar(&f.keepDecisions, "keep-decisions", "", "`age` at which decision records are deleted, such as 90d (default: they are kept)")
 	fl.StringVar(&f.caches, "caches", "all", "`caches` that are used: all, none, or a list of sessions, users, resources, shares and decisions")
 	fl.IntVar(&f.cacheMemory, "cache-memory", node.DefaultCacheMemory, "most `MiB` that the caches of rows may have together, and again the cache of decisions")
+	fl.DurationVar(&f.drain, "drain", 0, "`time` for which a server that is told to stop goes on serving while /readyz answers 503, such as 10s")
 	for _, l := range f.limitFlags() {
 		fl.IntVar(l.value, l.name, l.unset, l.usage+"; -1 for no limit")
 	}
@@ -157,7 +163,10 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 	}
 	cfg = node.Config{
 		Data: e.data, Database: e.databaseURL, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
-		Limits: f.limits, StoredPolicies: f.storedPolicies, Examine: e.examiner(),
+		Limits: f.limits, StoredPolicies: f.storedPolicies, Examine: e.examiner(), Drain: f.drain,
+	}
+	if f.drain < 0 || f.drain > maxDrain {
+		return cfg, closeLog, invalid("--drain: want from 0s to %s, not %s", maxDrain, f.drain)
 	}
 	if cfg.Key, err = e.key(); err != nil {
 		return cfg, closeLog, err
