@@ -105,7 +105,7 @@ func (s *server) document(realm *uma.Snapshot) *discovery {
 // certs serves the realm's public keys (RFC 7517), whatever parameters, such as ?kid=, a
 // client sends.
 func (s *server) certs(x *wire.Exchange) error {
-	keys, err := s.core.Realms.KeySet(x.Realm)
+	keys, err := s.core.Realms.LatestKeySet(x.Context(), x.Realm)
 	if err != nil {
 		return err
 	}

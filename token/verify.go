@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -51,6 +52,9 @@ func (k *Keys) Verify(ctx context.Context, s *uma.Snapshot, issuer, raw string) 
 	pub, err := k.keyOf(s, head)
 	if err != nil {
 		return nil, err
+	}
+	if pub == nil {
+		return nil, k.unknown(head, signed, issuer)
 	}
 	id := verifiedID{digest(raw), pub}
 	c, ok := k.verified.Get(id)
@@ -119,7 +123,7 @@ func (k *Keys) verifyOwn(ctx context.Context, s *uma.Snapshot, issuer, raw, typ 
 	return c, nil
 }
 
-// keyOf returns the key of the snapshot whose tokens have this header.
+// keyOf returns the key of the snapshot whose tokens have this header, nil if there is none.
 func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 	for i := range s.Keys {
 		pub, err := k.public(&s.Keys[i])
@@ -130,7 +134,27 @@ func (k *Keys) keyOf(s *uma.Snapshot, head string) (*publicKey, error) {
 			return pub, nil
 		}
 	}
-	return nil, errInvalid
+	return nil, nil
+}
+
+// unknown is the error of a token that no key of the snapshot has signed. Its claims are not
+// verified: they only tell those tokens apart for which nobody need look for a key.
+func (k *Keys) unknown(head, signed, issuer string) error {
+	if head == ownHeader {
+		return errInvalid
+	}
+	payload, err := base64.RawURLEncoding.Strict().DecodeString(signed[len(head)+1:])
+	if err != nil {
+		return errInvalid
+	}
+	var claims struct {
+		Issuer  string `json:"iss"`
+		Expires int64  `json:"exp"`
+	}
+	if json.Unmarshal(payload, &claims) != nil || issuer == "" || claims.Issuer != issuer || claims.Expires <= k.now().Unix() {
+		return errInvalid
+	}
+	return uma.ErrUnknownKey
 }
 
 // split cuts a compact JWS (RFC 7515 §7.1): its header, what is signed, and the

@@ -314,3 +314,42 @@ func nextBits(raw string) string {
 	i := strings.IndexByte(alphabet, raw[len(raw)-1])
 	return raw[:len(raw)-1] + string(alphabet[i+1])
 }
+
+// A token is said to have an unknown key only if a look for the key may help: of this issuer, not
+// expired, and none that this server alone reads.
+func TestUnknownKey(t *testing.T) {
+	t.Parallel()
+	e, other := newEnv(t, "RS256"), newEnv(t, "RS256")
+	now := now.Unix()
+	claims := func(iss string, exp int64) string {
+		return fmt.Sprintf(`{"jti":"j","iss":%q,"sub":"u","typ":"Bearer","azp":"a","iat":1,"exp":%d}`, iss, exp)
+	}
+	sign := func(payload string) string {
+		return signWith(t, jwt.SigningMethodRS256, other.private, other.header("RS256", "at+jwt"), payload)
+	}
+	refresh, err := e.keys.SignOwn(t.Context(), e.snap, &uma.Claims{Issuer: issuer, Type: uma.TypeRefresh, Expires: now + 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		token string
+		want  bool
+	}{
+		"of another key":      {sign(claims(issuer, now+9)), true},
+		"expired":             {sign(claims(issuer, now)), false},
+		"without an expiry":   {sign(strings.Replace(claims(issuer, now+9), `"exp"`, `"e"`, 1)), false},
+		"of another issuer":   {sign(claims("https://other.example", now+9)), false},
+		"without an issuer":   {sign(claims("", now+9)), false},
+		"not JSON":            {sign("{"), false},
+		"a refresh token":     {refresh, false},
+		"payload not encoded": {other.header("RS256", "at+jwt") + ".{}.", false},
+	} {
+		_, err := e.keys.Verify(t.Context(), e.snap, issuer, test.token)
+		if !errors.Is(err, uma.ErrUnverified) || errors.Is(err, uma.ErrUnknownKey) != test.want {
+			t.Errorf("%s: got %v, want an unknown key: %t", name, err, test.want)
+		}
+	}
+	if _, err := e.keys.Verify(t.Context(), e.snap, "", sign(claims("", now+9))); errors.Is(err, uma.ErrUnknownKey) {
+		t.Errorf("without an issuer: got %v", err)
+	}
+}

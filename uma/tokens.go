@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -163,12 +164,17 @@ type Issuer interface {
 // error says that the token could not be checked.
 var ErrUnverified = errors.New("not a token of this realm")
 
+// ErrUnknownKey is an ErrUnverified for a token that would be one of this realm if the snapshot had
+// the key that its header names: another server may have begun to sign with a new key.
+var ErrUnknownKey = fmt.Errorf("%w: its key is unknown", ErrUnverified)
+
 // Verifier reads tokens that this server signed. An error never quotes them. Methods with a
 // context may ask a key service. They return the context's error if the context ends first.
 type Verifier interface {
 	// Verify checks the signature (by any key of the snapshot), the issuer, and that the
 	// token has an expiry and a known typ. Callers check whether it has expired, its
-	// session, audience and revocation.
+	// session, audience and revocation. ErrUnknownKey: the key is not in the snapshot, and the rest
+	// looks well.
 	Verify(ctx context.Context, s *Snapshot, issuer, raw string) (*Claims, error)
 
 	// VerifyRefresh does the same for refresh tokens.

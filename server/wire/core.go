@@ -88,14 +88,15 @@ func NewCore(p Parts) (*Core, error) {
 		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Sealer: p.Sealer,
 		Now: p.Now, NewID: p.NewID, Log: p.Log,
 	}
+	verifier := &admin.Verifier{Verifier: p.Verifier, Realms: realms}
 	parties := &party.Service{
-		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier, Hasher: p.Hasher, Trust: p.Trust,
+		Store: p.Store, Policy: p.Policy, Issuer: p.Issuer, Verifier: verifier, Hasher: p.Hasher, Trust: p.Trust,
 		PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
 	}
 	return &Core{
 		PublicURL: p.PublicURL, Now: p.Now, Realms: realms, Party: parties,
 		Grant: &grant.Service{
-			Store: p.Store, Realms: realms, Party: parties, Policy: p.Policy, Issuer: p.Issuer, Verifier: p.Verifier,
+			Store: p.Store, Realms: realms, Party: parties, Policy: p.Policy, Issuer: p.Issuer, Verifier: verifier,
 			Sealer: p.Sealer, PublicURL: p.PublicURL, Now: p.Now, NewID: p.NewID, NewSerial: p.NewSerial, Log: p.Log,
 			Labels: p.Labels, Decided: p.Decided, Stuck: p.Stuck,
 		},

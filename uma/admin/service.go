@@ -21,6 +21,7 @@ type Realms struct {
 	Log      func(ctx context.Context, msg string, args ...any) // of trouble that no client is told about
 
 	snapshots atomic.Pointer[snapshots]
+	latest    latest
 }
 
 // A Sealer encrypts secrets that a server needs in clear, for one purpose.
