@@ -44,8 +44,8 @@ type download struct {
 var errAwaited = errors.New("waits for the answer of the policy service")
 
 // OPA opens the OPA configuration of a realm, which must not be nil.
-func (n *Node) OPA(realm string, settings *uma.OPASettings) (*opaservice.Config, error) {
-	document, err := n.vault.Open(settings.Sealed, uma.OPAContext(realm))
+func (n *Node) OPA(ctx context.Context, realm string, settings *uma.OPASettings) (*opaservice.Config, error) {
+	document, err := n.vault.Unwrap(ctx, settings.Sealed, uma.OPAContext(realm))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (n *Node) OPA(realm string, settings *uma.OPASettings) (*opaservice.Config,
 // newDownload returns the download of a realm, which poll begins.
 func (p *policies) newDownload(ctx context.Context, r *realmPolicy) *download {
 	d := &download{settings: r.desired, settled: make(chan struct{})}
-	config, err := p.node.OPA(r.realm, r.desired.OPA)
+	config, err := p.node.OPA(ctx, r.realm, r.desired.OPA)
 	if err == nil {
 		d.poller, err = config.Poller(p.node.Downloads.Limits)
 	}
@@ -197,19 +197,19 @@ func (r *realmPolicy) again() {
 }
 
 // downloaded reads the bundle that was downloaded last.
-func (p *policies) downloaded(r *realmPolicy) (*rollout.Content, error) {
+func (p *policies) downloaded(ctx context.Context, r *realmPolicy) (*rollout.Content, error) {
 	r.download.mu.Lock()
 	content, refused := r.download.content, r.download.refused
 	r.download.mu.Unlock()
 	if refused != nil {
 		return nil, refused
 	}
-	return p.node.Rollout.ReadArchive(r.realm, r.desired, r.desired.Source(), content)
+	return p.node.Rollout.ReadArchive(ctx, r.realm, r.desired, r.desired.Source(), content)
 }
 
 // keys returns the keys that policies of a realm must be signed with.
-func (n *Node) keys(realm string, settings *uma.OPASettings) (*bundles.Keys, error) {
-	config, err := n.OPA(realm, settings)
+func (n *Node) keys(ctx context.Context, realm string, settings *uma.OPASettings) (*bundles.Keys, error) {
+	config, err := n.OPA(ctx, realm, settings)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ type Node struct {
 	Core    *wire.Core
 	Rollout *rollout.Service
 
-	vault     *token.Vault
+	vault     token.KeyWrapper
 	engine    *engine.Engine
 	metrics   *server.Metrics
 	committed chan struct{} // there may be new decision records
@@ -178,9 +178,13 @@ func (n *Node) openCore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tickets, err := token.TicketVault(secret)
+	if err != nil {
+		return err
+	}
 	n.trust = &trust.Service{Network: n.Network, Now: n.Now, Log: n.Log}
 	n.Core, err = wire.NewCore(wire.Parts{
-		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher, Trust: n.trust, Sealer: vault,
+		Store: n.Store, Policy: n.engine, Issuer: keys, Verifier: keys, Hasher: hasher, Trust: n.trust, Wrapper: vault, Sealer: tickets,
 		PublicURL: uma.PublicURL(cmp.Or(n.PublicURL, "http://localhost")), Now: n.Now, NewID: uuid.NewString, NewSerial: newSerial,
 		Log:     func(ctx context.Context, msg string, args ...any) { n.Log.ErrorContext(ctx, msg, args...) },
 		Labels:  map[string]string{"id": uuid.NewString(), "version": cmp.Or(n.Version, "dev")},
@@ -203,8 +207,8 @@ func (n *Node) openCore(ctx context.Context) error {
 	return nil
 }
 
-// openVault opens the vault with the key-encryption key.
-func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
+// openVault returns what has the key-encryption key.
+func (n *Node) openVault(anySealed bool) (token.KeyWrapper, error) {
 	if n.Key != "" {
 		return token.VaultOf(n.Key, "UMPIRE_KEY")
 	}
@@ -212,17 +216,20 @@ func (n *Node) openVault(anySealed bool) (*token.Vault, error) {
 }
 
 // openSecret returns the server's HMAC key, and creates it at the first start.
-func openSecret(ctx context.Context, realms uma.Realms, vault *token.Vault) ([]byte, error) {
+func openSecret(ctx context.Context, realms uma.Realms, vault token.KeyWrapper) ([]byte, error) {
 	sealed, err := realms.Sealed(ctx, hmacKey)
 	if errors.Is(err, uma.ErrNotFound) {
 		secret := make([]byte, 32)
 		rand.Read(secret) // it never returns an error
-		sealed, err = realms.PutSealed(ctx, hmacKey, vault.Seal(secret, []byte(hmacKey)))
+		if sealed, err = vault.Wrap(ctx, secret, []byte(hmacKey)); err != nil {
+			return nil, fmt.Errorf("seal the server's secret: %w", err)
+		}
+		sealed, err = realms.PutSealed(ctx, hmacKey, sealed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the server's secret: %w", err)
 	}
-	secret, err := vault.Open(sealed, []byte(hmacKey))
+	secret, err := vault.Unwrap(ctx, sealed, []byte(hmacKey))
 	if err != nil {
 		return nil, fmt.Errorf("open the server's secret: %w", err)
 	}

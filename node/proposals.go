@@ -87,7 +87,7 @@ func (p *policies) propose(ctx context.Context, r *realmPolicy, state *uma.Polic
 		}
 		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
-	read, err := p.source(r)
+	read, err := p.source(ctx, r)
 	if known(err, state) {
 		return false, p.note(ctx, r, state, uma.Proposal{Problem: r.problem()})
 	}
@@ -313,11 +313,11 @@ func (p *policies) outlineBefore(ctx context.Context, r *realmPolicy, state *uma
 }
 
 // source reads the policy folder, the bundle file or the bundle that was downloaded.
-func (p *policies) source(r *realmPolicy) (*rollout.Content, error) {
+func (p *policies) source(ctx context.Context, r *realmPolicy) (*rollout.Content, error) {
 	if r.download != nil {
-		return p.downloaded(r)
+		return p.downloaded(ctx, r)
 	}
-	read, err := p.node.Rollout.Read(r.realm, r.desired, r.desired.Bundle)
+	read, err := p.node.Rollout.Read(ctx, r.realm, r.desired, r.desired.Bundle)
 	if _, gone := os.Stat(r.desired.Bundle); err != nil && gone != nil && !r.active {
 		err = fmt.Errorf("%w: the path was stored when the file of realm %s was applied: apply the file from its new place%s", err, r.realm, fromDatabase)
 	}

@@ -46,7 +46,7 @@ func (n *Node) wantedSinks(ctx context.Context) ([]sinks.Wanted, error) {
 		if s.Realm.Policy.OPA == nil {
 			continue
 		}
-		config, err := n.OPA(name, s.Realm.Policy.OPA)
+		config, err := n.OPA(ctx, name, s.Realm.Policy.OPA)
 		if err != nil {
 			return nil, fmt.Errorf("policy.opa of realm %s: %w", name, err)
 		}

@@ -31,7 +31,7 @@ type Service struct {
 	Now     func() time.Time
 
 	// Keys returns the keys that policies must be signed with, nil if there are none.
-	Keys func(realm string, settings *uma.OPASettings) (*bundles.Keys, error)
+	Keys func(ctx context.Context, realm string, settings *uma.OPASettings) (*bundles.Keys, error)
 }
 
 // An Order says who activates a policy, and why.
@@ -65,7 +65,7 @@ func (s *Service) ActivateFolder(ctx context.Context, o Order, dir string) (*Cha
 	if err != nil {
 		return nil, fmt.Errorf("load realm %s: %w", o.Realm, err)
 	}
-	content, err := s.Read(o.Realm, snapshot.Realm.Policy, dir)
+	content, err := s.Read(ctx, o.Realm, snapshot.Realm.Policy, dir)
 	if err != nil {
 		return nil, &RefusedError{err}
 	}

@@ -17,8 +17,8 @@ import (
 // ReadArchive reads a bundle file that ExamineArchive accepted; from is put before the paths of
 // files in mistakes. Where the realm has keys, it must be signed. A signature that is refused is
 // a *bundles.SignatureError.
-func (s *Service) ReadArchive(realm string, settings uma.PolicySettings, from string, content []byte) (*Content, error) {
-	keys, err := s.keys(realm, settings)
+func (s *Service) ReadArchive(ctx context.Context, realm string, settings uma.PolicySettings, from string, content []byte) (*Content, error) {
+	keys, err := s.keys(ctx, realm, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (s *Service) ReadArchive(realm string, settings uma.PolicySettings, from st
 // file may take all memory. The findings of a file that is refused are in the error, which
 // Refused recognizes; any other error may be gone at another try.
 func (s *Service) ExamineArchive(ctx context.Context, realm string, settings uma.PolicySettings, from string, content []byte) error {
-	keys, err := s.keys(realm, settings)
+	keys, err := s.keys(ctx, realm, settings)
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func Refused(err error) bool {
 
 // Read reads a policy folder or bundle file for a realm. Where the realm has keys, it must be
 // signed. A signature that is refused is a *bundles.SignatureError.
-func (s *Service) Read(realm string, settings uma.PolicySettings, path string) (*Content, error) {
-	keys, err := s.keys(realm, settings)
+func (s *Service) Read(ctx context.Context, realm string, settings uma.PolicySettings, path string) (*Content, error) {
+	keys, err := s.keys(ctx, realm, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +113,11 @@ func Signature(path string, keys *bundles.Keys, now time.Time) []Finding {
 }
 
 // keys returns the keys that the policies of a realm must be signed with, nil if it has none.
-func (s *Service) keys(realm string, settings uma.PolicySettings) (*bundles.Keys, error) {
+func (s *Service) keys(ctx context.Context, realm string, settings uma.PolicySettings) (*bundles.Keys, error) {
 	if settings.OPA == nil {
 		return nil, nil
 	}
-	keys, err := s.Keys(realm, settings.OPA)
+	keys, err := s.Keys(ctx, realm, settings.OPA)
 	if err != nil {
 		return nil, fmt.Errorf("read policy.opa of realm %s: %w", realm, err)
 	}

@@ -17,7 +17,7 @@ import (
 // headers, metrics and the answer, with a core that does next to nothing.
 func BenchmarkToken(b *testing.B) {
 	a, err := wire.NewCore(wire.Parts{
-		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{}, Sealer: umatest.Sealer{},
+		Store: fakeStore{}, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{}, Wrapper: umatest.Sealer{}, Sealer: umatest.Sealer{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID: func() string { return "id" }, NewSerial: func() string { return "serial" },
 		Log: func(context.Context, string, ...any) {},

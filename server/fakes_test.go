@@ -173,7 +173,7 @@ func start(t *testing.T, store fakeStore) *env {
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
 	var n atomic.Int64
 	a, err := wire.NewCore(wire.Parts{
-		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{}, Sealer: umatest.Sealer{},
+		Store: store, Policy: fakePolicy{}, Issuer: fakeTokens{}, Verifier: fakeTokens{}, Hasher: fakeHasher{}, Trust: &umatest.Trust{}, Wrapper: umatest.Sealer{}, Sealer: umatest.Sealer{},
 		PublicURL: "https://as.example.com", Now: func() time.Time { return moment },
 		NewID:     func() string { return fmt.Sprint("id-", n.Add(1)) },
 		NewSerial: func() string { return fmt.Sprint("serial-", n.Add(1)) },

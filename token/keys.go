@@ -25,7 +25,7 @@ import (
 
 // Keys signs and verifies the tokens of all realms.
 type Keys struct {
-	vault  *Vault
+	vault  KeyWrapper
 	secret []byte // the keys of ownKey are derived from it
 	now    func() time.Time
 
@@ -40,10 +40,10 @@ var (
 	_ uma.Verifier = (*Keys)(nil)
 )
 
-// NewKeys returns a Keys whose signing keys are sealed by v. The secret is the server's
+// NewKeys returns a Keys whose signing keys are wrapped by v. The secret is the server's
 // HMAC key of 32 bytes. NewHasher takes the same one: the keys derived from it differ by
 // purpose.
-func NewKeys(v *Vault, secret []byte, now func() time.Time) (*Keys, error) {
+func NewKeys(v KeyWrapper, secret []byte, now func() time.Time) (*Keys, error) {
 	secret, err := derive(secret, "refresh tokens")
 	if err != nil {
 		return nil, err
@@ -90,8 +90,12 @@ func (k *Keys) NewKey(ctx context.Context, alg string) (uma.SigningKey, error) {
 	if err != nil {
 		return uma.SigningKey{}, fmt.Errorf("encode a private key: %w", err)
 	}
+	sealed, err := k.vault.Wrap(ctx, private, keyContext(j.KID))
+	if err != nil {
+		return uma.SigningKey{}, fmt.Errorf("seal a private key: %w", err)
+	}
 	return uma.SigningKey{
-		KID: j.KID, Alg: alg, Public: public, Sealed: k.vault.Seal(private, keyContext(j.KID)),
+		KID: j.KID, Alg: alg, Public: public, Sealed: sealed,
 		Created: k.now().UTC(), Active: true,
 	}, nil
 }
@@ -113,11 +117,11 @@ func generate(alg string) (crypto.Signer, error) {
 func keyContext(kid string) []byte { return []byte("signing key " + kid) }
 
 // signer returns the private half of a key, from the cache if it was used before.
-func (k *Keys) signer(key *uma.SigningKey) (crypto.Signer, error) {
+func (k *Keys) signer(ctx context.Context, key *uma.SigningKey) (crypto.Signer, error) {
 	if s, ok := k.private.Get(key.KID); ok {
 		return s, nil
 	}
-	der, err := k.vault.Open(key.Sealed, keyContext(key.KID))
+	der, err := k.vault.Unwrap(ctx, key.Sealed, keyContext(key.KID))
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +218,7 @@ func (k *Keys) Sign(ctx context.Context, s *uma.Snapshot, c *uma.Claims) (string
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	private, err := k.signer(key)
+	private, err := k.signer(ctx, key)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}

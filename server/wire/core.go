@@ -34,7 +34,8 @@ type Parts struct {
 	Verifier uma.Verifier
 	Hasher   uma.Hasher
 	Trust    uma.Trust    // of tokens that others signed
-	Sealer   grant.Sealer // of policy.opa and of claims that tickets remember
+	Wrapper  admin.Sealer // of policy.opa
+	Sealer   grant.Sealer // of claims that tickets remember
 
 	PublicURL uma.PublicURL
 	Now       func() time.Time
@@ -63,6 +64,7 @@ func (p *Parts) Validate() error {
 		{"Verifier", p.Verifier != nil},
 		{"Hasher", p.Hasher != nil},
 		{"Trust", p.Trust != nil},
+		{"Wrapper", p.Wrapper != nil},
 		{"Sealer", p.Sealer != nil},
 		{"PublicURL", p.PublicURL != ""},
 		{"Now", p.Now != nil},
@@ -85,7 +87,7 @@ func NewCore(p Parts) (*Core, error) {
 		return nil, err
 	}
 	realms := &admin.Realms{
-		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Sealer: p.Sealer,
+		Store: p.Store, Hasher: p.Hasher, Issuer: p.Issuer, Verifier: p.Verifier, Sealer: p.Wrapper,
 		Now: p.Now, NewID: p.NewID, Log: p.Log,
 	}
 	verifier := &admin.Verifier{Verifier: p.Verifier, Realms: realms}

@@ -26,7 +26,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := umatest.NewFullWorld(t)
 	core, err := NewCore(Parts{
-		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher, Trust: w.Trust, Sealer: umatest.Sealer{}, PublicURL: umatest.PublicURL,
+		Store: w.Store, Policy: w, Issuer: w.Issuer, Verifier: w.Verifier, Hasher: w.Hasher, Trust: w.Trust, Wrapper: umatest.Sealer{}, Sealer: umatest.Sealer{}, PublicURL: umatest.PublicURL,
 		Now: func() time.Time { return w.Now }, NewID: w.NewID, NewSerial: w.NewSerial, Log: w.Log,
 	})
 	if err != nil {

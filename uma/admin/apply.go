@@ -92,7 +92,10 @@ func (r *Realms) sealOPA(ctx context.Context, spec *uma.RealmSpec) (*uma.OPASett
 	case old.Realm.Policy.OPA != nil && slices.Equal(old.Realm.Policy.OPA.Fingerprint, fingerprint):
 		return old.Realm.Policy.OPA, nil
 	}
-	sealed := r.Sealer.Seal(spec.OPA, uma.OPAContext(spec.Realm.Name))
+	sealed, err := r.Sealer.Wrap(ctx, spec.OPA, uma.OPAContext(spec.Realm.Name))
+	if err != nil {
+		return nil, fmt.Errorf("seal policy.opa: %w", err)
+	}
 	return &uma.OPASettings{Source: o.Source, Sealed: sealed, Fingerprint: fingerprint}, nil
 }
 

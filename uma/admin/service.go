@@ -26,7 +26,7 @@ type Realms struct {
 
 // A Sealer encrypts secrets that a server needs in clear, for one purpose.
 type Sealer interface {
-	Seal(plain, context []byte) []byte
+	Wrap(ctx context.Context, plain, about []byte) ([]byte, error)
 }
 
 // A Store keeps realms.

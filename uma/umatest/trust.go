@@ -47,6 +47,11 @@ type Sealer struct{}
 // Seal implements grant.Sealer.
 func (Sealer) Seal(plain, context []byte) []byte { return slices.Concat(context, []byte("|"), plain) }
 
+// Wrap implements admin.Sealer.
+func (s Sealer) Wrap(_ context.Context, plain, about []byte) ([]byte, error) {
+	return s.Seal(plain, about), nil
+}
+
 // Open implements grant.Sealer.
 func (Sealer) Open(sealed, context []byte) ([]byte, error) {
 	plain, ok := bytes.CutPrefix(sealed, slices.Concat(context, []byte("|")))
