@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,14 +100,15 @@ func TestLatestIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		reads := 0
+		var generation atomic.Int64
 		w.service.Store = &slowStore{Store: w.service.Store, generation: func() (int64, error) {
 			reads++ // under a lock, says the race detector
-			seen := w.Generation
+			seen := generation.Load()
 			time.Sleep(time.Second) // of the test's clock
 			return seen, nil
 		}}
 		w.Snapshot = func() (*uma.Snapshot, error) {
-			return uma.NewSnapshot(uma.Realm{Name: "photoz", Enabled: true, Generation: w.Generation}, nil, nil), nil
+			return uma.NewSnapshot(uma.Realm{Name: "photoz", Enabled: true, Generation: generation.Load()}, nil, nil), nil
 		}
 		var group sync.WaitGroup
 		ask := func(want int64) {
@@ -119,9 +121,8 @@ func TestLatestIsShared(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		ask(w.Generation)
-		w.Generation++
-		ask(w.Generation)
+		ask(generation.Load())
+		ask(generation.Add(1))
 		group.Wait()
 		if reads != 2 {
 			t.Errorf("got %d reads, want 2", reads)
