@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The settings of a connection, unless the URL has others.
+//
+// Each query has an index for the rows that it names. With enable_seqscan off it takes that also
+// while a table is small or has no statistics yet: a plan is kept as long as its connection, and
+// must not read all of a table that has grown since. Queries are too short to be compiled (jit).
+var defaultSettings = map[string]string{
+	"application_name":                    "umpire",
+	"statement_timeout":                   "10s",
+	"lock_timeout":                        "5s",
+	"idle_in_transaction_session_timeout": "30s",
+	"enable_seqscan":                      "off",
+	"jit":                                 "off",
+}
+
+const (
+	// maxConnections is how many connections a process has, unless the URL has pool_max_conns.
+	maxConnections = 12
+
+	// connectTimeout is how long it may take to open one, unless the URL has connect_timeout.
+	connectTimeout = 5 * time.Second
+
+	// cancelPatience is how long a canceled statement may take to end before its connection is cut.
+	cancelPatience = time.Second
+)
+
+// parse reads the URL of a database: https://www.postgresql.org/docs/current/libpq-connect.html,
+// with the parameters of pgxpool (pool_max_conns and others). Its error has no password.
+func parse(text string) (*pgxpool.Config, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return nil, errors.New("the database is not named by a URL such as postgres://user@host/name")
+	}
+	cfg, err := pgxpool.ParseConfig(text)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of the database: %w", err) // pgx leaves the password out
+	}
+	query := u.Query()
+	if !query.Has("pool_max_conns") {
+		cfg.MaxConns = maxConnections
+	}
+	if !query.Has("connect_timeout") {
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	for name, value := range defaultSettings {
+		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
+			cfg.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelPatience}
+	}
+	cfg.AfterConnect = checkDurable
+	return cfg, nil
+}
+
+// checkDurable refuses a connection whose commits could be lost in a power failure.
+func checkDurable(ctx context.Context, c *pgx.Conn) error {
+	var commit, fsync string
+	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync')`, pgx.QueryExecModeExec).Scan(&commit, &fsync)
+	if err != nil {
+		return fmt.Errorf("read synchronous_commit: %w", err)
+	}
+	if commit == "off" {
+		return errors.New("synchronous_commit is off for this user and database, so that answers could be lost: " +
+			"ALTER ROLE … SET synchronous_commit = on, and connect again")
+	}
+	return nil
+}
+
+// shown is the URL of a database without its user's password, for errors.
+func shown(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "the database"
+	}
+	u.User = url.User(u.User.Username())
+	u.RawQuery = ""
+	return strings.TrimSuffix(u.String(), "?")
+}

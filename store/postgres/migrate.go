@@ -1,0 +1,94 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// lockPatience is how many seconds a process waits for another that migrates.
+const lockPatience = 600
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate makes the schema, or brings it up to date. Any number of processes may call it at once:
+// an advisory lock lets one after the other go on.
+func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	patient := cfg.Copy()
+	for _, timeout := range []string{"statement_timeout", "lock_timeout"} { // an index of a large table takes its time
+		patient.RuntimeParams[timeout] = "0"
+	}
+	db := stdlib.OpenDB(*patient)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockPatience))
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the schema: %w", err)
+	}
+	if have > want {
+		return checkMinimum(ctx, db, have, want)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the schema from version %d to %d: %w", have, want, err)
+	}
+	return nil
+}
+
+// checkMinimum refuses a schema of a later version that this binary cannot work with. A migration
+// first adds what the next version needs; servers of both versions work on it side by side. Only
+// a later one removes what the version before needs, and raises the minimum.
+func checkMinimum(ctx context.Context, db *sql.DB, have, want int64) error {
+	var minimum int64
+	if err := db.QueryRowContext(ctx, `SELECT value FROM counter WHERE name = 'minimum'`).Scan(&minimum); err != nil {
+		return fmt.Errorf("read the minimum of the schema: %w", err)
+	}
+	if minimum > want {
+		return fmt.Errorf("the schema has version %d, which needs an umpire that knows version %d or later; this one knows %d: use a later umpire",
+			have, minimum, want)
+	}
+	return nil
+}
+
+// checkSchema refuses a schema that this binary cannot read. It changes nothing.
+func checkSchema(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	want, err := goose.NumericComponent(files[len(files)-1])
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var have int64
+	if err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&have); err != nil {
+		return fmt.Errorf("read the version of the schema: %w", err)
+	}
+	if have < want {
+		return fmt.Errorf("the schema has version %d and this umpire needs %d: "+
+			"start `umpire serve` once to bring it up to date", have, want)
+	}
+	return checkMinimum(ctx, db, have, want)
+}

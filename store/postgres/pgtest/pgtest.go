@@ -1,0 +1,248 @@
+// Package pgtest gives tests databases of a PostgreSQL. It starts a cluster of its own in a
+// temporary folder, from the programs that it finds, or uses the one at UMPIRE_TEST_POSTGRES: the
+// URL of a user who may create databases.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// howTo is what a test that is skipped says.
+const howTo = "no PostgreSQL: install it (on Debian: apt-get install postgresql), or set UMPIRE_TEST_POSTGRES to the URL of one where databases may be created"
+
+// A Server makes databases for the tests of a package. Its zero value is one that starts a cluster
+// when the first test needs it. Stop it at the end of TestMain.
+type Server struct {
+	once    sync.Once
+	url     string // of the database postgres; empty: there is no PostgreSQL
+	cluster *Cluster
+	err     error
+
+	mu        sync.Mutex // held while a database is made of a template
+	templates map[string]bool
+	made      atomic.Int64
+}
+
+// Main runs the tests of a package and stops the server: os.Exit(server.Main(m)).
+func (s *Server) Main(m *testing.M) int {
+	code := m.Run()
+	if err := s.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+	}
+	return code
+}
+
+// Stop removes what was started.
+func (s *Server) Stop() error {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.Remove()
+}
+
+// start finds or starts a cluster.
+func (s *Server) start() {
+	s.templates = map[string]bool{}
+	if s.url = os.Getenv("UMPIRE_TEST_POSTGRES"); s.url != "" {
+		return
+	}
+	s.cluster, s.err = NewCluster()
+	if s.err != nil || s.cluster == nil {
+		return
+	}
+	s.err = s.cluster.Start()
+	s.url = s.cluster.URL("postgres")
+}
+
+// Database returns the URL of a new database, which is removed when its test ends. It is a copy
+// of one that prepare has filled: prepare is called once for each name of a template. Without a
+// PostgreSQL the test is skipped.
+func (s *Server) Database(t testing.TB, template string, prepare func(url string) error) string {
+	t.Helper()
+	s.once.Do(s.start)
+	switch {
+	case s.err != nil:
+		t.Fatalf("start PostgreSQL: %v", s.err)
+	case s.url == "":
+		t.Skip(howTo)
+	}
+	name := fmt.Sprintf("umpire_test_%d_%d", os.Getpid(), s.made.Add(1))
+	if err := s.create(name, template, prepare); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.admin(context.Background(), `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {
+			t.Errorf("remove the database %s: %v", name, err)
+		}
+	})
+	return s.at(name)
+}
+
+func (s *Server) create(name, template string, prepare func(url string) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx := context.Background()
+	from := fmt.Sprintf("umpire_template_%d_%s", os.Getpid(), template)
+	if !s.templates[template] {
+		if err := s.admin(ctx, `CREATE DATABASE `+from+` LOCALE 'C.UTF-8' TEMPLATE template0`); err != nil {
+			return err
+		}
+		if err := prepare(s.at(from)); err != nil {
+			return err
+		}
+		s.templates[template] = true
+	}
+	return s.admin(ctx, `CREATE DATABASE `+name+` TEMPLATE `+from)
+}
+
+// admin runs a statement about databases.
+func (s *Server) admin(ctx context.Context, statement string) (err error) {
+	c, err := pgx.Connect(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(ctx)) }()
+	_, err = c.Exec(ctx, statement)
+	return err
+}
+
+// at is the URL of a database of the cluster.
+func (s *Server) at(name string) string {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return s.url // the connection says what is wrong
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// A Cluster is a PostgreSQL in a temporary folder.
+type Cluster struct {
+	dir, bin string
+	runAs    *user
+	server   *exec.Cmd
+	ended    chan error
+}
+
+// NewCluster makes the folder of a cluster; nil if no PostgreSQL is installed.
+func NewCluster() (*Cluster, error) {
+	bin := findPrograms()
+	if bin == "" {
+		return nil, nil
+	}
+	dir, err := os.MkdirTemp("", "umpire-pg-")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{dir: dir, bin: bin}
+	if c.runAs, err = notRoot(); err == nil {
+		err = c.runAs.own(dir)
+	}
+	if err == nil {
+		err = c.run("initdb", "--pgdata", c.data(), "--username=postgres", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8")
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return c, nil
+}
+
+// findPrograms returns the folder of the programs of PostgreSQL, the latest of Debian's, or "".
+func findPrograms() string {
+	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		folders = append(folders, string(out[:max(len(out)-1, 0)]))
+	}
+	for i := len(folders) - 1; i >= 0; i-- {
+		if _, err := os.Stat(filepath.Join(folders[i], "initdb")); err == nil {
+			return folders[i]
+		}
+	}
+	return ""
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+// run runs a program of PostgreSQL to its end.
+func (c *Cluster) run(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(c.bin, name), args...)
+	cmd.Dir = c.dir
+	c.runAs.run(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+// URL is that of a database of the cluster, over a socket in its folder.
+func (c *Cluster) URL(database string) string {
+	return "postgres://postgres@/" + database + "?host=" + url.QueryEscape(c.dir)
+}
+
+// Start starts the cluster and waits until it answers. Nothing is flushed to the disk: a power
+// failure would destroy it, the end of a process does not.
+func (c *Cluster) Start() error {
+	cmd := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400", "-c", "shared_buffers=64MB",
+		"-c", "autovacuum_naptime=5min", "-c", "max_wal_size=256MB")
+	cmd.Dir = c.dir
+	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	cmd.Stdout, cmd.Stderr = log, log
+	c.runAs.run(cmd)
+	c.ended = make(chan error, 1)
+	if err := c.startOnThread(cmd); err != nil {
+		return err
+	}
+	return c.wait()
+}
+
+// wait waits until the cluster answers.
+func (c *Cluster) wait() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, c.URL("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case ended := <-c.ended:
+			log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
+			return fmt.Errorf("PostgreSQL ended: %v: %s", ended, log)
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Signal sends a signal to the postmaster.
+func (c *Cluster) Signal(s os.Signal) error { return c.server.Process.Signal(s) }
+
+// Wait waits until the postmaster has ended.
+func (c *Cluster) Wait() { <-c.ended }
+
+// Remove stops the cluster at once and removes its folder.
+func (c *Cluster) Remove() error {
+	if c.server != nil {
+		_ = c.Signal(stopAtOnce) // it may have ended
+		c.Wait()
+	}
+	return os.RemoveAll(c.dir)
+}

@@ -1,0 +1,33 @@
+//go:build !linux
+
+package pgtest
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// stopAtOnce ends the postmaster without waiting for its clients.
+const stopAtOnce = syscall.SIGQUIT
+
+// A user is one that programs are run as: here the present one, which must not be root.
+type user struct{}
+
+func notRoot() (*user, error) { return nil, nil }
+
+func (u *user) own(string) error { return nil }
+
+func (u *user) run(*exec.Cmd) {}
+
+// startOnThread starts the postmaster.
+func (c *Cluster) startOnThread(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	c.server = cmd
+	go func() {
+		c.ended <- cmd.Wait()
+		close(c.ended)
+	}()
+	return nil
+}

@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"example.com/umpire/uma"
+)
+
+const (
+	// maxBatch is how many settlements share a commit.
+	maxBatch = 256
+
+	// lanes is how many batches of a process may be under way at a time: while one waits for the
+	// disk, the statements of the next run.
+	lanes = 2
+)
+
+// A settler commits settlements. All that are queued share a transaction, which takes one round
+// trip: a statement for each kind of rows, however many settlements there are. None waits for a
+// time.
+type settler struct {
+	store *Store
+	queue chan *entry
+	lanes sync.WaitGroup
+
+	mu     sync.RWMutex // held for reading while an entry is being queued
+	closed bool
+}
+
+// An entry is a settlement and its outcome.
+type entry struct {
+	*uma.Settlement
+	result chan error
+}
+
+func newSettler(s *Store) *settler {
+	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength)}
+	for n := range lanes {
+		t.lanes.Go(func() { t.loop(&slot{number: n, unsure: true}) })
+	}
+	return t
+}
+
+// submit queues a settlement and waits for its outcome, also if ctx ends meanwhile: the caller
+// must learn whether it happened.
+func (t *settler) submit(ctx context.Context, st *uma.Settlement) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e := &entry{st, make(chan error, 1)}
+	if err := t.enqueue(e); err != nil {
+		return err
+	}
+	return <-e.result
+}
+
+func (t *settler) enqueue(e *entry) error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.closed {
+		return errClosed
+	}
+	select {
+	case t.queue <- e:
+		return nil
+	default:
+		return uma.ErrBusy
+	}
+}
+
+// close waits until the queue is empty and ends the lanes.
+func (t *settler) close() {
+	t.mu.Lock()
+	t.closed = true
+	close(t.queue)
+	t.mu.Unlock()
+	t.lanes.Wait()
+}
+
+// loop commits batches one after the other, with a slot of its own.
+func (t *settler) loop(sl *slot) {
+	batch := make([]*entry, 0, maxBatch)
+	for {
+		batch = t.take(batch[:0])
+		if len(batch) == 0 {
+			return
+		}
+		t.settle(sl, batch)
+		clear(batch)
+	}
+}
+
+// take waits for an entry and adds what else is queued by then. It returns nothing when the queue
+// is closed and empty.
+func (t *settler) take(batch []*entry) []*entry {
+	first := <-t.queue
+	if first == nil {
+		return nil
+	}
+	// Those that the last commit was for may queue more before this batch is full, as long as
+	// each turn of theirs adds some.
+	for queued := -1; len(t.queue) > queued && queued < maxBatch; {
+		queued = len(t.queue)
+		runtime.Gosched()
+	}
+	for batch = append(batch, first); len(batch) < maxBatch; {
+		select {
+		case e := <-t.queue:
+			if e == nil {
+				return batch
+			}
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// settle commits a batch and tells each entry its outcome. If the batch fails because of one entry, its
+// halves are tried apart.
+func (t *settler) settle(sl *slot, batch []*entry) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := t.store.cfg.Now()
+	err := t.store.settle(ctx, sl, batch)
+	if err != nil && len(batch) > 1 && !isUnavailable(err) {
+		half := len(batch) / 2
+		t.settle(sl, batch[:half])
+		t.settle(sl, batch[half:])
+		return
+	}
+	if err == nil && t.store.cfg.Observe != nil {
+		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))
+	}
+	for _, e := range batch {
+		e.result <- err
+	}
+}
+
+// settle commits a batch of settlements. The error of a batch of one is that of uma.Committer.
+func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
+	if err := s.months.ensure(ctx, s, batch); err != nil {
+		return err
+	}
+	w, err := newSettlements(batch)
+	if err != nil {
+		return err
+	}
+	var done int
+	err = s.retry(ctx, func() (again bool, err error) {
+		done, again, err = s.commitAll(ctx, sl, slices.Clone(w.commands))
+		if stateOf(err) == noPartition { // a month was removed meanwhile
+			s.months.forget()
+			return true, errors.Join(err, s.months.ensure(ctx, s, batch))
+		}
+		return again, err
+	})
+	if err != nil && stateOf(err) == divisionByZero && done < len(w.guards) {
+		return w.guards[done]
+	}
+	if err == nil {
+		w.committed(s, batch)
+	}
+	return late(ctx, err)
+}

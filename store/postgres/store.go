@@ -1,0 +1,204 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/umpire/store/memory"
+	"example.com/umpire/uma"
+)
+
+// Config says where the database is, and how it is used.
+type Config struct {
+	// URL names the database: postgres://user@host/name, with parameters of libpq and of
+	// pgxpool.
+	URL string
+
+	// ReadOnly changes nothing in the database.
+	ReadOnly bool
+
+	// QueueLength is how many writes may wait; 0 stands for 1024.
+	QueueLength int
+
+	// Observe is called after every commit, with the number of its entries and the time that it
+	// took. It may be nil.
+	Observe func(batch int, took time.Duration)
+
+	// Now is the clock that commits are timed by; nil stands for time.Now.
+	Now func() time.Time
+
+	// Caches are the rows that are kept in memory.
+	Caches memory.Caches
+}
+
+// A Store is an uma.Store in a PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	uma.Store // of methods that are missing
+	cfg       Config
+	pool      *pgxpool.Pool
+	memory    *memory.Memory // nil if no rows are kept
+	changes   changes
+	slots     *slots   // nil when read only
+	settler   *settler // nil when read only
+	months    months
+	recent    recentRecords
+	seen      string // of watch: see othersChanges
+
+	closed     chan struct{}
+	close      sync.Once
+	background sync.WaitGroup
+}
+
+// Open opens the store, and migrates its schema to that of this binary.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.QueueLength == 0 {
+		cfg.QueueLength = 1024
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Store{cfg: cfg, closed: make(chan struct{})}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", shown(cfg.URL), err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	cfg, err := parse(s.cfg.URL)
+	if err != nil {
+		return err
+	}
+	if s.cfg.ReadOnly {
+		if err := checkSchema(ctx, cfg.ConnConfig); err != nil {
+			return err
+		}
+		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	} else if err := migrate(ctx, cfg.ConnConfig); err != nil {
+		return err
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return err
+	}
+	if s.cfg.ReadOnly {
+		return s.pool.Ping(ctx)
+	}
+	s.memory = memory.New(s.cfg.Caches, s.cfg.Now)
+	if s.slots, err = newSlots(ctx, s, uuid.NewString()); err != nil {
+		return err
+	}
+	s.settler = newSettler(s)
+	s.look(ctx)
+	s.background.Go(s.watch)
+	return nil
+}
+
+// Close waits for the writes that are under way and closes the connections. A view that is still
+// open keeps its connection until it is closed.
+func (s *Store) Close() error {
+	s.close.Do(func() {
+		close(s.closed)
+		if s.settler != nil {
+			s.settler.close()
+		}
+		if s.slots != nil {
+			s.slots.drain()
+		}
+		s.background.Wait()
+		if s.pool != nil {
+			s.pool.Close()
+		}
+	})
+	return nil
+}
+
+// isClosed reports whether Close was called.
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// snapshot begins a transaction whose statements see one state of the database.
+const snapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
+
+// reader takes a connection of the pool. Its statements see the database as of the first of them,
+// fail once ctx ends, and read at most so many bytes.
+func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
+	if s.isClosed() {
+		return nil, errClosed
+	}
+	pg, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, s.acquiring(ctx, err)
+	}
+	c := newConn(ctx, pg.Conn(), snapshot)
+	c.left = bytes
+	return &reader{conn: c, pg: pg}, nil
+}
+
+// acquiring is the error of a connection that could not be had.
+func (s *Store) acquiring(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("wait for a connection: %w", ctx.Err())
+	case s.isClosed():
+		return errClosed
+	}
+	return &unavailable{err}
+}
+
+// A reader is a read transaction.
+type reader struct {
+	*conn
+	pg *pgxpool.Conn
+}
+
+// release ends the transaction and gives the connection back, which the caller need not wait for.
+func (r *reader) release() {
+	if r.begin != "" || r.conn.pg.IsClosed() { // nothing was read
+		r.pg.Release()
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cancelPatience)
+		defer cancel()
+		_, _ = r.pg.Exec(ctx, `ROLLBACK`) // if it fails, the pool closes the connection
+		r.pg.Release()
+	}()
+}
+
+// read calls f with a connection for reading. f must bound how much it reads.
+func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+	r, err := s.reader(ctx, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	defer r.release()
+	return f(r.conn)
+}
+
+// fetch returns what f reads, in a read transaction of its own.
+func fetch[T any](ctx context.Context, s *Store, what string, f func(c *conn) (T, error)) (v T, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		v, err = f(c)
+		return reading(what, err)
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
+var _ uma.Store = (*Store)(nil)

@@ -1,0 +1,70 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/postgres/pgtest"
+	"example.com/umpire/store/storetest"
+	"example.com/umpire/uma"
+)
+
+var at = time.Date(2026, 3, 29, 1, 59, 59, 0, time.UTC)
+
+// server has the databases of these tests.
+var server pgtest.Server
+
+func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
+
+// newDatabase returns the URL of a database with the schema and nothing in it.
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	return server.Database(t, "empty", func(url string) error {
+		s, err := Open(context.Background(), Config{URL: url})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
+}
+
+func openTemp(t testing.TB, change func(*Config)) *Store {
+	t.Helper()
+	cfg := Config{URL: newDatabase(t)}
+	if change != nil {
+		change(&cfg)
+	}
+	return open(t, cfg)
+}
+
+func open(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// allCaches keeps rows of all kinds in memory.
+func allCaches(c *Config) {
+	c.Caches = memory.Caches{Memory: 4 << 20, Sessions: true, Users: true, Resources: true, Shares: true}
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, nil) })
+}
+
+func TestStoreCached(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, allCaches) })
+}
