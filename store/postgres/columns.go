@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"example.com/umpire/store/rows"
 )
 
 // columns are rows that one statement inserts, as an array for each column: see unnest.
@@ -86,4 +88,4 @@ func millis(t time.Time) int64 {
 type document struct{ v any }
 
 // ScanText implements pgtype.TextScanner.
-func (d document) ScanText(v pgtype.Text) error { return readDocument(v.String, d.v) }
+func (d document) ScanText(v pgtype.Text) error { return rows.ReadDocument(v.String, d.v) }

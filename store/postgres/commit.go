@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -199,8 +200,8 @@ func (w *settlements) saveTickets(batch []*entry) error {
 		if t == nil {
 			continue
 		}
-		permissions, err := documentText(t.Permissions)
-		claims, err2 := documentText(t.Claims)
+		permissions, err := rows.DocumentText(t.Permissions)
+		claims, err2 := rows.DocumentText(t.Claims)
 		if err := errors.Join(err, err2); err != nil {
 			return writing("ticket", err)
 		}
@@ -235,7 +236,7 @@ const insertRPTs = `INSERT INTO rpt (realm, jti, family, within, ticket, session
 		$10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])`
 
 func (c *columns) addRPT(realm uma.Key, r *uma.RPT) error {
-	permissions, err := documentText(r.Permissions)
+	permissions, err := rows.DocumentText(r.Permissions)
 	if err != nil {
 		return writing("RPT", err)
 	}
