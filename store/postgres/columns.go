@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/umpire/store/rows"
+	"example.com/umpire/uma"
 )
 
 // columns are rows that one statement inserts, as an array for each column: see unnest.
@@ -89,3 +90,56 @@ type document struct{ v any }
 
 // ScanText implements pgtype.TextScanner.
 func (d document) ScanText(v pgtype.Text) error { return rows.ReadDocument(v.String, d.v) }
+
+// names reads an array of texts into a list, nil if it is empty.
+type names []string
+
+// SetDimensions implements pgtype.ArraySetter.
+func (n *names) SetDimensions(dimensions []pgtype.ArrayDimension) error {
+	*n = nil
+	if count := elements(dimensions); count > 0 {
+		*n = make(names, count)
+	}
+	return nil
+}
+
+// ScanIndex implements pgtype.ArraySetter.
+func (n *names) ScanIndex(i int) any { return &(*n)[i] }
+
+// ScanIndexType implements pgtype.ArraySetter.
+func (n *names) ScanIndexType() any { return new(string) }
+
+// scopes is names for scopes.
+type scopes []uma.Scope
+
+// SetDimensions implements pgtype.ArraySetter.
+func (s *scopes) SetDimensions(dimensions []pgtype.ArrayDimension) error {
+	*s = nil
+	if count := elements(dimensions); count > 0 {
+		*s = make(scopes, count)
+	}
+	return nil
+}
+
+// ScanIndex implements pgtype.ArraySetter.
+func (s *scopes) ScanIndex(i int) any { return (*string)(&(*s)[i]) }
+
+// ScanIndexType implements pgtype.ArraySetter.
+func (s *scopes) ScanIndexType() any { return new(string) }
+
+// elements is how many elements an array has that is not one of arrays.
+func elements(dimensions []pgtype.ArrayDimension) int {
+	if len(dimensions) == 0 {
+		return 0
+	}
+	return int(dimensions[0].Length)
+}
+
+// array is a list as an argument: nil would be NULL.
+func array[T ~string](list []T) []string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = string(v)
+	}
+	return texts
+}

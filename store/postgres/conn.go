@@ -27,6 +27,7 @@ type conn struct {
 	changes *changes // nil for reading only
 
 	touched memory.Kinds // the kinds of rows that were changed
+	wrote   int          // rows that statements without results have changed
 }
 
 const (
@@ -114,6 +115,9 @@ func (c *conn) result(results pgx.BatchResults, cmd command) (changed int, err e
 	}
 	tag, err := results.Exec()
 	c.note(cmd.query, tag)
+	if !tag.Select() {
+		c.wrote += int(tag.RowsAffected())
+	}
 	return int(tag.RowsAffected()), err
 }
 

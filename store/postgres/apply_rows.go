@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"bytes"
+
+	"example.com/umpire/store/rows"
+	"example.com/umpire/uma"
+)
+
+// applyClients reads the clients of some rows of the change together, and writes them together.
+func (a *applier) applyClients(tx *conn, from, to int) (done int, err error) {
+	change := a.Clients[from:to]
+	ids := make([]string, len(change))
+	for i, c := range change {
+		ids[i] = c.ID
+	}
+	found, err := list(tx, `SELECT`+clientColumns+`FROM client WHERE realm = $1 AND id = ANY($2) ORDER BY key FOR NO KEY UPDATE`,
+		[]any{a.realm, ids}, scanClient)
+	if err != nil {
+		return 0, reading("clients", err)
+	}
+	had := make(map[string]*uma.Client, len(found))
+	for _, c := range found {
+		had[c.ID] = c
+	}
+	var commands []command
+	for _, c := range change {
+		more, err := a.applyClient(had[c.ID], c)
+		if err != nil {
+			return 0, writing("client", err)
+		}
+		commands = append(commands, more...)
+	}
+	_, err = tx.all(commands...)
+	return len(change), writing("clients", err)
+}
+
+// applyClient returns the commands that make a client what the change says. old is nil for a new one.
+func (a *applier) applyClient(old, c *uma.Client) ([]command, error) {
+	next := *c
+	next.Origin = uma.FromFile
+	a.servers[c.ID] = &next
+	text, err := rows.DetailsText(&next)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		a.created("client %s", c.ID)
+		return []command{{query: `INSERT INTO client (realm, id, uuid, secret, enabled, resource_server, details, origin)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING key`,
+			args: []any{a.realm, next.ID, next.UUID, next.Secret, next.Enabled, next.ResourceServer, text, next.Origin}, dest: []any{&next.Key}}}, nil
+	}
+	next.Key, next.UUID = old.Key, old.UUID
+	had, err := rows.DetailsText(old)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case old.Origin != uma.FromFile:
+		a.adopted("client %s", c.ID)
+	case had == text && bytes.Equal(old.Secret, next.Secret) && old.Enabled == next.Enabled:
+		return nil, nil
+	default:
+		a.updated("client %s", c.ID)
+	}
+	commands := []command{{query: `UPDATE client SET secret = $1, enabled = $2, resource_server = $3, details = $4, origin = $5 WHERE key = $6`,
+		args: []any{next.Secret, next.Enabled, next.ResourceServer, text, next.Origin, next.Key}}}
+	if !old.Enabled && next.Enabled {
+		commands = append(commands, endClientSessions(a.realm, c.ID))
+	}
+	return commands, nil
+}
+
+// applyUsers reads the users of some rows of the change together, and writes them together.
+func (a *applier) applyUsers(tx *conn, from, to int) (done int, err error) {
+	change := a.Users[from:to]
+	folded := make([]string, len(change))
+	for i, u := range change {
+		folded[i] = rows.Fold(u.Username)
+	}
+	found, err := list(tx, `SELECT`+userColumns+`FROM users u`+ownIdentity+` WHERE u.realm = $1 AND u.folded = ANY($2)
+		ORDER BY u.key FOR NO KEY UPDATE OF u`, []any{a.realm, folded}, scanUser)
+	if err != nil {
+		return 0, reading("users", err)
+	}
+	had := make(map[string]*uma.User, len(found))
+	for _, u := range found {
+		had[rows.Fold(u.Username)] = u
+	}
+	var commands []command
+	for i, u := range change {
+		more, err := a.applyUser(had[folded[i]], u)
+		if err != nil {
+			return 0, writing("user", err)
+		}
+		commands = append(commands, more...)
+	}
+	_, err = tx.all(commands...)
+	return len(change), writing("users", err)
+}
+
+// applyUser returns the commands that make a user what the change says. old is nil for a new one.
+func (a *applier) applyUser(old, u *uma.User) ([]command, error) {
+	next, err := rows.TextsOf(u)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		a.owners[rows.Fold(u.Username)] = u.ID
+		a.created("user %s", u.Username)
+		local := *u
+		local.Origin = uma.FromFile
+		return []command{insertUser(a.realm, &local, next, new(uma.Key), new(int64))}, nil
+	}
+	a.owners[rows.Fold(u.Username)] = old.ID
+	had, err := rows.TextsOf(old)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case old.Origin != uma.FromFile:
+		a.adopted("user %s", u.Username)
+	case had == next && old.Password == u.Password:
+		return nil, nil
+	default:
+		a.updated("user %s", u.Username)
+	}
+	commands := []command{{query: `UPDATE users SET username = $1, folded = $2, password = $3, enabled = $4, roles = $5, client_roles = $6,
+		groups = $7, claims = $8, email = $9, origin = $10, version = CASE WHEN $11 THEN nextval('version') ELSE version END WHERE key = $12`,
+		args: []any{u.Username, rows.Fold(u.Username), u.Password, u.Enabled, array(u.Roles), next.ClientRoles,
+			array(u.Groups), next.Claims, emailOf(u.Claims), uma.FromFile, had != next, old.Key}}}
+	if old.Password != u.Password || !old.Enabled && u.Enabled {
+		commands = append(commands, endUserSessions(a.realm, old.ID))
+	}
+	return commands, nil
+}
+
+// insertUser is the command that stores a new user, without an identity, and reads the key and the
+// version of its row.
+func insertUser(realm uma.Key, u *uma.User, t rows.UserTexts, key *uma.Key, version *int64) command {
+	return command{query: `INSERT INTO users
+		(realm, id, username, folded, password, enabled, roles, client_roles, groups, claims, email, origin, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nextval('version')) RETURNING key, version`,
+		args: []any{realm, u.ID, u.Username, rows.Fold(u.Username), u.Password, u.Enabled, array(u.Roles), t.ClientRoles,
+			array(u.Groups), t.Claims, emailOf(u.Claims), u.Origin},
+		dest: []any{key, version}}
+}
