@@ -14,8 +14,6 @@ func (recentRecords) Add([]uma.Record) {}
 
 func createRequest(tx *conn, q *uma.Request) error { return errors.New("not ported") }
 
-func dropRPT(tx *conn, realm uma.Key, jti string) error { return errors.New("not ported") }
-
 // Until they are ported: what a realm file no longer has.
 
 type leftovers struct{}
