@@ -3,7 +3,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 
 	"example.com/umpire/recent"
 	"example.com/umpire/store/memory"
+	"example.com/umpire/store/postgres"
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/uma"
 )
@@ -70,13 +70,9 @@ type Config struct {
 	Caches memory.Caches
 }
 
-var (
-	// errURL quotes nothing of the URL: whatever cannot be parsed may be of a password.
-	errURL = errors.New("the URL of the database is not one of PostgreSQL: want such as postgres://umpire@db.example.com:5432/umpire; " +
-		"in a password, write characters other than letters and digits as %XX")
-
-	errNoDriver = errors.New("this version of the program has no driver for PostgreSQL")
-)
+// errURL quotes nothing of the URL: whatever cannot be parsed may be of a password.
+var errURL = errors.New("the URL of the database is not one of PostgreSQL: want such as postgres://umpire@db.example.com:5432/umpire; " +
+	"in a password, write characters other than letters and digits as %XX")
 
 // CheckURL returns an error unless a text is the URL of a PostgreSQL database: postgres:// or
 // postgresql:// at its beginning, and in the form of a URL. The error has no part of the text.
@@ -94,10 +90,24 @@ func CheckURL(database string) error {
 // Open opens the store, and migrates its schema to that of this binary unless it is ReadOnly.
 func Open(ctx context.Context, cfg Config) (Store, error) {
 	if cfg.Database != "" {
-		return nil, cmp.Or(CheckURL(cfg.Database), errNoDriver)
+		return openPostgres(ctx, cfg)
 	}
 	s, err := sqlite.Open(ctx, sqlite.Config{
 		Path: cfg.Path, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
+		Caches: cfg.Caches,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openPostgres(ctx context.Context, cfg Config) (Store, error) {
+	if err := CheckURL(cfg.Database); err != nil {
+		return nil, err
+	}
+	s, err := postgres.Open(ctx, postgres.Config{
+		URL: cfg.Database, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
 		Caches: cfg.Caches,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"example.com/umpire/recent"
 	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
@@ -41,15 +42,16 @@ type Config struct {
 // A Store is an uma.Store in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
 	uma.Store // of methods that are missing
-	cfg       Config
-	pool      *pgxpool.Pool
-	memory    *memory.Memory // nil if no rows are kept
-	changes   changes
-	slots     *slots   // nil when read only
-	settler   *settler // nil when read only
-	months    months
-	recent    recentRecords
-	seen      string // of watch: see othersChanges
+	missing
+	cfg     Config
+	pool    *pgxpool.Pool
+	memory  *memory.Memory // nil if no rows are kept
+	changes changes
+	slots   *slots   // nil when read only
+	settler *settler // nil when read only
+	months  months
+	recent  recentRecords
+	seen    string // of watch: see othersChanges
 
 	closed     chan struct{}
 	close      sync.Once
@@ -66,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, closed: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", shown(cfg.URL), err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open the PostgreSQL database %s: %w", shown(cfg.URL), err), s.Close())
 	}
 	return s, nil
 }
@@ -118,6 +120,9 @@ func (s *Store) Close() error {
 	})
 	return nil
 }
+
+// CacheStats returns what each cache of rows that is on holds and how it was used, by its name.
+func (s *Store) CacheStats() map[string]recent.Stats { return s.memory.Stats() }
 
 // isClosed reports whether Close was called.
 func (s *Store) isClosed() bool {
