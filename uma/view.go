@@ -20,7 +20,35 @@ type View interface {
 
 	// Epoch is the state of the store that the view has read so far.
 	Epoch() Epoch
+
+	// Expect says what is going to be read, before anything is. A store that is far away reads it
+	// in one round trip; others need not do anything. What was not expected may be read, too.
+	Expect(ctx context.Context, e *Expected) error
 }
+
+// An Expected names what a request is going to read, as far as the request says so itself; empty
+// fields name nothing.
+type Expected struct {
+	Realm  Key
+	Tokens []TokenKey // the states of these tokens
+	RPT    string     // jti
+
+	// The party, for what is shared with it: that of the first token's session, unless Party is
+	// given. Client is the one that asks.
+	Party  *Party
+	Client string
+
+	Ticket []byte // hash; then also the resources that it is for
+	Now    time.Time
+
+	// Resources of Server, by their ids, or by their names if one of Owners owns them.
+	Server    Key
+	Resources []string
+	Owners    []string
+}
+
+// A TokenKey names a token by its jti and its session, empty without one: see Tokens.TokenState.
+type TokenKey struct{ JTI, Session string }
 
 // An Epoch names a state of the rows that grants rest on, for the store that said it. 0 names
 // none.

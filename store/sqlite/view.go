@@ -58,6 +58,9 @@ func (v *view) Close() error {
 	return errors.Join(err, v.End())
 }
 
+// Expect implements uma.View. Rows in the same process are read one by one.
+func (v *view) Expect(context.Context, *uma.Expected) error { return nil }
+
 // reader returns the connection of the view. If there can be none, it returns one whose every
 // statement fails with the reason.
 func (v *view) reader(ctx context.Context) *conn {

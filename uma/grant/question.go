@@ -38,8 +38,13 @@ type question struct {
 }
 
 // verifiedTokens are those of a request by which the party may be identified, or claims be proved,
-// and the RPT, verified before the view is opened.
-type verifiedTokens struct{ bearer, subject, claim, rpt *party.Token }
+// the RPT, and the hash of the ticket, verified before the view is opened.
+type verifiedTokens struct {
+	bearer, subject, claim, rpt *party.Token
+
+	ticket    []byte // nil without a ticket, or if it is not valid
+	ticketErr error
+}
 
 // An asker is who makes the request.
 type asker struct {
@@ -79,11 +84,50 @@ func (s *Service) verifyAhead(ctx context.Context, q *question) verifiedTokens {
 	if q.req.RPT != "" {
 		t.rpt = s.Party.Verify(ctx, q.realm, q.req.RPT)
 	}
+	if q.req.Ticket != "" {
+		t.ticket, t.ticketErr = s.hashTicket(ctx, q.realm, q.req.Ticket)
+	}
 	return t
+}
+
+// expected names what the request is going to read: whose tokens it has, its ticket, and the
+// resources that it names. What it searches for is not known before.
+func (q *question) expected() *uma.Expected {
+	e := &uma.Expected{Realm: q.realm.Realm.Key, Ticket: q.tokens.ticket, Now: q.now}
+	asks := q.caller.ClientID // claimed: what is read ahead gives no access
+	for _, token := range []*party.Token{q.tokens.bearer, q.tokens.subject} {
+		if token == nil || token.Own == nil {
+			continue
+		}
+		e.Tokens = append(e.Tokens, uma.TokenKey{JTI: token.Own.ID, Session: token.Own.SessionID})
+		e.Owners = append(e.Owners, token.Own.Subject)
+		if q.caller.HasBearer {
+			asks = token.Own.AuthorizedParty
+		}
+	}
+	e.Client = asks
+	if account := q.realm.Clients[asks]; account != nil && (len(e.Owners) == 0 || e.Owners[0] == account.UUID) {
+		e.Party = (&party.Identity{Subject: account.UUID, Client: account}).Party(asks)
+	}
+	if token := q.tokens.rpt; token != nil && token.Own != nil {
+		e.Tokens, e.RPT = append(e.Tokens, uma.TokenKey{JTI: token.Own.ID, Session: token.Own.SessionID}), token.Own.ID
+	}
+	if server := q.realm.Clients[q.req.Audience]; server != nil && !q.req.ByURI {
+		e.Server, e.Owners = server.Key, append(e.Owners, server.UUID)
+		for _, p := range q.req.Permissions {
+			if p.Resource != "" {
+				e.Resources = append(e.Resources, p.Resource)
+			}
+		}
+	}
+	return e
 }
 
 // fill reads the parts of a question in the order in which they depend on each other.
 func (s *Service) fill(ctx context.Context, view uma.View, q *question) (err error) {
+	if err := view.Expect(ctx, q.expected()); err != nil {
+		return fmt.Errorf("read what is expected: %w", err)
+	}
 	if q.asker, err = s.identifyClient(ctx, view, q); err != nil {
 		return err
 	}
@@ -219,14 +263,13 @@ func (s *Service) findTicket(ctx context.Context, view uma.View, q *question) er
 }
 
 func (s *Service) loadTicket(ctx context.Context, view uma.View, q *question) (*uma.Ticket, error) {
-	hash, err := s.hashTicket(ctx, q.realm, q.req.Ticket)
-	switch {
+	switch err := q.tokens.ticketErr; {
 	case errors.Is(err, uma.ErrUnverified):
 		return nil, uma.Reject(uma.UnusableTicket, uma.Fault{}, err)
 	case err != nil:
 		return nil, err
 	}
-	t, err := view.Ticket(ctx, q.realm.Realm.Key, hash, q.now)
+	t, err := view.Ticket(ctx, q.realm.Realm.Key, q.tokens.ticket, q.now)
 	switch {
 	case errors.Is(err, uma.ErrNotFound):
 		return nil, uma.Reject(uma.UnusableTicket, uma.Fault{}, err)

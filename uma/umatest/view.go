@@ -54,6 +54,9 @@ func (v *View) read(name string) error {
 	return nil
 }
 
+// Expect implements uma.View: nothing is far away.
+func (v *View) Expect(context.Context, *uma.Expected) error { return nil }
+
 func (v *View) Close() error {
 	v.w.step("close")
 	v.Open--
