@@ -39,14 +39,8 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		if err != nil {
 			return writing("settlement", err)
 		}
-		for i := range st.Requests {
-			switch err := createRequest(tx, &st.Requests[i]); {
-			case errors.Is(err, uma.ErrConflict): // it was requested before
-			case errors.Is(err, uma.ErrNotFound):
-				return &uma.MovedError{}
-			case err != nil:
-				return err
-			}
+		if err := submit(tx, st.Requests); err != nil {
+			return err
 		}
 		if st.RPT != nil && st.Upgraded != "" {
 			return dropRPT(tx, st.Realm, st.Upgraded)

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"errors"
-
 	"example.com/umpire/uma"
 )
 
@@ -11,8 +9,6 @@ import (
 type recentRecords struct{}
 
 func (recentRecords) Add([]uma.Record) {}
-
-func createRequest(tx *conn, q *uma.Request) error { return errors.New("not ported") }
 
 // Until they are ported: what a realm file no longer has.
 
