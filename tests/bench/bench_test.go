@@ -42,7 +42,7 @@ func TestFlagsUnset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(s.parts, " "); got != "evaluation decisions cold tickets shares trusted impact soak" {
+	if got := strings.Join(s.parts, " "); got != "evaluation decisions postgres cold tickets shares trusted impact soak" {
 		t.Errorf("parts: got %s", got)
 	}
 	if got := fmt.Sprint(s.sizes, s.callers, s.soak); got != "[1000/100 1000000/10000000] [16 64] 10m0s" {
@@ -243,7 +243,7 @@ func TestTurns(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := load(t.Context(), contender{addr: l.Addr().String(), script: note}, 1, 0, 50*time.Millisecond); err != nil {
+		if _, err := load(t.Context(), contender{addrs: []string{l.Addr().String()}, script: note}, 1, 0, 50*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -57,7 +57,7 @@ const keptSize = 200_000
 // umpire.start deletes the records of earlier runs.
 func (s setting) database(ctx context.Context, dir string, z size) (string, error) {
 	if z.resources+z.shares < keptSize {
-		return dir, z.make(ctx, dir)
+		return dir, z.make(ctx, dir, "")
 	}
 	version, err := schemaVersion()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s setting) database(ctx context.Context, dir string, z size) (string, erro
 	if err := os.RemoveAll(making); err != nil {
 		return "", err
 	}
-	if err := z.make(ctx, making); err != nil {
+	if err := z.make(ctx, making, ""); err != nil {
 		return "", errors.Join(err, os.RemoveAll(making))
 	}
 	return kept, os.Rename(making, kept)
@@ -92,7 +92,9 @@ func schemaVersion() (string, error) {
 // store's own methods, so that all rows are as a server makes them. Many calls at the same time
 // share commits, and all shares of an album are one call: 10,000,000 shares take half an hour.
 // SQL of bench's own would be faster, but a second place that has to follow the schema.
-func (z size) make(ctx context.Context, dir string) (err error) {
+//
+// Without a URL of a PostgreSQL the rows are in the folder, too.
+func (z size) make(ctx context.Context, dir, url string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (z size) make(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	nd, err := node.Open(ctx, node.Config{Data: dir, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	nd, err := node.Open(ctx, node.Config{Data: dir, Database: url, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func measureImpact(ctx context.Context, s setting, dir string) (err error) {
 	start := func(name string, realm realmFile) (*umpire, error) {
 		u := &umpire{binary: s.umpire, size: size{resources: 1000}, dir: filepath.Join(dir, name)}
 		u.data = filepath.Join(u.dir, "data")
-		if err := u.size.make(ctx, u.data); err != nil {
+		if err := u.size.make(ctx, u.data, ""); err != nil {
 			return nil, err
 		}
 		if err := u.start(ctx, realm); err != nil {

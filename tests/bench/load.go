@@ -20,9 +20,18 @@ type script func(c *conn, caller, turn int) error
 
 // A contender is a server and what is asked of it.
 type contender struct {
-	name, addr string
-	script     script
-	process    *process // nil: it was not started here
+	name      string
+	addrs     []string // of the servers that are asked, by callers in turn
+	script    script
+	processes []*process // whose processor time counts; none: they were not started here
+}
+
+// cpu is the processor time that a contender has used so far, 0 if that is unknown.
+func (c *contender) cpu() (used time.Duration) {
+	for _, p := range c.processes {
+		used += p.cpu()
+	}
+	return used
 }
 
 // A figure is the outcome of a measurement.
@@ -112,7 +121,7 @@ func load(ctx context.Context, c contender, callers int, warm, each time.Duratio
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
-			mine, err := call(ctx, c.addr, caller, c.script, &counting, &stop)
+			mine, err := call(ctx, c.addrs[caller%len(c.addrs)], caller, c.script, &counting, &stop)
 			if err != nil {
 				cancel(err)
 			}
@@ -123,9 +132,9 @@ func load(ctx context.Context, c contender, callers int, warm, each time.Duratio
 	}
 	wait(ctx, warm)
 	counting.Store(true)
-	begin, before := time.Now(), c.process.cpu()
+	begin, before := time.Now(), c.cpu()
 	wait(ctx, each)
-	span, cpu := time.Since(begin), c.process.cpu()-before
+	span, cpu := time.Since(begin), c.cpu()-before
 	stop.Store(true)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {

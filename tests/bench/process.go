@@ -21,6 +21,7 @@ type process struct {
 	log   string
 	ready time.Duration // from start to ready
 	empty int64         // resident memory when it was ready
+	tree  bool          // its child processes count, too
 }
 
 // launch starts a server whose stdout (its decision log) goes to a file, and
@@ -101,7 +102,21 @@ func (p *process) cpu() time.Duration {
 	if p == nil {
 		return 0
 	}
-	text, err := os.ReadFile(p.proc("stat"))
+	used := cpuOf(p.cmd.Process.Pid)
+	if !p.tree {
+		return used
+	}
+	children, _ := os.ReadFile(p.proc(fmt.Sprintf("task/%d/children", p.cmd.Process.Pid))) // none is not an error
+	for pid := range strings.FieldsSeq(string(children)) {
+		if n, err := strconv.Atoi(pid); err == nil {
+			used += cpuOf(n)
+		}
+	}
+	return used
+}
+
+func cpuOf(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}

@@ -32,7 +32,7 @@ func measureSoak(ctx context.Context, s setting, dir string) (err error) {
 		return errors.New("the first size has no shares")
 	}
 	k := &soaking{umpire: &umpire{binary: s.umpire, size: z, dir: dir, data: filepath.Join(dir, "data")}, took: map[string][]time.Duration{}}
-	if err := z.make(ctx, k.data); err != nil {
+	if err := z.make(ctx, k.data, ""); err != nil {
 		return err
 	}
 	if err := k.start(ctx, realmFile{alg: "ES256"}); err != nil {

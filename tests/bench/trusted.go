@@ -78,7 +78,7 @@ func measureTrusted(ctx context.Context, s setting, dir string) (err error) {
 		return err
 	}
 	u := &umpire{binary: s.umpire, size: size{resources: s.sizes[0].resources}, dir: dir, data: filepath.Join(dir, "data")}
-	if err := u.size.make(ctx, u.data); err != nil {
+	if err := u.size.make(ctx, u.data, ""); err != nil {
 		return err
 	}
 	realm := realmFile{alg: "ES256"}

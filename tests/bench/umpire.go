@@ -20,7 +20,8 @@ type umpire struct {
 	name   string
 	binary string
 	dir    string // of its realm file and its logs
-	data   string // its data folder
+	data   string // its data folder; with a PostgreSQL that of its key alone
+	url    string // of its PostgreSQL; empty: it has SQLite
 	size   size
 	ids    []uma.ResourceID // of boards; nil: those of size
 	caches string           // flag --caches; empty: the default
@@ -34,7 +35,7 @@ type signed struct {
 }
 
 func (u *umpire) contender(name string, s script) contender {
-	return contender{name, u.addr, s, u.process}
+	return contender{name, []string{u.addr}, s, []*process{u.process}}
 }
 
 // board picks a board for a turn of a caller.
@@ -90,8 +91,9 @@ func (u *umpire) start(ctx context.Context, f realmFile) error {
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(u.data, "umpire.db")); err == nil {
-		if out, err := exec.CommandContext(ctx, u.binary, "decisions", "prune", "--data", u.data, "--before", "0h").CombinedOutput(); err != nil {
+	if _, err := os.Stat(filepath.Join(u.data, "umpire.db")); err == nil || u.url != "" {
+		prune := append([]string{"decisions", "prune", "--before", "0h"}, u.place()...)
+		if out, err := exec.CommandContext(ctx, u.binary, prune...).CombinedOutput(); err != nil {
 			return fmt.Errorf("delete decision records: %w: %s", err, out)
 		}
 	}
@@ -121,12 +123,20 @@ func (u *umpire) restart(ctx context.Context, f realmFile) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"serve", "--data", u.data, "--realm", realm, "--listen", u.addr, "--admin-listen", admin, "--log-level", "warn"}
+	args := append([]string{"serve", "--realm", realm, "--listen", u.addr, "--admin-listen", admin, "--log-level", "warn"}, u.place()...)
 	if u.caches != "" {
 		args = append(args, "--caches", u.caches)
 	}
 	u.process, err = launch(ctx, u.dir, "http://"+admin+"/readyz", u.binary, args...)
 	return err
+}
+
+// place are the flags that say where the server's rows are.
+func (u *umpire) place() []string {
+	if u.url != "" {
+		return []string{"--database", u.url, "--data", u.data}
+	}
+	return []string{"--data", u.data}
 }
 
 // logBytes is the size of the database's write-ahead log.

@@ -58,11 +58,17 @@ func (s *Server) start() {
 	if s.url = os.Getenv("UMPIRE_TEST_POSTGRES"); s.url != "" {
 		return
 	}
-	s.cluster, s.err = NewCluster()
-	if s.err != nil || s.cluster == nil {
+	dir, err := os.MkdirTemp("", "umpire-pg-")
+	if err != nil {
+		s.err = err
 		return
 	}
-	s.err = s.cluster.Start()
+	s.cluster, s.err = NewCluster(dir)
+	if s.err != nil || s.cluster == nil {
+		s.err = errors.Join(s.err, os.RemoveAll(dir))
+		return
+	}
+	s.err = s.cluster.Start(Careless...)
 	s.url = s.cluster.URL("postgres")
 }
 
@@ -128,7 +134,12 @@ func (s *Server) at(name string) string {
 	return u.String()
 }
 
-// A Cluster is a PostgreSQL in a temporary folder.
+// Careless are settings by which nothing is flushed to the disk: a power failure would destroy the
+// cluster, the end of a process does not.
+var Careless = []string{"fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB", "autovacuum_naptime=5min",
+	"max_wal_size=256MB"}
+
+// A Cluster is a PostgreSQL in a folder.
 type Cluster struct {
 	dir, bin string
 	runAs    *user
@@ -136,27 +147,24 @@ type Cluster struct {
 	ended    chan error
 }
 
-// NewCluster makes the folder of a cluster; nil if no PostgreSQL is installed.
-func NewCluster() (*Cluster, error) {
+// NewCluster makes a cluster in a folder, unless there is one; nil if no PostgreSQL is installed.
+// Keep the path short: that of a socket has at most some hundred bytes.
+func NewCluster(dir string) (c *Cluster, err error) {
 	bin := findPrograms()
 	if bin == "" {
 		return nil, nil
 	}
-	dir, err := os.MkdirTemp("", "umpire-pg-")
-	if err != nil {
+	c = &Cluster{dir: dir, bin: bin}
+	if c.runAs, err = notRoot(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{dir: dir, bin: bin}
-	if c.runAs, err = notRoot(); err == nil {
-		err = c.runAs.own(dir)
+	if _, err := os.Stat(c.data()); err == nil {
+		return c, nil
 	}
-	if err == nil {
+	if err = c.runAs.own(dir); err == nil {
 		err = c.run("initdb", "--pgdata", c.data(), "--username=postgres", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8")
 	}
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return c, nil
+	return c, err
 }
 
 // findPrograms returns the folder of the programs of PostgreSQL, the latest of Debian's, or "".
@@ -191,12 +199,12 @@ func (c *Cluster) URL(database string) string {
 	return "postgres://postgres@/" + database + "?host=" + url.QueryEscape(c.dir)
 }
 
-// Start starts the cluster and waits until it answers. Nothing is flushed to the disk: a power
-// failure would destroy it, the end of a process does not.
-func (c *Cluster) Start() error {
-	cmd := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400", "-c", "shared_buffers=64MB",
-		"-c", "autovacuum_naptime=5min", "-c", "max_wal_size=256MB")
+// Start starts the cluster with settings such as fsync=on, and waits until it answers.
+func (c *Cluster) Start(settings ...string) error {
+	cmd := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=")
+	for _, setting := range settings {
+		cmd.Args = append(cmd.Args, "-c", setting)
+	}
 	cmd.Dir = c.dir
 	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -237,6 +245,19 @@ func (c *Cluster) Signal(s os.Signal) error { return c.server.Process.Signal(s) 
 
 // Wait waits until the postmaster has ended.
 func (c *Cluster) Wait() { <-c.ended }
+
+// Dir is the folder of the cluster, which has the key of its servers, too.
+func (c *Cluster) Dir() string { return c.dir }
+
+// PID is the process id of the postmaster.
+func (c *Cluster) PID() int { return c.server.Process.Pid }
+
+// Stop stops the cluster as at the end of a day: it need not recover when it is started again.
+func (c *Cluster) Stop() error {
+	err := c.Signal(stopFast)
+	c.Wait()
+	return err
+}
 
 // Remove stops the cluster at once and removes its folder.
 func (c *Cluster) Remove() error {

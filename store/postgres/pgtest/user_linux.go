@@ -10,8 +10,12 @@ import (
 	"syscall"
 )
 
-// stopAtOnce ends the postmaster without waiting for its clients.
-const stopAtOnce = syscall.SIGQUIT
+// How the postmaster ends: at once, to recover when it starts again, or in order; both without waiting
+// for its clients.
+const (
+	stopAtOnce = syscall.SIGQUIT
+	stopFast   = syscall.SIGINT
+)
 
 // A user is one that programs are run as: PostgreSQL refuses to run as root. nil is the present one.
 type user struct{ uid, gid uint32 }

@@ -7,8 +7,12 @@ import (
 	"syscall"
 )
 
-// stopAtOnce ends the postmaster without waiting for its clients.
-const stopAtOnce = syscall.SIGQUIT
+// How the postmaster ends: at once, to recover when it starts again, or in order; both without waiting
+// for its clients.
+const (
+	stopAtOnce = syscall.SIGQUIT
+	stopFast   = syscall.SIGINT
+)
 
 // A user is one that programs are run as: here the present one, which must not be root.
 type user struct{}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/umpire/store/postgres/pgtest"
+)
+
+// durable are settings by which a commit has reached the disk when it is answered, as in production.
+var durable = []string{"fsync=on", "synchronous_commit=on", "max_connections=200", "shared_buffers=1GB", "max_wal_size=4GB", "effective_cache_size=8GB"}
+
+// measurePostgres measures the same requests on SQLite, and on a PostgreSQL of this machine: by one
+// server and by two. The processor time is that of the servers and of PostgreSQL.
+func measurePostgres(ctx context.Context, s setting, dir string) error {
+	for _, z := range s.sizes {
+		if err := measureStores(ctx, s, filepath.Join(dir, fmt.Sprint(z.resources)), z); err != nil {
+			return fmt.Errorf("%s: %w", z, err)
+		}
+	}
+	return nil
+}
+
+func measureStores(ctx context.Context, s setting, dir string, z size) (err error) {
+	data, err := s.database(ctx, filepath.Join(dir, "sqlite"), z)
+	if err != nil {
+		return err
+	}
+	cluster, url, err := s.cluster(ctx, filepath.Join(dir, "pg"), z)
+	if err != nil {
+		return err
+	}
+	if cluster == nil {
+		fmt.Println("postgres: not measured, because no PostgreSQL is installed")
+		return nil
+	}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	database := &process{cmd: &exec.Cmd{}, tree: true}
+	if database.cmd.Process, err = os.FindProcess(cluster.PID()); err != nil {
+		return err
+	}
+	sqlite := &umpire{binary: s.umpire, size: z, name: "SQLite", dir: filepath.Join(dir, "a"), data: data}
+	one := &umpire{binary: s.umpire, size: z, name: "PostgreSQL", dir: filepath.Join(dir, "b"), data: cluster.Dir(), url: url}
+	two := &umpire{binary: s.umpire, size: z, name: "another", dir: filepath.Join(dir, "c"), data: cluster.Dir(), url: url}
+	servers := fleet{sqlite, one, two}
+	for _, c := range s.caches {
+		if err := servers.measureStores(ctx, s, c, database); err != nil {
+			return fmt.Errorf("caches %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// measureStores measures servers of SQLite, of PostgreSQL, and of the same PostgreSQL.
+func (f fleet) measureStores(ctx context.Context, s setting, c caching, database *process) (err error) {
+	if err := f.start(ctx, realmFile{alg: "ES256"}, c.flag); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.stop()) }()
+	sqlite, one, two := f[0], f[1], f[2]
+	both := func(of func(*umpire) script) []contender {
+		first := one.contender("PostgreSQL, one server", of(one))
+		first.processes = append(first.processes, database)
+		second := first
+		second.name, second.addrs, second.processes = "PostgreSQL, two servers", []string{one.addr, two.addr}, append(first.processes, two.process)
+		return []contender{sqlite.contender("SQLite", of(sqlite)), first, second}
+	}
+	for _, callers := range s.callers {
+		for _, what := range []struct {
+			name   string
+			script func(*umpire) script
+		}{{"Decisions", (*umpire).decision}, {"Decisions about shared albums", (*umpire).sharedDecision}, {"Ticket to RPT", (*umpire).roundTrip}} {
+			if err := f.signIn(); err != nil {
+				return err
+			}
+			heading := fmt.Sprintf("%s, %s resources, %d callers, caches: %s", what.name, count(int64(sqlite.size.resources)), callers, c.name)
+			if err := report(ctx, s, heading, callers, both(what.script)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cluster returns a running PostgreSQL with a database of a size, and its URL. The folder of a
+// large one is kept, as that of SQLite is.
+func (s setting) cluster(ctx context.Context, dir string, z size) (c *pgtest.Cluster, url string, err error) {
+	if z.resources+z.shares >= keptSize {
+		dir = filepath.Join(s.data, fmt.Sprintf("postgres-%d-%d", z.resources, z.shares))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, "", err
+	}
+	if c, err = pgtest.NewCluster(dir); err != nil || c == nil {
+		return nil, "", err
+	}
+	if err := c.Start(durable...); err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}()
+	url = c.URL("umpire")
+	made := filepath.Join(dir, "made") // is there when the database is complete
+	if _, err := os.Stat(made); err == nil {
+		return c, url, nil
+	}
+	for _, statement := range []string{`DROP DATABASE IF EXISTS umpire`, `CREATE DATABASE umpire`} {
+		if err := administer(ctx, c.URL("postgres"), statement); err != nil {
+			return nil, "", err
+		}
+	}
+	began := time.Now()
+	if err := z.make(ctx, dir, url); err != nil {
+		return nil, "", err
+	}
+	if err := administer(ctx, url, `VACUUM ANALYZE`); err != nil {
+		return nil, "", err
+	}
+	fmt.Fprintf(os.Stderr, "made a PostgreSQL with %s in %s\n", z, time.Since(began).Round(time.Second))
+	return c, url, os.WriteFile(made, nil, 0o600)
+}
+
+func administer(ctx context.Context, url, statement string) (err error) {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(ctx)) }()
+	_, err = c.Exec(ctx, statement)
+	return err
+}
