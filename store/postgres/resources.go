@@ -43,22 +43,23 @@ func resourceByID(c *conn, server uma.Key, id uma.ResourceID) (*uma.Resource, er
 	return resourceRow(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = $1 AND r.id = $2`, server, id)
 }
 
-// lockResource is resourceByID for a resource that the transaction changes: it locks the row, after
-// that of the resource server.
-func lockResource(tx *conn, server uma.Key, id uma.ResourceID) (*uma.Resource, error) {
-	return lockResourceRow(tx, server, `r.server = $1 AND r.id = $2`, server, id)
+// lockResource is resourceByID for a resource that the transaction changes. It locks the row, after that
+// of the resource server, whose id as an owner it returns, too.
+func lockResource(tx *conn, server uma.Key, id uma.ResourceID) (r *uma.Resource, self string, err error) {
+	return lockResourceWhere(tx, `r.server = $1 AND r.id = $2`, server, id)
 }
 
 // lockResourceAt is lockResource by key.
-func lockResourceAt(tx *conn, server, key uma.Key) (*uma.Resource, error) {
-	return lockResourceRow(tx, server, `r.key = $1`, key)
+func lockResourceAt(tx *conn, key uma.Key) (r *uma.Resource, self string, err error) {
+	return lockResourceWhere(tx, `r.key = $1`, key)
 }
 
-func lockResourceRow(tx *conn, server uma.Key, condition string, args ...any) (*uma.Resource, error) {
-	if _, err := tx.exec(`SELECT 1 FROM client WHERE key = $1 FOR KEY SHARE`, server); err != nil {
-		return nil, reading("resource server", err)
-	}
-	return resourceRow(tx, `SELECT`+resourceColumns+`FROM resource r WHERE `+condition+` FOR UPDATE`, args...)
+func lockResourceWhere(tx *conn, condition string, args ...any) (r *uma.Resource, self string, err error) {
+	r, err = oneRow(tx, `SELECT`+resourceColumns+`, c.uuid FROM client c JOIN resource r ON r.server = c.key
+		WHERE `+condition+` FOR KEY SHARE OF c FOR UPDATE OF r`, args, func(scan scanFunc) (*uma.Resource, error) {
+		return scanResource(func(dest ...any) error { return scan(append(dest, &self)...) })
+	})
+	return r, self, reading("resource", err)
 }
 
 func resourceByName(c *conn, server uma.Key, owner, name string) (*uma.Resource, error) {
@@ -148,7 +149,8 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 
 func scanScope(scan scanFunc) (uma.ScopeRow, error) {
 	var row uma.ScopeRow
-	return row, scan(&row.ID, &row.Name)
+	err := scan(&row.ID, &row.Name)
+	return row, err
 }
 
 // TypeScopes implements uma.Resources.

@@ -192,6 +192,8 @@ CREATE TABLE resource_uri (
     registered integer NOT NULL,
     PRIMARY KEY (server, uri, name, id)
 );
+-- A URI that an owner registered (3: uma.ByOwner) has no other owner, also if two register it at once.
+CREATE UNIQUE INDEX resource_uri_claimed ON resource_uri (server, uri) WHERE registered = 3;
 
 -- The URIs and URI patterns of resources that the resource server owns itself.
 CREATE TABLE uri_pattern (
