@@ -99,19 +99,19 @@ func (d *derived) add(r *uma.Resource, own bool, c claims) {
 // transaction: they come last, in one order.
 func changeDerived(old *uma.Resource, was, is *derived) (commands []command) {
 	server := is.server
-	if gone := texting(missing(was.scopes, is.scopes)); len(gone) > 0 {
+	if gone := texting(beside(was.scopes, is.scopes)); len(gone) > 0 {
 		commands = append(commands, command{query: `DELETE FROM resource_scope WHERE server = $1 AND scope = ANY($2) AND name = $3 AND id = $4`,
 			args: []any{server, gone, old.Name, old.ID}})
 	}
-	if gone := texting(missing(was.uris, is.uris)); len(gone) > 0 {
+	if gone := texting(beside(was.uris, is.uris)); len(gone) > 0 {
 		commands = append(commands, command{query: `DELETE FROM resource_uri WHERE server = $1 AND uri = ANY($2) AND name = $3 AND id = $4`,
 			args: []any{server, gone, old.Name, old.ID}})
 	}
-	if added := missing(is.scopes, was.scopes); len(added) > 0 {
+	if added := beside(is.scopes, was.scopes); len(added) > 0 {
 		commands = append(commands, insertEntries(server, added, is.scopes,
 			`INSERT INTO resource_scope (server, scope, name, id, resource, registered)`))
 	}
-	if added := missing(is.uris, was.uris); len(added) > 0 {
+	if added := beside(is.uris, was.uris); len(added) > 0 {
 		commands = append(commands, insertEntries(server, added, is.uris,
 			`INSERT INTO resource_uri (server, uri, name, id, resource, registered)`))
 	}
@@ -119,8 +119,8 @@ func changeDerived(old *uma.Resource, was, is *derived) (commands []command) {
 	return append(commands, changeCounters(was, is)...)
 }
 
-// missing returns the entries that are not, or not registered so, among others, sorted.
-func missing(all, others map[indexed]uma.Registered) (found []indexed) {
+// beside returns the entries that are not, or not registered so, among others, sorted.
+func beside(all, others map[indexed]uma.Registered) (found []indexed) {
 	for e, registered := range all {
 		if others[e] != registered {
 			found = append(found, e)
