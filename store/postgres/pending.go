@@ -6,10 +6,6 @@ import (
 
 // Stand-ins of what is still to be ported.
 
-type recentRecords struct{}
-
-func (recentRecords) Add([]uma.Record) {}
-
 // Until they are ported: what a realm file no longer has.
 
 type leftovers struct{}

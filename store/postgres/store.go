@@ -50,7 +50,7 @@ type Store struct {
 	slots   *slots   // nil when read only
 	settler *settler // nil when read only
 	months  months
-	recent  recentRecords
+	recent  memory.Recent
 	seen    string // of watch: see othersChanges
 
 	closed     chan struct{}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
@@ -20,7 +21,7 @@ type chunk struct {
 // readChunk returns the next records that are not indexed, after those of the last chunk if
 // that is not full: at most limit together. Without a record to index there are none. Those that
 // are in memory are not read.
-func readChunk(c *conn, recent *recentRecords, limit int) (next chunk, err error) {
+func readChunk(c *conn, recent *memory.Recent, limit int) (next chunk, err error) {
 	var first int64
 	err = c.row(`SELECT first, last FROM decision_chunk WHERE first = (SELECT max(first) FROM decision_chunk)`, nil, &first, &next.after)
 	if err != nil && !errors.Is(err, uma.ErrNotFound) {
@@ -30,7 +31,7 @@ func readChunk(c *conn, recent *recentRecords, limit int) (next chunk, err error
 	if size := next.after - first + 1; first > 0 && size < int64(min(limit, indexChunk)) {
 		next.partial, from = first, first-1
 	}
-	if next.records = recent.after(from, limit); next.records != nil {
+	if next.records = recent.After(from, limit); next.records != nil {
 		return next.ifAny(), nil
 	}
 	err = c.rows(`SELECT seq, fields FROM decision_log WHERE seq > ? ORDER BY seq LIMIT ? + 0`, []any{from, limit}, func(scan scanFunc) error {

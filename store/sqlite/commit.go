@@ -15,7 +15,7 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	return s.submit(ctx, &entry{
 		run: func(tx *conn) error { return settle(tx, st, stored) },
 		after: func() {
-			s.recent.add(st.Records)
+			s.recent.Add(st.Records)
 			s.indexer.note(st.Records)
 		},
 	})

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,55 +13,6 @@ import (
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
-
-// recentRecords has the last records that were committed, so that the decision log need not
-// read them from the file. The zero value is empty.
-type recentRecords struct {
-	mu   sync.Mutex
-	last int64           // the highest seq
-	ring [512]uma.Record // by seq; a new record replaces the oldest
-}
-
-// maxRecent is how many bytes an event may have to be kept in memory: a resource may
-// have attributes of a megabyte.
-const maxRecent = 8 << 10
-
-func (r *recentRecords) add(records []uma.Record) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, record := range records {
-		r.last = record.Seq
-		kept := &r.ring[record.Seq%int64(len(r.ring))]
-		*kept = uma.Record{}
-		if len(record.Event) <= maxRecent {
-			*kept = record
-			kept.Time = time.UnixMilli(rows.Millis(record.Time)).UTC() // as it is stored
-		}
-	}
-}
-
-// after returns the records that follow seq, at most limit, or none if not all of them
-// are in memory; nil has none.
-func (r *recentRecords) after(seq int64, limit int) (found []uma.Record) {
-	if r == nil {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	end := min(seq+int64(limit), r.last)
-	if seq < 0 || end <= seq || end-seq > int64(len(r.ring)) {
-		return nil
-	}
-	found = make([]uma.Record, 0, end-seq)
-	for seq++; seq <= end; seq++ {
-		record := &r.ring[seq%int64(len(r.ring))]
-		if record.Seq != seq {
-			return nil
-		}
-		found = append(found, *record)
-	}
-	return found
-}
 
 // FindDecisions implements uma.Decisions.
 func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
@@ -248,7 +198,7 @@ const aroundTime = time.Minute
 
 // DecisionsAfter implements uma.Decisions.
 func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma.Record, error) {
-	if found := s.recent.after(seq, limit); len(found) > 0 {
+	if found := s.recent.After(seq, limit); len(found) > 0 {
 		return found, nil
 	}
 	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
@@ -19,10 +20,10 @@ import (
 func TestRecentRecords(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
-	for i := range len(s.recent.ring) + 50 {
+	for i := range memory.RecentRecords + 50 {
 		st := &uma.Settlement{Now: at, Records: []uma.Record{{ID: fmt.Sprint("d", i), Time: at, Event: []byte("{}")}}}
 		if i == 200 {
-			st.Records[0].Event = make([]byte, maxRecent+1)
+			st.Records[0].Event = make([]byte, memory.MaxRecent+1)
 		}
 		if i == 20 {
 			undone := &uma.Settlement{Now: at, Successor: ticket("once"), Records: []uma.Record{{ID: "undone", Event: []byte("{}")}}}
@@ -39,7 +40,7 @@ func TestRecentRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mustClose(t, other.Close)
-	last := int64(len(s.recent.ring) + 50)
+	last := int64(memory.RecentRecords + 50)
 	for _, after := range []int64{-1, 0, 49, 50, 51, 100, 190, 191, 200, 201, last - 6, last - 1, last, last + 94} {
 		got, err1 := s.DecisionsAfter(t.Context(), after, 10)
 		want, err2 := other.DecisionsAfter(t.Context(), after, 10)
@@ -53,7 +54,7 @@ func TestRecentRecords(t *testing.T) {
 			t.Errorf("after %d: got and want\n%+v\n%+v", after, got, want)
 		}
 		tooLarge := after < 201 && after+10 >= 201
-		if kept := len(s.recent.after(after, 10)) > 0; kept != (after >= 50 && after < last && !tooLarge) {
+		if kept := len(s.recent.After(after, 10)) > 0; kept != (after >= 50 && after < last && !tooLarge) {
 			t.Errorf("after %d: kept is %v", after, kept)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -170,7 +171,7 @@ func (x *indexer) index(ctx context.Context) error {
 // rest is one entry, which shares its commit with others. It returns the number of the last
 // record that is indexed, and whether there was any to index.
 func (s *Store) indexSome(ctx context.Context, limit int) (upTo int64, found bool, err error) {
-	for _, recent := range []*recentRecords{&s.recent, nil} {
+	for _, recent := range []*memory.Recent{&s.recent, nil} {
 		var next chunk
 		err = s.read(ctx, func(c *conn) (err error) {
 			next, err = readChunk(c, recent, limit)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -37,7 +38,7 @@ func TestDamagedRecords(t *testing.T) {
 	keepRecord(t, s, variedRecord(1))
 	indexAll(t, s, 1)
 	keepRecord(t, s, variedRecord(2))
-	s.recent = recentRecords{}
+	s.recent = memory.Recent{}
 	for _, fields := range []string{`x''`, `x'02'`, `x'0100'`, `substr(fields, 1, length(fields) - 1)`} {
 		if err := s.write(t.Context(), func(tx *conn) error {
 			_, err := tx.exec(`UPDATE decision_log SET fields = ` + fields)

@@ -4,14 +4,13 @@ import (
 	"context"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
 // An oldRecord is what removeRecords needs of a record.
 type oldRecord struct {
-	seq    int64
-	realm  string
-	time   time.Time
+	rows.OldRecord
 	rules  []string // of an earlier schema
 	terms  []string // of others
 	shared int64    // 0: nothing
@@ -21,7 +20,7 @@ type oldRecord struct {
 func oldestRecords(c *conn, limit int) ([]oldRecord, error) {
 	records, err := list(c, `SELECT seq, realm, time, rules, coalesce(shared, 0) FROM decision WHERE seq > 0 ORDER BY seq LIMIT ? + 0`,
 		[]any{limit}, func(scan scanFunc) (r oldRecord, err error) {
-			err = scan(&r.seq, &r.realm, (*moment)(&r.time), (*names)(&r.rules), &r.shared)
+			err = scan(&r.Seq, &r.Realm, (*moment)(&r.Time), (*names)(&r.rules), &r.shared)
 			return r, err
 		})
 	if err != nil || len(records) == limit {
@@ -32,7 +31,7 @@ func oldestRecords(c *conn, limit int) ([]oldRecord, error) {
 			var r uma.Record
 			var shared int64
 			err := scan(&r.Seq, (*packedFields)(&r), &shared)
-			return oldRecord{seq: r.Seq, realm: r.Realm, time: r.Time, terms: termsOf(&r), shared: shared}, err
+			return oldRecord{OldRecord: rows.OldRecord{Seq: r.Seq, Realm: r.Realm, Time: r.Time}, terms: termsOf(&r), shared: shared}, err
 		})
 	return append(records, logged...), err
 }
@@ -51,11 +50,15 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 		if err != nil {
 			return err
 		}
+		old := make([]rows.OldRecord, len(records))
+		for i, r := range records {
+			old[i] = r.OldRecord
+		}
 		var cut []int64
-		if removed, cut = removable(records, sinks, before); removed == 0 {
+		if removed, cut = rows.Removable(old, sinks, before); removed == 0 {
 			return nil
 		}
-		if err := cutSinks(tx, sinks, cut, records[removed-1].seq); err != nil {
+		if err := cutSinks(tx, sinks, cut, records[removed-1].Seq); err != nil {
 			return err
 		}
 		return writing("decision records", removeRecords(tx, records[:removed]))
@@ -66,7 +69,7 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 // removeRecords removes the oldest records, with their rules, the chunks and
 // terms of which no record is left, and the shared parts that no other record has.
 func removeRecords(tx *conn, records []oldRecord) error {
-	last := records[len(records)-1].seq
+	last := records[len(records)-1].Seq
 	commands := []command{
 		{`DELETE FROM decision WHERE seq <= ?`, []any{last}},
 		{`DELETE FROM decision_log WHERE seq <= ?`, []any{last}},
@@ -78,7 +81,7 @@ func removeRecords(tx *conn, records []oldRecord) error {
 	for _, r := range records {
 		terms = append(terms, r.terms...)
 		for _, rule := range r.rules {
-			commands = append(commands, command{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.seq}})
+			commands = append(commands, command{`DELETE FROM decision_rule WHERE rule = ? AND seq = ?`, []any{rule, r.Seq}})
 		}
 		if r.shared != 0 && !shared[r.shared] {
 			shared[r.shared] = true

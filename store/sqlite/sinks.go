@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"example.com/umpire/store/rows"
@@ -132,31 +131,6 @@ func countAfter(c *conn, realm string, seq int64) (int, error) {
 		return n < uma.MaxBacklog
 	})
 	return min(n, uma.MaxBacklog), err
-}
-
-// removable returns how many of the oldest records may be removed, and what that cuts from
-// each sink: its undelivered records among them.
-func removable(records []oldRecord, sinks []uma.Sink, before time.Time) (n int, cut []int64) {
-	cut = make([]int64, len(sinks))
-	for ; n < len(records) && rows.Millis(records[n].time) < rows.Millis(before); n++ {
-		r := &records[n]
-		waits := func(s uma.Sink) bool {
-			return undelivered(&s, r) && rows.Millis(r.time) >= rows.Millis(before.Add(-s.Hold))
-		}
-		if slices.ContainsFunc(sinks, waits) {
-			break
-		}
-		for i := range sinks {
-			if undelivered(&sinks[i], r) {
-				cut[i]++
-			}
-		}
-	}
-	return n, cut
-}
-
-func undelivered(s *uma.Sink, r *oldRecord) bool {
-	return r.seq > s.Cursor && (s.Realm == "" || s.Realm == r.realm)
 }
 
 // cutSinks moves the cursors of sinks beyond the records that are removed, up to last, so

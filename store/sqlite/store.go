@@ -59,7 +59,7 @@ type Store struct {
 	path      string
 	files     files          // that are open, unless read only
 	memory    *memory.Memory // nil if no rows are kept
-	recent    recentRecords
+	recent    memory.Recent
 }
 
 var _ uma.Store = (*Store)(nil)
