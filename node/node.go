@@ -44,6 +44,7 @@ type Config struct {
 	// the same key; empty: SQLite in Data. With it, Data is only for the key file, and not used
 	// if KeyFile or Key is given.
 	Database string
+	Existing bool // the database has the schema, or is refused
 
 	// PublicURL is the base of all URLs of the server. Commands that issue no tokens leave it
 	// empty.
@@ -145,7 +146,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
-	db, err := store.Open(ctx, store.Config{Database: n.Database, Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
+	db, err := store.Open(ctx, store.Config{Database: n.Database, Existing: n.Existing, Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
 	if err != nil {
 		return err
 	}

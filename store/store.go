@@ -56,6 +56,9 @@ type Config struct {
 	// ReadOnly changes nothing in the database, which others may be writing.
 	ReadOnly bool
 
+	// Existing refuses a PostgreSQL database that has no schema, instead of making one.
+	Existing bool
+
 	// QueueLength is how many writes may wait; 0 stands for the driver's own.
 	QueueLength int
 
@@ -107,7 +110,7 @@ func openPostgres(ctx context.Context, cfg Config) (Store, error) {
 		return nil, err
 	}
 	s, err := postgres.Open(ctx, postgres.Config{
-		URL: cfg.Database, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
+		URL: cfg.Database, ReadOnly: cfg.ReadOnly, Existing: cfg.Existing, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
 		Caches: cfg.Caches,
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ func (e *env) beside(t testing.TB, do func(n *node.Node) error) {
 // openBeside opens the server's folder as a command does that runs beside it.
 func (e *env) openBeside(t testing.TB, do func(n *node.Node) error) {
 	t.Helper()
-	cfg := e.nodeConfig()
+	cfg := e.nodeConfig(t)
 	cfg.Log = slog.New(slog.DiscardHandler)
 	n, err := node.Open(t.Context(), cfg)
 	if err != nil {

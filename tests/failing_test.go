@@ -34,7 +34,7 @@ func run(t testing.TB, change func(*node.Config), opts ...func(*options)) *runni
 	o := newOptions(t, opts)
 	public, admin := listen(t), listen(t)
 	e := &env{URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{}}
-	cfg := e.nodeConfig()
+	cfg := e.nodeConfig(t)
 	cfg.Caches = caches(t)
 	cfg.Log = slog.New(slog.NewJSONHandler(logFile(t, e.Data, "server.log"), nil))
 	change(&cfg)
@@ -109,6 +109,7 @@ func TestStoreFails(t *testing.T) {
 // more writes, and says so.
 func TestDatabaseIsDamaged(t *testing.T) {
 	t.Parallel()
+	databases.OnlySQLite(t, "the file of the database")
 	r := run(t, func(cfg *node.Config) { cfg.Serving = true })
 	pat := r.service(t, "photoz-api")
 	if res := r.admin(t, "/readyz"); res.status != 200 {
@@ -135,6 +136,7 @@ func TestDatabaseIsDamaged(t *testing.T) {
 // does not make another.
 func TestDatabaseIsGone(t *testing.T) {
 	t.Parallel()
+	databases.OnlySQLite(t, "the file of the database")
 	r := run(t, func(cfg *node.Config) { cfg.Serving = true })
 	pat := r.service(t, "photoz-api")
 	if res := r.admin(t, "/readyz"); res.status != 200 {
@@ -303,8 +305,10 @@ func TestSlowClientAtStop(t *testing.T) {
 // not start, and says what to do.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
-	open := func(data, key string) error {
-		n, err := node.Open(t.Context(), node.Config{Data: data, KeyFile: key, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	open := func(data, file, key string) error {
+		n, err := node.Open(t.Context(), node.Config{
+			Data: data, Database: databases.URL(t, data), KeyFile: file, Key: key, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		})
 		if err == nil {
 			err = n.Close()
 		}
@@ -312,7 +316,7 @@ func TestKeyFiles(t *testing.T) {
 	}
 	ours, theirs := t.TempDir(), t.TempDir()
 	for _, data := range []string{ours, theirs} {
-		if err := open(data, ""); err != nil {
+		if err := open(data, "", ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -324,6 +328,10 @@ func TestKeyFiles(t *testing.T) {
 	if err := os.WriteFile(loose, readFile(t, key), 0o644); err != nil { //nolint:gosec // that is what is tested
 		t.Fatal(err)
 	}
+	none := filepath.Join(t.TempDir(), "none.key")
+	if err := os.WriteFile(none, bytes.Repeat([]byte("not a key"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		key   string
 		words []string
@@ -331,10 +339,10 @@ func TestKeyFiles(t *testing.T) {
 		"another server's":    {filepath.Join(theirs, "umpire.key"), []string{filepath.Join(theirs, "umpire.key"), "UMPIRE_KEY_FILE"}},
 		"lost":                {filepath.Join(ours, "lost.key"), []string{filepath.Join(ours, "lost.key"), "backup", "UMPIRE_KEY_FILE"}},
 		"others may read it":  {loose, []string{loose, "chmod 600"}},
-		"no key":              {filepath.Join(ours, "umpire.db"), []string{filepath.Join(ours, "umpire.db")}},
+		"no key":              {none, []string{none}},
 		"the right one moved": {key, nil},
 	} {
-		err := open(ours, tc.key)
+		err := open(ours, tc.key, "")
 		if (err == nil) != (tc.words == nil) {
 			t.Errorf("%s: got %v", name, err)
 			continue
@@ -350,10 +358,7 @@ func TestKeyFiles(t *testing.T) {
 		string(readFile(t, key)): "", string(readFile(t, filepath.Join(theirs, "umpire.key"))): "UMPIRE_KEY is not the key-encryption key",
 		"not a key": "UMPIRE_KEY does not hold 32 bytes",
 	} {
-		n, err := node.Open(t.Context(), node.Config{Data: ours, Key: text, PublicURL: "http://localhost", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-		if err == nil {
-			err = n.Close()
-		}
+		err := open(ours, "", text)
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), strings.TrimSpace(text))) {
 			t.Errorf("a key that is given: got %v, want %q", err, want)
 		}

@@ -36,7 +36,7 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	e.URL, e.Admin = "http://"+public.Addr().String(), "http://"+admin.Addr().String()
 
 	log := logFile(t, e.Data, "server.log")
-	cfg := e.nodeConfig()
+	cfg := e.nodeConfig(t)
 	cfg.PublicURL += o.PublicPath
 	cfg.Limits, cfg.TrustedProxies, cfg.Downloads, cfg.Caches = o.Limits, o.Proxies, o.Downloads, caches(t)
 	cfg.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,20 +13,87 @@ import (
 	"example.com/umpire/node"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store"
+	"example.com/umpire/store/postgres/pgtest"
 )
 
 // nobody is the URL of a database at a port where nothing listens.
 const nobody = "postgres://umpire:hunter2@127.0.0.1:1/umpire?connect_timeout=1&sslmode=disable"
 
+// databases are those of the data folders, if the tests run on PostgreSQL: then a folder has only
+// the key.
+var databases = pgtest.Folders{Prepare: func(url string) error {
+	s, err := store.Open(context.Background(), store.Config{Database: url})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}}
+
+// noDatabase returns a data folder that no command has used: without a file, or with a database
+// that is empty.
+func noDatabase(t testing.TB, data string) string {
+	t.Helper()
+	databases.Bare(t, data)
+	return data
+}
+
+// environment is that of a command: of this process, with the database of the data folder that the
+// command names, if any.
+func environment(t testing.TB, args []string) func(name string) string {
+	t.Helper()
+	data, database := os.Getenv("UMPIRE_DATA"), ""
+	for i, arg := range args[:max(len(args)-1, 0)] {
+		if arg == "--data" {
+			data = args[i+1]
+		}
+	}
+	if data != "" {
+		database = databases.URL(t, data)
+	}
+	return func(name string) string {
+		if name == "UMPIRE_DATABASE" && database != "" {
+			return database
+		}
+		return os.Getenv(name)
+	}
+}
+
+// programOf is an invocation in a process of its own.
+func programOf(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, os.Args[0], args...) //nolint:gosec // the test binary
+	cmd.Env = append(os.Environ(), asProgram+"=1", "UMPIRE_DATABASE="+environment(t, args)("UMPIRE_DATABASE"))
+	return cmd
+}
+
+// stored is what the database of a data folder has on disk.
+func stored(t testing.TB, data string) []byte {
+	t.Helper()
+	if url := databases.URL(t, data); url != "" {
+		rows, err := pgtest.Dump(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	file, err := os.ReadFile(filepath.Join(data, "umpire.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wal, _ := os.ReadFile(filepath.Join(data, "umpire.db-wal")) // it may have been moved into the file
+	return append(file, wal...)
+}
+
 // openStore opens the database of a data folder, beside a server or between commands.
 func openStore(t *testing.T, data string) (store.Store, error) {
 	t.Helper()
-	return store.Open(t.Context(), store.Config{Path: filepath.Join(data, "umpire.db")})
+	return store.Open(t.Context(), store.Config{Database: databases.URL(t, data), Path: filepath.Join(data, "umpire.db")})
 }
 
 // nodeConfig is that of a server with a data folder.
-func nodeConfig(data string) node.Config {
-	return node.Config{Data: data, Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+func nodeConfig(t *testing.T, data string) node.Config {
+	t.Helper()
+	return node.Config{Data: data, Database: databases.URL(t, data), Examine: rollout.InProcess, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 }
 
 // umpireIn runs a command to its end in an environment of its own.

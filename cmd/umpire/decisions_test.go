@@ -172,10 +172,12 @@ func TestFollowDecisions(t *testing.T) {
 	for _, output := range []string{"table", "json"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		args := []string{"decisions", "list", "--data", s.data, "--follow", "--limit", "1", "--user", "bob", "-o", output}
+		environ := environment(t, args)
 		var stdout, stderr buffer
 		done := make(chan int, 1)
 		go func() {
-			done <- run(ctx, []string{"decisions", "list", "--data", s.data, "--follow", "--limit", "1", "--user", "bob", "-o", output}, &stdout, &stderr)
+			done <- run(ctx, args, environ, &stdout, &stderr)
 		}()
 		lines := func() int { return strings.Count(stdout.String(), "Public board") }
 		eventually(t, "the newest", func() bool { return lines() == 1 })
@@ -238,7 +240,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%v: got exit %d, %s", args, code, stderr)
 		}
 	}
-	if _, stderr, code := umpire(t, "decisions", "prune", "--data", t.TempDir(), "--before", "0h"); code == 0 || !strings.Contains(stderr, "umpire.db") {
+	if _, stderr, code := umpire(t, "decisions", "prune", "--data", noDatabase(t, t.TempDir()), "--before", "0h"); code == 0 || !strings.Contains(stderr, "`umpire realm apply FILE`") {
 		t.Errorf("no database: got exit %d, %s", code, stderr)
 	}
 	if out := ok(t, "decisions", "prune", "--data", s.data, "--before", "1h"); !strings.Contains(out, "deleted 0 decision records") {

@@ -52,10 +52,7 @@ func (e *env) renameIssuer(ctx context.Context, name, alias, url string) (err er
 	if err := realm.CheckIssuer(url); err != nil {
 		return invalid("the URL %s: %w", url, err)
 	}
-	if err := e.needDatabase(); err != nil { // open would create one
-		return err
-	}
-	n, err := e.open(ctx)
+	n, err := e.openExisting(ctx)
 	if err != nil {
 		return err
 	}

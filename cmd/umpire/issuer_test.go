@@ -121,7 +121,7 @@ func signClaims(t *testing.T, key crypto.Signer, alg, kid string, claims map[str
 func umpireReading(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs buffer
-	root := newRoot(&env{stdout: &out, stderr: &errs, getenv: func(string) string { return "" }, now: time.Now})
+	root := newRoot(&env{stdout: &out, stderr: &errs, getenv: environment(t, args), now: time.Now})
 	root.SetArgs(args)
 	root.SetIn(strings.NewReader(stdin))
 	cmd, err := root.ExecuteContextC(t.Context())

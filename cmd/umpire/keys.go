@@ -96,10 +96,7 @@ func (e *env) rotateKey(ctx context.Context, realm string) (err error) {
 	if realm == "" {
 		return usageError("--realm is missing")
 	}
-	if err := e.needDatabase(); err != nil { // open would create one
-		return err
-	}
-	n, err := e.open(ctx)
+	n, err := e.openExisting(ctx)
 	if err != nil {
 		return err
 	}

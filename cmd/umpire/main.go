@@ -29,15 +29,15 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main without process globals, for tests.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	stdout, stderr = &terminal{stdout}, &terminal{stderr}
-	root := newRoot(&env{stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now})
+	root := newRoot(&env{stdout: stdout, stderr: stderr, getenv: getenv, now: time.Now})
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -177,13 +177,24 @@ func (e *env) logger() (*slog.Logger, error) {
 // database returns the path of the SQLite database.
 func (e *env) database() string { return filepath.Join(e.data, "umpire.db") }
 
-// storeConfig names the database.
+// storeConfig names the database, which exists.
 func (e *env) storeConfig(readOnly bool) store.Config {
-	return store.Config{Database: e.databaseURL, Path: e.database(), ReadOnly: readOnly, Now: e.now}
+	return store.Config{Database: e.databaseURL, Existing: true, Path: e.database(), ReadOnly: readOnly, Now: e.now}
 }
 
-// open opens the database and its keys for a command that writes. A server may run meanwhile.
-func (e *env) open(ctx context.Context) (*node.Node, error) {
+// open opens the database and its keys for a command that writes, and creates them if they do
+// not exist. A server may run meanwhile.
+func (e *env) open(ctx context.Context) (*node.Node, error) { return e.openNode(ctx, false) }
+
+// openExisting is open for a command that needs what others have written.
+func (e *env) openExisting(ctx context.Context) (*node.Node, error) {
+	if err := e.needDatabase(); err != nil {
+		return nil, err
+	}
+	return e.openNode(ctx, true)
+}
+
+func (e *env) openNode(ctx context.Context, existing bool) (*node.Node, error) {
 	log, err := e.logger()
 	if err != nil {
 		return nil, err
@@ -192,7 +203,10 @@ func (e *env) open(ctx context.Context) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node.Open(ctx, node.Config{Data: e.data, Database: e.databaseURL, KeyFile: e.keyFile, Key: key, Examine: e.examiner(), Log: log, Now: e.now, Version: version})
+	return node.Open(ctx, node.Config{
+		Data: e.data, Database: e.databaseURL, Existing: existing, KeyFile: e.keyFile, Key: key,
+		Examine: e.examiner(), Log: log, Now: e.now, Version: version,
+	})
 }
 
 // key returns the key-encryption key if the environment has it. There is no flag for it:

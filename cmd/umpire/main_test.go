@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GOMAXPROCS", strconv.Itoa(runtime.GOMAXPROCS(0))); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(databases.Main(m))
 }
 
 // A buffer can be read by a test while a command writes to it.
@@ -53,7 +53,7 @@ func (b *buffer) String() string {
 func umpire(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs buffer
-	code = run(t.Context(), args, &out, &errs)
+	code = run(t.Context(), args, environment(t, args), &out, &errs)
 	return out.String(), errs.String(), code
 }
 
@@ -244,7 +244,7 @@ func TestUsageIsForCommandLines(t *testing.T) {
 		{[]string{"keys", "list", "--data", data, "--realm", "nobody"}, []string{`there is no realm "nobody": the realms are photoz`}, []string{usage}},
 		{[]string{"shares", "list", "--data", data, "--realm", "nobody"}, []string{"the realms are photoz"}, []string{usage}},
 		{[]string{"decisions", "show", "--data", data, "nothing"}, []string{"`umpire decisions list` shows the ids"}, []string{usage}},
-		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"create it with `umpire realm apply FILE`", "--data"}, []string{usage}},
+		{[]string{"decisions", "list", "--data", noDatabase(t, t.TempDir())}, []string{"create it with `umpire realm apply FILE`", "--data"}, []string{usage}},
 		{[]string{"serve", "--log-level", "loud"}, []string{`--log-level: want debug, info, warn or error, not "loud"`}, []string{usage}},
 		{[]string{"serve", "--data", data, "--trusted-proxy", "10.0.0.0"}, []string{`--trusted-proxy: want a network such as 10.0.0.0/8, not "10.0.0.0"`}, []string{usage}},
 	} {
@@ -269,6 +269,7 @@ func TestUsageIsForCommandLines(t *testing.T) {
 // owner only, and never replaces a file.
 func TestBackup(t *testing.T) {
 	t.Parallel()
+	databases.OnlySQLite(t, "a copy of its file")
 	data, to := t.TempDir(), filepath.Join(t.TempDir(), "umpire.db")
 	ok(t, "realm", "apply", "--data", data, example(t))
 	got := decode[struct {
@@ -339,8 +340,10 @@ func TestFailures(t *testing.T) {
 		{[]string{"serve", "--data", t.TempDir(), "--realm", bad, "--listen", "127.0.0.1:0", "--admin-listen", ""}, []string{"photoz", "own.rego:1", "uma.authz"}},
 		{[]string{"serve", "--data", t.TempDir(), "--realm", file, "--listen", "127.0.0.1:0", "--admin-listen", "", "--decision-log", filepath.Join(plain, "x")}, []string{"--decision-log", plain}},
 		{[]string{"realm", "apply", "--data", t.TempDir(), "nowhere.yaml"}, []string{"nowhere.yaml"}},
-		{[]string{"decisions", "list", "--data", t.TempDir()}, []string{"umpire.db"}},
-		{[]string{"decisions", "show", "--data", filepath.Join(t.TempDir(), "no", "such"), "x"}, []string{"umpire.db"}},
+		{[]string{"decisions", "list", "--data", noDatabase(t, t.TempDir())}, []string{"`umpire realm apply FILE`"}},
+		{[]string{"keys", "rotate", "--realm", "photoz", "--data", noDatabase(t, t.TempDir())}, []string{"`umpire realm apply FILE`"}},
+		{[]string{"policy", "activate", filepath.Dir(file), "--data", noDatabase(t, t.TempDir())}, []string{"`umpire realm apply FILE`"}},
+		{[]string{"decisions", "show", "--data", noDatabase(t, filepath.Join(t.TempDir(), "no", "such")), "x"}, []string{"`umpire realm apply FILE`"}},
 	} {
 		_, stderr, code := umpire(t, tc.args...)
 		if code != exitFailed {

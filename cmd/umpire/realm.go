@@ -14,6 +14,7 @@ import (
 
 	"example.com/umpire/realm"
 	"example.com/umpire/rollout"
+	"example.com/umpire/store/postgres"
 	"example.com/umpire/uma"
 	"example.com/umpire/uma/admin"
 )
@@ -99,23 +100,35 @@ func (e *env) printNotices(notices []realm.Notice) {
 type applyFlags struct{ prune, dryRun bool }
 
 // prepareDryRun makes a temporary data folder if there is no database, and returns a
-// function that deletes it. The database of an older version is refused: opening it would
-// migrate it, which is a change.
+// function that deletes it.
 func (e *env) prepareDryRun(ctx context.Context) (done func() error, err error) {
-	if e.databaseURL == "" {
-		_, err = os.Stat(e.database())
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if e.data, err = os.MkdirTemp("", "umpire-dry-run-"); err != nil {
-			return nil, err
-		}
-		e.keyFile = ""
-		return func() error { return os.RemoveAll(e.data) }, nil
-	case err != nil:
+	found, err := e.hasDatabase(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return func() error { return nil }, e.withDatabase(ctx, func(uma.Store) error { return nil })
+	if found {
+		return func() error { return nil }, nil
+	}
+	if e.data, err = os.MkdirTemp("", "umpire-dry-run-"); err != nil {
+		return nil, err
+	}
+	e.databaseURL, e.keyFile = "", ""
+	return func() error { return os.RemoveAll(e.data) }, nil
+}
+
+// hasDatabase reports whether there is a database. That of an older version is refused: opening it
+// to write would migrate it, which is a change.
+func (e *env) hasDatabase(ctx context.Context) (bool, error) {
+	if e.databaseURL == "" {
+		if _, err := os.Stat(e.database()); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+	}
+	err := e.withDatabase(ctx, func(uma.Store) error { return nil })
+	if errors.Is(err, postgres.ErrNoSchema) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (e *env) applyRealms(ctx context.Context, files []string, how applyFlags) (err error) {

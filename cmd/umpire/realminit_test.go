@@ -102,7 +102,7 @@ func TestRealmCheckWithoutSecrets(t *testing.T) {
 // TestRealmApplyDryRun: changes are listed, and not made.
 func TestRealmApplyDryRun(t *testing.T) {
 	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
+	data := noDatabase(t, filepath.Join(t.TempDir(), "data"))
 	if out := ok(t, "realm", "apply", "--dry-run", "--data", data, example(t)); !strings.Contains(out, "created   realm photoz\n") {
 		t.Errorf("a new folder: got %q", out)
 	}

@@ -116,10 +116,7 @@ func oneRealm(ctx context.Context, realms uma.Realms, name string) (string, erro
 
 // withRealm opens the data folder for a command that changes the policy of a realm.
 func (e *env) withRealm(ctx context.Context, name string, f func(n *node.Node, realm string) error) (err error) {
-	if err := e.needDatabase(); err != nil { // open would create one
-		return err
-	}
-	n, err := e.open(ctx)
+	n, err := e.openExisting(ctx)
 	if err != nil {
 		return err
 	}

@@ -316,7 +316,7 @@ func TestRollbackToAnotherLibrary(t *testing.T) {
 	file, data := example(t), t.TempDir()
 	ok(t, "realm", "apply", file, "--data", data)
 	ok(t, "policy", "activate", filepath.Join(filepath.Dir(file), "policies"), "--data", data)
-	n, err := node.Open(t.Context(), nodeConfig(data))
+	n, err := node.Open(t.Context(), nodeConfig(t, data))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -35,7 +34,8 @@ func serve(t testing.TB, data string, flags ...string) *server {
 	s := &server{data: data, stdout: &buffer{}, stderr: &buffer{}}
 	done := make(chan int, 1)
 	args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, flags...)
-	go func() { done <- run(ctx, args, s.stdout, s.stderr) }()
+	environ := environment(t, args)
+	go func() { done <- run(ctx, args, environ, s.stdout, s.stderr) }()
 	s.stop = sync.OnceValue(func() int {
 		cancel()
 		return <-done
@@ -200,8 +200,7 @@ func TestSignals(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--data", t.TempDir(), "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "")
-		cmd.Env = append(os.Environ(), asProgram+"=1")
+		cmd := programOf(ctx, t, "serve", "--data", t.TempDir(), "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "")
 		var stderr buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
@@ -272,7 +271,7 @@ func TestDemoStays(t *testing.T) {
 			defer cancel()
 			var stdout, stderr buffer
 			done := make(chan int, 1)
-			go func() { done <- run(ctx, []string{"demo", example}, &stdout, &stderr) }()
+			go func() { done <- run(ctx, []string{"demo", example}, os.Getenv, &stdout, &stderr) }()
 			eventually(t, "the end of the story", func() bool { return strings.Contains(stdout.String(), " decisions list --data /") })
 			out := stdout.String()
 			for _, line := range want {
@@ -305,6 +304,7 @@ func TestDemoStays(t *testing.T) {
 // first; commands work while the server runs.
 func TestServeFolderInUse(t *testing.T) {
 	t.Parallel()
+	databases.OnlySQLite(t, "one server for a database")
 	s := serve(t, t.TempDir(), "--realm", example(t))
 	_, stderr, code := umpire(t, "serve", "--data", s.data, "--listen", "127.0.0.1:0", "--admin-listen", "")
 	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("lock the data folder: %s is in use by process %d", s.data, os.Getpid())) {
@@ -334,13 +334,14 @@ func TestKeyFromTheEnvironment(t *testing.T) {
 		t.Errorf("with a file: got %v, want a mistake", err)
 	}
 	data := t.TempDir()
+	database := databases.URL(t, data)
 	for _, tc := range []struct {
 		key  string
 		code int
 	}{{secret, 0}, {"nothing", exitFailed}, {strings.Repeat("a", 64), exitFailed}, {secret, 0}} {
 		var stdout, stderr buffer
 		root := newRoot(&env{stdout: &stdout, stderr: &stderr, now: time.Now, getenv: func(name string) string {
-			return map[string]string{"UMPIRE_KEY": tc.key, "UMPIRE_DATA": data}[name]
+			return map[string]string{"UMPIRE_KEY": tc.key, "UMPIRE_DATA": data, "UMPIRE_DATABASE": database}[name]
 		}})
 		root.SetArgs([]string{"realm", "apply", example(t)})
 		err := root.ExecuteContext(t.Context())

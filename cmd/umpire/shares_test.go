@@ -151,7 +151,7 @@ func TestSharesMistakes(t *testing.T) {
 		{[]string{"--realm", "photoz", "--user", "nobody"}, "--user", exitUsage},
 		{[]string{"--realm", "photoz", "-o", "yaml"}, "--output", exitUsage},
 		{[]string{"--realm", "photoz", "now"}, "now", exitUsage},
-		{[]string{"--realm", "photoz", "--data", t.TempDir()}, "umpire.db", exitFailed},
+		{[]string{"--realm", "photoz", "--data", noDatabase(t, t.TempDir())}, "`umpire realm apply FILE`", exitFailed},
 	} {
 		stdout, stderr, code := umpire(t, append([]string{"shares", "list", "--data", data}, tc.flags...)...)
 		if code != tc.code || stdout != "" || !strings.Contains(stderr, tc.word) {

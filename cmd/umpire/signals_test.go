@@ -26,10 +26,9 @@ func spawn(t testing.TB, stdout *os.File, flags ...string) (p *process, unread f
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	p = &process{server: server{data: t.TempDir(), stderr: &buffer{}}}
-	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{
+	p.cmd = programOf(ctx, t, append([]string{
 		"serve", "--data", p.data, "--realm", example(t), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
 	}, flags...)...)
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	log, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -17,12 +17,16 @@ import (
 // lockPatience is how many seconds a process waits for another that migrates.
 const lockPatience = 600
 
+// ErrNoSchema is the error of Open for a database that it must not make the schema in.
+var ErrNoSchema = errors.New("it has no schema of umpire: name another with --database, or create it with `umpire realm apply FILE`")
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // migrate makes the schema, or brings it up to date. Any number of processes may call it at once:
 // an advisory lock lets one after the other go on.
-func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
+// existing refuses a database that has none.
+func migrate(ctx context.Context, cfg *pgx.ConnConfig, existing bool) (err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -33,6 +37,11 @@ func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
 	}
 	db := stdlib.OpenDB(*patient)
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if existing {
+		if _, err := schemaVersion(ctx, db); err != nil {
+			return err
+		}
+	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockPatience))
 	if err != nil {
 		return err
@@ -82,13 +91,29 @@ func checkSchema(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
 	}
 	db := stdlib.OpenDB(*cfg)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var have int64
-	if err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&have); err != nil {
-		return fmt.Errorf("read the version of the schema: %w", err)
+	have, err := schemaVersion(ctx, db)
+	if err != nil {
+		return err
 	}
 	if have < want {
 		return fmt.Errorf("the schema has version %d and this umpire needs %d: "+
 			"start `umpire serve` once to bring it up to date", have, want)
 	}
 	return checkMinimum(ctx, db, have, want)
+}
+
+// schemaVersion returns the version of the schema of a database. It changes nothing.
+func schemaVersion(ctx context.Context, db *sql.DB) (have int64, err error) {
+	var found bool
+	err = db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&found)
+	if err == nil && found {
+		err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&have)
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read the version of the schema: %w", err)
+	case have == 0:
+		return 0, ErrNoSchema
+	}
+	return have, nil
 }

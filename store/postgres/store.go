@@ -25,6 +25,10 @@ type Config struct {
 	// ReadOnly changes nothing in the database.
 	ReadOnly bool
 
+	// Existing makes Open return ErrNoSchema if the database has no schema, instead of making
+	// one. ReadOnly includes it.
+	Existing bool
+
 	// QueueLength is how many writes may wait; 0 stands for 1024.
 	QueueLength int
 
@@ -83,7 +87,7 @@ func (s *Store) open(ctx context.Context) error {
 			return err
 		}
 		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
-	} else if err := migrate(ctx, cfg.ConnConfig); err != nil {
+	} else if err := migrate(ctx, cfg.ConnConfig, s.cfg.Existing); err != nil {
 		return err
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {

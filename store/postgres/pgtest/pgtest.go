@@ -44,12 +44,15 @@ func (s *Server) Main(m *testing.M) int {
 	return code
 }
 
-// Stop removes what was started.
-func (s *Server) Stop() error {
-	if s.cluster == nil {
-		return nil
+// Stop removes what was started, and the templates of a cluster that was not.
+func (s *Server) Stop() (err error) {
+	if s.cluster != nil {
+		return s.cluster.Remove()
 	}
-	return s.cluster.Remove()
+	for template := range s.templates {
+		err = errors.Join(err, s.drop(templateName(template)))
+	}
+	return err
 }
 
 // start finds or starts a cluster.
@@ -84,33 +87,44 @@ func (s *Server) Database(t testing.TB, template string, prepare func(url string
 	case s.url == "":
 		t.Skip(howTo)
 	}
-	name := fmt.Sprintf("umpire_test_%d_%d", os.Getpid(), s.made.Add(1))
-	if err := s.create(name, template, prepare); err != nil {
+	name, err := s.create(template, prepare)
+	if err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := s.admin(context.Background(), `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {
+		if err := s.drop(name); err != nil {
 			t.Errorf("remove the database %s: %v", name, err)
 		}
 	})
 	return s.at(name)
 }
 
-func (s *Server) create(name, template string, prepare func(url string) error) error {
+// create makes a database and returns its name.
+func (s *Server) create(template string, prepare func(url string) error) (name string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx := context.Background()
-	from := fmt.Sprintf("umpire_template_%d_%s", os.Getpid(), template)
+	from := templateName(template)
 	if !s.templates[template] {
 		if err := s.admin(ctx, `CREATE DATABASE `+from+` LOCALE 'C.UTF-8' TEMPLATE template0`); err != nil {
-			return err
+			return "", err
 		}
 		if err := prepare(s.at(from)); err != nil {
-			return err
+			return "", err
 		}
 		s.templates[template] = true
 	}
-	return s.admin(ctx, `CREATE DATABASE `+name+` TEMPLATE `+from)
+	name = fmt.Sprintf("umpire_test_%d_%d", os.Getpid(), s.made.Add(1))
+	return name, s.admin(ctx, `CREATE DATABASE `+name+` TEMPLATE `+from)
+}
+
+func templateName(template string) string {
+	return fmt.Sprintf("umpire_template_%d_%s", os.Getpid(), template)
+}
+
+// drop removes a database, whoever uses it.
+func (s *Server) drop(name string) error {
+	return s.admin(context.Background(), `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
 }
 
 // admin runs a statement about databases.
