@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"example.com/umpire/store/rows"
@@ -133,6 +135,10 @@ func (a *applier) plan() {
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.applyIssuers(tx) }))
 	a.part(len(a.Clients), a.applyClients)
 	a.part(len(a.Users), a.applyUsers)
+	for _, server := range slices.Sorted(maps.Keys(a.Scopes)) {
+		a.part(len(a.Scopes[server]), a.applyScopes(server, a.Scopes[server]))
+	}
+	a.part(len(a.Resources), a.applyResources)
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.finishRealm(tx) }))
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
@@ -144,4 +145,47 @@ func insertUser(realm uma.Key, u *uma.User, t rows.UserTexts, key *uma.Key, vers
 		args: []any{realm, u.ID, u.Username, rows.Fold(u.Username), u.Password, u.Enabled, array(u.Roles), t.ClientRoles,
 			array(u.Groups), t.Claims, emailOf(u.Claims), u.Origin},
 		dest: []any{key, version}}
+}
+
+func (a *applier) server(id string) (*uma.Client, error) {
+	if c, ok := a.servers[id]; ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("the realm file has no client %s: %w", id, uma.ErrNotFound)
+}
+
+// applyScopes reads the scopes of a resource server that the change names together, and writes them
+// together.
+func (a *applier) applyScopes(serverID string, all []uma.ScopeRow) func(tx *conn, from, to int) (int, error) {
+	return func(tx *conn, from, to int) (done int, err error) {
+		server, err := a.server(serverID)
+		if err != nil {
+			return 0, err
+		}
+		change := all[from:to]
+		var cols columns
+		for _, row := range change {
+			cols.add(string(row.Name), row.ID)
+		}
+		origins, err := pairs(tx, "scopes", `SELECT name, origin FROM scope WHERE server = $1 AND name = ANY($2) ORDER BY name FOR UPDATE`,
+			server.Key, cols.arrays[0])
+		if err != nil {
+			return 0, err
+		}
+		for _, row := range change {
+			switch origins[string(row.Name)] {
+			case "":
+				a.created("scope %s of %s", row.Name, serverID)
+			case string(uma.FromFile):
+				continue
+			default:
+				a.adopted("scope %s of %s", row.Name, serverID)
+			}
+			origins[string(row.Name)] = string(uma.FromFile)
+		}
+		_, err = tx.exec(`INSERT INTO scope AS s (server, name, id, origin)
+			SELECT DISTINCT ON (name) $1::bigint, name, id, 'file' FROM unnest($2::text[], $3::text[]) x (name, id) ORDER BY name
+			ON CONFLICT (server, name) DO UPDATE SET origin = 'file' WHERE s.origin <> 'file'`, append([]any{server.Key}, cols.args()...)...)
+		return len(change), writing("scopes", err)
+	}
 }
