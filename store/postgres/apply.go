@@ -19,6 +19,9 @@ const (
 	applyRows  = 5000
 )
 
+// lookAgain is how often a batch is tried in which there was a row that it had not found.
+const lookAgain = 3
+
 // An applier applies a RealmChange part by part. A part reads and locks the rows that it is about
 // when it runs. Therefore the change may be committed in batches: what others write between two
 // batches does no harm.
@@ -70,13 +73,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		if err := turn.check(ctx); err != nil {
 			return &a.report, err
 		}
-		n := 0
-		before := a.applyState
-		err := s.write(ctx, func(tx *conn) (err error) {
-			a.applyState = before
-			n, err = a.run(tx, done)
-			return err
-		})
+		n, err := s.applyBatch(ctx, a, done)
 		if err != nil {
 			return &a.report, err
 		}
@@ -86,6 +83,23 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		}
 	}
 	return &a.report, nil
+}
+
+// applyBatch applies the rows of the change from a number on until a batch is full, in a
+// transaction, and returns how many it applied. If there is a row now that was not there when the
+// batch looked for it, the batch looks again.
+func (s *Store) applyBatch(ctx context.Context, a *applier, from int) (done int, err error) {
+	before := a.applyState
+	for n := 1; ; n++ {
+		err = s.write(ctx, func(tx *conn) (err error) {
+			a.applyState = before
+			done, err = a.run(tx, from)
+			return err
+		})
+		if !errors.Is(err, uma.ErrConflict) || n == lookAgain {
+			return done, err
+		}
+	}
 }
 
 // tryApply applies the whole change in one transaction, and rolls it back. It does not lock the
