@@ -18,6 +18,7 @@ const (
 	deadlock          = "40P01"
 	lockNotAvailable  = "55P03"
 	idleInTransaction = "25P03"
+	queryCanceled     = "57014" // by statement_timeout, or by us
 	readOnly          = "25006" // the database has become a standby
 )
 

@@ -107,9 +107,9 @@ const (
 // placesByScope returns the first places after one of the resources that have any of the scopes, each
 // once, and whether there may be more. resource_scope has the entries of one scope in the order of
 // places. Of each scope as many are read; where the entries of one scope end, those of others are
-// only known up to there.
-func placesByScope(c *conn, server uma.Key, anyScope []uma.Scope, after place) (found []place, more bool, err error) {
-	each := max(minMerged, maxMerged/len(anyScope))
+// only known up to there. Of each scope at most n are read.
+func placesByScope(c *conn, server uma.Key, anyScope []uma.Scope, after place, n int) (found []place, more bool, err error) {
+	each := min(n, max(minMerged, maxMerged/len(anyScope)))
 	counts := make([]int, len(anyScope))
 	last := make([]place, len(anyScope))
 	err = c.rows(`SELECT x.n, s.name, s.id, s.resource FROM unnest($2::text[]) WITH ORDINALITY x (scope, n) CROSS JOIN LATERAL (

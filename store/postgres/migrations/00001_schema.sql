@@ -10,9 +10,10 @@
 
 -- +goose Up
 
--- pg_trgm finds parts of names. It is part of PostgreSQL's contrib, and trusted: the owner of a
--- database may create it.
+-- pg_trgm finds parts of names, with btree_gin those at one resource server. They are part of
+-- PostgreSQL's contrib, and trusted: the owner of a database may create them.
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 CREATE TABLE counter (
     name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; minimum: see migrate.go
@@ -166,8 +167,10 @@ CREATE TABLE resource (
 CREATE INDEX resource_name ON resource (server, name, id);
 CREATE INDEX resource_owner_type ON resource (server, owner, type, name, id);
 CREATE INDEX resource_type ON resource (server, type, own, name, id);
-CREATE INDEX resource_name_part ON resource USING gin (name_folded gin_trgm_ops);
-CREATE INDEX resource_type_part ON resource USING gin (type_folded gin_trgm_ops);
+-- Resources by parts of their names and types. What was added since is listed apart, and has to be
+-- read by each search: at most 256 kB.
+CREATE INDEX resource_part ON resource USING gin (server, name_folded gin_trgm_ops, type_folded gin_trgm_ops)
+    WITH (gin_pending_list_limit = 256);
 
 -- One row for each scope of a resource, and one for each URI. derived.go writes the rows of these
 -- tables and of the next three whenever it writes their resource. registered is uma.Registered: a
