@@ -76,7 +76,7 @@ var keepers = map[string][]string{
 	"github.com/open-policy-agent/opa":    {"engine", "bundles", "lint", "opaservice", "policies", "rego_test"},
 	"modernc.org/sqlite":                  {"store/sqlite"},
 	"zombiezen.com/go/sqlite":             {"store/sqlite"},
-	"github.com/jackc/pgx":                {"store/postgres"},
+	"github.com/jackc/pgx":                {"store/postgres", "tests/bench"},
 	"github.com/pressly/goose":            {"store/postgres", "store/sqlite"},
 	"github.com/golang-jwt/jwt":           {"token", "pep"},
 	"github.com/lestrrat-go/jwx":          {"token", "pep"},
