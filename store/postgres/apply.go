@@ -149,10 +149,20 @@ func (a *applier) plan() {
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.applyIssuers(tx) }))
 	a.part(len(a.Clients), a.applyClients)
 	a.part(len(a.Users), a.applyUsers)
+	a.part(len(a.gone.resources), a.dropResources)
 	for _, server := range slices.Sorted(maps.Keys(a.Scopes)) {
 		a.part(len(a.Scopes[server]), a.applyScopes(server, a.Scopes[server]))
 	}
 	a.part(len(a.Resources), a.applyResources)
+	for _, l := range a.gone.scopes {
+		a.part(len(l.holders), a.one(func(tx *conn, i int) error { return a.removeScopeFromResource(tx, l.holders[i], uma.Scope(l.id)) }))
+		a.part(1, a.one(func(tx *conn, _ int) error { return a.dropScope(tx, l) }))
+	}
+	for _, l := range a.gone.users {
+		a.part(len(l.holders), a.one(func(tx *conn, i int) error { return removeUserFromShare(tx, l.holders[i], l.id) }))
+		a.part(1, a.one(func(tx *conn, _ int) error { return a.dropUser(tx, l) }))
+	}
+	a.part(len(a.gone.clients), a.one(func(tx *conn, i int) error { return a.dropClient(tx, a.gone.clients[i]) }))
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.finishRealm(tx) }))
 }
 

@@ -9,12 +9,6 @@ import (
 	"example.com/umpire/uma/uripath"
 )
 
-// isOwn reports whether the owner of a resource is the resource server itself.
-func isOwn(tx *conn, r *uma.Resource) (bool, error) {
-	own, err := tx.exists(`SELECT 1 FROM client WHERE key = $1 AND uuid = $2`, r.Server, r.Owner)
-	return own, reading("resource server", err)
-}
-
 // derived are the rows of resources of one server in the tables that find resources: resource_scope,
 // resource_uri, uri_pattern, uri_shape and type_scope.
 type derived struct {

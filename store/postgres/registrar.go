@@ -56,11 +56,11 @@ func (s *Store) ReplaceResource(ctx context.Context, r *uma.Resource, newID func
 // DeleteResource implements uma.Registrar.
 func (s *Store) DeleteResource(ctx context.Context, server uma.Key, id uma.ResourceID) error {
 	return s.write(ctx, func(tx *conn) error {
-		r, _, err := lockResource(tx, server, id)
+		r, self, err := lockResource(tx, server, id)
 		if err != nil {
 			return err
 		}
-		return removeResource(tx, r)
+		return removeResource(tx, r, self)
 	})
 }
 

@@ -68,3 +68,22 @@ func TestStoreCached(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, allCaches) })
 }
+
+// smallRealm applies a realm with one client and one user.
+func smallRealm(t testing.TB, s *Store) *uma.Snapshot {
+	t.Helper()
+	_, err := s.ApplyRealm(t.Context(), &uma.RealmChange{
+		Realm:   uma.Realm{Name: "photoz", Enabled: true, Policy: uma.PolicySettings{ResubmitAfter: time.Hour}},
+		Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
+		Users:   []*uma.User{{ID: "alice-id", Username: "alice", Enabled: true}},
+		Now:     at,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := s.Snapshot(t.Context(), "photoz", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot
+}

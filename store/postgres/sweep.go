@@ -57,42 +57,45 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	}
 }
 
-// expiredRows returns the commands that delete rows by their own times.
+// expiredRows returns the commands that delete rows by their own times, and sessions that have ended.
 func expiredRows(now time.Time) []command {
 	at := rows.Millis(now)
 	return []command{
-		batch(`ticket`, `expires <= $1`, at),
-		batch(`refresh_token`, `expires <= $1`, at),
-		batch(`revocation`, `expires <= $1`, rows.Millis(now.Add(-revocationsLonger))),
-		batch(`spent_assertion`, `expires <= $1`, rows.Millis(now.Add(-assertionsLonger))),
-		batch(`rpt`, `keep <= $1`, at),
-		batch(`spent_ticket`, `expires <= $1`, at),
-		batch(`session`, `expires <= $1`, at),
-		batch(`session`, `ended`),
-		batch(`signing_key`, `NOT active AND expires <= $1`, at),
+		expired(`ticket`, `expires`, at),
+		expired(`refresh_token`, `expires`, at),
+		expired(`revocation`, `expires`, rows.Millis(now.Add(-revocationsLonger))),
+		expired(`spent_assertion`, `expires`, rows.Millis(now.Add(-assertionsLonger))),
+		expired(`rpt`, `keep`, at),
+		expired(`spent_ticket`, `expires`, at),
+		expired(`session`, `expires`, at),
+		{query: fmt.Sprintf(`DELETE FROM session WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM session WHERE ended LIMIT %d))`, sweepBatch)},
+		{query: fmt.Sprintf(`DELETE FROM signing_key WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM signing_key WHERE NOT active AND expires <= $1 LIMIT %d))`, sweepBatch), args: []any{at}},
 	}
 }
 
-// batch is the command that deletes a batch of the rows of a table that meet a condition, which has
-// an index. Another transaction may change a row while the command waits for it: then the condition
-// must hold for what the row has become. The rows are found by where they are: that takes the same
-// time for every size of the table, whatever its statistics say.
-func batch(table, condition string, args ...any) command {
-	return command{query: fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY(ARRAY(SELECT ctid FROM %[1]s WHERE %[2]s LIMIT %[3]d)) AND %[2]s`,
-		table, condition, sweepBatch), args: args}
+// expired is the command that deletes a batch of the rows of a table whose time is over. They are
+// found by an index, and deleted by their place (ctid): that costs the same however large the table
+// is, and whatever its statistics say. Another transaction may give a row more time while the command
+// waits for it, so the time is compared again, with + 0 because the index is not to be used for that.
+func expired(table, column string, at int64) command {
+	return command{query: fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY(ARRAY(
+		SELECT ctid FROM %[1]s WHERE %[2]s <= $1 LIMIT %[3]d)) AND %[2]s + 0 <= $1`, table, column, sweepBatch), args: []any{at}}
 }
 
 // droppedRows returns the commands that delete rows of dropped resources, and entries
-// of dropped that have no rows left.
+// of dropped that have no rows left. LIMIT and OFFSET keep each look-up by a resource where it is
+// written: dropped is nearly always empty, which its statistics do not say.
 func droppedRows() []command {
 	return []command{
-		{query: fmt.Sprintf(`DELETE FROM request WHERE key = ANY(ARRAY(
-			SELECT q.key FROM dropped d JOIN request q ON q.resource = d.resource LIMIT %d))`, sweepBatch)},
-		{query: fmt.Sprintf(`DELETE FROM share_party WHERE ctid = ANY(ARRAY(
-			SELECT x.ctid FROM dropped d JOIN share_party x ON x.resource = d.resource LIMIT %d))`, sweepBatch)},
-		{query: fmt.Sprintf(`DELETE FROM dropped WHERE resource = ANY(ARRAY(SELECT d.resource FROM dropped d
-			WHERE NOT EXISTS (SELECT 1 FROM request q WHERE q.resource = d.resource)
-			AND NOT EXISTS (SELECT 1 FROM share_party x WHERE x.resource = d.resource) LIMIT %d))`, sweepBatch)},
+		{query: fmt.Sprintf(`DELETE FROM request WHERE key = ANY(ARRAY(SELECT q.key FROM dropped d
+			CROSS JOIN LATERAL (SELECT key FROM request WHERE resource = d.resource LIMIT %[1]d) q LIMIT %[1]d))`, sweepBatch)},
+		{query: fmt.Sprintf(`DELETE FROM share_party WHERE ctid = ANY(ARRAY(SELECT x.place FROM dropped d
+			CROSS JOIN LATERAL (SELECT ctid AS place FROM share_party WHERE resource = d.resource LIMIT %[1]d) x LIMIT %[1]d))`, sweepBatch)},
+		{query: fmt.Sprintf(`DELETE FROM dropped WHERE resource = ANY(ARRAY(SELECT resource FROM dropped d
+			WHERE NOT EXISTS (SELECT 1 FROM request q WHERE q.resource = d.resource OFFSET 0)
+			AND NOT EXISTS (SELECT 1 FROM share_party x WHERE x.resource = d.resource OFFSET 0) LIMIT %d))`, sweepBatch)},
 	}
 }
 

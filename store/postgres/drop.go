@@ -1,0 +1,239 @@
+package postgres
+
+import (
+	"errors"
+	"slices"
+
+	"example.com/umpire/store/rows"
+	"example.com/umpire/uma"
+)
+
+// Each of these steps deletes leftovers, with the rows that depend on them. Without Prune a
+// leftover on which other rows depend is kept; a client or a user is disabled. Each step locks
+// the row and looks for such rows again, because others may have written since findLeftovers.
+
+// droppedAtOnce is how many resources are locked and deleted together.
+const droppedAtOnce = 20
+
+func (a *applier) keep(l leftover) { a.report.Kept = append(a.report.Kept, l.what) }
+
+func (a *applier) disabled(l leftover) {
+	a.changed = true
+	a.report.Disabled = append(a.report.Disabled, l.what)
+}
+
+// dropResources is the part for resources.
+func (a *applier) dropResources(tx *conn, from, to int) (done int, err error) {
+	for done < to-from && tx.wrote < applyRows {
+		some := a.gone.resources[from+done : min(to, from+done+droppedAtOnce)]
+		if err := a.dropSome(tx, some, !a.Prune); err != nil {
+			return 0, err
+		}
+		done += len(some)
+	}
+	return done, nil
+}
+
+// dropSome deletes those resources that are still there and, if careful, that are not in use.
+func (a *applier) dropSome(tx *conn, some []leftover, careful bool) error {
+	keys := make([]uma.Key, len(some))
+	for i, l := range some {
+		keys[i] = l.key
+	}
+	locked, err := lockResources(tx, keys)
+	if err != nil {
+		return err
+	}
+	used := make([]bool, len(some))
+	if careful {
+		if used, err = a.inUse(tx, some, resourceDependents()); err != nil {
+			return reading("resources", err)
+		}
+	}
+	var commands []command
+	for i, l := range some {
+		at := slices.IndexFunc(locked, func(r lockedResource) bool { return r.Key == l.key })
+		switch {
+		case used[i]:
+			a.keep(l)
+		case at >= 0:
+			a.removed(l.what)
+			commands = append(commands, removal(locked[at].Resource, locked[at].self)...)
+		}
+	}
+	_, err = tx.all(commands...)
+	return writing("resources", err)
+}
+
+// dropAll deletes the resources that a query finds, by key and name.
+func (a *applier) dropAll(tx *conn, query string, args ...any) error {
+	found, err := list(tx, query, args, func(scan scanFunc) (l leftover, err error) {
+		err = scan(&l.key, &l.what)
+		l.what = "resource " + l.what
+		return l, err
+	})
+	if err != nil {
+		return reading("resources", err)
+	}
+	for some := range slices.Chunk(found, droppedAtOnce) {
+		if err := a.dropSome(tx, some, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropScope deletes a scope. Who gives the scope to a resource locks the resource server, too.
+func (a *applier) dropScope(tx *conn, l leftover) error {
+	if _, err := tx.exec(`SELECT 1 FROM client WHERE key = $1 FOR UPDATE`, l.server); err != nil {
+		return reading("resource server", err)
+	}
+	used, err := a.inUse(tx, []leftover{l}, scopeDependents())
+	if err != nil {
+		return reading("scope", err)
+	}
+	if used[0] && !a.Prune {
+		a.keep(l)
+		return nil
+	}
+	late, err := list(tx, `SELECT resource FROM resource_scope WHERE server = $1 AND scope = $2`, []any{l.server, l.id}, scanKey)
+	if err != nil {
+		return reading("resources", err)
+	}
+	for _, key := range late {
+		if err := a.removeScopeFromResource(tx, key, uma.Scope(l.id)); err != nil {
+			return err
+		}
+	}
+	a.removed(l.what)
+	_, err = tx.exec(`DELETE FROM scope WHERE server = $1 AND name = $2`, l.server, l.id)
+	return writing("scope", err)
+}
+
+// removeScopeFromResource removes a scope from a resource, and the requests for it.
+func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope) error {
+	old, self, err := lockResourceAt(tx, key)
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := *old
+	next.Scopes = slices.DeleteFunc(slices.Clone(old.Scopes), func(s uma.Scope) bool { return s == scope })
+	if len(next.Scopes) == len(old.Scopes) {
+		return nil
+	}
+	had, err := claimsOf(tx, old)
+	if err != nil {
+		return err
+	}
+	a.changed = true
+	u := replacement{old: old, next: &next, self: self, had: had, by: uma.FromOwner, drifted: old.Origin == uma.FromFile} // claims stay claims
+	return u.write(tx)
+}
+
+func (a *applier) dropUser(tx *conn, l leftover) error {
+	enabled := false
+	err := tx.row(`SELECT enabled FROM users WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
+		return reading("user", err)
+	}
+	used, err := a.inUse(tx, []leftover{l}, userDependents())
+	if err != nil {
+		return reading("user", err)
+	}
+	if used[0] && !a.Prune {
+		return a.disableUser(tx, l, enabled)
+	}
+	if err := a.dropAll(tx, `SELECT r.key, r.name FROM client c JOIN resource r ON r.server = c.key AND r.owner = $2
+		WHERE c.realm = $1 ORDER BY r.key`, a.realm, l.id); err != nil {
+		return err
+	}
+	late, err := sharesNaming(tx, a.realm, l.id)
+	if err != nil {
+		return reading("shares that name a user", err)
+	}
+	for _, key := range late {
+		if err := removeUserFromShare(tx, key, l.id); err != nil {
+			return err
+		}
+	}
+	a.removed(l.what)
+	_, err = tx.all(
+		command{query: `DELETE FROM request q USING client c WHERE c.realm = $1 AND q.server = c.key AND q.requester = $2`, args: []any{a.realm, l.id}},
+		command{query: `DELETE FROM session WHERE realm = $1 AND user_id = $2`, args: []any{a.realm, l.id}},
+		command{query: `DELETE FROM identity WHERE user_key = $1`, args: []any{l.key}},
+		command{query: `DELETE FROM users WHERE key = $1`, args: []any{l.key}})
+	return writing("user", err)
+}
+
+// disableUser disables a user that is locked.
+func (a *applier) disableUser(tx *conn, l leftover, enabled bool) error {
+	if !enabled {
+		a.keep(l)
+		return nil
+	}
+	a.disabled(l)
+	_, err := tx.exec(`UPDATE users SET enabled = false, version = nextval('version') WHERE key = $1`, l.key)
+	return writing("user", err)
+}
+
+// removeUserFromShare removes a deleted user from the users of a share. The share must
+// not become valid for anybody else by that. If the user was the last one: an
+// AFFIRMATIVE share with other parties loses the user; a CONSENSUS share with other
+// parties keeps the id, which is never used again; any other share is deleted.
+func removeUserFromShare(tx *conn, key uma.Key, user string) error {
+	s, err := shareRow(tx, `SELECT`+shareColumns+`FROM share s WHERE s.key = $1 FOR UPDATE`, key)
+	if errors.Is(err, uma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := *s
+	next.Users = slices.DeleteFunc(slices.Clone(s.Users), func(id string) bool { return id == user })
+	others := len(s.Roles)+len(s.Groups)+len(s.Clients) > 0
+	switch {
+	case len(next.Users) == len(s.Users):
+		return nil
+	case len(next.Users) > 0, others && s.Strategy == rows.Affirmative:
+		return updateShare(tx, s, &next)
+	case others && s.Strategy != rows.Unanimous:
+		return nil
+	}
+	_, err = tx.all(
+		command{query: `DELETE FROM share_party WHERE share = $1`, args: []any{key}},
+		command{query: `DELETE FROM share WHERE key = $1`, args: []any{key}})
+	return writing("share", err)
+}
+
+func (a *applier) dropClient(tx *conn, l leftover) error {
+	enabled := false
+	err := tx.row(`SELECT enabled FROM client WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
+		return reading("client", err)
+	}
+	used, err := a.inUse(tx, []leftover{l}, clientDependents())
+	if err != nil {
+		return reading("client", err)
+	}
+	switch {
+	case used[0] && !a.Prune && !enabled:
+		a.keep(l)
+		return nil
+	case used[0] && !a.Prune:
+		a.disabled(l)
+		_, err := tx.exec(`UPDATE client SET enabled = false WHERE key = $1`, l.key)
+		return writing("client", err)
+	}
+	if err := a.dropAll(tx, `SELECT key, name FROM resource WHERE server = $1 ORDER BY key`, l.key); err != nil {
+		return err
+	}
+	a.removed(l.what)
+	_, err = tx.all(
+		command{query: `DELETE FROM scope WHERE server = $1`, args: []any{l.key}},
+		command{query: `DELETE FROM session WHERE realm = $1 AND client = $2`, args: []any{a.realm, l.id}},
+		command{query: `DELETE FROM client WHERE key = $1`, args: []any{l.key}})
+	return writing("client", err)
+}
