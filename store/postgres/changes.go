@@ -63,7 +63,7 @@ func kindsOf(table string, insert bool) (of memory.Kinds, known bool) {
 		return memory.ResourceRows | memory.ShareRows, true
 	case "request", "share", "share_party", "dropped":
 		return memory.ShareRows, true
-	case "admin_token", "admin_use", "client", "counter", "decision", "goose_db_version", "invitation", "policy_file", "policy_period",
+	case "admin_token", "admin_use", "client", "counter", "decision", "decision_span", "goose_db_version", "invitation", "policy_file", "policy_period",
 		"policy_proposal", "refresh_token", "resource_scope", "resource_uri", "revision", "revision_file", "rpt", "scope", "sealed",
 		"shadow", "shadow_change", "signing_key", "sink", "spent_assertion", "spent_ticket", "ticket", "type_scope", "uri_pattern",
 		"uri_shape", "withdrawn_revision", "writer":

@@ -25,7 +25,7 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 	batch := []*entry{{Settlement: st}}
 	var w *settlements
-	err := s.write(ctx, func(tx *conn) (err error) {
+	settle := func(tx *conn) (err error) {
 		if err := s.months.ensure(tx.ctx, s, batch); err != nil {
 			return err
 		}
@@ -46,7 +46,12 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 			return dropRPT(tx, st.Realm, st.Upgraded)
 		}
 		return nil
-	})
+	}
+	err := s.write(ctx, settle)
+	if stateOf(err) == noPartition { // a month was removed meanwhile
+		s.months.forget()
+		err = s.write(ctx, settle)
+	}
 	if err == nil {
 		w.committed(s, batch)
 	}

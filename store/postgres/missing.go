@@ -6,6 +6,4 @@ import "context"
 // own takes the place of one of these.
 type missing struct{}
 
-func (missing) Check(context.Context) error       { return nil }
-func (missing) QueueLen() int                     { return 0 }
 func (missing) CheckCaches(context.Context) error { return nil }

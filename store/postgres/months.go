@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -22,14 +23,59 @@ type month struct {
 	of   time.Month
 }
 
-func monthOf(t time.Time) month { return month{t.UTC().Year(), t.UTC().Month()} }
+// monthOf returns the month of a time as it is stored.
+func monthOf(t time.Time) month {
+	t = rows.Time(millis(t))
+	if t.IsZero() {
+		t = time.UnixMilli(0).UTC()
+	}
+	return month{t.Year(), t.Month()}
+}
 
 func (m month) begin() time.Time { return time.Date(m.year, m.of, 1, 0, 0, 0, 0, time.UTC) }
 
 func (m month) next() month { return monthOf(m.begin().AddDate(0, 1, 0)) }
 
 // table is the name of the partition.
-func (m month) table() string { return fmt.Sprintf("decision_%04d_%02d", m.year, m.of) }
+func (m month) table() string { return fmt.Sprintf(partitionName, m.year, m.of) }
+
+const partitionName = "decision_%04d_%02d"
+
+// partitions returns the months that have a partition, the oldest first.
+func partitions(c *conn) ([]month, error) {
+	tables, err := texts[string](c, `SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'decision'::regclass ORDER BY c.relname COLLATE "C"`)
+	var months []month
+	for _, table := range tables {
+		var m month
+		if _, err := fmt.Sscanf(table, partitionName, &m.year, &m.of); err == nil && m.table() == table {
+			months = append(months, m)
+		}
+	}
+	return months, reading("partitions of decision records", err)
+}
+
+// dropPartition are the commands that remove the partition of a month. The first lock is that of
+// makeMonth.
+func dropPartition(m month) []command {
+	return []command{
+		{query: `SET LOCAL lock_timeout = '` + dropPatience + `'`},
+		{query: `SELECT pg_advisory_xact_lock($1)`, args: []any{monthLock}},
+		{query: `DROP TABLE ` + m.table()},
+	}
+}
+
+// PrepareMonths makes the partitions of this month and the next, so that no record has to wait for one,
+// and the spans of the records that were stored since the last call.
+func (s *Store) PrepareMonths(ctx context.Context, now time.Time) error {
+	this := monthOf(now)
+	for _, m := range []month{this, this.next()} {
+		if err := s.months.ensureMonth(ctx, s, m); err != nil {
+			return err
+		}
+	}
+	return s.makeSpans(ctx)
+}
 
 // ensure makes the partitions for the records of a batch.
 func (m *months) ensure(ctx context.Context, s *Store, batch []*entry) error {
@@ -43,23 +89,29 @@ func (m *months) ensure(ctx context.Context, s *Store, batch []*entry) error {
 
 func (m *months) ensureRecords(ctx context.Context, s *Store, records []uma.Record) error {
 	for i := range records {
-		of := monthOf(records[i].Time)
-		m.mu.RLock()
-		known := m.known[of]
-		m.mu.RUnlock()
-		if known {
-			continue
-		}
-		if err := s.makeMonth(ctx, of); err != nil {
+		if err := m.ensureMonth(ctx, s, monthOf(records[i].Time)); err != nil {
 			return err
 		}
-		m.mu.Lock()
-		if m.known == nil {
-			m.known = map[month]bool{}
-		}
-		m.known[of] = true
-		m.mu.Unlock()
 	}
+	return nil
+}
+
+func (m *months) ensureMonth(ctx context.Context, s *Store, of month) error {
+	m.mu.RLock()
+	known := m.known[of]
+	m.mu.RUnlock()
+	if known {
+		return nil
+	}
+	if err := s.makeMonth(ctx, of); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[month]bool{}
+	}
+	m.known[of] = true
 	return nil
 }
 
@@ -73,8 +125,9 @@ func (m *months) forget() {
 // monthLock is the key of the advisory lock under which partitions are made and removed.
 const monthLock = 0x756d7072 // "umpr" in ASCII
 
-// makeMonth makes the partition of a month, unless there is one. The lock is taken first: two
-// processes that make the same table at once would fail.
+// makeMonth makes the partition of a month, unless there is one. The advisory lock is taken first: two
+// processes that make the same table at once would fail. A table that is attached does not wait for who
+// reads or writes others, as one would that is made as a partition.
 func (s *Store) makeMonth(ctx context.Context, of month) error {
 	r, err := s.reader(ctx, maxReading)
 	if err != nil {
@@ -85,19 +138,36 @@ func (s *Store) makeMonth(ctx context.Context, of month) error {
 	if err != nil || there {
 		return reading("partitions of decision records", err)
 	}
+	if s.slots == nil {
+		return errReadOnly
+	}
 	pg, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return s.acquiring(ctx, err)
 	}
 	defer pg.Release()
 	tx := newConn(ctx, pg.Conn(), `BEGIN`)
-	_, err = tx.all(command{query: `SELECT pg_advisory_xact_lock($1)`, args: []any{monthLock}})
-	if err == nil {
-		_, err = tx.all(command{query: fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s PARTITION OF decision FOR VALUES FROM (%d) TO (%d)`,
-			of.table(), millis(of.begin()), millis(of.next().begin()))}, command{query: `COMMIT`})
-	}
-	if err != nil {
+	if err := attachMonth(tx, of); err != nil {
 		s.rollback(tx)
+		return writing("partition of decision records", err)
 	}
-	return writing("partition of decision records", err)
+	return nil
+}
+
+func attachMonth(tx *conn, of month) error {
+	if _, err := tx.all(command{query: `SELECT pg_advisory_xact_lock($1)`, args: []any{monthLock}}); err != nil {
+		return err
+	}
+	there, err := tx.exists(`SELECT 1 WHERE to_regclass($1) IS NOT NULL`, of.table())
+	if err != nil {
+		return err
+	}
+	var commands []command
+	if !there {
+		commands = append(commands, command{query: `CREATE TABLE ` + of.table() + ` (LIKE decision)`},
+			command{query: fmt.Sprintf(`ALTER TABLE decision ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d)`,
+				of.table(), millis(of.begin()), millis(of.next().begin()))})
+	}
+	_, err = tx.all(append(commands, command{query: `COMMIT`})...)
+	return err
 }

@@ -235,6 +235,7 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	ran, err := tx.all(append(last, s.slots.mark(sl, changed), command{query: `COMMIT`})...)
 	if err == nil {
 		sl.commits++
+		s.committed.Store(int64(time.Since(s.opened)))
 		return len(last), false, nil
 	}
 	if !tx.pg.IsClosed() { // the database has answered: nothing was committed

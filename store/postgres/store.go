@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +42,8 @@ type Config struct {
 
 	// Caches are the rows that are kept in memory.
 	Caches memory.Caches
+
+	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
 
 // A Store is an uma.Store in a PostgreSQL database. It is safe for concurrent use.
@@ -57,6 +60,11 @@ type Store struct {
 	recent  memory.Recent
 	seen    string // of watch: see othersChanges
 
+	opened    time.Time
+	committed atomic.Int64 // when the last commit was, in nanoseconds since opened
+	probing   sync.Mutex
+	probe     *probe // the last
+
 	closed     chan struct{}
 	close      sync.Once
 	background sync.WaitGroup
@@ -70,7 +78,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{cfg: cfg, closed: make(chan struct{})}
+	if cfg.spanRecords == 0 {
+		cfg.spanRecords = spanRecords
+	}
+	s := &Store{cfg: cfg, opened: time.Now(), closed: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the PostgreSQL database %s: %w", shown(cfg.URL), err), s.Close())
 	}

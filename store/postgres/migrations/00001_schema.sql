@@ -16,10 +16,10 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 CREATE TABLE counter (
-    name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; minimum: see migrate.go
+    name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; pruned: of the last that was removed; minimum: see migrate.go
     value bigint NOT NULL
 ) WITH (fillfactor = 10); -- its rows change all the time: each page has room for their next states
-INSERT INTO counter VALUES ('generation', 0), ('decision', 0), ('minimum', 1);
+INSERT INTO counter VALUES ('generation', 0), ('decision', 0), ('pruned', 0), ('minimum', 1);
 
 -- The versions of rows: see nextVersion.
 CREATE SEQUENCE version CACHE 1;
@@ -581,7 +581,6 @@ CREATE TABLE decision (
     event    bytea NOT NULL             -- JSON
 ) PARTITION BY RANGE (time);
 CREATE INDEX decision_seq ON decision (seq);
-CREATE INDEX decision_time ON decision USING brin (time);
 CREATE INDEX decision_id ON decision (id);
 CREATE INDEX decision_request ON decision (request, seq) WHERE request <> '';
 CREATE INDEX decision_subject ON decision (subject, seq);
@@ -590,6 +589,18 @@ CREATE INDEX decision_client ON decision (client, seq);
 CREATE INDEX decision_realm ON decision (realm, seq);
 CREATE INDEX decision_outcome ON decision (outcome, seq);
 CREATE INDEX decision_revision ON decision (revision, seq);
+
+-- What the records from first to last have in common, which a search skips if it looks for something
+-- else. The last records have no row yet: see spans.go.
+CREATE TABLE decision_span (
+    first    bigint PRIMARY KEY,
+    last     bigint NOT NULL,
+    earliest bigint NOT NULL, -- the times of the records
+    latest   bigint NOT NULL,
+    rules    text[]           -- of all of them; NULL: too many
+);
+CREATE INDEX decision_span_latest ON decision_span (latest, first);
+CREATE INDEX decision_span_earliest ON decision_span (earliest, last);
 
 CREATE TABLE sink (
     name      text COLLATE "C" PRIMARY KEY,
