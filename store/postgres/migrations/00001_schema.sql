@@ -7,6 +7,10 @@
 -- by. Keys and versions are never used again: a grant that rests on a deleted row must not find
 -- another row with the same key or version. Texts are compared and ordered by their bytes,
 -- whatever the locale of the database: COLLATE "C".
+--
+-- Of two indexes that seem equally good for a query, as they do while a table has no statistics,
+-- PostgreSQL takes the one that was made last. So the unique indexes of resource and request come
+-- last: the one that finds a row by its whole name is taken.
 
 -- +goose Up
 
@@ -160,9 +164,7 @@ CREATE TABLE resource (
     origin        text NOT NULL,
     texts         text NOT NULL,    -- empty for none
     drifted       boolean NOT NULL, -- it came from a realm file and was changed over an API since
-    version       bigint NOT NULL,
-    UNIQUE (server, id),
-    UNIQUE (server, owner, name)
+    version       bigint NOT NULL
 );
 CREATE INDEX resource_name ON resource (server, name, id);
 CREATE INDEX resource_owner_type ON resource (server, owner, type, name, id);
@@ -171,6 +173,8 @@ CREATE INDEX resource_type ON resource (server, type, own, name, id);
 -- read by each search: at most 256 kB.
 CREATE INDEX resource_part ON resource USING gin (server, name_folded gin_trgm_ops, type_folded gin_trgm_ops)
     WITH (gin_pending_list_limit = 256);
+CREATE UNIQUE INDEX resource_id ON resource (server, id);
+CREATE UNIQUE INDEX resource_owner_name ON resource (server, owner, name);
 
 -- One row for each scope of a resource, and one for each URI. derived.go writes the rows of these
 -- tables and of the next three whenever it writes their resource. registered is uma.Registered: a
@@ -248,9 +252,7 @@ CREATE TABLE request (
     state         text COLLATE "C" NOT NULL, -- pending, granted or denied
     created       bigint NOT NULL,
     decided       bigint NOT NULL,
-    version       bigint NOT NULL,
-    UNIQUE (resource, requester, scope),
-    UNIQUE (server, id)
+    version       bigint NOT NULL
 );
 CREATE INDEX request_scope ON request (server, scope, id);
 CREATE INDEX request_denied ON request (decided) WHERE state = 'denied';
@@ -272,6 +274,9 @@ CREATE INDEX request_owner ON request (server, owner, state, id);
 CREATE INDEX request_requester ON request (server, requester, state, id);
 CREATE INDEX request_pair ON request (server, owner, requester, state, id);
 CREATE INDEX request_resource ON request (resource, state, id);
+
+CREATE UNIQUE INDEX request_id ON request (server, id);
+CREATE UNIQUE INDEX request_for ON request (resource, requester, scope);
 
 -- Requests are read through this view, which leaves out those of dropped resources.
 CREATE VIEW live_request AS SELECT q.* FROM request q
