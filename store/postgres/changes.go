@@ -66,7 +66,7 @@ func kindsOf(table string, insert bool) (of memory.Kinds, known bool) {
 	case "admin_token", "admin_use", "client", "counter", "decision", "decision_span", "goose_db_version", "invitation", "policy_file", "policy_period",
 		"policy_proposal", "refresh_token", "resource_scope", "resource_uri", "revision", "revision_file", "rpt", "scope", "sealed",
 		"shadow", "shadow_change", "signing_key", "sink", "spent_assertion", "spent_ticket", "ticket", "type_scope", "uri_pattern",
-		"uri_shape", "withdrawn_revision", "writer":
+		"lease", "uri_shape", "withdrawn_revision", "writer":
 		return 0, true
 	}
 	return memory.AllKinds, false

@@ -40,6 +40,13 @@ CREATE TABLE writer (
     PRIMARY KEY (process, slot)
 ) WITH (fillfactor = 25);
 
+-- Which server does the work of which only one may do at a time. By the clock of the database.
+CREATE TABLE lease (
+    name   text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    ends   bigint NOT NULL
+) WITH (fillfactor = 25);
+
 -- == Realms: the content of realm files, and keys
 
 CREATE TABLE realm (
