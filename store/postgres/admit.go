@@ -123,8 +123,8 @@ func (d *admission) name(tx *conn, alias string) (string, error) {
 // takeInvitations makes invitations for the address that a party proves its shares, unless another
 // user has the address.
 func (d *admission) takeInvitations(tx *conn, email string) error {
-	if err := lockAddresses(tx, d.realm, email); err != nil {
-		return err
+	if _, err := tx.all(lockAddresses(d.realm, email)); err != nil {
+		return reading("e-mail addresses", err)
 	}
 	held, err := hasAddress(tx, d.realm, email, d.user.Key)
 	if err != nil || held {
@@ -209,28 +209,7 @@ func (d *admission) grantInvited(tx *conn) error {
 	return writing("shares of a party", err)
 }
 
-// addresses is the first key of the advisory locks of e-mail addresses; the second is a hash.
-const addresses = 0x756d71
-
-// lockAddresses locks e-mail addresses of a realm until the transaction ends: who gives a user an
-// address that is proved, and who invites an address, do it one after the other. So each
-// invitation is seen by whoever could take it. It is called before resources are locked.
-func lockAddresses(tx *conn, realm uma.Key, emails ...string) error {
-	_, err := tx.exec(`SELECT pg_advisory_xact_lock($1, hash) FROM (SELECT DISTINCT hashtext($2::bigint || ' ' || email) AS hash
-		FROM unnest($3::text[]) email ORDER BY hash) h`, addresses, realm, emails)
-	return reading("e-mail addresses", err)
-}
-
 // hasAddress reports whether a user, other than one, has an e-mail address.
 func hasAddress(tx *conn, realm uma.Key, email string, except uma.Key) (bool, error) {
 	return tx.exists(`SELECT 1 FROM users WHERE realm = $1 AND email = $2 AND key <> $3 LIMIT 1`, realm, rows.LowerASCII(email), except)
-}
-
-const invitationColumns = ` v.id, v.resource, r.id, r.server, v.owner, v.email, v.scopes, v.created, v.taken_by, v.taken `
-
-func scanInvitation(scan scanFunc) (uma.Invitation, error) {
-	var v uma.Invitation
-	err := scan(&v.ID, &v.Resource, &v.ResourceID, &v.Server, &v.Owner, &v.Email, (*scopes)(&v.Scopes), (*moment)(&v.Created),
-		&v.TakenBy, (*moment)(&v.Taken))
-	return v, err
 }

@@ -158,7 +158,23 @@ var errEnough = errors.New("enough rows")
 // rows calls each for every row of a query. each must not use the connection. If each returns
 // errEnough, no more rows are read, and that is no error.
 func (c *conn) rows(query string, args []any, each func(scan scanFunc) error) (err error) {
-	results, err := c.send(command{query: query, args: args})
+	return c.ask(question{query, args, each})
+}
+
+// A question is a query, and what is called for each of its rows: see rows.
+type question struct {
+	query string
+	args  []any
+	each  func(scan scanFunc) error
+}
+
+// ask is rows for several queries, in one round trip.
+func (c *conn) ask(questions ...question) (err error) {
+	commands := make([]command, len(questions))
+	for i, q := range questions {
+		commands[i] = command{query: q.query, args: q.args}
+	}
+	results, err := c.send(commands...)
 	if err != nil {
 		return err
 	}
@@ -167,6 +183,16 @@ func (c *conn) rows(query string, args []any, each func(scan scanFunc) error) (e
 			err = closed // the rest of the rows could not be read
 		}
 	}()
+	for _, q := range questions {
+		if err := c.answer(results, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer reads the rows of the next query.
+func (c *conn) answer(results pgx.BatchResults, q question) error {
 	rows, err := results.Query()
 	if err != nil {
 		return c.checked(err)
@@ -179,7 +205,7 @@ func (c *conn) rows(query string, args []any, each func(scan scanFunc) error) (e
 		if err := c.spend(rowBytes); err != nil {
 			return err
 		}
-		switch err := each(rows.Scan); {
+		switch err := q.each(rows.Scan); {
 		case errors.Is(err, errEnough):
 			return nil
 		case err != nil:
@@ -192,7 +218,7 @@ func (c *conn) rows(query string, args []any, each func(scan scanFunc) error) (e
 	if err := c.took(); err != nil {
 		return err
 	}
-	c.note(query, rows.CommandTag())
+	c.note(q.query, rows.CommandTag())
 	return nil
 }
 

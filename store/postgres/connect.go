@@ -18,13 +18,16 @@ import (
 //
 // Each query has an index for the rows that it names. With enable_seqscan off it takes that also
 // while a table is small or has no statistics yet: a plan is kept as long as its connection, and
-// must not read all of a table that has grown since. Queries are too short to be compiled (jit).
+// must not read all of a table that has grown since. For the same reason tables are joined by looking
+// up each row, never by reading all of both. Queries are too short to be compiled (jit).
 var defaultSettings = map[string]string{
 	"application_name":                    "umpire",
 	"statement_timeout":                   "10s",
 	"lock_timeout":                        "5s",
 	"idle_in_transaction_session_timeout": "30s",
 	"enable_seqscan":                      "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
 	"jit":                                 "off",
 }
 

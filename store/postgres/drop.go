@@ -184,7 +184,7 @@ func (a *applier) disableUser(tx *conn, l leftover, enabled bool) error {
 // AFFIRMATIVE share with other parties loses the user; a CONSENSUS share with other
 // parties keeps the id, which is never used again; any other share is deleted.
 func removeUserFromShare(tx *conn, key uma.Key, user string) error {
-	s, err := shareRow(tx, `SELECT`+shareColumns+`FROM share s WHERE s.key = $1 FOR UPDATE`, key)
+	s, err := lockShare(tx, key)
 	if errors.Is(err, uma.ErrNotFound) {
 		return nil
 	}
@@ -202,9 +202,7 @@ func removeUserFromShare(tx *conn, key uma.Key, user string) error {
 	case others && s.Strategy != rows.Unanimous:
 		return nil
 	}
-	_, err = tx.all(
-		command{query: `DELETE FROM share_party WHERE share = $1`, args: []any{key}},
-		command{query: `DELETE FROM share WHERE key = $1`, args: []any{key}})
+	_, err = tx.all(deleteShare(key))
 	return writing("share", err)
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
@@ -10,59 +11,82 @@ import (
 // is no limit.
 type pageSpec struct{ first, max int }
 
-var wholeList = pageSpec{0, -1}
-
-// limit adds the arguments of LIMIT and OFFSET, in this order, to those of a query.
-func (p pageSpec) limit(args []any) []any {
+// limit returns the argument of LIMIT: NULL for none.
+func (p pageSpec) limit() any {
 	if p.max < 0 {
-		return append(args, nil, p.first)
+		return nil
 	}
-	return append(args, p.max, p.first)
+	return p.max
+}
+
+// upTo returns the argument of LIMIT for the rows up to the end of the page.
+func (p pageSpec) upTo() any {
+	if p.max < 0 {
+		return nil
+	}
+	return p.first + p.max
 }
 
 const (
-	// maxMisses is how many rows that do not match a search reads before it gives up, where
-	// no index leads to those that match.
+	// maxMisses is how many rows that do not match a search reads before it gives up, where no
+	// index leads to those that match.
 	maxMisses = 5_000
 
-	// firstChunk is how many rows filterPage reads first.
-	firstChunk = 512
+	// fewMisses is how many it reads at first: most lists end before.
+	fewMisses = 256
 )
 
-// filterPage returns a page of those rows of a query that keep accepts, in the order of
-// the query, whose last parameters are LIMIT and OFFSET. After maxMisses other rows it returns
-// uma.ErrVague: the page would be incomplete. It reads twice as many rows each time, because those
-// that are left of a result have to be read, too.
-func filterPage[T any](c *conn, query string, args []any, read func(scan scanFunc) (T, error),
-	keep func(T) bool, p pageSpec) ([]T, error) {
-	var found []T
-	misses := 0
-	for offset, chunk := 0, firstChunk; len(found) != p.max; offset, chunk = offset+chunk, 2*chunk {
-		n := 0
-		err := c.rows(query, pageSpec{offset, chunk}.limit(args[:len(args):len(args)]), func(scan scanFunc) error {
-			n++
-			v, err := read(scan)
-			switch {
-			case err != nil:
-				return err
-			case len(found) == p.max:
-				return errEnough
-			case !keep(v):
-				if misses++; misses > maxMisses {
-					return uma.ErrVague
-				}
-			case p.first > 0:
-				p.first--
-			default:
-				found = append(found, v)
+// A search finds the rows of a list that keep accepts, and for which no index is at hand.
+type search[T any] struct {
+	list func(limit int) (query string, args []any) // reads the first rows of the list, in its order
+	scan func(scan scanFunc) (T, error)
+	keep func(T) bool
+
+	// indexed returns all rows that match, in the order of the list, if an index finds them and they
+	// are few. It is called if the list is long. It may be nil.
+	indexed func() (found []T, few bool, err error)
+}
+
+// page returns a page of what is found. After maxMisses other rows it returns uma.ErrVague: the page
+// would be incomplete.
+func (s *search[T]) page(c *conn, p pageSpec) ([]T, error) {
+	limit := fewMisses
+	if p.max >= 0 {
+		limit += p.first + p.max
+	}
+	for n := 0; ; n++ {
+		found, read, err := s.read(c, limit)
+		switch {
+		case err != nil:
+			return nil, err
+		case read < limit, p.max >= 0 && len(found) >= p.first+p.max:
+			return rows.PageIn(found, p.first, p.max), nil
+		case read-len(found) > maxMisses:
+			return nil, uma.ErrVague
+		}
+		if n == 0 && s.indexed != nil {
+			if all, few, err := s.indexed(); err != nil || few {
+				return rows.PageIn(all, p.first, p.max), err
 			}
-			return nil
-		})
-		if err != nil || n < chunk {
-			return found, err
+		}
+		limit += maxMisses
+		if p.max < 0 {
+			limit *= 2 // the list is read again each time, about twice in all
 		}
 	}
-	return found, nil
+}
+
+// read returns what is found among the first rows of the list, and how many were read.
+func (s *search[T]) read(c *conn, limit int) (found []T, read int, err error) {
+	query, args := s.list(limit)
+	err = c.rows(query, args, func(scan scanFunc) error {
+		v, err := s.scan(scan)
+		if read++; err == nil && s.keep(v) {
+			found = append(found, v)
+		}
+		return err
+	})
+	return found, read, err
 }
 
 // eachPage calls each with the rows of one page after the other, as long as next reports

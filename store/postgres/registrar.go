@@ -200,14 +200,9 @@ func (u *replacement) write(tx *conn, before ...command) error {
 	was, is := newDerived(old.Server), newDerived(old.Server)
 	was.add(old, old.Owner == u.self, u.had)
 	is.add(next, next.Owner == u.self, claimsAfter(u.had, old, next, u.by))
-	_, err = tx.all(slices.Concat(before, []command{update}, changeDerived(old, was, is), adjustRequests(old, next))...)
-	if err != nil {
-		return writing("resource", taken(err))
-	}
-	if err := adjustShares(tx, old, next); err != nil {
-		return err
-	}
-	return adjustInvitations(tx, old, next)
+	_, err = tx.all(slices.Concat(before, []command{update}, changeDerived(old, was, is), adjustShares(old, next),
+		adjustInvitations(old, next), adjustRequests(old, next))...)
+	return writing("resource", taken(err))
 }
 
 // adjustRequests copies the name and the owner of a resource to its requests, and
