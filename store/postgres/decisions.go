@@ -90,47 +90,63 @@ func findBetween(c *conn, f uma.DecisionFilter, order string, limit int) (found 
 	return found, err
 }
 
-// selectRecords returns the statement that finds records. The first key that f has is that of the
-// index, whose rows are in the order of seq. The others are compared row by row: with || PostgreSQL
-// cannot use their indexes, or combine several, for which it would read all rows of a key. The limit is
-// a number in the statement, rounded up so that there are few statements: a plan for any limit could
-// be one that reads all rows.
+// selectRecords returns the statement that finds records. The first key that f has is that of an index,
+// whose rows are in the order of seq: see keyRange. The others are compared row by row. They are within a
+// CASE, of which PostgreSQL supposes that it is true for half of the rows: it must not use their indexes,
+// and must not suppose that so few rows are left that it may as well read all rows of the first key and
+// sort them. The limit is a number in the statement for the same reason, rounded up so that there are few
+// statements.
 func selectRecords(f uma.DecisionFilter, order string, limit int) (string, []any) {
-	var query strings.Builder
 	var args []any
 	argument := func(value any) string {
 		args = append(args, value)
 		return fmt.Sprint("$", len(args))
 	}
-	fmt.Fprint(&query, `SELECT`, recordColumns, `FROM decision WHERE seq > `, argument(f.After), ` AND seq < `, argument(cmp.Or(f.Before, maxSeq)))
-	keyed := false
+	after, before := argument(f.After), argument(cmp.Or(f.Before, maxSeq))
+	var where, rest []string
+	by := `seq ` + order
 	for _, key := range [...]struct{ column, value string }{
 		{"request", f.Request}, {"resource", string(f.Resource)}, {"subject", f.Subject}, {"revision", f.Revision},
 		{"client", f.Client}, {"outcome", f.Outcome}, {"realm", f.Realm},
 	} {
 		switch {
 		case key.value == "":
-		case keyed:
-			fmt.Fprint(&query, ` AND `, key.column, ` || '' = `, argument(key.value))
-		case key.column == "request" || key.column == "resource": // the condition of the index
-			fmt.Fprint(&query, ` AND `, key.column, ` <> '' AND `, key.column, ` = `, argument(key.value))
-			keyed = true
+		case where == nil:
+			where = append(where, keyRange(key.column, argument(key.value), after, before))
+			by = key.column + ` ` + order + `, seq ` + order
 		default:
-			fmt.Fprint(&query, ` AND `, key.column, ` = `, argument(key.value))
-			keyed = true
+			rest = append(rest, key.column+` = `+argument(key.value))
 		}
 	}
+	if where == nil {
+		where = append(where, `seq > `+after+` AND seq < `+before)
+	}
 	if f.Rule != "" {
-		fmt.Fprint(&query, ` AND `, argument(f.Rule), ` = ANY(rules)`)
+		rest = append(rest, argument(f.Rule)+` = ANY(rules)`)
+	}
+	if rest != nil {
+		where = append(where, `CASE WHEN `+strings.Join(rest, ` AND `)+` THEN true ELSE false END`)
 	}
 	if !f.Since.IsZero() { // of the months before, nothing is read
-		fmt.Fprint(&query, ` AND time >= `, argument(millis(f.Since)))
+		where = append(where, `time >= `+argument(millis(f.Since)))
 	}
 	if !f.Until.IsZero() {
-		fmt.Fprint(&query, ` AND time < `, argument(millis(f.Until)))
+		where = append(where, `time < `+argument(millis(f.Until)))
 	}
-	fmt.Fprint(&query, ` ORDER BY seq `, order, ` LIMIT `, 1<<bits.Len(uint(limit-1)))
-	return query.String(), args
+	return fmt.Sprint(`SELECT`, recordColumns, `FROM decision WHERE `, strings.Join(where, ` AND `), ` ORDER BY `, by,
+		` LIMIT `, 1<<bits.Len(uint(limit-1))), args
+}
+
+// keyRange is the condition that a column has a value and seq is within bounds, which are arguments.
+// PostgreSQL compares the pairs in the index of both, and orders by them. With two conditions it could
+// choose the index of seq, and read all rows of others until it finds one of a rare value.
+func keyRange(column, value, after, before string) string {
+	condition := fmt.Sprintf(`(%[1]s, seq) > (%[2]s, %[3]s) AND (%[1]s, seq) < (%[2]s, %[4]s)`, column, value, after, before)
+	switch column {
+	case "request", "resource": // the condition of the index
+		condition += ` AND ` + column + ` <> ''`
+	}
+	return condition
 }
 
 // Decision implements uma.Decisions.

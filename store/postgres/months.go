@@ -55,6 +55,13 @@ func partitions(c *conn) ([]month, error) {
 	return months, reading("partitions of decision records", err)
 }
 
+// isPartition reports whether a month has a partition. It reads the catalog: what a connection has cached
+// of names may be older than its advisory lock.
+func isPartition(c *conn, m month) (bool, error) {
+	return c.exists(`SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'decision'::regclass AND c.relname = $1`, m.table())
+}
+
 // dropPartition are the commands that remove the partition of a month. The first lock is that of
 // makeMonth.
 func dropPartition(m month) []command {
@@ -133,7 +140,7 @@ func (s *Store) makeMonth(ctx context.Context, of month) error {
 	if err != nil {
 		return err
 	}
-	there, err := r.exists(`SELECT 1 WHERE to_regclass($1) IS NOT NULL`, of.table())
+	there, err := isPartition(r.conn, of)
 	r.release()
 	if err != nil || there {
 		return reading("partitions of decision records", err)
@@ -158,7 +165,7 @@ func attachMonth(tx *conn, of month) error {
 	if _, err := tx.all(command{query: `SELECT pg_advisory_xact_lock($1)`, args: []any{monthLock}}); err != nil {
 		return err
 	}
-	there, err := tx.exists(`SELECT 1 WHERE to_regclass($1) IS NOT NULL`, of.table())
+	there, err := isPartition(tx, of)
 	if err != nil {
 		return err
 	}

@@ -113,15 +113,15 @@ const dropPatience = `300ms`
 func (s *Store) dropMonth(ctx context.Context, before time.Time, limit int) (removed int, dropped bool, err error) {
 	err = s.write(ctx, func(tx *conn) error {
 		removed, dropped = 0, false
+		pruned, sinks, err := lockRetention(tx)
+		if err != nil {
+			return err
+		}
 		months, err := partitions(tx)
 		if err != nil || len(months) == 0 || millis(months[0].next().begin()) > millis(before) {
 			return err
 		}
 		oldest := months[0]
-		pruned, sinks, err := lockRetention(tx)
-		if err != nil {
-			return err
-		}
 		var first, last int64
 		if err := tx.row(`SELECT coalesce((SELECT min(seq) FROM decision WHERE seq > $1), 0), coalesce((SELECT max(seq) FROM `+oldest.table()+`), 0)`,
 			[]any{pruned}, &first, &last); err != nil {
@@ -165,7 +165,7 @@ func isRemovable(tx *conn, oldest month, pruned, last int64, sinks []uma.Sink, b
 		k := &sinks[i]
 		waits := k.Cursor < last
 		if waits && k.Realm != "" {
-			waits, err = tx.exists(`SELECT 1 FROM decision WHERE realm = $1 AND seq > $2 AND seq <= $3 LIMIT 1`, k.Realm, k.Cursor, last)
+			waits, err = tx.exists(`SELECT 1 FROM decision WHERE `+keyRange(`realm`, `$1`, `$2`, `$3`)+` ORDER BY realm, seq LIMIT 1`, k.Realm, k.Cursor, last+1)
 		}
 		if err != nil || waits {
 			return false, reading("undelivered decision records", err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -108,12 +109,12 @@ func (s *Store) RecordsFor(ctx context.Context, realm string, seq int64, limit i
 // counted.
 func (s *Store) BacklogOf(ctx context.Context, realm string, seq int64) (uma.Backlog, error) {
 	return fetch(ctx, s, "undelivered decision records", func(c *conn) (b uma.Backlog, err error) {
-		where, args := `seq > $1`, []any{seq}
+		undelivered, args := `FROM decision WHERE seq > $1 ORDER BY seq`, []any{seq}
 		if realm != "" {
-			where, args = `seq > $1 AND realm = $2`, []any{seq, realm}
+			undelivered, args = `FROM decision WHERE `+keyRange(`realm`, `$2`, `$1`, `$3`)+` ORDER BY realm, seq`, []any{seq, realm, maxSeq}
 		}
 		var first int64
-		err = c.rows(`SELECT seq, time FROM decision WHERE `+where+` ORDER BY seq LIMIT 1`, args, func(scan scanFunc) error {
+		err = c.rows(`SELECT seq, time `+undelivered+` LIMIT 1`, args, func(scan scanFunc) error {
 			return scan(&first, (*moment)(&b.Oldest))
 		})
 		switch {
@@ -124,7 +125,7 @@ func (s *Store) BacklogOf(ctx context.Context, realm string, seq int64) (uma.Bac
 			b.Records = int(last - first + 1)
 			return b, err
 		}
-		err = c.row(`SELECT count(*) FROM (SELECT 1 FROM decision WHERE `+where+` LIMIT $3) AS undelivered`, append(args, uma.MaxBacklog), &b.Records)
+		err = c.row(fmt.Sprint(`SELECT count(*) FROM (SELECT 1 `, undelivered, ` LIMIT `, uma.MaxBacklog, `) AS undelivered`), args, &b.Records)
 		return b, err
 	})
 }

@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/umpire/store/postgres/pgtest"
+	"example.com/umpire/uma"
+)
+
+// A check commits something, and says within its time that the database does not answer, or cannot be
+// reached. It succeeds again afterwards.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	proxy, url := pgtest.NewProxy(t, newDatabase(t))
+	s := open(t, Config{URL: url})
+	commits := func() (n int64) {
+		t.Helper()
+		err := s.read(t.Context(), func(c *conn) error {
+			return c.row(`SELECT sum(commits)::bigint FROM writer WHERE process = $1`, []any{s.slots.process}, &n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	check := func() error {
+		s.committed.Store(-int64(time.Hour)) // nothing was committed for long
+		return s.Check(t.Context())
+	}
+	before := commits()
+	if err := check(); err != nil || commits() != before+1 {
+		t.Fatalf("got error %v and %d commits, want one more than %d", err, commits(), before)
+	}
+	if err := s.Check(t.Context()); err != nil || commits() != before+1 {
+		t.Errorf("a second check at once: got error %v and %d commits", err, commits())
+	}
+	proxy.Hang()
+	for range 2 {
+		if err := check(); err == nil || !strings.Contains(err.Error(), "not made a commit") {
+			t.Errorf("a database that does not answer: got error %v", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Check(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: got error %v", err)
+	}
+	proxy.Pass()
+	if err := check(); err != nil {
+		t.Errorf("afterwards: got error %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := check(); err == nil || errors.Is(err, uma.ErrBusy) {
+		t.Errorf("closed: got error %v", err)
+	}
+}

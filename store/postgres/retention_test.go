@@ -1,0 +1,239 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/umpire/uma"
+)
+
+// dated stores records of these times, in this order, with ids of their numbers.
+func dated(t *testing.T, s *Store, times ...time.Time) {
+	t.Helper()
+	for _, at := range times {
+		last, err := s.LastDecision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := record(fmt.Sprint(last + 1))
+		st.Records[0].Time = at
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// recordsLeft returns the ids of the records that are left, and the months that have a partition.
+func recordsLeft(t *testing.T, s *Store) (ids []string, months []month) {
+	t.Helper()
+	err := s.EachDecision(t.Context(), uma.DecisionFilter{}, func(r *uma.Record) error {
+		ids = append(ids, r.ID)
+		return nil
+	})
+	if err == nil {
+		err = s.read(t.Context(), func(c *conn) (err error) {
+			months, err = partitions(c)
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids, months
+}
+
+func pruned(t *testing.T, s *Store, before time.Time, limit, want int) {
+	t.Helper()
+	n, err := s.PruneDecisions(t.Context(), before, limit)
+	if err != nil || n != want {
+		t.Errorf("removed %d before %v, error %v, want %d", n, before, err, want)
+	}
+}
+
+func day(m time.Month, day int) time.Time { return time.Date(2026, m, day, 0, 0, 0, 0, time.UTC) }
+
+// A month all of whose records are old is removed with its partition. Records that clocks of several
+// servers put into the next month are removed with it. No gap is left.
+func TestMonthsAreDropped(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(c *Config) { c.spanRecords = 2 })
+	dated(t, s, day(1, 1), day(1, 20), day(2, 1), day(1, 31), day(1, 30), day(2, 10), day(2, 11), day(3, 1), day(2, 28), day(3, 2))
+	if err := s.PrepareMonths(t.Context(), day(3, 31)); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(ids []string, months ...time.Month) {
+		t.Helper()
+		gotIDs, gotMonths := recordsLeft(t, s)
+		var want []month
+		for _, m := range months {
+			want = append(want, month{2026, m})
+		}
+		if !slices.Equal(gotIDs, ids) || !slices.Equal(gotMonths, want) {
+			t.Errorf("got records %v and months %v, want %v and %v", gotIDs, gotMonths, ids, want)
+		}
+	}
+	pruned(t, s, day(1, 31), 10, 2) // up to the first that is not old; the last of January is not
+	pruned(t, s, day(2, 1), 10, 0)  // January is old, but not the first
+	expect([]string{"3", "4", "5", "6", "7", "8", "9", "10"}, 1, 2, 3, 4)
+	pruned(t, s, day(2, 5), 10, 3) // with January
+	expect([]string{"6", "7", "8", "9", "10"}, 2, 3, 4)
+	pruned(t, s, day(3, 1), 1, 1) // not all of February may be removed: a record of March is before its last
+	pruned(t, s, day(3, 1), 10, 1)
+	pruned(t, s, day(3, 1), 10, 0)
+	expect([]string{"8", "9", "10"}, 2, 3, 4)
+	pruned(t, s, day(3, 2), 10, 2)
+	expect([]string{"10"}, 3, 4)
+	pruned(t, s, day(4, 2), 10, 1)
+	expect(nil, 4)
+	dated(t, s, day(4, 3))
+	expect([]string{"11"}, 4)
+	err := s.read(t.Context(), func(c *conn) error {
+		there, err := c.exists(`SELECT 1 FROM decision_span`)
+		if there {
+			t.Error("spans of removed records are left")
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A month that a sink has not got waits for it, and is then removed record by record, so that what
+// the sink loses is counted.
+func TestMonthsWaitForSinks(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	sinks := []uma.Sink{{Name: "all", Kind: uma.SinkFile, Hold: 31 * 24 * time.Hour}, {Name: "other", Kind: uma.SinkFile, Realm: "other", Hold: time.Hour}}
+	if err := s.KeepSinks(t.Context(), sinks); err != nil {
+		t.Fatal(err)
+	}
+	dated(t, s, day(1, 1), day(1, 2), day(1, 31), day(2, 1))
+	pruned(t, s, day(2, 1), 10, 0)
+	sinks[0].Cursor = 1
+	if _, err := s.SaveSinks(t.Context(), sinks[:1]); err != nil {
+		t.Fatal(err)
+	}
+	pruned(t, s, day(2, 2).Add(time.Hour), 10, 2) // the second waited long enough
+	all, err := s.AllSinks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all[0].Cut != 1 || all[0].Cursor != 2 || all[1].Cut != 0 {
+		t.Errorf("got sinks %+v", all)
+	}
+	sinks[0].Cursor = 3
+	if _, err := s.SaveSinks(t.Context(), sinks[:1]); err != nil {
+		t.Fatal(err)
+	}
+	pruned(t, s, day(2, 1), 10, 1)
+	if ids, months := recordsLeft(t, s); !slices.Equal(ids, []string{"4"}) || !slices.Equal(months, []month{{2026, 2}}) {
+		t.Errorf("got records %v and months %v", ids, months)
+	}
+}
+
+// Retention does not wait for a transaction that reads records for long, such as a backup: it tries
+// again at the next call.
+func TestMonthInUse(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	dated(t, s, day(1, 1), day(1, 2), day(2, 1))
+	err := s.read(t.Context(), func(backup *conn) error {
+		if _, err := backup.exec(`SELECT count(*) FROM decision`); err != nil {
+			return err
+		}
+		pruned(t, s, day(2, 1), 10, 0)
+		dated(t, s, day(2, 2))
+		if ids, _ := recordsLeft(t, s); len(ids) != 4 {
+			t.Errorf("got records %v", ids)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned(t, s, day(2, 1), 10, 2)
+}
+
+// A process that knows of a month stores a record of it after another process has removed it.
+func TestMonthDroppedByAnother(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
+	for _, upgraded := range []string{"", "jti"} {
+		dated(t, s, day(1, 1))
+		pruned(t, other, day(2, 1), 10, 1)
+		st := record("late")
+		st.Records[0].Time, st.Upgraded = day(1, 2), upgraded
+		if err := s.Commit(t.Context(), st); err != nil {
+			t.Error(err)
+		}
+		if ids, months := recordsLeft(t, s); !slices.Equal(ids, []string{"late"}) || !slices.Equal(months, []month{{2026, 1}}) {
+			t.Errorf("got records %v and months %v", ids, months)
+		}
+		pruned(t, other, day(2, 1), 10, 1)
+	}
+}
+
+// Two processes that remove records at the same time, while others are stored, count each record and
+// each cut once.
+func TestRetentionByTwoProcesses(t *testing.T) {
+	t.Parallel()
+	const records = 40
+	database := newDatabase(t)
+	s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
+	if err := s.KeepSinks(t.Context(), []uma.Sink{{Name: "all", Kind: uma.SinkFile}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range records {
+		dated(t, s, day(time.Month(1+i*4/records), 1))
+	}
+	var removed atomic.Int64
+	var wg sync.WaitGroup
+	for _, by := range []*Store{s, other} {
+		wg.Go(func() {
+			for {
+				n, err := by.PruneDecisions(t.Context(), day(4, 1), 3)
+				if err != nil {
+					t.Error(err)
+				}
+				if n == 0 {
+					return
+				}
+				removed.Add(int64(n))
+			}
+		})
+	}
+	wg.Wait()
+	ids, _ := recordsLeft(t, s)
+	all, err := s.AllSinks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(records * 3 / 4); removed.Load() != want || all[0].Cut != want || len(ids) != records-int(want) {
+		t.Errorf("removed %d, cut %d, left %d of %d, want %d removed", removed.Load(), all[0].Cut, len(ids), records, want)
+	}
+}
+
+// The partitions of this month and the next are there before the first record.
+func TestPrepareMonths(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
+	var wg sync.WaitGroup
+	for _, by := range []*Store{s, other, s, other} {
+		wg.Go(func() {
+			if err := by.PrepareMonths(t.Context(), time.Date(2026, 12, 31, 23, 59, 0, 0, time.UTC)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, months := recordsLeft(t, s); !slices.Equal(months, []month{{2026, 12}, {2027, 1}}) {
+		t.Errorf("got months %v", months)
+	}
+}
