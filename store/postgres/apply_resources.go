@@ -17,9 +17,13 @@ type resourceBatch struct {
 	byID   map[resourceID]*uma.Resource
 	byName map[ownedName]*uma.Resource
 
-	// What insert is to insert, by resource server.
-	fresh  map[uma.Key][]*uma.Resource      // have no keys yet
-	scopes map[uma.Key]map[uma.Scope]string // with their ids
+	self   map[uma.Key]string // ids of resource servers as owners
+	claims map[uma.Key]claims // of the rows that are to be changed
+
+	// What write is to write: changes of rows in their order, then new rows by resource server.
+	changes []command
+	fresh   map[uma.Key][]*uma.Resource      // have no keys yet
+	scopes  map[uma.Key]map[uma.Scope]string // with their ids
 }
 
 // A resourceID is the id of a resource at its resource server.
@@ -41,36 +45,37 @@ const asideName = "\x01"
 func (a *applier) applyResources(tx *conn, from, to int) (done int, err error) {
 	change := a.Resources[from:to]
 	b := &resourceBatch{
-		applier: a, tx: tx, byID: map[resourceID]*uma.Resource{}, byName: map[ownedName]*uma.Resource{},
+		applier: a, tx: tx, byID: map[resourceID]*uma.Resource{}, byName: map[ownedName]*uma.Resource{}, self: map[uma.Key]string{},
 		fresh: map[uma.Key][]*uma.Resource{}, scopes: map[uma.Key]map[uma.Scope]string{},
 	}
 	next := make([]*uma.Resource, len(change))
 	for i := range change {
-		if next[i], err = a.nextResource(&change[i]); err != nil {
+		if next[i], err = b.next(&change[i]); err != nil {
 			return 0, err
 		}
 	}
 	if err := b.read(change, next); err != nil {
 		return 0, reading("resources", err)
 	}
-	for ; done < len(change) && tx.wrote < applyRows; done++ {
+	for ; done < len(change) && tx.wrote+len(b.changes) < applyRows; done++ {
 		if err := b.apply(&change[done], next[done]); err != nil {
 			return 0, err
 		}
 	}
-	return done, b.insert()
+	return done, b.write()
 }
 
-// nextResource returns a resource of the change with its server and owner.
-func (a *applier) nextResource(c *uma.ResourceChange) (*uma.Resource, error) {
-	server, err := a.server(c.ServerID)
+// next returns a resource of the change with its server and owner.
+func (b *resourceBatch) next(c *uma.ResourceChange) (*uma.Resource, error) {
+	server, err := b.server(c.ServerID)
 	if err != nil {
 		return nil, err
 	}
+	b.self[server.Key] = server.UUID
 	next := c.Resource
 	next.Server, next.Owner, next.Origin = server.Key, server.UUID, uma.FromFile
 	if c.OwnerName != "" {
-		owner, ok := a.owners[rows.Fold(c.OwnerName)]
+		owner, ok := b.owners[rows.Fold(c.OwnerName)]
 		if !ok {
 			return nil, fmt.Errorf("the realm file has no user %s: %w", c.OwnerName, uma.ErrNotFound)
 		}
@@ -97,20 +102,37 @@ func (b *resourceBatch) read(change []uma.ResourceChange, next []*uma.Resource) 
 	}
 	err = b.readRows(&names, `unnest($1::bigint[], $2::text[], $3::text[]) x (server, owner, name),
 		LATERAL (SELECT * FROM resource r WHERE r.server = x.server AND r.owner = x.owner AND r.name = x.name OFFSET 0) r`)
-	if err != nil || b.DryRun {
+	if err != nil {
 		return err
 	}
-	var changed columns
+	changed := b.toChange(change, next)
+	if !b.DryRun {
+		var keys columns
+		for _, r := range changed {
+			keys.add(int64(r.Key))
+			b.forget(r)
+		}
+		if err := b.readRows(&keys, `(SELECT * FROM resource WHERE key = ANY($1) ORDER BY key FOR UPDATE) r`); err != nil {
+			return err
+		}
+		changed = b.toChange(change, next)
+	}
+	b.claims, err = claimsOfAll(b.tx, changed)
+	return err
+}
+
+// toChange returns the rows that are to be changed.
+func (b *resourceBatch) toChange(change []uma.ResourceChange, next []*uma.Resource) (all []*uma.Resource) {
 	for i, r := range next {
 		old, other := b.find(&change[i], r)
 		if old != nil && (b.drifted[old.Key] || !isSame(old, r)) {
-			changed.add(int64(old.Key))
+			all = append(all, old)
 		}
 		if other != nil {
-			changed.add(int64(other.Key))
+			all = append(all, other)
 		}
 	}
-	return b.readRows(&changed, `(SELECT * FROM resource WHERE key = ANY($1) ORDER BY key FOR UPDATE) r`)
+	return all
 }
 
 // readRows reads the present state of rows.
@@ -144,7 +166,7 @@ func (b *resourceBatch) forget(r *uma.Resource) {
 func (b *resourceBatch) apply(c *uma.ResourceChange, next *uma.Resource) error {
 	old, other := b.find(c, next)
 	if isFresh(old) || isFresh(other) {
-		if err := b.insert(); err != nil {
+		if err := b.write(); err != nil {
 			return err
 		}
 	}
@@ -153,7 +175,8 @@ func (b *resourceBatch) apply(c *uma.ResourceChange, next *uma.Resource) error {
 		next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
 		drifted = b.drifted[old.Key]
 		if rows.SameResource(old, next) {
-			return b.forgetDrift(old.Key)
+			b.forgetDrift(old.Key)
+			return nil
 		}
 	}
 	if err := b.makeRoom(c, other); err != nil {
@@ -188,20 +211,24 @@ func (b *resourceBatch) addScopes(server uma.Key, c *uma.ResourceChange) {
 	}
 }
 
+// update replaces a row, by an origin: see claimsAfter.
 func (b *resourceBatch) update(old, next *uma.Resource, by uma.Origin) error {
-	delete(b.byName, ownedName{old.Server, old.Owner, old.Name})
+	u := replacement{old: old, next: next, self: b.self[old.Server], had: b.claims[old.Key], by: by}
+	b.claims[old.Key] = claimsAfter(u.had, old, next, by)
+	b.forget(old)
 	b.note(next)
-	return updateResource(b.tx, old, next, by, false)
+	commands, err := u.commands()
+	b.changes = append(b.changes, commands...)
+	return writing("resource", err)
 }
 
 // forgetDrift is for a resource that was changed over an API, and is as the file says
 // again.
-func (b *resourceBatch) forgetDrift(key uma.Key) error {
+func (b *resourceBatch) forgetDrift(key uma.Key) {
 	if !b.drifted[key] {
-		return nil
+		return
 	}
-	_, err := b.tx.exec(`UPDATE resource SET drifted = false WHERE key = $1`, key)
-	return writing("resource", err)
+	b.changes = append(b.changes, command{query: `UPDATE resource SET drifted = false WHERE key = $1`, args: []any{key}})
 }
 
 // find returns the row of a resource of the file, nil for a new one, and another row that has its
@@ -244,18 +271,20 @@ func (b *resourceBatch) makeRoom(c *uma.ResourceChange, other *uma.Resource) err
 	return b.update(other, &aside, uma.FromOwner) // its own row of the file decides on its claims
 }
 
-// insert inserts what is gathered: new resources, and the scopes that resource servers do not know.
-func (b *resourceBatch) insert() error {
+// write writes what is gathered: changes, new resources, and the scopes that resource servers do not know.
+func (b *resourceBatch) write() error {
 	for _, server := range slices.Sorted(maps.Keys(b.scopes)) {
-		var rows []uma.ScopeRow
+		var scopes []uma.ScopeRow
 		for name, id := range b.scopes[server] {
-			rows = append(rows, uma.ScopeRow{ID: id, Name: name})
+			scopes = append(scopes, uma.ScopeRow{ID: id, Name: name})
 		}
-		if _, err := b.tx.all(insertScopes(server, rows, uma.FromAPI)); err != nil {
-			return writing("scopes", err)
-		}
+		b.changes = append(b.changes, insertScopes(server, scopes, uma.FromAPI))
 	}
 	clear(b.scopes)
+	if _, err := b.tx.all(b.changes...); err != nil {
+		return writing("resources", taken(err))
+	}
+	b.changes = nil
 	for _, server := range slices.Sorted(maps.Keys(b.fresh)) {
 		if err := insertResources(b.tx, server, b.fresh[server]); err != nil {
 			return err

@@ -42,6 +42,47 @@ func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
 	return had, reading("what an owner registered", err)
 }
 
+// claimsOfAll reads the claims of many resources, by key.
+func claimsOfAll(tx *conn, all []*uma.Resource) (map[uma.Key]claims, error) {
+	had := make(map[uma.Key]claims, len(all))
+	var uris, names columns
+	for _, r := range all {
+		had[r.Key] = claims{map[string]bool{}, map[string]bool{}}
+		for _, uri := range r.URIs {
+			uris.add(int64(r.Key), int64(r.Server), uripath.Fold(uri), r.Name, string(r.ID))
+		}
+		for _, scope := range r.Scopes {
+			names.add(int64(r.Key), int64(r.Server), string(scope), r.Name, string(r.ID))
+		}
+	}
+	for _, find := range []struct {
+		by    *columns
+		query string
+		add   func(of claims, text string)
+	}{
+		{&uris, `resource_uri t WHERE t.uri`, func(of claims, text string) { of.uris[text] = true }},
+		{&names, `resource_scope t WHERE t.scope`, func(of claims, text string) { of.scopes[text] = true }},
+	} {
+		if find.by.count == 0 {
+			continue
+		}
+		// OFFSET 0: each is looked up by its index.
+		err := tx.rows(`SELECT x.key, x.text FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) x (key, server, text, name, id),
+			LATERAL (SELECT 1 FROM `+find.query+` = x.text AND t.server = x.server AND t.name = x.name AND t.id = x.id AND t.registered = $6 OFFSET 0) t`,
+			append(find.by.args(), uma.ByOwner), func(scan scanFunc) error {
+				var key uma.Key
+				var text string
+				err := scan(&key, &text)
+				find.add(had[key], text)
+				return err
+			})
+		if err != nil {
+			return nil, reading("what owners registered", err)
+		}
+	}
+	return had, nil
+}
+
 // claimsAfter are the claims of next, which replaces old with the claims had. If the owner writes it,
 // they are the old claims and everything that the owner adds. If anybody else writes it,
 // there are none.

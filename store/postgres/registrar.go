@@ -185,10 +185,20 @@ func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bo
 
 // write runs the commands before, and updates the resource and what depends on it.
 func (u *replacement) write(tx *conn, before ...command) error {
+	commands, err := u.commands()
+	if err != nil {
+		return writing("resource", err)
+	}
+	_, err = tx.all(slices.Concat(before, commands)...)
+	return writing("resource", taken(err))
+}
+
+// commands update the resource and what depends on it.
+func (u *replacement) commands() ([]command, error) {
 	old, next := u.old, u.next
 	attributes, err := rows.DocumentText(next.Attributes)
 	if err != nil {
-		return writing("resource", err)
+		return nil, err
 	}
 	update := command{query: `UPDATE resource SET owner = $2, own = $3, name = $4, name_folded = $5, display_name = $6, type = $7,
 			type_folded = $8, icon_uri = $9, uris = $10, scopes = $11, owner_managed = $12, attributes = $13, origin = $14, texts = $15,
@@ -200,9 +210,8 @@ func (u *replacement) write(tx *conn, before ...command) error {
 	was, is := newDerived(old.Server), newDerived(old.Server)
 	was.add(old, old.Owner == u.self, u.had)
 	is.add(next, next.Owner == u.self, claimsAfter(u.had, old, next, u.by))
-	_, err = tx.all(slices.Concat(before, []command{update}, changeDerived(old, was, is), adjustShares(old, next),
-		adjustInvitations(old, next), adjustRequests(old, next))...)
-	return writing("resource", taken(err))
+	return slices.Concat([]command{update}, changeDerived(old, was, is), adjustShares(old, next),
+		adjustInvitations(old, next), adjustRequests(old, next)), nil
 }
 
 // adjustRequests copies the name and the owner of a resource to its requests, and
