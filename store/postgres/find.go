@@ -195,12 +195,12 @@ func scanKey(scan scanFunc) (key uma.Key, err error) {
 	return key, err
 }
 
-// walk reads the next places along an index in the order of the list.
+// walk reads the next places along an index in the order of the list. About the order by owners see selectResources.
 func (l *listing) walk(c *conn, limit int) (s step, err error) {
 	q := &arguments{}
 	rest := l.filter
 	server := q.add(l.server)
-	from, at := `resource r WHERE r.server = `+server, `r.name, r.id`
+	from, at, order := `resource r WHERE r.server = `+server, `r.name, r.id`, ``
 	switch {
 	case rest.ID != "":
 		from, rest.ID = from+` AND r.id = `+q.add(rest.ID), ""
@@ -211,7 +211,9 @@ func (l *listing) walk(c *conn, limit int) (s step, err error) {
 			from, rest.Registered = from+` AND u.registered = `+q.add(rest.Registered), 0
 		}
 	case rest.Owner != "":
-		from, rest.Owner = from+` AND r.owner = `+q.add(rest.Owner), ""
+		owner := q.add(rest.Owner)
+		from += ` AND r.owner <= ` + owner + ` AND (r.owner, r.name) >= (` + owner + `, ` + q.add(l.after.name) + `)`
+		order, rest.Owner = `r.owner, `, ""
 	case rest.ExactName && rest.Name != "":
 		from, rest.Name = from+` AND r.name = `+q.add(rest.Name), ""
 	}
@@ -219,8 +221,8 @@ func (l *listing) walk(c *conn, limit int) (s step, err error) {
 	if hit == everyRow {
 		n = min(l.first, maxMisses) + min(limit, findPage)
 	}
-	query := fmt.Sprintf(`SELECT %[1]s, r.key, %[2]s FROM %[3]s AND (%[1]s) > (%[4]s, %[5]s) ORDER BY %[1]s LIMIT %[6]s`,
-		at, hit, from, q.add(l.after.name), q.add(l.after.id), q.add(n))
+	query := fmt.Sprintf(`SELECT %[1]s, r.key, %[2]s FROM %[3]s AND (%[1]s) > (%[4]s, %[5]s) ORDER BY %[6]s%[1]s LIMIT %[7]s`,
+		at, hit, from, q.add(l.after.name), q.add(l.after.id), order, q.add(n))
 	err = c.rows(query, q.args, func(scan scanFunc) error {
 		var matches bool
 		err := scan(&s.last.name, &s.last.id, &s.last.resource, &matches)

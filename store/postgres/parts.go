@@ -74,8 +74,9 @@ func likePart(part string) string {
 // indexes that find all rows before the first is read.
 func (c *conn) briefly(patience time.Duration, f func() error) (inTime bool, err error) {
 	_, err = c.all(command{query: `SAVEPOINT briefly`}, command{
-		query: `SELECT set_config('statement_timeout', $1, true), set_config('enable_indexscan', 'off', true)`,
-		args:  []any{strconv.FormatInt(patience.Milliseconds(), 10)}})
+		query: `SELECT set_config('statement_timeout', $1, true), set_config('enable_indexscan', 'off', true),
+			set_config('plan_cache_mode', 'force_custom_plan', true)`,
+		args: []any{strconv.FormatInt(patience.Milliseconds(), 10)}})
 	if err != nil {
 		return false, err
 	}
@@ -84,7 +85,7 @@ func (c *conn) briefly(patience time.Duration, f func() error) (inTime bool, err
 	if err != nil && !late {
 		return false, err
 	}
-	_, err = c.all(command{query: `ROLLBACK TO SAVEPOINT briefly`}, command{query: `RELEASE SAVEPOINT briefly`})
+	_, err = c.exec(`ROLLBACK TO SAVEPOINT briefly`)
 	return !late, err
 }
 

@@ -15,17 +15,23 @@ func (v *view) Select(ctx context.Context, server uma.Key, q uma.Selection, limi
 	return found, reading("resources", err)
 }
 
+// selectResources reads the first entries of an index.
+//
+// BETWEEN x AND x is =, except for what PostgreSQL makes of it: see TestSelectionsAreBounded. With = it
+// may read the index of all names, because that has the same order and most resources are of one owner
+// or type: for the few of another it would read all. With BETWEEN, and the column in ORDER BY, only one
+// index has the order.
 func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*uma.Resource, error) {
 	switch {
 	case limit <= 0:
 		return nil, nil
 	case q.Owner != "" && q.Type != "":
 		return resources(c, `SELECT`+resourceColumns+`FROM resource r
-			WHERE r.server = $1 AND r.owner = $2 AND r.type = $3 ORDER BY r.name, r.id LIMIT $4`,
+			WHERE r.server = $1 AND r.owner = $2 AND r.type BETWEEN $3 AND $3 ORDER BY r.type, r.name, r.id LIMIT $4`,
 			server, q.Owner, q.Type, limit)
 	case q.Owner != "":
 		return resources(c, `SELECT`+resourceColumns+`FROM resource r
-			WHERE r.server = $1 AND r.owner = $2 ORDER BY r.name LIMIT $3`,
+			WHERE r.server = $1 AND r.owner BETWEEN $2 AND $2 ORDER BY r.owner, r.name LIMIT $3`,
 			server, q.Owner, limit)
 	case q.Type != "":
 		return selectByType(c, server, q.Type, q.NotOwner, limit)
@@ -44,25 +50,31 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 }
 
 // selectByType reads the resource server's own resources apart from those of users, so that own
-// resources that the selection leaves out are not read.
+// resources that the selection leaves out are not read. The owner is compared as an expression, which
+// PostgreSQL has no statistics of: if it expects that most have that owner, it reads all and sorts them.
 func selectByType(c *conn, server uma.Key, typ, notOwner string, limit int) ([]*uma.Resource, error) {
-	const of = `(SELECT` + resourceColumns + `FROM resource r WHERE r.server = $1 AND r.type = $2 AND r.owner <> $3`
-	return resources(c, of+` AND NOT r.own ORDER BY r.name, r.id LIMIT $4) UNION ALL `+
-		of+` AND r.own AND NOT EXISTS (SELECT 1 FROM client WHERE key = $1 AND uuid = $3) ORDER BY r.name, r.id LIMIT $4)
+	const of = `(SELECT` + resourceColumns + `FROM resource r WHERE r.server = $1 AND (r.owner || '') <> $3 AND `
+	return resources(c, of+ofType(`$2`, `false`)+` LIMIT $4) UNION ALL `+
+		of+`NOT EXISTS (SELECT 1 FROM client WHERE key = $1 AND uuid = $3) AND `+ofType(`$2`, `true`)+` LIMIT $4)
 		ORDER BY name, id LIMIT $4`, server, typ, notOwner, limit)
+}
+
+// ofType is the condition that a resource is of a type, and own or not, with the order of its index.
+func ofType(typ, own string) string {
+	return `r.type = ` + typ + ` AND r.own BETWEEN ` + own + ` AND ` + own + ` ORDER BY r.own, r.name, r.id`
 }
 
 // selectByScope reads the first entries of each scope: among these are the first of all.
 func selectByScope(c *conn, server uma.Key, anyScope []uma.Scope, registered uma.Registered, limit int) ([]*uma.Resource, error) {
 	args := []any{server, array(distinct(anyScope)), limit}
-	condition := ``
+	of := `s.scope = x.scope ORDER BY s.name, s.id`
 	if registered != 0 {
-		condition, args = ` AND s.registered = $4`, append(args, registered)
+		of = `s.scope = x.scope AND s.registered BETWEEN $4 AND $4 ORDER BY s.registered, s.name, s.id`
+		args = append(args, registered)
 	}
 	return resources(c, `SELECT`+resourceColumns+`FROM (
 			SELECT DISTINCT s.name, s.id, s.resource FROM unnest($2::text[]) x (scope) CROSS JOIN LATERAL (
-				SELECT s.name, s.id, s.resource FROM resource_scope s WHERE s.server = $1 AND s.scope = x.scope`+condition+`
-				ORDER BY s.name, s.id LIMIT $3) s
+				SELECT s.name, s.id, s.resource FROM resource_scope s WHERE s.server = $1 AND `+of+` LIMIT $3) s
 			ORDER BY s.name, s.id LIMIT $3) s
 		JOIN resource r ON r.key = s.resource ORDER BY r.name, r.id`, args...)
 }
@@ -100,7 +112,7 @@ func sortedPlaces(all []place) []place {
 const (
 	// maxMerged is about how many entries of scopes are merged at a time, and minMerged the least of
 	// each scope. A resource that has several of the scopes has an entry for each.
-	maxMerged = 4096
+	maxMerged = 1024
 	minMerged = 16
 )
 
