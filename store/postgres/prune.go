@@ -57,8 +57,10 @@ func (a *applier) findLeftovers(c *conn) error {
 	if err := a.findLeftoverScopes(c, servers); err != nil {
 		return reading("scopes", err)
 	}
-	if err := a.findLeftoverResources(c, servers, owners); err != nil {
-		return reading("resources", err)
+	for _, client := range clients {
+		if err := a.findLeftoverResources(c, client, owners); err != nil {
+			return reading("resources", err)
+		}
 	}
 	for _, gone := range [][]leftover{a.gone.clients, a.gone.users, a.gone.scopes, a.gone.resources} {
 		slices.SortFunc(gone, func(l, m leftover) int {
@@ -84,24 +86,42 @@ type owner struct {
 	remove bool
 }
 
+// leftoverPage is how many rows of a realm one statement reads, so that each takes a short time.
+const leftoverPage = 10_000
+
+// byPage calls page with the last id that it has returned, until it returns less than a page of rows.
+func byPage(page func(after string) (last string, rows int, err error)) error {
+	for after := ""; ; {
+		last, rows, err := page(after)
+		if err != nil || rows < leftoverPage {
+			return err
+		}
+		after = last
+	}
+}
+
 // findLeftoverUsers finds the users to delete, and returns all users by subject id.
 func (a *applier) findLeftoverUsers(c *conn) (map[string]owner, error) {
 	owners := map[string]owner{}
-	err := c.rows(`SELECT key, id, username, folded, origin FROM users WHERE realm = $1`, []any{a.realm},
-		func(scan scanFunc) error {
-			var l leftover
-			var username, folded, origin string
-			if err := scan(&l.key, &l.id, &username, &folded, &origin); err != nil {
-				return err
-			}
-			remove := origin == string(uma.FromFile) && !a.named.User(folded)
-			owners[l.id] = owner{folded, remove}
-			if remove {
-				l.what = "user " + username
-				a.gone.users = append(a.gone.users, l)
-			}
-			return nil
-		})
+	err := byPage(func(after string) (last string, rows int, err error) {
+		err = c.rows(`SELECT key, id, username, folded, origin FROM users WHERE realm = $1 AND id > $2 ORDER BY id LIMIT $3`,
+			[]any{a.realm, after, leftoverPage}, func(scan scanFunc) error {
+				var l leftover
+				var username, folded, origin string
+				if err := scan(&l.key, &l.id, &username, &folded, &origin); err != nil {
+					return err
+				}
+				last, rows = l.id, rows+1
+				remove := origin == string(uma.FromFile) && !a.named.User(folded)
+				owners[l.id] = owner{folded, remove}
+				if remove {
+					l.what = "user " + username
+					a.gone.users = append(a.gone.users, l)
+				}
+				return nil
+			})
+		return last, rows, err
+	})
 	return owners, err
 }
 
@@ -122,33 +142,32 @@ func (a *applier) findLeftoverScopes(c *conn, servers map[uma.Key]*uma.Client) e
 }
 
 // findLeftoverResources finds the resources to delete, and those that were changed over an API.
-func (a *applier) findLeftoverResources(c *conn, servers map[uma.Key]*uma.Client, owners map[string]owner) error {
-	return c.rows(`SELECT r.key, r.server, r.id, r.owner, r.name, r.origin, r.drifted
-		FROM client c JOIN resource r ON r.server = c.key WHERE c.realm = $1`, []any{a.realm},
-		func(scan scanFunc) error {
-			var l leftover
-			var ownerID, name, origin string
-			var drifted bool
-			if err := scan(&l.key, &l.server, &l.id, &ownerID, &name, &origin, &drifted); err != nil {
-				return err
-			}
-			if drifted {
-				a.drifted[l.key] = true
-			}
-			server, user := servers[l.server], owners[ownerID]
-			if server == nil {
+func (a *applier) findLeftoverResources(c *conn, server *uma.Client, owners map[string]owner) error {
+	return byPage(func(after string) (last string, rows int, err error) {
+		err = c.rows(`SELECT key, id, owner, name, origin, drifted FROM resource WHERE server = $1 AND id > $2 ORDER BY id LIMIT $3`,
+			[]any{server.Key, after, leftoverPage}, func(scan scanFunc) error {
+				l := leftover{server: server.Key}
+				var ownerID, name, origin string
+				var drifted bool
+				if err := scan(&l.key, &l.id, &ownerID, &name, &origin, &drifted); err != nil {
+					return err
+				}
+				last, rows = l.id, rows+1
+				if drifted {
+					a.drifted[l.key] = true
+				}
+				user, isUser := owners[ownerID]
+				named := a.named.ResourceID(server.ID, uma.ResourceID(l.id)) ||
+					(isUser || ownerID == server.UUID) && a.named.ResourceName(server.ID, user.folded, name)
+				follows := a.Prune && (a.isLeftover(server) || user.remove)
+				if !named && (follows || origin == string(uma.FromFile)) {
+					l.what = "resource " + name
+					a.gone.resources = append(a.gone.resources, l)
+				}
 				return nil
-			}
-			_, isUser := owners[ownerID]
-			named := a.named.ResourceID(server.ID, uma.ResourceID(l.id)) ||
-				(isUser || ownerID == server.UUID) && a.named.ResourceName(server.ID, user.folded, name)
-			follows := a.Prune && (a.isLeftover(server) || user.remove)
-			if !named && (follows || origin == string(uma.FromFile)) {
-				l.what = "resource " + name
-				a.gone.resources = append(a.gone.resources, l)
-			}
-			return nil
-		})
+			})
+		return last, rows, err
+	})
 }
 
 // leftoverBatch is how many leftovers a query is about.
