@@ -47,6 +47,8 @@ func (s *Store) look(ctx context.Context) {
 	if s.memory == nil {
 		return
 	}
+	s.looking.Lock()
+	defer s.looking.Unlock()
 	began := s.memory.Clock()
 	seen, err := s.othersChanges(ctx)
 	if err != nil {

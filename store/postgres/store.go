@@ -49,16 +49,16 @@ type Config struct {
 // A Store is an uma.Store in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
 	uma.Store // of methods that are missing
-	missing
-	cfg     Config
-	pool    *pgxpool.Pool
-	memory  *memory.Memory // nil if no rows are kept
-	changes changes
-	slots   *slots   // nil when read only
-	settler *settler // nil when read only
-	months  months
-	recent  memory.Recent
-	seen    string // of watch: see othersChanges
+	cfg       Config
+	pool      *pgxpool.Pool
+	memory    *memory.Memory // nil if no rows are kept
+	changes   changes
+	slots     *slots   // nil when read only
+	settler   *settler // nil when read only
+	months    months
+	recent    memory.Recent
+	looking   sync.Mutex // held by look
+	seen      string     // see othersChanges
 
 	opened    time.Time
 	committed atomic.Int64 // when the last commit was, in nanoseconds since opened

@@ -66,7 +66,15 @@ func TestStore(t *testing.T) {
 
 func TestStoreCached(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, allCaches) })
+	storetest.Run(t, func(t *testing.T) uma.Store {
+		s := openTemp(t, allCaches)
+		t.Cleanup(func() {
+			if err := s.CheckCaches(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	})
 }
 
 // smallRealm applies a realm with one client and one user.

@@ -1,0 +1,75 @@
+package postgres
+
+import (
+	"context"
+
+	"example.com/umpire/store/rows"
+	"example.com/umpire/uma"
+)
+
+// Validity implements uma.Tokens.
+func (v *view) Validity(ctx context.Context, server uma.Key, grants []uma.Grant) (*uma.Validity, error) {
+	st, err := readValidity(v.conn(ctx), server, grants)
+	return st, reading("rows that grants rest on", err)
+}
+
+func readValidity(c *conn, server uma.Key, grants []uma.Grant) (*uma.Validity, error) {
+	st := &uma.Validity{
+		Resources: map[uma.ResourceID]*uma.Resource{},
+		Shares:    map[string]*uma.Share{},
+		Scopes:    map[uma.Scope]bool{},
+	}
+	var ids []uma.ResourceID
+	var shares []string
+	var scopes []uma.Scope
+	for _, g := range grants {
+		scopes = append(scopes, g.Scopes...)
+		if g.Resource != "" {
+			ids = append(ids, g.Resource)
+		}
+		for _, s := range g.Shares {
+			shares = append(shares, s.ID)
+		}
+	}
+	found, err := resourcesByID(c, server, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range found {
+		st.Resources[r.ID] = r
+	}
+	known, err := knownScopes(c, server, scopes)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range known {
+		st.Scopes[row.Name] = true
+	}
+	return st, validShares(c, server, shares, st.Shares)
+}
+
+// validShares reads granted requests and, if there are ids left, policies.
+func validShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	args := []any{server, ids}
+	err := c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
+		WHERE q.server = $1 AND q.id = ANY($2) AND q.state = 'granted' AND r.owner_managed`,
+		args, func(scan scanFunc) error {
+			q, err := scanRequest(scan)
+			s := rows.ShareOf(&q)
+			found[q.ID] = &s
+			return err
+		})
+	if err != nil || len(found) == len(ids) {
+		return err
+	}
+	return c.rows(`SELECT`+shareColumns+`FROM share s JOIN resource r ON r.key = s.resource
+		WHERE s.server = $1 AND s.id = ANY($2) AND r.owner_managed`,
+		args, func(scan scanFunc) error {
+			s, err := scanShare(scan)
+			found[s.ID] = s
+			return err
+		})
+}
