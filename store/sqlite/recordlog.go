@@ -20,6 +20,12 @@ import (
 // saveRecords appends the records of a settlement, sets their Seq, and stores the parts
 // that their events share.
 func saveRecords(tx *conn, records []uma.Record, stored storedRecords) error {
+	return saveNumbered(tx, records, stored, func(int) any { return nil })
+}
+
+// saveNumbered is saveRecords for records that have numbers: number returns that of each, nil for
+// the next one.
+func saveNumbered(tx *conn, records []uma.Record, stored storedRecords, number func(i int) any) error {
 	var shared any
 	if stored.parts != nil {
 		key, err := tx.insert(`INSERT INTO decision_shared (parts) VALUES (?)`, stored.parts)
@@ -34,8 +40,8 @@ func saveRecords(tx *conn, records []uma.Record, stored storedRecords) error {
 		if stored.own != nil && stored.own[i] != nil {
 			encoding, event, key = sharedEvent, stored.own[i], shared
 		}
-		_, err := tx.exec(`INSERT INTO decision_log (fields, encoding, event, shared) VALUES (?, ?, ?, ?)`,
-			stored.fields[i], encoding, event, key)
+		_, err := tx.exec(`INSERT INTO decision_log (seq, fields, encoding, event, shared) VALUES (?, ?, ?, ?, ?)`,
+			number(i), stored.fields[i], encoding, event, key)
 		if err != nil {
 			return writing("decision record", err)
 		}

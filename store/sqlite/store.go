@@ -86,7 +86,10 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.path = cfg.Path
 	if cfg.ReadOnly {
-		return s.openReaders(openStill(cfg.Path))
+		if err := s.openReaders(openStill(cfg.Path)); err != nil {
+			return err
+		}
+		return s.read(ctx, refuseUnfinished)
 	}
 	if err := folder.Keep(cfg.Path, "-wal", "-shm"); err != nil {
 		return err
@@ -116,6 +119,9 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.inspector = &inspector{conn: c}
 	if err := s.openReaders(open, nil); err != nil {
+		return err
+	}
+	if err := s.read(ctx, refuseUnfinished); err != nil {
 		return err
 	}
 	if err := s.continueNumbers(ctx); err != nil {
