@@ -104,8 +104,11 @@ func (s *Store) open(ctx context.Context) error {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return err
 	}
+	if err := refuseUnfinished(ctx, s.pool); err != nil {
+		return err
+	}
 	if s.cfg.ReadOnly {
-		return s.pool.Ping(ctx)
+		return nil
 	}
 	s.memory = memory.New(s.cfg.Caches, s.cfg.Now)
 	if s.slots, err = newSlots(ctx, s, uuid.NewString()); err != nil {
