@@ -121,12 +121,14 @@ func (p place) openTarget(t testing.TB) copier.Target {
 	return s
 }
 
-// source is openSource until the test ends.
-func source(t *testing.T, p place) copier.Source {
+// compare compares two databases.
+func compare(t testing.TB, a, b place) error {
 	t.Helper()
-	s := p.openSource(t)
-	t.Cleanup(func() { mustClose(t, s) })
-	return s
+	x, y := a.openSource(t), b.openSource(t)
+	_, err := copier.Compare(t.Context(), x, y, silent)
+	mustClose(t, x)
+	mustClose(t, y)
+	return err
 }
 
 // tryCopy copies a database and calls tell after each page.

@@ -15,7 +15,7 @@ type Difference struct{ what string }
 func (d *Difference) Error() string { return "the databases differ: " + d.what }
 
 // Compare compares all rows of two databases by their SHA-256, as they are now. Its error is a
-// *Difference if they differ. It calls tell from time to time.
+// *Difference if they differ. It calls tell for each table, and from time to time.
 func Compare(ctx context.Context, a, b Source, tell func(Step)) ([]TableReport, error) {
 	if err := a.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("read the source: %w", err)
@@ -58,6 +58,7 @@ func compareTable(ctx context.Context, a, b Source, t *Table, tell func(rows int
 		}
 		if x == nil && y == nil {
 			report.Rows = sum.rows
+			tell(sum.rows)
 			sum.all.Sum(report.SHA256[:0])
 			return report, nil
 		}

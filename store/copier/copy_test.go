@@ -1,9 +1,11 @@
 package copier_test
 
 import (
+	"slices"
 	"testing"
 
-	"example.com/umpire/store/copier"
+	"example.com/umpire/store/sqlite"
+	"example.com/umpire/store/storetest"
 )
 
 // TestCopyThereAndBack: a database with rows of every kind, copied from SQLite to PostgreSQL, from
@@ -20,7 +22,34 @@ func TestCopyThereAndBack(t *testing.T) {
 			}
 		}
 	}
-	if _, err := copier.Compare(t.Context(), source(t, first), source(t, last), silent); err != nil {
+	if err := compare(t, first, last); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCopyWorks: a server goes on with a copy. Rows are found by what is derived from others, and no
+// number is given twice.
+func TestCopyWorks(t *testing.T) {
+	t.Parallel()
+	first := place{path: filled(t)}
+	database, file := place{url: newDatabase(t)}, place{path: newPath(t)}
+	mustCopy(t, first, database)
+	mustCopy(t, database, file)
+	var want []string
+	for _, p := range []place{first, database, file} {
+		p.with(t, func(s store) {
+			got := storetest.Found(t, s)
+			if want == nil {
+				want = got
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%+v:\ngot  %q\nwant %q", p, got, want)
+			}
+			if indexed, ok := s.(*sqlite.Store); ok && p == file {
+				if lag, err := indexed.IndexLag(t.Context()); err != nil || lag.Records != 0 {
+					t.Errorf("%d records are not indexed, %v", lag.Records, err)
+				}
+			}
+		})
 	}
 }

@@ -49,12 +49,12 @@ const (
 	Number = "number"
 )
 
-// Numbers are the names of the rows of Number: the generation of all realms, the last version of a
+// Numbers are the names of the rows of Number, sorted: the generation of all realms, the last version of a
 // row, the last record, and for each of these tables the last key. None of them is used again, even
 // if nothing is left that has it.
 func Numbers() []string {
-	return []string{"admin_use", Decision, "generation", "identity", "invitation", "issuer", "client", "policy_period",
-		"realm", "request", "resource", "shadow_change", "share", "users", "version"}
+	return []string{"admin_use", "client", Decision, "generation", "identity", "invitation", "issuer", "policy_period", "realm",
+		"request", "resource", "shadow_change", "share", "users", "version"}
 }
 
 // Tables are all tables of a database, each after those that it refers to. Those that are derived

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -267,7 +266,7 @@ func (s *Source) numbers(ctx context.Context, after copier.Row) ([]copier.Row, e
 		return nil, err
 	}
 	var page []copier.Row
-	for _, name := range slices.Sorted(slices.Values(copier.Numbers())) {
+	for _, name := range copier.Numbers() {
 		of := name
 		if name != "generation" && name != copier.Decision {
 			of = sequenceOf(name)

@@ -340,7 +340,7 @@ func numbersAfter(c *conn, after copier.Row) ([]copier.Row, error) {
 		return nil, err
 	}
 	var page []copier.Row
-	for _, name := range slices.Sorted(slices.Values(copier.Numbers())) {
+	for _, name := range copier.Numbers() {
 		if after == nil || name > after[0].(string) {
 			page = append(page, copier.Row{name, numbers[name]})
 		}

@@ -107,3 +107,52 @@ func (e *env) fillDecisions() {
 	sink.Cursor, sink.Delivered, sink.Problem = 3, now, "refused"
 	e.saveSink(sink)
 }
+
+// Found returns what a store that Fill has filled, or a copy of one, finds by what it derives from
+// its rows, and the numbers that it gives to new ones. It adds some.
+func Found(t *testing.T, s uma.Store) (found []string) {
+	t.Helper()
+	e := &env{t: t, s: s}
+	e.last.Store(1_000_000)
+	ctx := t.Context()
+	e.photoz = e.snapshot("photoz")
+	e.realm, e.api = e.photoz.Realm.Key, e.photoz.Clients["api"].Key
+	e.alice = e.user(e.realm, "alice").ID
+	note := func(what string, values ...any) { found = append(found, fmt.Sprint(what, ": ", values)) }
+
+	for _, part := range []string{"ålb", "OLIDAY, \"", "none of these"} {
+		e.must(s.FindResources(ctx, e.api, uma.ResourceFilter{Name: part}, 0, 10, func(r *uma.Resource) error {
+			note(part, r.Name, r.Key, r.Version, r.Scopes, r.Attributes)
+			return nil
+		}))
+	}
+	e.reading(func(v uma.View) {
+		shares, err := v.FindShares(ctx, e.api, e.alice, uma.UserPolicyFilter{Name: "RIEND"}, 0, 10)
+		e.must(err)
+		for _, share := range shares {
+			note("policy", share.Name, share.Users, share.Roles, share.Groups)
+		}
+		users, err := v.UsersNamed(ctx, e.realm, []string{"zoe@example.com"})
+		e.must(err)
+		for _, u := range users["zoe@example.com"] {
+			note("by e-mail", u.Username, u.Claims)
+		}
+	})
+	for _, f := range []uma.DecisionFilter{{Rule: "team/rule"}, {Request: "req-1"}, {Outcome: "granted", Since: now.AddDate(0, 2, 0)}} {
+		records, err := s.FindDecisions(ctx, f, 100)
+		e.must(err)
+		for _, r := range records {
+			note("record", r.Seq, r.ID, string(r.Event), r.Rules, r.Time)
+		}
+	}
+
+	st := &uma.Settlement{Realm: e.realm, Now: now, Records: []uma.Record{e.record("later")}}
+	e.must(s.Commit(ctx, st))
+	note("next record", st.Records[0].Seq)
+	r := e.create(e.resource("later", "view"))
+	q := e.share(r, "carol", "view")
+	note("next keys", r.Key, q.Key, e.sharePolicy(r, "later", "carol").Key)
+	note("next version is later", e.get(e.api, r.ID).Version > e.photoz.Realm.Generation)
+	note("generation", e.generation())
+	return found
+}

@@ -1,0 +1,104 @@
+package copier_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"example.com/umpire/store/copier"
+)
+
+// A generated is a source with so many resources, each with scopes, a URI and a request, and with
+// decision records. It is read from the beginning to the end of each table.
+type generated struct {
+	resources int
+	next      int // row of the table that is read
+}
+
+func (g *generated) Snapshot(context.Context) error { return nil }
+func (g *generated) Close() error                   { return nil }
+
+func (g *generated) Count(_ context.Context, t *copier.Table) (int64, error) {
+	n, _ := g.rows(t.Name)
+	return int64(n), nil
+}
+
+func (g *generated) Page(_ context.Context, t *copier.Table, after copier.Row, limit int) (page []copier.Row, err error) {
+	if after == nil {
+		g.next = 0
+	}
+	for n, row := g.rows(t.Name); g.next < n && len(page) < limit; g.next++ {
+		page = append(page, row(g.next))
+	}
+	return page, nil
+}
+
+// rows returns how many rows a table has, and what makes each.
+func (g *generated) rows(table string) (n int, row func(i int) copier.Row) {
+	const server = int64(1)
+	id := func(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i*40503, i) }
+	name := func(i int) string { return fmt.Sprintf("Album %07d", i) }
+	scopes := []string{"comment", "view"}
+	switch table {
+	case "realm":
+		return 1, func(int) copier.Row { return copier.Row{int64(1), "photoz", "{}", int64(1), false, []byte("f"), ""} }
+	case "client":
+		return 1, func(int) copier.Row {
+			return copier.Row{int64(1), int64(1), "api", "api-uuid", []byte("secret"), true, `{"resource_server":true}`, "file"}
+		}
+	case "resource":
+		return g.resources, func(i int) copier.Row {
+			return copier.Row{int64(i + 1), id(i), server, "alice", false, name(i), "album " + name(i)[6:], "", "album", "album", "",
+				[]string{fmt.Sprint("/albums/", i)}, scopes, true, `{"visibility":["private"]}`, "api", "", false, int64(i + 1)}
+		}
+	case "resource_scope":
+		return 2 * g.resources, func(i int) copier.Row {
+			of := i % g.resources
+			return copier.Row{server, scopes[i/g.resources], name(of), id(of), int64(of + 1), int64(1)}
+		}
+	case "resource_uri":
+		return g.resources, func(i int) copier.Row {
+			return copier.Row{server, fmt.Sprintf("/albums/%07d", i), name(i), id(i), int64(i + 1), int64(1)}
+		}
+	case "request":
+		return g.resources, func(i int) copier.Row {
+			return copier.Row{int64(i + 1), id(i), server, int64(i + 1), id(i), name(i), "alice", "bob", "view", "view-id", "granted",
+				at.UnixMilli(), at.UnixMilli(), int64(i + 1)}
+		}
+	case copier.Decision:
+		return g.resources / 2, func(i int) copier.Row {
+			return copier.Row{int64(i + 1), at.Add(time.Duration(i) * time.Minute).UnixMilli(), id(i), id(i / 2), "photoz", "rpt", "granted", "",
+				"bob", "web", "api", id(i), "sha256:abc", id(i / 2), []string{"photoz.shared"}, fmt.Appendf(nil, `{"decision_id":%q,"input":{"claims":%0100d}}`, id(i), i/2)}
+		}
+	case copier.Number:
+		return len(copier.Numbers()), func(i int) copier.Row { return copier.Row{copier.Numbers()[i], int64(g.resources)} }
+	}
+	return 0, nil
+}
+
+// TestCopyLarge: 100,000 resources with 550,000 rows in all are copied to PostgreSQL and back,
+// each way interrupted twice, and found equal at the end.
+func TestCopyLarge(t *testing.T) {
+	t.Parallel()
+	resources := 100_000
+	if testing.Short() || raceEnabled {
+		resources = 3_000
+	}
+	first, middle, last := place{path: newPath(t)}, place{url: newDatabase(t)}, place{path: newPath(t)}
+	to := first.openTarget(t)
+	began := time.Now()
+	report, err := copier.Copy(t.Context(), &generated{resources: resources}, to, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, to)
+	t.Logf("%d rows, made in %v", report.Rows(), time.Since(began))
+	for _, way := range []struct{ from, to place }{{first, middle}, {middle, last}} {
+		began := time.Now()
+		interruptedWhen(t, way.from, way.to, func(s copier.Step) bool { return s.Table == "resource" && s.Rows > s.Of/2 })
+		interruptedWhen(t, way.from, way.to, func(s copier.Step) bool { return s.Table == copier.Decision && s.Rows > s.Of/2 })
+		mustCopy(t, way.from, way.to)
+		t.Logf("copied in %v", time.Since(began))
+	}
+}
