@@ -38,17 +38,17 @@ func TestCopyWorks(t *testing.T) {
 	var want []string
 	for _, p := range []place{first, database, file} {
 		p.with(t, func(s store) {
+			if indexed, ok := s.(*sqlite.Store); ok && p == file {
+				if lag, err := indexed.IndexLag(t.Context()); err != nil || lag.Records != 0 {
+					t.Errorf("%d records are not indexed, %v", lag.Records, err)
+				}
+			}
 			got := storetest.Found(t, s)
 			if want == nil {
 				want = got
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%+v:\ngot  %q\nwant %q", p, got, want)
-			}
-			if indexed, ok := s.(*sqlite.Store); ok && p == file {
-				if lag, err := indexed.IndexLag(t.Context()); err != nil || lag.Records != 0 {
-					t.Errorf("%d records are not indexed, %v", lag.Records, err)
-				}
 			}
 		})
 	}

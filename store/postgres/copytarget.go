@@ -232,7 +232,8 @@ func setNumbers(ctx context.Context, tx pgx.Tx, _ *copier.Table, page []copier.R
 	return nil
 }
 
-// End implements copier.Target. Keys that may be used again go on after the last one that is used.
+// End implements copier.Target. Keys that may be used again go on after the last one that is used. Servers
+// make the spans of decision records.
 // Statistics are made at once, because each connection of a server keeps its plans.
 func (t *Target) End(ctx context.Context) error {
 	return t.transact(ctx, func(tx pgx.Tx) error {
@@ -240,6 +241,8 @@ func (t *Target) End(ctx context.Context) error {
 			`SELECT setval('admin_token_key_seq', max(key)) FROM admin_token HAVING count(*) > 0`,
 			`SELECT setval('policy_file_key_seq', max(key)) FROM policy_file HAVING count(*) > 0`,
 			`SELECT setval('revision_key_seq', max(key)) FROM revision HAVING count(*) > 0`,
+			`UPDATE counter SET value = coalesce((SELECT min(seq) - 1 FROM decision), (SELECT value FROM counter WHERE name = 'decision'))
+				WHERE name = 'pruned'`,
 			`ANALYZE`,
 			`DROP TABLE copying`,
 		} {
