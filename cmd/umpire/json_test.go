@@ -133,6 +133,7 @@ func TestDocumentedJSON(t *testing.T) {
 	for command, value := range map[string]any{
 		"policy shadow": shadowReport{Changes: []shadowRow{{ChangeRow: audit.ChangeRow{RulesWas: []string{}, RulesNow: []string{}}}}},
 		"shares list":   []shareRow{{Scopes: []uma.Scope{}}}, "decisions sinks": []sinkRow{{}}, "admin uses": []useRow{{}}, "issuer rename": renamedIssuer{},
+		"store copy": copyReport{Tables: []copiedTable{{}}},
 	} {
 		for _, difference := range shapes[command].differences("", shapes[command].example, decode[any](t, jsonOf(t, value))) {
 			t.Errorf("%s: %s", command, difference)

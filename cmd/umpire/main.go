@@ -81,7 +81,7 @@ environment, 3 a check or test did not pass.`,
 	root.SetUsageTemplate(strings.NewReplacer( // a command group cannot be run without a subcommand
 		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", "[command]", "COMMAND").Replace(root.UsageTemplate()))
 	root.SetVersionTemplate(newBuild().String() + "\n")
-	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), issuerCommand(e), partyCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), adminCommand(e), demoCommand(e), backupCommand(e), versionCommand(e), examineCommand())
+	root.AddCommand(serveCommand(e), realmCommand(e), keysCommand(e), issuerCommand(e), partyCommand(e), policyCommand(e), decisionsCommand(e), sharesCommand(e), adminCommand(e), demoCommand(e), backupCommand(e), storeCommand(e), versionCommand(e), examineCommand())
 	checkArguments(root)
 	checkHelp(root)
 	return root

@@ -15,7 +15,7 @@ type Difference struct{ what string }
 func (d *Difference) Error() string { return "the databases differ: " + d.what }
 
 // Compare compares all rows of two databases by their SHA-256, as they are now. Its error is a
-// *Difference if they differ. It calls tell for each table, and from time to time.
+// *Difference if they differ: then it returns the tables before, which are equal. It calls tell for each table, and from time to time.
 func Compare(ctx context.Context, a, b Source, tell func(Step)) ([]TableReport, error) {
 	if err := a.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("read the source: %w", err)
@@ -31,7 +31,7 @@ func Compare(ctx context.Context, a, b Source, tell func(Step)) ([]TableReport, 
 		}
 		report, err := compareTable(ctx, a, b, &t, func(rows int64) { tell(Step{"compared", t.Name, rows, of}) })
 		if err != nil {
-			return nil, fmt.Errorf("compare %s: %w", t.Name, err)
+			return reports, fmt.Errorf("compare %s: %w", t.Name, err)
 		}
 		reports = append(reports, report)
 	}

@@ -114,14 +114,14 @@ func Copy(ctx context.Context, from Source, to Target, tell func(Step)) (*Report
 	if err := copyTables(ctx, from, to, at, tell); err != nil {
 		return nil, err
 	}
-	tables, err := Compare(ctx, from, to, tell)
-	if err != nil {
-		return nil, err
+	report := &Report{Resumed: resumed}
+	if report.Tables, err = Compare(ctx, from, to, tell); err != nil {
+		return report, err
 	}
 	if err := to.End(ctx); err != nil {
 		return nil, fmt.Errorf("end the copy: %w", err)
 	}
-	return &Report{Resumed: resumed, Tables: tables}, nil
+	return report, nil
 }
 
 // identify returns a digest that no other database has, nor the same one after its server has

@@ -86,13 +86,15 @@ func checkDurable(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// shown is the URL of a database without its user's password, for errors.
-func shown(text string) string {
+// Shown is the URL of a database without its user's password and parameters, for errors and reports.
+func Shown(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "the database"
 	}
-	u.User = url.User(u.User.Username())
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
 	u.RawQuery = ""
 	return strings.TrimSuffix(u.String(), "?")
 }

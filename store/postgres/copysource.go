@@ -53,7 +53,7 @@ func copyConfig(url string) (*pgx.ConnConfig, error) {
 	return cfg.ConnConfig, nil
 }
 
-func opening(url string, err error) error { return fmt.Errorf("open %s: %w", shown(url), err) }
+func opening(url string, err error) error { return fmt.Errorf("open %s: %w", Shown(url), err) }
 
 // querier is a connection or a transaction.
 type querier interface {

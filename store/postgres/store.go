@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, opened: time.Now(), closed: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the PostgreSQL database %s: %w", shown(cfg.URL), err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open the PostgreSQL database %s: %w", Shown(cfg.URL), err), s.Close())
 	}
 	return s, nil
 }
