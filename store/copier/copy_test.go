@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"example.com/umpire/store/sqlite"
 	"example.com/umpire/store/storetest"
 )
@@ -52,4 +54,40 @@ func TestCopyWorks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCopyDerivesColumns: the columns that only PostgreSQL has are in a copy as a server writes them. The
+// copy has been in SQLite meanwhile.
+func TestCopyDerivesColumns(t *testing.T) {
+	t.Parallel()
+	first, middle, last := place{url: newDatabase(t)}, place{path: newPath(t)}, place{url: newDatabase(t)}
+	first.with(t, func(s store) { storetest.Fill(t, s) })
+	mustCopy(t, first, middle)
+	mustCopy(t, middle, last)
+	for _, query := range []string{
+		`SELECT string_agg(format('%s %s', id, resource_server), ', ' ORDER BY key) FROM client`,
+		`SELECT string_agg(format('%s %L', id, email), ', ' ORDER BY key) FROM users`,
+		`SELECT string_agg(format('%s %s', id, size), ', ' ORDER BY key) FROM share`,
+	} {
+		got, want := last.text(t, query), first.text(t, query)
+		if got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+// text returns the only column of the only row of a query of PostgreSQL.
+func (p place) text(t *testing.T, query string) (text string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.QueryRow(t.Context(), query).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return text
 }
