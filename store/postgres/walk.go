@@ -43,55 +43,46 @@ func (l *userList) places(c *conn, p pageSpec) ([]place, error) {
 }
 
 // walk returns the statement that reads a page of the list, of which up to `most` places are read at
-// each resource server. A step of the recursion seeks the next name, and id, in an index, and so
-// skips all other requests for the same resource. It makes no more steps than rows are read. Only
-// then the keys of the resources are looked up (OFFSET 0).
+// each resource server.
 func (l *userList) walk(most any, p pageSpec) (string, []any) {
 	args := arguments{[]any{l.realm}}
 	servers := realmServers
 	if l.Server != 0 {
 		servers += ` AND c.key = ` + args.add(l.Server)
 	}
-	var owner, next, found string
-	if l.Owner != "" {
-		owner = args.add(l.Owner)
-		found = `r.owner = ` + owner + ` AND r.name = w.name`
-	} else {
-		found = `r.id = w.id`
-	}
+	var next string
 	if l.owned {
-		next = `SELECT o.name, '' AS id FROM resource o WHERE o.server = c.key AND o.owner = ` + owner + ` ORDER BY o.name LIMIT ` + args.add(most)
+		next = `SELECT r.name, '' AS id, r.key AS resource FROM resource r WHERE r.server = c.key AND r.owner = ` + args.add(l.Owner) + ` ORDER BY r.name`
 	} else {
-		next = l.steps(&args, owner) + ` LIMIT ` + args.add(most)
+		next = l.steps(&args)
 	}
-	return `SELECT w.name, w.id, w.server, r.key
-		FROM (SELECT w.name, w.id, c.key AS server FROM client c CROSS JOIN LATERAL (` + next + `) w WHERE ` + servers + `
-			ORDER BY w.name, w.id, c.key LIMIT ` + args.add(p.limit()) + ` OFFSET ` + args.add(p.first) + `) w
-		CROSS JOIN LATERAL (SELECT r.key FROM resource r WHERE r.server = w.server AND ` + found + ` OFFSET 0) r
-		ORDER BY w.name, w.id, w.server`, args.args
+	return `SELECT w.name, w.id, c.key, w.resource FROM client c CROSS JOIN LATERAL (` + next + ` LIMIT ` + args.add(most) + `) w
+		WHERE ` + servers + ` ORDER BY w.name, w.id, c.key LIMIT ` + args.add(p.limit()) + ` OFFSET ` + args.add(p.first), args.args
 }
 
-// steps returns the recursion over what is shared at resource server c.
-func (l *userList) steps(args *arguments, owner string) string {
+// steps returns a recursion over what is shared at resource server c. A step seeks the next name, and
+// id, in an index, and so skips all other requests for the same resource. It makes no more steps than
+// rows are read.
+func (l *userList) steps(args *arguments) string {
 	id, after, order := `''`, `q.resource_name > w.name`, `q.resource_name`
 	if l.Owner == "" {
 		id, after, order = `q.resource_id`, `(q.resource_name, q.resource_id) > (w.name, w.id)`, `q.resource_name, q.resource_id`
 	}
-	granted := `SELECT q.resource_name AS name, ` + id + ` AS id FROM live_request q WHERE q.state = 'granted' AND q.server = c.key`
+	granted := `SELECT q.resource_name AS name, ` + id + ` AS id, q.resource FROM live_request q WHERE q.state = 'granted' AND q.server = c.key`
 	if l.Owner != "" {
-		granted += ` AND q.owner = ` + owner
+		granted += ` AND q.owner = ` + args.add(l.Owner)
 	}
 	if l.Requester != "" {
 		granted += ` AND q.requester = ` + args.add(l.Requester)
 	}
 	order = ` ORDER BY ` + order + ` LIMIT 1`
 	return `WITH RECURSIVE walk AS ((` + granted + order + `)
-		UNION ALL SELECT n.name, n.id FROM walk w CROSS JOIN LATERAL (` + granted + ` AND ` + after + order + `) n) SELECT name, id FROM walk`
+		UNION ALL SELECT n.* FROM walk w CROSS JOIN LATERAL (` + granted + ` AND ` + after + order + `) n) SELECT * FROM walk`
 }
 
 // named returns the places of the list whose names have a part, unless very many resources have it.
 func (l *userList) named(c *conn, part string) (found []place, few bool, err error) {
-	servers, err := list(c, `SELECT c.key FROM client c WHERE `+realmServers+` AND $2 IN (0, c.key)`, []any{l.realm, l.Server}, scanKey)
+	servers, err := list(c, `SELECT c.key FROM client c WHERE `+realmServers+` AND ($2::bigint = 0 OR c.key = $2)`, []any{l.realm, l.Server}, scanKey)
 	if err != nil {
 		return nil, false, err
 	}
