@@ -19,7 +19,7 @@ func (v *view) OwnedResource(ctx context.Context, realm uma.Key, owner string, i
 
 // RealmRequest implements uma.Accounts.
 func (v *view) RealmRequest(ctx context.Context, realm uma.Key, id string) (*uma.Request, error) {
-	return requestRow(v.conn(ctx), `SELECT`+requestColumns+`FROM client c JOIN live_request q ON q.server = c.key AND q.id = $2
+	return requestRow(v.conn(ctx), `SELECT`+requestColumns+`FROM client c JOIN live_request q ON q.server = c.key AND q.id = $2`+byRequestID+`
 		WHERE `+realmServers, realm, id)
 }
 
@@ -40,19 +40,20 @@ func (v *view) SharedResources(ctx context.Context, realm uma.Key, f uma.Granted
 	return found, reading("shared resources", err)
 }
 
-// RequestsFor implements uma.Accounts. The state is part of the statement, so that an index of
-// pending requests alone can be used.
+// RequestsFor implements uma.Accounts. There are few pending requests, which have an index.
 func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requester string) ([]uma.Request, error) {
 	if len(resources) == 0 {
 		return nil, nil
 	}
 	args := arguments{[]any{resources}}
-	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource = ANY ($1) AND q.state = `
-	switch state {
-	case uma.Pending, uma.Granted, uma.Refused:
-		query += `'` + state + `'`
+	query := `SELECT` + requestColumns + `FROM live_request q WHERE q.resource = ANY ($1)`
+	switch {
+	case state == uma.Pending:
+		query += byPending
+	case requester == "":
+		query += byResource + ` AND q.state = ` + args.add(state)
 	default:
-		return nil, nil
+		query += ` AND q.state = ` + args.add(state)
 	}
 	if requester != "" {
 		query += ` AND q.requester = ` + args.add(requester)
@@ -63,23 +64,23 @@ func (v *view) RequestsFor(ctx context.Context, resources []uma.Key, state, requ
 
 // PendingOf implements uma.Accounts.
 func (v *view) PendingOf(ctx context.Context, realm uma.Key, owner, after string, max int) ([]uma.Request, error) {
-	return v.pending(ctx, `q.owner`, owner, realm, after, max)
+	return v.pending(ctx, `q.owner = $1`+byAsked, owner, realm, after, max)
 }
 
 // PendingBy implements uma.Accounts.
 func (v *view) PendingBy(ctx context.Context, realm uma.Key, requester, after string, max int) ([]uma.Request, error) {
-	return v.pending(ctx, `q.requester`, requester, realm, after, max)
+	return v.pending(ctx, `q.requester = $1`+byAsking, requester, realm, after, max)
 }
 
 // pending reads a page of the pending requests in which one user is the owner, or the requester. An
 // index finds them by the id of the user alone; the condition on the realm leaves out those of
 // another realm, should it have a user with the same id.
-func (v *view) pending(ctx context.Context, column, user string, realm uma.Key, after string, max int) ([]uma.Request, error) {
+func (v *view) pending(ctx context.Context, condition, user string, realm uma.Key, after string, max int) ([]uma.Request, error) {
 	if max <= 0 {
 		return nil, nil
 	}
-	found, err := list(v.conn(ctx), `SELECT`+requestColumns+`FROM live_request q WHERE `+column+` = $1 AND q.state = 'pending' AND q.id > $2
-		AND (SELECT c.realm FROM client c WHERE c.key = q.server) = $3 ORDER BY q.id LIMIT $4`,
+	found, err := list(v.conn(ctx), `SELECT`+requestColumns+`FROM live_request q WHERE `+condition+` AND q.id > $2
+		AND (SELECT c.realm = $3 FROM client c WHERE c.key = q.server) ORDER BY q.id LIMIT $4`,
 		[]any{user, after, realm, max}, scanRequest)
 	return found, reading("pending requests", err)
 }
@@ -90,8 +91,7 @@ func (v *view) PendingBeside(ctx context.Context, requests []uma.Key) ([]uma.Req
 		return nil, nil
 	}
 	found, err := list(v.conn(ctx), `SELECT`+requestColumns+`FROM (SELECT DISTINCT resource, requester FROM request WHERE key = ANY ($1)) o
-		CROSS JOIN LATERAL (SELECT * FROM live_request b WHERE b.resource = o.resource AND b.requester = o.requester
-			AND b.state = 'pending' OFFSET 0) q
+		CROSS JOIN LATERAL (SELECT * FROM live_request q WHERE q.resource = o.resource AND q.requester = o.requester`+byPending+` OFFSET 0) q
 		ORDER BY q.resource, q.requester, q.scope`, []any{requests}, scanRequest)
 	return found, reading("requests", err)
 }

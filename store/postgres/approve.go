@@ -42,7 +42,7 @@ func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string,
 // lockRequests returns the requests in a realm that have one of the ids.
 func lockRequests(tx *conn, realm uma.Key, ids []string) ([]uma.Request, error) {
 	return list(tx, `SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
-		WHERE q.server = ANY (ARRAY (SELECT c.key FROM client c WHERE c.realm = $1 AND c.resource_server)) AND q.id = ANY ($2)
+		WHERE q.server = ANY (ARRAY (SELECT c.key FROM client c WHERE c.realm = $1 AND c.resource_server)) AND q.id = ANY ($2)`+byRequestID+`
 		ORDER BY q.resource, q.key FOR SHARE OF r FOR UPDATE OF q`, []any{realm, ids}, scanRequest)
 }
 
@@ -101,7 +101,7 @@ func lockShared(tx *conn, c *uma.ShareChange) (*uma.Resource, *sharedNow, error)
 				r, err = scanResource(scan)
 				return err
 			}},
-		{`SELECT EXISTS (SELECT 1 FROM request q WHERE q.resource = $2 AND q.state = 'granted')
+		{`SELECT EXISTS (SELECT 1 FROM request q WHERE q.resource = $2 AND q.state = 'granted'` + byResource + `)
 				OR EXISTS (SELECT 1 FROM invitation v WHERE v.resource = $2 AND v.taken_by = ''),
 			EXISTS (SELECT 1 FROM users u WHERE u.realm = $1 AND u.email = ANY ($3)),
 			(SELECT count(*) FROM invitation v WHERE v.resource = $2 AND v.taken_by = '' AND v.email <> ALL ($4)),
@@ -118,7 +118,7 @@ func lockShared(tx *conn, c *uma.ShareChange) (*uma.Resource, *sharedNow, error)
 		questions = append([]question{{lock.query, lock.args, func(scanFunc) error { return nil }}}, questions...)
 	}
 	if c.Seen != nil {
-		questions = append(questions, question{`SELECT id, version FROM request WHERE resource = $1 AND state = 'granted'
+		questions = append(questions, question{`SELECT q.id, q.version FROM request q WHERE q.resource = $1 AND q.state = 'granted'` + byResource + `
 			UNION ALL SELECT id, 0 FROM invitation WHERE resource = $1 AND taken_by = '' LIMIT $2`, []any{c.Resource, len(c.Seen) + 1}, func(scan scanFunc) error {
 			var id string
 			var version int64

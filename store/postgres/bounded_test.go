@@ -58,6 +58,7 @@ func TestSharesReadBounded(t *testing.T) {
 		run(t, s, command{query: `ALTER TABLE ` + table + ` SET (autovacuum_enabled = false)`})
 	}
 	addShares(t, s, server, 1, ownedFew)
+	run(t, s, command{query: `ANALYZE resource, client`})
 	few := readShares(t, s, realm, server, ownedFew)
 	addShares(t, s, server, ownedFew+1, ownedMany)
 	compare := func(what string, s *Store) {

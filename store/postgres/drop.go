@@ -161,7 +161,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 	}
 	a.removed(l.what)
 	_, err = tx.all(
-		command{query: `DELETE FROM request q USING client c WHERE c.realm = $1 AND q.server = c.key AND q.requester = $2`, args: []any{a.realm, l.id}},
+		command{query: `DELETE FROM request q USING client c WHERE c.realm = $1 AND q.server = c.key AND q.requester = $2` + byRequester, args: []any{a.realm, l.id}},
 		command{query: `DELETE FROM session WHERE realm = $1 AND user_id = $2`, args: []any{a.realm, l.id}},
 		command{query: `DELETE FROM identity WHERE user_key = $1`, args: []any{l.key}},
 		command{query: `DELETE FROM users WHERE key = $1`, args: []any{l.key}})

@@ -30,7 +30,7 @@ func (v *view) FindRequests(ctx context.Context, server uma.Key, f uma.RequestFi
 // They are looked up one by one (OFFSET 0), whatever the size of the table is taken for.
 func requestsOf(ids string) string {
 	return `SELECT` + requestColumns + `FROM (` + ids + `) k CROSS JOIN LATERAL
-		(SELECT * FROM request WHERE server = $1 AND id = k.id OFFSET 0) q ORDER BY q.id`
+		(SELECT * FROM request q WHERE q.server = $1 AND q.id = k.id` + byRequestID + ` OFFSET 0) q ORDER BY q.id`
 }
 
 // requestsForScope finds requests for a scope, which is given by name or id. Without another filter
@@ -48,7 +48,7 @@ func requestsForScope(c *conn, server uma.Key, f uma.RequestFilter, p pageSpec) 
 		s.list = func(limit int) (string, []any) { // two scopes, if one's id is the other's name
 			return requestsOf(`SELECT x.id FROM (SELECT name FROM scope WHERE server = $1 AND id = $2
 				UNION SELECT name FROM scope WHERE server = $1 AND name = $2) s
-				CROSS JOIN LATERAL (SELECT q.id FROM live_request q WHERE q.server = $1 AND q.scope = s.name AND q.id > $3
+				CROSS JOIN LATERAL (SELECT q.id FROM live_request q WHERE q.server = $1 AND q.scope = s.name` + byScope + ` AND q.id > $3
 					ORDER BY q.id LIMIT $4) x ORDER BY x.id LIMIT $4`), []any{server, f.ScopeID, f.After, limit}
 		}
 	} else if len(rows.Sides(f)) == 0 {
@@ -108,26 +108,23 @@ func requestIDs(args *arguments, f uma.RequestFilter, limit any) string {
 // server $1. Each filter has an index, in the order of ids. Only the few requests of one user for
 // one resource are read in all states and compared.
 func requestRange(args *arguments, f *uma.RequestFilter, state string) string {
-	query := `SELECT q.id FROM live_request q WHERE q.server = $1`
+	from, index := `live_request q WHERE q.server = $1`, byState
 	switch {
 	case f.Resource != "":
-		query = `SELECT q.id FROM request q WHERE q.resource = (SELECT key FROM resource WHERE server = $1 AND id = ` + args.add(f.Resource)
+		from, index = `request q WHERE q.resource = (SELECT key FROM resource WHERE server = $1 AND id = `+args.add(f.Resource), byResource
 		if f.Owner != "" {
-			query += ` AND owner = ` + args.add(f.Owner)
+			from += ` AND owner = ` + args.add(f.Owner)
 		}
-		query += `)`
+		from += `)`
 	case f.Owner != "":
-		query += ` AND q.owner = ` + args.add(f.Owner)
+		from, index = from+` AND q.owner = `+args.add(f.Owner), byOwner
 	}
-	column := `q.state`
 	if f.Requester != "" {
-		if query += ` AND q.requester = ` + args.add(f.Requester); f.Resource != "" {
-			column = `q.state || ''` // which is in no index
-		}
+		from += ` AND q.requester = ` + args.add(f.Requester)
+		index = map[string]string{byState: byRequester, byOwner: byPair}[index] // none with a resource
 	}
-	query += ` AND ` + column + ` = '` + state + `'`
 	if f.After != "" {
-		query += ` AND q.id > ` + args.add(f.After)
+		from += ` AND q.id > ` + args.add(f.After)
 	}
-	return query
+	return `SELECT q.id FROM ` + from + ` AND q.state = '` + state + `'` + index
 }

@@ -26,10 +26,10 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 					groups, clients, strategy, size, version, audience)
 				SELECT $1, $2, $3, t.id, $4, $5, $6, $15, $7, $8, $9, $10, $11, $12, $13, n.version, n.version
 				FROM target t, room, next n WHERE room.fits
-				ON CONFLICT (server, owner, name) DO NOTHING RETURNING key, version),
+				ON CONFLICT (server, owner, name) WHERE key <> -1 DO NOTHING RETURNING key, version),
 			parties AS (INSERT INTO share_party (resource, party, share) SELECT $3, x.party, s.key FROM stored s, unnest($16::text[]) x (party))
 		SELECT (SELECT count(*) > 0 FROM target), coalesce((SELECT id FROM target), ''), (SELECT fits FROM room),
-			EXISTS (SELECT 1 FROM share WHERE server = $2 AND owner = $4 AND name = $5),
+			EXISTS (SELECT 1 FROM share s WHERE s.server = $2 AND s.owner = $4 AND s.name = $5` + byShareName + `),
 			coalesce((SELECT key FROM stored), 0), coalesce((SELECT version FROM stored), 0)`,
 		args: []any{sh.ID, sh.Server, sh.Resource, sh.Owner, sh.Name, rows.Fold(sh.Name), array(sh.Scopes), array(sh.Users),
 			array(sh.Roles), array(sh.Groups), array(sh.Clients), sh.Strategy, rows.ShareSize(sh), uma.MaxShareBytes,
@@ -90,7 +90,7 @@ func lockReplaced(tx *conn, sh *uma.Share) (s *uma.Share, has []uma.Scope, other
 	err = tx.ask(question{lockedShare + `s.server = $1 AND s.id = $2` + lockShares, []any{sh.Server, sh.ID}, func(scan scanFunc) error {
 		s = &uma.Share{}
 		return scan(append(shareFields(s), (*scopes)(&has))...)
-	}}, question{`SELECT EXISTS (SELECT 1 FROM share o WHERE o.server = s.server AND o.owner = s.owner AND o.name = $3 AND o.key <> s.key),
+	}}, question{`SELECT EXISTS (SELECT 1 FROM share o WHERE o.server = s.server AND o.owner = s.owner AND o.name = $3 AND o.key <> s.key AND o.key <> -1),
 			(SELECT coalesce(sum(o.size), 0)::bigint FROM share o WHERE o.resource = s.resource AND o.key <> s.key)
 		FROM share s WHERE s.server = $1 AND s.id = $2`, []any{sh.Server, sh.ID, sh.Name}, func(scan scanFunc) error {
 		return scan(&others.taken, &others.size)
@@ -163,7 +163,7 @@ func adjustShares(old, next *uma.Resource) (commands []command) {
 		commands = append(commands, command{query: `UPDATE share SET owner = $2, name = share.name || x.suffix,
 				name_folded = share.name_folded || lower(x.suffix), size = share.size + octet_length(x.suffix), version = nextval('version')
 			FROM share s CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (SELECT 1 FROM share o WHERE o.server = s.server AND o.owner = $2
-				AND o.name = s.name) THEN ' ' || s.id ELSE '' END) x (suffix)
+				AND o.name = s.name AND o.key <> -1) THEN ' ' || s.id ELSE '' END) x (suffix)
 			WHERE s.resource = $1 AND share.key = s.key`, args: []any{next.Key, next.Owner}})
 	}
 	return commands

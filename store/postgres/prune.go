@@ -190,7 +190,7 @@ func (a *applier) leftoverArgs(some []leftover) []any {
 const (
 	scopeHolders = `SELECT h.resource AS key FROM resource_scope h WHERE h.server = x.server AND h.scope = x.id OFFSET 0`
 	userHolders  = `SELECT s.key FROM share_party p JOIN share s ON s.key = p.share JOIN client c ON c.key = s.server
-		WHERE p.party = '` + rows.UserPrefix + `' || x.id AND c.realm = x.realm OFFSET 0`
+		WHERE p.party = '` + rows.UserPrefix + `' || x.id AND p.party LIKE '` + rows.UserPrefix + `%' AND c.realm = x.realm OFFSET 0`
 )
 
 // findHolders finds the rows that lose a scope or a user.
@@ -233,7 +233,7 @@ type dependents struct {
 
 func clientDependents() []dependents {
 	return []dependents{
-		{"requests", `SELECT 1 FROM live_request q WHERE q.server = x.key`},
+		{"requests", `SELECT 1 FROM live_request q WHERE q.server = x.key` + byState},
 		{"policies", `SELECT 1 FROM share s WHERE s.server = x.key`},
 		{"sessions", `SELECT 1 FROM session s WHERE s.realm = x.realm AND s.client = x.id AND NOT s.ended AND s.expires > x.now`},
 		{"resources", `SELECT 1 FROM resource r WHERE r.server = x.key AND r.origin <> 'file'`},
@@ -243,9 +243,9 @@ func clientDependents() []dependents {
 func userDependents() []dependents {
 	return []dependents{
 		{"sessions", `SELECT 1 FROM session s WHERE s.realm = x.realm AND s.user_id = x.id AND NOT s.ended AND s.expires > x.now`},
-		{"requests", `SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = x.id WHERE c.realm = x.realm`},
-		{"requests", `SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = x.id WHERE c.realm = x.realm`},
-		{"policies", `SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = x.id WHERE c.realm = x.realm`},
+		{"requests", `SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.requester = x.id` + byRequester + ` WHERE c.realm = x.realm`},
+		{"requests", `SELECT 1 FROM client c JOIN live_request q ON q.server = c.key AND q.owner = x.id` + byOwner + ` WHERE c.realm = x.realm`},
+		{"policies", `SELECT 1 FROM client c JOIN share s ON s.server = c.key AND s.owner = x.id` + byShareName + ` WHERE c.realm = x.realm`},
 		{"policies", userHolders},
 		{"resources", `SELECT 1 FROM client c JOIN resource r ON r.server = c.key AND r.owner = x.id
 			WHERE c.realm = x.realm AND r.origin <> 'file'`},
@@ -263,7 +263,7 @@ func resourceDependents() []dependents {
 // not count: other steps remove the scope from them.
 func scopeDependents() []dependents {
 	return []dependents{
-		{"requests", `SELECT 1 FROM live_request q WHERE q.server = x.server AND q.scope = x.id`},
+		{"requests", `SELECT 1 FROM live_request q WHERE q.server = x.server AND q.scope = x.id` + byScope},
 		{"resources", `SELECT 1 FROM resource_scope h JOIN resource r ON r.key = h.resource
 			WHERE h.server = x.server AND h.scope = x.id AND r.origin <> 'file'`},
 		{"policies", `SELECT 1 FROM resource_scope h JOIN share s ON s.resource = h.resource

@@ -152,7 +152,7 @@ func (p *partyRemoval) shares(tx *conn) (int, error) {
 
 func (p *partyRemoval) requests(tx *conn) (int, error) {
 	n, err := tx.exec(`DELETE FROM request WHERE key = ANY(ARRAY(SELECT q.key FROM client c JOIN request q
-		ON q.server = c.key AND q.requester = $2 WHERE c.realm = $1 LIMIT $3)) AND requester = $2`, p.Realm, p.ID, partyBatch)
+		ON q.server = c.key AND q.requester = $2`+byRequester+` WHERE c.realm = $1 LIMIT $3)) AND requester = $2`, p.Realm, p.ID, partyBatch)
 	p.report.Requests += n
 	return n, writing("requests of a party", err)
 }

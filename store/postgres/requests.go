@@ -85,7 +85,7 @@ func (m *madeRequest) set(q *uma.Request) error {
 // lockedRequest is a CTE with the request $2 at the resource server $1. A request of a dropped
 // resource has no resource.
 const lockedRequest = `locked AS (SELECT q.key, q.state FROM request q JOIN resource r ON r.key = q.resource
-	WHERE q.server = $1 AND q.id = $2 FOR SHARE OF r FOR UPDATE OF q)`
+	WHERE q.server = $1 AND q.id = $2` + byRequestID + ` FOR SHARE OF r FOR UPDATE OF q)`
 
 // DecideRequest implements uma.Sharing. Granting a granted request changes nothing.
 func (s *Store) DecideRequest(ctx context.Context, server uma.Key, id string, grant bool, now time.Time) error {

@@ -37,11 +37,12 @@ func (v *view) Share(ctx context.Context, server uma.Key, id string) (*uma.Share
 func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f uma.UserPolicyFilter, first, max int) ([]*uma.Share, error) {
 	c, p := v.conn(ctx), pageSpec{first, max}
 	var args arguments
-	from := `s.server = ` + args.add(server)
+	from, index := `s.server = `+args.add(server), byShareName
 	if f.Resource != "" {
+		index = ``
 		from = `s.resource = (SELECT key FROM resource WHERE server = $1 AND id = ` + args.add(f.Resource) + `)`
 	}
-	query := `SELECT` + shareColumns + `FROM share s WHERE ` + from + ` AND s.owner = ` + args.add(owner) + ` AND s.name > ` +
+	query := `SELECT` + shareColumns + `FROM share s WHERE ` + from + index + ` AND s.owner = ` + args.add(owner) + ` AND s.name > ` +
 		args.add(f.After) + ` ORDER BY s.name LIMIT `
 	if f.Name == "" && f.Scope == "" {
 		found, err := list(c, query+args.add(p.limit())+` OFFSET `+args.add(p.first), args.args, scanShare)
@@ -63,7 +64,7 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 func sharesNamed(c *conn, server uma.Key, owner string, f uma.UserPolicyFilter) (found []*uma.Share, few bool, err error) {
 	var keys []uma.Key
 	inTime, err := c.briefly(partPatience, func() (err error) {
-		keys, err = list(c, `SELECT s.key FROM share s WHERE s.server = $1 AND s.name_folded LIKE $2 LIMIT $3`,
+		keys, err = list(c, `SELECT s.key FROM share s WHERE s.server = $1 AND s.name_folded LIKE $2`+bySharePart+` LIMIT $3`,
 			[]any{server, likePart(rows.Fold(f.Name)), maxPartHits + 1}, scanKey)
 		return err
 	})

@@ -20,6 +20,27 @@ func scanRequest(scan scanFunc) (uma.Request, error) {
 	return q, err
 }
 
+// The conditions that name the index of a statement that reads requests q, or policies s: see the
+// schema.
+const (
+	byScope     = ` AND q.key <> -1`
+	byShared    = ` AND q.state = 'granted' AND q.key <> -2`
+	byGranted   = ` AND q.state = 'granted' AND q.key <> -3`
+	byBetween   = ` AND q.state = 'granted' AND q.key <> -4`
+	byAsked     = ` AND q.state = 'pending' AND q.key <> -5`
+	byAsking    = ` AND q.state = 'pending' AND q.key <> -6`
+	byPending   = ` AND q.state = 'pending' AND q.key <> -7`
+	byState     = ` AND q.key <> -8`
+	byOwner     = ` AND q.key <> -9`
+	byRequester = ` AND q.key <> -10`
+	byPair      = ` AND q.key <> -11`
+	byResource  = ` AND q.key <> -12`
+	byRequestID = ` AND q.key <> -13`
+
+	byShareName = ` AND s.key <> -1`
+	bySharePart = ` AND s.key <> -2`
+)
+
 // Between implements uma.Shares.
 func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, since time.Time) ([]uma.Share, []uma.Request, error) {
 	if len(resources) > 1 {
@@ -65,7 +86,8 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 	return found, nil
 }
 
-// readSharing reads the sharing of resources: their requests and policies in one round trip.
+// readSharing reads the sharing of resources: their requests and policies in one round trip. Most have
+// no policies, and then are not looked up with each party.
 func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*memory.Sharing, error) {
 	found := make(map[uma.Key]*memory.Sharing, len(resources))
 	for _, resource := range resources {
@@ -80,7 +102,8 @@ func readSharing(c *conn, p *uma.Party, resources []uma.Key) (map[uma.Key]*memor
 			return err
 		}}
 	policies := question{`SELECT` + shareColumns + `FROM share s WHERE s.key = ANY (ARRAY (SELECT x.share FROM share_party x
-			WHERE x.resource = ANY ($1) AND x.party = ANY ($2)))`,
+			WHERE x.resource = ANY (ARRAY (SELECT r FROM unnest($1::bigint[]) r WHERE EXISTS (SELECT 1 FROM share_party WHERE resource = r OFFSET 0)))
+			AND x.party = ANY ($2)))`,
 		[]any{resources, rows.PartiesOf(p)}, func(scan scanFunc) error {
 			s, err := scanShare(scan)
 			if err == nil {
@@ -99,12 +122,12 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 		return nil, nil
 	}
 	query := `SELECT` + requestColumns + `FROM live_request q
-		WHERE q.server = $1 AND q.requester = $2 AND q.state = 'granted'
+		WHERE q.server = $1 AND q.requester = $2` + byShared + `
 		ORDER BY q.resource_name, q.resource_id, q.id LIMIT $3`
 	args := []any{server, requester, limit}
 	if name != "" {
 		query = `SELECT` + requestColumns + `FROM live_request q
-			WHERE q.server = $1 AND q.requester = $2 AND q.state = 'granted' AND q.resource_name = $4
+			WHERE q.server = $1 AND q.requester = $2` + byShared + ` AND q.resource_name = $4
 			ORDER BY q.resource_id, q.id LIMIT $3`
 		args = append(args, name)
 	}
@@ -114,7 +137,7 @@ func (v *view) SharedWith(ctx context.Context, server uma.Key, requester, name s
 
 // Request implements uma.Shares.
 func (v *view) Request(ctx context.Context, server uma.Key, id string) (*uma.Request, error) {
-	return requestRow(v.conn(ctx), `SELECT`+requestColumns+`FROM live_request q WHERE q.server = $1 AND q.id = $2`, server, id)
+	return requestRow(v.conn(ctx), `SELECT`+requestColumns+`FROM live_request q WHERE q.server = $1 AND q.id = $2`+byRequestID, server, id)
 }
 
 func requestRow(c *conn, query string, args ...any) (*uma.Request, error) {

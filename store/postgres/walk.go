@@ -68,7 +68,7 @@ func (l *userList) steps(args *arguments) string {
 	if l.Owner == "" {
 		id, after, order = `q.resource_id`, `(q.resource_name, q.resource_id) > (w.name, w.id)`, `q.resource_name, q.resource_id`
 	}
-	granted := `SELECT q.resource_name AS name, ` + id + ` AS id, q.resource FROM live_request q WHERE q.state = 'granted' AND q.server = c.key`
+	granted := `SELECT q.resource_name AS name, ` + id + ` AS id, q.resource FROM live_request q WHERE q.server = c.key` + l.index()
 	if l.Owner != "" {
 		granted += ` AND q.owner = ` + args.add(l.Owner)
 	}
@@ -78,6 +78,17 @@ func (l *userList) steps(args *arguments) string {
 	order = ` ORDER BY ` + order + ` LIMIT 1`
 	return `WITH RECURSIVE walk AS ((` + granted + order + `)
 		UNION ALL SELECT n.* FROM walk w CROSS JOIN LATERAL (` + granted + ` AND ` + after + order + `) n) SELECT * FROM walk`
+}
+
+// index names the index that steps need.
+func (l *userList) index() string {
+	switch {
+	case l.Requester == "":
+		return byGranted
+	case l.Owner == "":
+		return byShared
+	}
+	return byBetween
 }
 
 // named returns the places of the list whose names have a part, unless very many resources have it.
@@ -99,6 +110,8 @@ func (l *userList) named(c *conn, part string) (found []place, few bool, err err
 		conditions += ` AND EXISTS (SELECT 1 FROM request q WHERE q.resource = r.key AND q.state = 'granted'`
 		if l.Requester != "" {
 			conditions += ` AND q.requester = ` + args.add(l.Requester)
+		} else {
+			conditions += byResource
 		}
 		conditions += ` OFFSET 0)`
 	}

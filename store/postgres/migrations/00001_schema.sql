@@ -261,29 +261,33 @@ CREATE TABLE request (
     decided       bigint NOT NULL,
     version       bigint NOT NULL
 );
-CREATE INDEX request_scope ON request (server, scope, id);
+-- Most indexes have a condition that is always true, as key <> -1: so PostgreSQL uses them only for a
+-- statement that has the same condition, which names the index that it needs. Without statistics, and
+-- where one owner has nearly all rows, all that begin with the same column would seem equally good.
+-- The names are in sharing.go.
+CREATE INDEX request_scope ON request (server, scope, id) WHERE key <> -1;
 CREATE INDEX request_denied ON request (decided) WHERE state = 'denied';
 
 -- Granted requests are listed in the order of resource names.
-CREATE INDEX request_shared ON request (server, requester, resource_name, resource_id, id) WHERE state = 'granted';
-CREATE INDEX request_granted ON request (server, owner, resource_name, resource_id) WHERE state = 'granted';
-CREATE INDEX request_between ON request (server, owner, requester, resource_name, resource_id) WHERE state = 'granted';
+CREATE INDEX request_shared ON request (server, requester, resource_name, resource_id, id) WHERE state = 'granted' AND key <> -2;
+CREATE INDEX request_granted ON request (server, owner, resource_name, resource_id) WHERE state = 'granted' AND key <> -3;
+CREATE INDEX request_between ON request (server, owner, requester, resource_name, resource_id) WHERE state = 'granted' AND key <> -4;
 
 -- Pending requests are listed by id, or by resource.
-CREATE INDEX request_asked ON request (owner, id) WHERE state = 'pending';
-CREATE INDEX request_asking ON request (requester, id) WHERE state = 'pending';
-CREATE INDEX request_pending ON request (resource, requester, scope) WHERE state = 'pending';
+CREATE INDEX request_asked ON request (owner, id) WHERE state = 'pending' AND key <> -5;
+CREATE INDEX request_asking ON request (requester, id) WHERE state = 'pending' AND key <> -6;
+CREATE INDEX request_pending ON request (resource, requester, scope) WHERE state = 'pending' AND key <> -7;
 
 -- Lists and counts with a filter. In each index the requests of one state are a range in the
 -- order of ids, so that no request of another state is read. With resource, which live_request
 -- compares, requests are skipped and counted in the index alone.
-CREATE INDEX request_state ON request (server, state, id) INCLUDE (resource);
-CREATE INDEX request_owner ON request (server, owner, state, id) INCLUDE (resource);
-CREATE INDEX request_requester ON request (server, requester, state, id) INCLUDE (resource);
-CREATE INDEX request_pair ON request (server, owner, requester, state, id) INCLUDE (resource);
-CREATE INDEX request_resource ON request (resource, state, id);
+CREATE INDEX request_state ON request (server, state, id) INCLUDE (resource) WHERE key <> -8;
+CREATE INDEX request_owner ON request (server, owner, state, id) INCLUDE (resource) WHERE key <> -9;
+CREATE INDEX request_requester ON request (server, requester, state, id) INCLUDE (resource) WHERE key <> -10;
+CREATE INDEX request_pair ON request (server, owner, requester, state, id) INCLUDE (resource) WHERE key <> -11;
+CREATE INDEX request_resource ON request (resource, state, id) WHERE key <> -12;
 
-CREATE UNIQUE INDEX request_id ON request (server, id);
+CREATE UNIQUE INDEX request_id ON request (server, id) WHERE key <> -13;
 CREATE UNIQUE INDEX request_for ON request (resource, requester, scope);
 
 -- Requests are read through this view, which leaves out those of dropped resources. With NOT IN they
@@ -312,11 +316,12 @@ CREATE TABLE share (
     size        bigint NOT NULL, -- bytes of a record that it takes
     version     bigint NOT NULL,
     audience    bigint NOT NULL, -- the version of the last change of its parties, unless it only added some
-    UNIQUE (server, id),
-    UNIQUE (server, owner, name)
+    UNIQUE (server, id)
 );
+-- Named by their conditions, as indexes of request are.
+CREATE UNIQUE INDEX share_owner_name ON share (server, owner, name) WHERE key <> -1;
+CREATE INDEX share_name_part ON share USING gin (server, name_folded gin_trgm_ops) WITH (gin_pending_list_limit = 256) WHERE key <> -2;
 CREATE INDEX share_resource ON share (resource, owner, name);
-CREATE INDEX share_name_part ON share USING gin (server, name_folded gin_trgm_ops) WITH (gin_pending_list_limit = 256);
 
 -- The parties that shares are found by. share has no constraint: rows of a dropped resource
 -- outlive their share.
@@ -327,7 +332,8 @@ CREATE TABLE share_party (
     PRIMARY KEY (resource, party, share)
 );
 CREATE INDEX share_party_share ON share_party (share);
-CREATE INDEX share_party_party ON share_party (party, share);
+-- What is named for a user. By another party alone, as a role, shares are not looked up: there are very many.
+CREATE INDEX share_party_user ON share_party (party, share) WHERE party LIKE 'u:%';
 
 -- Shares with e-mail addresses. Scopes that the resource loses are taken from its rows.
 CREATE TABLE invitation (
