@@ -64,7 +64,7 @@ func (v *view) FindShares(ctx context.Context, server uma.Key, owner string, f u
 func sharesNamed(c *conn, server uma.Key, owner string, f uma.UserPolicyFilter) (found []*uma.Share, few bool, err error) {
 	var keys []uma.Key
 	inTime, err := c.briefly(partPatience, func() (err error) {
-		keys, err = list(c, `SELECT s.key FROM share s WHERE s.server = $1 AND s.name_folded LIKE $2`+bySharePart+` LIMIT $3`,
+		keys, err = list(c, `SELECT s.key FROM share s WHERE s.server + 0 = $1 AND s.name_folded LIKE $2 LIMIT $3`,
 			[]any{server, likePart(rows.Fold(f.Name)), maxPartHits + 1}, scanKey)
 		return err
 	})

@@ -38,7 +38,6 @@ const (
 	byRequestID = ` AND q.key <> -13`
 
 	byShareName = ` AND s.key <> -1`
-	bySharePart = ` AND s.key <> -2`
 )
 
 // Between implements uma.Shares.

@@ -318,9 +318,10 @@ CREATE TABLE share (
     audience    bigint NOT NULL, -- the version of the last change of its parties, unless it only added some
     UNIQUE (server, id)
 );
--- Named by their conditions, as indexes of request are.
+-- Named by its condition, as indexes of request are.
 CREATE UNIQUE INDEX share_owner_name ON share (server, owner, name) WHERE key <> -1;
-CREATE INDEX share_name_part ON share USING gin (server, name_folded gin_trgm_ops) WITH (gin_pending_list_limit = 256) WHERE key <> -2;
+-- With server + 0 no other index is meant.
+CREATE INDEX share_name_part ON share USING gin ((server + 0), name_folded gin_trgm_ops) WITH (gin_pending_list_limit = 256);
 CREATE INDEX share_resource ON share (resource, owner, name);
 
 -- The parties that shares are found by. share has no constraint: rows of a dropped resource
