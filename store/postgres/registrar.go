@@ -78,13 +78,6 @@ func (s *Store) writeClaims(ctx context.Context, f func(tx *conn) error) error {
 	}
 }
 
-// nextVersion returns a version that no row ever had, so that a row is not mistaken for
-// a deleted one with the same id.
-func nextVersion(tx *conn) (version int64, err error) {
-	err = tx.row(`SELECT nextval('version')`, nil, &version)
-	return version, reading("version", err)
-}
-
 // addScopes returns the commands that store the scopes that the resource server does not know.
 func addScopes(r *uma.Resource, newID func() string) []command {
 	if len(r.Scopes) == 0 {
@@ -108,10 +101,6 @@ func insertScopes(server uma.Key, scopes []uma.ScopeRow, origin uma.Origin) comm
 	return command{query: `INSERT INTO scope (server, name, id, origin)
 		SELECT $1, x.name, x.id, $2 FROM unnest($3::text[], $4::text[]) x (name, id)
 		ON CONFLICT (server, name) DO NOTHING`, args: []any{server, origin, names, ids}}
-}
-
-func insertResource(tx *conn, r *uma.Resource) error {
-	return insertResources(tx, r.Server, []*uma.Resource{r})
 }
 
 // insertResources stores new resources of a resource server, and sets their keys and versions. It runs
@@ -159,28 +148,14 @@ func taken(err error) error {
 	return conflict(err)
 }
 
-// A replacement of a resource, by an origin. The row is locked.
+// A replacement of a resource, by an origin, which decides what of it are claims: see claimsAfter. The
+// row is locked.
 type replacement struct {
 	old, next *uma.Resource
 	self      string // id of the resource server as an owner
 	had       claims // of old
 	by        uma.Origin
 	drifted   bool
-}
-
-// updateResource replaces old by next, with a new version. Requests and shares for scopes that next
-// does not have are deleted. by decides which URIs and scopes of next are claims: see claimsAfter.
-func updateResource(tx *conn, old, next *uma.Resource, by uma.Origin, drifted bool) error {
-	_, self, err := lockResourceAt(tx, old.Key)
-	if err != nil {
-		return err
-	}
-	had, err := claimsOf(tx, old)
-	if err != nil {
-		return err
-	}
-	u := replacement{old: old, next: next, self: self, had: had, by: by, drifted: drifted}
-	return u.write(tx)
 }
 
 // write runs the commands before, and updates the resource and what depends on it.
@@ -193,7 +168,8 @@ func (u *replacement) write(tx *conn, before ...command) error {
 	return writing("resource", taken(err))
 }
 
-// commands update the resource and what depends on it.
+// commands update the resource, with a new version, and what depends on it: requests and shares for
+// scopes that next does not have are deleted.
 func (u *replacement) commands() ([]command, error) {
 	old, next := u.old, u.next
 	attributes, err := rows.DocumentText(next.Attributes)

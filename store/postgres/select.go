@@ -97,12 +97,6 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.name, q.name), cmp.Compare(p.id, q.id), cmp.Compare(p.server, q.server))
 }
 
-func scanPlace(scan scanFunc) (place, error) {
-	var p place
-	err := scan(&p.name, &p.id, &p.resource)
-	return p, err
-}
-
 // sortedPlaces sorts places. One that is there twice is in the list once.
 func sortedPlaces(all []place) []place {
 	slices.SortFunc(all, place.compare)

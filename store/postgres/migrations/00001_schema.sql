@@ -25,7 +25,8 @@ CREATE TABLE counter (
 ) WITH (fillfactor = 10); -- its rows change all the time: each page has room for their next states
 INSERT INTO counter VALUES ('generation', 0), ('decision', 0), ('pruned', 0), ('minimum', 1);
 
--- The versions of rows: see nextVersion.
+-- The versions of rows. No row ever has one that another had: it would be mistaken for a deleted row
+-- with the same id.
 CREATE SEQUENCE version CACHE 1;
 
 -- Who writes: a row for each transaction that a process can have under way at a time. See
