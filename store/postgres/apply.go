@@ -102,8 +102,8 @@ func (s *Store) applyBatch(ctx context.Context, a *applier, from int) (done int,
 	}
 }
 
-// tryApply applies the whole change in one transaction, and rolls it back. It does not lock the
-// realm: grants go on meanwhile, except those that rest on a row which the change is about.
+// tryApply applies the whole change in one transaction, and rolls it back. Grants go on meanwhile,
+// except those that rest on a row which it changes.
 func (s *Store) tryApply(ctx context.Context, a *applier) error {
 	if s.slots == nil {
 		return errReadOnly
@@ -166,6 +166,15 @@ func (a *applier) plan() {
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.finishRealm(tx) }))
 }
 
+// locking is the clause that locks the rows of a query, which may be changed. A dry run only locks
+// those that it changes: it takes as long as all batches together.
+func (a *applier) locking(clause string) string {
+	if a.DryRun {
+		return ``
+	}
+	return clause
+}
+
 func (a *applier) part(rows int, run func(tx *conn, from, to int) (int, error)) {
 	a.parts = append(a.parts, applyPart{rows, run})
 }
@@ -193,8 +202,8 @@ func (a *applier) total() (rows int) {
 // it applied. From the first change to the last part the realm is applying and has no fingerprint,
 // so an interrupted apply runs again.
 func (a *applier) run(tx *conn, from int) (done int, err error) {
-	if a.realm != 0 && !a.DryRun {
-		if _, err := tx.exists(`SELECT 1 FROM realm WHERE key = $1 FOR NO KEY UPDATE`, a.realm); err != nil {
+	if a.realm != 0 {
+		if _, err := tx.exists(`SELECT 1 FROM realm WHERE key = $1`+a.locking(` FOR NO KEY UPDATE`), a.realm); err != nil {
 			return 0, reading("realm", err)
 		}
 	}
@@ -212,7 +221,7 @@ func (a *applier) run(tx *conn, from int) (done int, err error) {
 		}
 		from -= p.rows
 	}
-	if !a.changed || a.finished {
+	if !a.changed || a.finished || a.DryRun {
 		return done, nil
 	}
 	_, err = tx.exec(`UPDATE realm SET applying = true, fingerprint = NULL WHERE key = $1 AND (NOT applying OR fingerprint IS NOT NULL)`, a.realm)
@@ -225,11 +234,7 @@ func (a *applier) beginRealm(tx *conn) error {
 	if err != nil {
 		return writing("realm", err)
 	}
-	find := lockRealm
-	if a.DryRun {
-		find = realmRow
-	}
-	r, _, err := find(tx, a.Realm.Name)
+	r, _, err := readRealm(tx, selectRealm+a.locking(` FOR NO KEY UPDATE`), a.Realm.Name)
 	switch {
 	case err == nil:
 		a.realm = r.Key

@@ -41,6 +41,14 @@ type ownedName struct {
 // asideName begins the name of a resource that is renamed aside: no name has control characters.
 const asideName = "\x01"
 
+// Many resources by their ids, and by their owners and names. OFFSET 0: each is looked up by its index.
+const (
+	resourcesByIDs = `unnest($1::bigint[], $2::text[]) x (server, id),
+		LATERAL (SELECT * FROM resource r WHERE r.server = x.server AND r.id = x.id OFFSET 0) r`
+	resourcesByNames = `unnest($1::bigint[], $2::text[], $3::text[]) x (server, owner, name),
+		LATERAL (SELECT * FROM resource r WHERE r.server = x.server AND r.owner = x.owner AND r.name = x.name OFFSET 0) r`
+)
+
 // applyResources is a part for resources.
 func (a *applier) applyResources(tx *conn, from, to int) (done int, err error) {
 	change := a.Resources[from:to]
@@ -94,15 +102,10 @@ func (b *resourceBatch) read(change []uma.ResourceChange, next []*uma.Resource) 
 		}
 		names.add(int64(r.Server), r.Owner, r.Name)
 	}
-	// OFFSET 0: each is looked up by its index.
-	err := b.readRows(&ids, `unnest($1::bigint[], $2::text[]) x (server, id),
-		LATERAL (SELECT * FROM resource r WHERE r.server = x.server AND r.id = x.id OFFSET 0) r`)
-	if err != nil {
+	if err := b.readRows(&ids, resourcesByIDs); err != nil {
 		return err
 	}
-	err = b.readRows(&names, `unnest($1::bigint[], $2::text[], $3::text[]) x (server, owner, name),
-		LATERAL (SELECT * FROM resource r WHERE r.server = x.server AND r.owner = x.owner AND r.name = x.name OFFSET 0) r`)
-	if err != nil {
+	if err := b.readRows(&names, resourcesByNames); err != nil {
 		return err
 	}
 	changed := b.toChange(change, next)
@@ -117,6 +120,7 @@ func (b *resourceBatch) read(change []uma.ResourceChange, next []*uma.Resource) 
 		}
 		changed = b.toChange(change, next)
 	}
+	var err error
 	b.claims, err = claimsOfAll(b.tx, changed)
 	return err
 }

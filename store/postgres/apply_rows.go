@@ -15,7 +15,7 @@ func (a *applier) applyClients(tx *conn, from, to int) (done int, err error) {
 	for i, c := range change {
 		ids[i] = c.ID
 	}
-	found, err := list(tx, `SELECT`+clientColumns+`FROM client WHERE realm = $1 AND id = ANY($2) ORDER BY key FOR NO KEY UPDATE`,
+	found, err := list(tx, `SELECT`+clientColumns+`FROM client WHERE realm = $1 AND id = ANY($2) ORDER BY key`+a.locking(` FOR NO KEY UPDATE`),
 		[]any{a.realm, ids}, scanClient)
 	if err != nil {
 		return 0, reading("clients", err)
@@ -80,7 +80,7 @@ func (a *applier) applyUsers(tx *conn, from, to int) (done int, err error) {
 		folded[i] = rows.Fold(u.Username)
 	}
 	found, err := list(tx, `SELECT`+userColumns+`FROM users u`+ownIdentity+` WHERE u.realm = $1 AND u.folded = ANY($2)
-		ORDER BY u.key FOR NO KEY UPDATE OF u`, []any{a.realm, folded}, scanUser)
+		ORDER BY u.key`+a.locking(` FOR NO KEY UPDATE OF u`), []any{a.realm, folded}, scanUser)
 	if err != nil {
 		return 0, reading("users", err)
 	}
@@ -167,7 +167,7 @@ func (a *applier) applyScopes(serverID string, all []uma.ScopeRow) func(tx *conn
 		for _, row := range change {
 			cols.add(string(row.Name), row.ID)
 		}
-		origins, err := pairs(tx, "scopes", `SELECT name, origin FROM scope WHERE server = $1 AND name = ANY($2) ORDER BY name FOR UPDATE`,
+		origins, err := pairs(tx, "scopes", `SELECT name, origin FROM scope WHERE server = $1 AND name = ANY($2) ORDER BY name`+a.locking(` FOR UPDATE`),
 			server.Key, cols.arrays[0])
 		if err != nil {
 			return 0, err

@@ -34,7 +34,8 @@ func (s *Store) PolicyNames(ctx context.Context, realm string, types []string) (
 			return nil, fmt.Errorf("read names: %w", err)
 		}
 		names.Own, err = list(c, `SELECT t.type, t.scope FROM realm JOIN client c ON c.realm = realm.key AND c.resource_server
-			JOIN type_scope t ON t.server = c.key WHERE realm.name = $1 ORDER BY t.server, t.type, t.scope LIMIT $2`,
+			CROSS JOIN LATERAL (SELECT type, scope FROM type_scope WHERE server = c.key ORDER BY type, scope LIMIT $2) t
+			WHERE realm.name = $1 LIMIT $2`,
 			[]any{realm, uma.MaxOwnNames + 1}, scanTypeScope)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/umpire/uma"
+)
+
+// photos is a realm file with many resources of alice, more than a batch.
+func photos(types string) *uma.RealmChange {
+	file := &uma.RealmChange{
+		Realm:       uma.Realm{Name: "photoz", Enabled: true},
+		Clients:     []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
+		Users:       []*uma.User{{ID: "alice-id", Username: "alice", Enabled: true}},
+		Fingerprint: []byte(types), Now: at,
+	}
+	for i := range 2 * applyBatch {
+		file.Resources = append(file.Resources, uma.ResourceChange{ServerID: "api", OwnerName: "alice",
+			Resource: uma.Resource{ID: uma.ResourceID(fmt.Sprint("album-", i)), Name: fmt.Sprint("Album ", i), Type: types}})
+	}
+	return file
+}
+
+func apply(t *testing.T, s *Store, file *uma.RealmChange) *uma.RealmReport {
+	t.Helper()
+	report, err := s.ApplyRealm(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// Servers that start at the same time, with different files, apply one after the other: what is
+// there then is one of the files, not a mixture.
+func TestServersApplyInTurn(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	first, second := open(t, Config{URL: url}), open(t, Config{URL: url})
+	file, started := photos("of the first"), false
+	ended := make(chan error, 1)
+	file.Progress = func(done, total int) {
+		if started {
+			return
+		}
+		started = true
+		go func() {
+			_, err := second.ApplyRealm(t.Context(), photos("of the second"))
+			ended <- err
+		}()
+		awaitWaiting(t, first)
+	}
+	apply(t, first, file)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	got := rowsOf(t, first, `SELECT type || ' ' || count(*) FROM resource GROUP BY type UNION SELECT convert_from(fingerprint, 'UTF8') FROM realm`)
+	if want := []string{"of the second", fmt.Sprint("of the second ", 2*applyBatch)}; !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Who has lost the turn, to the end of a connection, writes no more.
+func TestLostTurn(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	file, batches := photos("album"), 0
+	file.Progress = func(done, total int) {
+		batches++
+		rowsOf(t, s, `SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE locktype = 'advisory' AND database =
+			(SELECT oid FROM pg_database WHERE datname = current_database())`)
+	}
+	if _, err := s.ApplyRealm(t.Context(), file); !errors.Is(err, uma.ErrBusy) {
+		t.Errorf("got error %v, want %v", err, uma.ErrBusy)
+	}
+	if batches != 1 {
+		t.Errorf("got %d batches, want 1", batches)
+	}
+	file.Progress = nil
+	if got := len(apply(t, s, file).Created); got == 0 || got > 2*applyBatch {
+		t.Errorf("the next apply created %d rows, want the rest", got)
+	}
+}
+
+// A resource that somebody else creates after a batch has looked for it is adopted, and the report
+// of the batch, which runs again, has nothing twice.
+func TestBatchFindsWhatOthersHaveMade(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	smallRealm(t, s)
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Rollback(context.Background()) }()
+	_, err = other.Exec(t.Context(), `INSERT INTO resource (id, server, owner, own, name, name_folded, display_name, type, type_folded, icon_uri, uris,
+			scopes, owner_managed, attributes, origin, texts, drifted, version)
+		SELECT 'theirs', key, 'alice-id', false, 'Album 7', 'album 7', '', '', '', '', '{}', '{}', false, '{}', 'api', '', false, nextval('version')
+		FROM client`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := photos("album")
+	for i := range file.Resources {
+		file.Resources[i].GeneratedID = true
+	}
+	file.Users = append(file.Users, &uma.User{ID: "bob-id", Username: "bob"})
+	reports := make(chan *uma.RealmReport, 1)
+	go func() {
+		report, err := s.ApplyRealm(t.Context(), file)
+		if err != nil {
+			t.Error(err)
+		}
+		reports <- report
+	}()
+	awaitWaiting(t, s)
+	if err := other.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	report := <-reports
+	if !slices.Equal(report.Adopted, []string{"resource Album 7"}) {
+		t.Errorf("got %q adopted", report.Adopted)
+	}
+	if got := len(report.Created); got != 2*applyBatch {
+		t.Errorf("got %d created, want %d resources but one, and a user", got, 2*applyBatch)
+	}
+	if got := rowsOf(t, s, `SELECT id || ' ' || type FROM resource WHERE name = 'Album 7'`); !slices.Equal(got, []string{"theirs album"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// While a dry run lasts, grants rest on what it does not change.
+func TestDryRunWaitsForNoGrant(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	file := photos("album")
+	apply(t, s, file)
+	grant, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = grant.Rollback(context.Background()) }()
+	for _, table := range []string{"realm", "client", "users", "resource"} {
+		if _, err := grant.Exec(t.Context(), `SELECT 1 FROM `+table+` FOR SHARE`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file.DryRun = true
+	file.Users = append(file.Users, &uma.User{ID: "bob-id", Username: "bob"})
+	file.Scopes = map[string][]uma.ScopeRow{"api": {{ID: "scope-id", Name: "view"}}}
+	report := apply(t, s, file)
+	if want := []string{"user bob", "scope view of api"}; !slices.Equal(report.Created, want) {
+		t.Errorf("got %q created, want %q", report.Created, want)
+	}
+}
+
+// The rows of a batch are looked up by their whole keys, whatever is known of the tables.
+func TestApplyPlans(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	apply(t, s, photos("album"))
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			if _, err := s.pool.Exec(t.Context(), `ANALYZE`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for query, index := range map[string]string{resourcesByIDs: "resource_id", resourcesByNames: "resource_owner_name"} {
+			args := []any{[]int64{1}, []string{"alice-id"}, []string{"Album 1"}}[:strings.Count(query, "$")]
+			plan := strings.Join(rowsOf(t, s, `EXPLAIN SELECT`+resourceColumns+`FROM `+query, args...), "\n")
+			if !strings.Contains(plan, "using "+index+" ") {
+				t.Errorf("analyzed %t: the plan does not use %s:\n%s", analyzed, index, plan)
+			}
+		}
+	}
+}
