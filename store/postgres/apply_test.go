@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/umpire/uma"
@@ -41,18 +42,23 @@ func TestServersApplyInTurn(t *testing.T) {
 	t.Parallel()
 	url := newDatabase(t)
 	first, second := open(t, Config{URL: url}), open(t, Config{URL: url})
-	file, started := photos("of the first"), false
-	ended := make(chan error, 1)
+	file, ended := photos("of the first"), make(chan error)
+	var start sync.Once
 	file.Progress = func(done, total int) {
-		if started {
-			return
+		start.Do(func() {
+			go func() {
+				defer close(ended)
+				_, err := second.ApplyRealm(t.Context(), photos("of the second"))
+				ended <- err
+			}()
+		})
+		for len(rowsOf(t, first, `SELECT 'waits' FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`)) == 0 {
+			select {
+			case err := <-ended:
+				t.Fatalf("the second did not wait, and got error %v", err)
+			default:
+			}
 		}
-		started = true
-		go func() {
-			_, err := second.ApplyRealm(t.Context(), photos("of the second"))
-			ended <- err
-		}()
-		awaitWaiting(t, first)
 	}
 	apply(t, first, file)
 	if err := <-ended; err != nil {

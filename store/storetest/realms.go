@@ -286,6 +286,13 @@ var realmTests = map[string]func(e *env){
 		got, err := e.s.TypesInUse(e.t.Context(), "photoz", nil)
 		e.must(err)
 		e.want("of none", len(got), 0)
+
+		c := e.realmFile("photoz")
+		c.Clients[1].ResourceServer = false
+		e.apply(c)
+		got, err = e.s.TypesInUse(e.t.Context(), "photoz", []string{"board", "album"})
+		e.must(err)
+		e.want("of a client that is no resource server now", got, []string{"album"})
 	},
 
 	"names_of_the_file_that_was_applied_last": func(e *env) {

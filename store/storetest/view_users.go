@@ -115,6 +115,22 @@ var userTests = map[string]func(e *env){
 		})
 	},
 
+	"by_the_email_of_the_file_that_was_applied_last": func(e *env) {
+		c := e.realmFile("photoz")
+		asked := []string{"first@example.com", "second@example.com"}
+		for email, want := range map[any]string{asked[0]: asked[0], asked[1]: asked[1], json.Number("1"): ""} {
+			c.Users[0].Claims = map[string]any{"email": email}
+			e.apply(c)
+			e.reading(func(v uma.View) {
+				got, err := v.UsersNamed(e.t.Context(), e.realm, asked)
+				e.must(err)
+				for _, one := range asked {
+					e.want(one, len(got[one]) == 1, one == want)
+				}
+			})
+		}
+	},
+
 	"by_ids_without_passwords": func(e *env) {
 		e.reading(func(v uma.View) {
 			got, err := v.UsersByID(e.t.Context(), e.realm, []string{e.alice, e.bob, e.foreignAlice, "nobody", e.alice})
