@@ -133,6 +133,19 @@ type Party struct {
 	Client string // client_id
 }
 
+// NewParty returns the party of a subject with these roles, by client too, and groups, for a client
+// that asks.
+func NewParty(subject string, roles []string, clientRoles map[string][]string, groups []string, client string) *Party {
+	p := &Party{ID: subject, Roles: make([]string, 0, len(roles)+8), Groups: groups, Client: client}
+	p.Roles = append(p.Roles, roles...)
+	for c, names := range clientRoles {
+		for _, name := range names {
+			p.Roles = append(p.Roles, c+"/"+name)
+		}
+	}
+	return p
+}
+
 // An RPT is the row of a requesting party token: what it grants and the rows that it rests
 // on, so that a withdrawal takes effect whenever the token is presented.
 type RPT struct {

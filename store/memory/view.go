@@ -101,18 +101,37 @@ func (v *View) End() error {
 	return v.Err()
 }
 
+// ReadAhead says that rows of some kinds, which the view has read from the database, are used like those from
+// memory from now on: what the view reads next must have the same.
+func (v *View) ReadAhead(of Kinds) {
+	if v.epoch == 0 {
+		v.torn = true // nothing could tell whether it has
+	}
+	v.recalled |= of
+}
+
+// Holds is Recall for a view that only wants to know what it need not read: it does not count.
+func Holds[K comparable, V any](v *View, r *Rows[K, V], key K) (row V, ok bool) {
+	if r == nil || !v.MayRecall() {
+		return row, false
+	}
+	found, there := r.kept.Get(key)
+	if changed := r.changed.Load(); !there || changed > found.epoch || changed > uint64(v.epoch) {
+		return row, false
+	}
+	return found.value, true
+}
+
 // Recall returns a row from memory, if it is there and is that of the view's epoch.
 func Recall[K comparable, V any](ctx context.Context, v *View, r *Rows[K, V], key K) (row V, ok bool) {
 	if r == nil {
 		return row, false
 	}
-	if v.MayRecall() && ctx.Err() == nil {
-		if found, there := r.kept.Get(key); there {
-			if changed := r.changed.Load(); changed <= found.epoch && changed <= uint64(v.epoch) {
-				v.recalled |= r.kind
-				r.hits.Add(1)
-				return found.value, true
-			}
+	if ctx.Err() == nil {
+		if row, ok = Holds(v, r, key); ok {
+			v.recalled |= r.kind
+			r.hits.Add(1)
+			return row, true
 		}
 	}
 	r.misses.Add(1)

@@ -133,14 +133,7 @@ func (i *Identity) standardClaims() map[string]any {
 // that asks.
 func (i *Identity) Party(client string) *uma.Party {
 	roles, clientRoles, groups := i.Roles()
-	p := &uma.Party{ID: i.Subject, Roles: make([]string, 0, len(roles)+8), Groups: groups, Client: client}
-	p.Roles = append(p.Roles, roles...)
-	for c, names := range clientRoles {
-		for _, name := range names {
-			p.Roles = append(p.Roles, c+"/"+name)
-		}
-	}
-	return p
+	return uma.NewParty(i.Subject, roles, clientRoles, groups, client)
 }
 
 // ServiceAccount returns the identity of a client that asks for itself.

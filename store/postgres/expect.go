@@ -1,0 +1,258 @@
+package postgres
+
+import (
+	"context"
+
+	"example.com/umpire/store/memory"
+	"example.com/umpire/store/rows"
+	"example.com/umpire/uma"
+)
+
+// ahead has what a view has read before it was asked for, nil for what is not there.
+type ahead struct {
+	tokens    map[uma.TokenKey]*uma.TokenState
+	tickets   map[string]*uma.Ticket // by hash
+	rpts      map[string]*uma.RPT
+	resources map[memory.ResourceKey]*uma.Resource
+	sharing   map[memory.SharingKey]*memory.Sharing
+}
+
+// maxExpected bounds the resources that are read ahead.
+const maxExpected = 200
+
+// Expect implements uma.View. It reads what is expected and not in memory in one round trip, which also
+// ends the transaction: as a rule nothing more is read. If it is, another transaction begins, which
+// must see the same rows, as if those of the first had come from memory.
+func (v *view) Expect(ctx context.Context, e *uma.Expected) error {
+	if v.reader != nil || v.closed || len(e.Resources) > maxExpected {
+		return nil // it is read when it is asked for
+	}
+	x := &expecting{Expected: e, view: v}
+	x.askTokens()
+	x.askRPT()
+	x.askTicket()
+	if x.wantsResources() {
+		x.askResources()
+		x.askSharing()
+	}
+	if len(x.questions) == 0 {
+		return nil
+	}
+	c := v.conn(ctx)
+	whole := v.rows.Epoch() != 0 // else nothing could tell whether the next transaction sees the same rows
+	if whole {
+		x.questions = append(x.questions, question{query: `COMMIT`})
+	}
+	if err := c.ask(x.questions...); err != nil {
+		return reading("what a request names", err)
+	}
+	x.keep()
+	if whole {
+		v.rows.ReadAhead(memory.AllKinds)
+		v.reader.pg.Release()
+		v.reader = nil
+	}
+	return nil
+}
+
+// An expecting is the reading of what is expected.
+type expecting struct {
+	*uma.Expected
+	view      *view
+	questions []question
+
+	states    map[uma.TokenKey]*uma.TokenState // that are read
+	user      *uma.User                        // of the first token's session: from memory, or read
+	resources []*uma.Resource
+	requests  []uma.Request
+	policies  []*uma.Share
+	sought    bool // what is shared with the party
+}
+
+func (x *expecting) ask(query string, args []any, each func(scan scanFunc) error) {
+	x.questions = append(x.questions, question{query, args, each})
+}
+
+// askTokens asks for the states of tokens that are not in memory.
+func (x *expecting) askTokens() {
+	v := x.view
+	x.states = map[uma.TokenKey]*uma.TokenState{}
+	for i, key := range x.Tokens {
+		state, ok := memory.Holds(&v.rows, v.rows.Sessions, memory.SessionKey{Realm: x.Realm, JTI: key.JTI, Session: key.Session})
+		if ok && state.Session != nil {
+			var user *uma.User
+			if user, ok = memory.Holds(&v.rows, v.rows.Users, memory.UserKey{Realm: x.Realm, ID: state.Session.User}); ok && i == 0 {
+				x.user = user
+			}
+		}
+		if ok || key.Session == "" && key.JTI == "" {
+			continue
+		}
+		x.states[key] = nil
+		x.ask(tokenState(key.Session), []any{x.Realm, key.Session, key.JTI}, func(scan scanFunc) error {
+			st, err := scanTokenState(scan, key.Session)
+			if x.states[key] = st; err == nil && i == 0 {
+				x.user = st.User
+			}
+			return err
+		})
+	}
+}
+
+func (x *expecting) askRPT() {
+	if x.RPT == "" {
+		return
+	}
+	x.view.ahead.rpts = map[string]*uma.RPT{x.RPT: nil}
+	x.ask(rptByJTI, []any{x.Realm, x.RPT}, func(scan scanFunc) (err error) {
+		x.view.ahead.rpts[x.RPT], err = scanRPT(scan, x.RPT)
+		return err
+	})
+}
+
+func (x *expecting) askTicket() {
+	if x.Ticket == nil {
+		return
+	}
+	x.view.ahead.tickets = map[string]*uma.Ticket{string(x.Ticket): nil}
+	x.ask(ticketByHash, []any{x.Realm, x.Ticket, millis(x.Now)}, func(scan scanFunc) (err error) {
+		x.view.ahead.tickets[string(x.Ticket)], err = scanTicket(scan, x.Ticket)
+		return err
+	})
+}
+
+// wantsResources reports whether resources, or what is shared of them, must be read: which those of a
+// ticket are is not known yet.
+func (x *expecting) wantsResources() bool {
+	if x.Ticket != nil {
+		return true
+	}
+	party := x.party()
+	for _, text := range x.Resources {
+		r := x.inMemory(text)
+		if r == nil {
+			return true
+		}
+		if party == nil {
+			return true
+		}
+		if _, ok := memory.Holds(&x.view.rows, x.view.rows.Shares, memory.SharingKey{Resource: r.Key, Party: memory.PartyText(party)}); !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// inMemory returns the resource that a text names by id or name, nil if it is not in memory.
+func (x *expecting) inMemory(text string) *uma.Resource {
+	v := x.view
+	if r, ok := memory.Holds(&v.rows, v.rows.Resources, memory.ResourceKey{Server: x.Server, ID: uma.ResourceID(text)}); ok {
+		return r
+	}
+	for _, owner := range x.Owners {
+		if r, ok := memory.Holds(&v.rows, v.rows.Resources, memory.ResourceKey{Server: x.Server, Owner: owner, Name: text}); ok {
+			return r
+		}
+	}
+	return nil
+}
+
+// party is the party with which things are shared, nil if it is not known.
+func (x *expecting) party() *uma.Party {
+	switch {
+	case x.Party != nil:
+		return x.Party
+	case x.user != nil:
+		return uma.NewParty(x.user.ID, x.user.Roles, x.user.ClientRoles, x.user.Groups, x.Client)
+	}
+	return nil
+}
+
+// named is a CTE of the resources that are named: by the ticket, by id, or by owner and name. Its
+// parameters are $1 to $6: see args.
+const named = `named AS (
+	SELECT r.key FROM ticket t, json_array_elements(t.permissions::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
+		WHERE t.realm = $1 AND t.hash = $2 AND t.expires > $3
+	UNION SELECT key FROM resource WHERE server = $4 AND id = ANY ($5)
+	UNION SELECT key FROM resource WHERE server = $4 AND owner = ANY ($6) AND name = ANY ($5))`
+
+func (x *expecting) args(more ...any) []any {
+	return append([]any{x.Realm, x.Ticket, millis(x.Now), x.Server, texts0(x.Resources), texts0(x.Owners)}, more...)
+}
+
+// texts0 is a list that is no NULL.
+func texts0(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func (x *expecting) askResources() {
+	x.ask(`WITH `+named+` SELECT`+resourceColumns+`FROM resource r WHERE r.key IN (SELECT key FROM named) LIMIT 1000`, x.args(), func(scan scanFunc) error {
+		r, err := scanResource(scan)
+		x.resources = append(x.resources, r)
+		return err
+	})
+}
+
+// askSharing asks for what there is between the party and the resources. The parties by which
+// policies are found are known, or those of the user of a session, as uma.NewParty and
+// rows.PartiesOf have them.
+func (x *expecting) askSharing() {
+	session, known := "", []string{}
+	if p := x.party(); p != nil {
+		known = rows.PartiesOf(p)
+	} else if len(x.Tokens) > 0 && x.Tokens[0].Session != "" {
+		session = x.Tokens[0].Session
+		if x.Client != "" {
+			known = append(known, rows.ClientPrefix+x.Client)
+		}
+	} else {
+		return
+	}
+	x.sought = true
+	const party = `, who AS (SELECT u.id, u.roles, u.client_roles, u.groups FROM session s JOIN users u ON u.realm = s.realm AND u.id = s.user_id
+			WHERE s.realm = $1 AND s.id = $7),
+		party AS (SELECT unnest($8::text[]) COLLATE "C" AS name
+			UNION SELECT 'u:' || id FROM who
+			UNION SELECT 'r:' || r FROM who, unnest(roles) r
+			UNION SELECT 'g:' || g FROM who, unnest(groups) g
+			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(c.value) r) `
+	x.ask(`WITH `+named+party+`SELECT`+requestColumns+`FROM named n JOIN live_request q ON q.resource = n.key
+		WHERE q.requester IN (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%')`, x.args(session, known), func(scan scanFunc) error {
+		q, err := scanRequest(scan)
+		x.requests = append(x.requests, q)
+		return err
+	})
+	x.ask(`WITH `+named+party+`SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT x.share FROM named n CROSS JOIN party p
+		JOIN share_party x ON x.resource = n.key AND x.party = p.name)`, x.args(session, known), func(scan scanFunc) error {
+		s, err := scanShare(scan)
+		x.policies = append(x.policies, s)
+		return err
+	})
+}
+
+// keep gives the view what was read, and the memory too.
+func (x *expecting) keep() {
+	v := x.view
+	v.ahead.tokens = x.states
+	v.ahead.resources, v.ahead.sharing = map[memory.ResourceKey]*uma.Resource{}, map[memory.SharingKey]*memory.Sharing{}
+	for _, text := range x.Resources {
+		v.ahead.resources[memory.ResourceKey{Server: x.Server, ID: uma.ResourceID(text)}] = nil
+		for _, owner := range x.Owners {
+			v.ahead.resources[memory.ResourceKey{Server: x.Server, Owner: owner, Name: text}] = nil
+		}
+	}
+	if !x.wasAsked() {
+		clear(v.ahead.resources)
+	}
+	party := x.party()
+	for _, r := range x.resources {
+		v.ahead.resources[memory.ResourceKey{Server: r.Server, ID: r.ID}] = r
+		v.ahead.resources[memory.ResourceKey{Server: r.Server, Owner: r.Owner, Name: r.Name}] = r
+		if x.sought && party != nil {
+			v.ahead.sharing[memory.SharingKey{Resource: r.Key, Party: memory.PartyText(party)}] = x.sharingOf(r.Key)
+		}
+	}
+}
