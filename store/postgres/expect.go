@@ -8,13 +8,45 @@ import (
 	"example.com/umpire/uma"
 )
 
-// ahead has what a view has read before it was asked for, nil for what is not there.
+// ahead has what a view has read before it was asked for, of one realm; nil for what is not there.
 type ahead struct {
+	realm     uma.Key
 	tokens    map[uma.TokenKey]*uma.TokenState
 	tickets   map[string]*uma.Ticket // by hash
 	rpts      map[string]*uma.RPT
 	resources map[memory.ResourceKey]*uma.Resource
 	sharing   map[memory.SharingKey]*memory.Sharing
+}
+
+// token returns nil if it was not read.
+func (a *ahead) token(realm uma.Key, jti, session string) *uma.TokenState {
+	if realm != a.realm {
+		return nil
+	}
+	return a.tokens[uma.TokenKey{JTI: jti, Session: session}]
+}
+
+func (a *ahead) ticket(realm uma.Key, hash []byte) (t *uma.Ticket, ok bool) {
+	t, ok = a.tickets[string(hash)]
+	return t, ok && realm == a.realm
+}
+
+func (a *ahead) rpt(realm uma.Key, jti string) (r *uma.RPT, ok bool) {
+	r, ok = a.rpts[jti]
+	return r, ok && realm == a.realm
+}
+
+func (a *ahead) resource(key memory.ResourceKey) (r *uma.Resource, ok bool) {
+	r, ok = a.resources[key]
+	return r, ok
+}
+
+// orNotFound is what was read ahead, or uma.ErrNotFound.
+func orNotFound[T any](v *T, what string) (*T, error) {
+	if v == nil {
+		return nil, reading(what, uma.ErrNotFound)
+	}
+	return v, nil
 }
 
 // maxExpected bounds the resources that are read ahead.
@@ -31,19 +63,19 @@ func (v *view) Expect(ctx context.Context, e *uma.Expected) error {
 	x.askTokens()
 	x.askRPT()
 	x.askTicket()
-	if x.wantsResources() {
+	if x.asked = x.wantsResources(); x.asked {
 		x.askResources()
 		x.askSharing()
 	}
 	if len(x.questions) == 0 {
 		return nil
 	}
-	c := v.conn(ctx)
+	x.conn = v.conn(ctx)
 	whole := v.rows.Epoch() != 0 // else nothing could tell whether the next transaction sees the same rows
 	if whole {
 		x.questions = append(x.questions, question{query: `COMMIT`})
 	}
-	if err := c.ask(x.questions...); err != nil {
+	if err := x.conn.ask(x.questions...); err != nil {
 		return reading("what a request names", err)
 	}
 	x.keep()
@@ -59,14 +91,18 @@ func (v *view) Expect(ctx context.Context, e *uma.Expected) error {
 type expecting struct {
 	*uma.Expected
 	view      *view
+	conn      *conn
 	questions []question
 
 	states    map[uma.TokenKey]*uma.TokenState // that are read
+	tickets   map[string]*uma.Ticket
+	rpts      map[string]*uma.RPT
 	user      *uma.User                        // of the first token's session: from memory, or read
 	resources []*uma.Resource
 	requests  []uma.Request
 	policies  []*uma.Share
-	sought    bool // what is shared with the party
+	asked     bool // for resources
+	sought    bool // what is shared of them with the party
 }
 
 func (x *expecting) ask(query string, args []any, each func(scan scanFunc) error) {
@@ -88,14 +124,17 @@ func (x *expecting) askTokens() {
 		if ok || key.Session == "" && key.JTI == "" {
 			continue
 		}
-		x.states[key] = nil
-		x.ask(tokenState(key.Session), []any{x.Realm, key.Session, key.JTI}, func(scan scanFunc) error {
-			st, err := scanTokenState(scan, key.Session)
+		keep := func(st *uma.TokenState, err error) error {
 			if x.states[key] = st; err == nil && i == 0 {
 				x.user = st.User
 			}
 			return err
-		})
+		}
+		if key.Session == "" {
+			x.ask(revoked, []any{x.Realm, key.JTI}, func(scan scanFunc) error { return keep(scanRevoked(scan)) })
+			continue
+		}
+		x.ask(sessionWithUser, []any{x.Realm, key.Session, key.JTI}, func(scan scanFunc) error { return keep(stateOfSession(key.Session)(scan)) })
 	}
 }
 
@@ -103,9 +142,9 @@ func (x *expecting) askRPT() {
 	if x.RPT == "" {
 		return
 	}
-	x.view.ahead.rpts = map[string]*uma.RPT{x.RPT: nil}
+	x.rpts = map[string]*uma.RPT{x.RPT: nil}
 	x.ask(rptByJTI, []any{x.Realm, x.RPT}, func(scan scanFunc) (err error) {
-		x.view.ahead.rpts[x.RPT], err = scanRPT(scan, x.RPT)
+		x.rpts[x.RPT], err = rptOf(x.RPT)(scan)
 		return err
 	})
 }
@@ -114,9 +153,10 @@ func (x *expecting) askTicket() {
 	if x.Ticket == nil {
 		return
 	}
-	x.view.ahead.tickets = map[string]*uma.Ticket{string(x.Ticket): nil}
+	hash := string(x.Ticket)
+	x.tickets = map[string]*uma.Ticket{hash: nil}
 	x.ask(ticketByHash, []any{x.Realm, x.Ticket, millis(x.Now)}, func(scan scanFunc) (err error) {
-		x.view.ahead.tickets[string(x.Ticket)], err = scanTicket(scan, x.Ticket)
+		x.tickets[hash], err = ticketOf(x.Ticket)(scan)
 		return err
 	})
 }
@@ -177,11 +217,11 @@ const named = `named AS (
 	UNION SELECT key FROM resource WHERE server = $4 AND owner = ANY ($6) AND name = ANY ($5))`
 
 func (x *expecting) args(more ...any) []any {
-	return append([]any{x.Realm, x.Ticket, millis(x.Now), x.Server, texts0(x.Resources), texts0(x.Owners)}, more...)
+	return append([]any{x.Realm, x.Ticket, millis(x.Now), x.Server, notNull(x.Resources), notNull(x.Owners)}, more...)
 }
 
-// texts0 is a list that is no NULL.
-func texts0(list []string) []string {
+// notNull is a list that is no NULL for PostgreSQL.
+func notNull(list []string) []string {
 	if list == nil {
 		return []string{}
 	}
@@ -191,8 +231,11 @@ func texts0(list []string) []string {
 func (x *expecting) askResources() {
 	x.ask(`WITH `+named+` SELECT`+resourceColumns+`FROM resource r WHERE r.key IN (SELECT key FROM named) LIMIT 1000`, x.args(), func(scan scanFunc) error {
 		r, err := scanResource(scan)
+		if err != nil {
+			return err
+		}
 		x.resources = append(x.resources, r)
-		return err
+		return x.conn.spend(rows.ResourceSize(r))
 	})
 }
 
@@ -233,26 +276,44 @@ func (x *expecting) askSharing() {
 	})
 }
 
-// keep gives the view what was read, and the memory too.
+// keep gives the view what was read.
 func (x *expecting) keep() {
-	v := x.view
-	v.ahead.tokens = x.states
-	v.ahead.resources, v.ahead.sharing = map[memory.ResourceKey]*uma.Resource{}, map[memory.SharingKey]*memory.Sharing{}
+	a := ahead{realm: x.Realm, tokens: x.states, tickets: x.tickets, rpts: x.rpts}
+	defer func() { x.view.ahead = a }()
+	if !x.asked {
+		return
+	}
+	a.resources = map[memory.ResourceKey]*uma.Resource{}
 	for _, text := range x.Resources {
-		v.ahead.resources[memory.ResourceKey{Server: x.Server, ID: uma.ResourceID(text)}] = nil
+		a.resources[memory.ResourceKey{Server: x.Server, ID: uma.ResourceID(text)}] = nil
 		for _, owner := range x.Owners {
-			v.ahead.resources[memory.ResourceKey{Server: x.Server, Owner: owner, Name: text}] = nil
+			a.resources[memory.ResourceKey{Server: x.Server, Owner: owner, Name: text}] = nil
 		}
 	}
-	if !x.wasAsked() {
-		clear(v.ahead.resources)
-	}
-	party := x.party()
 	for _, r := range x.resources {
-		v.ahead.resources[memory.ResourceKey{Server: r.Server, ID: r.ID}] = r
-		v.ahead.resources[memory.ResourceKey{Server: r.Server, Owner: r.Owner, Name: r.Name}] = r
-		if x.sought && party != nil {
-			v.ahead.sharing[memory.SharingKey{Resource: r.Key, Party: memory.PartyText(party)}] = x.sharingOf(r.Key)
+		a.resources[memory.ResourceKey{Server: r.Server, ID: r.ID}] = r
+		a.resources[memory.ResourceKey{Server: r.Server, Owner: r.Owner, Name: r.Name}] = r
+	}
+	if party := x.party(); x.sought && party != nil {
+		a.sharing = x.sharing(memory.PartyText(party))
+	}
+}
+
+// sharing is what there is between the party and each resource.
+func (x *expecting) sharing(party string) map[memory.SharingKey]*memory.Sharing {
+	all := map[memory.SharingKey]*memory.Sharing{}
+	for _, r := range x.resources {
+		all[memory.SharingKey{Resource: r.Key, Party: party}] = &memory.Sharing{}
+	}
+	for i := range x.requests {
+		if of := all[memory.SharingKey{Resource: x.requests[i].Resource, Party: party}]; of != nil {
+			of.AddRequest(&x.requests[i])
 		}
 	}
+	for _, s := range x.policies {
+		if of := all[memory.SharingKey{Resource: s.Resource, Party: party}]; of != nil {
+			of.Policies = append(of.Policies, *s)
+		}
+	}
+	return all
 }

@@ -73,7 +73,13 @@ func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) 
 	if r, ok := memory.Recall(ctx, &v.rows, v.rows.Resources, key); ok {
 		return r, nil
 	}
-	r, err := resourceByID(v.conn(ctx), server, id)
+	r, ok := v.ahead.resource(key)
+	var err error
+	if !ok {
+		r, err = resourceByID(v.conn(ctx), server, id)
+	} else if r == nil {
+		err = reading("resource", uma.ErrNotFound)
+	}
 	if err == nil {
 		key.ID = r.ID
 		memory.Keep(&v.rows, v.rows.Resources, key, r, key.Bytes()+memory.ResourceBytes(r))
@@ -83,9 +89,6 @@ func (v *view) Resource(ctx context.Context, server uma.Key, id uma.ResourceID) 
 
 // ResourcesByID implements uma.Resources.
 func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
-	if v.rows.Resources == nil {
-		return resourcesByID(v.conn(ctx), server, ids)
-	}
 	var found []*uma.Resource
 	var unread []uma.ResourceID
 	asked := make(map[uma.ResourceID]bool, len(ids))
@@ -94,10 +97,16 @@ func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.Reso
 			continue
 		}
 		asked[id] = true
-		if r, ok := memory.Recall(ctx, &v.rows, v.rows.Resources, memory.ResourceKey{Server: server, ID: id}); ok {
-			found = append(found, r)
-		} else {
+		key := memory.ResourceKey{Server: server, ID: id}
+		r, ok := memory.Recall(ctx, &v.rows, v.rows.Resources, key)
+		if !ok {
+			r, ok = v.ahead.resource(key)
+		}
+		switch {
+		case !ok:
 			unread = append(unread, id)
+		case r != nil:
+			found = append(found, r)
 		}
 	}
 	if len(unread) == 0 {
@@ -125,7 +134,13 @@ func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name s
 	if r, ok := memory.Recall(ctx, &v.rows, v.rows.Resources, key); ok {
 		return r, nil
 	}
-	r, err := resourceByName(v.conn(ctx), server, owner, name)
+	r, ok := v.ahead.resource(key)
+	var err error
+	if !ok {
+		r, err = resourceByName(v.conn(ctx), server, owner, name)
+	} else if r == nil {
+		err = reading("resource", uma.ErrNotFound)
+	}
 	if err == nil {
 		key.Owner, key.Name = r.Owner, r.Name
 		memory.Keep(&v.rows, v.rows.Resources, key, r, key.Bytes()+memory.ResourceBytes(r))

@@ -12,17 +12,26 @@ import (
 
 // Ticket implements uma.Tokens.
 func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.Ticket, error) {
-	t := &uma.Ticket{Hash: hash}
-	var interval int64
-	err := v.conn(ctx).row(`SELECT server, client, subject, permissions, claims, round, interval, gathered, issued, expires FROM ticket
-		WHERE realm = $1 AND hash = $2 AND expires > $3`, []any{realm, hash, millis(now)},
-		&t.Server, &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
-		&t.Round, &interval, &t.Gathered, (*moment)(&t.Issued), (*moment)(&t.Expires))
-	if err != nil {
-		return nil, reading("ticket", err)
+	if t, ok := v.ahead.ticket(realm, hash); ok {
+		return orNotFound(t, "ticket")
 	}
-	t.Interval = time.Duration(interval) * time.Millisecond
-	return t, nil
+	t, err := oneRow(v.conn(ctx), ticketByHash, []any{realm, hash, millis(now)}, ticketOf(hash))
+	return t, reading("ticket", err)
+}
+
+const ticketByHash = `SELECT server, client, subject, permissions, claims, round, interval, gathered, issued, expires FROM ticket
+	WHERE realm = $1 AND hash = $2 AND expires > $3`
+
+// ticketOf returns a function that scans the row of ticketByHash.
+func ticketOf(hash []byte) func(scan scanFunc) (*uma.Ticket, error) {
+	return func(scan scanFunc) (*uma.Ticket, error) {
+		t := &uma.Ticket{Hash: hash}
+		var interval int64
+		err := scan(&t.Server, &t.Client, &t.Subject, document{&t.Permissions}, document{&t.Claims},
+			&t.Round, &interval, &t.Gathered, (*moment)(&t.Issued), (*moment)(&t.Expires))
+		t.Interval = time.Duration(interval) * time.Millisecond
+		return t, err
+	}
 }
 
 // SpentTicket implements uma.Tokens.
@@ -51,9 +60,12 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 			return &uma.TokenState{Revoked: state.Revoked, Session: state.Session, User: u}, nil
 		}
 	}
-	st, err := readTokenState(v.conn(ctx), realm, jti, session)
-	if err != nil {
-		return nil, err
+	st := v.ahead.token(realm, jti, session)
+	if st == nil {
+		var err error
+		if st, err = readTokenState(v.conn(ctx), realm, jti, session); err != nil {
+			return nil, err
+		}
 	}
 	state = &memory.SessionState{Revoked: st.Revoked, Session: st.Session}
 	key.JTI, key.Session = strings.Clone(jti), strings.Clone(session)
@@ -66,24 +78,16 @@ func (v *view) TokenState(ctx context.Context, realm uma.Key, jti, session strin
 }
 
 func readTokenState(c *conn, realm uma.Key, jti, session string) (*uma.TokenState, error) {
-	st := &uma.TokenState{}
 	if session == "" {
-		revoked, err := c.exists(`SELECT 1 FROM revocation WHERE realm = $1 AND jti = $2`, realm, jti)
-		st.Revoked = revoked
+		st, err := oneRow(c, revoked, []any{realm, jti}, scanRevoked)
 		return st, reading("revocation", err)
 	}
-	const state = `EXISTS (SELECT 1 FROM revocation WHERE realm = $1 AND jti = $3),
-		s.user_id, s.client, s.scope, s.started, s.expires, s.ended`
 	args := []any{realm, session, jti}
-	st.Session = &uma.Session{ID: strings.Clone(session)}
-	fields := []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
-		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
-	u, err := oneRow(c, `SELECT `+state+`, `+partyColumns+`FROM session s JOIN users u ON u.realm = s.realm AND u.id = s.user_id`+ownIdentity+`
-		WHERE s.realm = $1 AND s.id = $2`, args, func(scan scanFunc) (*uma.User, error) { return scanParty(scan, fields...) })
-	st.User = u
+	st, err := oneRow(c, sessionWithUser, args, stateOfSession(session))
 	if errors.Is(err, uma.ErrNotFound) { // no session, or one of a deleted user
-		st.User = nil
-		err = c.row(`SELECT `+state+` FROM session s WHERE s.realm = $1 AND s.id = $2`, args, fields...)
+		var fields []any
+		st, fields = newTokenState(session)
+		err = c.row(`SELECT `+sessionState+` FROM session s WHERE s.realm = $1 AND s.id = $2`, args, fields...)
 	}
 	if err != nil {
 		return nil, reading("session", err)
@@ -91,19 +95,58 @@ func readTokenState(c *conn, realm uma.Key, jti, session string) (*uma.TokenStat
 	return st, nil
 }
 
+const (
+	revoked = `SELECT EXISTS (SELECT 1 FROM revocation WHERE realm = $1 AND jti = $2)`
+
+	sessionState = `EXISTS (SELECT 1 FROM revocation WHERE realm = $1 AND jti = $3),
+		s.user_id, s.client, s.scope, s.started, s.expires, s.ended`
+	sessionWithUser = `SELECT ` + sessionState + `, ` + partyColumns + `FROM session s
+		JOIN users u ON u.realm = s.realm AND u.id = s.user_id` + ownIdentity + ` WHERE s.realm = $1 AND s.id = $2`
+)
+
+func scanRevoked(scan scanFunc) (*uma.TokenState, error) {
+	st := &uma.TokenState{}
+	return st, scan(&st.Revoked)
+}
+
+// stateOfSession returns a function that scans the row of sessionWithUser.
+func stateOfSession(session string) func(scan scanFunc) (*uma.TokenState, error) {
+	return func(scan scanFunc) (st *uma.TokenState, err error) {
+		st, fields := newTokenState(session)
+		st.User, err = scanParty(scan, fields...)
+		return st, err
+	}
+}
+
+// newTokenState returns a state of a token with a session, and where the columns of sessionState
+// are read into.
+func newTokenState(session string) (*uma.TokenState, []any) {
+	st := &uma.TokenState{Session: &uma.Session{ID: strings.Clone(session)}}
+	return st, []any{&st.Revoked, &st.Session.User, &st.Session.Client, &st.Session.Scope,
+		(*moment)(&st.Session.Started), (*moment)(&st.Session.Expires), &st.Session.Ended}
+}
+
 // RPT implements uma.Tokens.
 func (v *view) RPT(ctx context.Context, realm uma.Key, jti string) (*uma.RPT, error) {
-	r := &uma.RPT{JTI: jti}
-	err := v.conn(ctx).row(`SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version,
+	if r, ok := v.ahead.rpt(realm, jti); ok {
+		return orNotFound(r, "RPT")
+	}
+	r, err := oneRow(v.conn(ctx), rptByJTI, []any{realm, jti}, rptOf(jti))
+	return r, reading("RPT", err)
+}
+
+const rptByJTI = `SELECT family, within, ticket, session, subject, client, server, permissions, revision, generation, user_version,
 			expires, keep
 		FROM rpt t WHERE realm = $1 AND jti = $2 AND NOT EXISTS (SELECT 1 FROM withdrawn_revision w
-			WHERE w.realm = t.realm AND w.revision = t.revision AND w.generation >= t.generation)`, []any{realm, jti},
-		&r.Family, &r.Within, &r.Ticket, &r.SessionID, &r.Subject, &r.Client, &r.Server, document{&r.Permissions}, &r.Revision,
-		&r.Generation, &r.UserVersion, (*moment)(&r.Expires), (*moment)(&r.Keep))
-	if err != nil {
-		return nil, reading("RPT", err)
+			WHERE w.realm = t.realm AND w.revision = t.revision AND w.generation >= t.generation)`
+
+// rptOf returns a function that scans the row of rptByJTI.
+func rptOf(jti string) func(scan scanFunc) (*uma.RPT, error) {
+	return func(scan scanFunc) (*uma.RPT, error) {
+		r := &uma.RPT{JTI: jti}
+		return r, scan(&r.Family, &r.Within, &r.Ticket, &r.SessionID, &r.Subject, &r.Client, &r.Server, document{&r.Permissions}, &r.Revision,
+			&r.Generation, &r.UserVersion, (*moment)(&r.Expires), (*moment)(&r.Keep))
 	}
-	return r, nil
 }
 
 // RefreshToken implements uma.Tokens.

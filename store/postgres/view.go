@@ -16,6 +16,7 @@ type view struct {
 	store    *Store
 	reader   *reader // nil while there is no transaction
 	closed   bool
+	ahead    ahead // see Expect
 }
 
 // View implements uma.Store.
