@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"example.com/umpire/store/memory"
 	"example.com/umpire/store/rows"
@@ -11,6 +12,7 @@ import (
 // ahead has what a view has read before it was asked for, of one realm; nil for what is not there.
 type ahead struct {
 	realm     uma.Key
+	now       time.Time // of the ticket
 	tokens    map[uma.TokenKey]*uma.TokenState
 	tickets   map[string]*uma.Ticket // by hash
 	rpts      map[string]*uma.RPT
@@ -26,9 +28,9 @@ func (a *ahead) token(realm uma.Key, jti, session string) *uma.TokenState {
 	return a.tokens[uma.TokenKey{JTI: jti, Session: session}]
 }
 
-func (a *ahead) ticket(realm uma.Key, hash []byte) (t *uma.Ticket, ok bool) {
+func (a *ahead) ticket(realm uma.Key, hash []byte, now time.Time) (t *uma.Ticket, ok bool) {
 	t, ok = a.tickets[string(hash)]
-	return t, ok && realm == a.realm
+	return t, ok && realm == a.realm && now.Equal(a.now)
 }
 
 func (a *ahead) rpt(realm uma.Key, jti string) (r *uma.RPT, ok bool) {
@@ -97,7 +99,7 @@ type expecting struct {
 	states    map[uma.TokenKey]*uma.TokenState // that are read
 	tickets   map[string]*uma.Ticket
 	rpts      map[string]*uma.RPT
-	user      *uma.User                        // of the first token's session: from memory, or read
+	user      *uma.User // of the first token's session: from memory, or read
 	resources []*uma.Resource
 	requests  []uma.Request
 	policies  []*uma.Share
@@ -211,7 +213,7 @@ func (x *expecting) party() *uma.Party {
 // named is a CTE of the resources that are named: by the ticket, by id, or by owner and name. Its
 // parameters are $1 to $6: see args.
 const named = `named AS (
-	SELECT r.key FROM ticket t, json_array_elements(t.permissions::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
+	SELECT r.key FROM ticket t CROSS JOIN json_array_elements(t.permissions::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
 		WHERE t.realm = $1 AND t.hash = $2 AND t.expires > $3
 	UNION SELECT key FROM resource WHERE server = $4 AND id = ANY ($5)
 	UNION SELECT key FROM resource WHERE server = $4 AND owner = ANY ($6) AND name = ANY ($5))`
@@ -278,7 +280,7 @@ func (x *expecting) askSharing() {
 
 // keep gives the view what was read.
 func (x *expecting) keep() {
-	a := ahead{realm: x.Realm, tokens: x.states, tickets: x.tickets, rpts: x.rpts}
+	a := ahead{realm: x.Realm, now: x.Now, tokens: x.states, tickets: x.tickets, rpts: x.rpts}
 	defer func() { x.view.ahead = a }()
 	if !x.asked {
 		return

@@ -56,7 +56,7 @@ func (v *view) Between(ctx context.Context, p *uma.Party, resources []uma.Key, s
 // sharingOf returns the sharing of each resource.
 func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key) ([]*memory.Sharing, error) {
 	var key memory.SharingKey
-	if v.rows.Shares != nil {
+	if v.rows.Shares != nil || v.ahead.sharing != nil {
 		key.Party = memory.PartyText(p)
 	}
 	found := make([]*memory.Sharing, len(resources))
@@ -64,9 +64,14 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 	for i, resource := range resources {
 		key.Resource = resource
 		var ok bool
-		if found[i], ok = memory.Recall(ctx, &v.rows, v.rows.Shares, key); !ok {
-			unread = append(unread, resource)
+		if found[i], ok = memory.Recall(ctx, &v.rows, v.rows.Shares, key); ok {
+			continue
 		}
+		if found[i] = v.ahead.sharing[key]; found[i] == nil {
+			unread = append(unread, resource)
+			continue
+		}
+		v.keepSharing(key, found[i])
 	}
 	if len(unread) == 0 {
 		return found, nil
@@ -78,11 +83,16 @@ func (v *view) sharingOf(ctx context.Context, p *uma.Party, resources []uma.Key)
 	for i, resource := range resources {
 		if found[i] == nil {
 			key.Resource, found[i] = resource, read[resource]
-			found[i].Trim()
-			memory.Keep(&v.rows, v.rows.Shares, key, found[i], key.Bytes()+found[i].Bytes())
+			v.keepSharing(key, found[i])
 		}
 	}
 	return found, nil
+}
+
+// keepSharing keeps in memory what was read of a resource.
+func (v *view) keepSharing(key memory.SharingKey, found *memory.Sharing) {
+	found.Trim()
+	memory.Keep(&v.rows, v.rows.Shares, key, found, key.Bytes()+found.Bytes())
 }
 
 // readSharing reads the sharing of resources: their requests and policies in one round trip. Most have

@@ -12,7 +12,7 @@ import (
 
 // Ticket implements uma.Tokens.
 func (v *view) Ticket(ctx context.Context, realm uma.Key, hash []byte, now time.Time) (*uma.Ticket, error) {
-	if t, ok := v.ahead.ticket(realm, hash); ok {
+	if t, ok := v.ahead.ticket(realm, hash, now); ok {
 		return orNotFound(t, "ticket")
 	}
 	t, err := oneRow(v.conn(ctx), ticketByHash, []any{realm, hash, millis(now)}, ticketOf(hash))

@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"ViewAccounts":  accountTests,
 		"ViewOverview":  overviewTests,
 		"ViewTokens":    validityTests,
+		"ViewExpected":  expectedTests,
 
 		"Races": raceTests,
 	}
