@@ -82,10 +82,19 @@ type indexer interface {
 	IndexLag(ctx context.Context) (uma.Backlog, error) // the records that are not indexed yet
 }
 
+// A remote is a store that is another process.
+type remote interface {
+	RoundTrips() int64             // that requests have made so far
+	Connections() (used, most int) // to it
+}
+
 // driverMetrics adds the metrics of what only some stores have.
 func (n *Node) driverMetrics() {
 	if wal, ok := n.Store.(walSizer); ok {
 		n.metrics.WALSize(wal.WALSize)
+	}
+	if db, ok := n.Store.(remote); ok {
+		n.metrics.Database(db.RoundTrips, db.Connections)
 	}
 	if index, ok := n.Store.(indexer); ok {
 		n.metrics.IndexLag(func() (int, time.Duration, bool) { return n.indexLag(index) })

@@ -170,6 +170,21 @@ func (m *Metrics) WALSize(size func() int64) {
 	}, func() float64 { return float64(size()) }))
 }
 
+// Database calls trips and connections at each scrape, for how often requests have waited for a database
+// that is another process, and how many of the connections to it are used. Call it once.
+func (m *Metrics) Database(trips func() int64, connections func() (used, most int)) {
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "umpire_database_round_trips_total", Help: "Round trips to the database that requests have made.",
+		}, func() float64 { return float64(trips()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "umpire_database_connections_used", Help: "Connections to the database that are in use.",
+		}, func() float64 { used, _ := connections(); return float64(used) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "umpire_database_connections_max", Help: "Connections to the database that this server may have.",
+		}, func() float64 { _, most := connections(); return float64(most) }))
+}
+
 // PolicyActivated sets the active policy revision of a realm.
 func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 	m.policy.DeletePartialMatch(prometheus.Labels{"realm": realm})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,9 +23,10 @@ type conn struct {
 	begin string       // the statement that begins the transaction; empty once it was sent
 	taken func() error // called once, when the first result has come: the snapshot was taken; may be nil
 
-	left    int      // bytes that may still be read: see spend
-	failure error    // of every statement; nil without one
-	changes *changes // nil for reading only
+	left    int           // bytes that may still be read: see spend
+	failure error         // of every statement; nil without one
+	changes *changes      // nil for reading only
+	trips   *atomic.Int64 // counts round trips; may be nil
 
 	touched memory.Kinds // the kinds of rows that were changed
 	wrote   int          // rows that statements without results have changed
@@ -76,6 +78,9 @@ func (c *conn) send(commands ...command) (pgx.BatchResults, error) {
 	}
 	for _, cmd := range commands {
 		batch.Queue(cmd.query, cmd.args...)
+	}
+	if c.trips != nil {
+		c.trips.Add(1)
 	}
 	results := c.pg.SendBatch(c.ctx, &batch)
 	if begin != "" {

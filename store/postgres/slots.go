@@ -202,7 +202,7 @@ func (s *Store) begin(ctx context.Context, sl *slot) (tx *conn, release func(), 
 		return nil, nil, s.acquiring(ctx, err)
 	}
 	tx = newConn(ctx, pg.Conn(), `BEGIN`)
-	tx.changes = &s.changes
+	tx.changes, tx.trips = &s.changes, &s.trips
 	return tx, pg.Release, nil // the pool closes a connection whose transaction has not ended
 }
 

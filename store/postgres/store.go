@@ -57,8 +57,9 @@ type Store struct {
 	settler   *settler // nil when read only
 	months    months
 	recent    memory.Recent
-	looking   sync.Mutex // held by look
-	seen      string     // see othersChanges
+	looking   sync.Mutex   // held by look
+	seen      string       // see othersChanges
+	trips     atomic.Int64 // of requests: see RoundTrips
 
 	opened    time.Time
 	committed atomic.Int64 // when the last commit was, in nanoseconds since opened
@@ -142,6 +143,15 @@ func (s *Store) Close() error {
 // CacheStats returns what each cache of rows that is on holds and how it was used, by its name.
 func (s *Store) CacheStats() map[string]recent.Stats { return s.memory.Stats() }
 
+// RoundTrips is how often requests have waited for an answer of the database so far.
+func (s *Store) RoundTrips() int64 { return s.trips.Load() }
+
+// Connections is how many connections are in use, and how many there may be.
+func (s *Store) Connections() (used, most int) {
+	stats := s.pool.Stat()
+	return int(stats.AcquiredConns()), int(stats.MaxConns())
+}
+
 // isClosed reports whether Close was called.
 func (s *Store) isClosed() bool {
 	select {
@@ -166,7 +176,7 @@ func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
 		return nil, s.acquiring(ctx, err)
 	}
 	c := newConn(ctx, pg.Conn(), snapshot)
-	c.left = bytes
+	c.left, c.trips = bytes, &s.trips
 	return &reader{conn: c, pg: pg}, nil
 }
 
