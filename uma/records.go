@@ -43,14 +43,16 @@ type Decisions interface {
 	// returns fewer, there were no more.
 	DecisionsAfter(ctx context.Context, seq int64, limit int) ([]Record, error)
 
-	// LastDecision is the highest seq, 0 without any.
+	// LastDecision is the highest seq, 0 without any. If all records were removed, it may be
+	// that of the last of them.
 	LastDecision(ctx context.Context) (int64, error)
 
 	// PruneDecisions removes the oldest records, at most limit, up to the first one that is
 	// not older than before, so that it leaves no gap. Their numbers are never reused. It
 	// returns how many it removed. A record that a sink has not delivered stays until it is
 	// older than before by more than the sink's Hold; then it is removed, and counted in
-	// Sink.Cut.
+	// Sink.Cut. A store that keeps records in partitions removes a whole partition of such
+	// records at once, however many they are.
 	PruneDecisions(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

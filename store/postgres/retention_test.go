@@ -179,43 +179,55 @@ func TestMonthDroppedByAnother(t *testing.T) {
 	}
 }
 
-// Two processes that remove records at the same time, while others are stored, count each record and
-// each cut once.
+// Two processes that remove records at the same time count each record and each cut once.
 func TestRetentionByTwoProcesses(t *testing.T) {
 	t.Parallel()
-	const records = 40
-	database := newDatabase(t)
-	s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
-	if err := s.KeepSinks(t.Context(), []uma.Sink{{Name: "all", Kind: uma.SinkFile}}); err != nil {
-		t.Fatal(err)
-	}
-	for i := range records {
-		dated(t, s, day(time.Month(1+i*4/records), 1))
-	}
-	var removed atomic.Int64
-	var wg sync.WaitGroup
-	for _, by := range []*Store{s, other} {
-		wg.Go(func() {
-			for {
-				n, err := by.PruneDecisions(t.Context(), day(4, 1), 3)
-				if err != nil {
-					t.Error(err)
+	for name, sinks := range map[string][]uma.Sink{"without sinks": nil, "with a sink": {{Name: "all", Kind: uma.SinkFile}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const records, want = 48, 44 // four of each month
+			database := newDatabase(t)
+			s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
+			if err := s.KeepSinks(t.Context(), sinks); err != nil {
+				t.Fatal(err)
+			}
+			for i := range records {
+				dated(t, s, day(time.Month(1+i*12/records), 1))
+			}
+			var removed atomic.Int64
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			for _, by := range []*Store{s, other} {
+				wg.Go(func() {
+					<-start
+					for {
+						n, err := by.PruneDecisions(t.Context(), day(12, 1), 3)
+						if err != nil {
+							t.Error(err)
+						}
+						if n == 0 {
+							return
+						}
+						removed.Add(int64(n))
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+			ids, _ := recordsLeft(t, s)
+			if removed.Load() != want || len(ids) != records-want {
+				t.Errorf("removed %d, left %d, want %d and %d", removed.Load(), len(ids), want, records-want)
+			}
+			all, err := s.AllSinks(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range all {
+				if k.Cut != want {
+					t.Errorf("cut %d, want %d", k.Cut, want)
 				}
-				if n == 0 {
-					return
-				}
-				removed.Add(int64(n))
 			}
 		})
-	}
-	wg.Wait()
-	ids, _ := recordsLeft(t, s)
-	all, err := s.AllSinks(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := int64(records * 3 / 4); removed.Load() != want || all[0].Cut != want || len(ids) != records-int(want) {
-		t.Errorf("removed %d, cut %d, left %d of %d, want %d removed", removed.Load(), all[0].Cut, len(ids), records, want)
 	}
 }
 

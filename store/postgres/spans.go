@@ -33,7 +33,7 @@ func (s *Store) makeSpans(ctx context.Context) error {
 	size := s.cfg.spanRecords
 	err := s.read(ctx, func(c *conn) error {
 		return c.row(`SELECT greatest(`+endOfSpans+`, (SELECT value / $1 * $1 FROM counter WHERE name = 'pruned'),
-			(SELECT (min(seq) - 1) / $1 * $1 FROM decision)), (SELECT value FROM counter WHERE name = 'decision')`,
+			(SELECT (min(seq) - 1) / $1 * $1 FROM decision WHERE seq > (SELECT value FROM counter WHERE name = 'pruned'))), (SELECT value FROM counter WHERE name = 'decision')`,
 			[]any{size}, &from, &last)
 	})
 	for n := 0; err == nil && from+size <= last && n < maxSpans; n += spansAtOnce {
