@@ -42,7 +42,9 @@ func (s *Store) DecideRequests(ctx context.Context, realm uma.Key, owner string,
 // lockRequests returns the requests in a realm that have one of the ids.
 func lockRequests(tx *conn, realm uma.Key, ids []string) ([]uma.Request, error) {
 	return list(tx, `SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
-		WHERE q.server = ANY (ARRAY (SELECT c.key FROM client c WHERE c.realm = $1 AND c.resource_server)) AND q.id = ANY ($2)`+byRequestID+`
+		WHERE q.key = ANY (ARRAY (SELECT k.key FROM client c CROSS JOIN unnest($2::text[]) x (id)
+			CROSS JOIN LATERAL (SELECT q.key FROM request q WHERE q.server = c.key AND q.id = x.id`+byRequestID+` OFFSET 0) k
+			WHERE `+realmServers+`)) AND q.id = ANY ($2)
 		ORDER BY q.resource, q.key FOR SHARE OF r FOR UPDATE OF q`, []any{realm, ids}, scanRequest)
 }
 

@@ -141,6 +141,16 @@ func (m *meter) readShared(server uma.Key) {
 	m.want("between, of one", len(shares)+len(requests), 3, err)
 	shares, requests, err = v.Between(ctx, party, page, at)
 	m.want("between, of a page", len(shares)+len(requests), 150, err)
+	var grants []uma.Grant
+	for i := range page {
+		grants = append(grants, uma.Grant{Resource: uma.ResourceID(fmt.Sprintf("%05d", i+1)), Scopes: []uma.Scope{"view"},
+			Shares: []uma.GrantShare{{ID: fmt.Sprintf("q%05d-0", i+1)}, {ID: fmt.Sprintf("p%05d", i+1)}}})
+	}
+	validity, err := v.Validity(ctx, server, grants)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.want("valid shares", len(validity.Shares), 100, nil)
 	found, err := v.SharedWith(ctx, server, "user-0", "", 50)
 	m.want("shared with", len(found), 50, err)
 	found, err = v.SharedWith(ctx, server, "user-0", "Album 00007", 50)

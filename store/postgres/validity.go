@@ -48,14 +48,16 @@ func readValidity(c *conn, server uma.Key, grants []uma.Grant) (*uma.Validity, e
 	return st, validShares(c, server, shares, st.Shares)
 }
 
-// validShares reads granted requests and, if there are ids left, policies.
+// validShares reads granted requests and, if there are ids left, policies. They are looked up one by one
+// (OFFSET 0): else PostgreSQL may read all of a resource server that it takes for a small one.
 func validShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Share) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	args := []any{server, ids}
-	err := c.rows(`SELECT`+requestColumns+`FROM request q JOIN resource r ON r.key = q.resource
-		WHERE q.server = $1 AND q.id = ANY($2) AND q.state = 'granted' AND r.owner_managed`,
+	err := c.rows(`SELECT`+requestColumns+`FROM unnest($2::text[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM request q WHERE q.server = $1 AND q.id = x.id`+byRequestID+` OFFSET 0) q
+		JOIN resource r ON r.key = q.resource WHERE q.state = 'granted' AND r.owner_managed`,
 		args, func(scan scanFunc) error {
 			q, err := scanRequest(scan)
 			s := rows.ShareOf(&q)
@@ -65,8 +67,9 @@ func validShares(c *conn, server uma.Key, ids []string, found map[string]*uma.Sh
 	if err != nil || len(found) == len(ids) {
 		return err
 	}
-	return c.rows(`SELECT`+shareColumns+`FROM share s JOIN resource r ON r.key = s.resource
-		WHERE s.server = $1 AND s.id = ANY($2) AND r.owner_managed`,
+	return c.rows(`SELECT`+shareColumns+`FROM unnest($2::text[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM share s WHERE s.server = $1 AND s.id = x.id OFFSET 0) s
+		JOIN resource r ON r.key = s.resource WHERE r.owner_managed`,
 		args, func(scan scanFunc) error {
 			s, err := scanShare(scan)
 			found[s.ID] = s
