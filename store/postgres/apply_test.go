@@ -123,7 +123,7 @@ func TestBatchFindsWhatOthersHaveMade(t *testing.T) {
 		}
 		reports <- report
 	}()
-	awaitWaiting(t, s)
+	awaitWaiting(t, s, reports)
 	if err := other.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

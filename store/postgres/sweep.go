@@ -31,7 +31,8 @@ const (
 // deleted, also with an error.
 //
 // Each transaction deletes a batch of every kind. Several servers may sweep at a time: they wait
-// for each other's batches, and find that those rows are gone.
+// for each other's batches, and find that those rows are gone: the one that waited may leave rows to
+// the next sweep.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	refusals, err := s.oldRefusals(ctx, now)
 	if err != nil {
@@ -79,6 +80,7 @@ func expiredRows(now time.Time) []command {
 // found by an index, and deleted by their place (ctid): that costs the same however large the table
 // is, and whatever its statistics say. Another transaction may give a row more time while the command
 // waits for it, so the time is compared again, with + 0 because the index is not to be used for that.
+// (PostgreSQL 15.18 leaves out a row that has moved; earlier releases look at the condition alone.)
 func expired(table, column string, at int64) command {
 	return command{query: fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY(ARRAY(
 		SELECT ctid FROM %[1]s WHERE %[2]s <= $1 LIMIT %[3]d)) AND %[2]s + 0 <= $1`, table, column, sweepBatch), args: []any{at}}
