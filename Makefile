@@ -14,8 +14,13 @@ RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|
 # With the race detector the tests that compare many random decisions compare few; without it they compare all, and
 # TestEncodeAgrees as many records as rapid is told.
 RANDOM   := Agrees$$
-# Tests that no cache has a part in are not run a second time without caches; those that repeat a race repeat it less often.
-CACHELESS := Document|Import|Kill|Signed
+# The tests of the whole server are run a second time on PostgreSQL and without caches, but not those of neither; those
+# that repeat a race repeat it less often.
+NOSTORE  := Document|Import|Signed
+# On PostgreSQL with caches and with the race detector: what happens at once.
+PGRACES  := Race|Withdrawn|Ended
+# Tests on PostgreSQL start one of their own from these programs, or use that of the URL UMPIRE_TEST_POSTGRES.
+POSTGRES := $(or $(UMPIRE_TEST_POSTGRES),$(wildcard /usr/lib/postgresql/*/bin/initdb),$(shell command -v initdb))
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
 
 .PHONY: help build install run demo test test-clients lint vuln bench fuzz
@@ -37,12 +42,14 @@ demo: build ## run the photoz example: a server, a resource server and a walk th
 run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./data
 	bin/umpire serve --realm examples/photoz/realm.yaml
 
-test: ## run all tests, those of the whole server also without caches; where cgo works, packages and what happens at once with the race detector
+test: ## run all tests, those of commands and of the whole server also on PostgreSQL; where cgo works, packages and what happens at once with the race detector
+	@$(if $(POSTGRES),,echo "tests on PostgreSQL are skipped: install it (on Debian: apt-get install postgresql), or set UMPIRE_TEST_POSTGRES")
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
-	UMPIRE_CACHES=none $(GO) test -short -timeout 20m -skip '$(CACHELESS)' ./tests
+	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -short -timeout 20m -skip '$(NOSTORE)' ./cmd/umpire ./tests
+	@[ -z "$(RACE)" ] || UMPIRE_TEST_STORE=postgres $(GO) test $(RACE) -short -timeout 20m -run '$(PGRACES)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

@@ -369,7 +369,7 @@ func TestEnvironment(t *testing.T) { // sets the environment, so it is not paral
 	if table := ok(t, "keys", "list", "-o", "table"); !strings.HasPrefix(table, "REALM") {
 		t.Errorf("with -o table: got %s", table)
 	}
-	if out, stderr, code := umpire(t, "decisions", "list", "--data", filepath.Join(data, "other")); code != exitFailed {
+	if out, stderr, code := umpire(t, "decisions", "list", "--data", noDatabase(t, filepath.Join(data, "other"))); code != exitFailed {
 		t.Errorf("with --data: exit %d, %s%s", code, out, stderr)
 	}
 	t.Setenv("UMPIRE_LIMIT", "many")

@@ -181,11 +181,14 @@ func NewCluster(dir string) (c *Cluster, err error) {
 	return c, err
 }
 
-// findPrograms returns the folder of the programs of PostgreSQL, the latest of Debian's, or "".
+// findPrograms returns the folder of the programs of PostgreSQL, or "": the latest of Debian's, else
+// that of the initdb in the PATH.
 func findPrograms() string {
 	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
-		folders = append(folders, string(out[:max(len(out)-1, 0)]))
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		if initdb, err = filepath.EvalSymlinks(initdb); err == nil {
+			folders = append([]string{filepath.Dir(initdb)}, folders...)
+		}
 	}
 	for i := len(folders) - 1; i >= 0; i-- {
 		if _, err := os.Stat(filepath.Join(folders[i], "initdb")); err == nil {
