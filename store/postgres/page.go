@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
@@ -50,19 +51,20 @@ type search[T any] struct {
 // page returns a page of what is found. After maxMisses other rows it returns uma.ErrVague: the page
 // would be incomplete.
 func (s *search[T]) page(c *conn, p pageSpec) ([]T, error) {
-	limit := fewMisses
+	limit, want := fewMisses, math.MaxInt
 	if p.max >= 0 {
-		limit += p.first + p.max
+		want = p.first + p.max
+		limit += want
 	}
 	for n := 0; ; n++ {
-		found, read, err := s.read(c, limit)
+		found, misses, more, err := s.read(c, limit, want)
 		switch {
 		case err != nil:
 			return nil, err
-		case read < limit, p.max >= 0 && len(found) >= p.first+p.max:
-			return rows.PageIn(found, p.first, p.max), nil
-		case read-len(found) > maxMisses:
+		case misses > maxMisses && (n > 0 || s.indexed == nil):
 			return nil, uma.ErrVague
+		case !more, len(found) == want:
+			return rows.PageIn(found, p.first, p.max), nil
 		}
 		if n == 0 && s.indexed != nil {
 			if all, few, err := s.indexed(); err != nil || few {
@@ -76,17 +78,28 @@ func (s *search[T]) page(c *conn, p pageSpec) ([]T, error) {
 	}
 }
 
-// read returns what is found among the first rows of the list, and how many were read.
-func (s *search[T]) read(c *conn, limit int) (found []T, read int, err error) {
+// read returns what is found among the first rows of the list, at most want, how many others were
+// read before the last of them, and whether the list may have more rows.
+func (s *search[T]) read(c *conn, limit, want int) (found []T, misses int, more bool, err error) {
 	query, args := s.list(limit)
+	read := 0
 	err = c.rows(query, args, func(scan scanFunc) error {
-		v, err := s.scan(scan)
-		if read++; err == nil && s.keep(v) {
-			found = append(found, v)
+		if len(found) == want {
+			return errEnough
 		}
-		return err
+		v, err := s.scan(scan)
+		switch {
+		case err != nil:
+			return err
+		case s.keep(v):
+			found = append(found, v)
+		default:
+			misses++
+		}
+		read++
+		return nil
 	})
-	return found, read, err
+	return found, misses, read == limit, err
 }
 
 // eachPage calls each with the rows of one page after the other, as long as next reports
