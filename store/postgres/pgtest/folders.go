@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Variable names the store of tests of whole servers and of commands: sqlite, or postgres.
@@ -94,7 +96,7 @@ func (f *Folders) database(t testing.TB, data, template string, prepare func(url
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d, ok := f.made[path]; ok {
-		return f.server.at(d.name)
+		return f.at(d.name)
 	}
 	if err := f.removeUnused(isGone); err != nil {
 		t.Fatalf("remove databases: %v", err)
@@ -104,7 +106,21 @@ func (f *Folders) database(t testing.TB, data, template string, prepare func(url
 		t.Fatalf("make a database: %v", err)
 	}
 	f.made[path] = made{name, existing(path)}
-	return f.server.at(name)
+	return f.at(name)
+}
+
+// at is the URL of a database. Servers of tests that wait for their subtests keep no connections that they
+// do not use: there are many of them.
+func (f *Folders) at(name string) string {
+	u, err := url.Parse(f.server.at(name))
+	if err != nil {
+		return f.server.at(name) // the connection says what is wrong
+	}
+	query := u.Query()
+	query.Set("pool_max_conn_idle_time", "1s")
+	query.Set("pool_health_check_period", "1s")
+	u.RawQuery = query.Encode()
+	return u.String()
 }
 
 // removeUnused removes the databases of tests that have ended, by their folders.
@@ -143,7 +159,11 @@ func existing(path string) string {
 
 // Dump returns all rows of a database, as their bytes.
 func Dump(ctx context.Context, url string) (content []byte, err error) {
-	c, err := pgx.Connect(ctx, url)
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (s *Server) at(name string) string {
 
 // Careless are settings by which nothing is flushed to the disk: a power failure would destroy the
 // cluster, the end of a process does not.
-var Careless = []string{"fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB", "autovacuum_naptime=5min",
+var Careless = []string{"fsync=off", "full_page_writes=off", "max_connections=800", "shared_buffers=64MB", "autovacuum_naptime=5min",
 	"max_wal_size=256MB"}
 
 // A Cluster is a PostgreSQL in a folder.
