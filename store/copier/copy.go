@@ -99,7 +99,12 @@ func (r *Report) Rows() (n int64) {
 
 // Copy copies all rows of a database into an empty one, or goes on with a copy of the same database
 // that was interrupted; then it compares all rows. It calls tell after each page.
-func Copy(ctx context.Context, from Source, to Target, tell func(Step)) (*Report, error) {
+func Copy(ctx context.Context, from Source, to Target, tell func(Step)) (report *Report, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // of a statement that was canceled
+			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}()
 	if err := from.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("read the source: %w", err)
 	}
@@ -114,7 +119,7 @@ func Copy(ctx context.Context, from Source, to Target, tell func(Step)) (*Report
 	if err := copyTables(ctx, from, to, at, tell); err != nil {
 		return nil, err
 	}
-	report := &Report{Resumed: resumed}
+	report = &Report{Resumed: resumed}
 	if report.Tables, err = Compare(ctx, from, to, tell); err != nil {
 		return report, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"example.com/umpire/store/copier"
@@ -65,7 +66,11 @@ func TestCopyUntilKilled(t *testing.T) {
 	if os.Getenv(copyTo) == "" {
 		t.Skip("a part of TestCopyKilled")
 	}
-	_, _ = tryCopy(t.Context(), t, place{path: os.Getenv(copyFrom)}, place{path: os.Getenv(copyTo)}, func(s copier.Step) {
+	to := place{path: os.Getenv(copyTo)}
+	if strings.Contains(to.path, "://") {
+		to = place{url: to.path}
+	}
+	_, _ = tryCopy(t.Context(), t, place{path: os.Getenv(copyFrom)}, to, func(s copier.Step) {
 		if s.Table == "request" {
 			_, _ = os.Stdout.WriteString("now\n")
 			select {} // a page was committed
@@ -76,24 +81,26 @@ func TestCopyUntilKilled(t *testing.T) {
 // TestCopyKilled: a copy goes on after its process was killed.
 func TestCopyKilled(t *testing.T) {
 	t.Parallel()
-	from, to := place{path: filled(t)}, place{path: newPath(t)}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestCopyUntilKilled$")
-	cmd.Env = append(os.Environ(), copyFrom+"="+from.path, copyTo+"="+to.path)
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = out.Read(make([]byte, 1))
-	killed := cmd.Process.Kill()
-	_ = cmd.Wait() // says that it was killed
-	if err := errors.Join(err, killed); err != nil {
-		t.Fatal(err)
-	}
-	wantUnfinished(t, to)
-	if report := mustCopy(t, from, to); !report.Resumed {
-		t.Error("the copy began anew")
+	from := place{path: filled(t)}
+	for _, to := range []place{{path: newPath(t)}, {url: newDatabase(t)}} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestCopyUntilKilled$")
+		cmd.Env = append(os.Environ(), copyFrom+"="+from.path, copyTo+"="+to.path+to.url)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = out.Read(make([]byte, 1))
+		killed := cmd.Process.Kill()
+		_ = cmd.Wait() // says that it was killed
+		if err := errors.Join(err, killed); err != nil {
+			t.Fatal(err)
+		}
+		wantUnfinished(t, to)
+		if report := mustCopy(t, from, to); !report.Resumed {
+			t.Error("the copy began anew")
+		}
 	}
 }

@@ -47,12 +47,12 @@ func (t *Target) prepare(ctx context.Context) error {
 	if err := checkDurable(ctx, t.conn); err != nil {
 		return err
 	}
-	var alone bool
-	if err := t.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, copyLock).Scan(&alone); err != nil {
-		return err
-	}
-	if !alone {
+	_, err := t.conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, copyLock) // the session of a process that was killed takes a moment to end
+	if stateOf(err) == lockNotAvailable {
 		return errors.New("another process copies into this database")
+	}
+	if err != nil {
+		return err
 	}
 	return checkUnused(ctx, t.conn)
 }
@@ -223,7 +223,7 @@ func setNumbers(ctx context.Context, tx pgx.Tx, _ *copier.Table, page []copier.R
 		value, _ := row[1].(int64)
 		query, args := `UPDATE counter SET value = $1 WHERE name = $2`, []any{value, name}
 		if name != "generation" && name != copier.Decision {
-			query, args = `SELECT setval($2::regclass, greatest($1, 1), $1 > 0)`, []any{value, sequenceOf(name)}
+			query, args = `SELECT setval($2::regclass, greatest($1::bigint, 1), $1::bigint > 0)`, []any{value, sequenceOf(name)}
 		}
 		if _, err := tx.Exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("set the last number of %s: %w", name, err)
