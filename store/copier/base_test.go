@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,11 +82,27 @@ func mustClose(t testing.TB, c closer) {
 	}
 }
 
-// filled returns the path of an SQLite database with rows of every kind.
+// template is an SQLite file with rows of every kind, which is made once.
+var template struct {
+	once sync.Once
+	file []byte
+}
+
+// filled returns the path of a copy of it.
 func filled(t *testing.T) string {
 	t.Helper()
 	p := place{path: newPath(t)}
-	p.with(t, func(s store) { storetest.Fill(t, s) })
+	template.once.Do(func() {
+		made := place{path: newPath(t)}
+		made.with(t, func(s store) { storetest.Fill(t, s) })
+		template.file, _ = os.ReadFile(made.path) // closing it has left no write-ahead log
+	})
+	if template.file == nil {
+		t.Fatal("there is no database with rows of every kind")
+	}
+	if err := os.WriteFile(p.path, template.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return p.path
 }
 
