@@ -81,9 +81,9 @@ func (d *admission) addParty(tx *conn) error {
 	if err != nil {
 		return err
 	}
-	y := uma.Identity{Issuer: from.url, Alias: from.alias, Subject: d.Identity.Subject, Service: d.Identity.Service}
+	y := uma.Identity{Issuer: from.URL, Alias: from.Alias, Subject: d.Identity.Subject, Service: d.Identity.Service}
 	u := &uma.User{ID: d.ID, Enabled: true, Origin: uma.FromIssuer, Identity: &y}
-	if u.Username, err = d.name(tx, from.alias); err != nil {
+	if u.Username, err = d.name(tx, from.Alias); err != nil {
 		return err
 	}
 	err = tx.row(`WITH k AS (SELECT nextval('users_key_seq') AS user_key, nextval('identity_key_seq') AS own),
@@ -91,7 +91,7 @@ func (d *admission) addParty(tx *conn) error {
 		INSERT INTO users (key, realm, id, username, folded, password, enabled, roles, client_roles, groups, claims, origin, version, identity)
 		SELECT k.user_key, $4, $5, $6, $7, '', true, '{}', '{}', '{}', '{}', $8, nextval('version'), k.own FROM k
 		RETURNING key, version`,
-		[]any{from.key, y.Subject, y.Service, d.realm, u.ID, u.Username, rows.Fold(u.Username), string(u.Origin)}, &u.Key, &u.Version)
+		[]any{from.Key, y.Subject, y.Service, d.realm, u.ID, u.Username, rows.Fold(u.Username), string(u.Origin)}, &u.Key, &u.Version)
 	d.user = u
 	return writing("party", err)
 }

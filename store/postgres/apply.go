@@ -40,8 +40,7 @@ type applier struct {
 
 // An applyState is what a batch changes besides rows, and what is put back if it is run again.
 type applyState struct {
-	report   uma.RealmReport
-	changed  bool
+	rows.Applied
 	finished bool // the last part has run
 }
 
@@ -59,30 +58,30 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		drifted: map[uma.Key]bool{},
 	}
 	if c.DryRun {
-		return &a.report, s.tryApply(ctx, a)
+		return &a.Report, s.tryApply(ctx, a)
 	}
 	turn, err := s.awaitTurn(ctx, c.Realm.Name)
 	if err != nil {
-		return &a.report, fmt.Errorf("wait until another change of the realm is applied: %w", err)
+		return &a.Report, fmt.Errorf("wait until another change of the realm is applied: %w", err)
 	}
 	defer turn.end()
 	if err := s.read(ctx, a.prepare); err != nil {
-		return &a.report, err
+		return &a.Report, err
 	}
 	for done, total := 0, a.total(); done < total; {
 		if err := turn.check(ctx); err != nil {
-			return &a.report, err
+			return &a.Report, err
 		}
 		n, err := s.applyBatch(ctx, a, done)
 		if err != nil {
-			return &a.report, err
+			return &a.Report, err
 		}
 		done += n
 		if c.Progress != nil {
 			c.Progress(done, total)
 		}
 	}
-	return &a.report, nil
+	return &a.Report, nil
 }
 
 // applyBatch applies the rows of the change from a number on until a batch is full, in a
@@ -134,7 +133,7 @@ func (a *applier) prepare(c *conn) error {
 	if err := a.findLeftovers(c); err != nil {
 		return fmt.Errorf("compare with the realm as it is: %w", err)
 	}
-	if len(a.report.Kept) > 0 {
+	if len(a.Report.Kept) > 0 {
 		return uma.ErrPrune
 	}
 	a.plan()
@@ -221,7 +220,7 @@ func (a *applier) run(tx *conn, from int) (done int, err error) {
 		}
 		from -= p.rows
 	}
-	if !a.changed || a.finished || a.DryRun {
+	if !a.Changed || a.finished || a.DryRun {
 		return done, nil
 	}
 	_, err = tx.exec(`UPDATE realm SET applying = true, fingerprint = NULL WHERE key = $1 AND (NOT applying OR fingerprint IS NOT NULL)`, a.realm)
@@ -239,7 +238,7 @@ func (a *applier) beginRealm(tx *conn) error {
 	case err == nil:
 		a.realm = r.Key
 	case errors.Is(err, uma.ErrNotFound):
-		a.created("realm %s", a.Realm.Name)
+		a.Created("realm " + a.Realm.Name)
 		a.realm, err = tx.insert(`INSERT INTO realm (name, settings, generation, applying) VALUES ($1, $2, 0, true) RETURNING key`,
 			a.Realm.Name, text)
 		if err != nil {
@@ -252,7 +251,7 @@ func (a *applier) beginRealm(tx *conn) error {
 		return nil
 	}
 	added, err := addKey(tx, a.realm, *a.Key, time.Time{})
-	a.changed = a.changed || added
+	a.Changed = a.Changed || added
 	return err
 }
 
@@ -275,35 +274,15 @@ func (a *applier) finishRealm(tx *conn) error {
 		return reading("realm", err)
 	}
 	if had != text {
-		a.updated("realm %s", a.Realm.Name)
+		a.Updated("realm " + a.Realm.Name)
 	}
 	if a.DryRun {
 		return nil
 	}
 	_, err = tx.exec(`UPDATE realm SET settings = $1, fingerprint = $2, applying = false, names = $3
 		WHERE key = $4 AND (settings <> $1 OR fingerprint IS DISTINCT FROM $2 OR applying OR names <> $3)`, text, a.Fingerprint, names, a.realm)
-	if err != nil || !a.changed && !applying {
+	if err != nil || !a.Changed && !applying {
 		return writing("realm", err)
 	}
 	return raiseGeneration(tx, a.realm)
-}
-
-func (a *applier) created(format string, args ...any) {
-	a.changed = true
-	a.report.Created = append(a.report.Created, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) updated(format string, args ...any) {
-	a.changed = true
-	a.report.Updated = append(a.report.Updated, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) adopted(format string, args ...any) {
-	a.changed = true
-	a.report.Adopted = append(a.report.Adopted, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) removed(what string) {
-	a.changed = true
-	a.report.Removed = append(a.report.Removed, what)
 }

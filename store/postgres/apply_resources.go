@@ -174,33 +174,18 @@ func (b *resourceBatch) apply(c *uma.ResourceChange, next *uma.Resource) error {
 			return err
 		}
 	}
-	drifted := false
-	if old != nil {
-		next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
-		drifted = b.drifted[old.Key]
-		if rows.SameResource(old, next) {
-			b.forgetDrift(old.Key)
-			return nil
-		}
+	if !b.Resource(old, next, old != nil && b.drifted[old.Key]) {
+		b.forgetDrift(old.Key)
+		return nil
 	}
 	if err := b.makeRoom(c, other); err != nil {
 		return err
 	}
 	b.addScopes(next.Server, c)
 	if old == nil {
-		b.created("resource %s", next.Name)
 		b.fresh[next.Server] = append(b.fresh[next.Server], next)
 		b.note(next)
 		return nil
-	}
-	switch {
-	case old.Origin != uma.FromFile:
-		b.adopted("resource %s", next.Name)
-	case drifted:
-		b.changed = true
-		b.report.Drifted = append(b.report.Drifted, "resource "+next.Name)
-	default:
-		b.updated("resource %s", next.Name)
 	}
 	return b.update(old, next, uma.FromFile)
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"fmt"
 
 	"example.com/umpire/store/rows"
@@ -39,34 +38,19 @@ func (a *applier) applyClients(tx *conn, from, to int) (done int, err error) {
 // applyClient returns the commands that make a client what the change says. old is nil for a new one.
 func (a *applier) applyClient(old, c *uma.Client) ([]command, error) {
 	next := *c
-	next.Origin = uma.FromFile
+	w, err := a.Client(old, &next)
 	a.servers[c.ID] = &next
-	text, err := rows.DetailsText(&next)
-	if err != nil {
+	switch {
+	case err != nil || !w.Write:
 		return nil, err
-	}
-	if old == nil {
-		a.created("client %s", c.ID)
+	case old == nil:
 		return []command{{query: `INSERT INTO client (realm, id, uuid, secret, enabled, resource_server, details, origin)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING key`,
-			args: []any{a.realm, next.ID, next.UUID, next.Secret, next.Enabled, next.ResourceServer, text, next.Origin}, dest: []any{&next.Key}}}, nil
-	}
-	next.Key, next.UUID = old.Key, old.UUID
-	had, err := rows.DetailsText(old)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case old.Origin != uma.FromFile:
-		a.adopted("client %s", c.ID)
-	case had == text && bytes.Equal(old.Secret, next.Secret) && old.Enabled == next.Enabled:
-		return nil, nil
-	default:
-		a.updated("client %s", c.ID)
+			args: []any{a.realm, next.ID, next.UUID, next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin}, dest: []any{&next.Key}}}, nil
 	}
 	commands := []command{{query: `UPDATE client SET secret = $1, enabled = $2, resource_server = $3, details = $4, origin = $5 WHERE key = $6`,
-		args: []any{next.Secret, next.Enabled, next.ResourceServer, text, next.Origin, next.Key}}}
-	if !old.Enabled && next.Enabled {
+		args: []any{next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin, next.Key}}}
+	if w.EndSessions {
 		commands = append(commands, endClientSessions(a.realm, c.ID))
 	}
 	return commands, nil
@@ -102,36 +86,21 @@ func (a *applier) applyUsers(tx *conn, from, to int) (done int, err error) {
 
 // applyUser returns the commands that make a user what the change says. old is nil for a new one.
 func (a *applier) applyUser(old, u *uma.User) ([]command, error) {
-	next, err := rows.TextsOf(u)
-	if err != nil {
-		return nil, err
-	}
-	if old == nil {
-		a.owners[rows.Fold(u.Username)] = u.ID
-		a.created("user %s", u.Username)
-		local := *u
-		local.Origin = uma.FromFile
-		return []command{insertUser(a.realm, &local, next, new(uma.Key), new(int64))}, nil
-	}
-	a.owners[rows.Fold(u.Username)] = old.ID
-	had, err := rows.TextsOf(old)
-	if err != nil {
-		return nil, err
-	}
+	next := *u
+	w, err := a.User(old, &next)
+	a.owners[rows.Fold(u.Username)] = next.ID
 	switch {
-	case old.Origin != uma.FromFile:
-		a.adopted("user %s", u.Username)
-	case had == next && old.Password == u.Password:
-		return nil, nil
-	default:
-		a.updated("user %s", u.Username)
+	case err != nil || !w.Write:
+		return nil, err
+	case old == nil:
+		return []command{insertUser(a.realm, &next, w.Texts, new(uma.Key), new(int64))}, nil
 	}
 	commands := []command{{query: `UPDATE users SET username = $1, folded = $2, password = $3, enabled = $4, roles = $5, client_roles = $6,
 		groups = $7, claims = $8, email = $9, origin = $10, version = CASE WHEN $11 THEN nextval('version') ELSE version END WHERE key = $12`,
-		args: []any{u.Username, rows.Fold(u.Username), u.Password, u.Enabled, array(u.Roles), next.ClientRoles,
-			array(u.Groups), next.Claims, emailOf(u.Claims), uma.FromFile, had != next, old.Key}}}
-	if old.Password != u.Password || !old.Enabled && u.Enabled {
-		commands = append(commands, endUserSessions(a.realm, old.ID))
+		args: []any{next.Username, rows.Fold(next.Username), next.Password, next.Enabled, array(next.Roles), w.Texts.ClientRoles,
+			array(next.Groups), w.Texts.Claims, emailOf(next.Claims), next.Origin, w.NewVersion, next.Key}}}
+	if w.EndSessions {
+		commands = append(commands, endUserSessions(a.realm, next.ID))
 	}
 	return commands, nil
 }
@@ -173,14 +142,7 @@ func (a *applier) applyScopes(serverID string, all []uma.ScopeRow) func(tx *conn
 			return 0, err
 		}
 		for _, row := range change {
-			switch origins[string(row.Name)] {
-			case "":
-				a.created("scope %s of %s", row.Name, serverID)
-			case string(uma.FromFile):
-				continue
-			default:
-				a.adopted("scope %s of %s", row.Name, serverID)
-			}
+			a.Scope(uma.Origin(origins[string(row.Name)]), row.Name, serverID)
 			origins[string(row.Name)] = string(uma.FromFile)
 		}
 		_, err = tx.exec(`INSERT INTO scope AS s (server, name, id, origin)

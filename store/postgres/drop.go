@@ -15,13 +15,6 @@ import (
 // droppedAtOnce is how many resources are locked and deleted together.
 const droppedAtOnce = 20
 
-func (a *applier) keep(l leftover) { a.report.Kept = append(a.report.Kept, l.what) }
-
-func (a *applier) disabled(l leftover) {
-	a.changed = true
-	a.report.Disabled = append(a.report.Disabled, l.what)
-}
-
 // dropResources is the part for resources.
 func (a *applier) dropResources(tx *conn, from, to int) (done int, err error) {
 	for done < to-from && tx.wrote < applyRows {
@@ -55,9 +48,9 @@ func (a *applier) dropSome(tx *conn, some []leftover, careful bool) error {
 		at := slices.IndexFunc(locked, func(r lockedResource) bool { return r.Key == l.key })
 		switch {
 		case used[i]:
-			a.keep(l)
+			a.Kept(l.what)
 		case at >= 0:
-			a.removed(l.what)
+			a.Removed(l.what)
 			commands = append(commands, removal(locked[at].Resource, locked[at].self)...)
 		}
 	}
@@ -93,7 +86,7 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 		return reading("scope", err)
 	}
 	if used[0] && !a.Prune {
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	}
 	late, err := list(tx, `SELECT resource FROM resource_scope WHERE server = $1 AND scope = $2`, []any{l.server, l.id}, scanKey)
@@ -105,7 +98,7 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	_, err = tx.exec(`DELETE FROM scope WHERE server = $1 AND name = $2`, l.server, l.id)
 	return writing("scope", err)
 }
@@ -128,7 +121,7 @@ func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope
 	if err != nil {
 		return err
 	}
-	a.changed = true
+	a.Changed = true
 	u := replacement{old: old, next: &next, self: self, had: had, by: uma.FromOwner, drifted: old.Origin == uma.FromFile} // claims stay claims
 	return u.write(tx)
 }
@@ -159,7 +152,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	_, err = tx.all(
 		command{query: `DELETE FROM request q USING client c WHERE c.realm = $1 AND q.server = c.key AND q.requester = $2` + byRequester, args: []any{a.realm, l.id}},
 		command{query: `DELETE FROM session WHERE realm = $1 AND user_id = $2`, args: []any{a.realm, l.id}},
@@ -171,10 +164,10 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 // disableUser disables a user that is locked.
 func (a *applier) disableUser(tx *conn, l leftover, enabled bool) error {
 	if !enabled {
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	}
-	a.disabled(l)
+	a.Disabled(l.what)
 	_, err := tx.exec(`UPDATE users SET enabled = false, version = nextval('version') WHERE key = $1`, l.key)
 	return writing("user", err)
 }
@@ -218,17 +211,17 @@ func (a *applier) dropClient(tx *conn, l leftover) error {
 	}
 	switch {
 	case used[0] && !a.Prune && !enabled:
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	case used[0] && !a.Prune:
-		a.disabled(l)
+		a.Disabled(l.what)
 		_, err := tx.exec(`UPDATE client SET enabled = false WHERE key = $1`, l.key)
 		return writing("client", err)
 	}
 	if err := a.dropAll(tx, `SELECT key, name FROM resource WHERE server = $1 ORDER BY key`, l.key); err != nil {
 		return err
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	_, err = tx.all(
 		command{query: `DELETE FROM scope WHERE server = $1`, args: []any{l.key}},
 		command{query: `DELETE FROM session WHERE realm = $1 AND client = $2`, args: []any{a.realm, l.id}},

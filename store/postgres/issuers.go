@@ -4,61 +4,37 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
-// An issuer is a row of issuer.
-type issuer struct {
-	key        uma.Key
-	alias, url string
-}
-
 // issuerRow returns an issuer that a realm trusts or has trusted.
-func issuerRow(c *conn, realm uma.Key, url string) (*issuer, error) {
-	i := &issuer{url: url}
-	err := c.row(`SELECT key, alias FROM issuer WHERE realm = $1 AND url = $2`, []any{realm, url}, &i.key, &i.alias)
+func issuerRow(c *conn, realm uma.Key, url string) (*rows.Issuer, error) {
+	i := &rows.Issuer{URL: url}
+	err := c.row(`SELECT key, alias FROM issuer WHERE realm = $1 AND url = $2`, []any{realm, url}, &i.Key, &i.Alias)
 	return i, reading("issuer", err)
 }
 
-func scanIssuer(scan scanFunc) (*issuer, error) {
-	i := &issuer{}
-	return i, scan(&i.key, &i.alias, &i.url)
+func scanIssuer(scan scanFunc) (i rows.Issuer, err error) {
+	err = scan(&i.Key, &i.Alias, &i.URL)
+	return i, err
 }
 
-// applyIssuers stores the issuers of the change that are new. It returns a *uma.AliasError for
-// an alias or an issuer that is the other's no longer, and a *uma.UsernameError for a local
-// user who would be taken for a party, also of an issuer that is no longer trusted. The realm is
-// locked.
+// applyIssuers stores the issuers of the change that are new: see rows.NewIssuers. The realm is locked.
 func (a *applier) applyIssuers(tx *conn) error {
 	known, err := list(tx, `SELECT key, alias, url FROM issuer WHERE realm = $1`, []any{a.realm}, scanIssuer)
 	if err != nil {
 		return reading("issuers", err)
 	}
-	for i := range a.Realm.Issuers {
-		next := &a.Realm.Issuers[i]
-		same := slices.IndexFunc(known, func(k *issuer) bool { return k.alias == next.Alias || k.url == next.Issuer })
-		if same < 0 {
-			row := &issuer{alias: next.Alias, url: next.Issuer}
-			a.changed = true
-			row.key, err = tx.insert(`INSERT INTO issuer (realm, alias, url) VALUES ($1, $2, $3) RETURNING key`, a.realm, row.alias, row.url)
-			if err != nil {
-				return writing("issuer", err)
-			}
-			known = append(known, row)
-			continue
-		}
-		if k := known[same]; k.alias != next.Alias || k.url != next.Issuer {
-			return &uma.AliasError{Alias: next.Alias, Issuer: next.Issuer, HasAlias: k.alias, HasIssuer: k.url}
-		}
+	added, err := rows.NewIssuers(known, a.RealmChange)
+	if err != nil {
+		return err
 	}
-	for _, u := range a.Users {
-		for _, k := range known {
-			if strings.HasPrefix(rows.Fold(u.Username), rows.Fold(k.alias)+"/") {
-				return &uma.UsernameError{Username: u.Username, Alias: k.alias}
-			}
+	for _, i := range added {
+		a.Changed = true
+		if _, err := tx.exec(`INSERT INTO issuer (realm, alias, url) VALUES ($1, $2, $3)`, a.realm, i.Alias, i.URL); err != nil {
+			return writing("issuer", err)
 		}
 	}
 	return nil
@@ -79,10 +55,10 @@ func (a *applier) findDistrusted(c *conn, now []uma.TrustedIssuer) error {
 			return reading("parties of an issuer", err)
 		}
 		if n > 0 {
-			a.report.Distrusted = append(a.report.Distrusted, uma.Distrusted{Alias: now[i].Alias, Issuer: url, Parties: n})
+			a.Report.Distrusted = append(a.Report.Distrusted, uma.Distrusted{Alias: now[i].Alias, Issuer: url, Parties: n})
 		}
 	}
-	slices.SortFunc(a.report.Distrusted, func(x, y uma.Distrusted) int { return cmp.Compare(x.Alias, y.Alias) })
+	slices.SortFunc(a.Report.Distrusted, func(x, y uma.Distrusted) int { return cmp.Compare(x.Alias, y.Alias) })
 	return nil
 }
 

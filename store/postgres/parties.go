@@ -76,7 +76,7 @@ func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, sub
 		}
 		_, err = tx.all(
 			command{query: `INSERT INTO identity (issuer, subject, user_key, service) VALUES ($1, $2, $3, false)`,
-				args: []any{from.key, subject, u.Key}},
+				args: []any{from.Key, subject, u.Key}},
 			raiseVersion(u.Key))
 		return writing("identity", conflict(err))
 	})
@@ -84,11 +84,11 @@ func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, sub
 
 // checkUnlinked returns the error of LinkIdentity for an identity that somebody has, or a user
 // with as many as allowed.
-func checkUnlinked(tx *conn, u *uma.User, from *issuer, subject string) error {
+func checkUnlinked(tx *conn, u *uma.User, from *rows.Issuer, subject string) error {
 	var taken, full bool
 	err := tx.row(`SELECT EXISTS (SELECT 1 FROM identity WHERE issuer = $1 AND subject = $2),
 		EXISTS (SELECT 1 FROM identity WHERE user_key = $3 OFFSET $4)`,
-		[]any{from.key, subject, u.Key, uma.MaxIdentities - 1}, &taken, &full)
+		[]any{from.Key, subject, u.Key, uma.MaxIdentities - 1}, &taken, &full)
 	switch {
 	case err != nil:
 		return err

@@ -323,8 +323,8 @@ func (a *applier) countSome(c *conn, some []leftover, all []dependents) error {
 			}
 		}
 		if len(of) > 0 {
-			a.report.Kept = append(a.report.Kept, some[nth].what)
-			a.report.Dependents = append(a.report.Dependents, of)
+			a.Kept(some[nth].what)
+			a.Report.Dependents = append(a.Report.Dependents, of)
 		}
 		nth++
 		return nil

@@ -71,8 +71,8 @@ func TestLeftoversOfSeveralPages(t *testing.T) {
 	if err := s.read(t.Context(), a.findLeftovers); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.gone.users) != many || len(a.gone.resources) != many || len(a.drifted) != many/2 || len(a.report.Kept) > 0 {
+	if len(a.gone.users) != many || len(a.gone.resources) != many || len(a.drifted) != many/2 || len(a.Report.Kept) > 0 {
 		t.Errorf("got %d users, %d resources, %d of them drifted, and %d in use, want %d", len(a.gone.users), len(a.gone.resources),
-			len(a.drifted), len(a.report.Kept), many)
+			len(a.drifted), len(a.Report.Kept), many)
 	}
 }

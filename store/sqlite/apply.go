@@ -24,10 +24,9 @@ const (
 // between two batches does no harm.
 type applier struct {
 	*uma.RealmChange
-	report uma.RealmReport
-	steps  []func(tx *conn) error
+	rows.Applied
+	steps []func(tx *conn) error
 
-	changed  bool
 	finished bool // the last step has run
 
 	realm   uma.Key                // set by the first step
@@ -58,12 +57,12 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 	if err := s.read(ctx, a.findLeftovers); err != nil {
 		return nil, fmt.Errorf("compare with the realm as it is: %w", err)
 	}
-	if len(a.report.Kept) > 0 {
-		return &a.report, uma.ErrPrune
+	if len(a.Report.Kept) > 0 {
+		return &a.Report, uma.ErrPrune
 	}
 	a.plan()
 	if c.DryRun {
-		return &a.report, s.tryApply(ctx, a)
+		return &a.Report, s.tryApply(ctx, a)
 	}
 	for done := 0; done < len(a.steps); {
 		n := 0
@@ -72,14 +71,14 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 			return err
 		})
 		if err != nil {
-			return &a.report, err
+			return &a.Report, err
 		}
 		done += n
 		if c.Progress != nil {
 			c.Progress(done, len(a.steps))
 		}
 	}
-	return &a.report, nil
+	return &a.Report, nil
 }
 
 // errDryRun makes the transaction of a dry run roll back.
@@ -116,7 +115,7 @@ func (a *applier) run(tx *conn, steps []func(tx *conn) error) (done int, err err
 	if err != nil {
 		return 0, err
 	}
-	if a.changed && !a.finished {
+	if a.Changed && !a.finished {
 		if _, err := tx.exec(`UPDATE realm SET applying = 1, fingerprint = NULL WHERE key = ?`, int64(a.realm)); err != nil {
 			return 0, writing("realm", err)
 		}
@@ -203,7 +202,7 @@ func (a *applier) beginRealm(tx *conn) error {
 	case err == nil:
 		a.realm = r.Key
 	case errors.Is(err, uma.ErrNotFound):
-		a.created("realm %s", a.Realm.Name)
+		a.Created("realm " + a.Realm.Name)
 		a.realm, err = tx.insert(`INSERT INTO realm (name, settings, generation, applying) VALUES (?, ?, 0, 1)`,
 			a.Realm.Name, text)
 		if err != nil {
@@ -216,7 +215,7 @@ func (a *applier) beginRealm(tx *conn) error {
 		return nil
 	}
 	added, err := addKey(tx, a.realm, *a.Key, time.Time{})
-	a.changed = a.changed || added
+	a.Changed = a.Changed || added
 	return err
 }
 
@@ -237,7 +236,7 @@ func (a *applier) finishRealm(tx *conn) error {
 		return err
 	}
 	if had != text {
-		a.updated("realm %s", a.Realm.Name)
+		a.Updated("realm " + a.Realm.Name)
 	}
 	applying, err := tx.exists(`SELECT 1 FROM realm WHERE key = ? AND applying = 1`, int64(a.realm))
 	if err != nil {
@@ -245,28 +244,8 @@ func (a *applier) finishRealm(tx *conn) error {
 	}
 	_, err = tx.exec(`UPDATE realm SET settings = ?1, fingerprint = ?2, applying = 0, names = ?3
 		WHERE key = ?4 AND (settings <> ?1 OR fingerprint IS NOT ?2 OR applying = 1 OR names <> ?3)`, text, a.Fingerprint, names, int64(a.realm))
-	if err != nil || !a.changed && !applying {
+	if err != nil || !a.Changed && !applying {
 		return writing("realm", err)
 	}
 	return raiseGeneration(tx, a.realm)
-}
-
-func (a *applier) created(format string, args ...any) {
-	a.changed = true
-	a.report.Created = append(a.report.Created, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) updated(format string, args ...any) {
-	a.changed = true
-	a.report.Updated = append(a.report.Updated, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) adopted(format string, args ...any) {
-	a.changed = true
-	a.report.Adopted = append(a.report.Adopted, fmt.Sprintf(format, args...))
-}
-
-func (a *applier) removed(what string) {
-	a.changed = true
-	a.report.Removed = append(a.report.Removed, what)
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -11,40 +10,24 @@ import (
 
 func (a *applier) applyClient(tx *conn, c *uma.Client) error {
 	next := *c
-	next.Origin = uma.FromFile
-	text, err := rows.DetailsText(&next)
-	if err != nil {
-		return writing("client", err)
-	}
 	old, err := clientRow(tx, a.realm, c.ID)
-	if errors.Is(err, uma.ErrNotFound) {
-		a.servers[c.ID] = &next
-		a.created("client %s", c.ID)
-		next.Key, err = tx.insert(`INSERT INTO client (realm, id, uuid, secret, enabled, details, origin)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			int64(a.realm), next.ID, next.UUID, next.Secret, next.Enabled, text, string(next.Origin))
-		return writing("client", err)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
 		return err
 	}
-	next.Key, next.UUID = old.Key, old.UUID
+	w, err := a.Client(old, &next)
 	a.servers[c.ID] = &next
-	had, err := rows.DetailsText(old)
-	if err != nil {
+	switch {
+	case err != nil || !w.Write:
+		return writing("client", err)
+	case old == nil:
+		next.Key, err = tx.insert(`INSERT INTO client (realm, id, uuid, secret, enabled, details, origin)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			int64(a.realm), next.ID, next.UUID, next.Secret, next.Enabled, w.Details, string(next.Origin))
 		return writing("client", err)
 	}
-	switch {
-	case old.Origin != uma.FromFile:
-		a.adopted("client %s", c.ID)
-	case had == text && bytes.Equal(old.Secret, next.Secret) && old.Enabled == next.Enabled:
-		return nil
-	default:
-		a.updated("client %s", c.ID)
-	}
 	_, err = tx.exec(`UPDATE client SET secret = ?, enabled = ?, details = ?, origin = ? WHERE key = ?`,
-		next.Secret, next.Enabled, text, string(next.Origin), int64(next.Key))
-	if err != nil || old.Enabled || !next.Enabled {
+		next.Secret, next.Enabled, w.Details, string(next.Origin), int64(next.Key))
+	if err != nil || !w.EndSessions {
 		return writing("client", err)
 	}
 	return endClientSessions(tx, a.realm, c.ID)
@@ -57,49 +40,34 @@ func clientRow(c *conn, realm uma.Key, id string) (*uma.Client, error) {
 }
 
 func (a *applier) applyUser(tx *conn, u *uma.User) error {
-	next, err := rows.TextsOf(u)
-	if err != nil {
-		return writing("user", err)
-	}
+	next := *u
 	old, err := userByName(tx, a.realm, u.Username)
-	if errors.Is(err, uma.ErrNotFound) {
-		a.owners[rows.Fold(u.Username)] = u.ID
-		a.created("user %s", u.Username)
-		local := *u
-		local.Origin = uma.FromFile
-		_, _, err = insertUser(tx, a.realm, &local, next)
+	if err != nil && !errors.Is(err, uma.ErrNotFound) {
 		return err
 	}
-	if err != nil {
-		return err
-	}
-	a.owners[rows.Fold(u.Username)] = old.ID
-	had, err := rows.TextsOf(old)
-	if err != nil {
-		return writing("user", err)
-	}
+	w, err := a.User(old, &next)
+	a.owners[rows.Fold(u.Username)] = next.ID
 	switch {
-	case old.Origin != uma.FromFile:
-		a.adopted("user %s", u.Username)
-	case had == next && old.Password == u.Password:
-		return nil
-	default:
-		a.updated("user %s", u.Username)
+	case err != nil || !w.Write:
+		return writing("user", err)
+	case old == nil:
+		_, _, err = insertUser(tx, a.realm, &next, w.Texts)
+		return err
 	}
-	version := old.Version
-	if had != next {
-		if version, err = nextVersion(tx); err != nil {
+	if w.NewVersion {
+		if next.Version, err = nextVersion(tx); err != nil {
 			return err
 		}
 	}
+	t := w.Texts
 	_, err = tx.exec(`UPDATE user SET username = ?, folded = ?, password = ?, enabled = ?, roles = ?, client_roles = ?,
 		groups = ?, claims = ?, origin = ?, version = ? WHERE key = ?`,
-		next.Username, rows.Fold(next.Username), u.Password, next.Enabled, next.Roles, next.ClientRoles,
-		next.Groups, next.Claims, string(uma.FromFile), version, int64(old.Key))
-	if err != nil || old.Password == u.Password && (old.Enabled || !next.Enabled) {
+		t.Username, rows.Fold(t.Username), next.Password, t.Enabled, t.Roles, t.ClientRoles,
+		t.Groups, t.Claims, string(next.Origin), next.Version, int64(next.Key))
+	if err != nil || !w.EndSessions {
 		return writing("user", err)
 	}
-	return endUserSessions(tx, a.realm, old.ID)
+	return endUserSessions(tx, a.realm, next.ID)
 }
 
 func insertUser(tx *conn, realm uma.Key, u *uma.User, t rows.UserTexts) (key uma.Key, version int64, err error) {
@@ -119,19 +87,17 @@ func (a *applier) applyScope(tx *conn, serverID string, row uma.ScopeRow) error 
 	if err != nil {
 		return err
 	}
-	var origin string
+	var had uma.Origin
 	err = tx.row(`SELECT origin FROM scope WHERE server = ? AND name = ?`,
-		[]any{int64(server.Key), string(row.Name)}, &origin)
+		[]any{int64(server.Key), string(row.Name)}, (*namedText)(&had))
 	switch {
-	case errors.Is(err, uma.ErrNotFound):
-		a.created("scope %s of %s", row.Name, serverID)
-		return insertScope(tx, server.Key, row, uma.FromFile)
-	case err != nil:
+	case err != nil && !errors.Is(err, uma.ErrNotFound):
 		return reading("scope", err)
-	case origin == string(uma.FromFile):
+	case !a.Scope(had, row.Name, serverID):
 		return nil
+	case had == "":
+		return insertScope(tx, server.Key, row, uma.FromFile)
 	}
-	a.adopted("scope %s of %s", row.Name, serverID)
 	_, err = tx.exec(`UPDATE scope SET origin = ? WHERE server = ? AND name = ?`,
 		string(uma.FromFile), int64(server.Key), string(row.Name))
 	return writing("scope", err)
@@ -162,13 +128,8 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 	if err != nil {
 		return err
 	}
-	drifted := false
-	if old != nil {
-		next.Key, next.ID, next.Version = old.Key, old.ID, old.Version
-		drifted = a.drifted[old.Key]
-		if rows.SameResource(old, &next) {
-			return a.forgetDrift(tx, old.Key)
-		}
+	if !a.Resource(old, &next, old != nil && a.drifted[old.Key]) {
+		return a.forgetDrift(tx, old.Key)
 	}
 	if err := a.makeRoom(tx, c, other); err != nil {
 		return err
@@ -177,20 +138,10 @@ func (a *applier) applyResource(tx *conn, c *uma.ResourceChange) error {
 		return err
 	}
 	if old == nil {
-		a.created("resource %s", next.Name)
 		a.fresh = append(a.fresh, &next)
 		return insertResource(tx, &next)
 	}
 	a.parts[next.Key] = &next
-	switch {
-	case old.Origin != uma.FromFile:
-		a.adopted("resource %s", next.Name)
-	case drifted:
-		a.changed = true
-		a.report.Drifted = append(a.report.Drifted, "resource "+next.Name)
-	default:
-		a.updated("resource %s", next.Name)
-	}
 	return updateResource(tx, old, &next, uma.FromFile, false)
 }
 

@@ -12,20 +12,13 @@ import (
 // leftover on which other rows depend is kept; a client or a user is disabled. Each step
 // looks for such rows again, because others may have written since findLeftovers.
 
-func (a *applier) keep(l leftover) { a.report.Kept = append(a.report.Kept, l.what) }
-
-func (a *applier) disabled(l leftover) {
-	a.changed = true
-	a.report.Disabled = append(a.report.Disabled, l.what)
-}
-
 func (a *applier) dropResource(tx *conn, l leftover) error {
 	inUse, err := haveRow(tx, resourceDependents(l))
 	if err != nil {
 		return reading("resource", err)
 	}
 	if inUse && !a.Prune {
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	}
 	return a.removeResourceAt(tx, l.key, l.what)
@@ -39,7 +32,7 @@ func (a *applier) removeResourceAt(tx *conn, key uma.Key, what string) error {
 	if err != nil {
 		return err
 	}
-	a.removed(what)
+	a.Removed(what)
 	delete(a.parts, key)
 	return removeResource(tx, r)
 }
@@ -50,7 +43,7 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 		return reading("scope", err)
 	}
 	if inUse && !a.Prune {
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	}
 	late, err := resourcesWithScope(tx, l)
@@ -62,7 +55,7 @@ func (a *applier) dropScope(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	_, err = tx.exec(`DELETE FROM scope WHERE server = ? AND name = ?`, int64(l.server), l.id)
 	return writing("scope", err)
 }
@@ -81,7 +74,7 @@ func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope
 	if len(next.Scopes) == len(r.Scopes) {
 		return nil
 	}
-	a.changed = true
+	a.Changed = true
 	return updateResource(tx, r, &next, uma.FromOwner, r.Origin == uma.FromFile) // claims stay claims
 }
 
@@ -112,7 +105,7 @@ func (a *applier) dropUser(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	return runAll(tx, []command{
 		{`DELETE FROM request WHERE server IN (SELECT key FROM client WHERE realm = ?) AND requester = ?`,
 			[]any{int64(a.realm), l.id}},
@@ -155,14 +148,14 @@ func (a *applier) disableUser(tx *conn, l leftover) error {
 		return reading("user", err)
 	}
 	if !enabled {
-		a.keep(l)
+		a.Kept(l.what)
 		return nil
 	}
 	version, err := nextVersion(tx)
 	if err != nil {
 		return err
 	}
-	a.disabled(l)
+	a.Disabled(l.what)
 	_, err = tx.exec(`UPDATE user SET enabled = 0, version = ? WHERE key = ?`, version, int64(l.key))
 	return writing("user", err)
 }
@@ -175,9 +168,9 @@ func (a *applier) dropClient(tx *conn, l leftover) error {
 	if inUse && !a.Prune {
 		n, err := tx.exec(`UPDATE client SET enabled = 0 WHERE key = ? AND enabled`, int64(l.key))
 		if n == 0 {
-			a.keep(l)
+			a.Kept(l.what)
 		} else {
-			a.disabled(l)
+			a.Disabled(l.what)
 		}
 		return writing("client", err)
 	}
@@ -190,7 +183,7 @@ func (a *applier) dropClient(tx *conn, l leftover) error {
 			return err
 		}
 	}
-	a.removed(l.what)
+	a.Removed(l.what)
 	return runAll(tx, []command{
 		{`DELETE FROM scope WHERE server = ?`, []any{int64(l.key)}},
 		{`DELETE FROM session INDEXED BY session_client WHERE realm = ? AND client = ?`, []any{int64(a.realm), l.id}},

@@ -152,8 +152,8 @@ func (s *Store) LinkIdentity(ctx context.Context, realm uma.Key, id, issuer, sub
 
 // checkUnlinked returns the error of LinkIdentity for an identity that somebody has, or a user
 // with as many as allowed.
-func checkUnlinked(tx *conn, u *uma.User, from *issuer, subject string) error {
-	taken, err := tx.exists(`SELECT 1 FROM identity WHERE issuer = ? AND subject = ?`, int64(from.key), subject)
+func checkUnlinked(tx *conn, u *uma.User, from *rows.Issuer, subject string) error {
+	taken, err := tx.exists(`SELECT 1 FROM identity WHERE issuer = ? AND subject = ?`, int64(from.Key), subject)
 	if err == nil && taken {
 		err = uma.ErrConflict
 	}
@@ -209,28 +209,22 @@ func (s *Store) SpendAssertion(ctx context.Context, realm, client uma.Key, id []
 	})
 }
 
-// An issuer is a row of issuer.
-type issuer struct {
-	key        uma.Key
-	alias, url string
-}
-
 // issuerRow returns an issuer that a realm trusts or has trusted.
-func issuerRow(c *conn, realm uma.Key, url string) (*issuer, error) {
-	i := &issuer{url: url}
-	err := c.row(`SELECT key, alias FROM issuer WHERE realm = ? AND url = ?`, []any{int64(realm), url}, (*integer)(&i.key), &i.alias)
+func issuerRow(c *conn, realm uma.Key, url string) (*rows.Issuer, error) {
+	i := &rows.Issuer{URL: url}
+	err := c.row(`SELECT key, alias FROM issuer WHERE realm = ? AND url = ?`, []any{int64(realm), url}, (*integer)(&i.Key), &i.Alias)
 	return i, reading("issuer", err)
 }
 
-func scanIssuer(scan scanFunc) (*issuer, error) {
-	i := &issuer{}
-	return i, scan((*integer)(&i.key), &i.alias, &i.url)
+func scanIssuer(scan scanFunc) (i rows.Issuer, err error) {
+	err = scan((*integer)(&i.Key), &i.Alias, &i.URL)
+	return i, err
 }
 
 // addIdentity adds an identity to a user.
-func addIdentity(tx *conn, from *issuer, y *uma.Identity, user uma.Key) (uma.Key, error) {
+func addIdentity(tx *conn, from *rows.Issuer, y *uma.Identity, user uma.Key) (uma.Key, error) {
 	key, err := tx.insert(`INSERT INTO identity (issuer, subject, user, service) VALUES (?, ?, ?, ?)`,
-		int64(from.key), y.Subject, int64(user), y.Service)
+		int64(from.Key), y.Subject, int64(user), y.Service)
 	return key, writing("identity", conflict(err))
 }
 
@@ -291,9 +285,9 @@ func addParty(tx *conn, realm uma.Key, a *uma.Admission) (*uma.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	y := uma.Identity{Issuer: from.url, Alias: from.alias, Subject: a.Identity.Subject, Service: a.Identity.Service}
+	y := uma.Identity{Issuer: from.URL, Alias: from.Alias, Subject: a.Identity.Subject, Service: a.Identity.Service}
 	u := &uma.User{ID: a.ID, Enabled: true, Origin: uma.FromIssuer, Identity: &y}
-	if u.Username, err = partyName(tx, realm, from.alias, a); err != nil {
+	if u.Username, err = partyName(tx, realm, from.Alias, a); err != nil {
 		return nil, err
 	}
 	texts, err := rows.TextsOf(u)

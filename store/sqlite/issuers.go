@@ -5,42 +5,25 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
-// applyIssuers stores the issuers of the change that are new. It returns a *uma.AliasError for
-// an alias or an issuer that is the other's no longer, and a *uma.UsernameError for a local
-// user who would be taken for a party, also of an issuer that is no longer trusted.
+// applyIssuers stores the issuers of the change that are new: see rows.NewIssuers.
 func (a *applier) applyIssuers(tx *conn) error {
 	known, err := list(tx, `SELECT key, alias, url FROM issuer WHERE realm = ?`, []any{int64(a.realm)}, scanIssuer)
 	if err != nil {
 		return reading("issuers", err)
 	}
-	for i := range a.Realm.Issuers {
-		next := &a.Realm.Issuers[i]
-		same := slices.IndexFunc(known, func(k *issuer) bool { return k.alias == next.Alias || k.url == next.Issuer })
-		if same < 0 {
-			row := &issuer{alias: next.Alias, url: next.Issuer}
-			a.changed = true
-			row.key, err = tx.insert(`INSERT INTO issuer (realm, alias, url) VALUES (?, ?, ?)`, int64(a.realm), row.alias, row.url)
-			if err != nil {
-				return writing("issuer", err)
-			}
-			known = append(known, row)
-			continue
-		}
-		if k := known[same]; k.alias != next.Alias || k.url != next.Issuer {
-			return &uma.AliasError{Alias: next.Alias, Issuer: next.Issuer, HasAlias: k.alias, HasIssuer: k.url}
-		}
+	added, err := rows.NewIssuers(known, a.RealmChange)
+	if err != nil {
+		return err
 	}
-	for _, u := range a.Users {
-		for _, k := range known {
-			if strings.HasPrefix(rows.Fold(u.Username), rows.Fold(k.alias)+"/") {
-				return &uma.UsernameError{Username: u.Username, Alias: k.alias}
-			}
+	for _, i := range added {
+		a.Changed = true
+		if _, err := tx.exec(`INSERT INTO issuer (realm, alias, url) VALUES (?, ?, ?)`, int64(a.realm), i.Alias, i.URL); err != nil {
+			return writing("issuer", err)
 		}
 	}
 	return nil
@@ -61,10 +44,10 @@ func (a *applier) findDistrusted(c *conn, now []uma.TrustedIssuer) error {
 			return reading("parties of an issuer", err)
 		}
 		if n > 0 {
-			a.report.Distrusted = append(a.report.Distrusted, uma.Distrusted{Alias: now[i].Alias, Issuer: url, Parties: int(n)})
+			a.Report.Distrusted = append(a.Report.Distrusted, uma.Distrusted{Alias: now[i].Alias, Issuer: url, Parties: int(n)})
 		}
 	}
-	slices.SortFunc(a.report.Distrusted, func(x, y uma.Distrusted) int { return cmp.Compare(x.Alias, y.Alias) })
+	slices.SortFunc(a.Report.Distrusted, func(x, y uma.Distrusted) int { return cmp.Compare(x.Alias, y.Alias) })
 	return nil
 }
 

@@ -86,8 +86,8 @@ func (a *applier) countDependents(c *conn) error {
 				}
 			}
 			if len(counts) > 0 {
-				a.report.Kept = append(a.report.Kept, l.what)
-				a.report.Dependents = append(a.report.Dependents, counts)
+				a.Kept(l.what)
+				a.Report.Dependents = append(a.Report.Dependents, counts)
 			}
 		}
 	}
