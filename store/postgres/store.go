@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/umpire/recent"
@@ -42,6 +43,8 @@ type Config struct {
 
 	// Caches are the rows that are kept in memory.
 	Caches memory.Caches
+
+	tracer pgx.QueryTracer // of tests
 
 	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
@@ -101,6 +104,9 @@ func (s *Store) open(ctx context.Context) error {
 		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	} else if err := migrate(ctx, cfg.ConnConfig, s.cfg.Existing); err != nil {
 		return err
+	}
+	if s.cfg.tracer != nil {
+		cfg.ConnConfig.Tracer = s.cfg.tracer
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return err

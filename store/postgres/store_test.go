@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,9 +61,22 @@ func allCaches(c *Config) {
 	c.Caches = memory.Caches{Memory: 4 << 20, Sessions: true, Users: true, Resources: true, Shares: true}
 }
 
+// TestStore also checks the plans of all statements that the contract makes the store send.
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, nil) })
+	sent := &recorder{}
+	t.Cleanup(func() {
+		if !t.Failed() && wholeContract() {
+			checkPlans(t, sent)
+		}
+	})
+	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, func(c *Config) { c.tracer = sent }) })
+}
+
+// wholeContract reports whether no part of the tests was chosen.
+func wholeContract() bool {
+	run := flag.Lookup("test.run")
+	return run == nil || !strings.Contains(run.Value.String(), "/")
 }
 
 func TestStoreCached(t *testing.T) {
@@ -94,4 +109,12 @@ func smallRealm(t testing.TB, s *Store) *uma.Snapshot {
 		t.Fatal(err)
 	}
 	return snapshot
+}
+
+// mustClose closes something and checks the error. It is for defer.
+func mustClose(t testing.TB, close func() error) {
+	t.Helper()
+	if err := close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
 }
