@@ -231,7 +231,7 @@ func notNull(list []string) []string {
 }
 
 func (x *expecting) askResources() {
-	x.ask(`WITH `+named+` SELECT`+resourceColumns+`FROM resource r WHERE r.key IN (SELECT key FROM named) LIMIT 1000`, x.args(), func(scan scanFunc) error {
+	x.ask(`WITH `+named+` SELECT`+resourceColumns+`FROM resource r WHERE r.key = ANY (ARRAY (SELECT key FROM named))`, x.args(), func(scan scanFunc) error {
 		r, err := scanResource(scan)
 		if err != nil {
 			return err
@@ -264,14 +264,14 @@ func (x *expecting) askSharing() {
 			UNION SELECT 'r:' || r FROM who, unnest(roles) r
 			UNION SELECT 'g:' || g FROM who, unnest(groups) g
 			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(c.value) r) `
-	x.ask(`WITH `+named+party+`SELECT`+requestColumns+`FROM named n JOIN live_request q ON q.resource = n.key
-		WHERE q.requester IN (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%')`, x.args(session, known), func(scan scanFunc) error {
+	x.ask(`WITH `+named+party+`SELECT`+requestColumns+`FROM live_request q
+		WHERE q.resource = ANY (ARRAY (SELECT key FROM named)) AND q.requester = ANY (ARRAY (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%'))`, x.args(session, known), func(scan scanFunc) error {
 		q, err := scanRequest(scan)
 		x.requests = append(x.requests, q)
 		return err
 	})
-	x.ask(`WITH `+named+party+`SELECT`+shareColumns+`FROM share s WHERE s.key IN (SELECT x.share FROM named n CROSS JOIN party p
-		JOIN share_party x ON x.resource = n.key AND x.party = p.name)`, x.args(session, known), func(scan scanFunc) error {
+	x.ask(`WITH `+named+party+`SELECT`+shareColumns+`FROM share s WHERE s.key = ANY (ARRAY (SELECT x.share FROM share_party x
+		WHERE x.resource = ANY (ARRAY (SELECT key FROM named)) AND x.party = ANY (ARRAY (SELECT name FROM party))))`, x.args(session, known), func(scan scanFunc) error {
 		s, err := scanShare(scan)
 		x.policies = append(x.policies, s)
 		return err

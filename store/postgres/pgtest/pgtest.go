@@ -30,6 +30,7 @@ type Server struct {
 	cluster *Cluster
 	err     error
 
+	strategy  string     // of copying a template: its files take a fifth of the time of its pages
 	mu        sync.Mutex // held while a database is made of a template
 	templates map[string]bool
 	made      atomic.Int64
@@ -105,6 +106,11 @@ func (s *Server) create(template string, prepare func(url string) error) (name s
 	defer s.mu.Unlock()
 	ctx := context.Background()
 	from := templateName(template)
+	if len(s.templates) == 0 {
+		if err := s.chooseStrategy(ctx); err != nil {
+			return "", err
+		}
+	}
 	if !s.templates[template] {
 		if err := s.admin(ctx, `CREATE DATABASE `+from+` LOCALE 'C.UTF-8' TEMPLATE template0`); err != nil {
 			return "", err
@@ -115,7 +121,7 @@ func (s *Server) create(template string, prepare func(url string) error) (name s
 		s.templates[template] = true
 	}
 	name = fmt.Sprintf("umpire_test_%d_%d", os.Getpid(), s.made.Add(1))
-	return name, s.admin(ctx, `CREATE DATABASE `+name+` TEMPLATE `+from)
+	return name, s.admin(ctx, `CREATE DATABASE `+name+` TEMPLATE `+from+s.strategy)
 }
 
 func templateName(template string) string {
@@ -125,6 +131,21 @@ func templateName(template string) string {
 // drop removes a database, whoever uses it.
 func (s *Server) drop(name string) error {
 	return s.admin(context.Background(), `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
+}
+
+// chooseStrategy sets strategy, which PostgreSQL has since version 15; earlier ones always copy files.
+func (s *Server) chooseStrategy(ctx context.Context) (err error) {
+	c, err := pgx.Connect(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(ctx)) }()
+	var later bool
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int >= 150000`).Scan(&later); err != nil || !later {
+		return err
+	}
+	s.strategy = ` STRATEGY file_copy`
+	return nil
 }
 
 // admin runs a statement about databases.
