@@ -51,18 +51,17 @@ type Config struct {
 
 // A Store is an uma.Store in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	uma.Store // of methods that are missing
-	cfg       Config
-	pool      *pgxpool.Pool
-	memory    *memory.Memory // nil if no rows are kept
-	changes   changes
-	slots     *slots   // nil when read only
-	settler   *settler // nil when read only
-	months    months
-	recent    memory.Recent
-	looking   sync.Mutex   // held by look
-	seen      string       // see othersChanges
-	trips     atomic.Int64 // of requests: see RoundTrips
+	cfg     Config
+	pool    *pgxpool.Pool
+	memory  *memory.Memory // nil if no rows are kept
+	changes changes
+	slots   *slots   // nil when read only
+	settler *settler // nil when read only
+	months  months
+	recent  memory.Recent
+	looking sync.Mutex   // held by look
+	seen    string       // see othersChanges
+	trips   atomic.Int64 // of requests: see RoundTrips
 
 	opened    time.Time
 	committed atomic.Int64 // when the last commit was, in nanoseconds since opened

@@ -11,12 +11,11 @@ import (
 // A view is a read transaction. A cached view also reads from memory, and begins the transaction
 // only when it must. Without memory it begins it at its first read, too.
 type view struct {
-	uma.View // of methods that are missing
-	rows     memory.View
-	store    *Store
-	reader   *reader // nil while there is no transaction
-	closed   bool
-	ahead    ahead // see Expect
+	rows   memory.View
+	store  *Store
+	reader *reader // nil while there is no transaction
+	closed bool
+	ahead  ahead // see Expect
 }
 
 // View implements uma.Store.
