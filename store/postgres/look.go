@@ -50,23 +50,32 @@ func (s *Store) look(ctx context.Context) {
 	s.looking.Lock()
 	defer s.looking.Unlock()
 	began := s.memory.Clock()
-	seen, err := s.othersChanges(ctx)
+	others, err := s.othersChanges(ctx)
 	if err != nil {
 		return // after a while nothing is read from memory: see memory.Trusted
 	}
 	changed := memory.Kinds(0)
-	if seen != s.seen {
+	if others != s.others {
 		changed = memory.AllKinds
 	}
-	s.seen = seen
+	s.others = others
 	s.memory.Looked(began, changed)
 }
 
-// othersChanges is a text that changes whenever another process changes rows that are kept in memory.
-func (s *Store) othersChanges(ctx context.Context) (text string, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT coalesce(string_agg(process || ' ' || slot || ' ' || changes, ',' ORDER BY process, slot), '')
-		FROM writer WHERE process <> $1 AND changes > 0`, s.slots.process).Scan(&text)
-	return text, err
+// othersChanges returns how many commits of other processes have changed rows that are kept in
+// memory. It never becomes less.
+func (s *Store) othersChanges(ctx context.Context) (n int64, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT coalesce(sum(changes), 0)::bigint FROM writer WHERE process <> $1`, s.slots.process).Scan(&n)
+	return n, err
+}
+
+// forget returns the statement that removes the rows of processes. Their changes are added to a row
+// that stays: a process may have come, changed something and gone since another one looked.
+func forget(which string) string {
+	return `WITH gone AS (DELETE FROM writer WHERE process <> '' AND ` + which + ` RETURNING changes)
+		INSERT INTO writer (process, slot, fence, commits, changes, seen)
+		SELECT '', 0, 0, 0, sum(changes)::bigint, 0 FROM gone HAVING sum(changes) > 0
+		ON CONFLICT (process, slot) DO UPDATE SET changes = writer.changes + excluded.changes`
 }
 
 // stayAlive says that this process is alive, and adds its rows again if they were removed meanwhile.
@@ -74,7 +83,7 @@ func (s *Store) stayAlive(ctx context.Context) error {
 	if err := s.slots.register(ctx); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, `DELETE FROM writer WHERE seen < `+databaseClock+` - $1`, forgetAfter.Milliseconds())
+	_, err := s.pool.Exec(ctx, forget(`seen < `+databaseClock+` - $1`), forgetAfter.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("forget processes: %w", err)
 	}

@@ -80,7 +80,7 @@ func (s *slots) drain() {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), cancelPatience)
 	defer cancel()
-	_, _ = s.store.pool.Exec(ctx, `DELETE FROM writer WHERE process = $1`, s.process) // else the sweep removes them
+	_, _ = s.store.pool.Exec(ctx, forget(`process = $1`), s.process) // else the sweep removes them
 }
 
 // write runs f in a transaction, and returns when that has reached the disk. If f returns an error,

@@ -60,7 +60,7 @@ type Store struct {
 	months  months
 	recent  memory.Recent
 	looking sync.Mutex   // held by look
-	seen    string       // see othersChanges
+	others  int64        // see othersChanges
 	trips   atomic.Int64 // of requests: see RoundTrips
 
 	opened    time.Time

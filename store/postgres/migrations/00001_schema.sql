@@ -32,7 +32,7 @@ CREATE SEQUENCE version CACHE 1;
 -- Who writes: a row for each transaction that a process can have under way at a time. See
 -- slots.go.
 CREATE TABLE writer (
-    process text COLLATE "C" NOT NULL,
+    process text COLLATE "C" NOT NULL, -- '': all that are gone
     slot    integer NOT NULL,
     fence   bigint NOT NULL,  -- what a transaction must know to commit
     commits bigint NOT NULL,  -- of this slot
