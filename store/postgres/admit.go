@@ -196,7 +196,7 @@ func (d *admission) grantInvited(tx *conn) error {
 	args := append(wanted.args(), d.user.ID)
 	_, err := tx.all(
 		command{query: `DELETE FROM request q USING unnest($1::bigint[], $2::text[]) x (resource, scope)
-			WHERE q.resource = x.resource AND q.requester = $3 AND q.scope = x.scope AND q.state = 'denied'`,
+			WHERE q.resource = x.resource AND q.requester = $3 AND q.scope = x.scope AND ` + refused,
 			args: []any{args[0], args[1], d.user.ID}},
 		command{query: `INSERT INTO request (id, server, resource, resource_id, resource_name, owner, requester, scope, scope_id,
 				state, created, decided, version)

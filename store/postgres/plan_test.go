@@ -50,9 +50,10 @@ func (r *recorder) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQue
 // TraceBatchEnd implements pgx.BatchTracer.
 func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// smallTables have as many rows as there are realms, clients, servers or keys of one realm, or one page.
+// smallTables have as many rows as there are realms, clients, servers, keys of one realm, tokens of the admin
+// API, or activations of policies.
 var smallTables = []string{"realm", "client", "counter", "writer", "sealed", "signing_key", "issuer", "sink", "shadow", "policy_proposal",
-	"dropped", "lease", "goose_db_version", "uri_shape", "admin_token"}
+	"dropped", "lease", "policy_period", "goose_db_version", "uri_shape", "admin_token"}
 
 // checkPlans fails if a statement reads all of a table that grows, whatever the planner knows of it: with
 // enable_seqscan off, it plans to read a table from end to end only if it has no index for a query.

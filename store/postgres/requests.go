@@ -137,3 +137,7 @@ func submit(tx *conn, requests []uma.Request) error {
 	}
 	return nil
 }
+
+// refused is the condition that a request q was denied, for who has named it otherwise: written so, it
+// is no reason to read the index of all that were.
+const refused = `CASE WHEN q.state = 'denied' THEN true ELSE false END`

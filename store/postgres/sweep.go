@@ -123,7 +123,7 @@ func (s *Store) oldRefusals(ctx context.Context, now time.Time) ([]command, erro
 		if err != nil || len(keys) == 0 {
 			return nil, err
 		}
-		return []command{{query: fmt.Sprintf(`DELETE FROM request WHERE state = 'denied' AND key = ANY(ARRAY(SELECT q.key FROM request q
+		return []command{{query: fmt.Sprintf(`DELETE FROM request q WHERE `+refused+` AND q.key = ANY(ARRAY(SELECT q.key FROM request q
 			JOIN client c ON c.key = q.server JOIN unnest($1::bigint[], $2::bigint[]) x (realm, until) ON x.realm = c.realm
 			WHERE q.state = 'denied' AND q.decided <= $3 AND q.decided <= x.until ORDER BY q.decided LIMIT %d))`, sweepBatch),
 			args: []any{keys, until, latest}}}, nil
