@@ -37,7 +37,7 @@ func join(t testing.TB, o *options, url string, files []string, public, admin ne
 		URL: "http://" + public.Addr().String(), Admin: "http://" + admin.Addr().String(), Data: o.Data, File: files[0],
 		Realm: "photoz", Clock: o.Clock, tokens: map[string]*signIn{},
 	}
-	cfg := e.nodeConfig()
+	cfg := e.nodeConfig(t)
 	cfg.PublicURL, cfg.Caches, cfg.Limits = url, caches(t), o.Limits
 	cfg.Log = slog.New(slog.NewJSONHandler(logFile(t, o.Data, "server.log"), nil))
 	n, err := node.Open(t.Context(), cfg)
