@@ -187,23 +187,24 @@ func (x *adminRequest) read() error {
 			return admin.Invalid(name, "is given %d times", len(values))
 		case values[0] == "":
 			return admin.Invalid(name, "is empty: give it a value, or leave it out")
+		case !wire.Readable(values[0]):
+			return admin.Invalid(name, "is no UTF-8 text, or has NUL")
 		}
 	}
 	c.Send = x.send
 	return x.body(r)
 }
 
-// segment returns a segment of the path, decoded.
+// segment returns a segment of the path, decoded; "" if it is not readable.
 func (x *adminRequest) segment(name string) string {
-	v := x.echo.Param(name)
-	if x.echo.Request().URL.RawPath == "" {
-		return v // Echo routed by the decoded path
+	v, err := x.echo.Param(name), error(nil)
+	if x.echo.Request().URL.RawPath != "" { // else Echo routed by the decoded path
+		v, err = url.PathUnescape(v)
 	}
-	decoded, err := url.PathUnescape(v)
-	if err != nil {
+	if err != nil || !wire.Readable(v) {
 		return ""
 	}
-	return decoded
+	return v
 }
 
 // uploadTime is for a slow client to send a body.

@@ -238,6 +238,17 @@ func archive(t testing.TB, name string, size int64) string {
 	return b.String()
 }
 
+// TestAdminAPITexts: what is no text, which some databases cannot be asked for, is refused or
+// not found.
+func TestAdminAPITexts(t *testing.T) {
+	t.Parallel()
+	o := start(t).operator(t)
+	reader := o.token(t, "reader", uma.AdminRead, time.Time{})
+	wantRefused(t, o.get(t, reader, "/decisions", "user", "a\x00"), 400, "invalid_request", "no UTF-8 text")
+	wantRefused(t, o.get(t, reader, "/decisions", "user", "\xff"), 400, "invalid_request", "no UTF-8 text")
+	wantRefused(t, o.get(t, reader, "/decisions/%00"), 404, "not_found", "there is no decision record")
+}
+
 // TestAdminAPIUploads: what cannot be a policy is refused within bounds, changes nothing, and
 // leaves nothing.
 func TestAdminAPIUploads(t *testing.T) {

@@ -81,7 +81,7 @@ func basicCredentials(encoded string) (id, secret string, ok bool) {
 	}
 	id, secret, ok = strings.Cut(string(raw), ":")
 	id, secret = percentDecoded(id), percentDecoded(secret)
-	return id, secret, ok && readable(id) && readable(secret)
+	return id, secret, ok && Readable(id) && Readable(secret)
 }
 
 func percentDecoded(s string) string {

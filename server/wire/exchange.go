@@ -131,17 +131,16 @@ func (x *Exchange) Method() string { return x.echo.Request().Method }
 // Refused is the error code the exchange was answered with, if any.
 func (x *Exchange) Refused() string { return x.refused }
 
-// Param returns a segment of the path, decoded.
+// Param returns a segment of the path, decoded; "" if it is not Readable.
 func (x *Exchange) Param(name string) string {
-	v := x.echo.Param(name)
-	if x.echo.Request().URL.RawPath == "" {
-		return v // Echo routed by the decoded path
+	v, err := x.echo.Param(name), error(nil)
+	if x.echo.Request().URL.RawPath != "" { // else Echo routed by the decoded path
+		v, err = url.PathUnescape(v)
 	}
-	decoded, err := url.PathUnescape(v)
-	if err != nil || !readable(decoded) {
+	if err != nil || !Readable(v) {
 		return ""
 	}
-	return decoded
+	return v
 }
 
 // Query returns the parameters of the URL.

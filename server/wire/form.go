@@ -61,11 +61,11 @@ func ParseForm(text string, repeat ...string) (Form, error) {
 func parsePair(pair string) (field, error) {
 	name, value, _ := strings.Cut(pair, "=")
 	name, err := url.QueryUnescape(name)
-	if err != nil || !readable(name) || len(name) > maxValue {
+	if err != nil || !Readable(name) || len(name) > maxValue {
 		return field{}, Invalid("a parameter's name cannot be read")
 	}
 	value, err = url.QueryUnescape(value)
-	if err != nil || !readable(value) {
+	if err != nil || !Readable(value) {
 		return field{}, Invalid(name + " cannot be read")
 	}
 	limit := maxValue
@@ -78,9 +78,9 @@ func parsePair(pair string) (field, error) {
 	return field{name, value}, nil
 }
 
-// readable reports whether s is UTF-8 text without NUL, which some databases
+// Readable reports whether s is UTF-8 text without NUL, which some databases
 // and many programs end strings at.
-func readable(s string) bool {
+func Readable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
