@@ -213,7 +213,7 @@ func (x *expecting) party() *uma.Party {
 // named is a CTE of the resources that are named: by the ticket, by id, or by owner and name. Its
 // parameters are $1 to $6: see args.
 const named = `named AS (
-	SELECT r.key FROM ticket t CROSS JOIN json_array_elements(t.permissions::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
+	SELECT r.key FROM ticket t CROSS JOIN json_array_elements(nullif(t.permissions, '{}')::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
 		WHERE t.realm = $1 AND t.hash = $2 AND t.expires > $3
 	UNION SELECT key FROM resource WHERE server = $4 AND id = ANY ($5)
 	UNION SELECT key FROM resource WHERE server = $4 AND owner = ANY ($6) AND name = ANY ($5))`
@@ -263,7 +263,7 @@ func (x *expecting) askSharing() {
 			UNION SELECT 'u:' || id FROM who
 			UNION SELECT 'r:' || r FROM who, unnest(roles) r
 			UNION SELECT 'g:' || g FROM who, unnest(groups) g
-			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(c.value) r) `
+			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(CASE json_typeof(c.value) WHEN 'array' THEN c.value END) r) `
 	x.ask(`WITH `+named+party+`SELECT`+requestColumns+`FROM live_request q
 		WHERE q.resource = ANY (ARRAY (SELECT key FROM named)) AND q.requester = ANY (ARRAY (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%'))`, x.args(session, known), func(scan scanFunc) error {
 		q, err := scanRequest(scan)

@@ -76,6 +76,7 @@ func (e *env) expectations() *expectations {
 	t := &uma.Ticket{Hash: uma.Digest("ticket"), Server: e.api, Issued: now, Expires: now.Add(time.Minute),
 		Permissions: []uma.Permission{{Resource: x.album.ID, Scopes: []uma.Scope{"view"}}, {Resource: x.board.ID}, {Scopes: []uma.Scope{"view"}}}}
 	e.must(e.s.SaveTicket(e.t.Context(), e.realm, t))
+	e.must(e.s.SaveTicket(e.t.Context(), e.realm, &uma.Ticket{Hash: uma.Digest("for nothing"), Server: e.api, Issued: now, Expires: now.Add(time.Minute)}))
 	st := &uma.Settlement{Realm: e.realm, Now: now, RPT: e.rpt("rpt")}
 	e.must(e.s.Commit(e.t.Context(), st))
 	e.must(e.s.Revoke(e.t.Context(), e.realm, "revoked", now.Add(time.Hour)))
@@ -91,6 +92,7 @@ func (x *expectations) variants() []uma.Expected {
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Server: x.api, Resources: ids, Owners: owners},
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Server: x.api, Resources: []string{"Board", "Own", "Album", "unknown"}, Owners: owners},
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Ticket: uma.Digest("ticket"), RPT: "rpt"},
+		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Ticket: uma.Digest("for nothing")},
 		{Realm: x.realm, Tokens: tokens, Client: "api", Now: now, Ticket: uma.Digest("unknown"), RPT: "unknown"},
 		{Realm: x.realm, Tokens: []uma.TokenKey{{JTI: "jti", Session: "unknown"}}, Client: "web", Now: now, Server: x.api, Resources: ids},
 		{Realm: x.realm, Party: x.party, Client: "web", Now: now, Server: x.api, Resources: ids},
@@ -117,7 +119,7 @@ func (x *expectations) everything(expected uma.Expected) (found []any) {
 			state, err := v.TokenState(ctx, x.realm, key.JTI, key.Session)
 			add(state, err)
 		}
-		for _, value := range []string{"ticket", "unknown"} {
+		for _, value := range []string{"ticket", "for nothing", "unknown"} {
 			t, err := v.Ticket(ctx, x.realm, uma.Digest(value), now)
 			add(t, err)
 		}
