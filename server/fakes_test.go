@@ -94,6 +94,8 @@ func (fakeView) Close() error { return nil }
 
 func (fakeView) Epoch() uma.Epoch { return 0 }
 
+func (fakeView) Expect(context.Context, *uma.Expected) error { return nil }
+
 func (fakeView) TokenState(context.Context, uma.Key, string, string) (*uma.TokenState, error) {
 	return &uma.TokenState{}, nil
 }
