@@ -15,10 +15,16 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	if s.settler == nil {
 		return errReadOnly
 	}
+	var err error
 	if len(st.Requests) == 0 && st.Upgraded == "" {
-		return s.settler.submit(ctx, st)
+		err = s.settler.submit(ctx, st)
+	} else {
+		err = s.commitAlone(ctx, st)
 	}
-	return s.commitAlone(ctx, st)
+	if errors.Is(err, uma.ErrMoved) {
+		s.look(ctx) // what another process has changed is not read from memory again
+	}
+	return err
 }
 
 // commitAlone commits a settlement some of whose statements depend on what others find.
