@@ -48,8 +48,8 @@ test: ## run all tests, those of commands and of the whole server also on Postgr
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
-	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -short -timeout 20m -skip '$(NOSTORE)' ./cmd/umpire ./tests
-	@[ -z "$(RACE)" ] || UMPIRE_TEST_STORE=postgres $(GO) test $(RACE) -short -timeout 20m -run '$(PGRACES)' ./tests
+	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)' ./cmd/umpire ./tests
+	@[ -z "$(RACE)" ] || UMPIRE_TEST_STORE=postgres $(GO) test -count=1 $(RACE) -short -timeout 20m -run '$(PGRACES)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

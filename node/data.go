@@ -36,6 +36,9 @@ func (n *Node) openFolder(ctx context.Context) error {
 	case n.Data == "":
 		return errNoKey
 	}
+	if _, err := os.Stat(n.Data); n.Existing && errors.Is(err, fs.ErrNotExist) {
+		return nil // a database that exists needs a key that exists, and no folder for another
+	}
 	return n.secureFolder(ctx)
 }
 

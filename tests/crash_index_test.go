@@ -14,6 +14,7 @@ import (
 // once, and also when all are indexed, which they are within seconds.
 func TestKillIndex(t *testing.T) {
 	t.Parallel()
+	databases.OnlySQLite(t, "records that are indexed later")
 	o := newOptions(t, nil)
 	files := o.write(t)
 	records := 0

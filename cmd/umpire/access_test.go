@@ -133,8 +133,8 @@ func TestAccessRefuses(t *testing.T) {
 			t.Errorf("%v: got exit %d, %s%s, want %q", c.flags, code, stdout, stderr, c.text)
 		}
 	}
-	_, stderr, code := umpire(t, "policy", "access", "--data", filepath.Join(data, "none"), "--realm", "photoz", "--user", "bob")
-	if code != exitFailed || !strings.Contains(stderr, "there is no database") {
+	_, stderr, code := umpire(t, "policy", "access", "--data", noDatabase(t, filepath.Join(data, "none")), "--realm", "photoz", "--user", "bob")
+	if code != exitFailed || !strings.Contains(stderr, "`umpire realm apply FILE`") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

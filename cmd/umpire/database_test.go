@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,15 @@ var databases = pgtest.Folders{Prepare: func(url string) error {
 func noDatabase(t testing.TB, data string) string {
 	t.Helper()
 	databases.Bare(t, data)
+	return data
+}
+
+// shownPlace is what an error calls the database of a data folder.
+func shownPlace(t testing.TB, data string) string {
+	t.Helper()
+	if u, err := url.Parse(databases.URL(t, data)); err == nil && u.Path != "" {
+		return u.Path
+	}
 	return data
 }
 
@@ -69,8 +79,8 @@ func programOf(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 // stored is what the database of a data folder has on disk.
 func stored(t testing.TB, data string) []byte {
 	t.Helper()
-	if url := databases.URL(t, data); url != "" {
-		rows, err := pgtest.Dump(t.Context(), url)
+	if database := databases.URL(t, data); database != "" {
+		rows, err := pgtest.Dump(t.Context(), database)
 		if err != nil {
 			t.Fatal(err)
 		}

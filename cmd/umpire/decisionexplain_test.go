@@ -126,7 +126,7 @@ func TestExplainExported(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{id, "--file", file, "--data", t.TempDir()}, "there is no database"},
+		{[]string{id, "--file", file, "--data", noDatabase(t, t.TempDir())}, "`umpire realm apply FILE`"},
 		{[]string{"unknown", "--file", file, "--candidate", changed}, "has no decision \"unknown\""},
 		{[]string{id, "--file", file + "x", "--candidate", changed}, "--file: "},
 		{[]string{id, "--now", "--candidate", changed}, "give one of them"},

@@ -99,6 +99,9 @@ func TestOutputForPrograms(t *testing.T) {
 		{"decisions", "list", "--data", data}, {"decisions", "prune", "--data", data, "--before", "1h"},
 		{"shares", "list", "--data", data, "--realm", "photoz"}, {"backup", "--data", data, filepath.Join(t.TempDir(), "b.db")}, {"version"},
 	} {
+		if args[0] == "backup" && databases.Used() {
+			continue // it copies a file
+		}
 		checkStyle(t, strings.Join(args, " "), decode[any](t, ok(t, append(args, "-o", "json")...)))
 	}
 	bad := filepath.Join(t.TempDir(), "bad.yaml")

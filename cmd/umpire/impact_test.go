@@ -131,7 +131,7 @@ func TestImpactOfADatabase(t *testing.T) {
 func TestImpactRefuses(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(filepath.Dir(example(t)), "policies")
-	dir := t.TempDir()
+	dir := noDatabase(t, t.TempDir())
 	broken, other, empty := filepath.Join(dir, "broken.jsonl"), filepath.Join(dir, "other.jsonl"), filepath.Join(dir, "empty.jsonl")
 	write(t, broken, `{"bundles":{"photoz":{}}}`+"\n{")
 	write(t, other, `{"bundles":{"other":{}}}`)
@@ -152,8 +152,8 @@ func TestImpactRefuses(t *testing.T) {
 		{[]string{"--realm", "photoz", "--candidate", folder, "--file", empty}, exitUsage, "no decision of realm photoz"},
 		{[]string{"--realm", "photoz", "--candidate", folder, "--file", other}, exitUsage, "no decision of realm photoz"},
 		{[]string{"--realm", "photoz", "--candidate", folder, "--file", broken}, exitFailed, "read a decision log event"},
-		{[]string{"--realm", "photoz", "--candidate", folder, "--file", broken, "--baseline", "active"}, exitFailed, "there is no database"},
-		{[]string{"--realm", "photoz", "--candidate", folder}, exitFailed, "there is no database"},
+		{[]string{"--realm", "photoz", "--candidate", folder, "--file", broken, "--baseline", "active"}, exitFailed, "`umpire realm apply FILE`"},
+		{[]string{"--realm", "photoz", "--candidate", folder}, exitFailed, "`umpire realm apply FILE`"},
 		{[]string{"--realm", "photoz", "--candidate", broken, "--file", broken}, exitFailed, "--candidate"},
 	} {
 		stdout, stderr, code := umpire(t, append([]string{"policy", "impact", "--data", dir}, c.flags...)...)

@@ -196,6 +196,9 @@ func TestDocumentedJSON(t *testing.T) {
 		{"backup", []string{filepath.Join(t.TempDir(), "b.db")}, 0},
 		{"version", nil, 0},
 	} {
+		if c.command == "backup" && databases.Used() {
+			continue // it copies a file
+		}
 		args := append(strings.Fields(c.command), "-o", "json")
 		if strings.Contains(c.command, "realm init") || !slices.Contains([]string{"policy check", "policy lint", "policy test", "realm check", "realm init", "version"}, c.command) {
 			args = append(args, "--data", s.data)

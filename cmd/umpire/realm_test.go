@@ -333,9 +333,9 @@ func TestKeys(t *testing.T) {
 	if i := slices.IndexFunc(after, func(k keyRow) bool { return k.KID == before[0].KID }); i < 0 || after[i].Active || after[i].Expires == nil {
 		t.Errorf("got %+v", after)
 	}
-	missing := filepath.Join(data, "mistyped")
+	missing := noDatabase(t, filepath.Join(data, "mistyped"))
 	for _, args := range [][]string{{"keys", "list", "--data", missing}, {"keys", "rotate", "--data", missing, "--realm", "photoz"}} {
-		if _, stderr, code := umpire(t, args...); code == 0 || !strings.Contains(stderr, "mistyped") {
+		if _, stderr, code := umpire(t, args...); code == 0 || !strings.Contains(stderr, shownPlace(t, missing)) {
 			t.Errorf("%q: got exit code %d, %s", args, code, stderr)
 		}
 	}

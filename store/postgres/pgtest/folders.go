@@ -61,8 +61,9 @@ func (f *Folders) Main(m *testing.M) int {
 	return code
 }
 
-// Used reports whether the tests use PostgreSQL.
-func (f *Folders) Used() bool { return f.made != nil }
+// Used reports whether the tests use PostgreSQL. It reads the variable again: `go test` takes a result from its
+// cache unless a test read it.
+func (f *Folders) Used() bool { return os.Getenv(Variable) == "postgres" }
 
 // OnlySQLite skips a test of what only SQLite has.
 func (f *Folders) OnlySQLite(t testing.TB, what string) {
