@@ -125,10 +125,10 @@ func (w *settlements) spendTickets(batch []*entry) {
 		to.realms, to.hashes, to.now = append(to.realms, int64(e.Realm)), append(to.hashes, e.Ticket), append(to.now, millis(e.Now))
 	}
 	const named = ` ticket t USING unnest($2::bigint[], $3::bytea[], $4::bigint[]) x (realm, hash, now)
-		WHERE t.realm = x.realm AND t.hash = x.hash AND t.expires > x.now`
+		WHERE t.realm = x.realm AND t.hash = x.hash AND t.expires + 0 > x.now` // + 0: not by the index of expires
 	w.guard(uma.ErrSpent, len(spent.hashes), `WITH found AS (DELETE FROM`+named+` RETURNING 1)`, spent.realms, spent.hashes, spent.now)
 	w.guard(uma.ErrSpent, len(kept.hashes), `WITH found AS (SELECT 1 FROM unnest($2::bigint[], $3::bytea[], $4::bigint[]) x (realm, hash, now)
-		JOIN ticket t ON t.realm = x.realm AND t.hash = x.hash AND t.expires > x.now)`, kept.realms, kept.hashes, kept.now)
+		JOIN ticket t ON t.realm = x.realm AND t.hash = x.hash AND t.expires + 0 > x.now)`, kept.realms, kept.hashes, kept.now)
 }
 
 // compareRests compares the rows that grants rest on with the versions that they saw. It locks them

@@ -29,6 +29,7 @@ var defaultSettings = map[string]string{
 	"enable_hashjoin":                     "off",
 	"enable_mergejoin":                    "off",
 	"jit":                                 "off",
+	"plan_cache_mode":                     "force_generic_plan",
 }
 
 const (

@@ -211,12 +211,15 @@ func (x *expecting) party() *uma.Party {
 }
 
 // named is a CTE of the resources that are named: by the ticket, by id, or by owner and name. Its
-// parameters are $1 to $6: see args.
+// parameters are $1 to $6: see args. OFFSET 0 keeps a look-up by a unique index one, whatever is joined
+// to it: else all resources of a server, or all of a name, may be read.
 const named = `named AS (
-	SELECT r.key FROM ticket t CROSS JOIN json_array_elements(nullif(t.permissions, '{}')::json) p JOIN resource r ON r.server = t.server AND r.id = p->>'resource'
+	SELECT r.key FROM ticket t CROSS JOIN json_array_elements(nullif(t.permissions, '{}')::json) p
+		CROSS JOIN LATERAL (SELECT key FROM resource WHERE server = t.server AND id = p->>'resource' OFFSET 0) r
 		WHERE t.realm = $1 AND t.hash = $2 AND t.expires > $3
 	UNION SELECT key FROM resource WHERE server = $4 AND id = ANY ($5)
-	UNION SELECT key FROM resource WHERE server = $4 AND owner = ANY ($6) AND name = ANY ($5))`
+	UNION SELECT r.key FROM unnest($6::text[]) o CROSS JOIN unnest($5::text[]) n
+		CROSS JOIN LATERAL (SELECT key FROM resource WHERE server = $4 AND owner = o AND name = n OFFSET 0) r)`
 
 func (x *expecting) args(more ...any) []any {
 	return append([]any{x.Realm, x.Ticket, millis(x.Now), x.Server, notNull(x.Resources), notNull(x.Owners)}, more...)

@@ -16,7 +16,7 @@ const (
 
 	// lanes is how many batches of a process may be under way at a time: while one waits for the
 	// disk, the statements of the next run.
-	lanes = 2
+	lanes = 1
 )
 
 // A settler commits settlements. All that are queued share a transaction, which takes one round

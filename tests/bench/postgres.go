@@ -17,6 +17,9 @@ import (
 // durable are settings by which a commit has reached the disk when it is answered, as in production.
 var durable = []string{"fsync=on", "synchronous_commit=on", "max_connections=200", "shared_buffers=1GB", "max_wal_size=4GB", "effective_cache_size=8GB"}
 
+// balanced is the public URL of the servers of one PostgreSQL, as of a load balancer before them.
+const balanced = "https://umpire.example"
+
 // measurePostgres measures the same requests on SQLite, and on a PostgreSQL of this machine: by one
 // server and by two. The processor time is that of the servers and of PostgreSQL.
 func measurePostgres(ctx context.Context, s setting, dir string) error {
@@ -33,7 +36,11 @@ func measureStores(ctx context.Context, s setting, dir string, z size) (err erro
 	if err != nil {
 		return err
 	}
-	cluster, url, err := s.cluster(ctx, filepath.Join(dir, "pg"), z)
+	folder, err := s.clusterDir(z)
+	if err != nil {
+		return err
+	}
+	cluster, url, err := s.cluster(ctx, folder, z)
 	if err != nil {
 		return err
 	}
@@ -41,14 +48,19 @@ func measureStores(ctx context.Context, s setting, dir string, z size) (err erro
 		fmt.Println("postgres: not measured, because no PostgreSQL is installed")
 		return nil
 	}
-	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	defer func() {
+		err = errors.Join(err, cluster.Stop())
+		if z.resources+z.shares < keptSize {
+			err = errors.Join(err, os.RemoveAll(folder))
+		}
+	}()
 	database := &process{cmd: &exec.Cmd{}, tree: true}
 	if database.cmd.Process, err = os.FindProcess(cluster.PID()); err != nil {
 		return err
 	}
 	sqlite := &umpire{binary: s.umpire, size: z, name: "SQLite", dir: filepath.Join(dir, "a"), data: data}
-	one := &umpire{binary: s.umpire, size: z, name: "PostgreSQL", dir: filepath.Join(dir, "b"), data: cluster.Dir(), url: url}
-	two := &umpire{binary: s.umpire, size: z, name: "another", dir: filepath.Join(dir, "c"), data: cluster.Dir(), url: url}
+	one := &umpire{binary: s.umpire, size: z, name: "PostgreSQL", dir: filepath.Join(dir, "b"), data: cluster.Dir(), url: url, public: balanced}
+	two := &umpire{binary: s.umpire, size: z, name: "another", dir: filepath.Join(dir, "c"), data: cluster.Dir(), url: url, public: balanced}
 	servers := fleet{sqlite, one, two}
 	for _, c := range s.caches {
 		if err := servers.measureStores(ctx, s, c, database); err != nil {
@@ -89,15 +101,18 @@ func (f fleet) measureStores(ctx context.Context, s setting, c caching, database
 	return nil
 }
 
-// cluster returns a running PostgreSQL with a database of a size, and its URL. The folder of a
-// large one is kept, as that of SQLite is.
+// clusterDir returns the folder for a PostgreSQL with a database of a size. A large one is kept, as that of
+// SQLite is. Where PostgreSQL is run as another user, -data must be a folder that this user may enter.
+func (s setting) clusterDir(z size) (dir string, err error) {
+	if z.resources+z.shares < keptSize {
+		return os.MkdirTemp("", "umpire-pg-")
+	}
+	dir = filepath.Join(s.data, fmt.Sprintf("postgres-%d-%d", z.resources, z.shares))
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// cluster returns a running PostgreSQL with a database of a size, and its URL.
 func (s setting) cluster(ctx context.Context, dir string, z size) (c *pgtest.Cluster, url string, err error) {
-	if z.resources+z.shares >= keptSize {
-		dir = filepath.Join(s.data, fmt.Sprintf("postgres-%d-%d", z.resources, z.shares))
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, "", err
-	}
 	if c, err = pgtest.NewCluster(dir); err != nil || c == nil {
 		return nil, "", err
 	}

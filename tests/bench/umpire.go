@@ -22,6 +22,7 @@ type umpire struct {
 	dir    string // of its realm file and its logs
 	data   string // its data folder; with a PostgreSQL that of its key alone
 	url    string // of its PostgreSQL; empty: it has SQLite
+	public string // its public URL; empty: that of its listener
 	size   size
 	ids    []uma.ResourceID // of boards; nil: those of size
 	caches string           // flag --caches; empty: the default
@@ -124,6 +125,9 @@ func (u *umpire) restart(ctx context.Context, f realmFile) error {
 		return err
 	}
 	args := append([]string{"serve", "--realm", realm, "--listen", u.addr, "--admin-listen", admin, "--log-level", "warn"}, u.place()...)
+	if u.public != "" {
+		args = append(args, "--public-url", u.public)
+	}
 	if u.caches != "" {
 		args = append(args, "--caches", u.caches)
 	}
