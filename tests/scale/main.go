@@ -25,8 +25,8 @@ var (
 		diskRead: 150 * time.Microsecond, logBytes: 9800, diskBytes: 2600, perRow: 15_000,
 	}
 	postgresCost = cost{
-		server: 150 * time.Microsecond, serverRead: 60 * time.Microsecond, read: 150 * time.Microsecond,
-		commit: 400 * time.Microsecond, record: 40 * time.Microsecond, durable: time.Millisecond, trip: 200 * time.Microsecond,
+		server: 160 * time.Microsecond, serverRead: 60 * time.Microsecond, read: 200 * time.Microsecond,
+		commit: 500 * time.Microsecond, record: 60 * time.Microsecond, durable: time.Millisecond, trip: 200 * time.Microsecond,
 		diskRead: 150 * time.Microsecond, logBytes: 4000, diskBytes: 3000, perRow: 16_000,
 	}
 )
@@ -34,7 +34,7 @@ var (
 // designs are what can be built, from the smallest.
 func designs(resources float64) []design {
 	const gigabyte = 1e9
-	one := design{servers: 1, cores: 2, databases: 1, lanes: 2, records: true, resources: resources, logLimit: 500e6, memory: 64 * gigabyte, hitRate: 0.5}
+	one := design{servers: 1, cores: 2, databases: 1, lanes: 1, records: true, resources: resources, logLimit: 500e6, memory: 64 * gigabyte, hitRate: 0.5}
 	with := func(name string, change func(d *design)) design {
 		d := one
 		d.name = name
@@ -43,7 +43,7 @@ func designs(resources float64) []design {
 	}
 	return []design{
 		with("one SQLite, 2 processors", func(d *design) { d.lanes, d.memory = 1, 8*gigabyte }),
-		with("one SQLite, 16 processors", func(d *design) { d.lanes, d.cores = 1, 16 }),
+		with("one SQLite, 16 processors", func(d *design) { d.cores = 16 }),
 		with("one server, PostgreSQL of 8 processors", func(d *design) { d.dbCores, d.cores = 8, 8 }),
 		with("4 servers, PostgreSQL of 16", func(d *design) { d.servers, d.cores, d.dbCores = 4, 8, 16 }),
 		with("16 servers, PostgreSQL of 32", func(d *design) { d.servers, d.cores, d.dbCores, d.memory = 16, 8, 32, 256*gigabyte }),

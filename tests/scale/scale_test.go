@@ -44,9 +44,9 @@ func TestBatchesGrow(t *testing.T) {
 	}
 }
 
-// TestLanesWait: transactions of all servers wait for each other at the number of their last record. With
-// many servers, each with two under way, that is what makes decisions late.
-func TestLanesWait(t *testing.T) {
+// TestServersWait: transactions of all servers wait for each other at the number of their last record. With
+// many servers, that is what makes decisions late.
+func TestServersWait(t *testing.T) {
 	t.Parallel()
 	d := designs(1e6)[3]
 	few := d.simulate(postgresCost, 20_000, time.Second)
