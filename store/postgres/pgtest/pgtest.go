@@ -179,7 +179,8 @@ type Cluster struct {
 	dir, bin string
 	runAs    *user
 	server   *exec.Cmd
-	ended    chan error
+	ended    chan struct{} // closed when the postmaster has ended, with exit
+	exit     error
 }
 
 // NewCluster makes a cluster in a folder, unless there is one; nil if no PostgreSQL is installed.
@@ -251,7 +252,7 @@ func (c *Cluster) Start(settings ...string) error {
 	defer func() { _ = log.Close() }() // the process has its own
 	cmd.Stdout, cmd.Stderr = log, log
 	c.runAs.run(cmd)
-	c.ended = make(chan error, 1)
+	c.ended = make(chan struct{})
 	if err := c.startOnThread(cmd); err != nil {
 		return err
 	}
@@ -268,9 +269,9 @@ func (c *Cluster) wait() error {
 			return conn.Close(ctx)
 		}
 		select {
-		case ended := <-c.ended:
+		case <-c.ended:
 			log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
-			return fmt.Errorf("PostgreSQL ended: %v: %s", ended, log)
+			return fmt.Errorf("PostgreSQL ended: %v: %s", c.exit, log)
 		case <-ctx.Done():
 			return err
 		case <-time.After(20 * time.Millisecond):

@@ -66,7 +66,7 @@ func (c *Cluster) startOnThread(cmd *exec.Cmd) error {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			c.ended <- cmd.Wait()
+			c.exit = cmd.Wait()
 			close(c.ended)
 		}
 	}()

@@ -30,7 +30,7 @@ func (c *Cluster) startOnThread(cmd *exec.Cmd) error {
 	}
 	c.server = cmd
 	go func() {
-		c.ended <- cmd.Wait()
+		c.exit = cmd.Wait()
 		close(c.ended)
 	}()
 	return nil
