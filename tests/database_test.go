@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"example.com/umpire/node"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store"
+	"example.com/umpire/store/postgres"
 	"example.com/umpire/store/postgres/pgtest"
 )
 
@@ -19,11 +21,11 @@ import (
 
 // databases are those of the data folders, if the tests run on PostgreSQL.
 var databases = pgtest.Folders{Prepare: func(url string) error {
-	s, err := store.Open(context.Background(), store.Config{Database: url})
+	s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	return errors.Join(s.PrepareMonths(context.Background(), time.Now()), s.Close())
 }}
 
 // nodeConfig is that of a server, and of what a command does beside it.

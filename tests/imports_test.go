@@ -52,7 +52,7 @@ var house = map[string]struct {
 	"trust":           {may: append(rooms("uma", "recent", "strictjson"), "github.com/go-jose/go-jose/v4"), tests: append(rooms("uma/umatest"), "github.com/oauth2-proxy/mockoidc")},
 	"store":           {may: rooms("uma", "recent", "store/copier", "store/memory", "store/postgres", "store/sqlite")},
 	"store/copier":    {tests: append(rooms("uma", "folder", "store/postgres", "store/postgres/pgtest", "store/sqlite", "store/storetest"), "github.com/jackc/pgx/v5", "zombiezen.com/go/sqlite")},
-	"store/postgres":  {may: append(rooms("uma", "uma/uripath", "recent", "store/copier", "store/memory", "store/rows"), "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "github.com/google/uuid"), tests: rooms("store/storetest")},
+	"store/postgres":  {may: append(rooms("uma", "uma/uripath", "folder", "recent", "store/copier", "store/memory", "store/rows"), "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "github.com/google/uuid"), tests: rooms("store/storetest")},
 	"store/sqlite":    {may: []string{module + "/uma", module + "/uma/uripath", module + "/folder", module + "/recent", module + "/store/copier", module + "/store/memory", module + "/store/rows", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/pressly/goose/v3", "github.com/google/uuid"}, tests: []string{module + "/store/storetest", "modernc.org/libc", "github.com/google/uuid"}},
 	"store/memory":    {may: rooms("uma", "recent", "store/rows")},
 	"store/rows":      {may: rooms("uma", "uma/uripath")},

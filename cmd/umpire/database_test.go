@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"example.com/umpire/node"
 	"example.com/umpire/rollout"
 	"example.com/umpire/store"
+	"example.com/umpire/store/postgres"
 	"example.com/umpire/store/postgres/pgtest"
 )
 
@@ -23,11 +25,11 @@ const nobody = "postgres://umpire:hunter2@127.0.0.1:1/umpire?connect_timeout=1&s
 // databases are those of the data folders, if the tests run on PostgreSQL: then a folder has only
 // the key.
 var databases = pgtest.Folders{Prepare: func(url string) error {
-	s, err := store.Open(context.Background(), store.Config{Database: url})
+	s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	return errors.Join(s.PrepareMonths(context.Background(), time.Now()), s.Close())
 }}
 
 // noDatabase returns a data folder that no command has used: without a file, or with a database
