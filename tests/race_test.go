@@ -45,7 +45,7 @@ func TestRaceForATicket(t *testing.T) {
 	for range rounds(100) {
 		ticket := boardTicket(t, e)
 		outcomes := map[string]int{}
-		for _, r := range recordsOf(t, db, func() { race(t, e, bob, ticket) }) {
+		for _, r := range recordsOf(t, db, func() { race(t, bob, ticket, e) }) {
 			outcomes[r.Outcome]++
 			event := eventOf(t, r)
 			if got, want := at(event, "input", "ticket", "id"), ticketID(ticket); got != want {

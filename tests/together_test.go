@@ -20,13 +20,37 @@ import (
 // what is in the database.
 func together(t testing.TB) (a, b *running) {
 	t.Helper()
+	all := servers(t, 2)
+	return all[0], all[1]
+}
+
+// servers starts some servers of one database.
+func servers(t testing.TB, n int) (all []*running) {
+	t.Helper()
 	o := newOptions(t, []func(*options){unlimited})
 	files := o.write(t)
 	public, admin := listen(t), listen(t)
 	url := "http://" + public.Addr().String()
-	a = join(t, o, url, files, public, admin)
-	b = join(t, o, url, files, listen(t), listen(t))
-	return a, b
+	all = append(all, join(t, o, url, files, public, admin))
+	for len(all) < n {
+		all = append(all, join(t, o, url, files, listen(t), listen(t)))
+	}
+	return all
+}
+
+// TestRaceAtSeveralServers: of fifty clients that present one ticket to three servers at once, one gets an
+// RPT.
+func TestRaceAtSeveralServers(t *testing.T) {
+	t.Parallel()
+	all := servers(t, 3)
+	bob := all[0].as(t, "bob", "photoz-web")
+	n := 100
+	if raceEnabled {
+		n = rounds(n)
+	}
+	for range n {
+		race(t, bob, boardTicket(t, all[0].env), all[0].env, all[1].env, all[2].env)
+	}
 }
 
 // join starts one of several servers of a database, whose public URL is that of a load balancer. It

@@ -83,7 +83,7 @@ func (v *view) Expect(ctx context.Context, e *uma.Expected) error {
 	x.keep()
 	if whole {
 		v.rows.ReadAhead(memory.AllKinds)
-		v.reader.pg.Release()
+		v.reader.end()
 		v.reader = nil
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"example.com/umpire/uma"
 )
@@ -34,6 +35,7 @@ type settler struct {
 // An entry is a settlement and its outcome.
 type entry struct {
 	*uma.Settlement
+	until  time.Time // when it is refused, whatever happens
 	result chan error
 }
 
@@ -51,7 +53,7 @@ func (t *settler) submit(ctx context.Context, st *uma.Settlement) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e := &entry{st, make(chan error, 1)}
+	e := &entry{st, time.Now().Add(t.store.cfg.patience), make(chan error, 1)}
 	if err := t.enqueue(e); err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (t *settler) take(batch []*entry) []*entry {
 // settle commits a batch and tells each entry its outcome. If the batch fails because of one entry, its
 // halves are tried apart.
 func (t *settler) settle(sl *slot, batch []*entry) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
 	defer cancel()
 	began := t.store.cfg.Now()
 	err := t.store.settle(ctx, sl, batch)

@@ -24,7 +24,7 @@ const (
 	// retryAfter is how long the second try waits; the next ones wait longer.
 	retryAfter = 20 * time.Millisecond
 
-	// patience is how long a write may take, whatever happens: afterwards it is refused.
+	// patience is how long a write may take, whatever happens: afterwards it is refused. Tests have less.
 	patience = 15 * time.Second
 )
 
@@ -121,7 +121,7 @@ func (s *Store) withSlot(ctx context.Context, f func(ctx context.Context, sl *sl
 	default:
 		return uma.ErrBusy
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.patience)
 	defer cancel()
 	var sl *slot
 	select {
@@ -299,6 +299,8 @@ func (s *slots) fence(ctx context.Context, sl *slot) error {
 	if !sl.unsure {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, cancelPatience) // what has not begun is refused soon
+	defer cancel()
 	if _, err := s.fate(ctx, sl); err != nil {
 		return &unavailable{err}
 	}

@@ -44,7 +44,8 @@ type Config struct {
 	// Caches are the rows that are kept in memory.
 	Caches memory.Caches
 
-	tracer pgx.QueryTracer // of tests
+	tracer   pgx.QueryTracer // of tests
+	patience time.Duration   // of tests; 0 stands for the constant
 
 	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
@@ -77,6 +78,9 @@ type Store struct {
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.QueueLength == 0 {
 		cfg.QueueLength = 1024
+	}
+	if cfg.patience == 0 {
+		cfg.patience = patience
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -171,18 +175,20 @@ func (s *Store) isClosed() bool {
 const snapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
 
 // reader takes a connection of the pool. Its statements see the database as of the first of them,
-// fail once ctx ends, and read at most so many bytes.
+// fail once ctx ends, or after as long as a write may take, and read at most so many bytes.
 func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
 	if s.isClosed() {
 		return nil, errClosed
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
 	pg, err := s.pool.Acquire(ctx)
 	if err != nil {
+		defer cancel()
 		return nil, s.acquiring(ctx, err)
 	}
 	c := newConn(ctx, pg.Conn(), snapshot)
 	c.left, c.trips = bytes, &s.trips
-	return &reader{conn: c, pg: pg}, nil
+	return &reader{conn: c, pg: pg, cancel: cancel}, nil
 }
 
 // acquiring is the error of a connection that could not be had.
@@ -199,21 +205,28 @@ func (s *Store) acquiring(ctx context.Context, err error) error {
 // A reader is a read transaction.
 type reader struct {
 	*conn
-	pg *pgxpool.Conn
+	pg     *pgxpool.Conn
+	cancel context.CancelFunc
 }
 
 // release ends the transaction and gives the connection back, which the caller need not wait for.
 func (r *reader) release() {
 	if r.begin != "" || r.conn.pg.IsClosed() { // nothing was read
-		r.pg.Release()
+		r.end()
 		return
 	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cancelPatience)
 		defer cancel()
 		_, _ = r.pg.Exec(ctx, `ROLLBACK`) // if it fails, the pool closes the connection
-		r.pg.Release()
+		r.end()
 	}()
+}
+
+// end gives the connection back. Its transaction has ended, or the pool closes it.
+func (r *reader) end() {
+	r.pg.Release()
+	r.cancel()
 }
 
 // read calls f with a connection for reading. f must bound how much it reads.

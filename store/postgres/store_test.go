@@ -81,7 +81,7 @@ func wholeContract() bool {
 
 func TestStoreCached(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) uma.Store {
+	storetest.RunViews(t, func(t *testing.T) uma.Store {
 		s := openTemp(t, allCaches)
 		t.Cleanup(func() {
 			if err := s.CheckCaches(context.Background()); err != nil {

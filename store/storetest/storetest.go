@@ -78,6 +78,16 @@ func RunRecords(t *testing.T, open func(t *testing.T) uma.Store) {
 	}, open)
 }
 
+// RunViews tests what a store must promise of views, and the races between them and writes, for a driver
+// whose tests run the rest without caches.
+func RunViews(t *testing.T, open func(t *testing.T) uma.Store) {
+	run(t, map[string]map[string]func(e *env){
+		"View": viewTests, "ViewCached": cachedTests, "ViewRandom": randomTests, "ViewExpected": expectedTests, "ViewUsers": userTests,
+		"ViewResources": resourceTests, "ViewShares": shareTests, "ViewTokens": validityTests, "Sessions": sessionTests,
+		"Committer": commitTests, "Races": raceTests,
+	}, open)
+}
+
 // RunCached tests what a store must promise that keeps rows in memory, for a driver that can
 // keep some kinds of them without others.
 func RunCached(t *testing.T, open func(t *testing.T) uma.Store) {
