@@ -17,8 +17,6 @@ RANDOM   := Agrees$$
 # The tests of the whole server are run a second time on PostgreSQL and without caches, but not those of neither; those
 # that repeat a race repeat it less often.
 NOSTORE  := Document|Import|Signed
-# On PostgreSQL with caches and with the race detector: what happens at once.
-PGRACES  := Race|Withdrawn|Ended
 # Tests on PostgreSQL start one of their own from these programs, or use that of the URL UMPIRE_TEST_POSTGRES.
 POSTGRES := $(or $(UMPIRE_TEST_POSTGRES),$(wildcard /usr/lib/postgresql/*/bin/initdb),$(shell command -v initdb))
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
@@ -49,7 +47,6 @@ test: ## run all tests, those of commands and of the whole server also on Postgr
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
 	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)' ./cmd/umpire ./tests
-	@[ -z "$(RACE)" ] || UMPIRE_TEST_STORE=postgres $(GO) test -count=1 $(RACE) -short -timeout 20m -run '$(PGRACES)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there
