@@ -11,22 +11,16 @@ import (
 	"example.com/umpire/uma"
 )
 
-const (
-	// maxBatch is how many settlements share a commit.
-	maxBatch = 256
-
-	// lanes is how many batches of a process may be under way at a time: while one waits for the
-	// disk, the statements of the next run.
-	lanes = 1
-)
+// maxBatch is how many settlements share a commit.
+const maxBatch = 256
 
 // A settler commits settlements. All that are queued share a transaction, which takes one round
 // trip: a statement for each kind of rows, however many settlements there are. None waits for a
-// time.
+// time. One batch is under way at a time: two would be half as full, and cost the database as much each.
 type settler struct {
 	store *Store
 	queue chan *entry
-	lanes sync.WaitGroup
+	done  sync.WaitGroup // of the loop
 
 	mu     sync.RWMutex // held for reading while an entry is being queued
 	closed bool
@@ -41,9 +35,7 @@ type entry struct {
 
 func newSettler(s *Store) *settler {
 	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength)}
-	for n := range lanes {
-		t.lanes.Go(func() { t.loop(&slot{number: n, unsure: true}) })
-	}
+	t.done.Go(func() { t.loop(&slot{number: settlerSlot, unsure: true}) })
 	return t
 }
 
@@ -74,13 +66,13 @@ func (t *settler) enqueue(e *entry) error {
 	}
 }
 
-// close waits until the queue is empty and ends the lanes.
+// close waits until the queue is empty and ends the loop.
 func (t *settler) close() {
 	t.mu.Lock()
 	t.closed = true
 	close(t.queue)
 	t.mu.Unlock()
-	t.lanes.Wait()
+	t.done.Wait()
 }
 
 // loop commits batches one after the other, with a slot of its own.

@@ -49,11 +49,14 @@ type slot struct {
 	unsure  bool // the last transaction may still be under way: see settle
 }
 
-// newSlots adds the rows of a process: those of the settler have the numbers 0 to lanes-1.
+// settlerSlot is the number of the settler's slot; those of other writes follow.
+const settlerSlot = 0
+
+// newSlots adds the rows of a process.
 func newSlots(ctx context.Context, s *Store, process string) (*slots, error) {
 	all := &slots{store: s, process: process, free: make(chan *slot, writers), waiting: make(chan struct{}, s.cfg.QueueLength)}
 	for n := range writers {
-		all.free <- &slot{number: lanes + n, unsure: true}
+		all.free <- &slot{number: settlerSlot + 1 + n, unsure: true}
 	}
 	return all, all.register(ctx)
 }
@@ -63,7 +66,7 @@ func newSlots(ctx context.Context, s *Store, process string) (*slots, error) {
 func (s *slots) register(ctx context.Context) error {
 	_, err := s.store.pool.Exec(ctx, `INSERT INTO writer (process, slot, fence, commits, changes, seen)
 		SELECT $1, n, `+databaseClock+`, 0, 0, `+databaseClock+` FROM generate_series(0, $2::int) n
-		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, lanes+writers-1)
+		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, settlerSlot+writers)
 	if err != nil {
 		return fmt.Errorf("register as a writer: %w", err)
 	}
