@@ -118,7 +118,7 @@ var (
 		`\(resource_name,resource_id\)>\(\?,\?\)`)
 
 	// Virtual tables, and tables that have no more rows when more is shared.
-	small = regexp.MustCompile(`^(SCAN (json_each|x|resource_part|share_part) VIRTUAL TABLE|SCAN (CONSTANT ROW|dropped|w|k|walk|\(subquery-\d+\))$|` +
+	small = regexp.MustCompile(`^(SCAN (json_each|x|resource_part|share_part) VIRTUAL TABLE|SCAN (CONSTANT ROW|dropped|sqlite_schema|w|k|walk|\(subquery-\d+\))$|` +
 		`SEARCH c USING INDEX client_server|USING ROWID SEARCH ON TABLE dropped|CO-ROUTINE|COMPOUND|CORRELATED|CREATE BLOOM FILTER|LEFT-MOST|LIST SUBQUERY|SCALAR SUBQUERY|` +
 		`RECURSIVE STEP|SETUP|UNION ALL|MERGE|LEFT|RIGHT)`)
 

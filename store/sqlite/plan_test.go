@@ -144,7 +144,7 @@ var (
 
 	// Scans that are no problem: virtual tables have indexes of their own; subqueries,
 	// steps of a walk (w) and keys of a page (k) are few; so are dropped resources (d).
-	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$|k$|walk$|d$|dropped$)`)
+	harmless = regexp.MustCompile(`^SCAN (\w+ (EXISTS )?VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW|w$|k$|walk$|d$|dropped$|sqlite_schema$)`)
 
 	// A search by realm or resource server alone reads all of its rows. That is accepted
 	// for clients, users, scopes and shapes only.
