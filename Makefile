@@ -40,13 +40,13 @@ demo: build ## run the photoz example: a server, a resource server and a walk th
 run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./data
 	bin/umpire serve --realm examples/photoz/realm.yaml
 
-test: ## run all tests, those of commands and of the whole server also on PostgreSQL; where cgo works, packages and what happens at once with the race detector
+test: ## run all tests, those of the whole server also on PostgreSQL; where cgo works, packages and what happens at once with the race detector
 	@$(if $(POSTGRES),,echo "tests on PostgreSQL are skipped: install it (on Debian: apt-get install postgresql), or set UMPIRE_TEST_POSTGRES")
 	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
-	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)' ./cmd/umpire ./tests
+	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there
