@@ -4,9 +4,11 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -65,11 +67,13 @@ func (s *Server) start() {
 	if s.url = os.Getenv("UMPIRE_TEST_POSTGRES"); s.url != "" {
 		return
 	}
-	dir, err := os.MkdirTemp(inMemory(), "umpire-pg-")
+	temp := cmp.Or(inMemory(), os.TempDir())
+	dir, err := os.MkdirTemp(temp, clusterPrefix)
 	if err != nil {
 		s.err = err
 		return
 	}
+	removeAbandoned(temp, time.Now())
 	s.cluster, s.err = NewCluster(dir)
 	if s.err != nil || s.cluster == nil {
 		s.err = errors.Join(s.err, os.RemoveAll(dir))
@@ -77,6 +81,21 @@ func (s *Server) start() {
 	}
 	s.err = s.cluster.Start(Careless...)
 	s.url = s.cluster.URL("postgres")
+}
+
+const clusterPrefix = "umpire-pg-"
+
+// removeAbandoned removes the clusters of tests that were killed: they have stopped, and written nothing
+// for an hour.
+func removeAbandoned(temp string, now time.Time) {
+	logs, _ := filepath.Glob(filepath.Join(temp, clusterPrefix+"*", "log"))
+	for _, log := range logs {
+		dir := filepath.Dir(log)
+		_, running := os.Stat(filepath.Join(dir, "data", "postmaster.pid"))
+		if info, err := os.Stat(log); err == nil && errors.Is(running, fs.ErrNotExist) && now.Sub(info.ModTime()) > time.Hour {
+			_ = os.RemoveAll(dir) // it may be another user's
+		}
+	}
 }
 
 // inMemory is a folder of files in memory, where a database is made in a tenth of the time; empty
