@@ -31,9 +31,8 @@ func (s *Store) watch() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		if s.memory != nil {
-			s.look(ctx)
-		}
+		s.look(ctx)
+		s.slots.endDoubts(ctx)
 		if time.Since(alive) > aliveEvery && s.stayAlive(ctx) == nil {
 			alive = time.Now()
 		}

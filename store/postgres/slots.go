@@ -46,7 +46,10 @@ type slot struct {
 	number  int
 	fence   int64
 	commits int64
-	unsure  bool // the last transaction may still be under way: see settle
+	unsure  bool // the last transaction may still be under way: see fence
+
+	// The rows in memory that it changes: until its fate is known, nothing is read from memory.
+	doubted memory.Kinds
 }
 
 // settlerSlot is the number of the settler's slot; those of other writes follow.
@@ -234,7 +237,7 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 		changed |= s.changes.of(cmd.query)
 	}
 	s.memory.Committing(changed)
-	defer s.memory.Settled(changed)
+	defer func() { s.memory.Settled(changed &^ sl.doubted) }()
 	ran, err := tx.all(append(last, s.slots.mark(sl, changed), command{query: `COMMIT`})...)
 	if err == nil {
 		sl.commits++
@@ -252,6 +255,7 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	committed, unknown := s.slots.fate(ctx, sl)
 	switch {
 	case unknown != nil:
+		sl.doubted = changed
 		return 0, false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, err)}
 	case committed:
 		return len(last), false, nil
@@ -289,6 +293,10 @@ func (s *slots) fate(ctx context.Context, sl *slot) (committed bool, err error) 
 		case <-time.After(fateEvery):
 		}
 	}
+	if commits < sl.commits {
+		sl.commits = commits
+		return false, errors.New("the row of the slot was removed meanwhile")
+	}
 	committed = commits > sl.commits
 	sl.fence, sl.commits, sl.unsure = fence, commits, false
 	return committed, nil
@@ -307,5 +315,20 @@ func (s *slots) fence(ctx context.Context, sl *slot) error {
 	if _, err := s.fate(ctx, sl); err != nil {
 		return &unavailable{err}
 	}
+	s.store.memory.Settled(sl.doubted)
+	sl.doubted = 0
 	return nil
+}
+
+// endDoubts asks for the fate of transactions that may still be under way, with slots that nobody uses.
+func (s *slots) endDoubts(ctx context.Context) {
+	for range writers {
+		select {
+		case sl := <-s.free:
+			_ = s.fence(ctx, sl) // it is asked again
+			s.free <- sl
+		default:
+			return
+		}
+	}
 }
