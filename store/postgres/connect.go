@@ -75,8 +75,8 @@ func parse(text string) (*pgxpool.Config, error) {
 
 // checkDurable refuses a connection whose commits could be lost in a power failure.
 func checkDurable(ctx context.Context, c *pgx.Conn) error {
-	var commit, fsync string
-	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync')`, pgx.QueryExecModeExec).Scan(&commit, &fsync)
+	var commit string
+	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit')`, pgx.QueryExecModeExec).Scan(&commit)
 	if err != nil {
 		return fmt.Errorf("read synchronous_commit: %w", err)
 	}

@@ -118,3 +118,12 @@ func mustClose(t testing.TB, close func() error) {
 		t.Errorf("close: %v", err)
 	}
 }
+
+// TestDurableCommits: a database whose commits may be lost is refused.
+func TestDurableCommits(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	if _, err := Open(t.Context(), Config{URL: database + "&synchronous_commit=off"}); err == nil || !strings.Contains(err.Error(), "synchronous_commit is off") {
+		t.Errorf("got error %v", err)
+	}
+}

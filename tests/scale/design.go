@@ -28,7 +28,6 @@ type design struct {
 	databases int     // realms are spread over them
 	dbCores   int     // of a database; 0: that of the server, in its process (SQLite)
 	memory    float64 // bytes of a database's machine, for its pages
-	lanes     int
 	records   bool    // each decision is committed before it is answered
 	hitRate   float64 // of rows in the memory of servers
 	resources float64
@@ -83,7 +82,7 @@ func (d *design) simulate(c cost, rate float64, span time.Duration) outcome {
 		if d.dbCores == 0 {
 			onDB = cpu
 		}
-		all[i] = server{cpu, &committer{lanes: d.lanes, most: 256, commit: func(n int, done func()) {
+		all[i] = server{cpu, &committer{most: 256, commit: func(n int, done func()) {
 			commits, records = commits+1, records+n
 			s.after(c.trip, func() {
 				onDB.use(c.commit+time.Duration(n)*c.record, func() { numbers.use(c.durable, done) })

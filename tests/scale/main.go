@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// The costs of decisions on the machine of docs/performance.md, by store. Those of the standby are of a network
-// within one data center.
+// The costs of decisions by store: those of processors are about what docs/scaling.md has, divided by estimate
+// into parts; those of disks and networks are estimates of one data center.
 var (
 	sqliteCost = cost{
 		server: 110 * time.Microsecond, serverRead: 40 * time.Microsecond, read: 20 * time.Microsecond,
@@ -34,7 +34,7 @@ var (
 // designs are what can be built, from the smallest.
 func designs(resources float64) []design {
 	const gigabyte = 1e9
-	one := design{servers: 1, cores: 2, databases: 1, lanes: 1, records: true, resources: resources, logLimit: 500e6, memory: 64 * gigabyte, hitRate: 0.5}
+	one := design{servers: 1, cores: 2, databases: 1, records: true, resources: resources, logLimit: 500e6, memory: 64 * gigabyte, hitRate: 0.5}
 	with := func(name string, change func(d *design)) design {
 		d := one
 		d.name = name
@@ -42,7 +42,7 @@ func designs(resources float64) []design {
 		return d
 	}
 	return []design{
-		with("one SQLite, 2 processors", func(d *design) { d.lanes, d.memory = 1, 8*gigabyte }),
+		with("one SQLite, 2 processors", func(d *design) { d.memory = 8 * gigabyte }),
 		with("one SQLite, 16 processors", func(d *design) { d.cores = 16 }),
 		with("one server, PostgreSQL of 8 processors", func(d *design) { d.dbCores, d.cores = 8, 8 }),
 		with("4 servers, PostgreSQL of 16", func(d *design) { d.servers, d.cores, d.dbCores = 4, 8, 16 }),

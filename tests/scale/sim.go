@@ -103,11 +103,10 @@ func (st *station) utilization() float64 {
 	return float64(st.used) / float64(st.sim.now) / float64(st.places)
 }
 
-// A committer gathers what is to be committed into batches, of which some may be under way at once.
+// A committer gathers what is to be committed into batches, of which one is under way at a time.
 type committer struct {
-	lanes   int
 	most    int // in a batch
-	busy    int
+	busy    bool
 	waiting []func()
 	commit  func(n int, done func()) // of a batch of n
 }
@@ -118,15 +117,15 @@ func (c *committer) add(done func()) {
 }
 
 func (c *committer) begin() {
-	if c.busy == c.lanes || len(c.waiting) == 0 {
+	if c.busy || len(c.waiting) == 0 {
 		return
 	}
-	c.busy++
+	c.busy = true
 	n := min(len(c.waiting), c.most)
 	batch := c.waiting[:n]
 	c.waiting = c.waiting[n:]
 	c.commit(n, func() {
-		c.busy--
+		c.busy = false
 		for _, done := range batch {
 			done()
 		}
