@@ -116,37 +116,16 @@ func (v *view) Validity(ctx context.Context, server uma.Key, grants []uma.Grant)
 }
 
 func readValidity(c *conn, server uma.Key, grants []uma.Grant) (*uma.Validity, error) {
-	st := &uma.Validity{
-		Resources: map[uma.ResourceID]*uma.Resource{},
-		Shares:    map[string]*uma.Share{},
-		Scopes:    map[uma.Scope]bool{},
-	}
-	var ids []uma.ResourceID
-	var shares []string
-	var scopes []uma.Scope
-	for _, g := range grants {
-		scopes = append(scopes, g.Scopes...)
-		if g.Resource != "" {
-			ids = append(ids, g.Resource)
-		}
-		for _, s := range g.Shares {
-			shares = append(shares, s.ID)
-		}
-	}
+	ids, shares, scopes := rows.RestedOn(grants)
 	found, err := resourcesByID(c, server, ids)
 	if err != nil {
 		return nil, err
-	}
-	for _, r := range found {
-		st.Resources[r.ID] = r
 	}
 	known, err := knownScopes(c, server, scopes)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range known {
-		st.Scopes[row.Name] = true
-	}
+	st := rows.ValidityOf(found, known)
 	return st, validShares(c, server, shares, st.Shares)
 }
 

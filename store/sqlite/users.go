@@ -49,12 +49,7 @@ func userByName(c *conn, realm uma.Key, username string) (*uma.User, error) {
 // UsersNamed implements uma.Users.
 func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []string) (map[string][]*uma.User, error) {
 	c := v.reader(ctx)
-	var names, emails []string
-	for _, name := range namesOrEmails {
-		if name != "" {
-			names, emails = append(names, rows.Fold(name)), append(emails, rows.LowerASCII(name))
-		}
-	}
+	names, emails := rows.NamesAndEmails(namesOrEmails)
 	byName, err := usersBy(c, `u.folded`, realm, names)
 	if err != nil {
 		return nil, reading("users by name", err)
@@ -63,19 +58,7 @@ func (v *view) UsersNamed(ctx context.Context, realm uma.Key, namesOrEmails []st
 	if err != nil {
 		return nil, reading("users by e-mail", err)
 	}
-	found := map[string][]*uma.User{}
-	for _, name := range namesOrEmails {
-		users := slices.Clone(byName[rows.Fold(name)])
-		for _, u := range byEmail[rows.LowerASCII(name)] {
-			if !slices.ContainsFunc(users, func(named *uma.User) bool { return named.Key == u.Key }) {
-				users = append(users, u)
-			}
-		}
-		if len(users) > 0 {
-			found[name] = users
-		}
-	}
-	return found, nil
+	return rows.UsersNamed(namesOrEmails, byName, byEmail), nil
 }
 
 // usersBy reads users by a column, or an expression, that has an index.
