@@ -23,18 +23,10 @@ func (s *Store) ActivatePolicy(ctx context.Context, a *uma.Activation) (uma.Key,
 		if err != nil {
 			return err
 		}
-		active := uma.Period{}
-		if state.Active != nil {
-			active = *state.Active
-		}
+		active, err := rows.Replaced(a, state)
 		key = active.Key
-		switch {
-		case active.Key != a.Over:
-			return fmt.Errorf("policy of realm %s: %w", a.Revision.Realm, uma.ErrMoved)
-		case a.Proposed && (active.Pinned || a.Content == state.Taken):
-			return fmt.Errorf("policy of realm %s: the proposal is not to be taken: %w", a.Revision.Realm, uma.ErrMoved)
-		case a.Unconfirmed && !active.Overdue(a.Revision.Since):
-			return fmt.Errorf("policy of realm %s: the policy in force is not overdue: %w", a.Revision.Realm, uma.ErrMoved)
+		if err != nil {
+			return err
 		}
 		if a.Proposed {
 			if err := takeProposal(tx, a); err != nil || active.Revision == a.Revision.Hash {
