@@ -170,6 +170,10 @@ func (s *Service) start(ctx context.Context, wanted Wanted, row uma.Sink) {
 	})
 }
 
+// gather is how long the records of commits are gathered after a sink was woken: fewer deliveries of
+// more records cost less.
+const gather = 20 * time.Millisecond
+
 // Run wakes the sinks after commits, and stores once a second how far they have come, in one
 // write. It returns when ctx has ended and the sinks have.
 func (s *Service) Run(ctx context.Context, committed <-chan struct{}) {
@@ -181,12 +185,17 @@ func (s *Service) Run(ctx context.Context, committed <-chan struct{}) {
 		s.workers.Wait()
 		close(ended)
 	})
+	commits := committed
+	var pause <-chan time.Time
 	for {
 		select {
-		case <-committed:
+		case <-commits:
 			for _, w := range s.all() {
 				w.wakeUp()
 			}
+			commits, pause = nil, time.After(gather)
+		case <-pause:
+			commits, pause = committed, nil
 		case <-tick.C:
 			s.save(context.WithoutCancel(ctx), s.all())
 		case <-ended:

@@ -39,8 +39,9 @@ type Decisions interface {
 	// Decision returns one by its decision_id, or ErrNotFound.
 	Decision(ctx context.Context, id string) (*Record, error)
 
-	// DecisionsAfter returns at most limit records that follow seq, in order. If it
-	// returns fewer, there were no more.
+	// DecisionsAfter returns at most limit records that follow seq, in order. If it returns
+	// fewer, this process has committed no more. What others have committed may be returned
+	// only by the call that finds no more of this process.
 	DecisionsAfter(ctx context.Context, seq int64, limit int) ([]Record, error)
 
 	// LastDecision is the highest seq, 0 without any. If all records were removed, it may be

@@ -26,8 +26,8 @@ type Sinks interface {
 	AllSinks(ctx context.Context) ([]Sink, error)
 
 	// RecordsFor returns at most limit records that follow seq, in order, of a realm, or of
-	// all realms if it is empty. Records of other realms are not read. If it returns fewer,
-	// there were no more.
+	// all realms if it is empty. Records of other realms are not read. If it returns fewer:
+	// see Decisions.DecisionsAfter.
 	RecordsFor(ctx context.Context, realm string, seq int64, limit int) ([]Record, error)
 
 	// BacklogOf counts the records that follow seq, of a realm or of all. It counts at most

@@ -151,26 +151,26 @@ func keyRange(column, value, after, before string) string {
 
 // Decision implements uma.Decisions.
 func (s *Store) Decision(ctx context.Context, id string) (*uma.Record, error) {
-	return fetch(ctx, s, "decision record", func(c *conn) (*uma.Record, error) {
+	return fetchOnce(ctx, s, "decision record", func(c *conn) (*uma.Record, error) {
 		r, err := oneRow(c, `SELECT`+recordColumns+`FROM decision WHERE id = $1`, []any{id}, scanRecord)
 		return &r, err
 	})
 }
 
-// DecisionsAfter implements uma.Decisions. Records in memory are those of this process: they are enough
-// if they are as many as asked for, else another process may have committed more.
+// DecisionsAfter implements uma.Decisions. Records in memory are those of this process, up to the first
+// that another process has committed.
 func (s *Store) DecisionsAfter(ctx context.Context, seq int64, limit int) ([]uma.Record, error) {
-	if found := s.recent.After(seq, limit); len(found) == limit {
+	if found := s.recent.After(seq, limit); len(found) > 0 {
 		return found, nil
 	}
-	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
+	return fetchOnce(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
 		return findBetween(c, uma.DecisionFilter{After: seq}, oldestFirst, limit)
 	})
 }
 
 // LastDecision implements uma.Decisions.
 func (s *Store) LastDecision(ctx context.Context) (int64, error) {
-	return fetch(ctx, s, "the last decision record", lastRecord)
+	return fetchOnce(ctx, s, "the last decision record", lastRecord)
 }
 
 // lastRecord returns the number of the last record, also if that was removed.

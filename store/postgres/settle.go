@@ -16,11 +16,13 @@ const maxBatch = 256
 
 // A settler commits settlements. All that are queued share a transaction, which takes one round
 // trip: a statement for each kind of rows, however many settlements there are. None waits for a
-// time. One batch is under way at a time: two would be half as full, and cost the database as much each.
+// time, unless another server commits as well: see gathering. One batch is under way at a time: two would be
+// half as full, and cost the database as much each.
 type settler struct {
-	store *Store
-	queue chan *entry
-	done  sync.WaitGroup // of the loop
+	store     *Store
+	queue     chan *entry
+	done      sync.WaitGroup // of the loop
+	gathering gathering      // of the loop alone
 
 	mu     sync.RWMutex // held for reading while an entry is being queued
 	closed bool
@@ -101,15 +103,29 @@ func (t *settler) take(batch []*entry) []*entry {
 		queued = len(t.queue)
 		runtime.Gosched()
 	}
-	for batch = append(batch, first); len(batch) < maxBatch; {
+	batch = append(batch, first)
+	end := t.gathering.end(len(batch) + len(t.queue))
+	for len(batch) < maxBatch {
 		select {
 		case e := <-t.queue:
 			if e == nil {
 				return batch
 			}
 			batch = append(batch, e)
+			continue
 		default:
-			return batch
+		}
+		if end == nil || len(batch) >= t.gathering.size {
+			break
+		}
+		select {
+		case e := <-t.queue:
+			if e == nil {
+				return batch
+			}
+			batch = append(batch, e)
+		case <-end:
+			end = nil
 		}
 	}
 	return batch
@@ -120,13 +136,16 @@ func (t *settler) take(batch []*entry) []*entry {
 func (t *settler) settle(sl *slot, batch []*entry) {
 	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
 	defer cancel()
-	began := t.store.cfg.Now()
+	began, sent := t.store.cfg.Now(), time.Now()
 	err := t.store.settle(ctx, sl, batch)
 	if err != nil && len(batch) > 1 && !isUnavailable(err) {
 		half := len(batch) / 2
 		t.settle(sl, batch[:half])
 		t.settle(sl, batch[half:])
 		return
+	}
+	if err == nil {
+		t.gathering.committed(batch, time.Since(sent))
 	}
 	if err == nil && t.store.cfg.Observe != nil {
 		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))

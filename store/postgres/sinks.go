@@ -100,7 +100,7 @@ func (s *Store) RecordsFor(ctx context.Context, realm string, seq int64, limit i
 	if realm == "" {
 		return s.DecisionsAfter(ctx, seq, limit)
 	}
-	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
+	return fetchOnce(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
 		return findBetween(c, uma.DecisionFilter{Realm: realm, After: seq}, oldestFirst, limit)
 	})
 }

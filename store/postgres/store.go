@@ -211,7 +211,7 @@ type reader struct {
 
 // release ends the transaction and gives the connection back, which the caller need not wait for.
 func (r *reader) release() {
-	if r.begin != "" || r.conn.pg.IsClosed() { // nothing was read
+	if pg := r.conn.pg.PgConn(); pg.IsClosed() || pg.TxStatus() == noTransaction {
 		r.end()
 		return
 	}
@@ -222,6 +222,9 @@ func (r *reader) release() {
 		r.end()
 	}()
 }
+
+// noTransaction is the status of a connection without a transaction.
+const noTransaction = 'I'
 
 // end gives the connection back. Its transaction has ended, or the pool closes it.
 func (r *reader) end() {
@@ -250,6 +253,14 @@ func fetch[T any](ctx context.Context, s *Store, what string, f func(c *conn) (T
 		return none, err
 	}
 	return v, nil
+}
+
+// fetchOnce is fetch for one statement, which needs no transaction.
+func fetchOnce[T any](ctx context.Context, s *Store, what string, f func(c *conn) (T, error)) (T, error) {
+	return fetch(ctx, s, what, func(c *conn) (T, error) {
+		c.begin = ""
+		return f(c)
+	})
 }
 
 var _ uma.Store = (*Store)(nil)

@@ -251,3 +251,17 @@ func TestTurns(t *testing.T) {
 		t.Errorf("all began with the same turn: %v", first)
 	}
 }
+
+func TestCosts(t *testing.T) {
+	t.Parallel()
+	got := costsIn("# HELP umpire_store_batch_size Writes.\numpire_store_batch_size_sum 24\numpire_store_batch_size_count 3\numpire_database_round_trips_total 1e+06\nother 7\n")
+	if want := (costs{trips: 1e6, entries: 24, commits: 3}); got != want {
+		t.Errorf("metrics: got %+v, want %+v", got, want)
+	}
+	if got := writtenIn("rchar: 9\nwrite_bytes: 4096\ncancelled_write_bytes: 1\n"); got != 4096 {
+		t.Errorf("written: got %g, want 4096", got)
+	}
+	if got, want := got.plus(costs{entries: 4, commits: 1}, -1), (costs{trips: 1e6, entries: 20, commits: 2}); got != want {
+		t.Errorf("between: got %+v, want %+v", got, want)
+	}
+}

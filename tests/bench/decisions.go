@@ -122,7 +122,7 @@ func measureCaching(ctx context.Context, s setting, opa *opaServer, servers flee
 		if err := servers.signIn(); err != nil {
 			return err
 		}
-		contenders := []contender{{"opa run", []string{opa.addr}, opa.ask, []*process{opa.process}}}
+		contenders := []contender{{name: "opa run", addrs: []string{opa.addr}, script: opa.ask, processes: []*process{opa.process}}}
 		if keycloak != nil {
 			if err := keycloak.signIn(); err != nil {
 				return err

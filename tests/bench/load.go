@@ -24,6 +24,8 @@ type contender struct {
 	addrs     []string // of the servers that are asked, by callers in turn
 	script    script
 	processes []*process // whose processor time counts; none: they were not started here
+	admins    []string   // addresses that have the metrics of these servers; none: they have none
+	database  string     // URL of their PostgreSQL, if they have one
 }
 
 // cpu is the processor time that a contender has used so far, 0 if that is unknown.
@@ -39,6 +41,7 @@ type figure struct {
 	perSecond float64
 	p50, p99  time.Duration
 	cpu       time.Duration // of the server for each answer; 0: unknown
+	costs     costs         // of each answer
 	beside    float64       // of the first contender: the median over the turns
 }
 
@@ -82,7 +85,7 @@ type samples struct {
 
 // add adds a turn, with that of the contender that it is compared with.
 func (s *samples) add(t, beside turn) {
-	s.took, s.span, s.cpu = append(s.took, t.took...), s.span+t.span, s.cpu+t.cpu
+	s.took, s.span, s.cpu, s.costs = append(s.took, t.took...), s.span+t.span, s.cpu+t.cpu, s.costs.plus(t.costs, 1)
 	s.beside = append(s.beside, t.rate()/beside.rate())
 }
 
@@ -92,6 +95,7 @@ func (s *samples) figure() figure {
 	n := len(s.beside)
 	return figure{
 		perSecond: s.rate(), p50: percentile(s.took, 50), p99: percentile(s.took, 99), cpu: s.cpu / time.Duration(len(s.took)),
+		costs:  costs{}.plus(s.costs, 1/float64(len(s.took))),
 		beside: (s.beside[(n-1)/2] + s.beside[n/2]) / 2,
 	}
 }
@@ -103,9 +107,10 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 
 // A turn is what a contender did in one turn.
 type turn struct {
-	took []time.Duration // for each answer
-	span time.Duration
-	cpu  time.Duration
+	took  []time.Duration // for each answer
+	span  time.Duration
+	cpu   time.Duration
+	costs costs
 }
 
 func (t turn) rate() float64 { return float64(len(t.took)) / t.span.Seconds() }
@@ -132,9 +137,17 @@ func load(ctx context.Context, c contender, callers int, warm, each time.Duratio
 	}
 	wait(ctx, warm)
 	counting.Store(true)
+	spent, err := c.costs(ctx)
+	if err != nil {
+		cancel(err)
+	}
 	begin, before := time.Now(), c.cpu()
 	wait(ctx, each)
 	span, cpu := time.Since(begin), c.cpu()-before
+	after, err := c.costs(ctx)
+	if err != nil {
+		cancel(err)
+	}
 	stop.Store(true)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
@@ -143,7 +156,7 @@ func load(ctx context.Context, c contender, callers int, warm, each time.Duratio
 	if len(took) == 0 {
 		return turn{}, fmt.Errorf("nothing was answered in %s: give more -seconds", each)
 	}
-	return turn{took, span, cpu}, nil
+	return turn{took, span, cpu, after.plus(spent, -1)}, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

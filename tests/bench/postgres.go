@@ -81,7 +81,8 @@ func (f fleet) measureStores(ctx context.Context, s setting, c caching, database
 		first := one.contender("PostgreSQL, one server", of(one))
 		first.processes = append(first.processes, database)
 		second := first
-		second.name, second.addrs, second.processes = "PostgreSQL, two servers", []string{one.addr, two.addr}, append(first.processes, two.process)
+		second.name, second.addrs, second.processes, second.admins =
+			"PostgreSQL, two servers", []string{one.addr, two.addr}, append(first.processes, two.process), []string{one.admin, two.admin}
 		return []contender{sqlite.contender("SQLite", of(sqlite)), first, second}
 	}
 	for _, callers := range s.callers {

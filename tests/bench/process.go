@@ -98,21 +98,29 @@ func (p *process) descriptors() int {
 }
 
 // cpu is the processor time that the server has used so far, 0 if that is unknown.
-func (p *process) cpu() time.Duration {
+func (p *process) cpu() (used time.Duration) {
 	if p == nil {
 		return 0
 	}
-	used := cpuOf(p.cmd.Process.Pid)
-	if !p.tree {
-		return used
-	}
-	children, _ := os.ReadFile(p.proc(fmt.Sprintf("task/%d/children", p.cmd.Process.Pid))) // none is not an error
-	for pid := range strings.FieldsSeq(string(children)) {
-		if n, err := strconv.Atoi(pid); err == nil {
-			used += cpuOf(n)
-		}
+	for _, pid := range p.pids() {
+		used += cpuOf(pid)
 	}
 	return used
+}
+
+// pids are the process and, if it is a tree, its children that still run.
+func (p *process) pids() []int {
+	all := []int{p.cmd.Process.Pid}
+	if !p.tree {
+		return all
+	}
+	children, _ := os.ReadFile(p.proc(fmt.Sprintf("task/%d/children", all[0]))) // none is not an error
+	for pid := range strings.FieldsSeq(string(children)) {
+		if n, err := strconv.Atoi(pid); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 func cpuOf(pid int) time.Duration {

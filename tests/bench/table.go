@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -56,7 +57,26 @@ func report(ctx context.Context, s setting, heading string, callers int, contend
 		t.figure(contenders[i].name, f)
 	}
 	t.print()
+	if slices.ContainsFunc(contenders, func(c contender) bool { return c.database != "" }) {
+		costTable(contenders, figures).print()
+	}
 	return nil
+}
+
+// costTable is what answers cost a database.
+func costTable(contenders []contender, figures []figure) *table {
+	t := &table{heading: "What an answer costs the database"}
+	t.row("", "round trips", "writes", "writes in a commit", "write-ahead log", "to the disk")
+	for i, f := range figures {
+		c := f.costs
+		wal := "–"
+		if contenders[i].database != "" {
+			wal = fmt.Sprintf("%.0f bytes", c.wal)
+		}
+		t.row(contenders[i].name, fmt.Sprintf("%.2f", c.trips), fmt.Sprintf("%.2f", c.entries), fmt.Sprintf("%.1f", c.entries/c.commits),
+			wal, fmt.Sprintf("%.0f bytes", c.written))
+	}
+	return t
 }
 
 // newFigures is a table of figures beside a contender.

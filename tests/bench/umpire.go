@@ -27,7 +27,8 @@ type umpire struct {
 	ids    []uma.ResourceID // of boards; nil: those of size
 	caches string           // flag --caches; empty: the default
 	addr   string
-	signed // with these tokens
+	admin  string // address of its administration
+	signed        // with these tokens
 }
 
 // signed are access tokens of users, and of the resource server.
@@ -36,7 +37,7 @@ type signed struct {
 }
 
 func (u *umpire) contender(name string, s script) contender {
-	return contender{name, []string{u.addr}, s, []*process{u.process}}
+	return contender{name: name, addrs: []string{u.addr}, script: s, processes: []*process{u.process}, admins: []string{u.admin}, database: u.url}
 }
 
 // board picks a board for a turn of a caller.
@@ -120,18 +121,17 @@ func (u *umpire) restart(ctx context.Context, f realmFile) error {
 	if u.addr, err = freeAddr(); err != nil {
 		return err
 	}
-	admin, err := freeAddr()
-	if err != nil {
+	if u.admin, err = freeAddr(); err != nil {
 		return err
 	}
-	args := append([]string{"serve", "--realm", realm, "--listen", u.addr, "--admin-listen", admin, "--log-level", "warn"}, u.place()...)
+	args := append([]string{"serve", "--realm", realm, "--listen", u.addr, "--admin-listen", u.admin, "--log-level", "warn"}, u.place()...)
 	if u.public != "" {
 		args = append(args, "--public-url", u.public)
 	}
 	if u.caches != "" {
 		args = append(args, "--caches", u.caches)
 	}
-	u.process, err = launch(ctx, u.dir, "http://"+admin+"/readyz", u.binary, args...)
+	u.process, err = launch(ctx, u.dir, "http://"+u.admin+"/readyz", u.binary, args...)
 	return err
 }
 

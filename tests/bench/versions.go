@@ -33,7 +33,7 @@ func measureVersions(ctx context.Context, s setting, dir string) (err error) {
 		versions = append(versions, u)
 	}
 	for _, callers := range s.callers {
-		decisions := []contender{{"opa run", []string{opa.addr}, opa.ask, []*process{opa.process}}}
+		decisions := []contender{{name: "opa run", addrs: []string{opa.addr}, script: opa.ask, processes: []*process{opa.process}}}
 		var tickets []contender
 		for _, u := range versions {
 			if err := u.signIn(); err != nil { // again, since access tokens live for five minutes
