@@ -27,7 +27,8 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	return err
 }
 
-// commitAlone commits a settlement some of whose statements depend on what others find.
+// commitAlone commits a settlement some of whose statements depend on what others find. Only its records wait for the
+// COMMIT: the row that numbers them must not stay locked while a statement waits for another row.
 func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 	batch := []*entry{{Settlement: st}}
 	var w *settlements
@@ -38,6 +39,7 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		if w, err = newSettlements(batch); err != nil {
 			return err
 		}
+		tx.last = w.records
 		done, err := tx.all(w.commands...)
 		if stateOf(err) == divisionByZero && len(done) < len(w.guards) {
 			return w.guards[len(done)]
@@ -74,8 +76,9 @@ func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) er
 // it wants. So nothing is stored for a request that lost the race for its ticket.
 type settlements struct {
 	commands []command
-	guards   []error // what the first commands find when they fail
-	last     int64   // seq of the last record
+	guards   []error   // what the first commands find when they fail
+	records  []command // after all others: see saveRecords
+	last     int64     // seq of the last record
 }
 
 func newSettlements(batch []*entry) (*settlements, error) {
@@ -89,7 +92,7 @@ func newSettlements(batch []*entry) (*settlements, error) {
 	}
 	w.saveSpentTickets(batch)
 	w.saveRefreshTokens(batch)
-	w.saveRecords(batch) // last: see there
+	w.saveRecords(batch)
 	return w, nil
 }
 
@@ -270,8 +273,8 @@ func (c *columns) addRefreshToken(realm uma.Key, t *uma.RefreshToken) {
 
 // saveRecords appends decision records. Their numbers come from a row of counter, which stays locked
 // until the commit: so numbers are given in the order of commits, and whoever reads in their order
-// misses none. It is the last statement, because transactions of all servers wait for each other
-// there.
+// misses none. It is the last statement, sent together with the COMMIT, because transactions of all servers wait
+// for each other there.
 func (w *settlements) saveRecords(batch []*entry) {
 	var cols columns
 	for _, e := range batch {
@@ -284,7 +287,7 @@ func (w *settlements) saveRecords(batch []*entry) {
 	if cols.count == 0 {
 		return
 	}
-	w.commands = append(w.commands, command{
+	w.records = append(w.records, command{
 		query: `WITH last AS (UPDATE counter SET value = value + $16 WHERE name = 'decision' RETURNING value),
 		stored AS (INSERT INTO decision (seq, time, id, batch, realm, kind, outcome, answered, subject, client, server, resource,
 				revision, request, rules, event)

@@ -28,6 +28,7 @@ type conn struct {
 	changes *changes      // nil for reading only
 	trips   *atomic.Int64 // counts round trips; may be nil
 
+	last    []command    // that are sent together with the COMMIT
 	touched memory.Kinds // the kinds of rows that were changed
 	wrote   int          // rows that statements without results have changed
 }

@@ -166,7 +166,7 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 	}
 	var done int
 	err = s.retry(ctx, func() (again bool, err error) {
-		done, again, err = s.commitAll(ctx, sl, slices.Clone(w.commands))
+		done, again, err = s.commitAll(ctx, sl, slices.Concat(w.commands, w.records))
 		if stateOf(err) == noPartition { // a month was removed meanwhile
 			s.months.forget()
 			return true, errors.Join(err, s.months.ensure(ctx, s, batch))

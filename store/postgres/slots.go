@@ -181,10 +181,10 @@ func (s *Store) transact(ctx context.Context, sl *slot, f func(tx *conn) error) 
 		var lost *unavailable
 		return isRetried(err) || errors.As(err, &lost), err
 	}
-	if tx.begin != "" {
+	if tx.begin != "" && len(tx.last) == 0 {
 		return false, nil // f has written nothing
 	}
-	_, again, err = s.commit(ctx, sl, tx)
+	_, again, err = s.commit(ctx, sl, tx, tx.last...)
 	return again, writing("transaction", err)
 }
 
