@@ -290,8 +290,8 @@ func (n *Node) Admin() http.Handler {
 // errStopping is why a server that is to stop is not ready, although it serves.
 var errStopping = errors.New("the server is stopping")
 
-// ready returns why no requests should be sent to the server: it is stopping, the store fails, or a
-// realm has no active policy or no signing key.
+// ready returns why no requests should be sent to the server: it is stopping, the store fails, a realm
+// has no signing key, or one that there was at the start has no policy yet.
 func (n *Node) ready(ctx context.Context) error {
 	if n.stopping.Load() {
 		return errStopping

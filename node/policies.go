@@ -33,8 +33,10 @@ type policies struct {
 	// starting: the server waits for examinations, see examine.
 	starting bool
 
-	mu      sync.Mutex       // never held while a policy is read or compiled: /readyz waits for it
-	without map[string]error // realms without an active policy, and why
+	// without are the realms without an active policy, and why, of those that there were when the server
+	// started. A realm that is new since does not make the server, and all others of the database, unready.
+	without map[string]error
+	mu      sync.Mutex // never held while a policy is read or compiled: /readyz waits for it
 }
 
 // realmPolicy is the state of one realm.
@@ -291,16 +293,24 @@ func (p *policies) update(ctx context.Context, r *realmPolicy) error {
 			p.node.metrics.PolicyRefused(r.realm, nil)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.without, r.realm)
-	if !r.active {
-		p.without[r.realm] = err
-	}
+	p.node.metrics.PolicyMissing(r.realm, !r.active)
+	p.await(r, err)
 	if refused, ok := errors.AsType[*rollout.GateError](err); ok && refused.Compiles && r.active {
 		return nil // a server starts with the policy in force
 	}
 	return err
+}
+
+// await remembers that the server waits for the first policy of a realm, or no longer does.
+func (p *policies) await(r *realmPolicy, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, awaited := p.without[r.realm]; awaited || p.starting {
+		p.without[r.realm] = err
+	}
+	if r.active {
+		delete(p.without, r.realm)
+	}
 }
 
 // failed counts and logs that the desired policy is not active.
@@ -316,7 +326,7 @@ func (p *policies) failed(ctx context.Context, r *realmPolicy, err error) {
 	}
 }
 
-// missing returns an error for each realm without an active policy.
+// missing returns an error for each realm whose first policy the server waits for since its start.
 func (p *policies) missing() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,8 +14,8 @@ type AdminConfig struct {
 	Metrics *Metrics
 	Log     *slog.Logger
 
-	// Ready returns an error while the server is not ready: the store does not answer, or
-	// a realm has no policy.
+	// Ready returns an error while the server is not ready: the store does not answer, or the start
+	// is not complete.
 	Ready func(context.Context) error
 
 	API *AdminAPI // nil: none

@@ -29,6 +29,7 @@ type Metrics struct {
 	activated   *prometheus.GaugeVec
 	unactivated *prometheus.CounterVec
 	confirmBy   *prometheus.GaugeVec
+	missing     *prometheus.GaugeVec
 	unconfirmed *prometheus.CounterVec
 
 	leases        *prometheus.GaugeVec
@@ -73,6 +74,9 @@ func NewMetrics() *Metrics {
 		confirmBy: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "umpire_policy_confirm_by_timestamp_seconds", Help: "When the policy in force is rolled back unless it is confirmed.",
 		}, []string{"realm"}),
+		missing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "umpire_policy_missing", Help: "1 while the realm has no policy on this server, which refuses its requests; else 0.",
+		}, []string{"realm"}),
 		unconfirmed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "umpire_policy_unconfirmed_total", Help: "Policies that this server rolled back because they were not confirmed in time.",
 		}, []string{"realm"}),
@@ -107,7 +111,7 @@ func NewMetrics() *Metrics {
 			Name: "umpire_admin_requests_total", Help: "Requests of the admin API, by operation and outcome.",
 		}, []string{"operation", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.waiting, m.gates, m.leases, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
+	m.registry.MustRegister(m.requests, m.decisions, m.evaluation, m.commit, m.batch, m.policy, m.activated, m.unactivated, m.confirmBy, m.missing, m.waiting, m.gates, m.leases, m.downloaded, m.notDownloaded, m.unconfirmed, m.stuck, m.stuckTotal, m.refused, m.pruned, m.admin,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -196,11 +200,12 @@ func (m *Metrics) PolicyActivated(realm, revision string, now time.Time) {
 
 // LeaseHeld sets whether this server holds a lease.
 func (m *Metrics) LeaseHeld(lease string, held bool) {
-	value := 0.0
-	if held {
-		value = 1
-	}
-	m.leases.WithLabelValues(lease).Set(value)
+	m.leases.WithLabelValues(lease).Set(number(held))
+}
+
+// PolicyMissing says whether a realm has no policy.
+func (m *Metrics) PolicyMissing(realm string, missing bool) {
+	m.missing.WithLabelValues(realm).Set(number(missing))
 }
 
 // PolicyConfirmBy sets when the policy in force of a realm is rolled back; zero: never.
@@ -235,11 +240,7 @@ func (m *Metrics) PolicyFailed(realm string) { m.unactivated.WithLabelValues(rea
 
 // PolicyWaiting says whether a proposal of a realm waits.
 func (m *Metrics) PolicyWaiting(realm string, waiting bool) {
-	n := 0.0
-	if waiting {
-		n = 1
-	}
-	m.waiting.WithLabelValues(realm).Set(n)
+	m.waiting.WithLabelValues(realm).Set(number(waiting))
 }
 
 // PolicyRefused says which gates refuse the proposal of a realm: none, if there are no names.
@@ -258,6 +259,14 @@ func (m *Metrics) request(route, method string, status int, took time.Duration) 
 
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// number is the value of a metric that says whether something is so.
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func knownMethod(method string) string {

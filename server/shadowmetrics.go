@@ -47,11 +47,7 @@ func (c *shadowCollector) Collect(all chan<- prometheus.Metric) {
 		send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 			all <- prometheus.MustNewConstMetric(d, kind, v, append([]string{s.Realm}, labels...)...)
 		}
-		broken := 0.0
-		if s.Broken {
-			broken = 1
-		}
-		send(c.broken, prometheus.GaugeValue, broken)
+		send(c.broken, prometheus.GaugeValue, number(s.Broken))
 		send(c.lag, prometheus.GaugeValue, float64(s.Lag))
 		send(c.lagTime, prometheus.GaugeValue, s.LagTime.Seconds())
 		for result, n := range s.Decisions {
