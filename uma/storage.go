@@ -310,7 +310,8 @@ type Sessions interface {
 	// Rotate spends a refresh token and keeps its successor, with the row of
 	// the RPT that comes with it, if any. Of any number of calls with one hash,
 	// however they race, one succeeds; the rest get ErrSpent and end the
-	// session. ErrNotFound: unknown, expired, or its session has ended.
+	// session. ErrNotFound: unknown, expired, its session has ended, or its RPT was
+	// dropped, also since the caller has read it.
 	Rotate(ctx context.Context, realm Key, hash []byte, next *RefreshToken, rpt *RPT, now time.Time) error
 
 	// EndSession ends a session and all that was issued in it. Unknown: no error.

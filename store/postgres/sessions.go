@@ -19,12 +19,18 @@ func (s *Store) StartSession(ctx context.Context, realm uma.Key, session *uma.Se
 	return writing("session", err)
 }
 
+// lockRefreshed waits for a DropRPT that the RPT of a refresh token belongs to: see removeRPT. What is
+// dropped is then seen by the statements that follow.
+const lockRefreshed = `SELECT 1 FROM session WHERE realm = $1 AND id = (SELECT session FROM refresh_token WHERE realm = $1 AND hash = $2)
+	FOR KEY SHARE`
+
 // rotate spends a refresh token and inserts what follows from it. It fails with a division by zero
-// if there is no such token to be spent. One statement checks and spends it, so that one of several
+// if there is no such token to be spent, or its RPT was dropped. One statement checks and spends it, so that one of several
 // calls succeeds. The new RPT lives longer, and so does the row that says what its ticket was spent on.
 const rotate = `WITH spent AS (UPDATE refresh_token t SET spent = true
 		WHERE t.realm = $1 AND t.hash = $2 AND t.expires > $3 AND NOT t.spent AND EXISTS (
 			SELECT 1 FROM session s WHERE s.realm = $1 AND s.id = t.session AND s.expires > $3 AND NOT s.ended)
+			AND (t.rpt = '' OR EXISTS (SELECT 1 FROM rpt r WHERE r.realm = $1 AND r.jti = t.rpt))
 		RETURNING 1),
 	kept AS (UPDATE spent_ticket t SET expires = greatest(t.expires, $5) FROM spent WHERE t.realm = $1 AND t.hash = $4)
 	SELECT 1 / count(*) FROM spent`
@@ -42,6 +48,7 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 	}
 	token.addRefreshToken(realm, next)
 	commands := []command{
+		{query: lockRefreshed, args: []any{realm, hash}},
 		{query: rotate, args: []any{realm, hash, millis(now), ticket, keep}},
 		{query: insertRefreshTokens, args: token.args()},
 	}
@@ -101,21 +108,29 @@ func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires t
 
 // DropRPT implements uma.Sessions.
 func (s *Store) DropRPT(ctx context.Context, realm uma.Key, jti string) error {
-	return writing("RPT", s.writeAll(ctx, removeRPT(realm, jti)))
+	return writing("RPT", s.writeAll(ctx, removeRPT(realm, jti)...))
 }
 
 func dropRPT(tx *conn, realm uma.Key, jti string) error {
-	_, err := tx.all(removeRPT(realm, jti))
+	_, err := tx.all(removeRPT(realm, jti)...)
 	return writing("RPT", err)
 }
 
-// removeRPT is the command of DropRPT: it removes the first RPT of a family, and those that were
-// refreshed from it.
-func removeRPT(realm uma.Key, jti string) command {
-	return command{query: `WITH first AS MATERIALIZED (
-			SELECT coalesce((SELECT family FROM rpt WHERE realm = $1 AND jti = $2 AND family <> ''), $2) AS jti),
-		gone AS (DELETE FROM rpt WHERE realm = $1 AND jti = (SELECT jti FROM first) RETURNING within, expires),
-		copies AS (DELETE FROM rpt WHERE realm = $1 AND family = (SELECT jti FROM first) AND family <> '')
-		INSERT INTO revocation (realm, jti, expires) SELECT $1, within, expires FROM gone WHERE within <> ''
-		ON CONFLICT (realm, jti) DO NOTHING`, args: []any{realm, jti}}
+// removeRPT are the commands of DropRPT: they remove the first RPT of a family, and those that were
+// refreshed from it. All of a family belong to one session, whose row both they and Rotate lock: so the second
+// statement finds the copies of every refresh that was before, and a later refresh does not find its RPT. The
+// first RPT would not do as the row to lock: the sweep may have deleted it.
+func removeRPT(realm uma.Key, jti string) []command {
+	return []command{
+		{query: `SELECT 1 FROM session WHERE realm = $1 AND id = ANY (ARRAY (
+				SELECT session FROM rpt WHERE realm = $1 AND jti = $2
+				UNION SELECT session FROM rpt WHERE realm = $1 AND family = $2 AND family <> ''))
+			ORDER BY id FOR UPDATE`, args: []any{realm, jti}},
+		{query: `WITH first AS MATERIALIZED (
+				SELECT coalesce((SELECT family FROM rpt WHERE realm = $1 AND jti = $2 AND family <> ''), $2) AS jti),
+			gone AS (DELETE FROM rpt WHERE realm = $1 AND jti = (SELECT jti FROM first) RETURNING within, expires),
+			copies AS (DELETE FROM rpt WHERE realm = $1 AND family = (SELECT jti FROM first) AND family <> '')
+			INSERT INTO revocation (realm, jti, expires) SELECT $1, within, expires FROM gone WHERE within <> ''
+			ON CONFLICT (realm, jti) DO NOTHING`, args: []any{realm, jti}},
+	}
 }

@@ -47,7 +47,8 @@ func (s *Store) Rotate(ctx context.Context, realm uma.Key, hash []byte, next *um
 		// One statement checks and spends the token, so that one of several calls succeeds.
 		n, err := tx.exec(`UPDATE refresh_token SET spent = 1
 			WHERE realm = ?1 AND hash = ?2 AND expires > ?3 AND spent = 0 AND EXISTS (
-				SELECT 1 FROM session WHERE realm = ?1 AND id = refresh_token.session AND expires > ?3 AND ended = 0)`,
+				SELECT 1 FROM session WHERE realm = ?1 AND id = refresh_token.session AND expires > ?3 AND ended = 0)
+				AND (rpt = '' OR EXISTS (SELECT 1 FROM rpt r WHERE r.realm = ?1 AND r.jti = refresh_token.rpt))`,
 			int64(realm), hash, rows.Millis(now))
 		if err != nil {
 			return writing("refresh token", err)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"example.com/umpire/uma"
@@ -15,14 +16,37 @@ func (e *env) refreshToken(session, handle string) *uma.RefreshToken {
 		Expires: now.Add(time.Hour)}
 }
 
-// startSession stores a session of alice with its first refresh token.
+// plainToken is a refresh token of an access token that is no RPT.
+func (e *env) plainToken(session, handle string) *uma.RefreshToken {
+	t := e.refreshToken(session, handle)
+	t.RPT = ""
+	return t
+}
+
+// startSession stores a session of alice with its first refresh token, which is not of an RPT.
 func (e *env) startSession(id, handle string) {
 	e.t.Helper()
-	e.must(e.s.StartSession(e.t.Context(), e.realm, e.session(id), e.refreshToken(id, handle)))
+	e.must(e.s.StartSession(e.t.Context(), e.realm, e.session(id), e.plainToken(id, handle)))
 }
 
 func (e *env) rotate(handle, next string, at time.Time) error {
-	return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(handle), e.refreshToken("s", next), nil, at)
+	return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(handle), e.plainToken("s", next), nil, at)
+}
+
+// startRPT stores an RPT of the session s, which has begun, with its refresh token. Its handle is the
+// jti.
+func (e *env) startRPT(jti string) {
+	e.t.Helper()
+	rpt, token := e.rpt(jti), e.refreshToken("s", jti)
+	rpt.Family, token.RPT = "", jti
+	e.must(e.s.Commit(e.t.Context(), &uma.Settlement{Realm: e.realm, Now: now, RPT: rpt, Refresh: token}))
+}
+
+// refreshRPT refreshes an RPT of a family: see startRPT.
+func (e *env) refreshRPT(family, jti, next string) error {
+	rpt, token := e.rpt(next), e.refreshToken("s", next)
+	rpt.Family, token.RPT = family, next
+	return e.s.Rotate(e.t.Context(), e.realm, uma.Digest(jti), token, rpt, now)
 }
 
 // state reads the session of a token, and whether the token is revoked.
@@ -76,8 +100,9 @@ var sessionTests = map[string]func(e *env){
 	},
 
 	"refresh_token_round_trip": func(e *env) {
-		e.startSession("s", "handle")
 		want := e.refreshToken("s", "handle")
+		e.must(e.s.StartSession(e.t.Context(), e.realm, e.session("s"), want))
+		want = e.refreshToken("s", "handle")
 		e.wantNoZeroFields(*want)
 		at := want.Expires
 		want.Expires = kept(want.Expires)
@@ -142,7 +167,7 @@ var sessionTests = map[string]func(e *env){
 	},
 
 	"rotation_after_the_session_has_ended": func(e *env) {
-		t := e.refreshToken("s", "handle")
+		t := e.plainToken("s", "handle")
 		t.Expires = now.Add(100 * time.Hour)
 		e.must(e.s.StartSession(e.t.Context(), e.realm, e.session("s"), t))
 		e.wantErr("expired", e.rotate("handle", "next", now.Add(10*time.Hour)), uma.ErrNotFound)
@@ -180,6 +205,25 @@ var sessionTests = map[string]func(e *env){
 			revoked, _ := e.state(first.Within, "")
 			e.want("the token within", revoked, true)
 		}
+	},
+
+	// A refresh that has read the RPT before it was dropped must not keep its family alive.
+	"an_rpt_that_was_dropped_is_not_refreshed": func(e *env) {
+		e.startSession("s", "handle")
+		for i, refreshed := range []bool{false, true} {
+			first, second, late := fmt.Sprint("first", i), fmt.Sprint("second", i), fmt.Sprint("late", i)
+			e.startRPT(first)
+			last := first
+			if refreshed {
+				e.must(e.refreshRPT(first, first, second))
+				last = second
+			}
+			e.must(e.s.DropRPT(e.t.Context(), e.realm, first))
+			e.wantErr("refresh of "+last, e.refreshRPT(first, last, late), uma.ErrNotFound)
+			e.want("its copy", e.getRPT(e.realm, late) == nil, true)
+			e.wantErr("refresh of the copy", e.refreshRPT(first, late, "later"), uma.ErrNotFound)
+		}
+		e.must(e.rotate("handle", "next", now)) // the session goes on
 	},
 
 	"may_be_ended_twice_and_in_its_realm_only": func(e *env) {
