@@ -17,6 +17,8 @@ RANDOM   := Agrees$$
 # The tests of the whole server are run a second time on PostgreSQL and without caches, but not those of neither; those
 # that repeat a race repeat it less often.
 NOSTORE  := Document|Import|Signed
+# On PostgreSQL these are repeated as often as on SQLite.
+KILLS    := ^TestKill(OneOfTwo)?$$
 # Tests on PostgreSQL start one of their own from these programs, or use that of the URL UMPIRE_TEST_POSTGRES.
 POSTGRES := $(or $(UMPIRE_TEST_POSTGRES),$(wildcard /usr/lib/postgresql/*/bin/initdb),$(shell command -v initdb))
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
@@ -46,7 +48,8 @@ test: ## run all tests, those of the whole server also on PostgreSQL; where cgo 
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
 	$(GO) test -timeout 20m ./cmd/umpire ./tests
-	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)' ./tests
+	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)|$(KILLS)' ./tests
+	UMPIRE_TEST_STORE=postgres $(GO) test -count=1 -timeout 20m -run '$(KILLS)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

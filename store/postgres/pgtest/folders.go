@@ -73,6 +73,14 @@ func (f *Folders) OnlySQLite(t testing.TB, what string) {
 	}
 }
 
+// OnlyPostgreSQL skips a test of what only PostgreSQL has.
+func (f *Folders) OnlyPostgreSQL(t testing.TB, what string) {
+	t.Helper()
+	if !f.Used() {
+		t.Skip("PostgreSQL only (UMPIRE_TEST_STORE=postgres): " + what)
+	}
+}
+
 // URL is that of the database of a data folder, which has the schema; empty if tests use SQLite.
 func (f *Folders) URL(t testing.TB, data string) string {
 	t.Helper()
