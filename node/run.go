@@ -234,11 +234,15 @@ func (n *Node) listen(l net.Listener, h http.Handler, failed chan<- error) *http
 	return s
 }
 
-// counted counts the requests in progress of a handler.
+// counted counts the requests in progress of a handler. While the server is stopping, each answer ends its
+// connection: a client that keeps connections must have none that it may send on when the idle ones are closed.
 func (n *Node) counted(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.inProgress.Add(1)
 		defer n.inProgress.Add(-1)
+		if n.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
 		h.ServeHTTP(w, r)
 	})
 }

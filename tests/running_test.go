@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -314,5 +315,71 @@ func TestDrain(t *testing.T) {
 	}
 	if took := time.Since(told); took < 3*time.Second {
 		t.Errorf("it ended after %s", took)
+	}
+}
+
+// TestDrainEmptiesPools: a connection that a proxy keeps is ended by an answer, while the server that was
+// told to stop still serves. So the proxy sends nothing on it that is lost when the server closes what is idle.
+func TestDrainEmptiesPools(t *testing.T) {
+	t.Parallel()
+	o := newOptions(t, nil)
+	p := spawn(t, o, o.write(t), "--drain", "3s")
+	token := p.token(t, "bob", "photoz-app")
+	body := url.Values{"grant_type": {umaGrant}, "audience": {"photoz-api"}, "permission": {"Public board#view"}}.Encode()
+	var conn net.Conn
+	var answers *bufio.Reader
+	connect := func() {
+		t.Helper()
+		var err error
+		if conn, err = net.Dial("tcp", strings.TrimPrefix(p.URL, "http://")); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		answers = bufio.NewReader(conn)
+	}
+	ask := func() (closes bool) {
+		t.Helper()
+		req, err := http.NewRequest("POST", p.base()+tokenPath, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Authorization", "Bearer "+token)
+		if err := req.Write(conn); err != nil {
+			t.Fatalf("the connection was cut: %v", err)
+		}
+		res, err := http.ReadResponse(answers, req)
+		if err != nil {
+			t.Fatalf("the connection was cut: %v", err)
+		}
+		raw, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != 200 || !bytes.Contains(raw, []byte("access_token")) {
+			t.Fatalf("got %s %s, %v", res.Status, raw, err)
+		}
+		return res.Close
+	}
+	connect()
+	for range 3 {
+		if ask() {
+			t.Fatal("a connection is not kept")
+		}
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for !ask() { // a client that sends all the time
+	}
+	if res := p.admin(t, "/readyz"); res.status != 503 {
+		t.Errorf("/readyz when the connection ends: got %s, want 503", res)
+	}
+	if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the answer that ends the connection: got %v, want its end", err)
+	}
+	connect()
+	if !ask() {
+		t.Error("a new connection is kept while the server stops")
+	}
+	if state := p.end(t, 0); !state.Success() {
+		t.Errorf("got %s, want exit 0", state)
 	}
 }
