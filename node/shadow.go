@@ -21,19 +21,16 @@ func (n *Node) newShadow() *rollout.Shadow {
 	}
 }
 
-// policySettings are the policy settings of all realms.
+// policySettings are the policy settings of all realms, also of disabled ones: they may have decisions that
+// are to be evaluated.
 func (n *Node) policySettings(ctx context.Context) (map[string]uma.PolicySettings, error) {
-	names, err := n.Store.RealmNames(ctx)
+	all, err := n.Core.Realms.Snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
 	settings := map[string]uma.PolicySettings{}
-	for _, name := range names {
-		realm, err := n.Core.Realms.Realm(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		settings[name] = realm.Realm.Policy
+	for _, s := range all {
+		settings[s.Realm.Name] = s.Realm.Policy
 	}
 	return settings, nil
 }

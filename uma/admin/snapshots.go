@@ -63,11 +63,32 @@ func (r *Realms) snapshot(ctx context.Context, name string) (*uma.Snapshot, erro
 	}
 }
 
+// names returns the names of all realms, sorted, without a read if they were read since the last
+// administrative change.
+func (r *Realms) names(ctx context.Context) ([]string, error) {
+	if now := r.snapshots.Load(); now != nil {
+		return now.names, nil
+	}
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return r.snapshots.Load().names, nil
+}
+
+// Only returns the name of the realm if there is only one, else an empty one.
+func (r *Realms) Only(ctx context.Context) (string, error) {
+	names, err := r.names(ctx)
+	if err != nil || len(names) != 1 {
+		return "", err
+	}
+	return names[0], nil
+}
+
 // Snapshots returns the snapshots of all realms, also of disabled ones.
 func (r *Realms) Snapshots(ctx context.Context) ([]*uma.Snapshot, error) {
-	names, err := r.Store.RealmNames(ctx)
+	names, err := r.names(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list realms: %w", err)
+		return nil, err
 	}
 	all := make([]*uma.Snapshot, len(names))
 	for i, name := range names {
