@@ -50,7 +50,7 @@ type Config struct {
 	// empty.
 	PublicURL string
 
-	// DefaultRealm is the realm of paths without /realms/NAME; empty: the only realm, if
+	// DefaultRealm is the realm of paths without /realms/NAME; empty: the only realm, while
 	// there is only one.
 	DefaultRealm   string
 	TrustedProxies []netip.Prefix
@@ -258,21 +258,11 @@ func (n *Node) Close() (err error) {
 }
 
 // Public returns the handler of the public listener.
-func (n *Node) Public(ctx context.Context) (http.Handler, error) {
-	realm := n.DefaultRealm
-	if realm == "" {
-		names, err := n.Store.RealmNames(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("list realms: %w", err)
-		}
-		if len(names) == 1 {
-			realm = names[0]
-		}
-	}
+func (n *Node) Public() http.Handler {
 	return server.New(server.Config{
-		Core: n.Core, Log: n.Log, Metrics: n.metrics, DefaultRealm: realm, TrustedProxies: n.TrustedProxies,
+		Core: n.Core, Log: n.Log, Metrics: n.metrics, DefaultRealm: n.DefaultRealm, TrustedProxies: n.TrustedProxies,
 		Limits: n.Limits,
-	}), nil
+	})
 }
 
 // Admin returns the handler of the admin listener.

@@ -78,7 +78,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	defer stop()
 	var wg sync.WaitGroup
 	undo := context.AfterFunc(ctx, stop) // a start may take as long as the gates
-	handler, err := n.begin(background, &wg)
+	err := n.begin(background, &wg)
 	if !undo() {
 		n.Log.InfoContext(ctx, "stopping before the start is complete")
 		err = nil
@@ -92,7 +92,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 		return errors.Join(err, public.Close())
 	}
 	failed := make(chan error, 2)
-	servers, adminAddr := []*http.Server{n.listen(public, handler, failed)}, "none"
+	servers, adminAddr := []*http.Server{n.listen(public, n.Public(), failed)}, "none"
 	if admin != nil {
 		servers, adminAddr = append(servers, n.listen(admin, n.Admin(), failed)), admin.Addr().String()
 	}
@@ -172,24 +172,20 @@ func within(ctx context.Context, wait func(), late error) error {
 	}
 }
 
-// begin activates the policies, starts the background work, and returns the handler of the
-// public listener.
-func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) (http.Handler, error) {
+// begin activates the policies, and starts the background work.
+func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup) error {
 	if err := n.Core.Realms.EnsureKeys(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	// The generation is loaded before the policies are read, so that Follow sees changes made
 	// in between.
 	if err := n.Core.Realms.Reload(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.policies.begin(ctx, wg); err != nil {
-		return nil, err
+		return err
 	}
-	if err := n.start(ctx, wg); err != nil {
-		return nil, err
-	}
-	return n.Public(ctx)
+	return n.start(ctx, wg)
 }
 
 // start starts the background work.

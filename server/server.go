@@ -21,7 +21,7 @@ type Config struct {
 	Log     *slog.Logger // nil: nothing is logged
 	Metrics *Metrics     // nil: nobody reads them
 
-	// DefaultRealm is the realm of paths that name none; empty for none.
+	// DefaultRealm is the realm of paths that name none; empty for the only one, while there is only one.
 	DefaultRealm string
 
 	// TrustedProxies are the proxies whose X-Forwarded-For is trusted; empty for none.
@@ -107,8 +107,11 @@ func (s *server) serve(ep endpoint, path string, handle wire.Handler, unlimited 
 			defer cancel()
 		}
 		realm := s.DefaultRealm
-		if inRealm {
+		switch {
+		case inRealm:
 			realm = x.Param("realm")
+		case realm == "" && err == nil:
+			realm, err = s.core.Realms.Only(x.Context())
 		}
 		if err == nil {
 			err = s.guarded(x, ep, realm, handle)

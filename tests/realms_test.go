@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -239,5 +240,24 @@ func TestDisabled(t *testing.T) {
 				return res.status == 200 && e.uma(t, bearer(res.str("access_token")), "permission", "Public board#view").status == 200
 			})
 		})
+	}
+}
+
+// TestOnlyRealm: paths without a realm are about the only one, while there is only one: a server that was
+// started before the second was applied answers as one that starts afterwards.
+func TestOnlyRealm(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	root := func() *response {
+		return e.do(t, request{method: "GET", url: e.URL + "/.well-known/uma2-configuration"})
+	}
+	if res := root(); res.status != 200 || res.str("issuer") != e.base() {
+		t.Fatalf("one realm: got %s, want its discovery", res)
+	}
+	e.apply(t, renamed(t, "other", "bundle: ./policies", "bundle: "+filepath.Join(filepath.Dir(e.File), "policies")))
+	within1s(t, "that there is no only realm", func() bool { return root().status == 404 })
+	root().expect(t, 404, "Realm does not exist", "")
+	if res := e.in("other").get(t, "/.well-known/uma2-configuration", credentials{}); res.status != 200 {
+		t.Errorf("the new realm: got %s, want 200", res)
 	}
 }
