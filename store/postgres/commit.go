@@ -60,10 +60,7 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		s.months.forget()
 		err = s.write(ctx, settle)
 	}
-	if err == nil {
-		w.committed(s, batch)
-	}
-	return err
+	return w.committed(ctx, s, batch, err)
 }
 
 // SaveTicket implements uma.Tickets.
@@ -297,13 +294,38 @@ func (w *settlements) saveRecords(batch []*entry) {
 				$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
 				x (time, id, batch, realm, kind, outcome, answered, subject, client, server, resource, revision, request, rules, event, n))
 		SELECT value FROM last`,
-		args: append(cols.args(), int64(cols.count)),
-		dest: []any{&w.last},
+		args:  append(cols.args(), int64(cols.count)),
+		dest:  []any{&w.last},
+		again: w.lastNumber(batch),
 	})
 }
 
-// committed sets the numbers of the records of a batch, and keeps them in memory.
-func (w *settlements) committed(s *Store, batch []*entry) {
+// lastNumber reads the number of the last record of a batch by its id. It is added to 0 so that the index of
+// numbers is not read for it.
+func (w *settlements) lastNumber(batch []*entry) *command {
+	var last uma.Record
+	for _, e := range batch {
+		for _, r := range e.Records {
+			last = r
+		}
+	}
+	return &command{query: `SELECT max(seq + 0) FROM decision WHERE id = $1 AND time = $2 HAVING count(*) > 0`, args: []any{last.ID, millis(last.Time)}}
+}
+
+// committed returns the error of a commit, and if there is none, sets the numbers of the records of the batch
+// and keeps them in memory. If the numbers were lost with the answer and cannot be read, the records are stored
+// all the same: they have no numbers here, and are not kept.
+func (w *settlements) committed(ctx context.Context, s *Store, batch []*entry, err error) error {
+	if errors.Is(err, errUnread) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
+		defer cancel()
+		if w.last, err = 0, nil; s.readAgain(ctx, w.records) != nil {
+			return nil
+		}
+	}
+	if err != nil || w.last == 0 {
+		return err
+	}
 	seq := w.last
 	for _, e := range slices.Backward(batch) {
 		for i := range slices.Backward(e.Records) {
@@ -314,6 +336,7 @@ func (w *settlements) committed(s *Store, batch []*entry) {
 	for _, e := range batch {
 		s.recent.Add(e.Records)
 	}
+	return nil
 }
 
 // insert adds a statement that inserts rows, if there are any.

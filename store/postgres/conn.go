@@ -63,6 +63,10 @@ type command struct {
 	query string
 	args  []any
 	dest  []any // that the columns of its only row are read into; nil: it is not read
+
+	// again reads into dest what the statement has returned, if that was lost after the commit: see
+	// readAgain. It finds no row if that is not known. It is nil if it never is.
+	again *command
 }
 
 // send sends statements in one round trip: that which begins the transaction, if it was not sent

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -109,3 +110,6 @@ func isRetried(err error) bool {
 	}
 	return false
 }
+
+// panicked is the error of a write that has panicked.
+func panicked(p any) error { return fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack()) }

@@ -26,7 +26,7 @@ func (g *gathering) committed(batch []*entry, took time.Duration) {
 			end = r.Seq
 		}
 	}
-	if records == 0 {
+	if records == 0 || end == 0 { // it is not known which numbers they have: see settlements.committed
 		return
 	}
 	others := end-int64(records) != g.last

@@ -16,6 +16,8 @@ func (s *Store) TakeLease(ctx context.Context, name, holder string, length time.
 			SELECT count(*) FROM taken`,
 		args: []any{name, holder, length.Milliseconds()},
 		dest: []any{&taken},
+		again: &command{query: `SELECT 1 FROM lease WHERE name = $1 AND holder = $2 AND ends > ` + databaseClock,
+			args: []any{name, holder}},
 	})
 	if err != nil {
 		return false, writing("lease "+name, err)

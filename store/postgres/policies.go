@@ -34,7 +34,9 @@ func (s *Store) CreateShare(ctx context.Context, sh *uma.Share) error {
 		args: []any{sh.ID, sh.Server, sh.Resource, sh.Owner, sh.Name, rows.Fold(sh.Name), array(sh.Scopes), array(sh.Users),
 			array(sh.Roles), array(sh.Groups), array(sh.Clients), sh.Strategy, rows.ShareSize(sh), uma.MaxShareBytes,
 			sh.Description, rows.IndexedParties(sh)},
-		dest: []any{&found, &id, &fits, &taken, &key, &version}}
+		dest: []any{&found, &id, &fits, &taken, &key, &version},
+		again: &command{query: `SELECT true, resource_id, true, true, key, version FROM share WHERE server = $1 AND id = $2 AND audience = version`,
+			args: []any{sh.Server, sh.ID}}}
 	switch err := s.writeAll(ctx, lock, create); {
 	case err != nil:
 		return writing("share", err)

@@ -65,8 +65,9 @@ func (m *madeRequest) command(q *uma.Request) command {
 			WHERE q.state = 'denied'
 			RETURNING key, version)
 		SELECT EXISTS (SELECT 1 FROM target), coalesce(max(key), 0), coalesce(max(version), 0) FROM stored`,
-		args: []any{q.ID, q.Server, q.Resource, q.Requester, string(q.Scope), q.State, rows.Millis(q.Created), rows.Millis(q.Decided)},
-		dest: []any{&m.found, &m.key, &m.version},
+		args:  []any{q.ID, q.Server, q.Resource, q.Requester, string(q.Scope), q.State, rows.Millis(q.Created), rows.Millis(q.Decided)},
+		dest:  []any{&m.found, &m.key, &m.version},
+		again: &command{query: `SELECT true, key, version FROM request q WHERE q.server = $1 AND q.id = $2` + byRequestID, args: []any{q.Server, q.ID}},
 	}
 }
 
@@ -90,8 +91,11 @@ const lockedRequest = `locked AS (SELECT q.key, q.state FROM request q JOIN reso
 // DecideRequest implements uma.Sharing. Granting a granted request changes nothing.
 func (s *Store) DecideRequest(ctx context.Context, server uma.Key, id string, grant bool, now time.Time) error {
 	state := uma.Refused
+	var again *command // that a request was refused does not show: it may have been before
 	if grant {
 		state = uma.Granted
+		again = &command{query: `SELECT true FROM request q JOIN resource r ON r.key = q.resource
+			WHERE q.server = $1 AND q.id = $2 AND q.state = 'granted'` + byRequestID, args: []any{server, id}}
 	}
 	found := false
 	err := s.writeAll(ctx, command{query: `WITH ` + lockedRequest + `,
@@ -100,7 +104,7 @@ func (s *Store) DecideRequest(ctx context.Context, server uma.Key, id string, gr
 		withdrawn AS (DELETE FROM request USING locked
 			WHERE request.key = locked.key AND locked.state = 'granted' AND $3 = 'denied')
 		SELECT count(*) > 0 FROM locked WHERE state <> 'denied'`,
-		args: []any{server, id, state, rows.Millis(now)}, dest: []any{&found}})
+		args: []any{server, id, state, rows.Millis(now)}, dest: []any{&found}, again: again})
 	return foundRequest(found, err)
 }
 

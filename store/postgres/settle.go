@@ -134,25 +134,37 @@ func (t *settler) take(batch []*entry) []*entry {
 // settle commits a batch and tells each entry its outcome. If the batch fails because of one entry, its
 // halves are tried apart.
 func (t *settler) settle(sl *slot, batch []*entry) {
-	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
-	defer cancel()
-	began, sent := t.store.cfg.Now(), time.Now()
-	err := t.store.settle(ctx, sl, batch)
-	if err != nil && len(batch) > 1 && !isUnavailable(err) {
+	apart, err := t.commit(sl, batch)
+	if apart {
 		half := len(batch) / 2
 		t.settle(sl, batch[:half])
 		t.settle(sl, batch[half:])
 		return
 	}
-	if err == nil {
-		t.gathering.committed(batch, time.Since(sent))
-	}
-	if err == nil && t.store.cfg.Observe != nil {
-		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))
-	}
 	for _, e := range batch {
 		e.result <- err
 	}
+}
+
+// commit commits a batch. apart: nothing was committed, and its halves are to be tried apart. A panic is an
+// error of all entries: the batch may have been committed.
+func (t *settler) commit(sl *slot, batch []*entry) (apart bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sl.unsure, apart, err = true, false, panicked(p)
+		}
+	}()
+	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
+	defer cancel()
+	began, sent := t.store.cfg.Now(), time.Now()
+	if err := t.store.settle(ctx, sl, batch); err != nil {
+		return len(batch) > 1 && !isUnavailable(err), err
+	}
+	t.gathering.committed(batch, time.Since(sent))
+	if t.store.cfg.Observe != nil {
+		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))
+	}
+	return false, nil
 }
 
 // settle commits a batch of settlements. The error of a batch of one is that of uma.Committer.
@@ -166,6 +178,7 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 	}
 	var done int
 	err = s.retry(ctx, func() (again bool, err error) {
+		w.last = 0 // a try that was rolled back may have set it
 		done, again, err = s.commitAll(ctx, sl, slices.Concat(w.commands, w.records))
 		if stateOf(err) == noPartition { // a month was removed meanwhile
 			s.months.forget()
@@ -176,8 +189,5 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 	if err != nil && stateOf(err) == divisionByZero && done < len(w.guards) {
 		return w.guards[done]
 	}
-	if err == nil {
-		w.committed(s, batch)
-	}
-	return late(ctx, err)
+	return late(ctx, w.committed(ctx, s, batch, err))
 }

@@ -83,7 +83,9 @@ func (s *Store) SaveSinks(ctx context.Context, sinks []uma.Sink) (lost []string,
 			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[])
 				x (name, holder, cursor, delivered, failed, problem, skipped)
 			WHERE k.name = x.name AND k.holder = x.holder RETURNING k.name)
-			SELECT coalesce(array_agg(name), '{}') FROM saved`, args: rows.args(), dest: []any{&saved}})
+			SELECT coalesce(array_agg(name), '{}') FROM saved`, args: rows.args(), dest: []any{&saved},
+			again: &command{query: `SELECT coalesce(array_agg(k.name), '{}') FROM sink k JOIN unnest($1::text[], $2::text[]) x (name, holder)
+				ON k.name = x.name AND k.holder = x.holder`, args: rows.args()[:2]}})
 	if err != nil {
 		return nil, writing("sinks", err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,10 +101,14 @@ func (s *Store) write(ctx context.Context, f func(tx *conn) error) error {
 // writeAll is write for statements that depend on nothing: it takes one round trip.
 func (s *Store) writeAll(ctx context.Context, commands ...command) error {
 	return s.withSlot(ctx, func(ctx context.Context, sl *slot) error {
-		return s.retry(ctx, func() (again bool, err error) {
+		err := s.retry(ctx, func() (again bool, err error) {
 			_, again, err = s.commitAll(ctx, sl, commands)
 			return again, err
 		})
+		if errors.Is(err, errUnread) {
+			err = s.readAgain(ctx, commands)
+		}
+		return err
 	})
 }
 
@@ -216,7 +220,7 @@ func (s *Store) begin(ctx context.Context, sl *slot) (tx *conn, release func(), 
 func call(tx *conn, f func(tx *conn) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
+			err = panicked(p)
 		}
 	}()
 	return f(tx)
@@ -230,7 +234,8 @@ func (s *Store) rollback(tx *conn) {
 
 // commit runs the last commands of a transaction and commits it with its slot, in one round trip.
 // again reports whether nothing was committed and another try may succeed. done is how many of the
-// commands were run, if one failed.
+// commands were run, if one failed. The error is errUnread if all was committed, but what the
+// commands returned was lost.
 func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command) (done int, again bool, err error) {
 	changed := tx.touched
 	for _, cmd := range last {
@@ -257,10 +262,12 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	case unknown != nil:
 		sl.doubted = changed
 		return 0, false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, err)}
-	case committed:
-		return len(last), false, nil
+	case !committed:
+		return 0, true, &unavailable{err}
+	case slices.ContainsFunc(last, func(c command) bool { return c.dest != nil }):
+		return len(last), false, errUnread
 	}
-	return 0, true, &unavailable{err}
+	return len(last), false, nil
 }
 
 // mark is the statement that raises the number of commits of a slot. It fails if the transaction was
@@ -273,62 +280,4 @@ func (s *slots) mark(sl *slot, changed memory.Kinds) command {
 	return command{query: `WITH mark AS (UPDATE writer SET commits = commits + 1, changes = changes + $4
 		WHERE process = $1 AND slot = $2 AND fence = $3 RETURNING 1)
 		SELECT 1 / count(*) FROM mark`, args: []any{s.process, sl.number, sl.fence, changes}}
-}
-
-// fate returns whether the last transaction of a slot was committed, after its connection was
-// lost. The statement waits until that transaction has ended; if its end is still to come, it fails, because
-// the row has another fence then.
-func (s *slots) fate(ctx context.Context, sl *slot) (committed bool, err error) {
-	sl.unsure = true
-	var fence, commits int64
-	for {
-		err = s.store.pool.QueryRow(ctx, `UPDATE writer SET fence = fence + 1 WHERE process = $1 AND slot = $2 RETURNING fence, commits`,
-			s.process, sl.number).Scan(&fence, &commits)
-		if err == nil {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return false, err
-		case <-time.After(fateEvery):
-		}
-	}
-	if commits < sl.commits {
-		sl.commits = commits
-		return false, errors.New("the row of the slot was removed meanwhile")
-	}
-	committed = commits > sl.commits
-	sl.fence, sl.commits, sl.unsure = fence, commits, false
-	return committed, nil
-}
-
-// fateEvery is how often the fate of a transaction is asked for while the database is unavailable.
-const fateEvery = 100 * time.Millisecond
-
-// fence makes sure that no transaction of a slot is under way.
-func (s *slots) fence(ctx context.Context, sl *slot) error {
-	if !sl.unsure {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, cancelPatience) // what has not begun is refused soon
-	defer cancel()
-	if _, err := s.fate(ctx, sl); err != nil {
-		return &unavailable{err}
-	}
-	s.store.memory.Settled(sl.doubted)
-	sl.doubted = 0
-	return nil
-}
-
-// endDoubts asks for the fate of transactions that may still be under way, with slots that nobody uses.
-func (s *slots) endDoubts(ctx context.Context) {
-	for range writers {
-		select {
-		case sl := <-s.free:
-			_ = s.fence(ctx, sl) // it is asked again
-			s.free <- sl
-		default:
-			return
-		}
-	}
 }
