@@ -17,8 +17,9 @@ import (
 
 // Errors of a server that stops before its work is complete.
 var (
-	errInProgress = errors.New("stopped while requests were in progress: their connections are closed")
-	errLogBlocked = errors.New("stopped while the decision log was blocked: its missing records are in the database")
+	errInProgress  = errors.New("stopped while requests were in progress: their connections are closed")
+	errWorkBlocked = errors.New("stopped before its work had ended: the decision log is blocked, or the database does not answer, so that " +
+		"the lease " + upkeepLease + " is not given back; records that the decision log lacks are in the database")
 )
 
 // A RealmFile is the content of a realm file.
@@ -107,7 +108,7 @@ func (n *Node) Run(ctx context.Context, public, admin net.Listener) error {
 	defer cancel()
 	err = errors.Join(err, requests, within(end, n.waitForRequests, errInProgress))
 	stop()
-	return errors.Join(err, within(end, wg.Wait, errLogBlocked))
+	return errors.Join(err, within(end, wg.Wait, errWorkBlocked))
 }
 
 // serve waits until ctx ends, and then as long as Drain, or until a listener fails.

@@ -9,7 +9,7 @@ import (
 // the row and then sees what the one before it has made of it.
 func (s *Store) TakeLease(ctx context.Context, name, holder string, length time.Duration) (held bool, err error) {
 	var taken int
-	err = s.writeAll(ctx, command{
+	err = s.writeLease(ctx, command{
 		query: `WITH taken AS (INSERT INTO lease AS l (name, holder, ends) VALUES ($1, $2, ` + databaseClock + ` + $3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, ends = ` + databaseClock + ` + $3
 			WHERE l.holder = excluded.holder OR l.ends <= ` + databaseClock + ` RETURNING 1)
@@ -27,7 +27,20 @@ func (s *Store) TakeLease(ctx context.Context, name, holder string, length time.
 
 // ReleaseLease implements uma.Leases.
 func (s *Store) ReleaseLease(ctx context.Context, name, holder string) error {
-	return writing("lease "+name, s.writeAll(ctx, command{
+	return writing("lease "+name, s.writeLease(ctx, command{
 		query: `DELETE FROM lease WHERE name = $1 AND holder = $2`, args: []any{name, holder},
 	}))
+}
+
+// writeLease is writeAll that ends with ctx, also if it has begun: whoever does not learn in time whether it
+// has a lease works as if it had none, and a server that is stopped does not wait for a database that hangs.
+func (s *Store) writeLease(ctx context.Context, cmd command) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
+	defer cancel()
+	return s.withSlot(ctx, func(_ context.Context, sl *slot) error {
+		return s.retry(ctx, func() (again bool, err error) {
+			_, again, err = s.commitAll(ctx, sl, []command{cmd})
+			return again, err
+		})
+	})
 }

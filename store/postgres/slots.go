@@ -112,7 +112,8 @@ func (s *Store) writeAll(ctx context.Context, commands ...command) error {
 	})
 }
 
-// withSlot calls f with a slot, and a context that ends with patience.
+// withSlot calls f with a slot, and a context that ends with patience. While it waits for a slot, nothing has
+// begun: it returns if ctx ends.
 func (s *Store) withSlot(ctx context.Context, f func(ctx context.Context, sl *slot) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -131,12 +132,15 @@ func (s *Store) withSlot(ctx context.Context, f func(ctx context.Context, sl *sl
 	default:
 		return uma.ErrBusy
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.patience)
 	defer cancel()
 	var sl *slot
 	select {
 	case sl = <-s.slots.free:
 		defer func() { s.slots.free <- sl }()
+	case <-caller.Done():
+		return caller.Err()
 	case <-ctx.Done():
 		return uma.ErrBusy
 	}
