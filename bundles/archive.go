@@ -207,6 +207,8 @@ func refused(header *tar.Header, name string) string {
 	switch base := path.Base(name); {
 	case header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir:
 		return "is a link or a device: a bundle has files and folders only"
+	case len(name) > maxPath:
+		return errLongPath.Error()
 	case strings.Count(name, "/") > maxLevels:
 		return fmt.Sprintf("is in more than %d folders", maxLevels)
 	case strings.HasPrefix(name, "umpire/"):

@@ -187,6 +187,7 @@ func TestReadArchiveRefuses(t *testing.T) {
 		"global headers":        {[]entry{{tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "x.rego"}}, ""}}, []string{"p.tar.gz/x.rego: is a link"}},
 		"a path twice":          {[]entry{file("/album.rego", album), file("./album.rego", album)}, []string{"album.rego: is in the archive twice"}},
 		"files of the library":  {[]entry{file("/umpire/sharing.rego", "package uma.sharing\n"), file("umpire/x_test.rego", album)}, []string{"umpire/sharing.rego: the folder umpire", "umpire/x_test.rego: the folder umpire"}},
+		"too long":              {[]entry{file(strings.Repeat(strings.Repeat("a", 200)+"/", 6)+"data.json", "{}")}, []string{"its path is longer than 1024 bytes"}},
 		"too deep":              {[]entry{file(strings.Repeat("a/", 101)+"data.json", "{}")}, []string{"is in more than 100 folders"}},
 		"Wasm":                  {[]entry{file("/policy.wasm", "\x00asm")}, []string{"policy.wasm: policies that are compiled to Wasm are not supported"}},
 		"Wasm in the manifest":  {manifest(`{"wasm": [{"entrypoint": "a/b", "module": "/policy.wasm"}]}`), []string{".manifest: policies that are compiled to Wasm"}},

@@ -61,13 +61,14 @@ func TestRead(t *testing.T) {
 func TestReadMistakes(t *testing.T) {
 	t.Parallel()
 	_, err := bundles.Read(folder(map[string]string{
-		"a.rego":        "package a\n\nx := \n",
-		"b.rego":        "package b\n\n\nallow if { true\n",
-		"data.json":     "{\n  \"lib\": 1,\n}",
-		"c/data.yaml":   "a: 1\nb: [\n",
-		"d/data.json":   "[]",
-		"f/data.json":   "null",
-		"deep.rego":     "package d\n\nx := " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+		"a.rego":      "package a\n\nx := \n",
+		"b.rego":      "package b\n\n\nallow if { true\n",
+		"data.json":   "{\n  \"lib\": 1,\n}",
+		"c/data.yaml": "a: 1\nb: [\n",
+		"d/data.json": "[]",
+		"f/data.json": "null",
+		"deep.rego":   "package d\n\nx := " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+		strings.Repeat(strings.Repeat("l", 200)+"/", 6) + "long.rego": "package l",
 		"g_test.rego":   "package g\n\nnot rego",
 		"empty.rego":    "",
 		"enormous.rego": "package e\n" + strings.Repeat("# a comment\n", 1<<20),
@@ -78,6 +79,7 @@ func TestReadMistakes(t *testing.T) {
 	for _, want := range []string{
 		"a.rego:4: ", "b.rego:5: ", "data.json:3: ", "c/data.yaml:3: ", "d/data.json:1: ", "f/data.json:1: not an object",
 		"deep.rego:3: nested more than 2000", "g_test.rego:3: ", "empty.rego:1: ", "enormous.rego: more than 8 MiB",
+		"/long.rego: its path is longer than 1024 bytes",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)

@@ -18,7 +18,10 @@ const (
 	maxFolders  = 1_000 // counted each time if several links lead to one
 	maxFileSize = 8 << 20
 	maxSize     = 64 << 20
+	maxPath     = 1024 // bytes: an index of a database has it
 )
+
+var errLongPath = fmt.Errorf("its path is longer than %d bytes", maxPath)
 
 // A walk visits the policy files of a folder: *.rego, data.json and data.yaml in all folders.
 // It skips names that begin with a dot, and follows links: fsys must refuse those that
@@ -89,6 +92,8 @@ func (w *walk) entry(name string, above []fs.FileInfo) error {
 		if w.other != nil {
 			w.other(name)
 		}
+	case len(name) > maxPath:
+		w.wrong(name, errLongPath)
 	case !info.Mode().IsRegular():
 		w.wrong(name, errors.New("not a regular file"))
 	default:

@@ -26,7 +26,8 @@ func claimsOf(tx *conn, r *uma.Resource) (claims, error) {
 	for i, uri := range r.URIs {
 		folded[i] = uripath.Fold(uri)
 	}
-	err := tx.rows(`SELECT true, uri FROM resource_uri WHERE server = $1 AND uri = ANY($4) AND name = $2 AND id = $3 AND registered = $6
+	err := tx.rows(`SELECT true, x.uri FROM unnest($4::text[]) x (uri), LATERAL (SELECT 1 FROM resource_uri u
+			WHERE u.server = $1 AND `+isURI(`u.uri`, `x.uri`)+` AND u.name = $2 AND u.id = $3 AND u.registered = $6 OFFSET 0) u
 		UNION ALL SELECT false, scope FROM resource_scope WHERE server = $1 AND scope = ANY($5) AND name = $2 AND id = $3 AND registered = $6`,
 		[]any{r.Server, r.Name, r.ID, folded, array(r.Scopes), uma.ByOwner}, func(scan scanFunc) error {
 			var isURI bool
@@ -60,15 +61,15 @@ func claimsOfAll(tx *conn, all []*uma.Resource) (map[uma.Key]claims, error) {
 		query string
 		add   func(of claims, text string)
 	}{
-		{&uris, `resource_uri t WHERE t.uri`, func(of claims, text string) { of.uris[text] = true }},
-		{&names, `resource_scope t WHERE t.scope`, func(of claims, text string) { of.scopes[text] = true }},
+		{&uris, `resource_uri t WHERE ` + isURI(`t.uri`, `x.text`), func(of claims, text string) { of.uris[text] = true }},
+		{&names, `resource_scope t WHERE t.scope = x.text`, func(of claims, text string) { of.scopes[text] = true }},
 	} {
 		if find.by.count == 0 {
 			continue
 		}
 		// OFFSET 0: each is looked up by its index.
 		err := tx.rows(`SELECT x.key, x.text FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) x (key, server, text, name, id),
-			LATERAL (SELECT 1 FROM `+find.query+` = x.text AND t.server = x.server AND t.name = x.name AND t.id = x.id AND t.registered = $6 OFFSET 0) t`,
+			LATERAL (SELECT 1 FROM `+find.query+` AND t.server = x.server AND t.name = x.name AND t.id = x.id AND t.registered = $6 OFFSET 0) t`,
 			append(find.by.args(), uma.ByOwner), func(scan scanFunc) error {
 				var key uma.Key
 				var text string
@@ -157,7 +158,7 @@ func takenURIs(tx *conn, r *uma.Resource, uris []string) ([]string, error) {
 		folded[i] = uripath.Fold(uri)
 	}
 	taken, err := texts[string](tx, `SELECT x.uri FROM unnest($2::text[]) x (uri)
-		WHERE EXISTS (SELECT 1 FROM resource_uri u WHERE u.server = $1 AND u.uri = x.uri AND u.resource <> $3)`, r.Server, folded, r.Key)
+		WHERE EXISTS (SELECT 1 FROM resource_uri u WHERE u.server = $1 AND `+isURI(`u.uri`, `x.uri`)+` AND u.resource <> $3)`, r.Server, folded, r.Key)
 	return taken, reading("uris", err)
 }
 

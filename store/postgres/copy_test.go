@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"context"
 	"slices"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/umpire/store/copier"
 )
@@ -49,6 +52,48 @@ func TestCopiedColumns(t *testing.T) {
 	for column := range copied {
 		t.Errorf("there is no column %s", column)
 	}
+}
+
+// TestCopyPlans: a page of a copy is read along an index, not sorted out of the whole table.
+func TestCopyPlans(t *testing.T) {
+	t.Parallel()
+	cfg, err := copyConfig(newDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, func() error { return c.Close(context.Background()) })
+	if _, err := c.Exec(t.Context(), createMonth(monthOf(at))); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range copier.Tables() {
+		if table.Name == copier.Number || slices.Contains(smallTables, table.Name) {
+			continue
+		}
+		for _, after := range []bool{false, true} {
+			plan, err := explain(t.Context(), c, pageQuery(&table, after, 100))
+			if err != nil {
+				t.Fatalf("%s: %v", table.Name, err)
+			}
+			if found := append(plan.unbounded(false, nil), plan.sorts(nil)...); len(found) > 0 {
+				t.Errorf("%s: %q", table.Name, found)
+			}
+		}
+	}
+}
+
+// sorts returns where a plan sorts all rows, rather than those with the same beginning of a key.
+func (p *plan) sorts(found []string) []string {
+	if p.Type == "Sort" {
+		found = append(found, p.Type)
+	}
+	for _, sub := range p.Plans {
+		found = sub.sorts(found)
+	}
+	return found
 }
 
 // TestCopiedNumbers: keys that are never used again are copied, too; others are set at the end of a copy.

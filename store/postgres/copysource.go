@@ -50,6 +50,7 @@ func copyConfig(url string) (*pgx.ConnConfig, error) {
 	for _, timeout := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
 		cfg.ConnConfig.RuntimeParams[timeout] = "0"
 	}
+	cfg.ConnConfig.RuntimeParams["enable_sort"] = "off" // a page is read along an index, whatever is known of a table
 	return cfg.ConnConfig, nil
 }
 
@@ -165,20 +166,7 @@ func (s *Source) Page(ctx context.Context, t *copier.Table, after copier.Row, li
 	if t.Name == copier.Number {
 		return s.numbers(ctx, after)
 	}
-	columns := storedColumns(t)
-	key := quoted(columns[:t.Key]...)
-	var where []string
-	if t.Name == copier.Party {
-		where = append(where, `identity IS NOT NULL`)
-	}
-	if after != nil {
-		where = append(where, `(`+key+`) > (`+parameters(t.Key)+`)`)
-	}
-	query := `SELECT ` + quoted(columns...) + ` FROM ` + storedTable(t)
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
-	}
-	found, err := s.conn.Query(ctx, query+fmt.Sprint(` ORDER BY `, key, ` LIMIT `, limit), after...)
+	found, err := s.conn.Query(ctx, pageQuery(t, after != nil, limit), after...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,13 +184,35 @@ func (s *Source) Page(ctx context.Context, t *copier.Table, after copier.Row, li
 	return page, found.Err()
 }
 
-// parameters are $1 to $n.
-func parameters(n int) string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprint("$", i+1)
+// pageQuery reads the rows of a table from its beginning, or after one whose key is given.
+func pageQuery(t *copier.Table, after bool, limit int) string {
+	key, last := order(t)
+	var where []string
+	if t.Name == copier.Party {
+		where = append(where, `identity IS NOT NULL`)
 	}
-	return strings.Join(all, ", ")
+	if after {
+		where = append(where, `(`+key+`) > (`+last+`)`)
+	}
+	query := `SELECT ` + quoted(storedColumns(t)...) + ` FROM ` + storedTable(t)
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	return query + fmt.Sprint(` ORDER BY `, key, ` LIMIT `, limit)
+}
+
+// order returns what the rows of a table are in the order of, and the same of a row whose key is given. Indexes have
+// only the beginnings of URIs: see long_digest in the schema.
+func order(t *copier.Table) (key, of string) {
+	var columns, values []string
+	for i, name := range storedColumns(t)[:t.Key] {
+		column, value := quoted(name), fmt.Sprint("$", i+1)
+		if t.Name == "resource_uri" && name == "uri" || t.Name == "uri_pattern" && name == "key" {
+			columns, values = append(columns, `left(`+column+`, 400)`), append(values, `left(`+value+`, 400)`)
+		}
+		columns, values = append(columns, column), append(values, value)
+	}
+	return strings.Join(columns, ", "), strings.Join(values, ", ")
 }
 
 // scanRow reads a row with the columns of a table. With an error it returns what was read.

@@ -98,7 +98,8 @@ func changeDerived(old *uma.Resource, was, is *derived) (commands []command) {
 			args: []any{server, gone, old.Name, old.ID}})
 	}
 	if gone := texting(beside(was.uris, is.uris)); len(gone) > 0 {
-		commands = append(commands, command{query: `DELETE FROM resource_uri WHERE server = $1 AND uri = ANY($2) AND name = $3 AND id = $4`,
+		commands = append(commands, command{query: `DELETE FROM resource_uri u USING unnest($2::text[]) x (uri)
+			WHERE u.server = $1 AND ` + isURI(`u.uri`, `x.uri`) + ` AND u.name = $3 AND u.id = $4`,
 			args: []any{server, gone, old.Name, old.ID}})
 	}
 	if added := beside(is.scopes, was.scopes); len(added) > 0 {
@@ -156,7 +157,7 @@ func changePatterns(old *uma.Resource, was, is *derived) (commands []command) {
 		}
 	}
 	for pair := range slices.Chunk(gone, 2) {
-		commands = append(commands, command{query: `DELETE FROM uri_pattern WHERE server = $1 AND key = $2 AND uri = $3 AND id = $4`,
+		commands = append(commands, command{query: `DELETE FROM uri_pattern WHERE server = $1 AND ` + isURI(`key`, `$2`) + ` AND uri = $3 AND id = $4`,
 			args: []any{is.server, pair[0], pair[1], old.ID}})
 	}
 	if added.count > 0 {

@@ -205,7 +205,7 @@ func (l *listing) walk(c *conn, limit int) (s step, err error) {
 	case rest.ID != "":
 		from, rest.ID = from+` AND r.id = `+q.add(rest.ID), ""
 	case rest.URI != "":
-		from = `resource_uri u JOIN resource r ON r.key = u.resource WHERE u.server = ` + server + ` AND u.uri = ` + q.add(rest.URI)
+		from = `resource_uri u JOIN resource r ON r.key = u.resource WHERE u.server = ` + server + ` AND ` + isURI(`u.uri`, q.add(rest.URI))
 		at, rest.URI = `u.name, u.id`, ""
 		if rest.Registered != 0 {
 			from, rest.Registered = from+` AND u.registered = `+q.add(rest.Registered), 0
@@ -261,7 +261,7 @@ func matching(f uma.ResourceFilter, q *arguments) string {
 	add(f.Name != "" && !f.ExactName, `strpos(r.name_folded, %s) > 0`, f.Name)
 	add(f.Type != "", `strpos(r.type_folded, %s) > 0`, f.Type)
 	add(f.Scope != "", `EXISTS (SELECT 1 FROM unnest(r.scopes) s WHERE strpos(s, %s) > 0)`, f.Scope)
-	add(f.URI != "", `EXISTS (SELECT 1 FROM resource_uri u WHERE u.server = r.server AND u.uri = %s AND u.name = r.name AND u.id = r.id)`, f.URI)
+	add(f.URI != "", `EXISTS (SELECT 1 FROM resource_uri u WHERE u.server = r.server AND `+isURI(`u.uri`, `%[1]s`)+` AND u.name = r.name AND u.id = r.id)`, f.URI)
 	if len(all) == 0 {
 		return everyRow
 	}

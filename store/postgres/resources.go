@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"example.com/umpire/store/memory"
@@ -189,6 +190,11 @@ func uriShapes(c *conn, server uma.Key) ([]string, error) {
 	return shapes, reading("shapes of URIs", err)
 }
 
+// isURI is the condition that a column is a URI, or its key, for the indexes: see long_digest in the schema.
+func isURI(column, uri string) string {
+	return fmt.Sprintf(`left(%[1]s, 400) = left(%[2]s, 400) AND long_digest(%[1]s) = long_digest(%[2]s) AND %[1]s = %[2]s`, column, uri)
+}
+
 // URICandidates implements uma.Resources.
 func (v *view) URICandidates(ctx context.Context, server uma.Key, keys []string) ([]uma.URICandidate, error) {
 	return uriCandidates(v.conn(ctx), server, keys)
@@ -198,7 +204,8 @@ func uriCandidates(c *conn, server uma.Key, keys []string) ([]uma.URICandidate, 
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	found, err := list(c, `SELECT uri, id FROM uri_pattern WHERE server = $1 AND key = ANY($2)`,
+	found, err := list(c, `SELECT p.uri, p.id FROM (SELECT DISTINCT unnest($2::text[])) x (key), LATERAL (SELECT p.uri, p.id FROM uri_pattern p
+		WHERE p.server = $1 AND `+isURI(`p.key`, `x.key`)+` OFFSET 0) p`,
 		[]any{server, keys}, func(scan scanFunc) (uma.URICandidate, error) {
 			var u uma.URICandidate
 			err := scan(&u.URI, &u.Resource)

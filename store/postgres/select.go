@@ -39,11 +39,11 @@ func selectResources(c *conn, server uma.Key, q uma.Selection, limit int) ([]*um
 		return selectByScope(c, server, q.AnyScope, q.Registered, limit)
 	case q.URI != "" && q.Registered != 0:
 		return resources(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
-			WHERE u.server = $1 AND u.uri = $2 AND u.registered = $3 ORDER BY u.name, u.id LIMIT $4`,
+			WHERE u.server = $1 AND `+isURI(`u.uri`, `$2`)+` AND u.registered = $3 ORDER BY u.name, u.id LIMIT $4`,
 			server, q.URI, q.Registered, limit)
 	case q.URI != "":
 		return resources(c, `SELECT`+resourceColumns+`FROM resource_uri u JOIN resource r ON r.key = u.resource
-			WHERE u.server = $1 AND u.uri = $2 ORDER BY u.name, u.id LIMIT $3`,
+			WHERE u.server = $1 AND `+isURI(`u.uri`, `$2`)+` ORDER BY u.name, u.id LIMIT $3`,
 			server, q.URI, limit)
 	}
 	return nil, errors.New("an empty selection")

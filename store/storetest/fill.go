@@ -46,6 +46,10 @@ func (e *env) fillResources() (*uma.Resource, *uma.Request) {
 	ctx := e.t.Context()
 	e.own("Board ✓", []string{"/boards/*", "/boards/{id}/posts"}, "view", "post")
 	e.must(e.s.CreateResource(ctx, e.claim(e.alice, "Ålbum", []string{"/albums/ä"}, "view"), e.newID))
+	for i, n := 0, newNoise(); i < 3; i++ {
+		begin := "/" + n.growing(1000)
+		e.own(fmt.Sprint("long ", i), []string{begin + n.letters(maxURI-len(begin)), begin + n.letters(maxURI-len(begin))}, "view")
+	}
 	r := e.resource("Holiday, \"2026\"", "view", "edit")
 	r.Attributes = map[string][]string{"a": {"", "b"}}
 	e.create(r)

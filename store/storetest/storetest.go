@@ -62,6 +62,8 @@ func Run(t *testing.T, open func(t *testing.T) uma.Store) {
 		"ViewTokens":    validityTests,
 		"ViewExpected":  expectedTests,
 
+		"Limits": limitTests,
+
 		"Races": raceTests,
 	}
 	run(t, suite, open)

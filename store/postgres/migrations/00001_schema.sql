@@ -204,20 +204,26 @@ CREATE TABLE resource_uri (
     name       text COLLATE "C" NOT NULL, -- name and id are those of the resource
     id         text COLLATE "C" NOT NULL,
     resource   bigint NOT NULL,
-    registered integer NOT NULL,
-    PRIMARY KEY (server, uri, name, id)
+    registered integer NOT NULL
 );
+
+-- An entry of an index has at most 2,704 bytes, and a folded URI may have 3,072. An index of URIs has their
+-- first 400 characters, which are in the same order as the URIs, and this of what is longer: see isURI.
+CREATE FUNCTION long_digest(uri text) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$ SELECT CASE WHEN length(uri) > 400 THEN sha256(convert_to(uri, 'UTF8')) ELSE '' END $$;
+
+CREATE UNIQUE INDEX resource_uri_text ON resource_uri (server, left(uri, 400), long_digest(uri), name, id);
 -- A URI that an owner registered (3: uma.ByOwner) has no other owner, also if two register it at once.
-CREATE UNIQUE INDEX resource_uri_claimed ON resource_uri (server, uri) WHERE registered = 3;
+CREATE UNIQUE INDEX resource_uri_claimed ON resource_uri (server, left(uri, 400), long_digest(uri)) WHERE registered = 3;
 
 -- The URIs and URI patterns of resources that the resource server owns itself.
 CREATE TABLE uri_pattern (
     server bigint NOT NULL,
     key    text COLLATE "C" NOT NULL, -- uripath.Key
     uri    text COLLATE "C" NOT NULL, -- as registered
-    id     text COLLATE "C" NOT NULL, -- of the resource
-    PRIMARY KEY (server, key, uri, id)
+    id     text COLLATE "C" NOT NULL  -- of the resource, which has each URI once
 );
+CREATE INDEX uri_pattern_key ON uri_pattern (server, left(key, 400), long_digest(key), id);
 
 -- How many URI patterns have a shape (uripath.Key).
 CREATE TABLE uri_shape (
