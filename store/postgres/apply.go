@@ -65,7 +65,7 @@ func (s *Store) ApplyRealm(ctx context.Context, c *uma.RealmChange) (*uma.RealmR
 		return &a.Report, fmt.Errorf("wait until another change of the realm is applied: %w", err)
 	}
 	defer turn.end()
-	if err := s.read(ctx, a.prepare); err != nil {
+	if err := s.readPatiently(ctx, a.prepare); err != nil { // all users and resources of the realm
 		return &a.Report, err
 	}
 	for done, total := 0, a.total(); done < total; {

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/umpire/uma"
 )
@@ -136,6 +139,41 @@ func TestBatchFindsWhatOthersHaveMade(t *testing.T) {
 	}
 	if got := rowsOf(t, s, `SELECT id || ' ' || type FROM resource WHERE name = 'Album 7'`); !slices.Equal(got, []string{"theirs album"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A slowPage is a database that takes longer to read a page of users than one request may take. It is given no
+// more time than the caller of the read has.
+type slowPage struct {
+	recorder
+	takes time.Duration
+}
+
+func (p *slowPage) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, q := range data.Batch.QueuedQueries {
+		if strings.Contains(q.SQL, "FROM users WHERE realm = $1 AND id > $2") {
+			select {
+			case <-time.After(p.takes):
+			case <-ctx.Done():
+			}
+		}
+	}
+	return ctx
+}
+
+// A large realm is compared with its file for as long as it takes, and the caller waits.
+func TestApplyReadsWithoutPatience(t *testing.T) {
+	t.Parallel()
+	const patience = 3 * time.Second
+	s := openTemp(t, func(c *Config) { c.patience, c.tracer = patience, &slowPage{takes: patience} })
+	smallRealm(t, s)
+	if created := apply(t, s, photos("album")).Created; len(created) != 2*applyBatch {
+		t.Errorf("got %d created, want %d", len(created), 2*applyBatch)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := s.ApplyRealm(ctx, photos("book")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a caller with less time: got error %v", err)
 	}
 }
 

@@ -177,18 +177,29 @@ const snapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
 // reader takes a connection of the pool. Its statements see the database as of the first of them,
 // fail once ctx ends, or after as long as a write may take, and read at most so many bytes.
 func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
+	r, err := s.patientReader(ctx, bytes)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	r.cancel = cancel
+	return r, nil
+}
+
+// patientReader is reader for what reads many pages: its statements together may take as long as ctx lasts. Each ends
+// by statement_timeout.
+func (s *Store) patientReader(ctx context.Context, bytes int) (*reader, error) {
 	if s.isClosed() {
 		return nil, errClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
 	pg, err := s.pool.Acquire(ctx)
 	if err != nil {
-		defer cancel()
 		return nil, s.acquiring(ctx, err)
 	}
 	c := newConn(ctx, pg.Conn(), snapshot)
 	c.left, c.trips = bytes, &s.trips
-	return &reader{conn: c, pg: pg, cancel: cancel}, nil
+	return &reader{conn: c, pg: pg, cancel: func() {}}, nil
 }
 
 // acquiring is the error of a connection that could not be had.
@@ -235,6 +246,16 @@ func (r *reader) end() {
 // read calls f with a connection for reading. f must bound how much it reads.
 func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
 	r, err := s.reader(ctx, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	defer r.release()
+	return f(r.conn)
+}
+
+// readPatiently is read for a patientReader.
+func (s *Store) readPatiently(ctx context.Context, f func(c *conn) error) error {
+	r, err := s.patientReader(ctx, math.MaxInt)
 	if err != nil {
 		return err
 	}
