@@ -179,7 +179,7 @@ func (m *Metrics) WALSize(size func() int64) {
 func (m *Metrics) Database(trips func() int64, connections func() (used, most int)) {
 	m.registry.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "umpire_database_round_trips_total", Help: "Round trips to the database that requests have made.",
+			Name: "umpire_database_round_trips_total", Help: "Round trips to the database that views of requests and writes have made.",
 		}, func() float64 { return float64(trips()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "umpire_database_connections_used", Help: "Connections to the database that are in use.",

@@ -68,6 +68,9 @@ type options struct {
 	// Limits are the server's own unless a test does much more than a client may.
 	Limits server.Limits
 
+	// NoDecisionLog: nobody reads the decision records.
+	NoDecisionLog bool
+
 	// Downloads say how the server polls OPA services.
 	Downloads node.Downloads
 

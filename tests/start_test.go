@@ -40,7 +40,9 @@ func start(t testing.TB, opts ...func(*options)) *env {
 	cfg.PublicURL += o.PublicPath
 	cfg.Limits, cfg.TrustedProxies, cfg.Downloads, cfg.Caches = o.Limits, o.Proxies, o.Downloads, caches(t)
 	cfg.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	cfg.DecisionLog = logFile(t, e.Data, "decisions.log")
+	if !o.NoDecisionLog {
+		cfg.DecisionLog = logFile(t, e.Data, "decisions.log")
+	}
 	n, err := node.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -33,19 +33,26 @@ type Expected struct {
 	Tokens []TokenKey // the states of these tokens
 	RPT    string     // jti
 
+	Identities []IdentityKey // the parties of these
+
 	// The party, for what is shared with it: that of the first token's session, unless Party is
-	// given. Client is the one that asks.
+	// given; if that has no ID, the first of Identities has it. Client is the one that asks.
 	Party  *Party
 	Client string
 
 	Ticket []byte // hash; then also the resources that it is for
 	Now    time.Time
 
-	// Resources of Server, by their ids, or by their names if one of Owners owns them.
+	// Resources of Server, by their ids, or by their names if one of Owners owns them, and which of
+	// Scopes the server knows, and resources have from their types.
 	Server    Key
 	Resources []string
 	Owners    []string
+	Scopes    []Scope
 }
+
+// An IdentityKey names the identity of a party at an issuer: see Identities.PartyOf.
+type IdentityKey struct{ Issuer, Subject string }
 
 // A TokenKey names a token by its jti and its session, empty without one: see Tokens.TokenState.
 type TokenKey struct{ JTI, Session string }

@@ -180,6 +180,9 @@ type question struct {
 
 // ask is rows for several queries, in one round trip.
 func (c *conn) ask(questions ...question) (err error) {
+	if len(questions) == 0 {
+		return nil
+	}
 	commands := make([]command, len(questions))
 	for i, q := range questions {
 		commands[i] = command{query: q.query, args: q.args}

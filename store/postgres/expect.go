@@ -18,6 +18,8 @@ type ahead struct {
 	rpts      map[string]*uma.RPT
 	resources map[memory.ResourceKey]*uma.Resource
 	sharing   map[memory.SharingKey]*memory.Sharing
+	parties   map[memory.UserKey]*uma.User
+	scopes    aheadScopes
 }
 
 // token returns nil if it was not read.
@@ -43,6 +45,11 @@ func (a *ahead) resource(key memory.ResourceKey) (r *uma.Resource, ok bool) {
 	return r, ok
 }
 
+func (a *ahead) party(key memory.UserKey) (u *uma.User, ok bool) {
+	u, ok = a.parties[key]
+	return u, ok
+}
+
 // orNotFound is what was read ahead, or uma.ErrNotFound.
 func orNotFound[T any](v *T, what string) (*T, error) {
 	if v == nil {
@@ -63,10 +70,12 @@ func (v *view) Expect(ctx context.Context, e *uma.Expected) error {
 	}
 	x := &expecting{Expected: e, view: v}
 	x.askTokens()
+	x.askParties()
 	x.askRPT()
 	x.askTicket()
 	if x.asked = x.wantsResources(); x.asked {
 		x.askResources()
+		x.askScopes()
 		x.askSharing()
 	}
 	if len(x.questions) == 0 {
@@ -100,6 +109,9 @@ type expecting struct {
 	tickets   map[string]*uma.Ticket
 	rpts      map[string]*uma.RPT
 	user      *uma.User // of the first token's session: from memory, or read
+	first     *uma.User // of the first identity: likewise
+	parties   map[memory.UserKey]*uma.User
+	scopes    aheadScopes
 	resources []*uma.Resource
 	requests  []uma.Request
 	policies  []*uma.Share
@@ -137,6 +149,28 @@ func (x *expecting) askTokens() {
 			continue
 		}
 		x.ask(sessionWithUser, []any{x.Realm, key.Session, key.JTI}, func(scan scanFunc) error { return keep(stateOfSession(key.Session)(scan)) })
+	}
+}
+
+// askParties asks for the parties of identities that are not in memory.
+func (x *expecting) askParties() {
+	x.parties = map[memory.UserKey]*uma.User{}
+	for i, id := range x.Identities {
+		key := memory.UserKey{Realm: x.Realm, Issuer: id.Issuer, Subject: id.Subject}
+		if u, ok := memory.Holds(&x.view.rows, x.view.rows.Users, key); ok {
+			if i == 0 {
+				x.first = u
+			}
+			continue
+		}
+		x.parties[key] = nil
+		x.ask(userOfIdentity, []any{x.Realm, id.Issuer, id.Subject}, func(scan scanFunc) error {
+			u, err := scanUser(scan)
+			if x.parties[key] = u; i == 0 {
+				x.first = u
+			}
+			return err
+		})
 	}
 }
 
@@ -202,6 +236,13 @@ func (x *expecting) inMemory(text string) *uma.Resource {
 // party is the party with which things are shared, nil if it is not known.
 func (x *expecting) party() *uma.Party {
 	switch {
+	case x.Party != nil && x.Party.ID == "" && len(x.Identities) > 0:
+		if x.first == nil {
+			return nil
+		}
+		p := *x.Party
+		p.ID = x.first.ID
+		return &p
 	case x.Party != nil:
 		return x.Party
 	case x.user != nil:
@@ -248,42 +289,50 @@ func (x *expecting) askResources() {
 // policies are found are known, or those of the user of a session, as uma.NewParty and
 // rows.PartiesOf have them.
 func (x *expecting) askSharing() {
-	session, known := "", []string{}
-	if p := x.party(); p != nil {
-		known = rows.PartiesOf(p)
-	} else if len(x.Tokens) > 0 && x.Tokens[0].Session != "" {
-		session = x.Tokens[0].Session
-		if x.Client != "" {
-			known = append(known, rows.ClientPrefix+x.Client)
-		}
-	} else {
+	var party string
+	var args []any
+	switch p := x.party(); {
+	case p != nil:
+		party, args = `, party AS (SELECT unnest($7::text[]) COLLATE "C" AS name) `, x.args(rows.PartiesOf(p))
+	case x.Party != nil:
+		party, args = partyOfIdentity, x.args(rows.PartiesOf(x.Party), x.Identities[0].Issuer, x.Identities[0].Subject)
+	case len(x.Tokens) > 0 && x.Tokens[0].Session != "":
+		party, args = partyOfSession, x.args(rows.PartiesOf(&uma.Party{Client: x.Client}), x.Tokens[0].Session)
+	default:
 		return
 	}
 	x.sought = true
-	const party = `, who AS (SELECT u.id, u.roles, u.client_roles, u.groups FROM session s JOIN users u ON u.realm = s.realm AND u.id = s.user_id
-			WHERE s.realm = $1 AND s.id = $7),
-		party AS (SELECT unnest($8::text[]) COLLATE "C" AS name
-			UNION SELECT 'u:' || id FROM who
-			UNION SELECT 'r:' || r FROM who, unnest(roles) r
-			UNION SELECT 'g:' || g FROM who, unnest(groups) g
-			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(CASE json_typeof(c.value) WHEN 'array' THEN c.value END) r) `
 	x.ask(`WITH `+named+party+`SELECT`+requestColumns+`FROM live_request q
-		WHERE q.resource = ANY (ARRAY (SELECT key FROM named)) AND q.requester = ANY (ARRAY (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%'))`, x.args(session, known), func(scan scanFunc) error {
+		WHERE q.resource = ANY (ARRAY (SELECT key FROM named)) AND q.requester = ANY (ARRAY (SELECT substr(name, 3) FROM party WHERE name LIKE 'u:%'))`, args, func(scan scanFunc) error {
 		q, err := scanRequest(scan)
 		x.requests = append(x.requests, q)
 		return err
 	})
 	x.ask(`WITH `+named+party+`SELECT`+shareColumns+`FROM share s WHERE s.key = ANY (ARRAY (SELECT x.share FROM share_party x
-		WHERE x.resource = ANY (ARRAY (SELECT key FROM named)) AND x.party = ANY (ARRAY (SELECT name FROM party))))`, x.args(session, known), func(scan scanFunc) error {
+		WHERE x.resource = ANY (ARRAY (SELECT key FROM named)) AND x.party = ANY (ARRAY (SELECT name FROM party))))`, args, func(scan scanFunc) error {
 		s, err := scanShare(scan)
 		x.policies = append(x.policies, s)
 		return err
 	})
 }
 
+// CTEs of the names of a party: those that are known, and those of the user whom a row names.
+const (
+	partyOfIdentity = `, party AS (SELECT unnest($7::text[]) COLLATE "C" AS name
+			UNION SELECT 'u:' || u.id FROM issuer o JOIN identity p ON p.issuer = o.key AND p.subject = $9 JOIN users u ON u.key = p.user_key
+				WHERE o.realm = $1 AND o.url = $8) `
+	partyOfSession = `, who AS (SELECT u.id, u.roles, u.client_roles, u.groups FROM session s JOIN users u ON u.realm = s.realm AND u.id = s.user_id
+			WHERE s.realm = $1 AND s.id = $8),
+		party AS (SELECT unnest($7::text[]) COLLATE "C" AS name
+			UNION SELECT 'u:' || id FROM who
+			UNION SELECT 'r:' || r FROM who, unnest(roles) r
+			UNION SELECT 'g:' || g FROM who, unnest(groups) g
+			UNION SELECT 'r:' || c.key || '/' || r FROM who, json_each(client_roles::json) c, json_array_elements_text(CASE json_typeof(c.value) WHEN 'array' THEN c.value END) r) `
+)
+
 // keep gives the view what was read.
 func (x *expecting) keep() {
-	a := ahead{realm: x.Realm, now: x.Now, tokens: x.states, tickets: x.tickets, rpts: x.rpts}
+	a := ahead{realm: x.Realm, now: x.Now, tokens: x.states, tickets: x.tickets, rpts: x.rpts, parties: x.parties, scopes: x.scopes}
 	defer func() { x.view.ahead = a }()
 	if !x.asked {
 		return
@@ -296,6 +345,9 @@ func (x *expecting) keep() {
 		}
 	}
 	for _, r := range x.resources {
+		if _, ok := x.scopes.types[r.Type]; !ok && x.scopes.types != nil {
+			x.scopes.types[r.Type] = nil // it has none of the scopes
+		}
 		a.resources[memory.ResourceKey{Server: r.Server, ID: r.ID}] = r
 		a.resources[memory.ResourceKey{Server: r.Server, Owner: r.Owner, Name: r.Name}] = r
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"testing"
 
 	"example.com/umpire/uma"
@@ -80,4 +81,45 @@ func readDecision(t *testing.T, s *Store, snap *uma.Snapshot, r *uma.Resource) *
 		t.Fatal(err)
 	}
 	return rests
+}
+
+// TestRoundTripsOfParties: a decision for a party of a trusted issuer, about scopes that a resource has
+// from its type or that no resource has, is read in one round trip, too.
+func TestRoundTripsOfParties(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, func(*Config) {})
+	snap := smallRealm(t, s)
+	id := uma.IdentityKey{Issuer: "https://corp.example", Subject: "bob"}
+	admission := &uma.Admission{ID: "bob-id", Identity: uma.Identity{Issuer: id.Issuer, Alias: "corp", Subject: id.Subject}, Now: at, NewID: func() string { return "x" }}
+	if _, err := s.AdmitParty(t.Context(), snap.Realm.Key, admission); err != nil {
+		t.Fatal(err)
+	}
+	album := &uma.Resource{ID: "album", Server: snap.Clients["api"].Key, Owner: "alice-id", Name: "Album", Type: "album", Scopes: []uma.Scope{"view"}}
+	if err := s.CreateResource(t.Context(), album, func() string { return "scope" }); err != nil {
+		t.Fatal(err)
+	}
+	before := s.RoundTrips()
+	_, err := uma.Read(t.Context(), s, func(v uma.View) (any, error) {
+		ctx := t.Context()
+		errs := []error{v.Expect(ctx, &uma.Expected{
+			Realm: snap.Realm.Key, Identities: []uma.IdentityKey{id}, Party: &uma.Party{Roles: []string{"user"}, Client: "api"}, Client: "api",
+			Server: album.Server, Resources: []string{"album"}, Scopes: []uma.Scope{"view", "delete"},
+		})}
+		u, err := v.PartyOf(ctx, snap.Realm.Key, id.Issuer, id.Subject)
+		errs = append(errs, err)
+		r, err := v.Resource(ctx, album.Server, album.ID)
+		errs = append(errs, err)
+		_, err = v.TypeScopes(ctx, album.Server, "album", []uma.Scope{"delete"})
+		errs = append(errs, err)
+		_, err = v.KnownScopes(ctx, album.Server, []uma.Scope{"delete"})
+		errs = append(errs, err)
+		_, _, err = v.Between(ctx, &uma.Party{ID: u.ID, Roles: []string{"user"}, Client: "api"}, []uma.Key{r.Key}, at)
+		return nil, errors.Join(append(errs, err)...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.RoundTrips() - before; got != 1 {
+		t.Errorf("%d round trips to read, want 1", got)
+	}
 }

@@ -44,7 +44,13 @@ func (v *view) PartyOf(ctx context.Context, realm uma.Key, issuer, subject strin
 	if u, ok := memory.Recall(ctx, &v.rows, v.rows.Users, key); ok {
 		return u, nil
 	}
-	u, err := partyOf(v.conn(ctx), realm, issuer, subject, ``)
+	var err error
+	u, ok := v.ahead.party(key)
+	if !ok {
+		u, err = partyOf(v.conn(ctx), realm, issuer, subject, ``)
+	} else if u == nil {
+		err = reading("party", uma.ErrNotFound)
+	}
 	if err == nil && u.Identity != nil { // a local user has a password, which is not kept
 		key.Issuer, key.Subject = strings.Clone(issuer), strings.Clone(subject)
 		memory.Keep(&v.rows, v.rows.Users, key, u, key.Bytes()+memory.UserBytes(u))
@@ -54,11 +60,12 @@ func (v *view) PartyOf(ctx context.Context, realm uma.Key, issuer, subject strin
 
 // partyOf returns the user of an identity. lock may be a clause that locks the row u.
 func partyOf(c *conn, realm uma.Key, issuer, subject, lock string) (*uma.User, error) {
-	u, err := oneRow(c, `SELECT`+userColumns+`FROM issuer o JOIN identity p ON p.issuer = o.key AND p.subject = $3
-		JOIN users u ON u.key = p.user_key`+ownIdentity+` WHERE o.realm = $1 AND o.url = $2`+lock,
-		[]any{realm, issuer, subject}, scanUser)
+	u, err := oneRow(c, userOfIdentity+lock, []any{realm, issuer, subject}, scanUser)
 	return u, reading("party", err)
 }
+
+const userOfIdentity = `SELECT` + userColumns + `FROM issuer o JOIN identity p ON p.issuer = o.key AND p.subject = $3
+	JOIN users u ON u.key = p.user_key` + ownIdentity + ` WHERE o.realm = $1 AND o.url = $2`
 
 // IdentitiesOf implements uma.Identities. The identity of a party is older than those that
 // were linked to it.

@@ -121,11 +121,13 @@ func (v *view) ResourcesByID(ctx context.Context, server uma.Key, ids []uma.Reso
 	return append(found, read...), err
 }
 
+const resourcesWithIDs = `SELECT` + resourceColumns + `FROM resource r WHERE r.server = $1 AND r.id = ANY($2)`
+
 func resourcesByID(c *conn, server uma.Key, ids []uma.ResourceID) ([]*uma.Resource, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	found, err := resources(c, `SELECT`+resourceColumns+`FROM resource r WHERE r.server = $1 AND r.id = ANY($2)`, server, array(ids))
+	found, err := resources(c, resourcesWithIDs, server, array(ids))
 	return found, reading("resources", err)
 }
 
@@ -151,6 +153,9 @@ func (v *view) ResourceByName(ctx context.Context, server uma.Key, owner, name s
 
 // KnownScopes implements uma.Resources.
 func (v *view) KnownScopes(ctx context.Context, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, error) {
+	if found, ok := v.ahead.scopes.known(server, names); ok {
+		return found, nil
+	}
 	return knownScopes(v.conn(ctx), server, names)
 }
 
@@ -158,10 +163,11 @@ func knownScopes(c *conn, server uma.Key, names []uma.Scope) ([]uma.ScopeRow, er
 	if len(names) == 0 {
 		return nil, nil
 	}
-	found, err := list(c, `SELECT id, name FROM scope WHERE server = $1 AND name = ANY($2)`,
-		[]any{server, array(names)}, scanScope)
+	found, err := list(c, scopesWithNames, []any{server, array(names)}, scanScope)
 	return found, reading("scopes", err)
 }
+
+const scopesWithNames = `SELECT id, name FROM scope WHERE server = $1 AND name = ANY($2)`
 
 func scanScope(scan scanFunc) (uma.ScopeRow, error) {
 	var row uma.ScopeRow
@@ -171,6 +177,9 @@ func scanScope(scan scanFunc) (uma.ScopeRow, error) {
 
 // TypeScopes implements uma.Resources.
 func (v *view) TypeScopes(ctx context.Context, server uma.Key, typ string, names []uma.Scope) ([]uma.Scope, error) {
+	if found, ok := v.ahead.scopes.ofType(server, typ, names); ok {
+		return found, nil
+	}
 	c := v.conn(ctx)
 	if len(names) == 0 {
 		return nil, nil

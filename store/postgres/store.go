@@ -152,7 +152,8 @@ func (s *Store) Close() error {
 // CacheStats returns what each cache of rows that is on holds and how it was used, by its name.
 func (s *Store) CacheStats() map[string]recent.Stats { return s.memory.Stats() }
 
-// RoundTrips is how often requests have waited for an answer of the database so far.
+// RoundTrips is how often views and writes have waited for an answer of the database so far. Lists, and
+// what the server reads besides requests, are not counted.
 func (s *Store) RoundTrips() int64 { return s.trips.Load() }
 
 // Connections is how many connections are in use, and how many there may be.
@@ -198,7 +199,7 @@ func (s *Store) patientReader(ctx context.Context, bytes int) (*reader, error) {
 		return nil, s.acquiring(ctx, err)
 	}
 	c := newConn(ctx, pg.Conn(), snapshot)
-	c.left, c.trips = bytes, &s.trips
+	c.left = bytes
 	return &reader{conn: c, pg: pg, cancel: func() {}}, nil
 }
 

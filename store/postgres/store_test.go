@@ -96,7 +96,8 @@ func TestStoreCached(t *testing.T) {
 func smallRealm(t testing.TB, s *Store) *uma.Snapshot {
 	t.Helper()
 	_, err := s.ApplyRealm(t.Context(), &uma.RealmChange{
-		Realm:   uma.Realm{Name: "photoz", Enabled: true, Policy: uma.PolicySettings{ResubmitAfter: time.Hour}},
+		Realm: uma.Realm{Name: "photoz", Enabled: true, Policy: uma.PolicySettings{ResubmitAfter: time.Hour},
+			Issuers: []uma.TrustedIssuer{{Issuer: "https://corp.example", Alias: "corp"}}},
 		Clients: []*uma.Client{{ID: "api", UUID: "api-uuid", Enabled: true, ResourceServer: true}},
 		Users:   []*uma.User{{ID: "alice-id", Username: "alice", Enabled: true}},
 		Now:     at,

@@ -75,7 +75,7 @@ func (v *view) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.reader = r
+	v.reader, r.trips = r, &v.store.trips
 	before := v.rows.State()
 	r.taken = func() error { return v.rows.Match(before) }
 	return nil

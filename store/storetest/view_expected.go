@@ -39,12 +39,14 @@ type expectations struct {
 	album, board, own *uma.Resource // alice's, of the resource server, and bob's
 	policies          []*uma.Share
 	party             *uma.Party
+	stranger          *uma.Party // of an issuer, with the role and the group that things are shared with
 }
 
 // expectations stores a user with roles and groups, resources that are shared with each of them, a
 // session, a ticket and an RPT.
 func (e *env) expectations() *expectations {
 	file := e.realmFile("photoz")
+	file.Realm.Issuers = []uma.TrustedIssuer{{Issuer: corp, Alias: "corp"}}
 	file.Users[1].Roles, file.Users[1].Groups = []string{"user", "role"}, []string{"/group", "/group/sub"}
 	file.Users[1].ClientRoles = map[string][]string{"web": {"of client", "other"}, "api": {"x"}}
 	e.apply(file)
@@ -55,6 +57,10 @@ func (e *env) expectations() *expectations {
 	x.board = e.resource("Board", "view")
 	x.board.Owner, x.board.OwnerManaged = e.apiUUID, false
 	e.create(x.board)
+	x.stranger = &uma.Party{ID: e.admit(corp, "stranger", "", "").ID, Roles: []string{"role"}, Groups: []string{"/group"}, Client: "web"}
+	typed := e.resource("of the type", "delete")
+	typed.Owner, typed.OwnerManaged = e.apiUUID, false
+	e.create(typed)
 	x.own = e.resource("Own", "view")
 	x.own.Owner = e.bob
 	e.create(x.own)
@@ -64,6 +70,7 @@ func (e *env) expectations() *expectations {
 		"of a user": func(s *uma.Share) { s.Users = []string{e.bob} }, "of a role": func(s *uma.Share) { s.Roles = []string{"role"} },
 		"of a client role": func(s *uma.Share) { s.Roles = []string{"web/of client"} }, "of a group": func(s *uma.Share) { s.Groups = []string{"/group"} },
 		"of a client": func(s *uma.Share) { s.Clients = []string{"web"} }, "of another": func(s *uma.Share) { s.Users = []string{e.alice} },
+		"of a stranger": func(s *uma.Share) { s.Users = []string{x.stranger.ID} },
 	} {
 		s := e.sharePolicy(x.album, name)
 		change(s)
@@ -88,7 +95,15 @@ func (x *expectations) variants() []uma.Expected {
 	owners := []string{x.bob, x.apiUUID}
 	tokens := []uma.TokenKey{{JTI: "jti", Session: "session"}, {JTI: "revoked"}}
 	ids := []string{string(x.album.ID), string(x.board.ID), string(x.own.ID), "unknown"}
+	unnamed := *x.stranger
+	unnamed.ID = ""
+	identities := []uma.IdentityKey{{Issuer: corp, Subject: "stranger"}, {Issuer: corp, Subject: "unknown"}}
 	return []uma.Expected{
+		{Realm: x.realm, Identities: identities, Party: &unnamed, Client: "web", Server: x.api, Resources: ids, Scopes: []uma.Scope{"view", "delete", "unknown"}},
+		{Realm: x.realm, Identities: identities[1:], Party: &unnamed, Client: "web", Server: x.api, Resources: ids, Scopes: []uma.Scope{"delete"}},
+		{Realm: x.realm, Identities: identities, Party: &unnamed, Client: "web", Now: now, Ticket: uma.Digest("ticket")},
+		{Realm: x.otherRealm, Identities: identities, Party: &unnamed, Server: x.second, Resources: ids, Scopes: []uma.Scope{"view"}},
+		{Realm: x.realm, Identities: identities},
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Server: x.api, Resources: ids, Owners: owners},
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Server: x.api, Resources: []string{"Board", "Own", "Album", "unknown"}, Owners: owners},
 		{Realm: x.realm, Tokens: tokens, Client: "web", Now: now, Ticket: uma.Digest("ticket"), RPT: "rpt"},
@@ -139,9 +154,21 @@ func (x *expectations) everything(expected uma.Expected) (found []any) {
 		}
 		all, err := v.ResourcesByID(ctx, x.api, []uma.ResourceID{x.album.ID, "unknown"})
 		add(all, err)
-		shares, requests, err := v.Between(ctx, x.party, []uma.Key{x.album.Key, x.board.Key, x.own.Key}, now)
-		add(shares, err)
-		add(requests, nil)
+		for _, subject := range []string{"stranger", "unknown"} {
+			u, err := v.PartyOf(ctx, x.realm, corp, subject)
+			add(u, err)
+		}
+		for _, scopes := range [][]uma.Scope{{"view"}, {"delete", "unknown"}, {"comment", "view"}} {
+			known, err := v.KnownScopes(ctx, x.api, scopes)
+			add(len(known), err)
+			of, err := v.TypeScopes(ctx, x.api, x.album.Type, scopes)
+			add(len(of), err)
+		}
+		for _, party := range []*uma.Party{x.party, x.stranger} {
+			shares, requests, err := v.Between(ctx, party, []uma.Key{x.album.Key, x.board.Key, x.own.Key}, now)
+			add(shares, err)
+			add(requests, nil)
+		}
 	})
 	return found
 }

@@ -95,29 +95,26 @@ func (s *Service) verifyAhead(ctx context.Context, q *question) verifiedTokens {
 func (q *question) expected() *uma.Expected {
 	e := &uma.Expected{Realm: q.realm.Realm.Key, Ticket: q.tokens.ticket, Now: q.now}
 	asks := q.caller.ClientID // claimed: what is read ahead gives no access
-	for _, token := range []*party.Token{q.tokens.bearer, q.tokens.subject} {
-		if token == nil || token.Own == nil {
-			continue
-		}
-		e.Tokens = append(e.Tokens, uma.TokenKey{JTI: token.Own.ID, Session: token.Own.SessionID})
-		e.Owners = append(e.Owners, token.Own.Subject)
-		if q.caller.HasBearer {
-			asks = token.Own.AuthorizedParty
-		}
+	if q.caller.HasBearer {
+		asks = ""
 	}
-	e.Client = asks
-	if account := q.realm.Clients[asks]; account != nil && (len(e.Owners) == 0 || e.Owners[0] == account.UUID) {
-		e.Party = (&party.Identity{Subject: account.UUID, Client: account}).Party(asks)
+	for _, token := range []*party.Token{q.tokens.bearer, q.tokens.subject, q.tokens.claim} {
+		token.Expect(e, q.realm, asks)
+	}
+	if account := q.realm.Clients[asks]; account != nil && len(e.Tokens)+len(e.Identities) == 0 {
+		e.Client, e.Party = asks, (&party.Identity{Subject: account.UUID, Client: account}).Party(asks)
 	}
 	if token := q.tokens.rpt; token != nil && token.Own != nil {
 		e.Tokens, e.RPT = append(e.Tokens, uma.TokenKey{JTI: token.Own.ID, Session: token.Own.SessionID}), token.Own.ID
 	}
 	if server := q.realm.Clients[q.req.Audience]; server != nil && !q.req.ByURI {
 		e.Server, e.Owners = server.Key, append(e.Owners, server.UUID)
+		e.Scopes = slices.Clone(q.req.Scopes)
 		for _, p := range q.req.Permissions {
 			if p.Resource != "" {
 				e.Resources = append(e.Resources, p.Resource)
 			}
+			e.Scopes = append(e.Scopes, p.Scopes...)
 		}
 	}
 	return e

@@ -91,17 +91,22 @@ func (s *Service) completeParty(ctx context.Context, view uma.View, snap *uma.Sn
 	case user.Version != c.SubjectVersion:
 		return fmt.Errorf("%w: its party was disabled, linked or unlinked meanwhile", ErrInactive)
 	}
-	id.User = user
-	id.Trusted = &uma.TrustedToken{
+	id.User, id.Trusted = user, factsOf(c, issuer)
+	return nil
+}
+
+// factsOf returns what a token that this server signed for a party of a trusted issuer says of it.
+func factsOf(c *uma.Claims, issuer *uma.TrustedIssuer) *uma.TrustedToken {
+	f := &uma.TrustedToken{
 		Issuer: issuer, Kind: uma.AccessToken, Subject: c.SubjectID.Subject,
 		Groups: c.Groups, GroupsKnown: c.GroupsKnown, ACR: c.ACR, AuthTime: c.AuthTime, Attributes: c.Attributes,
 		Application: c.Application, IssuedAt: c.IssuedAt, Expires: c.Expires,
 	}
 	if c.RealmAccess != nil {
-		id.Trusted.Roles = c.RealmAccess.Roles
+		f.Roles = c.RealmAccess.Roles
 	}
-	if id.Trusted.EmailVerified = c.Extra["email_verified"] == true; id.Trusted.EmailVerified {
-		id.Trusted.Email, _ = c.Extra["email"].(string)
+	if f.EmailVerified = c.Extra["email_verified"] == true; f.EmailVerified {
+		f.Email, _ = c.Extra["email"].(string)
 	}
-	return nil
+	return f
 }

@@ -57,6 +57,14 @@ func (s *Service) IntrospectFor(ctx context.Context, snap *uma.Snapshot, client 
 
 // introspect reads what has become of a verified token.
 func (s *Service) introspect(ctx context.Context, view uma.View, snap *uma.Snapshot, claims *uma.Claims, owner string) (*Introspection, error) {
+	e := &uma.Expected{Realm: snap.Realm.Key}
+	if claims.Authorization != nil {
+		e.RPT = claims.ID
+	}
+	(&Token{Own: claims}).Expect(e, snap, "")
+	if err := view.Expect(ctx, e); err != nil {
+		return nil, fmt.Errorf("read what is expected: %w", err)
+	}
 	id, err := s.Identify(ctx, view, snap, claims)
 	switch {
 	case errors.Is(err, ErrInactive):
