@@ -18,7 +18,7 @@ RANDOM   := Agrees$$
 # that repeat a race repeat it less often.
 NOSTORE  := Document|Import|Signed
 # On PostgreSQL these are repeated as often as on SQLite.
-KILLS    := ^TestKill(OneOfTwo)?$$
+KILLS    := ^TestKill(OneOfTwo|LeaseHolder)?$$
 # Tests on PostgreSQL start one of their own from these programs, or use that of the URL UMPIRE_TEST_POSTGRES.
 POSTGRES := $(or $(UMPIRE_TEST_POSTGRES),$(wildcard /usr/lib/postgresql/*/bin/initdb),$(shell command -v initdb))
 REGO     := policies rego_test cmd/umpire/starter/policies examples/photoz/policies examples/clinic/policies tests/testdata/photoz/policies tests/testdata/uma2/policies
