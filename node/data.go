@@ -89,6 +89,9 @@ type indexer interface {
 type remote interface {
 	RoundTrips() int64             // that requests have made so far
 	Connections() (used, most int) // to it
+
+	// Waits is how often all connections were in use when one was needed, and how long was waited then.
+	Waits() (times int64, took time.Duration)
 }
 
 // driverMetrics adds the metrics of what only some stores have.
@@ -97,7 +100,7 @@ func (n *Node) driverMetrics() {
 		n.metrics.WALSize(wal.WALSize)
 	}
 	if db, ok := n.Store.(remote); ok {
-		n.metrics.Database(db.RoundTrips, db.Connections)
+		n.metrics.Database(db.RoundTrips, db.Connections, db.Waits)
 	}
 	if index, ok := n.Store.(indexer); ok {
 		n.metrics.IndexLag(func() (int, time.Duration, bool) { return n.indexLag(index) })

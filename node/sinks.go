@@ -159,7 +159,7 @@ func (n *Node) sinkStats() []server.SinkStats {
 	var stats []server.SinkStats
 	for _, s := range states {
 		stat := server.SinkStats{
-			Sink: s.Name, Kind: string(s.Kind), Realm: s.Realm, Lag: s.Backlog.Records, LastSuccess: s.Delivered,
+			Sink: s.Name, Kind: string(s.Kind), Realm: s.Realm, Runs: s.Runs, Lag: s.Backlog.Records, LastSuccess: s.Delivered,
 			Delivered: s.Sent, Failures: s.Failures, Skipped: s.Skipped, Cut: s.Cut,
 		}
 		if !s.Backlog.Oldest.IsZero() {

@@ -174,9 +174,10 @@ func (m *Metrics) WALSize(size func() int64) {
 	}, func() float64 { return float64(size()) }))
 }
 
-// Database calls trips and connections at each scrape, for how often requests have waited for a database
-// that is another process, and how many of the connections to it are used. Call it once.
-func (m *Metrics) Database(trips func() int64, connections func() (used, most int)) {
+// Database calls the functions at each scrape, for how often requests have waited for a database that is
+// another process, how many of the connections to it are used, and how often and how long all were. Call it
+// once.
+func (m *Metrics) Database(trips func() int64, connections func() (used, most int), waits func() (times int64, took time.Duration)) {
 	m.registry.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "umpire_database_round_trips_total", Help: "Round trips to the database that views of requests and writes have made.",
@@ -186,7 +187,13 @@ func (m *Metrics) Database(trips func() int64, connections func() (used, most in
 		}, func() float64 { used, _ := connections(); return float64(used) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "umpire_database_connections_max", Help: "Connections to the database that this server may have.",
-		}, func() float64 { _, most := connections(); return float64(most) }))
+		}, func() float64 { _, most := connections(); return float64(most) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "umpire_database_connection_waits_total", Help: "How often all connections to the database were in use when one was needed.",
+		}, func() float64 { times, _ := waits(); return float64(times) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "umpire_database_connection_wait_seconds_total", Help: "Time for which a connection to the database was waited for.",
+		}, func() float64 { _, took := waits(); return took.Seconds() }))
 }
 
 // PolicyActivated sets the active policy revision of a realm.

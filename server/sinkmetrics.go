@@ -9,6 +9,7 @@ import (
 // SinkStats are the metrics of one sink of decision records.
 type SinkStats struct {
 	Sink, Kind, Realm string
+	Runs              bool          // here: else there is nothing that this server delivered
 	Lag               int           // records that are not delivered
 	LagTime           time.Duration // the age of the oldest of them
 	LastSuccess       time.Time     // zero: none
@@ -53,8 +54,10 @@ func (c *sinkCollector) Collect(all chan<- prometheus.Metric) {
 		if !s.LastSuccess.IsZero() {
 			send(c.success, prometheus.GaugeValue, float64(s.LastSuccess.Unix()))
 		}
-		send(c.delivered, prometheus.CounterValue, float64(s.Delivered))
-		send(c.failures, prometheus.CounterValue, float64(s.Failures))
+		if s.Runs {
+			send(c.delivered, prometheus.CounterValue, float64(s.Delivered))
+			send(c.failures, prometheus.CounterValue, float64(s.Failures))
+		}
 		send(c.skipped, prometheus.CounterValue, float64(s.Skipped))
 		send(c.cut, prometheus.CounterValue, float64(s.Cut))
 	}

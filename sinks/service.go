@@ -51,6 +51,8 @@ type Service struct {
 	mu      sync.Mutex // of running; each worker has its own
 	running map[string]*worker
 	workers sync.WaitGroup
+
+	others others // sinks that do not run here
 }
 
 // Keep makes the sinks in the database those that are wanted, and delivers to none.
@@ -246,36 +248,4 @@ func (s *Service) save(ctx context.Context, workers []*worker) {
 		byName[name].note(func(p *progress) { p.lost = true })
 		s.Log.InfoContext(ctx, "decision log: this server no longer delivers: another one does, or removed the sink", "sink", name)
 	}
-}
-
-// A State is a sink as this server sees it.
-type State struct {
-	uma.Sink
-	Backlog  uma.Backlog
-	Standby  bool  // another server delivers
-	Sent     int64 // records that this server has delivered since its start
-	Failures int64 // failed attempts of this server since its start
-}
-
-// States returns the sinks that run.
-func (s *Service) States(ctx context.Context) ([]State, error) {
-	rows, err := s.Store.AllSinks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	cut := map[string]int64{}
-	for _, row := range rows {
-		cut[row.Name] = row.Cut
-	}
-	var states []State
-	for _, w := range s.all() {
-		p := w.see()
-		b, err := s.Store.BacklogOf(ctx, p.sink.Realm, p.after)
-		if err != nil {
-			return nil, err
-		}
-		p.sink.Cut = cut[p.sink.Name]
-		states = append(states, State{Sink: p.sink, Backlog: b, Standby: p.lost, Sent: p.delivered, Failures: p.failures})
-	}
-	return states, nil
 }

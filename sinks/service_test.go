@@ -202,8 +202,8 @@ func TestServerThatDeliversAgain(t *testing.T) {
 		f.decide(1)
 		f.eventually("the first record", func() bool { records, _ := first.count(); return records == 1 })
 		stop()
-		if states, err := s.States(f.t.Context()); err != nil || len(states) > 0 {
-			f.t.Errorf("got %+v, %v; want no sinks of a server that has ended", states, err)
+		if states, err := s.States(f.t.Context()); err != nil || len(states) != 1 || states[0].Runs {
+			f.t.Errorf("got %+v, %v; want a sink that does not run on a server that has ended", states, err)
 		}
 		_, stop = f.start("second", wanted("s", second))
 		f.decide(1)
@@ -400,6 +400,30 @@ func TestGrace(t *testing.T) {
 		rows, err := f.store.AllSinks(f.t.Context())
 		if err != nil || rows[0].Cursor != 0 || rows[0].Problem != "" {
 			f.t.Errorf("got %+v, %v; want the record undelivered, and no problem", rows, err)
+		}
+	})
+}
+
+// A server that does not deliver knows what is not delivered, also if nobody delivers. It counts the records
+// again only after some seconds.
+func TestStatesWhenNobodyDelivers(t *testing.T) {
+	timed(t, func(f *fixture) {
+		r := &received{ids: map[string]int{}}
+		_, stop := f.start("one", wanted("s", r))
+		f.decide(2)
+		f.eventually("the records", func() bool { records, _ := r.count(); return records == 2 })
+		stop()
+		idle := &sinks.Service{Store: f.store, Holder: "two", Now: time.Now, Log: f.log}
+		for _, step := range []struct {
+			records, want int
+			pass          time.Duration
+		}{{3, 3, 0}, {4, 3, time.Second}, {0, 7, time.Minute}} {
+			f.decide(step.records)
+			time.Sleep(step.pass) // of the test's clock
+			states, err := idle.States(f.t.Context())
+			if err != nil || len(states) != 1 || states[0].Runs || states[0].Backlog.Records != step.want || states[0].Backlog.Oldest.IsZero() || states[0].Cursor != 2 {
+				f.t.Errorf("got %+v, %v; want a backlog of %d", states, err, step.want)
+			}
 		}
 	})
 }

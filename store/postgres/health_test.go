@@ -60,3 +60,28 @@ func TestCheck(t *testing.T) {
 		t.Errorf("closed: got error %v", err)
 	}
 }
+
+// TestWaitsForConnections: a request that finds all connections in use is counted with its wait.
+func TestWaitsForConnections(t *testing.T) {
+	t.Parallel()
+	_, url := pgtest.NewProxy(t, newDatabase(t))
+	s := open(t, Config{URL: url + "?pool_max_conns=2"})
+	for end := time.Now().Add(20 * time.Second); ; {
+		for range 2 {
+			held, err := s.pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(20*time.Millisecond, held.Release)
+		}
+		if _, err := s.RealmNames(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if times, took := s.Waits(); times > 0 && took > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no wait is counted")
+		}
+	}
+}

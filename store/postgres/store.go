@@ -162,6 +162,12 @@ func (s *Store) Connections() (used, most int) {
 	return int(stats.AcquiredConns()), int(stats.MaxConns())
 }
 
+// Waits is how often all connections were in use when one was needed, and how long was waited for one then.
+func (s *Store) Waits() (times int64, took time.Duration) {
+	stats := s.pool.Stat()
+	return stats.EmptyAcquireCount(), stats.EmptyAcquireWaitTime()
+}
+
 // isClosed reports whether Close was called.
 func (s *Store) isClosed() bool {
 	select {
