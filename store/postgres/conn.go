@@ -25,6 +25,7 @@ type conn struct {
 
 	left    int           // bytes that may still be read: see spend
 	failure error         // of every statement; nil without one
+	release func()        // of a transaction that writes: gives the connection back, once
 	changes *changes      // nil for reading only
 	trips   *atomic.Int64 // counts round trips; may be nil
 

@@ -69,8 +69,35 @@ func parse(text string) (*pgxpool.Config, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelPatience}
 	}
+	cfg.ConnConfig.OnNotice = noteUnconfirmed
+	cfg.ConnConfig.RuntimeParams["client_min_messages"] = "warning" // see there
 	cfg.AfterConnect = checkDurable
 	return cfg, nil
+}
+
+// errUnconfirmed is the error of a commit that a standby has not confirmed.
+var errUnconfirmed = errors.New("the wait for a standby was canceled")
+
+// unconfirmedKey is where a connection has that its last commit was not confirmed.
+const unconfirmedKey = "umpire: unconfirmed"
+
+// noteUnconfirmed notes that a commit did not wait for the standbys that it was to wait for: its statement was
+// canceled, by us or by an administrator. PostgreSQL only warns of that, and answers that the transaction is
+// committed. The warning is in the language of the database, and has no SQLSTATE of its own.
+func noteUnconfirmed(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		c.CustomData()[unconfirmedKey] = true
+	}
+}
+
+// unconfirmed returns errUnconfirmed if a commit of the connection was not confirmed since the last call.
+func unconfirmed(pg *pgx.Conn) error {
+	data := pg.PgConn().CustomData()
+	if _, noted := data[unconfirmedKey]; !noted {
+		return nil
+	}
+	delete(data, unconfirmedKey)
+	return errUnconfirmed
 }
 
 // checkDurable refuses a connection whose commits could be lost in a power failure.

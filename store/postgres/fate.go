@@ -9,16 +9,13 @@ import (
 
 // What became of a transaction when the answer to its COMMIT was lost.
 
-// fate returns whether the last transaction of a slot was committed, after its connection was
-// lost. The statement waits until that transaction has ended; if its end is still to come, it fails, because
-// the row has another fence then.
+// fate returns whether the last transaction of a slot was committed, after its connection was lost, or after its
+// commit was not confirmed.
 func (s *slots) fate(ctx context.Context, sl *slot) (committed bool, err error) {
 	sl.unsure = true
 	var fence, commits int64
 	for {
-		err = s.store.pool.QueryRow(ctx, `UPDATE writer SET fence = fence + 1 WHERE process = $1 AND slot = $2 RETURNING fence, commits`,
-			s.process, sl.number).Scan(&fence, &commits)
-		if err == nil {
+		if fence, commits, err = s.ask(ctx, sl); err == nil {
 			break
 		}
 		select {
@@ -34,6 +31,27 @@ func (s *slots) fate(ctx context.Context, sl *slot) (committed bool, err error) 
 	committed = commits > sl.commits
 	sl.fence, sl.commits, sl.unsure = fence, commits, false
 	return committed, nil
+}
+
+// ask returns the number of commits of a slot. The statement waits until the slot's last transaction has ended; if
+// its end is still to come, it fails, because the row has another fence then.
+//
+// Where commits wait for standbys, the transaction may be visible here and not have been replicated. The commit of
+// this statement waits for standbys, too. It follows that of the transaction in the write-ahead log, and who has
+// confirmed a place in the log has all before it: so if this commit is confirmed, the transaction is.
+func (s *slots) ask(ctx context.Context, sl *slot) (fence, commits int64, err error) {
+	pg, err := s.store.pool.Acquire(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer pg.Release()
+	_ = unconfirmed(pg.Conn()) // of another transaction
+	err = pg.QueryRow(ctx, `UPDATE writer SET fence = fence + 1 WHERE process = $1 AND slot = $2 RETURNING fence, commits`,
+		s.process, sl.number).Scan(&fence, &commits)
+	if err == nil {
+		err = unconfirmed(pg.Conn())
+	}
+	return fence, commits, err
 }
 
 // fateEvery is how often the fate of a transaction is asked for while the database is unavailable.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,11 +180,11 @@ func (s *Store) retry(ctx context.Context, try func() (again bool, err error)) e
 // transact runs f in a transaction. again reports whether nothing was committed and another try
 // may succeed.
 func (s *Store) transact(ctx context.Context, sl *slot, f func(tx *conn) error) (again bool, err error) {
-	tx, release, err := s.begin(ctx, sl)
+	tx, err := s.begin(ctx, sl)
 	if err != nil {
 		return true, err
 	}
-	defer release()
+	defer tx.release()
 	if err := call(tx, f); err != nil {
 		s.rollback(tx)
 		var lost *unavailable
@@ -198,26 +199,27 @@ func (s *Store) transact(ctx context.Context, sl *slot, f func(tx *conn) error) 
 
 // commitAll runs commands in a transaction of their own, in one round trip: see commit.
 func (s *Store) commitAll(ctx context.Context, sl *slot, commands []command) (done int, again bool, err error) {
-	tx, release, err := s.begin(ctx, sl)
+	tx, err := s.begin(ctx, sl)
 	if err != nil {
 		return 0, true, err
 	}
-	defer release()
+	defer tx.release()
 	return s.commit(ctx, sl, tx, commands...)
 }
 
 // begin takes a connection for a transaction that writes.
-func (s *Store) begin(ctx context.Context, sl *slot) (tx *conn, release func(), err error) {
+func (s *Store) begin(ctx context.Context, sl *slot) (*conn, error) {
 	if err := s.slots.fence(ctx, sl); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pg, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return nil, nil, s.acquiring(ctx, err)
+		return nil, s.acquiring(ctx, err)
 	}
-	tx = newConn(ctx, pg.Conn(), `BEGIN`)
+	tx := newConn(ctx, pg.Conn(), `BEGIN`)
 	tx.changes, tx.trips = &s.changes, &s.trips
-	return tx, pg.Release, nil // the pool closes a connection whose transaction has not ended
+	tx.release = pg.Release // the pool closes a connection whose transaction has not ended
+	return tx, nil
 }
 
 // call runs f. A panic is an error like others.
@@ -247,13 +249,15 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	}
 	s.memory.Committing(changed)
 	defer func() { s.memory.Settled(changed &^ sl.doubted) }()
+	_ = unconfirmed(tx.pg) // of another transaction
 	ran, err := tx.all(append(last, s.slots.mark(sl, changed), command{query: `COMMIT`})...)
-	if err == nil {
+	notReplicated := unconfirmed(tx.pg)
+	switch {
+	case err == nil && notReplicated == nil:
 		sl.commits++
 		s.committed.Store(int64(time.Since(s.opened)))
 		return len(last), false, nil
-	}
-	if !tx.pg.IsClosed() { // the database has answered: nothing was committed
+	case err != nil && !tx.pg.IsClosed(): // the database has answered: nothing was committed
 		_, _ = tx.pg.Exec(ctx, `ROLLBACK`)
 		if len(ran) == len(last) && stateOf(err) == divisionByZero { // the row of the slot is another one
 			sl.unsure = true
@@ -261,14 +265,16 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 		}
 		return len(ran), isRetried(err), err
 	}
+	tx.release() // the question needs a connection, too
 	committed, unknown := s.slots.fate(ctx, sl)
+	lost := slices.ContainsFunc(last, func(c command) bool { return c.dest != nil })
 	switch {
 	case unknown != nil:
 		sl.doubted = changed
-		return 0, false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, err)}
+		return 0, false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, cmp.Or(err, notReplicated))}
 	case !committed:
-		return 0, true, &unavailable{err}
-	case slices.ContainsFunc(last, func(c command) bool { return c.dest != nil }):
+		return 0, true, &unavailable{cmp.Or(err, notReplicated)}
+	case err != nil && lost:
 		return len(last), false, errUnread
 	}
 	return len(last), false, nil
