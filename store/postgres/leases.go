@@ -38,9 +38,6 @@ func (s *Store) writeLease(ctx context.Context, cmd command) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
 	defer cancel()
 	return s.withSlot(ctx, func(_ context.Context, sl *slot) error {
-		return s.retry(ctx, func() (again bool, err error) {
-			_, again, err = s.commitAll(ctx, sl, []command{cmd})
-			return again, err
-		})
+		return s.retryAll(ctx, sl, []command{cmd})
 	})
 }

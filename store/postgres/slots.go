@@ -102,15 +102,20 @@ func (s *Store) write(ctx context.Context, f func(tx *conn) error) error {
 // writeAll is write for statements that depend on nothing: it takes one round trip.
 func (s *Store) writeAll(ctx context.Context, commands ...command) error {
 	return s.withSlot(ctx, func(ctx context.Context, sl *slot) error {
-		err := s.retry(ctx, func() (again bool, err error) {
-			_, again, err = s.commitAll(ctx, sl, commands)
-			return again, err
-		})
-		if errors.Is(err, errUnread) {
-			err = s.readAgain(ctx, commands)
-		}
-		return err
+		return s.retryAll(ctx, sl, commands)
 	})
+}
+
+// retryAll commits commands with a slot, until that succeeds or fails for good.
+func (s *Store) retryAll(ctx context.Context, sl *slot, commands []command) error {
+	err := s.retry(ctx, func() (again bool, err error) {
+		_, again, err = s.commitAll(ctx, sl, commands)
+		return again, err
+	})
+	if errors.Is(err, errUnread) {
+		err = s.readAgain(ctx, commands)
+	}
+	return err
 }
 
 // withSlot calls f with a slot, and a context that ends with patience. While it waits for a slot, nothing has

@@ -63,6 +63,7 @@ func TestLostAnswerOfBatch(t *testing.T) {
 	commit(record("before"))
 	var wg sync.WaitGroup
 	batch := []*uma.Settlement{record("batched 1"), record("batched 2"), record("batched 3")}
+	var cut func() bool
 	err := direct.write(t.Context(), func(tx *conn) error {
 		if _, err := tx.exec(`UPDATE counter SET value = value WHERE name = 'decision'`); err != nil {
 			return err
@@ -73,9 +74,9 @@ func TestLostAnswerOfBatch(t *testing.T) {
 			wg.Go(func() { commit(st) })
 		}
 		waitUntil(t, "the others are queued", func() bool { return len(s.settler.queue) == len(batch) })
+		cut = loseAnswer(proxy, "batched")
 		return nil
 	})
-	cut := loseAnswer(proxy, "batched")
 	if err != nil {
 		t.Fatal(err)
 	}
