@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -36,13 +35,13 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		if err := s.months.ensure(tx.ctx, s, batch); err != nil {
 			return err
 		}
-		if w, err = newSettlements(batch); err != nil {
+		if w, err = newSettlements(batch, waitForLocked, nil); err != nil {
 			return err
 		}
 		tx.last = w.records
 		done, err := tx.all(w.commands...)
-		if stateOf(err) == divisionByZero && len(done) < len(w.guards) {
-			return w.guards[len(done)]
+		if n, failed := w.failed(len(done), err); failed && stateOf(err) == divisionByZero {
+			return kinds[n].err
 		}
 		if err != nil {
 			return writing("settlement", err)
@@ -69,19 +68,27 @@ func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) er
 }
 
 // settlements are the statements of a batch. Those that may find that a settlement cannot happen
-// come first: each is a guard, which fails with a division by zero if it does not find as many rows as
+// come first: each is a guard, which fails if it does not find as many rows as
 // it wants. So nothing is stored for a request that lost the race for its ticket.
 type settlements struct {
 	commands []command
-	guards   []error   // what the first commands find when they fail
+	first    int       // of commands: the first guard
+	guards   []int     // the kinds of rows that the guards find
 	records  []command // after all others: see saveRecords
 	last     int64     // seq of the last record
 }
 
-func newSettlements(batch []*entry) (*settlements, error) {
+// newSettlements returns the statements of a batch. p is what its guards do about locked rows. With a row, the first
+// statement waits until it is free.
+func newSettlements(batch []*entry, p lockMode, behind *seen) (*settlements, error) {
 	w := &settlements{}
-	w.spendTickets(batch)
-	w.compareRests(batch)
+	if behind != nil {
+		w.add(kinds[behind.kind].lockFound(`1`, waitForLocked), seenArgs([]seen{*behind})...)
+		w.first = 1
+	}
+	for n, rows := range allRests(batch) {
+		w.guard(n, rows, p)
+	}
 	for _, add := range []func([]*entry) error{w.saveTickets, w.saveRPTs} {
 		if err := add(batch); err != nil {
 			return nil, err
@@ -93,96 +100,8 @@ func newSettlements(batch []*entry) (*settlements, error) {
 	return w, nil
 }
 
-// guard adds a statement that fails with err unless it finds as many rows as it wants. query ends
-// with a CTE named found.
-func (w *settlements) guard(err error, want int, query string, args ...any) {
-	if want == 0 {
-		return
-	}
-	w.commands = append(w.commands, command{query: query + ` SELECT 1 / (count(*) = $1)::int FROM found`, args: append([]any{want}, args...)})
-	w.guards = append(w.guards, err)
-}
-
 func (w *settlements) add(query string, args ...any) {
 	w.commands = append(w.commands, command{query: query, args: args})
-}
-
-// spendTickets deletes the tickets of a batch, or only checks that they exist if they are reusable.
-// One statement checks and deletes, so that a ticket is spent once.
-func (w *settlements) spendTickets(batch []*entry) {
-	var spent, kept struct {
-		realms, now []int64
-		hashes      [][]byte
-	}
-	for _, e := range batch {
-		if e.Ticket == nil {
-			continue
-		}
-		to := &spent
-		if e.Reusable {
-			to = &kept
-		}
-		to.realms, to.hashes, to.now = append(to.realms, int64(e.Realm)), append(to.hashes, e.Ticket), append(to.now, millis(e.Now))
-	}
-	const named = ` ticket t USING unnest($2::bigint[], $3::bytea[], $4::bigint[]) x (realm, hash, now)
-		WHERE t.realm = x.realm AND t.hash = x.hash AND t.expires + 0 > x.now` // + 0: not by the index of expires
-	w.guard(uma.ErrSpent, len(spent.hashes), `WITH found AS (DELETE FROM`+named+` RETURNING 1)`, spent.realms, spent.hashes, spent.now)
-	w.guard(uma.ErrSpent, len(kept.hashes), `WITH found AS (SELECT 1 FROM unnest($2::bigint[], $3::bytea[], $4::bigint[]) x (realm, hash, now)
-		JOIN ticket t ON t.realm = x.realm AND t.hash = x.hash AND t.expires + 0 > x.now)`, kept.realms, kept.hashes, kept.now)
-}
-
-// compareRests compares the rows that grants rest on with the versions that they saw. It locks them
-// FOR SHARE: until the grants are committed, nobody can change them.
-func (w *settlements) compareRests(batch []*entry) {
-	var realms, users, resources, requests, shares []seen
-	for _, e := range batch {
-		r := e.RestsOn
-		if r == nil {
-			continue
-		}
-		realms = append(realms, seen{key: int64(e.Realm), version: r.Generation})
-		if r.User != "" {
-			users = append(users, seen{key: int64(e.Realm), id: r.User, version: r.UserVersion})
-		}
-		resources, requests, shares = addSeen(resources, r.Resources), addSeen(requests, r.Requests), addSeen(shares, r.Policies)
-	}
-	party, row := &uma.MovedError{Party: true}, &uma.MovedError{}
-	w.lock(party, realms, `realm r ON r.key = x.key AND r.generation = x.version`)
-	w.lock(party, users, `users r ON r.realm = x.key AND r.id = x.id AND r.version = x.version AND r.enabled`)
-	w.lock(row, resources, `resource r ON r.key = x.key AND r.version = x.version`)
-	w.lock(row, requests, `request r ON r.key = x.key AND r.version = x.version AND r.state = 'granted'
-		AND NOT EXISTS (SELECT 1 FROM dropped d WHERE d.resource = r.resource)`)
-	w.lock(row, shares, `share r ON r.key = x.key AND r.version = x.version`)
-}
-
-// lock adds a guard that finds rows in the versions that were seen, and locks them FOR SHARE.
-func (w *settlements) lock(err error, all []seen, table string) {
-	slices.SortFunc(all, seen.compare) // transactions lock rows in one order
-	all = slices.Compact(all)
-	keys, ids, versions := make([]int64, len(all)), make([]string, len(all)), make([]int64, len(all))
-	for i, row := range all {
-		keys[i], ids[i], versions[i] = row.key, row.id, row.version
-	}
-	w.guard(err, len(all), `WITH found AS (SELECT 1 FROM unnest($2::bigint[], $3::text[], $4::bigint[]) x (key, id, version)
-		JOIN `+table+` FOR SHARE OF r)`, keys, ids, versions)
-}
-
-// A seen is a row, of a user by its realm and id, and the version in which a grant saw it.
-type seen struct {
-	key     int64
-	id      string
-	version int64
-}
-
-func (s seen) compare(t seen) int {
-	return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.id, t.id), cmp.Compare(s.version, t.version))
-}
-
-func addSeen(all []seen, versions map[uma.Key]int64) []seen {
-	for key, version := range versions {
-		all = append(all, seen{key: int64(key), version: version})
-	}
-	return all
 }
 
 // saveSpentTickets stores which RPTs tickets were spent on.

@@ -21,8 +21,9 @@ const maxBatch = 256
 type settler struct {
 	store     *Store
 	queue     chan *entry
-	done      sync.WaitGroup // of the loop
+	done      sync.WaitGroup // of the loop, and of those that wait aside
 	gathering gathering      // of the loop alone
+	aside     *aside
 
 	mu     sync.RWMutex // held for reading while an entry is being queued
 	closed bool
@@ -36,7 +37,7 @@ type entry struct {
 }
 
 func newSettler(s *Store) *settler {
-	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength)}
+	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength), aside: newAside()}
 	t.done.Go(func() { t.loop(&slot{number: settlerSlot, unsure: true}) })
 	return t
 }
@@ -85,7 +86,9 @@ func (t *settler) loop(sl *slot) {
 		if len(batch) == 0 {
 			return
 		}
-		t.settle(sl, batch)
+		if rest := t.withoutAside(batch); len(rest) > 0 {
+			t.settle(sl, rest, nil)
+		}
 		clear(batch)
 	}
 }
@@ -131,48 +134,101 @@ func (t *settler) take(batch []*entry) []*entry {
 	return batch
 }
 
-// settle commits a batch and tells each entry its outcome. If the batch fails because of one entry, its
-// halves are tried apart.
-func (t *settler) settle(sl *slot, batch []*entry) {
-	apart, err := t.commit(sl, batch)
-	if apart {
-		half := len(batch) / 2
-		t.settle(sl, batch[:half])
-		t.settle(sl, batch[half:])
-		return
-	}
-	for _, e := range batch {
-		e.result <- err
+// settle commits a batch and tells each entry its outcome. With a row, it waits first until that is free. If the batch
+// fails because of one entry, and it is not known which, its halves are tried apart.
+func (t *settler) settle(sl *slot, batch []*entry, behind *seen) {
+	found, apart, err := t.commit(sl, batch, behind)
+	switch {
+	case found != nil:
+		t.sift(sl, batch, behind, found)
+	case apart:
+		t.settleHalves(sl, batch, behind)
+	default:
+		for _, e := range batch {
+			e.result <- err
+		}
 	}
 }
 
-// commit commits a batch. apart: nothing was committed, and its halves are to be tried apart. A panic is an
+func (t *settler) settleHalves(sl *slot, batch []*entry, behind *seen) {
+	half := len(batch) / 2
+	t.settle(sl, batch[:half], behind)
+	t.settle(sl, batch[half:], behind)
+}
+
+// sift settles a batch in which a row was not found or is locked. Entries whose rows have changed are told so, those
+// whose rows are locked wait aside, and the others are settled.
+func (t *settler) sift(sl *slot, batch []*entry, behind *seen, found *sieve) {
+	var rest []*entry
+	for _, e := range batch {
+		switch row, gone, locked := found.lacks(e); {
+		case gone:
+			e.result <- kinds[row.kind].err
+		case locked:
+			t.putAside(e, row)
+		default:
+			rest = append(rest, e)
+		}
+	}
+	switch {
+	case len(rest) == 0:
+	case len(rest) < len(batch):
+		t.settle(sl, rest, behind)
+	case len(rest) > 1: // some rest on the same ticket, or what was locked is free
+		t.settleHalves(sl, rest, behind)
+	default:
+		t.putAside(rest[0], allRests(rest)[found.kind][0])
+	}
+}
+
+// commit commits a batch. If a row that it rests on was not found or is locked, nothing was committed, and it returns what
+// it has found of all of them. apart: nothing was committed, and its halves are to be tried apart. A panic is an
 // error of all entries: the batch may have been committed.
-func (t *settler) commit(sl *slot, batch []*entry) (apart bool, err error) {
+func (t *settler) commit(sl *slot, batch []*entry, behind *seen) (found *sieve, apart bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			sl.unsure, apart, err = true, false, panicked(p)
+			sl.unsure, found, apart, err = true, nil, false, panicked(p)
 		}
 	}()
 	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
 	defer cancel()
 	began, sent := t.store.cfg.Now(), time.Now()
-	if err := t.store.settle(ctx, sl, batch); err != nil {
-		return len(batch) > 1 && !isUnavailable(err), err
+	if err := t.store.settle(ctx, sl, batch, behind); err != nil {
+		var lacking *lackingError
+		if errors.As(err, &lacking) {
+			found, err = t.store.sieve(ctx, batch, lacking.kind)
+			return found, false, late(ctx, err)
+		}
+		return nil, len(batch) > 1 && !isUnavailable(err), err
 	}
-	t.gathering.committed(batch, time.Since(sent))
+	if behind != nil {
+		t.aside.freed(*behind)
+	} else {
+		t.gathering.committed(batch, time.Since(sent))
+	}
 	if t.store.cfg.Observe != nil {
 		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))
 	}
-	return false, nil
+	return nil, false, nil
 }
 
-// settle commits a batch of settlements. The error of a batch of one is that of uma.Committer.
-func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
+// A lackingError says that a row of a kind, which a settlement of a batch rests on, was not found or is locked.
+type lackingError struct {
+	kind int
+	error
+}
+
+// settle commits a batch of settlements. The error of a batch of one that is not a *lackingError is that of
+// uma.Committer. With a row, it waits until that is free, and one settlement also waits for all others that it rests on.
+func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry, behind *seen) error {
 	if err := s.months.ensure(ctx, s, batch); err != nil {
 		return err
 	}
-	w, err := newSettlements(batch)
+	p := failIfLocked
+	if behind != nil && len(batch) == 1 {
+		p, behind = waitForLocked, nil
+	}
+	w, err := newSettlements(batch, p, behind)
 	if err != nil {
 		return err
 	}
@@ -186,8 +242,13 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 		}
 		return again, err
 	})
-	if err != nil && stateOf(err) == divisionByZero && done < len(w.guards) {
-		return w.guards[done]
+	if n, failed := w.failed(done, err); failed {
+		switch moved := stateOf(err) == divisionByZero; {
+		case p == failIfLocked && (len(batch) > 1 || !moved || n == realmRows): // the lock of a realm may be taken: see tryShareRealm
+			return &lackingError{n, err}
+		case moved:
+			return kinds[n].err
+		}
 	}
 	return late(ctx, w.committed(ctx, s, batch, err))
 }

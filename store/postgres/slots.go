@@ -53,7 +53,7 @@ type slot struct {
 	doubted memory.Kinds
 }
 
-// settlerSlot is the number of the settler's slot; those of other writes follow.
+// settlerSlot is the number of the settler's slot; those of other writes follow, and those of settlements that wait.
 const settlerSlot = 0
 
 // newSlots adds the rows of a process.
@@ -70,7 +70,7 @@ func newSlots(ctx context.Context, s *Store, process string) (*slots, error) {
 func (s *slots) register(ctx context.Context) error {
 	_, err := s.store.pool.Exec(ctx, `INSERT INTO writer (process, slot, fence, commits, changes, seen)
 		SELECT $1, n, `+databaseClock+`, 0, 0, `+databaseClock+` FROM generate_series(0, $2::int) n
-		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, settlerSlot+writers)
+		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, settlerSlot+writers+asides)
 	if err != nil {
 		return fmt.Errorf("register as a writer: %w", err)
 	}
