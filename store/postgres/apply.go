@@ -201,8 +201,9 @@ func (a *applier) total() (rows int) {
 // it applied. From the first change to the last part the realm is applying and has no fingerprint,
 // so an interrupted apply runs again.
 func (a *applier) run(tx *conn, from int) (done int, err error) {
-	if a.realm != 0 {
-		if _, err := tx.exists(`SELECT 1 FROM realm WHERE key = $1`+a.locking(` FOR NO KEY UPDATE`), a.realm); err != nil {
+	if a.realm != 0 && !a.DryRun {
+		_, err := tx.all(takeRealm(`key`, a.realm), command{query: `SELECT 1 FROM realm WHERE key = $1 FOR NO KEY UPDATE`, args: []any{a.realm}})
+		if err != nil {
 			return 0, reading("realm", err)
 		}
 	}
@@ -233,7 +234,11 @@ func (a *applier) beginRealm(tx *conn) error {
 	if err != nil {
 		return writing("realm", err)
 	}
-	r, _, err := readRealm(tx, selectRealm+a.locking(` FOR NO KEY UPDATE`), a.Realm.Name)
+	read := lockRealm
+	if a.DryRun {
+		read = realmRow
+	}
+	r, _, err := read(tx, a.Realm.Name)
 	switch {
 	case err == nil:
 		a.realm = r.Key

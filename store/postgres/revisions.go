@@ -79,7 +79,8 @@ func beginPeriod(tx *conn, a *uma.Activation, files []rows.File) (uma.Key, error
 		command{query: `INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by, report)
 			VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10) RETURNING key`,
 			args: []any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy), a.Report},
-			dest: []any{&key}})
+			dest: []any{&key}},
+		takeRealm(`name`, r.Realm))
 	if err != nil {
 		return 0, writing("policy period", err)
 	}

@@ -231,7 +231,14 @@ func TestSweepKeepsWhatGetsMoreTime(t *testing.T) {
 // result of that which is to wait is sent.
 func awaitWaiting[T any](t *testing.T, s *Store, result chan T) {
 	t.Helper()
-	for len(rowsOf(t, s, `SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)) == 0 {
+	awaitWaiters(t, s, 1, result)
+}
+
+// awaitWaiters is awaitWaiting for several transactions, the last of which sends its result.
+func awaitWaiters[T any](t *testing.T, s *Store, count int, result chan T) {
+	t.Helper()
+	const waiting = `SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+	for len(rowsOf(t, s, waiting)) < count {
 		if len(result) > 0 {
 			t.Error("it has not waited")
 			return
