@@ -42,7 +42,7 @@ func TestFlagsUnset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(s.parts, " "); got != "evaluation decisions postgres cold tickets shares trusted impact soak" {
+	if got := strings.Join(s.parts, " "); got != "evaluation decisions postgres postgres-sizes cold tickets shares trusted impact soak" {
 		t.Errorf("parts: got %s", got)
 	}
 	if got := fmt.Sprint(s.sizes, s.callers, s.soak); got != "[1000/100 1000000/10000000] [16 64] 10m0s" {

@@ -13,6 +13,7 @@
 //	evaluation  the policy alone: time, allocations
 //	decisions   decisions beside OPA, for each of -sizes, -callers and -caches; memory before and after
 //	postgres    the same on SQLite and on a PostgreSQL beside it, by one server and by two
+//	postgres-sizes  requests on PostgreSQL, with databases of each of -sizes
 //	cold        the first second after a start, and a later one
 //	tickets     a permission ticket and the RPT for it, signed by RS256, ES256 and EdDSA
 //	shares      what owners and those they share with do, for each of -sizes
@@ -67,6 +68,7 @@ func parts() []part {
 		{name: "evaluation", measure: measureEvaluation},
 		{name: "decisions", measure: measureDecisions},
 		{name: "postgres", measure: measurePostgres},
+		{name: "postgres-sizes", measure: measurePostgresSizes},
 		{name: "cold", measure: measureCold},
 		{name: "tickets", measure: measureTickets},
 		{name: "shares", measure: measureShares},

@@ -31,39 +31,113 @@ func measurePostgres(ctx context.Context, s setting, dir string) error {
 	return nil
 }
 
+// measurePostgresSizes measures requests on PostgreSQL with databases of each size beside the first.
+func measurePostgresSizes(ctx context.Context, s setting, dir string) (err error) {
+	var servers fleet
+	var databases []*process
+	for i, z := range s.sizes {
+		d, err := s.startDatabase(ctx, z)
+		if err != nil || d == nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.stop()) }()
+		databases = append(databases, d.process)
+		servers = append(servers, d.umpire(s.umpire, count(int64(z.resources))+" resources", filepath.Join(dir, fmt.Sprint(i))))
+	}
+	for _, c := range s.caches {
+		if err := servers.measureSizes(ctx, s, c, databases); err != nil {
+			return fmt.Errorf("caches %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+func (f fleet) measureSizes(ctx context.Context, s setting, c caching, databases []*process) (err error) {
+	if err := f.start(ctx, realmFile{alg: "ES256"}, c.flag); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.stop()) }()
+	for _, callers := range s.callers {
+		for _, what := range storeScripts {
+			if err := f.signIn(); err != nil {
+				return err
+			}
+			var all []contender
+			for i, u := range f {
+				one := u.contender(u.name, what.script(u))
+				one.processes = append(one.processes, databases[i])
+				all = append(all, one)
+			}
+			heading := fmt.Sprintf("%s, PostgreSQL, %d callers, caches: %s", what.name, callers, c.name)
+			if err := report(ctx, s, heading, callers, all); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A database is a running PostgreSQL with a database of a size.
+type database struct {
+	*process // PostgreSQL, with all of its processes
+	cluster  *pgtest.Cluster
+	folder   string
+	url      string
+	size     size
+}
+
+// startDatabase starts a PostgreSQL with a database of a size. It returns nil, and says so, if none is installed.
+func (s setting) startDatabase(ctx context.Context, z size) (d *database, err error) {
+	d = &database{process: &process{cmd: &exec.Cmd{}, tree: true}, size: z}
+	if d.folder, err = s.clusterDir(z); err != nil {
+		return nil, err
+	}
+	if d.cluster, d.url, err = s.cluster(ctx, d.folder, z); err != nil {
+		return nil, err
+	}
+	if d.cluster == nil {
+		fmt.Println("postgres: not measured, because no PostgreSQL is installed")
+		return nil, nil
+	}
+	d.cmd.Process, err = os.FindProcess(d.cluster.PID())
+	return d, err
+}
+
+// stop ends PostgreSQL. A database that is not kept is removed.
+func (d *database) stop() error {
+	err := d.cluster.Stop()
+	if d.size.resources+d.size.shares < keptSize {
+		err = errors.Join(err, os.RemoveAll(d.folder))
+	}
+	return err
+}
+
+// umpire is a server of the database.
+func (d *database) umpire(binary, name, dir string) *umpire {
+	return &umpire{binary: binary, size: d.size, name: name, dir: dir, data: d.cluster.Dir(), url: d.url, public: balanced}
+}
+
+// storeScripts are what is asked to compare stores.
+var storeScripts = []struct {
+	name   string
+	script func(*umpire) script
+}{{"Decisions", (*umpire).decision}, {"Decisions about shared albums", (*umpire).sharedDecision}, {"Ticket to RPT", (*umpire).roundTrip}}
+
 func measureStores(ctx context.Context, s setting, dir string, z size) (err error) {
 	data, err := s.database(ctx, filepath.Join(dir, "sqlite"), z)
 	if err != nil {
 		return err
 	}
-	folder, err := s.clusterDir(z)
-	if err != nil {
+	d, err := s.startDatabase(ctx, z)
+	if err != nil || d == nil {
 		return err
 	}
-	cluster, url, err := s.cluster(ctx, folder, z)
-	if err != nil {
-		return err
-	}
-	if cluster == nil {
-		fmt.Println("postgres: not measured, because no PostgreSQL is installed")
-		return nil
-	}
-	defer func() {
-		err = errors.Join(err, cluster.Stop())
-		if z.resources+z.shares < keptSize {
-			err = errors.Join(err, os.RemoveAll(folder))
-		}
-	}()
-	database := &process{cmd: &exec.Cmd{}, tree: true}
-	if database.cmd.Process, err = os.FindProcess(cluster.PID()); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, d.stop()) }()
 	sqlite := &umpire{binary: s.umpire, size: z, name: "SQLite", dir: filepath.Join(dir, "a"), data: data}
-	one := &umpire{binary: s.umpire, size: z, name: "PostgreSQL", dir: filepath.Join(dir, "b"), data: cluster.Dir(), url: url, public: balanced}
-	two := &umpire{binary: s.umpire, size: z, name: "another", dir: filepath.Join(dir, "c"), data: cluster.Dir(), url: url, public: balanced}
+	one, two := d.umpire(s.umpire, "PostgreSQL", filepath.Join(dir, "b")), d.umpire(s.umpire, "another", filepath.Join(dir, "c"))
 	servers := fleet{sqlite, one, two}
 	for _, c := range s.caches {
-		if err := servers.measureStores(ctx, s, c, database); err != nil {
+		if err := servers.measureStores(ctx, s, c, d.process); err != nil {
 			return fmt.Errorf("caches %s: %w", c.name, err)
 		}
 	}
@@ -86,10 +160,7 @@ func (f fleet) measureStores(ctx context.Context, s setting, c caching, database
 		return []contender{sqlite.contender("SQLite", of(sqlite)), first, second}
 	}
 	for _, callers := range s.callers {
-		for _, what := range []struct {
-			name   string
-			script func(*umpire) script
-		}{{"Decisions", (*umpire).decision}, {"Decisions about shared albums", (*umpire).sharedDecision}, {"Ticket to RPT", (*umpire).roundTrip}} {
+		for _, what := range storeScripts {
 			if err := f.signIn(); err != nil {
 				return err
 			}
