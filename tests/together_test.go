@@ -18,16 +18,16 @@ import (
 
 // together starts two servers of one database, with the same settings. They know of each other only
 // what is in the database.
-func together(t testing.TB) (a, b *running) {
+func together(t testing.TB, opts ...func(*options)) (a, b *running) {
 	t.Helper()
-	all := servers(t, 2)
+	all := servers(t, 2, opts...)
 	return all[0], all[1]
 }
 
 // servers starts some servers of one database.
-func servers(t testing.TB, n int) (all []*running) {
+func servers(t testing.TB, n int, opts ...func(*options)) (all []*running) {
 	t.Helper()
-	o := newOptions(t, []func(*options){unlimited})
+	o := newOptions(t, append(opts, unlimited))
 	files := o.write(t)
 	public, admin := listen(t), listen(t)
 	url := "http://" + public.Addr().String()
