@@ -1,196 +1,131 @@
 package main
 
 import (
-	"fmt"
+	"math"
 	"time"
 )
 
-// A cost is what was measured of one decision: see docs/scaling.md for how.
-type cost struct {
-	server     time.Duration // processor time of the server, without reading and committing
-	read       time.Duration // processor time of the database for a read
-	commit     time.Duration // processor time of the database for a batch
-	record     time.Duration // for each record of it
-	durable    time.Duration // until a commit is on the disk, and on the standby if one must have it
-	trip       time.Duration // a round trip to the database
-	diskRead   time.Duration // of a page that is not in the database's memory
-	logBytes   float64       // of the write-ahead log for each record
-	diskBytes  float64       // of tables and indexes for each record
-	perRow     float64       // bytes of a resource with its shares, indexes included
-	serverRead time.Duration // processor time of the server for a read
+// A workload is what is asked of a design.
+type workload struct {
+	resources float64 // that there are
+	shares    float64 // of each
+	asked     float64 // resources that decisions are about, all alike
+	changes   float64 // of rows that servers keep in memory, for each decision
+	lists     float64 // pages of lists, for each decision
+	realms    int
+	hot       float64 // the part of the hottest realm, of decisions and of rows
+	keep      float64 // days that records are kept
 }
 
 // A design is what is built of servers and databases.
 type design struct {
 	name      string
-	servers   int     // that make decisions, of all databases together
+	store     *costs  // nil: sidecars, which have no database
+	machines  devices // between servers and databases, and their disks
+	servers   int     // that make decisions, of each database
 	cores     int     // of a server
 	databases int     // realms are spread over them
-	dbCores   int     // of a database; 0: that of the server, in its process (SQLite)
-	memory    float64 // bytes of a database's machine, for its pages
-	records   bool    // each decision is committed before it is answered
-	hitRate   float64 // of rows in the memory of servers
-	resources float64
-	logLimit  float64 // bytes a second that the disk of a database takes
+	dbCores   int     // of a database; 0: it is in the server's process
+	memory    float64 // bytes of a database's machine that have its pages
+	replicas  int     // of each database; they answer lists
+	reads     bool    // replicas also answer the look-ups of decisions. Umpire does not do that
+	numbers   int     // rows that give records their numbers. Umpire has one
+	oneHost   bool    // all of it is in one machine, callers included
 }
 
-// An outcome is what a design does at a rate.
-type outcome struct {
-	rate     float64 // decisions a second that came
-	answered float64 // that were answered
-	late     int     // that came and were not answered in the end
-	p50, p99 time.Duration
-	busiest  string
-	busy     float64
-	full     bool    // the disk does not take what is logged
-	logRate  float64 // bytes a second of each database
-	batch    float64 // records of a commit
+// busiest is the part of a workload that the busiest database has: the hottest realm has one for itself, if
+// that has more than the others.
+func (d *design) busiest(w workload) float64 {
+	return max(w.hot, 1/float64(min(d.databases, w.realms)))
 }
 
-// ends reports whether a design is at its end: it does not answer what comes, or late, or its disk does
-// not take what is logged. That commits are under way all the time is no end: their batches grow.
-func (o *outcome) ends() bool {
-	return float64(o.late) > o.rate*limitP99.Seconds() || o.p99 > limitP99 || o.full
+// question is what decisions ask.
+func (w workload) question(c *costs) *question {
+	if w.shares == 0 {
+		return &c.own
+	}
+	return &c.shared
+}
+
+// of returns a part of a workload. Its rates are for each decision, and stay.
+func (w workload) of(part float64) workload {
+	w.resources, w.asked = w.resources*part, max(w.asked*part, 1)
+	return w
+}
+
+// hits returns how often a server finds the rows of a decision in its memory, and how often its answer, at a rate of
+// decisions. Both memories are bounded, and all resources are asked about alike. Rows are forgotten when one of their kind
+// is changed: at once if this server did it, at the next look if another did.
+func (d *design) hits(w workload, rate float64) (rows, answers float64) {
+	answers = min(1, cacheMemory/answerBytes/w.asked)
+	rows = min(1, cacheMemory/pairBytes/w.asked)
+	if w.changes == 0 {
+		return rows, answers
+	}
+	own := rate * w.changes / float64(d.servers) // a second
+	forgotten := own
+	if others := rate*w.changes - own; others > 0 {
+		forgotten += 1 / max(forgetEvery.Seconds(), 1/others)
+	}
+	n := rate / float64(d.servers) / forgotten // decisions until all is forgotten
+	return rows * (1 - w.asked*distinct(n, w.asked)/n), answers
+}
+
+// distinct is which part of many alike is met by n random choices.
+func distinct(n, many float64) float64 { return -math.Expm1(-n / many) }
+
+// rows is how many bytes the rows of a database take.
+func (w workload) rows(c *costs) float64 { return w.resources * (c.perResource + w.shares*c.perShare) }
+
+// cold returns how often a page that a decision reads is not in the memory of the database: of the pages that all
+// decisions read there, as many as fit are.
+func (d *design) cold(w workload, c *costs) float64 {
+	pages := w.asked * c.pageSize
+	used := min(w.rows(c), pages*(w.question(c).pages+c.recordPages)) + pages*c.lockedPages
+	return max(0, 1-d.memory/used)
+}
+
+// written returns the bytes of a decision that go to the write-ahead log, and to the disk in all, at a rate of decisions and with
+// so many in a commit. A page that is changed for the first time after a checkpoint is logged as a whole, and written at the next.
+func written(c *costs, w workload, rate, batch float64) (log, disk float64) {
+	log = c.logRecord + c.logCommit/max(batch, 1)
+	disk = log
+	if c.scattered > 0 {
+		n := rate * checkpointed.Seconds()
+		pages := c.scattered * c.pageSize * w.asked * distinct(n, w.asked) / n
+		log += pages
+		disk = log + pages + c.stored
+	}
+	return log, disk
+}
+
+// designs are what can be built, from the smallest.
+func designs() []design {
+	const gigabyte = 1e9
+	with := func(name string, of design, change func(d *design)) design {
+		of.name = name
+		change(&of)
+		return of
+	}
+	file := design{store: &sqlite, machines: local, servers: 1, cores: 2, databases: 1, memory: 6 * gigabyte, numbers: 1}
+	one := design{store: &postgres, machines: dataCenter, servers: 1, cores: 8, databases: 1, dbCores: 8, memory: 64 * gigabyte, numbers: 1}
+	four := with("4 servers, PostgreSQL of 16", one, func(d *design) { d.servers, d.dbCores, d.memory = 4, 16, 256*gigabyte })
+	return []design{
+		with("one SQLite, 2 processors", file, func(*design) {}),
+		with("one SQLite, 16 processors", file, func(d *design) { d.cores, d.memory = 16, 64*gigabyte }),
+		with("one server, PostgreSQL of 8 processors", one, func(*design) {}),
+		four,
+		with("16 servers, PostgreSQL of 32", four, func(d *design) { d.servers, d.dbCores = 16, 32 }),
+		with("4 servers, PostgreSQL of 16 with 2 replicas for lists", four, func(d *design) { d.replicas = 2 }),
+		with("the same, and decisions read the replicas (not built)", four, func(d *design) { d.replicas, d.reads = 2, true }),
+		with("8 databases with 4 servers each", four, func(d *design) { d.databases = 8 }),
+		with("32 databases with 4 servers each", four, func(d *design) { d.databases = 32 }),
+		with("8 servers of 16, PostgreSQL of 64, numbers per realm (not built)", four, func(d *design) {
+			d.servers, d.cores, d.dbCores, d.memory, d.numbers = 8, 16, 64, 1000*gigabyte, 8
+		}),
+		with("64 OPA sidecars that decide by bundles", design{}, func(d *design) { d.servers, d.cores, d.databases, d.numbers = 64, 2, 1, 1 }),
+	}
 }
 
 // limitP99 is the time in which 99 of 100 decisions must be answered.
 const limitP99 = 50 * time.Millisecond
-
-// simulate runs a design for a time, at a rate. One database with its servers is simulated: the
-// others do the same.
-func (d *design) simulate(c cost, rate float64, span time.Duration) outcome {
-	s := newSim(1)
-	share := rate / float64(d.databases)
-	servers := max(1, d.servers/d.databases)
-	db := &station{sim: s, name: "processors of the database", places: max(d.dbCores, 1)}
-	disk := &station{sim: s, name: "disk reads of the database", places: 32}
-	numbers := &station{sim: s, name: "commits, one after the other", places: 1}
-	stations := []*station{numbers, disk}
-	if d.dbCores > 0 {
-		stations = append(stations, db)
-	}
-	var commits, records int
-	cold := max(0, 1-d.memory/(d.resources/float64(d.databases)*c.perRow))
-	type server struct {
-		cpu *station
-		out *committer
-	}
-	all := make([]server, servers)
-	for i := range all {
-		cpu := &station{sim: s, name: "processors of the servers", places: d.cores}
-		onDB := db
-		if d.dbCores == 0 {
-			onDB = cpu
-		}
-		all[i] = server{cpu, &committer{most: 256, commit: func(n int, done func()) {
-			commits, records = commits+1, records+n
-			s.after(c.trip, func() {
-				onDB.use(c.commit+time.Duration(n)*c.record, func() { numbers.use(c.durable, done) })
-			})
-		}}}
-		stations = append(stations, cpu)
-	}
-	var took []time.Duration
-	came, answered := 0, 0
-	decide := func(sv server) {
-		came++
-		began := s.now
-		end := func() {
-			if answered++; s.now > span/5 {
-				took = append(took, s.now-began)
-			}
-		}
-		commit := func() {
-			if d.records {
-				sv.out.add(end)
-				return
-			}
-			end()
-		}
-		cpu, read := s.around(c.server), s.random.Float64() > d.hitRate
-		if read {
-			cpu += c.serverRead
-		}
-		sv.cpu.use(cpu, func() {
-			if !read {
-				commit()
-				return
-			}
-			s.after(c.trip, func() {
-				onDB := db
-				if d.dbCores == 0 {
-					onDB = sv.cpu
-				}
-				onDB.use(s.around(c.read), func() {
-					if s.random.Float64() < cold {
-						disk.use(c.diskRead, commit)
-						return
-					}
-					commit()
-				})
-			})
-		})
-	}
-	var arrive func()
-	arrive = func() {
-		decide(all[s.random.IntN(len(all))])
-		s.after(s.around(time.Duration(float64(time.Second)/share)), arrive)
-	}
-	arrive()
-	s.run(span)
-	o := outcome{rate: rate, late: (came - answered) * d.databases, answered: float64(answered) / span.Seconds() * float64(d.databases), p50: percentile(took, 50), p99: percentile(took, 99)}
-	o.logRate = float64(records) * c.logBytes / span.Seconds()
-	if commits > 0 {
-		o.batch = float64(records) / float64(commits)
-	}
-	for _, st := range stations {
-		if u := st.utilization(); u > o.busy {
-			o.busiest, o.busy = st.name, u
-		}
-	}
-	if u := o.logRate / d.logLimit; d.records && u > o.busy {
-		o.busiest, o.busy, o.full = "write-ahead log of the database", u, u > 1
-	}
-	return o
-}
-
-// most finds the highest rate that a design answers, to about five percent.
-func (d *design) most(c cost, span time.Duration) outcome {
-	low, high := outcome{}, 100.0
-	for {
-		o := d.simulate(c, high, span)
-		if o.ends() {
-			break
-		}
-		low, high = o, high*2
-	}
-	from, to := low.rate, high
-	for to/max(from, 1) > 1.05 {
-		middle := (from + to) / 2
-		if o := d.simulate(c, middle, span); o.ends() {
-			to = middle
-		} else {
-			from, low = middle, o
-		}
-	}
-	return low
-}
-
-// size is how many bytes the rows of a database take, and records of a day at a rate.
-func (d *design) size(c cost, rate float64) (rows, day float64) {
-	rows = d.resources / float64(d.databases) * c.perRow
-	if d.records {
-		day = rate / float64(d.databases) * c.diskBytes * 86400
-	}
-	return rows, day
-}
-
-func bytes(n float64) string {
-	for _, unit := range []string{"B", "kB", "MB", "GB"} {
-		if n < 1000 {
-			return fmt.Sprintf("%.0f %s", n, unit)
-		}
-		n /= 1000
-	}
-	return fmt.Sprintf("%.1f TB", n)
-}
