@@ -19,6 +19,11 @@ import (
 	"example.com/umpire/uma"
 )
 
+// labelled is a policy file whose rule has labels.
+func labelled(labels string) string {
+	return "package uma.policies.a\n\n# METADATA\n# labels: {" + labels + "}\ngrant contains \"view\" if input.x\n"
+}
+
 // A realm's policy is refused for each of these mistakes. Without the check it would compile
 // or fail too late.
 func TestActivateRefuses(t *testing.T) {
@@ -47,6 +52,9 @@ func TestActivateRefuses(t *testing.T) {
 		"submit if":                 {map[string]string{"a.rego": "package uma.policies.a\n\nsubmit if true\n"}, "a.rego:3: submit is a set"},
 		"reasons as text":           {map[string]string{"a.rego": "package uma.policies.a\n\nreasons := \"x\"\n"}, "a.rego:3: reasons is a set"},
 		"obligations as a list":     {map[string]string{"a.rego": "package uma.policies.a\n\nobligations := [1]\n"}, "a.rego:3: obligations is a set"},
+		"a label with a NUL":        {map[string]string{"a.rego": labelled(`rule: "a\0b"`)}, "a.rego:3: the label rule has"},
+		"a team in disguise":        {map[string]string{"a.rego": labelled("rule: a, team: \"a\u202eb\"")}, "a.rego:3: the label team has"},
+		"a label of a package":      {map[string]string{"a.rego": "# METADATA\n# scope: subpackages\n# labels: {team: \"a\\x1bb\"}\npackage uma.policies.a\n"}, "a.rego:1: the label team has"},
 		"rpt as a set":              {map[string]string{"a.rego": "package uma.policies.a\n\nrpt contains 1\n"}, "a.rego:3: rpt is an object"},
 		"a quoted name":             {map[string]string{"a.rego": "package uma[\"authz\"]\n"}, "a.rego:1:"},
 		"http.send":                 {map[string]string{"a.rego": "package uma.policies.a\n\ngrant contains \"x\" if http.send({\"method\": \"get\", \"url\": \"http://x\"}).body\n"}, "a.rego:3: http.send is not available in Umpire: a decision depends on the input and the policy alone"},

@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"example.com/umpire/place"
+	"example.com/umpire/uma"
 )
 
 // sets are the names that the library reads in team packages and in uma.guardrails. Each
@@ -27,6 +28,7 @@ const allowedRoots = "uma.policies.<type>, uma.guardrails, uma.facts, system.log
 func checkModules(modules map[string]*ast.Module) (mistakes []error) {
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		module := modules[file]
+		mistakes = append(mistakes, checkLabels(module)...)
 		path, ok := packagePath(module.Package)
 		if !ok || !allowed(path) {
 			mistakes = append(mistakes, mistake(module.Package.Loc(), "%s: a realm's files may define %s only", module.Package, allowedRoots))
@@ -45,6 +47,19 @@ func checkModules(modules map[string]*ast.Module) (mistakes []error) {
 		}
 		for _, rule := range module.Rules {
 			mistakes = append(mistakes, checkRule(rule)...)
+		}
+	}
+	return mistakes
+}
+
+// checkLabels returns the mistakes in the labels that name rules in records: those are searched for and shown in
+// lists, and a database may be unable to keep a NUL.
+func checkLabels(module *ast.Module) (mistakes []error) {
+	for _, a := range module.Annotations {
+		for _, label := range []string{"team", "rule"} {
+			if name, _ := a.Labels[label].(string); !uma.IsText(name) {
+				mistakes = append(mistakes, mistake(a.Location, "the label %s has control characters or invisible characters", label))
+			}
 		}
 	}
 	return mistakes
