@@ -41,7 +41,8 @@ type applier struct {
 // An applyState is what a batch changes besides rows, and what is put back if it is run again.
 type applyState struct {
 	rows.Applied
-	finished bool // the last part has run
+	finished bool    // the last part has run
+	policy   uma.Key // the last from which the user was removed who is being deleted
 }
 
 // An applyPart applies some rows of the change. run applies those from one number up to, not
@@ -159,9 +160,9 @@ func (a *applier) plan() {
 	}
 	for _, l := range a.gone.users {
 		a.part(len(l.holders), a.one(func(tx *conn, i int) error { return removeUserFromShare(tx, l.holders[i], l.id) }))
-		a.part(1, a.one(func(tx *conn, _ int) error { return a.dropUser(tx, l) }))
+		a.part(1, a.repeated(func(tx *conn, _ int) (bool, error) { return a.dropUser(tx, l) }))
 	}
-	a.part(len(a.gone.clients), a.one(func(tx *conn, i int) error { return a.dropClient(tx, a.gone.clients[i]) }))
+	a.part(len(a.gone.clients), a.repeated(func(tx *conn, i int) (bool, error) { return a.dropClient(tx, a.gone.clients[i]) }))
 	a.part(1, a.one(func(tx *conn, _ int) error { return a.finishRealm(tx) }))
 }
 
@@ -184,6 +185,25 @@ func (a *applier) one(run func(tx *conn, i int) error) func(tx *conn, from, to i
 		for ; done < to-from && tx.wrote < applyRows; done++ {
 			if err := run(tx, from+done); err != nil {
 				return done, err
+			}
+		}
+		return done, nil
+	}
+}
+
+// repeated is one for a part whose rows may have too many dependent rows for a batch. As long as run reports that there
+// are more, it is called again, in the next batch.
+func (a *applier) repeated(run func(tx *conn, i int) (more bool, err error)) func(tx *conn, from, to int) (int, error) {
+	return func(tx *conn, from, to int) (done int, err error) {
+		for done < to-from && tx.wrote < applyRows {
+			more, err := run(tx, from+done)
+			if err != nil {
+				return done, err
+			}
+			if more {
+				tx.wrote = max(tx.wrote, applyRows)
+			} else {
+				done++
 			}
 		}
 		return done, nil

@@ -21,7 +21,7 @@ type resourceBatch struct {
 	claims map[uma.Key]claims // of the rows that are to be changed
 
 	// What write is to write: changes of rows in their order, then new rows by resource server.
-	changes []command
+	changes steps
 	fresh   map[uma.Key][]*uma.Resource      // have no keys yet
 	scopes  map[uma.Key]map[uma.Scope]string // with their ids
 }
@@ -65,7 +65,7 @@ func (a *applier) applyResources(tx *conn, from, to int) (done int, err error) {
 	if err := b.read(change, next); err != nil {
 		return 0, reading("resources", err)
 	}
-	for ; done < len(change) && tx.wrote+len(b.changes) < applyRows; done++ {
+	for ; done < len(change) && tx.wrote+len(b.changes.commands) < applyRows; done++ {
 		if err := b.apply(&change[done], next[done]); err != nil {
 			return 0, err
 		}
@@ -206,9 +206,7 @@ func (b *resourceBatch) update(old, next *uma.Resource, by uma.Origin) error {
 	b.claims[old.Key] = claimsAfter(u.had, old, next, by)
 	b.forget(old)
 	b.note(next)
-	commands, err := u.commands()
-	b.changes = append(b.changes, commands...)
-	return writing("resource", err)
+	return writing("resource", u.addTo(&b.changes))
 }
 
 // forgetDrift is for a resource that was changed over an API, and is as the file says
@@ -217,7 +215,7 @@ func (b *resourceBatch) forgetDrift(key uma.Key) {
 	if !b.drifted[key] {
 		return
 	}
-	b.changes = append(b.changes, command{query: `UPDATE resource SET drifted = false WHERE key = $1`, args: []any{key}})
+	b.changes.add(command{query: `UPDATE resource SET drifted = false WHERE key = $1`, args: []any{key}})
 }
 
 // find returns the row of a resource of the file, nil for a new one, and another row that has its
@@ -267,13 +265,13 @@ func (b *resourceBatch) write() error {
 		for name, id := range b.scopes[server] {
 			scopes = append(scopes, uma.ScopeRow{ID: id, Name: name})
 		}
-		b.changes = append(b.changes, insertScopes(server, scopes, uma.FromAPI))
+		b.changes.add(insertScopes(server, scopes, uma.FromAPI))
 	}
 	clear(b.scopes)
-	if _, err := b.tx.all(b.changes...); err != nil {
+	if err := b.changes.run(b.tx); err != nil {
 		return writing("resources", taken(err))
 	}
-	b.changes = nil
+	b.changes = steps{}
 	for _, server := range slices.Sorted(maps.Keys(b.fresh)) {
 		if err := insertResources(b.tx, server, b.fresh[server]); err != nil {
 			return err

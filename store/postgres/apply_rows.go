@@ -23,37 +23,35 @@ func (a *applier) applyClients(tx *conn, from, to int) (done int, err error) {
 	for _, c := range found {
 		had[c.ID] = c
 	}
-	var commands []command
+	var all steps
 	for _, c := range change {
-		more, err := a.applyClient(had[c.ID], c)
-		if err != nil {
+		if err := a.applyClient(had[c.ID], c, &all); err != nil {
 			return 0, writing("client", err)
 		}
-		commands = append(commands, more...)
 	}
-	_, err = tx.all(commands...)
-	return len(change), writing("clients", err)
+	return len(change), writing("clients", all.run(tx))
 }
 
-// applyClient returns the commands that make a client what the change says. old is nil for a new one.
-func (a *applier) applyClient(old, c *uma.Client) ([]command, error) {
+// applyClient adds the commands that make a client what the change says. old is nil for a new one.
+func (a *applier) applyClient(old, c *uma.Client, to *steps) error {
 	next := *c
 	w, err := a.Client(old, &next)
 	a.servers[c.ID] = &next
 	switch {
 	case err != nil || !w.Write:
-		return nil, err
+		return err
 	case old == nil:
-		return []command{{query: `INSERT INTO client (realm, id, uuid, secret, enabled, resource_server, details, origin)
+		to.add(command{query: `INSERT INTO client (realm, id, uuid, secret, enabled, resource_server, details, origin)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING key`,
-			args: []any{a.realm, next.ID, next.UUID, next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin}, dest: []any{&next.Key}}}, nil
+			args: []any{a.realm, next.ID, next.UUID, next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin}, dest: []any{&next.Key}})
+		return nil
 	}
-	commands := []command{{query: `UPDATE client SET secret = $1, enabled = $2, resource_server = $3, details = $4, origin = $5 WHERE key = $6`,
-		args: []any{next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin, next.Key}}}
+	to.add(command{query: `UPDATE client SET secret = $1, enabled = $2, resource_server = $3, details = $4, origin = $5 WHERE key = $6`,
+		args: []any{next.Secret, next.Enabled, next.ResourceServer, w.Details, next.Origin, next.Key}})
 	if w.EndSessions {
-		commands = append(commands, endClientSessions(a.realm, c.ID))
+		to.walk(endClientSessions(a.realm, c.ID))
 	}
-	return commands, nil
+	return nil
 }
 
 // applyUsers reads the users of some rows of the change together, and writes them together.
@@ -72,37 +70,35 @@ func (a *applier) applyUsers(tx *conn, from, to int) (done int, err error) {
 	for _, u := range found {
 		had[rows.Fold(u.Username)] = u
 	}
-	var commands []command
+	var all steps
 	for i, u := range change {
-		more, err := a.applyUser(had[folded[i]], u)
-		if err != nil {
+		if err := a.applyUser(had[folded[i]], u, &all); err != nil {
 			return 0, writing("user", err)
 		}
-		commands = append(commands, more...)
 	}
-	_, err = tx.all(commands...)
-	return len(change), writing("users", err)
+	return len(change), writing("users", all.run(tx))
 }
 
-// applyUser returns the commands that make a user what the change says. old is nil for a new one.
-func (a *applier) applyUser(old, u *uma.User) ([]command, error) {
+// applyUser adds the commands that make a user what the change says. old is nil for a new one.
+func (a *applier) applyUser(old, u *uma.User, to *steps) error {
 	next := *u
 	w, err := a.User(old, &next)
 	a.owners[rows.Fold(u.Username)] = next.ID
 	switch {
 	case err != nil || !w.Write:
-		return nil, err
+		return err
 	case old == nil:
-		return []command{insertUser(a.realm, &next, w.Texts, new(uma.Key), new(int64))}, nil
+		to.add(insertUser(a.realm, &next, w.Texts, new(uma.Key), new(int64)))
+		return nil
 	}
-	commands := []command{{query: `UPDATE users SET username = $1, folded = $2, password = $3, enabled = $4, roles = $5, client_roles = $6,
+	to.add(command{query: `UPDATE users SET username = $1, folded = $2, password = $3, enabled = $4, roles = $5, client_roles = $6,
 		groups = $7, claims = $8, email = $9, origin = $10, version = CASE WHEN $11 THEN nextval('version') ELSE version END WHERE key = $12`,
 		args: []any{next.Username, rows.Fold(next.Username), next.Password, next.Enabled, array(next.Roles), w.Texts.ClientRoles,
-			array(next.Groups), w.Texts.Claims, emailOf(next.Claims), next.Origin, w.NewVersion, next.Key}}}
+			array(next.Groups), w.Texts.Claims, emailOf(next.Claims), next.Origin, w.NewVersion, next.Key}})
 	if w.EndSessions {
-		commands = append(commands, endUserSessions(a.realm, next.ID))
+		to.walk(endUserSessions(a.realm, next.ID))
 	}
-	return commands, nil
+	return nil
 }
 
 // insertUser is the command that stores a new user, without an identity, and reads the key and the

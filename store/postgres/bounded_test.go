@@ -165,6 +165,20 @@ func (m *meter) readShared(server uma.Key) {
 	}
 	found, err = v.PendingBeside(ctx, keys)
 	m.want("pending beside", len(found), 20, err)
+	for what, of := range map[string]struct {
+		uma.UserPoliciesOf
+		want int
+	}{
+		"all":         {uma.UserPoliciesOf{}, 20},
+		"an owner":    {uma.UserPoliciesOf{Owner: "bob-id"}, 0},
+		"a resource":  {uma.UserPoliciesOf{Resource: "00200"}, 1},
+		"a user":      {uma.UserPoliciesOf{User: "friend-of-00200"}, 1},
+		"all of them": {uma.UserPoliciesOf{Owner: "alice-id", Resource: "00200", User: "friend-of-00200"}, 1},
+		"others":      {uma.UserPoliciesOf{Owner: "bob-id", Resource: "00200"}, 0},
+	} {
+		policies, err := v.SharesAfter(ctx, server, of.UserPoliciesOf, "", 20)
+		m.want("listed policies of "+what, len(policies), of.want, err)
+	}
 	for what, f := range map[string]uma.UserPolicyFilter{"all": {}, "after": {After: "For 00200"}, "of one": {Resource: "00200"},
 		"by a name": {Name: "for 00007"}, "by a part": {Name: "for", After: "For 00200"}, "of a scope": {Scope: "view"}} {
 		policies, err := v.FindShares(ctx, server, "alice-id", f, 0, 20)

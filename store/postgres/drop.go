@@ -126,39 +126,47 @@ func (a *applier) removeScopeFromResource(tx *conn, key uma.Key, scope uma.Scope
 	return u.write(tx)
 }
 
-func (a *applier) dropUser(tx *conn, l leftover) error {
+// dropUser deletes a user, or some of the many rows that depend on it: then more is true.
+func (a *applier) dropUser(tx *conn, l leftover) (more bool, err error) {
 	enabled := false
-	err := tx.row(`SELECT enabled FROM users WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
+	err = tx.row(`SELECT enabled FROM users WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
 	if err != nil && !errors.Is(err, uma.ErrNotFound) {
-		return reading("user", err)
+		return false, reading("user", err)
 	}
 	used, err := a.inUse(tx, []leftover{l}, userDependents())
 	if err != nil {
-		return reading("user", err)
+		return false, reading("user", err)
 	}
 	if used[0] && !a.Prune {
-		return a.disableUser(tx, l, enabled)
+		return false, a.disableUser(tx, l, enabled)
 	}
 	if err := a.dropAll(tx, `SELECT r.key, r.name FROM client c JOIN resource r ON r.server = c.key AND r.owner = $2
 		WHERE c.realm = $1 ORDER BY r.key`, a.realm, l.id); err != nil {
-		return err
+		return false, err
 	}
-	late, err := sharesNaming(tx, a.realm, l.id)
-	if err != nil {
-		return reading("shares that name a user", err)
+	if n, err := removeUserFromShares(tx, a.realm, l.id, &a.policy); err != nil || n > 0 {
+		return true, err
 	}
-	for _, key := range late {
-		if err := removeUserFromShare(tx, key, l.id); err != nil {
-			return err
-		}
+	n, err := tx.exec(`DELETE FROM request WHERE key = ANY(ARRAY(SELECT q.key FROM client c JOIN request q
+		ON q.server = c.key AND q.requester = $2`+byRequester+` WHERE c.realm = $1 LIMIT $3)) AND requester = $2`, a.realm, l.id, applyRows)
+	if err != nil || n == applyRows {
+		return true, writing("requests of a user", err)
 	}
+	if n, err := deleteSessions(tx, `user_id`, a.realm, l.id); err != nil || n == applyRows {
+		return true, writing("sessions of a user", err)
+	}
+	a.policy = 0
 	a.Removed(l.what)
 	_, err = tx.all(
-		command{query: `DELETE FROM request q USING client c WHERE c.realm = $1 AND q.server = c.key AND q.requester = $2` + byRequester, args: []any{a.realm, l.id}},
-		command{query: `DELETE FROM session WHERE realm = $1 AND user_id = $2`, args: []any{a.realm, l.id}},
 		command{query: `DELETE FROM identity WHERE user_key = $1`, args: []any{l.key}},
 		command{query: `DELETE FROM users WHERE key = $1`, args: []any{l.key}})
-	return writing("user", err)
+	return false, writing("user", err)
+}
+
+// deleteSessions deletes sessions by a column, at most applyRows, and returns how many.
+func deleteSessions(tx *conn, column string, realm uma.Key, of string) (int, error) {
+	return tx.exec(`DELETE FROM session WHERE realm = $1 AND id = ANY(ARRAY(
+		SELECT id FROM session WHERE realm = $1 AND `+column+` = $2 LIMIT $3))`, realm, of, applyRows)
 }
 
 // disableUser disables a user that is locked.
@@ -170,6 +178,22 @@ func (a *applier) disableUser(tx *conn, l leftover, enabled bool) error {
 	a.Disabled(l.what)
 	_, err := tx.exec(`UPDATE users SET enabled = false, version = nextval('version') WHERE key = $1`, l.key)
 	return writing("user", err)
+}
+
+// removeUserFromShares removes a deleted user from some of the policies after a key, which it raises, and returns how
+// many it has found.
+func removeUserFromShares(tx *conn, realm uma.Key, user string, after *uma.Key) (int, error) {
+	keys, err := sharesNaming(tx, realm, user, *after)
+	if err != nil {
+		return 0, reading("shares that name a user", err)
+	}
+	for _, key := range keys {
+		if err := removeUserFromShare(tx, key, user); err != nil {
+			return 0, err
+		}
+		*after = key
+	}
+	return len(keys), nil
 }
 
 // removeUserFromShare removes a deleted user from the users of a share. The share must
@@ -199,32 +223,37 @@ func removeUserFromShare(tx *conn, key uma.Key, user string) error {
 	return writing("share", err)
 }
 
-func (a *applier) dropClient(tx *conn, l leftover) error {
+// dropClient is dropUser for a client.
+func (a *applier) dropClient(tx *conn, l leftover) (more bool, err error) {
 	enabled := false
-	err := tx.row(`SELECT enabled FROM client WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
+	err = tx.row(`SELECT enabled FROM client WHERE key = $1 FOR UPDATE`, []any{l.key}, &enabled)
 	if err != nil && !errors.Is(err, uma.ErrNotFound) {
-		return reading("client", err)
+		return false, reading("client", err)
 	}
 	used, err := a.inUse(tx, []leftover{l}, clientDependents())
 	if err != nil {
-		return reading("client", err)
+		return false, reading("client", err)
 	}
 	switch {
 	case used[0] && !a.Prune && !enabled:
 		a.Kept(l.what)
-		return nil
+		return false, nil
 	case used[0] && !a.Prune:
 		a.Disabled(l.what)
 		_, err := tx.exec(`UPDATE client SET enabled = false WHERE key = $1`, l.key)
-		return writing("client", err)
+		return false, writing("client", err)
 	}
 	if err := a.dropAll(tx, `SELECT key, name FROM resource WHERE server = $1 ORDER BY key`, l.key); err != nil {
-		return err
+		return false, err
+	}
+	if n, err := deleteSessions(tx, `client`, a.realm, l.id); err != nil || n == applyRows {
+		return true, writing("sessions of a client", err)
+	}
+	n, err := tx.exec(`DELETE FROM scope WHERE server = $1 AND name = ANY(ARRAY(SELECT name FROM scope WHERE server = $1 LIMIT $2))`, l.key, applyRows)
+	if err != nil || n == applyRows {
+		return true, writing("scopes of a client", err)
 	}
 	a.Removed(l.what)
-	_, err = tx.all(
-		command{query: `DELETE FROM scope WHERE server = $1`, args: []any{l.key}},
-		command{query: `DELETE FROM session WHERE realm = $1 AND client = $2`, args: []any{a.realm, l.id}},
-		command{query: `DELETE FROM client WHERE key = $1`, args: []any{l.key}})
-	return writing("client", err)
+	_, err = tx.exec(`DELETE FROM client WHERE key = $1`, l.key)
+	return false, writing("client", err)
 }

@@ -53,10 +53,10 @@ func (s *Store) EnableParty(ctx context.Context, realm uma.Key, id string, enabl
 
 // setEnabled changes a user that is locked.
 func setEnabled(tx *conn, realm uma.Key, u *uma.User, enabled bool) error {
-	_, err := tx.all(
-		command{query: `UPDATE users SET enabled = $1, version = nextval('version') WHERE key = $2`, args: []any{enabled, u.Key}},
-		endUserSessions(realm, u.ID))
-	return writing("party", err)
+	var all steps
+	all.add(command{query: `UPDATE users SET enabled = $1, version = nextval('version') WHERE key = $2`, args: []any{enabled, u.Key}})
+	all.walk(endUserSessions(realm, u.ID))
+	return writing("party", all.run(tx))
 }
 
 // LinkIdentity implements uma.Parties. The lock of the user keeps others from linking more than as

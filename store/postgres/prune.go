@@ -218,11 +218,12 @@ func (a *applier) findHolders(c *conn) error {
 	return nil
 }
 
-// sharesNaming returns the policies that have a user in their lists. A policy is always
-// found by its users: see rows.IndexedParties.
-func sharesNaming(c *conn, realm uma.Key, user string) ([]uma.Key, error) {
-	return list(c, `SELECT h.key FROM (SELECT $1::bigint AS realm, $2::text AS id) x CROSS JOIN LATERAL (`+userHolders+`) h`,
-		[]any{realm, user}, scanKey)
+// sharesNaming returns policies that have a user in their lists: some of those after a key, in the order of keys. A
+// policy is always found by its users: see rows.IndexedParties.
+func sharesNaming(c *conn, realm uma.Key, user string, after uma.Key) ([]uma.Key, error) {
+	return list(c, `SELECT s.key FROM share_party p JOIN share s ON s.key = p.share JOIN client c ON c.key = s.server
+		WHERE p.party = '`+rows.UserPrefix+`' || $2 AND p.party LIKE '`+rows.UserPrefix+`%' AND c.realm = $1 AND p.share > $3
+		ORDER BY p.share LIMIT $4`, []any{realm, user, after, partyBatch}, scanKey)
 }
 
 // dependents are a query for rows of a kind that depend on a leftover x.

@@ -160,21 +160,20 @@ type replacement struct {
 
 // write runs the commands before, and updates the resource and what depends on it.
 func (u *replacement) write(tx *conn, before ...command) error {
-	commands, err := u.commands()
-	if err != nil {
+	all := steps{commands: before}
+	if err := u.addTo(&all); err != nil {
 		return writing("resource", err)
 	}
-	_, err = tx.all(slices.Concat(before, commands)...)
-	return writing("resource", taken(err))
+	return writing("resource", taken(all.run(tx)))
 }
 
-// commands update the resource, with a new version, and what depends on it: requests and shares for
+// addTo adds the commands that update the resource, with a new version, and what depends on it: requests and shares for
 // scopes that next does not have are deleted.
-func (u *replacement) commands() ([]command, error) {
+func (u *replacement) addTo(all *steps) error {
 	old, next := u.old, u.next
 	attributes, err := rows.DocumentText(next.Attributes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	update := command{query: `UPDATE resource SET owner = $2, own = $3, name = $4, name_folded = $5, display_name = $6, type = $7,
 			type_folded = $8, icon_uri = $9, uris = $10, scopes = $11, owner_managed = $12, attributes = $13, origin = $14, texts = $15,
@@ -186,25 +185,23 @@ func (u *replacement) commands() ([]command, error) {
 	was, is := newDerived(old.Server), newDerived(old.Server)
 	was.add(old, old.Owner == u.self, u.had)
 	is.add(next, next.Owner == u.self, claimsAfter(u.had, old, next, u.by))
-	return slices.Concat([]command{update}, changeDerived(old, was, is), adjustShares(old, next),
-		adjustInvitations(old, next), adjustRequests(old, next)), nil
+	all.add(slices.Concat([]command{update}, changeDerived(old, was, is), adjustShares(old, next), adjustInvitations(old, next))...)
+	adjustRequests(old, next, all)
+	return nil
 }
 
 // adjustRequests copies the name and the owner of a resource to its requests, and
 // deletes those for scopes that it no longer has. A request for the resource as a whole
 // is deleted when the resource gets scopes.
-func adjustRequests(old, next *uma.Resource) (commands []command) {
+func adjustRequests(old, next *uma.Resource, all *steps) {
 	if !slices.Equal(old.Scopes, next.Scopes) {
 		left := next.Scopes
 		if len(left) == 0 {
 			left = []uma.Scope{""}
 		}
-		commands = append(commands, command{query: `DELETE FROM request WHERE resource = $1 AND scope <> ALL($2)`,
-			args: []any{next.Key, array(left)}})
+		all.walk(dropRequests(next, left))
 	}
 	if old.Name != next.Name || old.Owner != next.Owner {
-		commands = append(commands, command{query: `UPDATE request SET resource_name = $2, owner = $3 WHERE resource = $1`,
-			args: []any{next.Key, next.Name, next.Owner}})
+		all.walk(renameRequests(next))
 	}
-	return commands
 }

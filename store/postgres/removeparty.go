@@ -6,7 +6,8 @@ import (
 	"example.com/umpire/uma"
 )
 
-// partyBatch is how many resources or requests of a party are deleted in one transaction.
+// partyBatch is how many resources or requests of a party are deleted, and from how many policies it is removed, in one
+// transaction.
 const partyBatch = 100
 
 // DeleteParty implements uma.Parties.
@@ -15,15 +16,15 @@ func (s *Store) DeleteParty(ctx context.Context, d *uma.PartyRemoval) (*uma.Part
 	if err := s.write(ctx, p.begin); err != nil {
 		return nil, err
 	}
-	for report := p.report; ; report = p.report {
+	for before := p.partyProgress; ; before = p.partyProgress {
 		more := false
 		err := s.write(ctx, func(tx *conn) (err error) {
-			p.report = report // it may run again
+			p.partyProgress = before // it may run again
 			more, err = p.batch(tx)
 			return err
 		})
 		if err != nil {
-			return &report, err
+			return &before.report, err
 		}
 		if !more {
 			return &p.report, nil
@@ -34,8 +35,14 @@ func (s *Store) DeleteParty(ctx context.Context, d *uma.PartyRemoval) (*uma.Part
 // A partyRemoval deletes a party in batches.
 type partyRemoval struct {
 	*uma.PartyRemoval
-	party  *uma.User
+	partyProgress
+	party *uma.User
+}
+
+// A partyProgress is what the batches until now have done.
+type partyProgress struct {
 	report uma.PartyReport
+	policy uma.Key // the last from which the party was removed
 }
 
 // begin checks whether the party may be deleted, and disables it, so that nothing is added
@@ -80,7 +87,7 @@ const ownedBy = `SELECT r.key FROM client c JOIN resource r ON r.server = c.key 
 // batch deletes or transfers some of what depends on the party, or, once nothing is left, the
 // party. It reports whether there may be more.
 func (p *partyRemoval) batch(tx *conn) (more bool, err error) {
-	for _, step := range []func(tx *conn) (int, error){p.resources, p.shares, p.requests} {
+	for _, step := range []func(tx *conn) (int, error){p.resources, p.shares, p.requests, p.sessions} {
 		if n, err := step(tx); err != nil || n > 0 {
 			return true, err
 		}
@@ -88,7 +95,6 @@ func (p *partyRemoval) batch(tx *conn) (more bool, err error) {
 	key := []any{p.party.Key}
 	_, err = tx.all(
 		command{query: `UPDATE users SET identity = NULL WHERE key = $1`, args: key}, // locked: nobody links another identity
-		command{query: `DELETE FROM session WHERE realm = $1 AND user_id = $2`, args: []any{p.Realm, p.ID}},
 		command{query: `DELETE FROM identity WHERE user_key = $1`, args: key},
 		command{query: `DELETE FROM users WHERE key = $1`, args: key})
 	return false, writing("party", err)
@@ -134,20 +140,12 @@ func transfer(tx *conn, l lockedResource, to string) error {
 	return u.write(tx, command{query: `DELETE FROM request WHERE resource = $1 AND requester = $2`, args: []any{l.Key, to}})
 }
 
-// shares removes the party from policies that are for it. A policy that keeps its id (see
-// removeUserFromShare) is found again, so all are done in one batch.
+// shares removes the party from some policies that are for it, in the order of their keys: one that keeps its id
+// (see removeUserFromShare) must not be found again. None is added: the party is disabled.
 func (p *partyRemoval) shares(tx *conn) (int, error) {
-	keys, err := sharesNaming(tx, p.Realm, p.ID)
-	if err != nil {
-		return 0, reading("shares that name a party", err)
-	}
-	for _, key := range keys {
-		if err := removeUserFromShare(tx, key, p.ID); err != nil {
-			return 0, err
-		}
-	}
-	p.report.Shares = max(p.report.Shares, len(keys))
-	return 0, nil
+	n, err := removeUserFromShares(tx, p.Realm, p.ID, &p.policy)
+	p.report.Shares += n
+	return n, err
 }
 
 func (p *partyRemoval) requests(tx *conn) (int, error) {
@@ -155,4 +153,9 @@ func (p *partyRemoval) requests(tx *conn) (int, error) {
 		ON q.server = c.key AND q.requester = $2`+byRequester+` WHERE c.realm = $1 LIMIT $3)) AND requester = $2`, p.Realm, p.ID, partyBatch)
 	p.report.Requests += n
 	return n, writing("requests of a party", err)
+}
+
+func (p *partyRemoval) sessions(tx *conn) (int, error) {
+	n, err := deleteSessions(tx, `user_id`, p.Realm, p.ID)
+	return n, writing("sessions of a party", err)
 }

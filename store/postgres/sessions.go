@@ -88,16 +88,6 @@ func (s *Store) EndSession(ctx context.Context, realm uma.Key, id string) error 
 	return writing("session", err)
 }
 
-// endUserSessions is the command that ends every session of a user.
-func endUserSessions(realm uma.Key, user string) command {
-	return command{query: `UPDATE session SET ended = true WHERE realm = $1 AND user_id = $2 AND NOT ended`, args: []any{realm, user}}
-}
-
-// endClientSessions is the command that ends every session through a client.
-func endClientSessions(realm uma.Key, client string) command {
-	return command{query: `UPDATE session SET ended = true WHERE realm = $1 AND client = $2 AND NOT ended`, args: []any{realm, client}}
-}
-
 // Revoke implements uma.Sessions.
 func (s *Store) Revoke(ctx context.Context, realm uma.Key, jti string, expires time.Time) error {
 	err := s.writeAll(ctx, command{query: `INSERT INTO revocation (realm, jti, expires) VALUES ($1, $2, $3)

@@ -79,20 +79,30 @@ func sharesNamed(c *conn, server uma.Key, owner string, f uma.UserPolicyFilter) 
 	return found, true, err
 }
 
-// SharesAfter implements uma.Shares. It reads the policies of a resource server in the order of
-// their ids, and compares each with the filter.
+// SharesAfter implements uma.Shares. It reads all policies for a resource, of a user or of an owner by an index, or those
+// of a resource server in the order of their ids.
 func (v *view) SharesAfter(ctx context.Context, server uma.Key, p uma.UserPoliciesOf, after string, max int) ([]*uma.Share, error) {
-	var args arguments
-	query := `SELECT` + shareColumns + `FROM share s WHERE s.server = ` + args.add(server) + ` AND s.id > ` + args.add(after)
-	if p.Owner != "" {
-		query += ` AND s.owner = ` + args.add(p.Owner)
+	args := arguments{[]any{server, after, max}}
+	where, order := ``, ``
+	switch { // in an order that no other index has, or by a server that none has
+	case p.Resource != "":
+		where = `s.server + 0 = $1 AND s.resource = (SELECT key FROM resource WHERE server = $1 AND id = ` + args.add(p.Resource) + `)`
+	case p.User != "":
+		where = `s.server + 0 = $1 AND s.key = ANY (ARRAY (SELECT x.share FROM share_party x WHERE x.party = ` +
+			args.add(rows.UserPrefix+p.User) + ` AND x.party LIKE '` + rows.UserPrefix + `%'))`
+	case p.Owner != "":
+		owner := args.add(p.Owner)
+		where, order = `s.server = $1 AND s.owner BETWEEN `+owner+` AND `+owner+byShareName, ` ORDER BY s.owner, s.name`
+	default:
+		where = `s.server = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`
 	}
-	if p.Resource != "" {
-		query += ` AND s.resource_id = ` + args.add(p.Resource)
+	if p.Owner != "" {
+		where += ` AND s.owner = ` + args.add(p.Owner)
 	}
 	if p.User != "" {
-		query += ` AND ` + args.add(p.User) + ` = ANY (s.users)`
+		where += ` AND ` + args.add(p.User) + ` = ANY (s.users)`
 	}
-	found, err := list(v.conn(ctx), query+` ORDER BY s.id LIMIT `+args.add(max), args.args, scanShare)
+	found, err := list(v.conn(ctx), `SELECT`+shareColumns+`FROM (SELECT * FROM share s WHERE `+where+order+` OFFSET 0) s
+		WHERE s.id > $2 ORDER BY s.id LIMIT $3`, args.args, scanShare)
 	return found, reading("shares", err)
 }

@@ -402,8 +402,8 @@ CREATE TABLE session (
     ended   boolean NOT NULL,
     PRIMARY KEY (realm, id)
 );
-CREATE INDEX session_user_id ON session (realm, user_id);
-CREATE INDEX session_client ON session (realm, client);
+CREATE INDEX session_user_id ON session (realm, user_id, id);
+CREATE INDEX session_client ON session (realm, client, id);
 CREATE INDEX session_expires ON session (expires);
 CREATE INDEX session_ended ON session (realm, id) WHERE ended;
 
