@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,37 +25,54 @@ const maxUploadRetry = time.Minute
 
 // wantedSinks returns the sinks that there are to be: the decision log, and the OPA services
 // that the realms name.
-func (n *Node) wantedSinks(ctx context.Context) ([]sinks.Wanted, error) {
-	var wanted []sinks.Wanted
+func (n *Node) wantedSinks(ctx context.Context) (wanted sinks.List, err error) {
+	// The generation is read first: a change of a realm after that raises it.
+	if wanted.Generation, err = n.Store.Generation(ctx); err != nil {
+		return wanted, fmt.Errorf("read generation: %w", err)
+	}
 	if n.DecisionLog != nil {
 		sink := uma.Sink{Name: decisionLog, Kind: uma.SinkStdout, Target: cmp.Or(n.DecisionLogFile, "-"), Hold: n.DecisionLogHold}
 		if n.DecisionLogFile != "" {
 			sink.Kind = uma.SinkFile
 		}
 		to := sinks.NewLines(n.DecisionLog)
-		wanted = append(wanted, sinks.Wanted{Sink: sink, Open: func() (sinks.Destination, error) { return to, nil }})
+		wanted.Sinks = append(wanted.Sinks, sinks.Wanted{Sink: sink, Open: func() (sinks.Destination, error) { return to, nil }})
 	}
 	names, err := n.Store.RealmNames(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list realms: %w", err)
+		return wanted, fmt.Errorf("list realms: %w", err)
 	}
 	for _, name := range names {
 		s, err := n.Store.Snapshot(ctx, name, n.Now())
 		if err != nil {
-			return nil, fmt.Errorf("load realm %s: %w", name, err)
+			return wanted, fmt.Errorf("load realm %s: %w", name, err)
 		}
 		if s.Realm.Policy.OPA == nil {
 			continue
 		}
 		config, err := n.OPA(ctx, name, s.Realm.Policy.OPA)
 		if err != nil {
-			return nil, fmt.Errorf("policy.opa of realm %s: %w", name, err)
+			return wanted, fmt.Errorf("policy.opa of realm %s: %w", name, err)
 		}
 		if config.DecisionLogs != nil {
-			wanted = append(wanted, n.logService(&s.Realm, config))
+			wanted.Sinks = append(wanted.Sinks, n.logService(&s.Realm, config))
 		}
 	}
 	return wanted, nil
+}
+
+// withSinks calls use with the sinks that there are to be, again if a realm changed meanwhile: another server
+// may have made a sink that is not in the list, and which must not be removed with its cursor.
+func (n *Node) withSinks(ctx context.Context, use func(context.Context, sinks.List) error) error {
+	for {
+		wanted, err := n.wantedSinks(ctx)
+		if err == nil {
+			err = use(ctx, wanted)
+		}
+		if !errors.Is(err, uma.ErrMoved) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // logService returns the sink of a realm that has policy.opa.decision_logs.
@@ -89,20 +107,13 @@ func (n *Node) logService(r *uma.Realm, config *opaservice.Config) sinks.Wanted 
 
 // keepSinks makes the sinks in the database those that are wanted.
 func (n *Node) keepSinks(ctx context.Context) error {
-	wanted, err := n.wantedSinks(ctx)
-	if err != nil {
-		return err
-	}
-	return n.sinks.Keep(ctx, wanted)
+	return n.withSinks(ctx, n.sinks.Keep)
 }
 
 // deliver delivers decision records to the sinks until ctx ends.
 func (n *Node) deliver(ctx context.Context) {
 	for failing := false; ; failing = true {
-		wanted, err := n.wantedSinks(ctx)
-		if err == nil {
-			err = n.sinks.Start(ctx, wanted)
-		}
+		err := n.withSinks(ctx, n.sinks.Start)
 		if err == nil {
 			break
 		}
@@ -136,11 +147,7 @@ func (n *Node) followSinks(ctx context.Context) {
 			return
 		case <-n.compareSinks:
 		}
-		wanted, err := n.wantedSinks(ctx)
-		if err == nil {
-			err = n.sinks.Set(ctx, wanted)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := n.withSinks(ctx, n.sinks.Set); err != nil && ctx.Err() == nil {
 			n.Log.ErrorContext(ctx, "decision log: the sinks are not compared with the realms; tried again in a second", "err", err)
 			time.AfterFunc(time.Second, n.sinksChanged)
 		}

@@ -1,11 +1,15 @@
 package node
 
 import (
+	"context"
 	"io"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"example.com/umpire/sinks"
 	"example.com/umpire/uma"
 )
 
@@ -40,5 +44,44 @@ func TestSinkMetricsWithoutTheLease(t *testing.T) {
 		if strings.Contains(metrics, never) {
 			t.Errorf("metrics have %s of a server that delivers nothing", never)
 		}
+	}
+}
+
+// A server that has read its realms before another one added a realm with a sink does not remove that sink and
+// its cursor: it reads them again.
+func TestSinksOfARealmThatIsNew(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	starting, running := s.open(t, func(n *Node) { n.DecisionLog = io.Discard }), s.open(t, func(n *Node) { n.DecisionLog = io.Discard })
+	names := func() (names []string) {
+		all, err := running.Store.AllSinks(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range all {
+			names = append(names, all[i].Name)
+		}
+		return names
+	}
+	added := false
+	err := starting.withSinks(t.Context(), func(ctx context.Context, wanted sinks.List) error {
+		if !added {
+			added = true
+			file := filepath.Join(filepath.Dir(s.file), "new.yaml")
+			logs := "realm: new\npolicy: {bundle: policies, timeout: 1s, opa: {services: {a: {url: 'http://127.0.0.1:1'}}, decision_logs: {service: a}}}\n"
+			s.write(t, file, strings.Replace(s.text(t), "realm: r\npolicy: {bundle: policies, timeout: 1s}\n", logs, 1))
+			s.file = file
+			s.apply(t, running)
+			if err := running.keepSinks(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return starting.sinks.Keep(ctx, wanted)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); !slices.Equal(got, []string{"decision-log", "opa/new"}) {
+		t.Errorf("got sinks %q, want that of the new realm, too", got)
 	}
 }

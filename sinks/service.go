@@ -32,6 +32,12 @@ type Wanted struct {
 	MaxRetry time.Duration // the longest time between attempts; 0: a second
 }
 
+// A List is all sinks that there are to be.
+type List struct {
+	Generation int64 // uma.Realms.Generation when the realms were read that want them
+	Sinks      []Wanted
+}
+
 // A Service delivers to sinks. Of the servers of a database one at a time does, which another
 // part of the server sees to; the holder of each sink in the database keeps a server that was replaced
 // from moving its cursor.
@@ -55,21 +61,22 @@ type Service struct {
 	others others // sinks that do not run here
 }
 
-// Keep makes the sinks in the database those that are wanted, and delivers to none.
-func (s *Service) Keep(ctx context.Context, wanted []Wanted) error {
+// Keep makes the sinks in the database those that are wanted, and delivers to none. uma.ErrMoved, also of
+// Start and Set: the list is no longer that of the realms, and is to be made again.
+func (s *Service) Keep(ctx context.Context, wanted List) error {
 	s.kept = nil
 	return s.keep(ctx, wanted)
 }
 
 // Start starts the sinks that are wanted and takes over those of other servers. They end
 // with ctx. Once Run has returned, it can be called again.
-func (s *Service) Start(ctx context.Context, wanted []Wanted) error {
+func (s *Service) Start(ctx context.Context, wanted List) error {
 	if err := s.Keep(ctx, wanted); err != nil {
 		return err
 	}
 	var names []string
-	for i := range wanted {
-		names = append(names, wanted[i].Name)
+	for i := range wanted.Sinks {
+		names = append(names, wanted.Sinks[i].Name)
 	}
 	if err := s.Store.TakeSinks(ctx, s.Holder, names); err != nil {
 		return fmt.Errorf("take over sinks: %w", err)
@@ -80,8 +87,8 @@ func (s *Service) Start(ctx context.Context, wanted []Wanted) error {
 // Set makes the sinks those that are wanted: it ends those that are not, or have other
 // settings, and starts those that do not run. After an error it can be called again. Keep,
 // Start and Set are called one after the other.
-func (s *Service) Set(ctx context.Context, wanted []Wanted) error {
-	s.endOthers(wanted)
+func (s *Service) Set(ctx context.Context, wanted List) error {
+	s.endOthers(wanted.Sinks)
 	if err := s.keep(ctx, wanted); err != nil {
 		return err
 	}
@@ -92,7 +99,7 @@ func (s *Service) Set(ctx context.Context, wanted []Wanted) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, row := range rows {
-		for _, w := range wanted {
+		for _, w := range wanted.Sinks {
 			if w.Name == row.Name && s.running[w.Name] == nil {
 				s.start(ctx, w, row)
 			}
@@ -102,16 +109,16 @@ func (s *Service) Set(ctx context.Context, wanted []Wanted) error {
 }
 
 // keep stores which sinks there are to be.
-func (s *Service) keep(ctx context.Context, wanted []Wanted) error {
-	rows := make([]uma.Sink, len(wanted))
-	for i := range wanted {
-		rows[i] = wanted[i].Sink
+func (s *Service) keep(ctx context.Context, wanted List) error {
+	rows := make([]uma.Sink, len(wanted.Sinks))
+	for i := range wanted.Sinks {
+		rows[i] = wanted.Sinks[i].Sink
 		rows[i].Holder = s.Holder
 	}
 	if s.kept != nil && slices.Equal(rows, s.kept) {
 		return nil
 	}
-	if err := s.Store.KeepSinks(ctx, rows); err != nil {
+	if err := s.Store.KeepSinks(ctx, wanted.Generation, rows); err != nil {
 		return fmt.Errorf("store which sinks there are: %w", err)
 	}
 	s.kept = rows

@@ -132,7 +132,7 @@ func (f *fixture) start(holder string, want ...sinks.Wanted) (s *sinks.Service, 
 func (f *fixture) run(s *sinks.Service, want ...sinks.Wanted) (stop func()) {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := s.Start(ctx, want); err != nil {
+	if err := s.Start(ctx, sinks.List{Sinks: want}); err != nil {
 		f.t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -255,7 +255,7 @@ func TestSet(t *testing.T) {
 		s, _ := f.start("server", wanted("a", a))
 		f.decide(2)
 		f.eventually("records of a", func() bool { records, _ := a.count(); return records == 2 })
-		if err := s.Set(f.t.Context(), []sinks.Wanted{wanted("a", a), wanted("b", b)}); err != nil {
+		if err := s.Set(f.t.Context(), sinks.List{Sinks: []sinks.Wanted{wanted("a", a), wanted("b", b)}}); err != nil {
 			f.t.Fatal(err)
 		}
 		f.decide(3)
@@ -266,7 +266,7 @@ func TestSet(t *testing.T) {
 		other := wanted("a", again)
 		other.Settings = "other"
 		f.eventually("records of a", func() bool { records, _ := a.count(); return records == 5 })
-		if err := s.Set(f.t.Context(), []sinks.Wanted{other}); err != nil {
+		if err := s.Set(f.t.Context(), sinks.List{Sinks: []sinks.Wanted{other}}); err != nil {
 			f.t.Fatal(err)
 		}
 		f.decide(1)

@@ -124,7 +124,7 @@ func storeOld(t *testing.T, o *options, n int) {
 		{Name: "decision-log", Kind: uma.SinkFile, Hold: uma.DefaultHold},
 		{Name: "opa/photoz", Kind: uma.SinkOPA, Realm: "photoz", Hold: uma.DefaultHold},
 	}
-	if err := s.KeepSinks(t.Context(), sinks); err != nil {
+	if err := s.KeepSinks(t.Context(), 0, sinks); err != nil {
 		t.Error(err)
 	}
 	st := &uma.Settlement{Now: time.Now()}

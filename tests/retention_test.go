@@ -75,7 +75,7 @@ func TestKeepDecisionsCuts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.KeepSinks(t.Context(), []uma.Sink{{Name: "decision-log"}}); err != nil { // of a server before
+		if err := s.KeepSinks(t.Context(), 0, []uma.Sink{{Name: "decision-log"}}); err != nil { // of a server before
 			t.Fatal(err)
 		}
 		st := &uma.Settlement{Now: c.Now()}

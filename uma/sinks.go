@@ -11,8 +11,9 @@ import (
 type Sinks interface {
 	// KeepSinks makes the sinks those that are wanted. A new one starts after the last
 	// record, with the Holder that is wanted. One that is there gets the wanted Kind, Realm,
-	// Target and Hold; the rest of it stays. Others are removed.
-	KeepSinks(ctx context.Context, wanted []Sink) error
+	// Target and Hold; the rest of it stays. Others are removed. ErrMoved: generation is not
+	// Realms.Generation now, so that a realm may want another sink; nothing is changed.
+	KeepSinks(ctx context.Context, generation int64, wanted []Sink) error
 
 	// TakeSinks makes a server the holder of sinks. Unknown names are ignored.
 	TakeSinks(ctx context.Context, holder string, names []string) error

@@ -109,7 +109,7 @@ func TestMonthsWaitForSinks(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	sinks := []uma.Sink{{Name: "all", Kind: uma.SinkFile, Hold: 31 * 24 * time.Hour}, {Name: "other", Kind: uma.SinkFile, Realm: "other", Hold: time.Hour}}
-	if err := s.KeepSinks(t.Context(), sinks); err != nil {
+	if err := s.KeepSinks(t.Context(), 0, sinks); err != nil {
 		t.Fatal(err)
 	}
 	dated(t, s, day(1, 1), day(1, 2), day(1, 31), day(2, 1))
@@ -188,7 +188,7 @@ func TestRetentionByTwoProcesses(t *testing.T) {
 			const records, want = 48, 44 // four of each month
 			database := newDatabase(t)
 			s, other := open(t, Config{URL: database}), open(t, Config{URL: database})
-			if err := s.KeepSinks(t.Context(), sinks); err != nil {
+			if err := s.KeepSinks(t.Context(), 0, sinks); err != nil {
 				t.Fatal(err)
 			}
 			for i := range records {

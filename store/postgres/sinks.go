@@ -30,9 +30,10 @@ func (s *Store) AllSinks(ctx context.Context) ([]uma.Sink, error) {
 // lockSinks locks sinks in the order of their names, as everybody does who changes several.
 const lockSinks = ` FROM sink WHERE name = ANY($1) ORDER BY name FOR NO KEY UPDATE`
 
-// KeepSinks implements uma.Sinks. It waits for retention, which would not count what it removes from a
-// new sink.
-func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
+// KeepSinks implements uma.Sinks. The first statement divides by zero if the generation is another one, and
+// locks it until the commit. The second one waits for retention, which would not count what it removes from
+// a new sink.
+func (s *Store) KeepSinks(ctx context.Context, generation int64, wanted []uma.Sink) error {
 	var sinks columns
 	keep := []string{}
 	for i := range wanted {
@@ -41,6 +42,7 @@ func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
 		sinks.add(w.Name, string(w.Kind), w.Realm, w.Target, w.Hold.Milliseconds(), w.Holder)
 	}
 	commands := []command{
+		{query: `SELECT 1 / (value = $1)::int FROM counter WHERE name = 'generation' FOR SHARE`, args: []any{generation}},
 		{query: `SELECT value FROM counter WHERE name = 'pruned' FOR SHARE`},
 		{query: `DELETE FROM sink WHERE name <> ALL($1)`, args: []any{keep}},
 	}
@@ -52,7 +54,11 @@ func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
 			ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, realm = excluded.realm, target = excluded.target, hold = excluded.hold`,
 			args: sinks.args()})
 	}
-	return writing("sinks", s.writeAll(ctx, commands...))
+	err := s.writeAll(ctx, commands...)
+	if stateOf(err) == divisionByZero && !isUnavailable(err) {
+		return uma.ErrMoved
+	}
+	return writing("sinks", err)
 }
 
 // TakeSinks implements uma.Sinks.

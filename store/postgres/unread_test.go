@@ -304,7 +304,8 @@ func othersToLose(t *testing.T, s *Store, realm uma.Key, album *uma.Resource) []
 	}
 	sinks := []uma.Sink{{Name: "a sink", Kind: uma.SinkFile, Holder: "server"}, {Name: "another's sink", Kind: uma.SinkFile, Holder: "another"}}
 	_, err := s.TakeLease(ctx, "another's lease", "another", time.Hour)
-	if err := errors.Join(err, s.CreateShare(ctx, share("old share")), s.KeepSinks(ctx, sinks)); err != nil {
+	generation, err2 := s.Generation(ctx)
+	if err := errors.Join(err, err2, s.CreateShare(ctx, share("old share")), s.KeepSinks(ctx, generation, sinks)); err != nil {
 		t.Fatal(err)
 	}
 	return []lostWrite{

@@ -13,10 +13,12 @@ import (
 
 // Generation implements uma.Realms.
 func (s *Store) Generation(ctx context.Context) (int64, error) {
-	return fetch(ctx, s, "generation", func(c *conn) (n int64, err error) {
-		err = c.row(`SELECT value FROM counter WHERE name = 'generation'`, nil, &n)
-		return n, err
-	})
+	return fetch(ctx, s, "generation", generationOf)
+}
+
+func generationOf(c *conn) (n int64, err error) {
+	err = c.row(`SELECT value FROM counter WHERE name = 'generation'`, nil, &n)
+	return n, err
 }
 
 // raiseGeneration is called by every administrative change of a realm.

@@ -30,8 +30,15 @@ func (s *Store) AllSinks(ctx context.Context) ([]uma.Sink, error) {
 }
 
 // KeepSinks implements uma.Sinks.
-func (s *Store) KeepSinks(ctx context.Context, wanted []uma.Sink) error {
+func (s *Store) KeepSinks(ctx context.Context, generation int64, wanted []uma.Sink) error {
 	return s.write(ctx, func(tx *conn) error {
+		now, err := generationOf(tx)
+		switch {
+		case err != nil:
+			return reading("generation", err)
+		case now != generation:
+			return uma.ErrMoved
+		}
 		last, err := lastRecord(tx)
 		if err != nil {
 			return reading("the last decision record", err)

@@ -14,7 +14,7 @@ func (e *env) wanted(name string) uma.Sink {
 
 func (e *env) keepSinks(wanted ...uma.Sink) {
 	e.t.Helper()
-	e.must(e.s.KeepSinks(e.t.Context(), wanted))
+	e.must(e.s.KeepSinks(e.t.Context(), e.generation(), wanted))
 }
 
 func (e *env) sinks() []uma.Sink {
@@ -77,6 +77,18 @@ var sinkTests = map[string]func(e *env){
 		e.want("lost", e.saveSink(e.wanted("a")), []string{"a"})
 		e.keepSinks()
 		e.want("number", len(e.sinks()), 0)
+	},
+
+	"are_those_of_the_realms_now": func(e *env) {
+		before := e.generation()
+		e.apply(e.realmFile("new"))
+		e.keepSinks(e.wanted("opa/photoz"), e.wanted("opa/new"))
+		want := e.sinks()
+		for _, generation := range []int64{before, e.generation() + 1} {
+			err := e.s.KeepSinks(e.t.Context(), generation, []uma.Sink{e.wanted("opa/photoz")})
+			e.wantErr("of a list that is not of the realms now", err, uma.ErrMoved)
+		}
+		e.want("sinks", e.sinks(), want)
 	},
 
 	"have_one_holder": func(e *env) {
