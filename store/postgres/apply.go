@@ -113,7 +113,7 @@ func (s *Store) tryApply(ctx context.Context, a *applier) error {
 		return s.acquiring(ctx, err)
 	}
 	defer pg.Release()
-	tx := newConn(ctx, pg.Conn(), `BEGIN`)
+	tx := newConn(ctx, pg.Conn(), beginWrite)
 	defer s.rollback(tx)
 	if err := a.prepare(tx); err != nil {
 		return err

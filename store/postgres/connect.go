@@ -32,6 +32,12 @@ var defaultSettings = map[string]string{
 	"plan_cache_mode":                     "force_generic_plan",
 }
 
+// The settings of a connection, whatever the URL, the user or the database has.
+var fixedSettings = map[string]string{
+	"default_transaction_isolation": "read committed", // of statements outside of a transaction: see beginWrite
+	"client_min_messages":           "warning",        // see noteUnconfirmed
+}
+
 const (
 	// maxConnections is how many connections a process has, unless the URL has pool_max_conns.
 	maxConnections = 12
@@ -69,8 +75,10 @@ func parse(text string) (*pgxpool.Config, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelPatience}
 	}
+	for name, value := range fixedSettings {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
 	cfg.ConnConfig.OnNotice = noteUnconfirmed
-	cfg.ConnConfig.RuntimeParams["client_min_messages"] = "warning" // see there
 	cfg.AfterConnect = checkDurable
 	return cfg, nil
 }

@@ -153,7 +153,7 @@ func (s *Store) makeMonth(ctx context.Context, of month) error {
 		return s.acquiring(ctx, err)
 	}
 	defer pg.Release()
-	tx := newConn(ctx, pg.Conn(), `BEGIN`)
+	tx := newConn(ctx, pg.Conn(), beginWrite)
 	if err := attachMonth(tx, of); err != nil {
 		s.rollback(tx)
 		return writing("partition of decision records", err)

@@ -221,7 +221,7 @@ func (s *Store) begin(ctx context.Context, sl *slot) (*conn, error) {
 	if err != nil {
 		return nil, s.acquiring(ctx, err)
 	}
-	tx := newConn(ctx, pg.Conn(), `BEGIN`)
+	tx := newConn(ctx, pg.Conn(), beginWrite)
 	tx.changes, tx.trips = &s.changes, &s.trips
 	tx.release = pg.Release // the pool closes a connection whose transaction has not ended
 	return tx, nil

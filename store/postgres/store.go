@@ -178,6 +178,10 @@ func (s *Store) isClosed() bool {
 	}
 }
 
+// beginWrite begins a transaction that writes. Its statements must see what was committed while they waited for a
+// lock: see docs/decisions/0013-postgresql.md.
+const beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED`
+
 // snapshot begins a transaction whose statements see one state of the database.
 const snapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -126,5 +127,23 @@ func TestDurableCommits(t *testing.T) {
 	database := newDatabase(t)
 	if _, err := Open(t.Context(), Config{URL: database + "&synchronous_commit=off"}); err == nil || !strings.Contains(err.Error(), "synchronous_commit is off") {
 		t.Errorf("got error %v", err)
+	}
+}
+
+// TestIsolation: writes are READ COMMITTED, in transactions and as single statements, whatever the URL says: the guards of
+// a commit must see what was committed while they waited.
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"repeatable%20read", "serializable"} {
+		s := open(t, Config{URL: newDatabase(t) + "&default_transaction_isolation=" + level})
+		const query = `SELECT current_setting('transaction_isolation')`
+		var inside, alone string
+		err := s.write(t.Context(), func(tx *conn) error { return tx.row(query, nil, &inside) })
+		if err := errors.Join(err, s.pool.QueryRow(t.Context(), query).Scan(&alone)); err != nil {
+			t.Fatal(err)
+		}
+		if want := "read committed"; inside != want || alone != want {
+			t.Errorf("%s: a transaction is %s, a single statement %s; want %s", level, inside, alone, want)
+		}
 	}
 }
