@@ -113,38 +113,6 @@ var raceTests = map[string]func(e *env){
 		}
 	},
 
-	"rpt_is_dropped_before_or_after_a_refresh": func(e *env) {
-		e.startSession("s", "handle")
-		for round := range rounds {
-			first := fmt.Sprint("rpt", round)
-			names := []string{first, first + "-2", first + "-3", first + "-4"}
-			e.startRPT(first)
-			var wg sync.WaitGroup
-			start := make(chan struct{})
-			wg.Go(func() {
-				<-start
-				for i, next := range names[1:] {
-					if err := e.refreshRPT(first, names[i], next); err != nil && !errors.Is(err, uma.ErrNotFound) {
-						e.t.Error(err)
-					}
-				}
-			})
-			wg.Go(func() {
-				<-start
-				if err := e.s.DropRPT(e.t.Context(), e.realm, first); err != nil {
-					e.t.Error(err)
-				}
-			})
-			close(start)
-			wg.Wait()
-			for _, name := range names {
-				if e.getRPT(e.realm, name) != nil {
-					e.t.Errorf("round %d: %s is still there", round, name)
-				}
-			}
-		}
-	},
-
 	"party_is_admitted_once": func(e *env) {
 		e.trusting()
 		for round := range rounds {

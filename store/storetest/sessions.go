@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"example.com/umpire/uma"
@@ -224,6 +226,38 @@ var sessionTests = map[string]func(e *env){
 			e.wantErr("refresh of the copy", e.refreshRPT(first, late, "later"), uma.ErrNotFound)
 		}
 		e.must(e.rotate("handle", "next", now)) // the session goes on
+	},
+
+	"rpt_is_dropped_before_or_after_a_refresh": func(e *env) {
+		e.startSession("s", "handle")
+		for round := range rounds {
+			first := fmt.Sprint("rpt", round)
+			names := []string{first, first + "-2", first + "-3", first + "-4"}
+			e.startRPT(first)
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			wg.Go(func() {
+				<-start
+				for i, next := range names[1:] {
+					if err := e.refreshRPT(first, names[i], next); err != nil && !errors.Is(err, uma.ErrNotFound) {
+						e.t.Error(err)
+					}
+				}
+			})
+			wg.Go(func() {
+				<-start
+				if err := e.s.DropRPT(e.t.Context(), e.realm, first); err != nil {
+					e.t.Error(err)
+				}
+			})
+			close(start)
+			wg.Wait()
+			for _, name := range names {
+				if e.getRPT(e.realm, name) != nil {
+					e.t.Errorf("round %d: %s is still there", round, name)
+				}
+			}
+		}
 	},
 
 	"may_be_ended_twice_and_in_its_realm_only": func(e *env) {
