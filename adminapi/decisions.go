@@ -131,7 +131,7 @@ func (l *Local) Decisions(ctx context.Context, q *DecisionQuery, before int64, l
 		return nil, 0, err
 	}
 	f.Before = before
-	records, err := l.Store.FindDecisions(ctx, f, limit)
+	records, err := l.lists().FindDecisions(ctx, f, limit)
 	if err != nil {
 		return nil, 0, err
 	}

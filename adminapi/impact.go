@@ -132,7 +132,7 @@ func (l *Local) readImpact(ctx context.Context, c *admin.Call) (*rollout.Impact,
 }
 
 func (l *Local) runImpact(ctx context.Context, run *rollout.Impact) (any, error) {
-	report, counts, err := run.Run(ctx, l.Store, l.Now())
+	report, counts, err := run.Run(ctx, l.lists(), l.Now())
 	refused, isRefused := errors.AsType[*rollout.RefusedError](err)
 	switch {
 	case isRefused:

@@ -14,6 +14,7 @@ import (
 // Local runs operations on a database.
 type Local struct {
 	Store   Store
+	Lists   Store            // of lists, searches and impacts, which may be some seconds behind; nil: Store
 	Rollout *rollout.Service // nil: nothing may be changed
 	Now     func() time.Time
 }
@@ -26,6 +27,13 @@ type Store interface {
 	RealmNames
 	FindResources(ctx context.Context, server uma.Key, f uma.ResourceFilter, first, max int, each func(*uma.Resource) error) error
 	Snapshot(ctx context.Context, realm string, now time.Time) (*uma.Snapshot, error)
+}
+
+func (l *Local) lists() Store {
+	if l.Lists == nil {
+		return l.Store
+	}
+	return l.Lists
 }
 
 // Realm returns the realm of that name, or the only one without a name.

@@ -78,7 +78,7 @@ func (s *search) readRealms(ctx context.Context) error {
 // hasRecord reports whether a record matches.
 func (s *search) hasRecord(ctx context.Context, f uma.DecisionFilter) (bool, error) {
 	f.Realm = s.DecisionQuery.Realm // what other realms have is not told
-	found, err := s.Store.FindDecisions(ctx, f, 1)
+	found, err := s.lists().FindDecisions(ctx, f, 1)
 	return len(found) > 0, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/umpire/folder"
+	"example.com/umpire/store"
 	"example.com/umpire/uma"
 )
 
@@ -94,8 +95,52 @@ type remote interface {
 	Waits() (times int64, took time.Duration)
 }
 
+// A replicated is a store that may have a replica.
+type replicated interface {
+	Replica() (state store.ReplicaState, named bool)
+}
+
+// replica returns what asks for the state of the store's replica, nil without one.
+func (n *Node) replica() func() store.ReplicaState {
+	db, ok := n.Store.(replicated)
+	if !ok {
+		return nil
+	}
+	if _, named := db.Replica(); !named {
+		return nil
+	}
+	return func() store.ReplicaState {
+		state, _ := db.Replica()
+		return state
+	}
+}
+
+// watchReplica returns what logs whether the store's replica is used, if that has changed since it was called last.
+func (n *Node) watchReplica() func(ctx context.Context) {
+	read, used := n.replica(), true
+	return func(ctx context.Context) {
+		if read == nil {
+			return
+		}
+		s := read()
+		switch {
+		case used && !s.Used:
+			n.Log.WarnContext(ctx, "lists are read from the primary: the replica of the database is not used", "err", s.Problem)
+		case !used && s.Used:
+			n.Log.InfoContext(ctx, "lists are read from the replica of the database again")
+		}
+		used = s.Used
+	}
+}
+
 // driverMetrics adds the metrics of what only some stores have.
 func (n *Node) driverMetrics() {
+	if read := n.replica(); read != nil {
+		n.metrics.Replica(func() (used bool, lag time.Duration, fromReplica, fromPrimary int64) {
+			s := read()
+			return s.Used, s.Lag, s.FromReplica, s.FromPrimary
+		})
+	}
 	if wal, ok := n.Store.(walSizer); ok {
 		n.metrics.WALSize(wal.WALSize)
 	}
@@ -112,6 +157,7 @@ func (n *Node) driverMetrics() {
 func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 	logged, large := "", false
 	wal, hasWAL := n.Store.(walSizer)
+	watchReplica := n.watchReplica()
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,6 +175,7 @@ func (n *Node) watchStore(ctx context.Context, tick <-chan time.Time) {
 			n.Log.InfoContext(ctx, "the store can be written again", "was", logged)
 		}
 		logged = text
+		watchReplica(ctx)
 		if !hasWAL {
 			continue
 		}

@@ -46,6 +46,9 @@ type Config struct {
 	Database string
 	Existing bool // the database has the schema, or is refused
 
+	// Replica is the URL of a hot standby of that database, for lists and searches of the admin API; empty for none.
+	Replica string
+
 	// PublicURL is the base of all URLs of the server. Commands that issue no tokens leave it
 	// empty.
 	PublicURL string
@@ -146,7 +149,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // openStore opens the database, then the parts that need it.
 func (n *Node) openStore(ctx context.Context) error {
-	db, err := store.Open(ctx, store.Config{Database: n.Database, Existing: n.Existing, Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
+	db, err := store.Open(ctx, store.Config{Database: n.Database, Replica: n.Replica, Existing: n.Existing, Path: n.database(), Now: n.Now, Observe: n.observe, Caches: n.Caches.ofRows()})
 	if err != nil {
 		return err
 	}
@@ -267,7 +270,7 @@ func (n *Node) Public() http.Handler {
 
 // Admin returns the handler of the admin listener.
 func (n *Node) Admin() http.Handler {
-	local := &adminapi.Local{Store: n.Store, Rollout: n.Rollout, Now: n.Now}
+	local := &adminapi.Local{Store: n.Store, Lists: store.Lists(n.Store), Rollout: n.Rollout, Now: n.Now}
 	return server.NewAdmin(server.AdminConfig{
 		Metrics: n.metrics, Ready: n.ready, Log: n.Log,
 		API: &server.AdminAPI{

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ type Config struct {
 	// SQLite at Path.
 	Database string
 
+	// Replica is the URL of a hot standby of a PostgreSQL database, which Lists reads from; empty for none.
+	Replica string
+
 	// Path is the file of the SQLite database, which is made if it does not exist.
 	Path string
 
@@ -90,10 +94,16 @@ func CheckURL(database string) error {
 	return nil
 }
 
+// errNoReplica refuses a replica of what has none.
+var errNoReplica = errors.New("a replica is named, but no PostgreSQL database: SQLite has none")
+
 // Open opens the store, and migrates its schema to that of this binary unless it is ReadOnly.
 func Open(ctx context.Context, cfg Config) (Store, error) {
 	if cfg.Database != "" {
 		return openPostgres(ctx, cfg)
+	}
+	if cfg.Replica != "" {
+		return nil, errNoReplica
 	}
 	s, err := sqlite.Open(ctx, sqlite.Config{
 		Path: cfg.Path, ReadOnly: cfg.ReadOnly, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
@@ -109,12 +119,29 @@ func openPostgres(ctx context.Context, cfg Config) (Store, error) {
 	if err := CheckURL(cfg.Database); err != nil {
 		return nil, err
 	}
+	if cfg.Replica != "" {
+		if err := CheckURL(cfg.Replica); err != nil {
+			return nil, fmt.Errorf("the replica: %w", err)
+		}
+	}
 	s, err := postgres.Open(ctx, postgres.Config{
-		URL: cfg.Database, ReadOnly: cfg.ReadOnly, Existing: cfg.Existing, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
+		URL: cfg.Database, Replica: cfg.Replica, ReadOnly: cfg.ReadOnly, Existing: cfg.Existing, QueueLength: cfg.QueueLength, Observe: cfg.Observe, Now: cfg.Now,
 		Caches: cfg.Caches,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// A ReplicaState is how the replica of a store is used.
+type ReplicaState = postgres.ReplicaState
+
+// Lists returns the store for what people list and search. If it has a replica, that is read from the replica, and
+// may be some seconds old: see postgres.Store.Lists. Else it is the store itself.
+func Lists(s Store) uma.Store {
+	if r, ok := s.(interface{ Lists() uma.Store }); ok {
+		return r.Lists()
+	}
+	return s
 }

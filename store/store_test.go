@@ -55,3 +55,18 @@ func TestOpenRefusesURLs(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenRefusesReplicas: a replica of SQLite, or one whose URL is none, is refused. The error has no
+// password.
+func TestOpenRefusesReplicas(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]Config{
+		errNoReplica.Error(): {Path: filepath.Join(t.TempDir(), "umpire.db"), Replica: "postgres://umpire:hunter2@db.example.com/umpire"},
+		"the replica: ":      {Database: "postgres://db.example.com/umpire", Replica: "umpire:hunter2@db.example.com"},
+	} {
+		s, err := Open(t.Context(), cfg)
+		if s != nil || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

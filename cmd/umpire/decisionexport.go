@@ -31,7 +31,7 @@ exported.`,
 			if err := f.check(e, cmd); err != nil {
 				return err
 			}
-			return e.withDatabase(cmd.Context(), func(db uma.Store) error {
+			return e.withLists(cmd.Context(), func(db uma.Store) error {
 				return e.exportDecisions(cmd.Context(), db, &f, file)
 			})
 		},

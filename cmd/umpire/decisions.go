@@ -49,7 +49,7 @@ one permission, ANSWERED the answer to the client's whole request.`,
 			case follow:
 				return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.followDecisions(cmd.Context(), db, f.query(), limit) })
 			}
-			return e.reading(cmd.Context(), func(ops operations) error { return e.listDecisions(cmd.Context(), ops, f.query(), limit) })
+			return e.listing(cmd.Context(), func(ops operations) error { return e.listDecisions(cmd.Context(), ops, f.query(), limit) })
 		},
 	}
 	f.add(cmd)

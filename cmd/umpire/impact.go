@@ -68,7 +68,7 @@ combination of roles and groups is in the sample, as far as it has room.`,
 			if f.file != "" && f.baseline == "recorded" && isPath(f.candidate) && !f.reach {
 				return e.policyImpact(cmd.Context(), nil, &f)
 			}
-			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.policyImpact(cmd.Context(), db, &f) })
+			return e.withLists(cmd.Context(), func(db uma.Store) error { return e.policyImpact(cmd.Context(), db, &f) })
 		},
 	}
 	fl := cmd.Flags()

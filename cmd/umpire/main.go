@@ -51,7 +51,7 @@ type env struct {
 	getenv         func(string) string
 	now            func() time.Time
 
-	data, databaseURL, keyFile, output, logLevel string
+	data, databaseURL, replicaURL, keyFile, output, logLevel string
 
 	policyMemory              int64 // MiB
 	policyTime                time.Duration
@@ -73,6 +73,7 @@ environment, 3 a check or test did not pass.`,
 	f := root.PersistentFlags()
 	f.StringVar(&e.data, "data", "data", "`folder` of the database and the key-encryption key")
 	f.StringVar(&e.databaseURL, "database", "", "`URL` of a PostgreSQL database, such as postgres://umpire@db.example.com/umpire (default: SQLite in the data folder); give one with a password in UMPIRE_DATABASE")
+	f.StringVar(&e.replicaURL, "database-replica", "", "`URL` of a hot standby of --database, which serve and commands that list read from; give one with a password in UMPIRE_DATABASE_REPLICA")
 	f.StringVar(&e.keyFile, "key-file", "", "`file` of the key-encryption key (default: umpire.key in the data folder)")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.Int64Var(&e.policyMemory, "policy-memory", 512, "most `MiB` of memory that tests of a policy, or compiling a bundle from the network, may use")
@@ -122,7 +123,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	var errs []error
 	flags := cmd.Flags()
 	local := false // whoever names a database does not mean the server of the environment
-	for _, name := range []string{"data", "database"} {
+	for _, name := range []string{"data", "database", "database-replica"} {
 		if flags.Changed("server") && flags.Changed(name) {
 			return usageError("--%s and --server name two places: give one of them", name)
 		}
@@ -131,6 +132,9 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 	if flags.Changed("database") && e.databaseURL == "" {
 		return usageError("--database is empty: leave it out for SQLite in the data folder")
 	}
+	if flags.Changed("database-replica") && e.replicaURL == "" {
+		return usageError("--database-replica is empty: leave it out without a replica")
+	}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if local && (f.Name == "server" || f.Name == "token-file") {
 			return
@@ -138,7 +142,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 		if f.Name == "realm" && cmd.Name() != "serve" {
 			return // UMPIRE_REALM has the files of serve; the --realm of other commands is a name
 		}
-		name := "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		if v := e.getenv(name); v != "" && !f.Changed {
 			if err := flags.Set(f.Name, v); err != nil {
 				errs = append(errs, invalid("%s: %w", name, err))
@@ -153,6 +157,7 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 			e.data = "" // the folder of SQLite, which is not used
 		}
 	}
+	errs = append(errs, e.checkReplica())
 	if e.policyMemory < leastPolicyMemory || e.policyMemory > mostPolicyMemory {
 		errs = append(errs, invalid("--policy-memory: want %d to %d MiB", leastPolicyMemory, mostPolicyMemory))
 	}
@@ -160,6 +165,23 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 		errs = append(errs, invalid("--policy-time: want a time such as 1m"))
 	}
 	return errors.Join(errs...)
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string { return "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+
+// checkReplica refuses what is no URL of a replica, and a replica without a database.
+func (e *env) checkReplica() error {
+	if e.replicaURL == "" {
+		return nil
+	}
+	if e.databaseURL == "" {
+		return invalid("--database-replica is given without --database: only a PostgreSQL database has replicas")
+	}
+	if err := store.CheckURL(e.replicaURL); err != nil {
+		return invalid("--database-replica: %w", err)
+	}
+	return nil
 }
 
 // The process that runs tests needs about 40 MiB itself.
@@ -233,10 +255,28 @@ func (e *env) needDatabase() error {
 
 // withDatabase calls f with the database, opened for reading only.
 func (e *env) withDatabase(ctx context.Context, f func(uma.Store) error) error {
+	return e.withStore(ctx, e.storeConfig(true), func(db store.Store) error { return f(db) })
+}
+
+// withLists is withDatabase for a command that lists or searches: what may be read from the replica is.
+func (e *env) withLists(ctx context.Context, f func(uma.Store) error) error {
+	cfg := e.storeConfig(true)
+	cfg.Replica = e.replicaURL
+	return e.withStore(ctx, cfg, func(db store.Store) error {
+		if r, ok := db.(interface{ Replica() (store.ReplicaState, bool) }); ok {
+			if s, named := r.Replica(); named && !s.Used {
+				fmt.Fprintf(e.stderr, "umpire: the replica is not used: %s: reading from --database\n", s.Problem)
+			}
+		}
+		return f(store.Lists(db))
+	})
+}
+
+func (e *env) withStore(ctx context.Context, cfg store.Config, f func(store.Store) error) error {
 	if err := e.needDatabase(); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, e.storeConfig(true))
+	db, err := store.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -57,13 +57,22 @@ func (e *env) serverFlags(cmd *cobra.Command) {
 
 // reading calls f with operations that change nothing.
 func (e *env) reading(ctx context.Context, f func(operations) error) error {
+	return e.operate(ctx, e.withDatabase, f)
+}
+
+// listing is reading for a list or search.
+func (e *env) listing(ctx context.Context, f func(operations) error) error {
+	return e.operate(ctx, e.withLists, f)
+}
+
+func (e *env) operate(ctx context.Context, open func(context.Context, func(uma.Store) error) error, f func(operations) error) error {
 	if e.server != "" {
 		return e.withServer(func(c *adminapi.Client) error { return f(c) })
 	}
 	if e.tokenFile != "" {
 		return errNoServer
 	}
-	return e.withDatabase(ctx, func(db uma.Store) error { return f(e.local(db)) })
+	return open(ctx, func(db uma.Store) error { return f(e.local(db)) })
 }
 
 // local runs operations on a database that is open for reading.

@@ -102,9 +102,9 @@ func (e *env) parties(ctx context.Context, db uma.Store, name string) (*admin.Pa
 	return &admin.Parties{Store: db, Realm: s}, nil
 }
 
-// readingParties calls f with the parties of a realm.
-func (e *env) readingParties(ctx context.Context, realm string, f func(p *admin.Parties) error) error {
-	return e.withDatabase(ctx, func(db uma.Store) error {
+// readingParties calls f with the parties of a realm; open is withDatabase, or withLists.
+func (e *env) readingParties(ctx context.Context, open func(context.Context, func(uma.Store) error) error, realm string, f func(p *admin.Parties) error) error {
+	return open(ctx, func(db uma.Store) error {
 		p, err := e.parties(ctx, db, realm)
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ trusts no longer. Groups and roles are in the tokens that a party presents, and 
 		Example: `  umpire party list --realm clinic --issuer staff`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.readingParties(cmd.Context(), realm, func(p *admin.Parties) error { return e.listParties(cmd.Context(), p, issuer) })
+			return e.readingParties(cmd.Context(), e.withLists, realm, func(p *admin.Parties) error { return e.listParties(cmd.Context(), p, issuer) })
 		},
 	}
 	e.realmFlag(cmd, &realm)
@@ -180,7 +180,7 @@ func showPartyCommand(e *env) *cobra.Command {
 		Short: "Show a party with its identities (safe while the server runs)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.readingParties(cmd.Context(), realm, func(p *admin.Parties) error {
+			return e.readingParties(cmd.Context(), e.withDatabase, realm, func(p *admin.Parties) error {
 				found, err := p.Find(cmd.Context(), args[0])
 				if err != nil {
 					return err

@@ -112,7 +112,7 @@ func (e *env) prepareDryRun(ctx context.Context) (done func() error, err error) 
 	if e.data, err = os.MkdirTemp("", "umpire-dry-run-"); err != nil {
 		return nil, err
 	}
-	e.databaseURL, e.keyFile = "", ""
+	e.databaseURL, e.replicaURL, e.keyFile = "", "", ""
 	return func() error { return os.RemoveAll(e.data) }, nil
 }
 

@@ -162,7 +162,7 @@ func (e *env) nodeConfig(ctx context.Context, f serveFlags) (cfg node.Config, cl
 		}
 	}
 	cfg = node.Config{
-		Data: e.data, Database: e.databaseURL, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
+		Data: e.data, Database: e.databaseURL, Replica: e.replicaURL, Serving: true, KeyFile: e.keyFile, DefaultRealm: f.defaultRealm, Now: e.now, Version: version,
 		Limits: f.limits, StoredPolicies: f.storedPolicies, Examine: e.examiner(), Drain: f.drain,
 	}
 	if f.drain < 0 || f.drain > maxDrain {

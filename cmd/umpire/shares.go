@@ -28,7 +28,7 @@ that name the user, not those with a role or group of the user.`,
 			if f.realm == "" {
 				return usageError("--realm is missing")
 			}
-			return e.withDatabase(cmd.Context(), func(db uma.Store) error { return e.listShares(cmd.Context(), db, f) })
+			return e.withLists(cmd.Context(), func(db uma.Store) error { return e.listShares(cmd.Context(), db, f) })
 		},
 	}
 	fl := list.Flags()
@@ -183,17 +183,14 @@ func (l *shareLister) list(ctx context.Context, server *uma.Client) error {
 	return nil
 }
 
-func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Client, after string) (_ []*shareRow, err error) {
-	view, err := l.db.View(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, view.Close()) }()
-	rows, err := page(ctx, view, server, after)
-	if err != nil {
-		return nil, err
-	}
-	return rows, l.nameParties(ctx, view, rows)
+func (l *shareLister) read(ctx context.Context, page sharePageOf, server *uma.Client, after string) ([]*shareRow, error) {
+	return uma.Read(ctx, l.db, func(view uma.View) ([]*shareRow, error) {
+		rows, err := page(ctx, view, server, after)
+		if err != nil {
+			return nil, err
+		}
+		return rows, l.nameParties(ctx, view, rows)
+	})
 }
 
 // requests reads a page of granted requests.

@@ -37,8 +37,8 @@ Give a URL with a password in UMPIRE_FROM or UMPIRE_TO.`,
   umpire store copy --from postgres://umpire@db.example.com/umpire --to copy -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range []string{"data", "database"} {
-				if cmd.Flags().Changed(name) && e.getenv("UMPIRE_"+strings.ToUpper(name)) == "" {
+			for _, name := range []string{"data", "database", "database-replica"} {
+				if cmd.Flags().Changed(name) && e.getenv(variable(name)) == "" {
 					return usageError("--%s is not used: name the databases with --from and --to", name)
 				}
 			}

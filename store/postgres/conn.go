@@ -28,6 +28,7 @@ type conn struct {
 	release func()        // of a transaction that writes: gives the connection back, once
 	changes *changes      // nil for reading only
 	trips   *atomic.Int64 // counts round trips; may be nil
+	replica *onReplica    // nil: it is to the primary
 
 	last    []command    // that are sent together with the COMMIT
 	touched memory.Kinds // the kinds of rows that were changed

@@ -50,8 +50,9 @@ const (
 )
 
 // parse reads the URL of a database: https://www.postgresql.org/docs/current/libpq-connect.html,
-// with the parameters of pgxpool (pool_max_conns and others). Its error has no password.
-func parse(text string) (*pgxpool.Config, error) {
+// with the parameters of pgxpool (pool_max_conns and others). There are at most so many connections, unless the
+// URL says. Its error has no password.
+func parse(text string, connections int32) (*pgxpool.Config, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("the database is not named by a URL such as postgres://user@host/name")
@@ -62,7 +63,7 @@ func parse(text string) (*pgxpool.Config, error) {
 	}
 	query := u.Query()
 	if !query.Has("pool_max_conns") {
-		cfg.MaxConns = maxConnections
+		cfg.MaxConns = connections
 	}
 	if !query.Has("connect_timeout") {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout

@@ -43,7 +43,7 @@ func OpenSource(ctx context.Context, url string) (*Source, error) {
 // copyConfig is the configuration of a connection whose transactions take as long as they need: one
 // reads all of a database.
 func copyConfig(url string) (*pgx.ConnConfig, error) {
-	cfg, err := parse(url)
+	cfg, err := parse(url, maxConnections)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ const maxSeq = 1 << 62
 // FindDecisions implements uma.Decisions.
 func (s *Store) FindDecisions(ctx context.Context, f uma.DecisionFilter, limit int) ([]uma.Record, error) {
 	return fetch(ctx, s, "decision records", func(c *conn) ([]uma.Record, error) {
+		if err := c.hasRecords(f.Before - 1); err != nil {
+			return nil, err
+		}
 		if err := narrowByTime(c, &f); err != nil {
 			return nil, err
 		}

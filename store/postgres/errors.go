@@ -74,6 +74,8 @@ func (c *conn) checked(err error) error {
 	switch {
 	case err == nil, errors.As(err, &already):
 		return err
+	case c.replica != nil:
+		return c.replica.checked(c.ctx, err)
 	case c.ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", c.ctx.Err(), err)
 	case isLost(err), c.pg.IsClosed():

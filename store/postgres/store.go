@@ -24,6 +24,10 @@ type Config struct {
 	// pgxpool.
 	URL string
 
+	// Replica names a hot standby of the database, which Lists reads from; empty for none. Its user needs no
+	// other rights.
+	Replica string
+
 	// ReadOnly changes nothing in the database.
 	ReadOnly bool
 
@@ -44,8 +48,10 @@ type Config struct {
 	// Caches are the rows that are kept in memory.
 	Caches memory.Caches
 
-	tracer   pgx.QueryTracer // of tests
-	patience time.Duration   // of tests; 0 stands for the constant
+	tracer, replicaTracer pgx.QueryTracer // of tests
+	unwatchedReplica      bool            // of tests: only they look at it
+
+	patience time.Duration // of tests; 0 stands for the constant
 
 	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
@@ -68,6 +74,9 @@ type Store struct {
 	committed atomic.Int64 // when the last commit was, in nanoseconds since opened
 	probing   sync.Mutex
 	probe     *probe // the last
+
+	replica *replica // nil without one
+	standby *replica // that this store reads from: see lists; nil: it is the database itself
 
 	closed     chan struct{}
 	close      sync.Once
@@ -96,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	cfg, err := parse(s.cfg.URL)
+	cfg, err := parse(s.cfg.URL, maxConnections)
 	if err != nil {
 		return err
 	}
@@ -116,6 +125,11 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if err := refuseUnfinished(ctx, s.pool); err != nil {
 		return err
+	}
+	if s.cfg.Replica != "" {
+		if err := s.openReplica(ctx); err != nil {
+			return fmt.Errorf("the replica %s: %w", Shown(s.cfg.Replica), err)
+		}
 	}
 	if s.cfg.ReadOnly {
 		return nil
@@ -142,6 +156,9 @@ func (s *Store) Close() error {
 			s.slots.drain()
 		}
 		s.background.Wait()
+		if s.replica != nil {
+			s.replica.close()
+		}
 		if s.pool != nil {
 			s.pool.Close()
 		}
@@ -188,6 +205,9 @@ const snapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
 // reader takes a connection of the pool. Its statements see the database as of the first of them,
 // fail once ctx ends, or after as long as a write may take, and read at most so many bytes.
 func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
+	if s.standby != nil && !s.isClosed() {
+		return s.standby.reader(ctx, bytes)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
 	r, err := s.patientReader(ctx, bytes)
 	if err != nil {
@@ -254,8 +274,18 @@ func (r *reader) end() {
 	r.cancel()
 }
 
-// read calls f with a connection for reading. f must bound how much it reads.
+// read calls f with a connection for reading. f must bound how much it reads. For lists it may be called
+// again.
 func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+	err := s.readOnce(ctx, f)
+	if isLostRead(err) {
+		s.standby.fromPrimary.Add(1)
+		err = s.standby.primary.readOnce(ctx, f)
+	}
+	return err
+}
+
+func (s *Store) readOnce(ctx context.Context, f func(c *conn) error) error {
 	r, err := s.reader(ctx, math.MaxInt)
 	if err != nil {
 		return err
