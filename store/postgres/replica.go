@@ -156,7 +156,8 @@ func (e *lostRead) Is(target error) bool { return target == uma.ErrTorn }
 // reader is Store.reader for lists: on the replica, or on the primary while that cannot be.
 func (r *replica) reader(ctx context.Context, bytes int) (*reader, error) {
 	r.mu.Lock()
-	used, serving, far := r.used, r.serving, r.far()
+	far, known := r.far(r.primary.cfg.Now())
+	used, serving := r.used && known, r.serving
 	r.mu.Unlock()
 	if used {
 		found, err := r.open(ctx, serving, bytes, far)

@@ -116,7 +116,10 @@ func (r *replicated) testBehind(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].ID != "second" {
 		t.Errorf("a search for the new record: got %v and %v", found, err)
 	}
-	r.clock.Add(2)
+	r.clock.Add(2) // before the next look
+	if got := r.list(t, false); got != "second first" {
+		t.Errorf("got %q, want all records", got)
+	}
 	r.after(t, 0)
 	r.want(t, false, "behind the primary, by more than 10s")
 	if got := r.list(t, false); got != "second first" {

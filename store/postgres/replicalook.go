@@ -178,12 +178,14 @@ func (r *replica) lagOf(come int64, now time.Time) (lag time.Duration, known boo
 	return lag, known
 }
 
-// far is the position that the replica must have come to: the oldest within maxLag.
-func (r *replica) far() int64 {
-	if len(r.positions) == 0 {
-		return 0
+// far is the position that the replica must have come to: the oldest within maxLag, if any is.
+func (r *replica) far(now time.Time) (lsn int64, known bool) {
+	for _, p := range r.positions {
+		if now.Sub(p.at) <= maxLag {
+			return p.lsn, true
+		}
 	}
-	return r.positions[0].lsn
+	return 0, false
 }
 
 // rest lets the replica rest after it has failed. Other connections to it may be broken, too.
