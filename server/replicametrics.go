@@ -9,7 +9,9 @@ import (
 // Replica calls read at each scrape, for whether lists are read from a replica of the database, how far that is
 // behind then, and how often lists were read from either. Call it once.
 func (m *Metrics) Replica(read func() (used bool, lag time.Duration, fromReplica, fromPrimary int64)) {
-	describe := func(name, help string, labels ...string) *prometheus.Desc { return prometheus.NewDesc(name, help, labels, nil) }
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
 	m.registry.MustRegister(&replicaCollector{
 		read:  read,
 		used:  describe("umpire_database_replica_used", "1 while lists are read from the replica of the database."),

@@ -168,7 +168,9 @@ func (e *env) fromEnvironment(cmd *cobra.Command) error {
 }
 
 // variable is the environment variable of a flag.
-func variable(flag string) string { return "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+func variable(flag string) string {
+	return "UMPIRE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
 
 // checkReplica refuses what is no URL of a replica, and a replica without a database.
 func (e *env) checkReplica() error {
@@ -263,7 +265,9 @@ func (e *env) withLists(ctx context.Context, f func(uma.Store) error) error {
 	cfg := e.storeConfig(true)
 	cfg.Replica = e.replicaURL
 	return e.withStore(ctx, cfg, func(db store.Store) error {
-		if r, ok := db.(interface{ Replica() (store.ReplicaState, bool) }); ok {
+		if r, ok := db.(interface {
+			Replica() (store.ReplicaState, bool)
+		}); ok {
 			if s, named := r.Replica(); named && !s.Used {
 				fmt.Fprintf(e.stderr, "umpire: the replica is not used: %s: reading from --database\n", s.Problem)
 			}
