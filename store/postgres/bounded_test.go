@@ -50,8 +50,8 @@ func addShares(t *testing.T, s *Store, server uma.Key, from, to int) {
 // statistics.
 func TestSharesReadBounded(t *testing.T) {
 	t.Parallel()
-	url := newDatabase(t) + "&pool_max_conns=1&plan_cache_mode="
-	s := open(t, Config{URL: url + "force_generic_plan"})
+	url := newDatabase(t) + "&plan_cache_mode="
+	s := open(t, Config{URL: url + "force_generic_plan", connections: 1})
 	snapshot := smallRealm(t, s)
 	realm, server := snapshot.Realm.Key, snapshot.Clients["api"].Key
 	for _, table := range []string{"resource", "request", "share", "share_party", "dropped"} {
@@ -72,7 +72,7 @@ func TestSharesReadBounded(t *testing.T) {
 	compare("plans of before", s)
 	run(t, s, command{query: `ANALYZE resource, request, share, share_party, scope, client`})
 	compare("with statistics", s)
-	compare("with plans for each", open(t, Config{URL: url + "force_custom_plan"}))
+	compare("with plans for each", open(t, Config{URL: url + "force_custom_plan", connections: 1}))
 }
 
 // A meter counts the rows and entries of indexes that reads look at.

@@ -32,9 +32,6 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 	batch := []*entry{{Settlement: st}}
 	var w *settlements
 	settle := func(tx *conn) (err error) {
-		if err := s.months.ensure(tx.ctx, s, batch); err != nil {
-			return err
-		}
 		if w, err = newSettlements(batch, waitForLocked, nil); err != nil {
 			return err
 		}
@@ -54,10 +51,16 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		}
 		return nil
 	}
-	err := s.write(ctx, settle)
+	write := func() error {
+		if err := s.months.ensure(ctx, s, batch); err != nil { // before: it needs a connection, too
+			return err
+		}
+		return s.write(ctx, settle)
+	}
+	err := write()
 	if stateOf(err) == noPartition { // a month was removed meanwhile
 		s.months.forget()
-		err = s.write(ctx, settle)
+		err = write()
 	}
 	return w.committed(ctx, s, batch, err)
 }

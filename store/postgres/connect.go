@@ -42,6 +42,10 @@ const (
 	// maxConnections is how many connections a process has, unless the URL has pool_max_conns.
 	maxConnections = 12
 
+	// minConnections are those of all transactions that may write at a time, and one to read with meanwhile.
+	// Nobody who has one waits for another.
+	minConnections = writers + 2
+
 	// connectTimeout is how long it may take to open one, unless the URL has connect_timeout.
 	connectTimeout = 5 * time.Second
 

@@ -57,7 +57,7 @@ func TestCommitsOfUnknownFate(t *testing.T) {
 			t.Parallel()
 			database := newDatabase(t)
 			proxy, url := pgtest.NewProxy(t, database)
-			s, direct := open(t, Config{URL: url + "?pool_max_conns=2"}), open(t, Config{URL: database})
+			s, direct := open(t, Config{URL: url, connections: 2}), open(t, Config{URL: database})
 			for range 4 { // all connections know the statements
 				if err := s.Commit(t.Context(), record("before")); err != nil {
 					t.Fatal(err)

@@ -65,7 +65,7 @@ func TestCheck(t *testing.T) {
 func TestWaitsForConnections(t *testing.T) {
 	t.Parallel()
 	_, url := pgtest.NewProxy(t, newDatabase(t))
-	s := open(t, Config{URL: url + "?pool_max_conns=2"})
+	s := open(t, Config{URL: url, connections: 2})
 	for end := time.Now().Add(20 * time.Second); ; {
 		for range 2 {
 			held, err := s.pool.Acquire(t.Context())

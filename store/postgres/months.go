@@ -136,6 +136,8 @@ const monthLock = 0x756d7072 // "umpr" in ASCII
 // processes that make the same table at once would fail. A table that is attached does not wait for who
 // reads or writes others, as one would that is made as a partition.
 func (s *Store) makeMonth(ctx context.Context, of month) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
+	defer cancel()
 	r, err := s.reader(ctx, maxReading)
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ type Config struct {
 
 	patience time.Duration // of tests; 0 stands for the constant
 
+	connections int32 // of tests; 0 stands for what the URL has
+
 	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
 
@@ -108,6 +110,13 @@ func (s *Store) open(ctx context.Context) error {
 	cfg, err := parse(s.cfg.URL, maxConnections)
 	if err != nil {
 		return err
+	}
+	switch {
+	case s.cfg.connections > 0:
+		cfg.MaxConns = s.cfg.connections
+	case !s.cfg.ReadOnly && cfg.MaxConns < minConnections:
+		return fmt.Errorf("pool_max_conns=%d is too few: %d transactions may write at a time, and others read meanwhile; it is at least %d, and %d if it is left out",
+			cfg.MaxConns, writers+1, minConnections, maxConnections)
 	}
 	if s.cfg.ReadOnly {
 		if err := checkSchema(ctx, cfg.ConnConfig); err != nil {
