@@ -142,7 +142,8 @@ func (a *applier) applyScopes(serverID string, all []uma.ScopeRow) func(tx *conn
 			origins[string(row.Name)] = string(uma.FromFile)
 		}
 		_, err = tx.exec(`INSERT INTO scope AS s (server, name, id, origin)
-			SELECT DISTINCT ON (name) $1::bigint, name, id, 'file' FROM unnest($2::text[], $3::text[]) x (name, id) ORDER BY name
+			SELECT DISTINCT ON (name COLLATE "C") $1::bigint, name, id, 'file' FROM unnest($2::text[], $3::text[]) x (name, id)
+			ORDER BY name COLLATE "C"
 			ON CONFLICT (server, name) DO UPDATE SET origin = 'file' WHERE s.origin <> 'file'`, append([]any{server.Key}, cols.args()...)...)
 		return len(change), writing("scopes", err)
 	}

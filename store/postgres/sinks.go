@@ -50,7 +50,7 @@ func (s *Store) KeepSinks(ctx context.Context, generation int64, wanted []uma.Si
 		commands = append(commands, command{query: `INSERT INTO sink (` + sinkColumns + `)
 			SELECT x.name, x.kind, x.realm, x.target, x.hold, x.holder, (SELECT value FROM counter WHERE name = 'decision'), 0, 0, '', 0, 0
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[]) x (name, kind, realm, target, hold, holder)
-			ORDER BY x.name
+			ORDER BY x.name COLLATE "C"
 			ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, realm = excluded.realm, target = excluded.target, hold = excluded.hold`,
 			args: sinks.args()})
 	}
