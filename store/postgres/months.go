@@ -62,12 +62,15 @@ func isPartition(c *conn, m month) (bool, error) {
 		WHERE i.inhparent = 'decision'::regclass AND c.relname = $1`, m.table())
 }
 
-// dropPartition are the commands that remove the partition of a month. The first lock is that of
-// makeMonth.
-func dropPartition(m month) []command {
+// dropPartition are the commands that remove the partition of a month, the last record of which is last. The first lock
+// is that of makeMonth, the second waits for those who write records: only then it is known that there is no later one. If
+// there is, the next command divides by zero.
+func dropPartition(m month, last int64) []command {
 	return []command{
 		{query: `SET LOCAL lock_timeout = '` + dropPatience + `'`},
 		{query: `SELECT pg_advisory_xact_lock($1)`, args: []any{monthLock}},
+		{query: `LOCK TABLE ONLY decision IN ACCESS EXCLUSIVE MODE`},
+		{query: `SELECT 1 / (coalesce(max(seq), 0) = $1)::int FROM ` + m.table(), args: []any{last}},
 		{query: `DROP TABLE ` + m.table()},
 	}
 }

@@ -23,6 +23,8 @@ func (s *Store) PruneDecisions(ctx context.Context, before time.Time, limit int)
 		switch {
 		case errors.Is(err, errInUse): // the next call tries again
 			return 0, nil
+		case errors.Is(err, errWritten):
+			return s.pruneRecords(ctx, before, limit)
 		case err != nil || removed > 0:
 			return removed, err
 		case !dropped:
@@ -101,9 +103,12 @@ func notePruned(last int64) []command {
 	}
 }
 
-var errInUse = errors.New("a partition of decision records is being read by somebody for long")
+var (
+	errInUse   = errors.New("a partition of decision records is being read by somebody for long")
+	errWritten = errors.New("a partition of decision records has got one meanwhile")
+)
 
-// dropPatience is how long a transaction that removes a partition waits for others that read the table.
+// dropPatience is how long a transaction that removes a partition waits for others that use the table.
 // All later ones wait for it.
 const dropPatience = `300ms`
 
@@ -138,9 +143,12 @@ func (s *Store) dropMonth(ctx context.Context, before time.Time, limit int) (rem
 				args: []any{pruned, last, millis(oldest.next().begin())}})
 		}
 		dropped = true
-		_, err = tx.all(append(commands, dropPartition(oldest)...)...)
-		if stateOf(err) == lockNotAvailable {
+		_, err = tx.all(append(commands, dropPartition(oldest, last)...)...)
+		switch stateOf(err) {
+		case lockNotAvailable:
 			return fmt.Errorf("%w: %s", errInUse, oldest.table())
+		case divisionByZero:
+			return fmt.Errorf("%w: %s", errWritten, oldest.table())
 		}
 		return writing("partition of decision records", err)
 	})

@@ -249,3 +249,61 @@ func TestPrepareMonths(t *testing.T) {
 		t.Errorf("got months %v", months)
 	}
 }
+
+// A record that is stored while its month is about to be removed is not lost: it waits for its sink.
+func TestMonthIsWrittenWhileItIsDropped(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t, nil)
+	sink := uma.Sink{Name: "all", Kind: uma.SinkFile, Hold: 365 * 24 * time.Hour}
+	if err := s.KeepSinks(t.Context(), 0, []uma.Sink{sink}); err != nil {
+		t.Fatal(err)
+	}
+	dated(t, s, day(1, 1), day(1, 2))
+	sink.Cursor = 2
+	if _, err := s.SaveSinks(t.Context(), []uma.Sink{sink}); err != nil {
+		t.Fatal(err)
+	}
+	late := record("3") // of a server whose clock is slow
+	late.Records[0].Time = day(1, 31)
+	w, err := newSettlements([]*entry{{Settlement: late}}, failIfLocked, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Exec(t.Context(), w.records[0].query, w.records[0].args...); err != nil {
+		t.Fatal(err)
+	}
+	removed := make(chan int, 1)
+	go func() {
+		n, err := s.PruneDecisions(t.Context(), day(3, 1), 10)
+		if err != nil {
+			t.Error(err)
+		}
+		removed <- n
+	}()
+	awaitWaiting(t, s, removed)
+	if err := writer.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-removed; n > 0 && n != 2 {
+		t.Errorf("%d were removed, want the two that the sink has got", n)
+	}
+	if ids, _ := recordsLeft(t, s); !slices.Contains(ids, "3") {
+		t.Errorf("the late record is lost: got %v", ids)
+	}
+	sink.Cursor = 3
+	if _, err := s.SaveSinks(t.Context(), []uma.Sink{sink}); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n > 0; {
+		if n, err = s.PruneDecisions(t.Context(), day(3, 1), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids, months := recordsLeft(t, s); len(ids) > 0 || len(months) > 0 {
+		t.Errorf("got records %v and months %v, want none", ids, months)
+	}
+}
