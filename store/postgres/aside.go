@@ -9,11 +9,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// asides is how many transactions of settlements may wait for locked rows at a time.
+// asides is how many transactions of settlements may wait for locked rows at a time, if there are connections enough: at
+// most a quarter of them.
 const asides = 3
 
 // Settlements that rest on locked rows wait aside, so that the settler need not: in a queue for each row. One
-// transaction at a time waits for the row, and settles all that are queued by then.
+// transaction at a time waits for the row, before it locks any other, and settles all that are queued by then.
 type aside struct {
 	slots chan *slot // that no transaction uses
 
@@ -27,9 +28,9 @@ type rowQueue struct {
 	locked  bool // as far as is known
 }
 
-func newAside() *aside {
+func newAside(connections int) *aside {
 	a := &aside{slots: make(chan *slot, asides), queues: map[seen]*rowQueue{}}
-	for n := range asides {
+	for n := range max(1, min(asides, connections/4)) {
 		a.slots <- &slot{number: settlerSlot + writers + 1 + n, unsure: true}
 	}
 	return a
@@ -182,7 +183,7 @@ func (s *Store) sieve(ctx context.Context, batch []*entry, kind int) (*sieve, er
 		return nil, s.acquiring(ctx, err)
 	}
 	defer pg.Release()
-	tx := newConn(ctx, pg.Conn(), `BEGIN`)
+	tx := newConn(ctx, pg.Conn(), beginWrite)
 	tx.trips = &s.trips
 	defer s.rollback(tx)
 	if err := tx.ask(questions...); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -224,6 +225,29 @@ func TestLockedRowMoves(t *testing.T) {
 		}
 		c.allCommit(results[:crowdSize])
 	})
+}
+
+// A settlement that waits for a row keeps nobody from the others that it rests on.
+func TestLockedRowHoldsNoOtherRows(t *testing.T) {
+	t.Parallel()
+	const patient = "&lock_timeout=1min&statement_timeout=1min"
+	c := newCrowd(t, patient)
+	hasty := open(t, Config{URL: strings.TrimSuffix(c.s.cfg.URL, patient) + "&lock_timeout=1s", patience: 2 * time.Second})
+	tx := c.locked(`SELECT 1 FROM users WHERE id = 'u0' FOR UPDATE`)
+	waits := c.commit(c.grant(0))[0]
+	awaitWaiting(t, c.s, waits)
+	if err := activate(t.Context(), hasty, "next"); err != nil {
+		t.Errorf("a policy is activated: %v", err)
+	}
+	if len(waits) > 0 {
+		t.Error("the settlement does not wait any longer")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waits; !errors.Is(err, uma.ErrMoved) {
+		t.Errorf("got %v, want %v", err, uma.ErrMoved)
+	}
 }
 
 // Settlements that wait for the same row are settled together. There may be more rows that are locked than

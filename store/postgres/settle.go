@@ -37,7 +37,7 @@ type entry struct {
 }
 
 func newSettler(s *Store) *settler {
-	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength), aside: newAside()}
+	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength), aside: newAside(int(s.pool.Config().MaxConns))}
 	t.done.Go(func() { t.loop(&slot{number: settlerSlot, unsure: true}) })
 	return t
 }
@@ -219,16 +219,12 @@ type lackingError struct {
 }
 
 // settle commits a batch of settlements. The error of a batch of one that is not a *lackingError is that of
-// uma.Committer. With a row, it waits until that is free, and one settlement also waits for all others that it rests on.
+// uma.Committer. With a row, it waits first until that is free, and for no other: it has locked nothing else meanwhile.
 func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry, behind *seen) error {
 	if err := s.months.ensure(ctx, s, batch); err != nil {
 		return err
 	}
-	p := failIfLocked
-	if behind != nil && len(batch) == 1 {
-		p, behind = waitForLocked, nil
-	}
-	w, err := newSettlements(batch, p, behind)
+	w, err := newSettlements(batch, failIfLocked, behind)
 	if err != nil {
 		return err
 	}
@@ -242,13 +238,12 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry, behind *se
 		}
 		return again, err
 	})
-	if n, failed := w.failed(done, err); failed {
-		switch moved := stateOf(err) == divisionByZero; {
-		case p == failIfLocked && (len(batch) > 1 || !moved || n == realmRows): // the lock of a realm may be taken: see tryShareRealm
-			return &lackingError{n, err}
-		case moved:
-			return kinds[n].err
-		}
+	n, failed := w.failed(done, err)
+	switch {
+	case !failed:
+		return late(ctx, w.committed(ctx, s, batch, err))
+	case len(batch) == 1 && n != realmRows && stateOf(err) == divisionByZero:
+		return kinds[n].err
 	}
-	return late(ctx, w.committed(ctx, s, batch, err))
+	return &lackingError{n, err} // also of a realm whose lock is taken: see tryShareRealm
 }
