@@ -161,7 +161,7 @@ func (s *Store) withSlot(ctx context.Context, f func(ctx context.Context, sl *sl
 // late makes the error of a write that took too long one of a database that is unavailable: the
 // deadline is not that of the caller.
 func late(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !isUnavailable(err) {
 		return &unavailable{err}
 	}
 	return err
