@@ -26,7 +26,11 @@ func OpenSource(ctx context.Context, url string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSchema(ctx, cfg); err != nil {
+	version, err := lastVersion(migrations)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchema(ctx, cfg, version, true); err != nil {
 		return nil, opening(url, err)
 	}
 	cfg.RuntimeParams["default_transaction_read_only"] = "on"

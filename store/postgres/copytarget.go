@@ -30,7 +30,14 @@ func OpenTarget(ctx context.Context, url string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, cfg, false); err != nil {
+	version, err := lastVersion(migrations)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, cfg, migrations, false); err != nil {
+		return nil, opening(url, err)
+	}
+	if err := checkSchema(ctx, cfg, version, true); err != nil {
 		return nil, opening(url, err)
 	}
 	t := new(Target)

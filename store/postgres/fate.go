@@ -51,6 +51,9 @@ func (s *slots) ask(ctx context.Context, sl *slot) (fence, commits int64, err er
 	if err == nil {
 		err = unconfirmed(pg.Conn())
 	}
+	if err == nil {
+		err = s.store.schema.look(ctx, pg)
+	}
 	return fence, commits, err
 }
 

@@ -27,8 +27,12 @@ type writers16 struct {
 	longest time.Duration
 }
 
-func startWriters(t *testing.T, s *Store) *writers16 {
+func startWriters(t *testing.T, s *Store) *writers16 { return startWritersAt(t, s, 0) }
+
+// startWritersAt is startWriters for records with higher numbers than others have.
+func startWritersAt(t *testing.T, s *Store, first int64) *writers16 {
 	w := &writers16{store: s}
+	w.next.Store(first)
 	for range 16 {
 		w.wg.Go(func() {
 			for !w.stop.Load() {

@@ -24,8 +24,11 @@ type probe struct {
 }
 
 // Check returns why the store cannot be written: the database cannot be reached, does not answer in
-// time, is a standby, or its disk is full. While others commit, it commits nothing itself.
+// time, is a standby, its disk is full, or its schema needs a later umpire. While others commit, it commits nothing itself.
 func (s *Store) Check(ctx context.Context) error {
+	if err := s.schema.tooOld(); err != nil {
+		return err
+	}
 	if s.slots == nil {
 		return s.pool.Ping(ctx)
 	}

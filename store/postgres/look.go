@@ -41,11 +41,9 @@ func (s *Store) watch() {
 }
 
 // look finds out whether another process has changed rows that are kept in memory. If so, or if
-// that is not known, no row that was read before is valid.
+// that is not known, no row that was read before is valid. It also notices that the schema has become one
+// for later servers only.
 func (s *Store) look(ctx context.Context) {
-	if s.memory == nil {
-		return
-	}
 	s.looking.Lock()
 	defer s.looking.Unlock()
 	began := s.memory.Clock()
@@ -64,7 +62,12 @@ func (s *Store) look(ctx context.Context) {
 // othersChanges returns how many commits of other processes have changed rows that are kept in
 // memory. It never becomes less.
 func (s *Store) othersChanges(ctx context.Context) (n int64, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT coalesce(sum(changes), 0)::bigint FROM writer WHERE process <> $1`, s.slots.process).Scan(&n)
+	var minimum int64
+	err = s.pool.QueryRow(ctx, `SELECT coalesce(sum(changes), 0)::bigint, (SELECT value FROM counter WHERE name = 'minimum')
+		FROM writer WHERE process <> $1`, s.slots.process).Scan(&n, &minimum)
+	if err == nil {
+		s.schema.needs(minimum)
+	}
 	return n, err
 }
 

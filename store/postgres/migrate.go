@@ -26,7 +26,7 @@ var migrations embed.FS
 // migrate makes the schema, or brings it up to date. Any number of processes may call it at once:
 // an advisory lock lets one after the other go on.
 // existing refuses a database that has none.
-func migrate(ctx context.Context, cfg *pgx.ConnConfig, existing bool) (err error) {
+func migrate(ctx context.Context, cfg *pgx.ConnConfig, migrations fs.FS, existing bool) (err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -62,44 +62,6 @@ func migrate(ctx context.Context, cfg *pgx.ConnConfig, existing bool) (err error
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", have, want, err)
 	}
 	return nil
-}
-
-// checkMinimum refuses a schema of a later version that this binary cannot work with. A migration
-// first adds what the next version needs; servers of both versions work on it side by side. Only
-// a later one removes what the version before needs, and raises the minimum.
-func checkMinimum(ctx context.Context, db *sql.DB, have, want int64) error {
-	var minimum int64
-	if err := db.QueryRowContext(ctx, `SELECT value FROM counter WHERE name = 'minimum'`).Scan(&minimum); err != nil {
-		return fmt.Errorf("read the minimum of the schema: %w", err)
-	}
-	if minimum > want {
-		return fmt.Errorf("the schema has version %d, which needs an umpire that knows version %d or later; this one knows %d: use a later umpire",
-			have, minimum, want)
-	}
-	return nil
-}
-
-// checkSchema refuses a schema that this binary cannot read. It changes nothing.
-func checkSchema(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	want, err := goose.NumericComponent(files[len(files)-1])
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDB(*cfg)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	have, err := schemaVersion(ctx, db)
-	if err != nil {
-		return err
-	}
-	if have < want {
-		return fmt.Errorf("the schema has version %d and this umpire needs %d: "+
-			"start `umpire serve` once to bring it up to date", have, want)
-	}
-	return checkMinimum(ctx, db, have, want)
 }
 
 // schemaVersion returns the version of the schema of a database. It changes nothing.

@@ -157,7 +157,7 @@ func (e *lostRead) Is(target error) bool { return target == uma.ErrTorn }
 func (r *replica) reader(ctx context.Context, bytes int) (*reader, error) {
 	r.mu.Lock()
 	far, known := r.far(r.primary.cfg.Now())
-	used, serving := r.used && known, r.serving
+	used, serving := r.used && known && r.primary.schema.tooOld() == nil, r.serving
 	r.mu.Unlock()
 	if used {
 		found, err := r.open(ctx, serving, bytes, far)

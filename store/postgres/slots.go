@@ -171,7 +171,7 @@ func late(ctx context.Context, err error) error {
 func (s *Store) retry(ctx context.Context, try func() (again bool, err error)) error {
 	for n := time.Duration(1); ; n++ {
 		again, err := try()
-		if err == nil || !again || n == tries {
+		if err == nil || !again || n == tries || s.schema.tooOld() != nil {
 			return err
 		}
 		select {
@@ -215,6 +215,9 @@ func (s *Store) commitAll(ctx context.Context, sl *slot, commands []command) (do
 // begin takes a connection for a transaction that writes.
 func (s *Store) begin(ctx context.Context, sl *slot) (*conn, error) {
 	if err := s.slots.fence(ctx, sl); err != nil {
+		return nil, err
+	}
+	if err := s.schema.tooOld(); err != nil {
 		return nil, err
 	}
 	pg, err := s.pool.Acquire(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,8 @@ type Config struct {
 
 	connections int32 // of tests; 0 stands for what the URL has
 
+	migrations fs.FS // of tests; nil stands for those of this binary
+
 	spanRecords int64 // of each span; 0 stands for the usual number: tests have few records
 }
 
@@ -62,6 +65,7 @@ type Config struct {
 type Store struct {
 	cfg     Config
 	pool    *pgxpool.Pool
+	schema  schema
 	memory  *memory.Memory // nil if no rows are kept
 	changes changes
 	slots   *slots   // nil when read only
@@ -99,6 +103,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.spanRecords == 0 {
 		cfg.spanRecords = spanRecords
 	}
+	if cfg.migrations == nil {
+		cfg.migrations = migrations
+	}
 	s := &Store{cfg: cfg, opened: time.Now(), closed: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the PostgreSQL database %s: %w", Shown(cfg.URL), err), s.Close())
@@ -118,12 +125,15 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("pool_max_conns=%d is too few: %d transactions may write at a time, and others read meanwhile; it is at least %d, and %d if it is left out",
 			cfg.MaxConns, writers+1, minConnections, maxConnections)
 	}
+	if s.schema.version, err = lastVersion(s.cfg.migrations); err != nil {
+		return err
+	}
 	if s.cfg.ReadOnly {
-		if err := checkSchema(ctx, cfg.ConnConfig); err != nil {
+		if err := checkSchema(ctx, cfg.ConnConfig, s.schema.version, false); err != nil {
 			return err
 		}
 		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
-	} else if err := migrate(ctx, cfg.ConnConfig, s.cfg.Existing); err != nil {
+	} else if err := migrate(ctx, cfg.ConnConfig, s.cfg.migrations, s.cfg.Existing); err != nil {
 		return err
 	}
 	if s.cfg.tracer != nil {
@@ -232,6 +242,9 @@ func (s *Store) reader(ctx context.Context, bytes int) (*reader, error) {
 func (s *Store) patientReader(ctx context.Context, bytes int) (*reader, error) {
 	if s.isClosed() {
 		return nil, errClosed
+	}
+	if err := s.schema.tooOld(); err != nil {
+		return nil, err
 	}
 	pg, err := s.pool.Acquire(ctx)
 	if err != nil {

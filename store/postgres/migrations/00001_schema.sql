@@ -20,7 +20,7 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 CREATE TABLE counter (
-    name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; pruned: of the last that was removed; minimum: see migrate.go
+    name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; pruned: of the last that was removed; minimum: see raise_minimum
     value bigint NOT NULL
 ) WITH (fillfactor = 10); -- its rows change all the time: each page has room for their next states
 INSERT INTO counter VALUES ('generation', 0), ('decision', 0), ('pruned', 0), ('minimum', 1);
@@ -40,6 +40,17 @@ CREATE TABLE writer (
     seen    bigint NOT NULL,  -- when the process was alive, by the clock of the database
     PRIMARY KEY (process, slot)
 ) WITH (fillfactor = 25);
+
+-- The last statement of a migration that removes what servers of the versions before need, other than that of
+-- the version: SELECT raise_minimum(the oldest version that can go on). No fence that a process knows is valid then:
+-- each must look at its row of writer again, and sees the minimum with it. So servers that are too old commit
+-- nothing after the migration. It comes last because it waits for transactions that are about to commit.
+-- +goose StatementBegin
+CREATE FUNCTION raise_minimum(version bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE counter SET value = version WHERE name = 'minimum';
+    UPDATE writer SET fence = fence + 1;
+$$;
+-- +goose StatementEnd
 
 -- Which server does the work of which only one may do at a time. By the clock of the database.
 CREATE TABLE lease (

@@ -166,30 +166,50 @@ func existing(path string) string {
 	}
 }
 
-// Dump returns all rows of a database, as their bytes.
-func Dump(ctx context.Context, url string) (content []byte, err error) {
+// Exec runs statements in a database.
+func Exec(ctx context.Context, url string, statements ...string) error {
+	return with(ctx, url, func(c *pgx.Conn) error {
+		for _, statement := range statements {
+			if _, err := c.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+}
+
+// with calls f with a connection to a database.
+func with(ctx context.Context, url string, f func(c *pgx.Conn) error) (err error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, c.Close(ctx)) }()
-	found, err := c.Query(ctx, `SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-	if err != nil {
-		return nil, err
-	}
-	tables, err := pgx.CollectRows(found, pgx.RowTo[string])
-	if err != nil {
-		return nil, err
-	}
+	return f(c)
+}
+
+// Dump returns all rows of a database, as their bytes.
+func Dump(ctx context.Context, url string) ([]byte, error) {
 	var b bytes.Buffer
-	for _, table := range tables {
-		if _, err := c.PgConn().CopyTo(ctx, &b, `COPY (SELECT * FROM `+table+`) TO STDOUT (FORMAT binary)`); err != nil {
-			return nil, fmt.Errorf("copy %s: %w", table, err)
+	err := with(ctx, url, func(c *pgx.Conn) error {
+		found, err := c.Query(ctx, `SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+		if err != nil {
+			return err
 		}
-	}
-	return b.Bytes(), nil
+		tables, err := pgx.CollectRows(found, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, table := range tables {
+			if _, err := c.PgConn().CopyTo(ctx, &b, `COPY (SELECT * FROM `+table+`) TO STDOUT (FORMAT binary)`); err != nil {
+				return fmt.Errorf("copy %s: %w", table, err)
+			}
+		}
+		return nil
+	})
+	return b.Bytes(), err
 }
