@@ -195,6 +195,30 @@ func TestStoppedPrimary(t *testing.T) {
 	w.check(t, patience+cancelPatience+3*time.Second)
 }
 
+// TestPrimaryStoppedForTenSeconds: writers with the patience that servers have are answered within the documented
+// 15 seconds while PostgreSQL is stopped for ten, and go on afterwards.
+func TestPrimaryStoppedForTenSeconds(t *testing.T) {
+	t.Parallel()
+	cluster := newCluster(t)
+	s := open(t, Config{URL: cluster.URL("postgres")})
+	w := startWriters(t, s)
+	w.waitFor(t, 50)
+	if err := cluster.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	before := len(w.stored)
+	w.mu.Unlock()
+	<-time.After(10 * time.Second)    // how long the fault lasts
+	if n := w.told(); n > before+16 { // each writer may not have noted its last answer
+		t.Errorf("%d records were stored while PostgreSQL was stopped", n-before)
+	}
+	restart(t, cluster)
+	w.waitFor(t, 50)
+	const busy = 3 * time.Second // a machine with other tests
+	w.check(t, 15*time.Second+busy)
+}
+
 // TestNetworkHangs: while no byte passes between a server and the database, writers and readers are
 // refused within their time, and all goes on when bytes pass again.
 func TestNetworkHangs(t *testing.T) {
