@@ -119,8 +119,10 @@ func TestRollingUpgrade(t *testing.T) {
 			t.Errorf("a server that is too old starts, read only %t: got %v", cfg.ReadOnly, err)
 		}
 	}
-	after.stop.Store(true)
-	after.wg.Wait()
+	for _, writers := range []*writers16{w, after} {
+		writers.stop.Store(true)
+		writers.wg.Wait()
+	}
 	w.store = last // which reads what the writers have written
 	w.check(t, patience)
 	after.check(t, patience)
