@@ -8,8 +8,8 @@ KEYCLOAK ?= http://127.0.0.1:8180
 # generic, the linker would take from there for the whole program, so that the detector would not see what it orders.
 RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null 2>&1 && \
               echo "-race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false")
-# The commands and the whole server are tested without the race detector, with which they would take a quarter of an hour;
-# with it run the tests of the whole server in which much happens at once.
+# The commands, the whole server and tests/scale are tested without the race detector, with which they would take a
+# quarter of an hour; with it run the tests of the whole server in which much happens at once.
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|Failing|Stop
 # With the race detector the tests that compare many random decisions compare few; without it they compare all, and
 # TestEncodeAgrees as many records as rapid is told.
@@ -44,10 +44,10 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 
 test: ## run all tests, those of the whole server also on PostgreSQL; where cgo works, packages and what happens at once with the race detector
 	@$(if $(POSTGRES),,echo "tests on PostgreSQL are skipped: install it (on Debian: apt-get install postgresql), or set UMPIRE_TEST_POSTGRES")
-	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$')
+	$(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$' -e '/tests/scale$$')
 	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
 	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
-	$(GO) test -timeout 20m ./cmd/umpire ./tests
+	$(GO) test -timeout 20m ./cmd/umpire ./tests ./tests/scale
 	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)|$(KILLS)' ./tests
 	UMPIRE_TEST_STORE=postgres $(GO) test -count=1 -timeout 20m -run '$(KILLS)' ./tests
 
