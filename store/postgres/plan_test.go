@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,13 @@ func (r *recorder) note(query string) {
 		r.sent = map[string]bool{}
 	}
 	r.sent[query] = true
+}
+
+// all are the texts noted so far: the store goes on.
+func (r *recorder) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.sent))
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
@@ -74,7 +82,7 @@ func explainAll(t *testing.T, r *recorder) (checked int) {
 	}
 	defer mustClose(t, func() error { return c.Close(ctx) })
 	planAlike(t, c)
-	for query := range r.sent {
+	for _, query := range r.all() {
 		if !isPlanned(query) {
 			continue
 		}
