@@ -20,7 +20,7 @@ func TestKillIndex(t *testing.T) {
 	records := 0
 	for round := range rounds(4) {
 		p := spawn(t, o, files)
-		writeUntilDeath(t, p, &answered{spent: map[string]bool{}, resources: map[string]string{}, requests: map[string]string{}}, 60+40*round)
+		writeUntilDeath(t, p, newAnswered(), 60+40*round)
 		p = spawn(t, o, files)
 		records = expectIndexed(t, p.stored(t), records+1)
 		indexed := func() bool { return p.metric(t, "umpire_decision_index_lag_records") == "0" }

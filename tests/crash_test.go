@@ -19,7 +19,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	o := newOptions(t, nil)
 	files := o.write(t)
-	told := &answered{grants: map[string]int{}}
+	told := newAnswered()
 	for round := range rounds(20) {
 		p := spawn(t, o, files)
 		told.check(t, p.env)
@@ -49,6 +49,12 @@ type answered struct {
 	grants                                          map[string]int // on record, by the ticket's id
 	seen                                            int64          // the newest record
 	crews                                           int            // of writers
+}
+
+func newAnswered() *answered {
+	a := &answered{grants: map[string]int{}}
+	a.reset()
+	return a
 }
 
 func (a *answered) reset() {

@@ -15,7 +15,7 @@ func TestKillOneOfTwo(t *testing.T) {
 	files := o.write(t)
 	start := func() *process { return spawn(t, o, files, "--failed-tickets", "-1") }
 	servers := []*process{start(), start()}
-	told := &answered{grants: map[string]int{}}
+	told := newAnswered()
 	for round := range rounds(20) {
 		told.reset()
 		killed, other := servers[round%2], servers[1-round%2]
