@@ -17,10 +17,10 @@ func TestKillIndex(t *testing.T) {
 	databases.OnlySQLite(t, "records that are indexed later")
 	o := newOptions(t, nil)
 	files := o.write(t)
-	records := 0
+	records, told := 0, newAnswered() // one for all rounds: it names what is made
 	for round := range rounds(4) {
 		p := spawn(t, o, files)
-		writeUntilDeath(t, p, newAnswered(), 60+40*round)
+		writeUntilDeath(t, p, told, 60+40*round)
 		p = spawn(t, o, files)
 		records = expectIndexed(t, p.stored(t), records+1)
 		indexed := func() bool { return p.metric(t, "umpire_decision_index_lag_records") == "0" }
