@@ -375,31 +375,3 @@ func TestRetries(t *testing.T) {
 		}
 	})
 }
-
-// hanging is a destination that does not answer.
-type hanging struct{}
-
-func (hanging) Deliver(ctx context.Context, _ []uma.Record) (int, int, error) {
-	<-ctx.Done()
-	return 0, 0, ctx.Err()
-}
-
-// A delivery in progress when the server stops has the grace period, and no more.
-func TestGrace(t *testing.T) {
-	timed(t, func(f *fixture) {
-		w := wanted("s", nil)
-		w.Open = func() (sinks.Destination, error) { return hanging{}, nil }
-		_, stop := f.start("one", w)
-		f.decide(1)
-		f.pass(5 * time.Second)
-		began := time.Now()
-		stop()
-		if got := time.Since(began); got != time.Second {
-			f.t.Errorf("it stopped after %s, want a second", got)
-		}
-		rows, err := f.store.AllSinks(f.t.Context())
-		if err != nil || rows[0].Cursor != 0 || rows[0].Problem != "" {
-			f.t.Errorf("got %+v, %v; want the record undelivered, and no problem", rows, err)
-		}
-	})
-}

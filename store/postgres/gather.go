@@ -5,17 +5,17 @@ import "time"
 // longestWait bounds how long a batch waits for more entries.
 const longestWait = 5 * time.Millisecond
 
-// A gathering has a batch wait while another server commits. Batches of all servers wait for each other in the
-// database, for the row that numbers their records: a batch that waits there cannot become fuller, and
-// one that is half as full costs as much. So if another server has committed since the last batch, the next
-// waits for as many entries as that had, but not longer than a commit takes.
+// A gathering has a batch wait while others commit: another server, or transactions of this one beside the
+// settler. All wait for each other in the database, for the row that numbers their records: a batch that waits
+// there cannot become fuller, and one that is half as full costs as much. So if others have committed since the
+// last batch, the next waits for as many entries as that had, but not longer than a commit takes.
 type gathering struct {
-	size int           // entries of the last batch; 0: no other server commits
+	size int           // entries of the last batch; 0: nobody else commits
 	took time.Duration // by a commit, as a rule
-	last int64         // number of this server's last record
+	last int64         // number of the last batch's last record
 }
 
-// committed notes a commit, and whether records of other servers came between it and the last.
+// committed notes a commit of a batch, and whether records of others came between it and the last.
 func (g *gathering) committed(batch []*entry, took time.Duration) {
 	g.took += (took - g.took) / 8
 	records := 0

@@ -16,7 +16,7 @@ const maxBatch = 256
 
 // A settler commits settlements. All that are queued share a transaction, which takes one round
 // trip: a statement for each kind of rows, however many settlements there are. None waits for a
-// time, unless another server commits as well: see gathering. One batch is under way at a time: two would be
+// time, unless others commit as well: see gathering. One batch is under way at a time: two would be
 // half as full, and cost the database as much each.
 type settler struct {
 	store     *Store
