@@ -222,8 +222,7 @@ func (a *applier) total() (rows int) {
 // so an interrupted apply runs again.
 func (a *applier) run(tx *conn, from int) (done int, err error) {
 	if a.realm != 0 && !a.DryRun {
-		_, err := tx.all(takeRealm(`key`, a.realm), command{query: `SELECT 1 FROM realm WHERE key = $1 FOR NO KEY UPDATE`, args: []any{a.realm}})
-		if err != nil {
+		if _, err := tx.exec(`SELECT 1 FROM realm WHERE key = $1 FOR NO KEY UPDATE`, a.realm); err != nil {
 			return 0, reading("realm", err)
 		}
 	}

@@ -12,24 +12,48 @@ import (
 // and DO UPDATE is no table.
 var written = regexp.MustCompile(`(?i)(\bfor\s+|\bkey\s+|\bdo\s+)?\b(insert\s+into|update|delete\s+from)\s+(\w+)`)
 
-// changes knows which kinds of rows in memory each statement of this package changes.
-type changes struct{ known sync.Map } // memory.Kinds by query
+// An effect is what statements may change.
+type effect struct {
+	kinds  memory.Kinds // of the rows in memory
+	rested bool         // rows that grants rest on: see lockNumbers
+}
 
-func (c *changes) of(query string) memory.Kinds {
+func (e *effect) add(more effect) {
+	e.kinds |= more.kinds
+	e.rested = e.rested || more.rested
+}
+
+// changes knows the effect of each statement of this package.
+type changes struct{ known sync.Map } // effect by query
+
+func (c *changes) of(query string) effect {
 	if known, ok := c.known.Load(query); ok {
-		return known.(memory.Kinds)
+		return known.(effect)
 	}
-	var all memory.Kinds
+	var all effect
 	for _, found := range written.FindAllStringSubmatch(strings.ToLower(query), -1) {
 		if found[1] != "" {
 			continue
 		}
 		insert := strings.HasPrefix(found[2], "insert") && !strings.Contains(strings.ToLower(query), "do update")
 		of, _ := kindsOf(found[3], insert)
-		all |= of
+		all.add(effect{of, isRested(found[3], insert)})
 	}
 	c.known.Store(query, all)
 	return all
+}
+
+// isRested reports whether a table has rows that grants rest on, and changes them: see kinds. No grant rests on a row
+// that is added, but on that its resource is not being dropped.
+func isRested(table string, insert bool) bool {
+	switch table {
+	case "realm", "users", "resource", "request", "share":
+		return !insert
+	case "dropped":
+		return true
+	}
+	_, known := kindsOf(table, insert)
+	return !known
 }
 
 // kindsOf returns the kinds of rows that are made of the rows of a table, those of tables included

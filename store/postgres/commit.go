@@ -4,43 +4,54 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"example.com/umpire/store/rows"
 	"example.com/umpire/uma"
 )
 
-// Commit implements uma.Committer.
+// Commit implements uma.Committer. A settlement whose ticket another transaction has locked is tried again until that has
+// ended: the ticket is spent then, or free.
 func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	if s.settler == nil {
 		return errReadOnly
 	}
-	var err error
-	if len(st.Requests) == 0 && st.Upgraded == "" {
-		err = s.settler.submit(ctx, st)
-	} else {
-		err = s.commitAlone(ctx, st)
+	until := time.Now().Add(s.cfg.patience)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if len(st.Requests) == 0 && st.Upgraded == "" {
+			err = s.settler.submit(st, until)
+		} else {
+			err = s.commitAlone(ctx, st)
+		}
+		switch {
+		case errors.Is(err, uma.ErrMoved):
+			s.look(ctx) // what another process has changed is not read from memory again
+		case errors.Is(err, errTicketLocked):
+			if time.Until(until) < lockedEvery {
+				return uma.ErrBusy
+			}
+			time.Sleep(lockedEvery)
+			continue
+		}
+		return err
 	}
-	if errors.Is(err, uma.ErrMoved) {
-		s.look(ctx) // what another process has changed is not read from memory again
-	}
-	return err
 }
 
-// commitAlone commits a settlement some of whose statements depend on what others find. Only its records wait for the
-// COMMIT: the row that numbers them must not stay locked while a statement waits for another row.
+// commitAlone commits a settlement some of whose statements depend on what others find. Those come first: the row that
+// numbers records must not stay locked while a statement waits for another row.
 func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 	batch := []*entry{{Settlement: st}}
 	var w *settlements
 	settle := func(tx *conn) (err error) {
-		if w, err = newSettlements(batch, waitForLocked, nil); err != nil {
+		if w, err = newSettlements(batch); err != nil {
 			return err
 		}
-		tx.last = w.records
-		done, err := tx.all(w.commands...)
-		if n, failed := w.failed(len(done), err); failed && stateOf(err) == divisionByZero {
-			return kinds[n].err
-		}
-		if err != nil {
+		tx.last = w.last
+		if _, err := tx.all(w.first...); err != nil {
 			return writing("settlement", err)
 		}
 		if err := submit(tx, st.Requests); err != nil {
@@ -62,6 +73,9 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		s.months.forget()
 		err = write()
 	}
+	if isLacking(err) {
+		return s.lacking(ctx, st)
+	}
 	return w.committed(ctx, s, batch, err)
 }
 
@@ -70,27 +84,20 @@ func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) er
 	return s.Commit(ctx, &uma.Settlement{Realm: realm, Successor: t})
 }
 
-// settlements are the statements of a batch. Those that may find that a settlement cannot happen
-// come first: each is a guard, which fails if it does not find as many rows as
-// it wants. So nothing is stored for a request that lost the race for its ticket.
+// settlements are the statements of a batch. Those that may find that a settlement cannot happen fail with a division by zero:
+// one spends the tickets, before anything is stored, and one compares what grants rest on, once the numbers are locked.
 type settlements struct {
-	commands []command
-	first    int       // of commands: the first guard
-	guards   []int     // the kinds of rows that the guards find
-	records  []command // after all others: see saveRecords
-	last     int64     // seq of the last record
+	first []command
+	last  []command // that are sent with the COMMIT, because servers wait for each other there: see finish
+	seq   int64     // of the last record
 }
 
-// newSettlements returns the statements of a batch. p is what its guards do about locked rows. With a row, the first
-// statement waits until it is free.
-func newSettlements(batch []*entry, p lockMode, behind *seen) (*settlements, error) {
+// newSettlements returns the statements of a batch.
+func newSettlements(batch []*entry) (*settlements, error) {
 	w := &settlements{}
-	if behind != nil {
-		w.add(kinds[behind.kind].lockFound(`1`, waitForLocked), seenArgs([]seen{*behind})...)
-		w.first = 1
-	}
-	for n, rows := range allRests(batch) {
-		w.guard(n, rows, p)
+	all := allRests(batch)
+	if tickets := all[spentTickets]; len(tickets) > 0 {
+		w.first = append(w.first, spend(tickets))
 	}
 	for _, add := range []func([]*entry) error{w.saveTickets, w.saveRPTs} {
 		if err := add(batch); err != nil {
@@ -99,12 +106,8 @@ func newSettlements(batch []*entry, p lockMode, behind *seen) (*settlements, err
 	}
 	w.saveSpentTickets(batch)
 	w.saveRefreshTokens(batch)
-	w.saveRecords(batch)
+	w.finish(batch, all)
 	return w, nil
-}
-
-func (w *settlements) add(query string, args ...any) {
-	w.commands = append(w.commands, command{query: query, args: args})
 }
 
 // saveSpentTickets stores which RPTs tickets were spent on.
@@ -190,11 +193,15 @@ func (c *columns) addRefreshToken(realm uma.Key, t *uma.RefreshToken) {
 	c.add(int64(realm), t.Hash, t.SessionID, t.Client, t.Scope, t.RPT, millis(t.Expires))
 }
 
-// saveRecords appends decision records. Their numbers come from a row of counter, which stays locked
-// until the commit: so numbers are given in the order of commits, and whoever reads in their order
-// misses none. It is the last statement, sent together with the COMMIT, because transactions of all servers wait
-// for each other there.
-func (w *settlements) saveRecords(batch []*entry) {
+// lockNumbers locks the row of counter that numbers decision records, until the transaction ends. Whoever changes a row that grants
+// rest on has the lock when the change is committed, and so does whoever commits grants. So a grant that finds a row
+// as it was seen is committed before any change of it.
+const lockNumbers = `SELECT 1 FROM counter WHERE name = 'decision' FOR NO KEY UPDATE`
+
+// finish compares what the grants of a batch rest on, and appends decision records. Their numbers come from the row of
+// counter, which stays locked until the commit: so numbers are given in the order of commits, and whoever reads in their
+// order misses none.
+func (w *settlements) finish(batch []*entry, all [allKinds][]seen) {
 	var cols columns
 	for _, e := range batch {
 		for i := range e.Records {
@@ -203,28 +210,35 @@ func (w *settlements) saveRecords(batch []*entry) {
 				string(r.Resource), r.Revision, r.Request, arrayText(r.Rules), r.Event)
 		}
 	}
-	if cols.count == 0 {
-		return
+	compared := slices.ContainsFunc(all[spentTickets+1:], func(rows []seen) bool { return len(rows) > 0 })
+	switch {
+	case cols.count > 0:
+		w.last = append(w.last, command{
+			query: `UPDATE counter SET value = value + $1 WHERE name = 'decision' RETURNING value`,
+			args:  []any{int64(cols.count)}, dest: []any{&w.seq}, again: lastNumber(batch)})
+	case compared:
+		w.last = append(w.last, command{query: lockNumbers})
 	}
-	w.records = append(w.records, command{
-		query: `WITH last AS (UPDATE counter SET value = value + $16 WHERE name = 'decision' RETURNING value),
-		stored AS (INSERT INTO decision (seq, time, id, batch, realm, kind, outcome, answered, subject, client, server, resource,
+	if compared {
+		w.last = append(w.last, compare(all))
+	}
+	if cols.count > 0 {
+		w.last = append(w.last, command{
+			query: `INSERT INTO decision (seq, time, id, batch, realm, kind, outcome, answered, subject, client, server, resource,
 				revision, request, rules, event)
-			SELECT last.value - $16 + x.n, x.time, x.id, x.batch, x.realm, x.kind, x.outcome, x.answered, x.subject, x.client, x.server,
+			SELECT c.value - $16 + x.n, x.time, x.id, x.batch, x.realm, x.kind, x.outcome, x.answered, x.subject, x.client, x.server,
 				x.resource, x.revision, x.request, x.rules::text[], x.event
-			FROM last, unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+			FROM counter c, unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 				$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
-				x (time, id, batch, realm, kind, outcome, answered, subject, client, server, resource, revision, request, rules, event, n))
-		SELECT value FROM last`,
-		args:  append(cols.args(), int64(cols.count)),
-		dest:  []any{&w.last},
-		again: w.lastNumber(batch),
-	})
+				x (time, id, batch, realm, kind, outcome, answered, subject, client, server, resource, revision, request, rules, event, n)
+			WHERE c.name = 'decision'`,
+			args: append(cols.args(), int64(cols.count))})
+	}
 }
 
 // lastNumber reads the number of the last record of a batch by its id. It is added to 0 so that the index of
 // numbers is not read for it.
-func (w *settlements) lastNumber(batch []*entry) *command {
+func lastNumber(batch []*entry) *command {
 	var last uma.Record
 	for _, e := range batch {
 		for _, r := range e.Records {
@@ -241,14 +255,14 @@ func (w *settlements) committed(ctx context.Context, s *Store, batch []*entry, e
 	if errors.Is(err, errUnread) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
 		defer cancel()
-		if w.last, err = 0, nil; s.readAgain(ctx, w.records) != nil {
+		if w.seq, err = 0, nil; s.readAgain(ctx, w.last) != nil {
 			return nil
 		}
 	}
-	if err != nil || w.last == 0 {
+	if err != nil || w.seq == 0 {
 		return err
 	}
-	seq := w.last
+	seq := w.seq
 	for _, e := range slices.Backward(batch) {
 		for i := range slices.Backward(e.Records) {
 			e.Records[i].Seq = seq
@@ -264,6 +278,6 @@ func (w *settlements) committed(ctx context.Context, s *Store, batch []*entry, e
 // insert adds a statement that inserts rows, if there are any.
 func (w *settlements) insert(cols *columns, query string) {
 	if cols.count > 0 {
-		w.add(query, cols.args()...)
+		w.first = append(w.first, command{query: query, args: cols.args()})
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"example.com/umpire/store/memory"
 	"example.com/umpire/uma"
 )
 
@@ -30,9 +29,9 @@ type conn struct {
 	trips   *atomic.Int64 // counts round trips; may be nil
 	replica *onReplica    // nil: it is to the primary
 
-	last    []command    // that are sent together with the COMMIT
-	touched memory.Kinds // the kinds of rows that were changed
-	wrote   int          // rows that statements without results have changed
+	last    []command // that are sent together with the COMMIT
+	touched effect    // of the statements until now
+	wrote   int       // rows that statements without results have changed
 }
 
 const (
@@ -133,7 +132,7 @@ func (c *conn) result(results pgx.BatchResults, cmd command) (changed int, err e
 	return int(tag.RowsAffected()), err
 }
 
-// note notes the kinds of rows that a statement has changed: also a SELECT, by its WITH.
+// note notes what a statement has changed: also a SELECT, by its WITH.
 func (c *conn) note(query string, tag pgconn.CommandTag) {
 	if tag.RowsAffected() > 0 || tag.Select() {
 		c.noteChanged(query)
@@ -142,7 +141,7 @@ func (c *conn) note(query string, tag pgconn.CommandTag) {
 
 func (c *conn) noteChanged(query string) {
 	if c.changes != nil {
-		c.touched |= c.changes.of(query)
+		c.touched.add(c.changes.of(query))
 	}
 }
 

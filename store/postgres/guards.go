@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"example.com/umpire/uma"
 )
@@ -12,11 +14,10 @@ type kind struct {
 	err  error  // of a settlement that does not find its row
 	ids  string // the type of the ids of rows
 	rows string // the table r, joined with the rows that were seen: x (key, id, version)
-	lock string // how rows are locked; empty: they are not
 }
 
-// The kinds, in the order in which rows are found and locked. A ticket is named by its realm and hash, a user by
-// realm and id, the others by their keys. The version of a ticket is the time at which it must not have expired.
+// The kinds. A ticket is named by its realm and hash, a user by realm and id, the others by their keys. The version of a
+// ticket is the time at which it must not have expired.
 const (
 	spentTickets = iota
 	keptTickets
@@ -28,79 +29,52 @@ const (
 	allKinds
 )
 
-// What grants rest on is locked FOR SHARE: until they are committed, nobody can change it.
 var kinds = [allKinds]kind{
-	spentTickets: {err: uma.ErrSpent, ids: `bytea`, lock: ` FOR UPDATE OF r`, rows: unexpired},
-	keptTickets:  {err: uma.ErrSpent, ids: `bytea`, rows: unexpired},
-	realmRows: {err: &uma.MovedError{Party: true}, ids: `text`, lock: ` FOR SHARE OF r`,
-		rows: `realm r ON r.key = x.key AND r.generation = x.version`},
-	userRows: {err: &uma.MovedError{Party: true}, ids: `text`, lock: ` FOR SHARE OF r`,
-		rows: `users r ON r.realm = x.key AND r.id = x.id AND r.version = x.version AND r.enabled`},
-	resourceRows: {err: &uma.MovedError{}, ids: `text`, lock: ` FOR SHARE OF r`,
-		rows: `resource r ON r.key = x.key AND r.version = x.version`},
-	requestRows: {err: &uma.MovedError{}, ids: `text`, lock: ` FOR SHARE OF r`,
-		rows: `request r ON r.key = x.key AND r.version = x.version AND r.state = 'granted'
+	spentTickets: {uma.ErrSpent, `bytea`, unexpired},
+	keptTickets:  {uma.ErrSpent, `bytea`, unexpired},
+	realmRows:    {&uma.MovedError{Party: true}, `text`, `realm r ON r.key = x.key AND r.generation = x.version`},
+	userRows: {&uma.MovedError{Party: true}, `text`,
+		`users r ON r.realm = x.key AND r.id = x.id AND r.version = x.version AND r.enabled`},
+	resourceRows: {&uma.MovedError{}, `text`, `resource r ON r.key = x.key AND r.version = x.version`},
+	requestRows: {&uma.MovedError{}, `text`, `request r ON r.key = x.key AND r.version = x.version AND r.state = 'granted'
 			AND NOT EXISTS (SELECT 1 FROM dropped d WHERE d.resource = r.resource)`},
-	shareRows: {err: &uma.MovedError{}, ids: `text`, lock: ` FOR SHARE OF r`,
-		rows: `share r ON r.key = x.key AND r.version = x.version`},
+	shareRows: {&uma.MovedError{}, `text`, `share r ON r.key = x.key AND r.version = x.version`},
 }
 
 const unexpired = `ticket r ON r.realm = x.key AND r.hash = x.id AND r.expires + 0 > x.version` // + 0: not by the index of expires
 
-// A lockMode is what a query does about rows that others have locked.
-type lockMode string
-
-const (
-	waitForLocked lockMode = ``             // it waits until they are free, as long as lock_timeout
-	failIfLocked  lockMode = ` NOWAIT`      // it fails
-	skipLocked    lockMode = ` SKIP LOCKED` // it does not find them
-)
-
-// find is the query for columns of those of the rows $1 to $3 that are in the version that was seen.
-func (k *kind) find(columns string) string {
-	return `SELECT ` + columns + ` FROM unnest($1::bigint[], $2::` + k.ids + `[], $3::bigint[]) WITH ORDINALITY x (key, id, version, n) JOIN ` + k.rows
+// find is the query for columns of those of some rows that are in the version that was seen. The rows are its parameters
+// from a number on: see seenArgs.
+func (k *kind) find(columns string, from int) string {
+	return fmt.Sprintf(`SELECT %s FROM unnest($%d::bigint[], $%d::%s[], $%d::bigint[]) WITH ORDINALITY x (key, id, version, n) JOIN `,
+		columns, from, from+1, k.ids, from+2) + k.rows
 }
 
-// lockFound is find for a query that locks what it finds.
-func (k *kind) lockFound(columns string, p lockMode) string {
-	query := k.find(columns)
-	switch {
-	case k.lock == "":
-		return query
-	case k != &kinds[realmRows]:
-	case p == waitForLocked:
-		query += ` AND ` + shareRealm(`x.key`) + ` IS NOT NULL`
-	default:
-		query += ` AND ` + tryShareRealm(`x.key`)
-	}
-	return query + k.lock + string(p)
+// freeTickets is the query for columns of those tickets that nobody else is about to spend or delete. It locks them.
+func freeTickets(columns string) string {
+	return kinds[spentTickets].find(columns, 1) + ` FOR UPDATE OF r SKIP LOCKED`
 }
 
-// guard adds a statement that fails, with a division by zero, unless it finds all rows of a kind. Tickets are
-// deleted by the statement that finds them, so that each is spent once.
-func (w *settlements) guard(n int, rows []seen, p lockMode) {
-	if len(rows) == 0 {
-		return
-	}
-	k := &kinds[n]
-	query := `WITH found AS (` + k.lockFound(`1`, p) + `)`
-	if n == spentTickets {
-		query = `WITH locked AS (` + k.lockFound(`r.ctid AS place`, p) + `),
-			found AS (DELETE FROM ticket t USING locked WHERE t.ctid = locked.place RETURNING 1)`
-	}
-	w.add(query+` SELECT 1 / (count(*) = $4)::int FROM found`, append(seenArgs(rows), len(rows))...)
-	w.guards = append(w.guards, n)
+// spend deletes tickets. The statement fails, with a division by zero, unless it finds all.
+func spend(tickets []seen) command {
+	return command{query: `WITH free AS (` + freeTickets(`r.ctid AS place`) + `),
+		spent AS (DELETE FROM ticket t USING free WHERE t.ctid = free.place RETURNING 1)
+		SELECT 1 / (count(*) = $4)::int FROM spent`, args: append(seenArgs(tickets), len(tickets))}
 }
 
-// failed returns the kind of the guard that has failed, if one has: done is how many commands were run.
-func (w *settlements) failed(done int, err error) (n int, failed bool) {
-	switch stateOf(err) {
-	case divisionByZero, lockNotAvailable:
-		if done >= w.first && done < w.first+len(w.guards) {
-			return w.guards[done-w.first], true
+// compare finds rows in the versions that were seen. The statement fails, with a division by zero, unless it finds all.
+// The lock of the numbers is held: nobody can change the rows until the transaction ends. See lockNumbers.
+func compare(all [allKinds][]seen) command {
+	var found []string
+	var args []any
+	for n, rows := range all {
+		if n == spentTickets || len(rows) == 0 {
+			continue
 		}
+		found = append(found, fmt.Sprintf(`(%s) = $%d`, kinds[n].find(`count(*)`, len(args)+1), len(args)+4))
+		args = append(append(args, seenArgs(rows)...), len(rows))
 	}
-	return 0, false
+	return command{query: `SELECT 1 / (` + strings.Join(found, ` AND `) + `)::int`, args: args}
 }
 
 // A seen is a row, by its key or by its realm and id, and the version in which a settlement saw it.

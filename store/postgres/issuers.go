@@ -66,9 +66,6 @@ func (a *applier) findDistrusted(c *conn, now []uma.TrustedIssuer) error {
 // realm file is applied.
 func (s *Store) RenameIssuer(ctx context.Context, realm uma.Key, alias, url string) error {
 	return s.write(ctx, func(tx *conn) error {
-		if _, err := tx.all(takeRealm(`key`, realm)); err != nil {
-			return reading("realm", err)
-		}
 		var settings, had string
 		err := tx.row(`SELECT r.settings, i.url FROM realm r JOIN issuer i ON i.realm = r.key
 			WHERE r.key = $1 AND i.alias = $2 FOR NO KEY UPDATE`, []any{realm, alias}, &settings, &had)

@@ -73,32 +73,8 @@ func realmRow(c *conn, name string) (*uma.Realm, string, error) {
 	return readRealm(c, selectRealm, name)
 }
 
-// realmLocks is the first key of the advisory locks of realms. Whoever changes the row of a realm first takes its
-// lock, which grants share. The lock of the row alone is not enough: if grants of several servers follow each other without a gap,
-// a change waits for ever, because a row that is locked FOR SHARE lets more in that share it. Here they queue behind
-// the change.
-const realmLocks = 0x756d72
-
-// shareRealm is an expression that shares the lock of a realm, named by an expression for its key. It waits.
-func shareRealm(key string) string { return realmLock(`pg_advisory_xact_lock_shared`, key) }
-
-// tryShareRealm is true if the lock is shared, false if somebody has it or waits for it.
-func tryShareRealm(key string) string { return realmLock(`pg_try_advisory_xact_lock_shared`, key) }
-
-// takeRealm takes the lock of the realm $1 until the transaction ends.
-func takeRealm(column string, realm any) command {
-	return command{query: `SELECT ` + realmLock(`pg_advisory_xact_lock`, `key`) + ` FROM realm WHERE ` + column + ` = $1`, args: []any{realm}}
-}
-
-func realmLock(function, key string) string {
-	return fmt.Sprintf(`%s(%d, (%s & 2147483647)::int)`, function, realmLocks, key)
-}
-
 // lockRealm is realmRow for a transaction that changes the realm.
 func lockRealm(tx *conn, name string) (*uma.Realm, string, error) {
-	if _, err := tx.all(takeRealm(`name`, name)); err != nil {
-		return nil, "", reading("realm "+name, err)
-	}
 	return readRealm(tx, selectRealm+` FOR NO KEY UPDATE`, name)
 }
 

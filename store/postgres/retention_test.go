@@ -265,7 +265,7 @@ func TestMonthIsWrittenWhileItIsDropped(t *testing.T) {
 	}
 	late := record("3") // of a server whose clock is slow
 	late.Records[0].Time = day(1, 31)
-	w, err := newSettlements([]*entry{{Settlement: late}}, failIfLocked, nil)
+	w, err := newSettlements([]*entry{{Settlement: late}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,8 +273,10 @@ func TestMonthIsWrittenWhileItIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := writer.Exec(t.Context(), w.records[0].query, w.records[0].args...); err != nil {
-		t.Fatal(err)
+	for _, cmd := range w.last {
+		if _, err := writer.Exec(t.Context(), cmd.query, cmd.args...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	removed := make(chan int, 1)
 	go func() {

@@ -65,9 +65,8 @@ func takeProposal(tx *conn, a *uma.Activation) error {
 }
 
 // beginPeriod ends the period in force and begins the next. RPTs have the generation that their grant
-// rests on, so that those granted until now are found by it. The realm is locked before its generation
-// is read: a grant that has locked it is committed first, and ends with the revision; one that comes
-// later finds another generation.
+// rests on, so that those granted until now are found by it. A grant that is committed before the period is,
+// ends with the revision, because it has this generation; one that comes later finds another.
 func beginPeriod(tx *conn, a *uma.Activation, files []rows.File) (uma.Key, error) {
 	r := a.Revision
 	if err := saveRevision(tx, r, files); err != nil {
@@ -79,8 +78,7 @@ func beginPeriod(tx *conn, a *uma.Activation, files []rows.File) (uma.Key, error
 		command{query: `INSERT INTO policy_period (realm, revision, content, since, until, author, source, note, pinned, confirm_by, report)
 			VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10) RETURNING key`,
 			args: []any{r.Realm, r.Hash, a.Content, millis(r.Since), a.By, a.Source, a.Note, a.Pinned, millis(a.ConfirmBy), a.Report},
-			dest: []any{&key}},
-		takeRealm(`name`, r.Realm))
+			dest: []any{&key}})
 	if err != nil {
 		return 0, writing("policy period", err)
 	}

@@ -21,9 +21,8 @@ const maxBatch = 256
 type settler struct {
 	store     *Store
 	queue     chan *entry
-	done      sync.WaitGroup // of the loop, and of those that wait aside
-	gathering gathering      // of the loop alone
-	aside     *aside
+	done      chan struct{} // closed when the loop has ended
+	gathering gathering     // of the loop alone
 
 	mu     sync.RWMutex // held for reading while an entry is being queued
 	closed bool
@@ -37,18 +36,14 @@ type entry struct {
 }
 
 func newSettler(s *Store) *settler {
-	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength), aside: newAside(int(s.pool.Config().MaxConns))}
-	t.done.Go(func() { t.loop(&slot{number: settlerSlot, unsure: true}) })
+	t := &settler{store: s, queue: make(chan *entry, s.cfg.QueueLength), done: make(chan struct{})}
+	go t.loop(&slot{number: settlerSlot, unsure: true})
 	return t
 }
 
-// submit queues a settlement and waits for its outcome, also if ctx ends meanwhile: the caller
-// must learn whether it happened.
-func (t *settler) submit(ctx context.Context, st *uma.Settlement) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	e := &entry{st, time.Now().Add(t.store.cfg.patience), make(chan error, 1)}
+// submit queues a settlement and waits for its outcome: the caller must learn whether it happened.
+func (t *settler) submit(st *uma.Settlement, until time.Time) error {
+	e := &entry{st, until, make(chan error, 1)}
 	if err := t.enqueue(e); err != nil {
 		return err
 	}
@@ -75,20 +70,19 @@ func (t *settler) close() {
 	t.closed = true
 	close(t.queue)
 	t.mu.Unlock()
-	t.done.Wait()
+	<-t.done
 }
 
 // loop commits batches one after the other, with a slot of its own.
 func (t *settler) loop(sl *slot) {
+	defer close(t.done)
 	batch := make([]*entry, 0, maxBatch)
 	for {
 		batch = t.take(batch[:0])
 		if len(batch) == 0 {
 			return
 		}
-		if rest := t.withoutAside(batch); len(rest) > 0 {
-			t.settle(sl, rest, nil)
-		}
+		t.settle(sl, batch)
 		clear(batch)
 	}
 }
@@ -134,15 +128,15 @@ func (t *settler) take(batch []*entry) []*entry {
 	return batch
 }
 
-// settle commits a batch and tells each entry its outcome. With a row, it waits first until that is free. If the batch
-// fails because of one entry, and it is not known which, its halves are tried apart.
-func (t *settler) settle(sl *slot, batch []*entry, behind *seen) {
-	found, apart, err := t.commit(sl, batch, behind)
+// settle commits a batch and tells each entry its outcome. If the batch fails because of one entry, and it is not known
+// which, its halves are tried apart.
+func (t *settler) settle(sl *slot, batch []*entry) {
+	found, apart, err := t.commit(sl, batch)
 	switch {
 	case found != nil:
-		t.sift(sl, batch, behind, found)
+		t.sift(sl, batch, found)
 	case apart:
-		t.settleHalves(sl, batch, behind)
+		t.settleHalves(sl, batch)
 	default:
 		for _, e := range batch {
 			e.result <- err
@@ -150,41 +144,38 @@ func (t *settler) settle(sl *slot, batch []*entry, behind *seen) {
 	}
 }
 
-func (t *settler) settleHalves(sl *slot, batch []*entry, behind *seen) {
+func (t *settler) settleHalves(sl *slot, batch []*entry) {
 	half := len(batch) / 2
-	t.settle(sl, batch[:half], behind)
-	t.settle(sl, batch[half:], behind)
+	t.settle(sl, batch[:half])
+	t.settle(sl, batch[half:])
 }
 
-// sift settles a batch in which a row was not found or is locked. Entries whose rows have changed are told so, those
-// whose rows are locked wait aside, and the others are settled.
-func (t *settler) sift(sl *slot, batch []*entry, behind *seen, found *sieve) {
+// sift settles a batch that lacks a row. Entries whose rows have changed, or whose tickets others are about to spend, are
+// told so, and the others are settled.
+func (t *settler) sift(sl *slot, batch []*entry, found *sieve) {
 	var rest []*entry
 	for _, e := range batch {
-		switch row, gone, locked := found.lacks(e); {
-		case gone:
-			e.result <- kinds[row.kind].err
-		case locked:
-			t.putAside(e, row)
-		default:
+		if err := found.lacks(e); err != nil {
+			e.result <- err
+		} else {
 			rest = append(rest, e)
 		}
 	}
 	switch {
 	case len(rest) == 0:
 	case len(rest) < len(batch):
-		t.settle(sl, rest, behind)
-	case len(rest) > 1: // some rest on the same ticket, or what was locked is free
-		t.settleHalves(sl, rest, behind)
-	default:
-		t.putAside(rest[0], allRests(rest)[found.kind][0])
+		t.settle(sl, rest)
+	case len(rest) > 1: // some rest on the same ticket
+		t.settleHalves(sl, rest)
+	default: // what was locked is free
+		rest[0].result <- errTicketLocked
 	}
 }
 
-// commit commits a batch. If a row that it rests on was not found or is locked, nothing was committed, and it returns what
-// it has found of all of them. apart: nothing was committed, and its halves are to be tried apart. A panic is an
-// error of all entries: the batch may have been committed.
-func (t *settler) commit(sl *slot, batch []*entry, behind *seen) (found *sieve, apart bool, err error) {
+// commit commits a batch. If it lacks a row, nothing was committed, and it returns what it has found of all of them.
+// apart: nothing was committed, and its halves are to be tried apart. A panic is an error of all entries: the batch may have
+// been committed.
+func (t *settler) commit(sl *slot, batch []*entry) (found *sieve, apart bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			sl.unsure, found, apart, err = true, nil, false, panicked(p)
@@ -193,57 +184,41 @@ func (t *settler) commit(sl *slot, batch []*entry, behind *seen) (found *sieve, 
 	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
 	defer cancel()
 	began, sent := t.store.cfg.Now(), time.Now()
-	if err := t.store.settle(ctx, sl, batch, behind); err != nil {
-		var lacking *lackingError
-		if errors.As(err, &lacking) {
-			found, err = t.store.sieve(ctx, batch, lacking.kind)
+	if err := t.store.settle(ctx, sl, batch); err != nil {
+		if isLacking(err) {
+			found, err = t.store.sieve(ctx, batch)
 			return found, false, late(ctx, err)
 		}
 		return nil, len(batch) > 1 && !isUnavailable(err), err
 	}
-	if behind != nil {
-		t.aside.freed(*behind)
-	} else {
-		t.gathering.committed(batch, time.Since(sent))
-	}
+	t.gathering.committed(batch, time.Since(sent))
 	if t.store.cfg.Observe != nil {
 		t.store.cfg.Observe(len(batch), t.store.cfg.Now().Sub(began))
 	}
 	return nil, false, nil
 }
 
-// A lackingError says that a row of a kind, which a settlement of a batch rests on, was not found or is locked.
-type lackingError struct {
-	kind int
-	error
-}
-
-// settle commits a batch of settlements. The error of a batch of one that is not a *lackingError is that of
-// uma.Committer. With a row, it waits first until that is free, and for no other: it has locked nothing else meanwhile.
-func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry, behind *seen) error {
+// settle commits a batch of settlements. isLacking holds for the error if a row that it rests on was not found: then
+// nothing was committed.
+func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 	if err := s.months.ensure(ctx, s, batch); err != nil {
 		return err
 	}
-	w, err := newSettlements(batch, failIfLocked, behind)
+	w, err := newSettlements(batch)
 	if err != nil {
 		return err
 	}
-	var done int
 	err = s.retry(ctx, func() (again bool, err error) {
-		w.last = 0 // a try that was rolled back may have set it
-		done, again, err = s.commitAll(ctx, sl, slices.Concat(w.commands, w.records))
+		w.seq = 0 // a try that was rolled back may have set it
+		_, again, err = s.commitAll(ctx, sl, slices.Concat(w.first, w.last))
 		if stateOf(err) == noPartition { // a month was removed meanwhile
 			s.months.forget()
 			return true, errors.Join(err, s.months.ensure(ctx, s, batch))
 		}
 		return again, err
 	})
-	n, failed := w.failed(done, err)
-	switch {
-	case !failed:
-		return late(ctx, w.committed(ctx, s, batch, err))
-	case len(batch) == 1 && n != realmRows && stateOf(err) == divisionByZero:
-		return kinds[n].err
+	if isLacking(err) {
+		return err
 	}
-	return &lackingError{n, err} // also of a realm whose lock is taken: see tryShareRealm
+	return late(ctx, w.committed(ctx, s, batch, err))
 }

@@ -53,7 +53,7 @@ type slot struct {
 	doubted memory.Kinds
 }
 
-// settlerSlot is the number of the settler's slot; those of other writes follow, and those of settlements that wait.
+// settlerSlot is the number of the settler's slot; those of other writes follow.
 const settlerSlot = 0
 
 // newSlots adds the rows of a process.
@@ -70,7 +70,7 @@ func newSlots(ctx context.Context, s *Store, process string) (*slots, error) {
 func (s *slots) register(ctx context.Context) error {
 	_, err := s.store.pool.Exec(ctx, `INSERT INTO writer (process, slot, fence, commits, changes, seen)
 		SELECT $1, n, `+databaseClock+`, 0, 0, `+databaseClock+` FROM generate_series(0, $2::int) n
-		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, settlerSlot+writers+asides)
+		ON CONFLICT (process, slot) DO UPDATE SET seen = excluded.seen`, s.process, settlerSlot+writers)
 	if err != nil {
 		return fmt.Errorf("register as a writer: %w", err)
 	}
@@ -246,19 +246,25 @@ func (s *Store) rollback(tx *conn) {
 	}
 }
 
-// commit runs the last commands of a transaction and commits it with its slot, in one round trip.
+// commit runs the last commands of a transaction and commits it with its slot, in one round trip. If it changes rows that
+// grants rest on, it locks the numbers of records: see lockNumbers.
 // again reports whether nothing was committed and another try may succeed. done is how many of the
 // commands were run, if one failed. The error is errUnread if all was committed, but what the
 // commands returned was lost.
 func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command) (done int, again bool, err error) {
-	changed := tx.touched
+	touched := tx.touched
 	for _, cmd := range last {
-		changed |= s.changes.of(cmd.query)
+		touched.add(s.changes.of(cmd.query))
 	}
+	changed := touched.kinds
 	s.memory.Committing(changed)
 	defer func() { s.memory.Settled(changed &^ sl.doubted) }()
 	_ = unconfirmed(tx.pg) // of another transaction
-	ran, err := tx.all(append(last, s.slots.mark(sl, changed), command{query: `COMMIT`})...)
+	end := []command{s.slots.mark(sl, changed), {query: `COMMIT`}}
+	if touched.rested {
+		end = slices.Insert(end, 0, command{query: lockNumbers})
+	}
+	ran, err := tx.all(slices.Concat(last, end)...)
 	notReplicated := unconfirmed(tx.pg)
 	switch {
 	case err == nil && notReplicated == nil:
@@ -267,7 +273,7 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 		return len(last), false, nil
 	case err != nil && !tx.pg.IsClosed(): // the database has answered: nothing was committed
 		_, _ = tx.pg.Exec(ctx, `ROLLBACK`)
-		if len(ran) == len(last) && stateOf(err) == divisionByZero { // the row of the slot is another one
+		if len(ran) == len(last)+len(end)-2 && stateOf(err) == divisionByZero { // the row of the slot is another one
 			sl.unsure = true
 			return len(ran), true, &unavailable{err}
 		}

@@ -62,7 +62,8 @@ func allCaches(c *Config) {
 	c.Caches = memory.Caches{Memory: 4 << 20, Sessions: true, Users: true, Resources: true, Shares: true}
 }
 
-// TestStore also checks the plans of all statements that the contract makes the store send.
+// TestStore also checks the plans of all statements that the contract makes the store send, and that changes of what grants
+// rest on are committed with the lock of the numbers.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	sent := &recorder{}
@@ -71,7 +72,7 @@ func TestStore(t *testing.T) {
 			checkPlans(t, sent)
 		}
 	})
-	storetest.Run(t, func(t *testing.T) uma.Store { return openTemp(t, func(c *Config) { c.tracer = sent }) })
+	storetest.Run(t, func(t *testing.T) uma.Store { return open(t, Config{URL: newCheckedDatabase(t), tracer: sent}) })
 }
 
 // wholeContract reports whether no part of the tests was chosen.
