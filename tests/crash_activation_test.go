@@ -37,7 +37,7 @@ func TestKillActivation(t *testing.T) {
 	}
 	p := spawn(t, o, files)
 	a.check(t, p.env)
-	if len(a.known) == 0 || a.total == 0 || a.activated == 0 && rounds(20) == 20 {
+	if len(a.known) == 0 || a.total == 0 || a.activated == 0 {
 		t.Errorf("%d revisions, %d decisions and %d activations were answered", len(a.known), a.total, a.activated)
 	}
 	p.policy(t, "activate", p.candidate(t, "board.rego", closedBoard))
@@ -68,14 +68,16 @@ type activations struct {
 	known            map[string]bool // revisions that records name
 }
 
-// untilDeath decides and activates until the processes are killed, after some decisions.
+// untilDeath decides and activates until the processes are killed: after some decisions, and in every other round after an
+// activation, too.
 func (a *activations) untilDeath(t *testing.T, p *process, round int) {
 	t.Helper()
 	a.decisions, a.revisions = map[string]string{}, nil
 	bob := p.as(t, "bob", "photoz-app")
-	var done atomic.Int64
+	var decided, activated atomic.Int64
 	var wait sync.WaitGroup
 	enough, killed := make(chan struct{}), make(chan struct{})
+	isEnough := sync.OnceFunc(func() { close(enough) })
 	for writer := range 8 {
 		wait.Go(func() {
 			for n := 0; ; n++ {
@@ -89,8 +91,8 @@ func (a *activations) untilDeath(t *testing.T, p *process, round int) {
 				a.mu.Lock()
 				a.decisions[id] = outcome
 				a.mu.Unlock()
-				if done.Add(1) == int64(20+10*round) {
-					close(enough)
+				if decided.Add(1) >= int64(20+10*round) && (round%2 == 0 || activated.Load() > 0) {
+					isEnough()
 				}
 			}
 		})
@@ -105,6 +107,7 @@ func (a *activations) untilDeath(t *testing.T, p *process, round int) {
 					return
 				}
 				a.revisions = append(a.revisions, out.Revision)
+				activated.Add(1)
 			}
 		}
 	})

@@ -102,8 +102,7 @@ func (s *Store) applyBatch(ctx context.Context, a *applier, from int) (done int,
 	}
 }
 
-// tryApply applies the whole change in one transaction, and rolls it back. Grants go on meanwhile,
-// except those that rest on a row which it changes.
+// tryApply applies the whole change in one transaction, and rolls it back. Grants go on meanwhile.
 func (s *Store) tryApply(ctx context.Context, a *applier) error {
 	if s.slots == nil {
 		return errReadOnly

@@ -177,19 +177,19 @@ func TestApplyReadsWithoutPatience(t *testing.T) {
 	}
 }
 
-// While a dry run lasts, grants rest on what it does not change.
-func TestDryRunWaitsForNoGrant(t *testing.T) {
+// A dry run waits for nobody who shares a row that it does not change.
+func TestDryRunSharesRows(t *testing.T) {
 	t.Parallel()
 	s := openTemp(t, nil)
 	file := photos("album")
 	apply(t, s, file)
-	grant, err := s.pool.Begin(t.Context())
+	other, err := s.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = grant.Rollback(context.Background()) }()
+	defer func() { _ = other.Rollback(context.Background()) }()
 	for _, table := range []string{"realm", "client", "users", "resource"} {
-		if _, err := grant.Exec(t.Context(), `SELECT 1 FROM `+table+` FOR SHARE`); err != nil {
+		if _, err := other.Exec(t.Context(), `SELECT 1 FROM `+table+` FOR SHARE`); err != nil {
 			t.Fatal(err)
 		}
 	}

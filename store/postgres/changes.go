@@ -50,7 +50,7 @@ func isRested(table string, insert bool) bool {
 	case "realm", "users", "resource", "request", "share":
 		return !insert
 	case "dropped":
-		return true
+		return insert
 	}
 	_, known := kindsOf(table, insert)
 	return !known

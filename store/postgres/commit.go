@@ -11,13 +11,13 @@ import (
 )
 
 // Commit implements uma.Committer. A settlement whose ticket another transaction has locked is tried again until that has
-// ended: the ticket is spent then, or free.
+// ended, for a third of the time that a write has: the ticket is spent then, or free.
 func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 	if s.settler == nil {
 		return errReadOnly
 	}
 	until := time.Now().Add(s.cfg.patience)
-	for {
+	for end := time.Now().Add(s.cfg.patience / 3); ; time.Sleep(lockedEvery) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -31,11 +31,10 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 		case errors.Is(err, uma.ErrMoved):
 			s.look(ctx) // what another process has changed is not read from memory again
 		case errors.Is(err, errTicketLocked):
-			if time.Until(until) < lockedEvery {
-				return uma.ErrBusy
+			if time.Now().Before(end) {
+				continue
 			}
-			time.Sleep(lockedEvery)
-			continue
+			err = uma.ErrBusy
 		}
 		return err
 	}
@@ -54,7 +53,7 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		if _, err := tx.all(w.first...); err != nil {
 			return writing("settlement", err)
 		}
-		if err := submit(tx, st.Requests); err != nil {
+		if err := submit(tx, st.Realm, st.Requests); err != nil {
 			return err
 		}
 		if st.RPT != nil && st.Upgraded != "" {

@@ -13,7 +13,7 @@ import (
 // The errors of PostgreSQL that the store tells apart, by SQLSTATE.
 const (
 	uniqueViolation   = "23505"
-	divisionByZero    = "22012" // of a guard
+	divisionByZero    = "22012" // of a statement that does not find what it needs
 	noPartition       = "23514" // check_violation: no partition takes the row
 	serialization     = "40001"
 	deadlock          = "40P01"

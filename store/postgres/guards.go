@@ -119,8 +119,8 @@ func addSeen(all []seen, kind int, versions map[uma.Key]int64) []seen {
 	return all
 }
 
-// allRests are the rows that the settlements of a batch must find, by kind. Those of a kind are sorted, because
-// transactions lock rows in one order, and each is there once: but a ticket as often as it is to be spent.
+// allRests are the rows that the settlements of a batch must find, by kind. Those of a kind are sorted, and each is there
+// once: but a ticket as often as it is to be spent.
 func allRests(batch []*entry) (all [allKinds][]seen) {
 	for _, e := range batch {
 		for _, row := range e.rests() {

@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"example.com/umpire/store/postgres/pgtest"
 	"example.com/umpire/uma"
 )
 
@@ -228,6 +230,44 @@ func TestLockedTicketIsNotWaitedForForEver(t *testing.T) {
 	st := c.restings()["a ticket"].st
 	c.changed(`SELECT 1 FROM ticket FOR UPDATE`)
 	if err := <-c.commit(st)[0]; !errors.Is(err, uma.ErrBusy) {
+		t.Errorf("got %v, want %v", err, uma.ErrBusy)
+	}
+}
+
+// While a ticket is locked, and when it has been for too long, others are committed.
+func TestLockedTicketSpoilsNoBatch(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, time.Second)
+	st := c.restings()["a ticket"].st
+	c.changed(`SELECT 1 FROM ticket FOR UPDATE`)
+	var over atomic.Bool
+	var others sync.WaitGroup
+	for user := range 8 {
+		others.Go(func() {
+			for !over.Load() {
+				if err := c.s.Commit(t.Context(), c.grant(user+1)); err != nil {
+					t.Errorf("u%d: %v", user+1, err)
+				}
+			}
+		})
+	}
+	if err := c.s.Commit(t.Context(), st); !errors.Is(err, uma.ErrBusy) {
+		t.Errorf("got %v, want %v", err, uma.ErrBusy)
+	}
+	over.Store(true)
+	others.Wait()
+}
+
+// Why a settlement was refused is asked for as long as a write may take.
+func TestLackingHasItsTime(t *testing.T) {
+	t.Parallel()
+	proxy, url := pgtest.NewProxy(t, newDatabase(t))
+	s := open(t, Config{URL: url, patience: 100 * time.Millisecond})
+	proxy.Hang()
+	defer proxy.Pass()
+	st := record("of no ticket")
+	st.Ticket, st.Now = uma.Digest("none"), at
+	if err := s.lacking(t.Context(), st); !errors.Is(err, uma.ErrBusy) {
 		t.Errorf("got %v, want %v", err, uma.ErrBusy)
 	}
 }

@@ -107,8 +107,8 @@ func insertScope(name string) string {
 	return `INSERT INTO scope (server, name, id, origin) SELECT key, '` + name + `', 'id of ` + name + `', 'api' FROM client`
 }
 
-// Tickets and other rows are locked in one order, whichever settlement of a batch is first.
-func TestRowsAreLockedInOneOrder(t *testing.T) {
+// The rows that a batch rests on have one order, whichever settlement is first.
+func TestRestsOfABatchAreSorted(t *testing.T) {
 	t.Parallel()
 	var batch []*entry
 	for _, realm := range []uma.Key{2, 1} {

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"example.com/umpire/store/rows"
@@ -74,5 +76,59 @@ func TestLeftoversOfSeveralPages(t *testing.T) {
 	if len(a.gone.users) != many || len(a.gone.resources) != many || len(a.drifted) != many/2 || len(a.Report.Kept) > 0 {
 		t.Errorf("got %d users, %d resources, %d of them drifted, and %d in use, want %d", len(a.gone.users), len(a.gone.resources),
 			len(a.drifted), len(a.Report.Kept), many)
+	}
+}
+
+// A user is removed while a settlement of that user asks an owner. The request is found by who removes the user: it goes, too, or
+// the user stays and is disabled.
+func TestRemovedUserAsksNobody(t *testing.T) {
+	t.Parallel()
+	for _, prune := range []bool{true, false} {
+		s := openTemp(t, nil)
+		file := func(users ...*uma.User) *uma.RealmChange {
+			f := photos("album")
+			f.Resources, f.Prune, f.Lenient = nil, prune, !prune
+			f.Users = append(f.Users, users...)
+			return f
+		}
+		apply(t, s, file(&uma.User{ID: "bob-id", Username: "bob", Enabled: true}))
+		snapshot, err := s.Snapshot(t.Context(), "photoz", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), record("the first of its month")); err != nil {
+			t.Fatal(err)
+		}
+		two := &twoServers{T: t, servers: []*Store{s, s}, realm: snapshot.Realm.Key, server: snapshot.Clients["api"].Key}
+		asks := record("asks")
+		asks.Realm, asks.Requests = two.realm, []uma.Request{*two.request(two.album(), "bob-id")}
+		tx, err := s.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), lockNumbers); err != nil {
+			t.Fatal(err)
+		}
+		asked, applied := make(chan error, 1), make(chan error, 1)
+		go func() { asked <- s.Commit(t.Context(), asks) }()
+		awaitWaiting(t, s, asked)
+		go func() {
+			_, err := s.ApplyRealm(t.Context(), file())
+			applied <- err
+		}()
+		awaitWaiters(t, s, 2, applied)
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(<-asked, <-applied); err != nil {
+			t.Error(err)
+		}
+		left := rowsOf(t, s, `SELECT 'user' FROM users WHERE id = 'bob-id' AND NOT enabled UNION ALL SELECT 'request' FROM request`)
+		if prune && len(left) > 0 || !prune && !slices.Equal(left, []string{"user", "request"}) {
+			t.Errorf("prune %t: got %v left", prune, left)
+		}
+		if err := s.Commit(t.Context(), asks); prune && !errors.Is(err, uma.ErrMoved) {
+			t.Errorf("a request of nobody: got %v, want %v", err, uma.ErrMoved)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"example.com/umpire/store/rows"
@@ -125,8 +126,28 @@ func foundRequest(found bool, err error) error {
 	return writing("request", err)
 }
 
-// submit makes the requests of a settlement. One that was requested before stays as it is.
-func submit(tx *conn, requests []uma.Request) error {
+// lockRequesters locks users against being removed, and counts those that are there.
+const lockRequesters = `SELECT count(*) FROM (SELECT 1 FROM users WHERE realm = $1 AND id = ANY($2) ORDER BY key FOR SHARE) u`
+
+// submit makes the requests of a settlement. One that was requested before stays as it is. The requesters are there until
+// it is committed: who removes a user removes the requests before.
+func submit(tx *conn, realm uma.Key, requests []uma.Request) error {
+	if len(requests) == 0 {
+		return nil
+	}
+	var requesters []string
+	for _, q := range requests {
+		if !slices.Contains(requesters, q.Requester) {
+			requesters = append(requesters, q.Requester)
+		}
+	}
+	found := 0
+	if err := tx.row(lockRequesters, []any{realm, requesters}, &found); err != nil {
+		return reading("requesters", err)
+	}
+	if found < len(requesters) {
+		return &uma.MovedError{Party: true}
+	}
 	all := make([]*uma.Request, len(requests))
 	for i := range requests {
 		all[i] = &requests[i]

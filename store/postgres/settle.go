@@ -165,7 +165,7 @@ func (t *settler) sift(sl *slot, batch []*entry, found *sieve) {
 	case len(rest) == 0:
 	case len(rest) < len(batch):
 		t.settle(sl, rest)
-	case len(rest) > 1: // some rest on the same ticket
+	case len(rest) > 1: // some rest on the same ticket, or what was locked is free
 		t.settleHalves(sl, rest)
 	default: // what was locked is free
 		rest[0].result <- errTicketLocked
@@ -181,7 +181,8 @@ func (t *settler) commit(sl *slot, batch []*entry) (found *sieve, apart bool, er
 			sl.unsure, found, apart, err = true, nil, false, panicked(p)
 		}
 	}()
-	ctx, cancel := context.WithDeadline(context.Background(), batch[0].until) // it has waited longest
+	first := slices.MinFunc(batch, func(a, b *entry) int { return a.until.Compare(b.until) })
+	ctx, cancel := context.WithDeadline(context.Background(), first.until)
 	defer cancel()
 	began, sent := t.store.cfg.Now(), time.Now()
 	if err := t.store.settle(ctx, sl, batch); err != nil {
@@ -210,7 +211,7 @@ func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
 	}
 	err = s.retry(ctx, func() (again bool, err error) {
 		w.seq = 0 // a try that was rolled back may have set it
-		_, again, err = s.commitAll(ctx, sl, slices.Concat(w.first, w.last))
+		again, err = s.commitAll(ctx, sl, slices.Concat(w.first, w.last))
 		if stateOf(err) == noPartition { // a month was removed meanwhile
 			s.months.forget()
 			return true, errors.Join(err, s.months.ensure(ctx, s, batch))

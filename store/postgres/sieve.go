@@ -74,10 +74,12 @@ func (v *sieve) lacks(e *entry) (err error) {
 
 // lacking returns the error of a settlement of which isLacking holds.
 func (s *Store) lacking(ctx context.Context, st *uma.Settlement) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.patience)
+	defer cancel()
 	e := &entry{Settlement: st}
 	v, err := s.sieve(ctx, []*entry{e})
 	if err != nil {
-		return err
+		return late(ctx, err)
 	}
 	if err := v.lacks(e); err != nil {
 		return err

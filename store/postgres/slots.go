@@ -109,7 +109,7 @@ func (s *Store) writeAll(ctx context.Context, commands ...command) error {
 // retryAll commits commands with a slot, until that succeeds or fails for good.
 func (s *Store) retryAll(ctx context.Context, sl *slot, commands []command) error {
 	err := s.retry(ctx, func() (again bool, err error) {
-		_, again, err = s.commitAll(ctx, sl, commands)
+		again, err = s.commitAll(ctx, sl, commands)
 		return again, err
 	})
 	if errors.Is(err, errUnread) {
@@ -198,15 +198,15 @@ func (s *Store) transact(ctx context.Context, sl *slot, f func(tx *conn) error) 
 	if tx.begin != "" && len(tx.last) == 0 {
 		return false, nil // f has written nothing
 	}
-	_, again, err = s.commit(ctx, sl, tx, tx.last...)
+	again, err = s.commit(ctx, sl, tx, tx.last...)
 	return again, writing("transaction", err)
 }
 
 // commitAll runs commands in a transaction of their own, in one round trip: see commit.
-func (s *Store) commitAll(ctx context.Context, sl *slot, commands []command) (done int, again bool, err error) {
+func (s *Store) commitAll(ctx context.Context, sl *slot, commands []command) (again bool, err error) {
 	tx, err := s.begin(ctx, sl)
 	if err != nil {
-		return 0, true, err
+		return true, err
 	}
 	defer tx.release()
 	return s.commit(ctx, sl, tx, commands...)
@@ -248,10 +248,9 @@ func (s *Store) rollback(tx *conn) {
 
 // commit runs the last commands of a transaction and commits it with its slot, in one round trip. If it changes rows that
 // grants rest on, it locks the numbers of records: see lockNumbers.
-// again reports whether nothing was committed and another try may succeed. done is how many of the
-// commands were run, if one failed. The error is errUnread if all was committed, but what the
-// commands returned was lost.
-func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command) (done int, again bool, err error) {
+// again reports whether nothing was committed and another try may succeed. The error is errUnread if all was committed,
+// but what the commands returned was lost.
+func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command) (again bool, err error) {
 	touched := tx.touched
 	for _, cmd := range last {
 		touched.add(s.changes.of(cmd.query))
@@ -270,14 +269,14 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	case err == nil && notReplicated == nil:
 		sl.commits++
 		s.committed.Store(int64(time.Since(s.opened)))
-		return len(last), false, nil
+		return false, nil
 	case err != nil && !tx.pg.IsClosed(): // the database has answered: nothing was committed
 		_, _ = tx.pg.Exec(ctx, `ROLLBACK`)
 		if len(ran) == len(last)+len(end)-2 && stateOf(err) == divisionByZero { // the row of the slot is another one
 			sl.unsure = true
-			return len(ran), true, &unavailable{err}
+			return true, &unavailable{err}
 		}
-		return len(ran), isRetried(err), err
+		return isRetried(err) || stateOf(err) == lockNotAvailable, err
 	}
 	tx.release() // the question needs a connection, too
 	committed, unknown := s.slots.fate(ctx, sl)
@@ -285,13 +284,13 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	switch {
 	case unknown != nil:
 		sl.doubted = changed
-		return 0, false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, cmp.Or(err, notReplicated))}
+		return false, &unavailable{fmt.Errorf("it is unknown whether the write happened: %w, after: %w", unknown, cmp.Or(err, notReplicated))}
 	case !committed:
-		return 0, true, &unavailable{cmp.Or(err, notReplicated)}
+		return true, &unavailable{cmp.Or(err, notReplicated)}
 	case err != nil && lost:
-		return len(last), false, errUnread
+		return false, errUnread
 	}
-	return len(last), false, nil
+	return false, nil
 }
 
 // mark is the statement that raises the number of commits of a slot. It fails if the transaction was
