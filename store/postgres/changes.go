@@ -15,7 +15,7 @@ var written = regexp.MustCompile(`(?i)(\bfor\s+|\bkey\s+|\bdo\s+)?\b(insert\s+in
 // An effect is what statements may change.
 type effect struct {
 	kinds  memory.Kinds // of the rows in memory
-	rested bool         // rows that grants rest on: see lockNumbers
+	rested bool         // rows that grants rest on: see countRested
 }
 
 func (e *effect) add(more effect) {

@@ -45,8 +45,9 @@ func (s *Store) Commit(ctx context.Context, st *uma.Settlement) error {
 func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 	batch := []*entry{{Settlement: st}}
 	var w *settlements
+	again := false
 	settle := func(tx *conn) (err error) {
-		if w, err = newSettlements(batch); err != nil {
+		if w, err = newSettlements(batch, again); err != nil {
 			return err
 		}
 		tx.last = w.last
@@ -73,6 +74,10 @@ func (s *Store) commitAlone(ctx context.Context, st *uma.Settlement) error {
 		err = write()
 	}
 	if isLacking(err) {
+		again = true
+		err = write()
+	}
+	if isLacking(err) {
 		return s.lacking(ctx, st)
 	}
 	return w.committed(ctx, s, batch, err)
@@ -84,19 +89,25 @@ func (s *Store) SaveTicket(ctx context.Context, realm uma.Key, t *uma.Ticket) er
 }
 
 // settlements are the statements of a batch. Those that may find that a settlement cannot happen fail with a division by zero:
-// one spends the tickets, before anything is stored, and one compares what grants rest on, once the numbers are locked.
+// see spend, compare and takeNumbers.
 type settlements struct {
 	first []command
 	last  []command // that are sent with the COMMIT, because servers wait for each other there: see finish
 	seq   int64     // of the last record
 }
 
-// newSettlements returns the statements of a batch.
-func newSettlements(batch []*entry) (*settlements, error) {
+// newSettlements returns the statements of a batch. What grants rest on is compared before the numbers of records are locked: it may have
+// to be read from the disk, and nobody shall wait for that. If it has changed before they were locked, the batch is tried
+// again, and compares once more when it has the lock.
+func newSettlements(batch []*entry, again bool) (*settlements, error) {
 	w := &settlements{}
 	all := allRests(batch)
 	if tickets := all[spentTickets]; len(tickets) > 0 {
 		w.first = append(w.first, spend(tickets))
+	}
+	compared := slices.ContainsFunc(all[spentTickets+1:], func(rows []seen) bool { return len(rows) > 0 })
+	if compared {
+		w.first = append(w.first, compare(all))
 	}
 	for _, add := range []func([]*entry) error{w.saveTickets, w.saveRPTs} {
 		if err := add(batch); err != nil {
@@ -105,7 +116,7 @@ func newSettlements(batch []*entry) (*settlements, error) {
 	}
 	w.saveSpentTickets(batch)
 	w.saveRefreshTokens(batch)
-	w.finish(batch, all)
+	w.finish(batch, compared, again, all)
 	return w, nil
 }
 
@@ -192,15 +203,24 @@ func (c *columns) addRefreshToken(realm uma.Key, t *uma.RefreshToken) {
 	c.add(int64(realm), t.Hash, t.SessionID, t.Client, t.Scope, t.RPT, millis(t.Expires))
 }
 
-// lockNumbers locks the row of counter that numbers decision records, until the transaction ends. Whoever changes a row that grants
-// rest on has the lock when the change is committed, and so does whoever commits grants. So a grant that finds a row
-// as it was seen is committed before any change of it.
-const lockNumbers = `SELECT 1 FROM counter WHERE name = 'decision' FOR NO KEY UPDATE`
+// The row decision of counter has the number of the last decision record, and how often rows were changed that grants rest on.
+// Whoever commits grants has its lock, and so does whoever commits such a change. So a grant that finds no change since it
+// compared is committed before the next one.
+const (
+	countRested = `UPDATE counter SET rested = rested + 1 WHERE name = 'decision'`
 
-// finish compares what the grants of a batch rest on, and appends decision records. Their numbers come from the row of
-// counter, which stays locked until the commit: so numbers are given in the order of commits, and whoever reads in their
-// order misses none.
-func (w *settlements) finish(batch []*entry, all [allKinds][]seen) {
+	// takeNumbers takes numbers for $1 records and returns the last. It divides by zero if something has changed since compare.
+	takeNumbers = `WITH taken AS (UPDATE counter SET value = value + $1
+			WHERE name = 'decision' AND rested = nullif(current_setting('umpire.rested', true), '')::bigint RETURNING value)
+		SELECT coalesce(max(value), 0) / count(*) FROM taken`
+
+	// takeAnyNumbers is takeNumbers whatever has changed.
+	takeAnyNumbers = `UPDATE counter SET value = value + $1 WHERE name = 'decision' RETURNING value`
+)
+
+// finish appends decision records. Their numbers come from the row of counter, which stays locked until the commit: so
+// numbers are given in the order of commits, and whoever reads in their order misses none.
+func (w *settlements) finish(batch []*entry, compared, again bool, all [allKinds][]seen) {
 	var cols columns
 	for _, e := range batch {
 		for i := range e.Records {
@@ -209,16 +229,18 @@ func (w *settlements) finish(batch []*entry, all [allKinds][]seen) {
 				string(r.Resource), r.Revision, r.Request, arrayText(r.Rules), r.Event)
 		}
 	}
-	compared := slices.ContainsFunc(all[spentTickets+1:], func(rows []seen) bool { return len(rows) > 0 })
-	switch {
-	case cols.count > 0:
-		w.last = append(w.last, command{
-			query: `UPDATE counter SET value = value + $1 WHERE name = 'decision' RETURNING value`,
-			args:  []any{int64(cols.count)}, dest: []any{&w.seq}, again: lastNumber(batch)})
-	case compared:
-		w.last = append(w.last, command{query: lockNumbers})
+	if cols.count == 0 && !compared {
+		return
 	}
-	if compared {
+	take := command{query: takeAnyNumbers, args: []any{int64(cols.count)}}
+	if compared && !again {
+		take.query = takeNumbers
+	}
+	if cols.count > 0 {
+		take.dest, take.again = []any{&w.seq}, lastNumber(batch)
+	}
+	w.last = append(w.last, take)
+	if compared && again {
 		w.last = append(w.last, compare(all))
 	}
 	if cols.count > 0 {

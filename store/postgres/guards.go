@@ -63,7 +63,7 @@ func spend(tickets []seen) command {
 }
 
 // compare finds rows in the versions that were seen. The statement fails, with a division by zero, unless it finds all.
-// The lock of the numbers is held: nobody can change the rows until the transaction ends. See lockNumbers.
+// The transaction keeps how often such rows had been changed when it was executed: see takeNumbers.
 func compare(all [allKinds][]seen) command {
 	var found []string
 	var args []any
@@ -74,7 +74,8 @@ func compare(all [allKinds][]seen) command {
 		found = append(found, fmt.Sprintf(`(%s) = $%d`, kinds[n].find(`count(*)`, len(args)+1), len(args)+4))
 		args = append(append(args, seenArgs(rows)...), len(rows))
 	}
-	return command{query: `SELECT 1 / (` + strings.Join(found, ` AND `) + `)::int`, args: args}
+	return command{query: `SELECT 1 / (` + strings.Join(found, ` AND `) + `)::int, set_config('umpire.rested', rested::text, true)
+		FROM counter WHERE name = 'decision'`, args: args}
 }
 
 // A seen is a row, by its key or by its realm and id, and the version in which a settlement saw it.

@@ -272,6 +272,27 @@ func TestLackingHasItsTime(t *testing.T) {
 	}
 }
 
+// A grant that something was changed for while it waited for the numbers compares again what it rests on.
+func TestGrantsCompareAgain(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, time.Minute)
+	for _, tc := range []struct {
+		change string
+		want   error
+	}{{`UPDATE users SET enabled = false WHERE id = 'u1'`, nil}, {`UPDATE users SET enabled = false WHERE id = 'u2'`, uma.ErrMoved}} {
+		tx := c.changed(tc.change + `; ` + countRested)
+		done := make(chan error, 1)
+		go func() { done <- c.s.Commit(t.Context(), c.grant(2)) }()
+		awaitWaiting(t, c.s, done)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, want %v", tc.change, err, tc.want)
+		}
+	}
+}
+
 // Whoever changes a row that grants rest on commits that with the lock of the numbers.
 func TestChangesWaitForTheNumbers(t *testing.T) {
 	t.Parallel()
@@ -305,7 +326,7 @@ func TestPlansOfGuards(t *testing.T) {
 	defer mustClose(t, func() error { return conn.Close(context.Background()) })
 	planAlike(t, conn)
 	var all [allKinds][]seen
-	queries := []string{freeTickets(`x.n`), spend([]seen{{kind: spentTickets}}).query}
+	queries := []string{freeTickets(`x.n`), spend([]seen{{kind: spentTickets}}).query, takeNumbers, countRested}
 	for n := range kinds {
 		all[n] = []seen{{kind: n}}
 		queries = append(queries, kinds[n].find(`x.n`, 1))

@@ -126,11 +126,8 @@ func foundRequest(found bool, err error) error {
 	return writing("request", err)
 }
 
-// lockRequesters locks users against being removed, and counts those that are there.
-const lockRequesters = `SELECT count(*) FROM (SELECT 1 FROM users WHERE realm = $1 AND id = ANY($2) ORDER BY key FOR SHARE) u`
-
-// submit makes the requests of a settlement. One that was requested before stays as it is. The requesters are there until
-// it is committed: who removes a user removes the requests before.
+// submit makes the requests of a settlement. One that was requested before stays as it is. Requesters who are users are not
+// removed until it is committed: who removes a user looks for requests.
 func submit(tx *conn, realm uma.Key, requests []uma.Request) error {
 	if len(requests) == 0 {
 		return nil
@@ -141,12 +138,8 @@ func submit(tx *conn, realm uma.Key, requests []uma.Request) error {
 			requesters = append(requesters, q.Requester)
 		}
 	}
-	found := 0
-	if err := tx.row(lockRequesters, []any{realm, requesters}, &found); err != nil {
+	if _, err := tx.exec(`SELECT 1 FROM users WHERE realm = $1 AND id = ANY($2) ORDER BY key FOR SHARE`, realm, requesters); err != nil {
 		return reading("requesters", err)
-	}
-	if found < len(requesters) {
-		return &uma.MovedError{Party: true}
 	}
 	all := make([]*uma.Request, len(requests))
 	for i := range requests {

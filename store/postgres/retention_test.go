@@ -265,7 +265,7 @@ func TestMonthIsWrittenWhileItIsDropped(t *testing.T) {
 	}
 	late := record("3") // of a server whose clock is slow
 	late.Records[0].Time = day(1, 31)
-	w, err := newSettlements([]*entry{{Settlement: late}})
+	w, err := newSettlements([]*entry{{Settlement: late}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,11 @@ func (t *settler) commit(sl *slot, batch []*entry) (found *sieve, apart bool, er
 	ctx, cancel := context.WithDeadline(context.Background(), first.until)
 	defer cancel()
 	began, sent := t.store.cfg.Now(), time.Now()
-	if err := t.store.settle(ctx, sl, batch); err != nil {
+	err = t.store.settle(ctx, sl, batch, false)
+	if isLacking(err) {
+		err = t.store.settle(ctx, sl, batch, true)
+	}
+	if err != nil {
 		if isLacking(err) {
 			found, err = t.store.sieve(ctx, batch)
 			return found, false, late(ctx, err)
@@ -199,24 +203,24 @@ func (t *settler) commit(sl *slot, batch []*entry) (found *sieve, apart bool, er
 	return nil, false, nil
 }
 
-// settle commits a batch of settlements. isLacking holds for the error if a row that it rests on was not found: then
-// nothing was committed.
-func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry) error {
+// settle commits a batch of settlements. isLacking holds for the error if a row that it rests on was not found, or the first time if
+// something has changed meanwhile: then nothing was committed.
+func (s *Store) settle(ctx context.Context, sl *slot, batch []*entry, again bool) error {
 	if err := s.months.ensure(ctx, s, batch); err != nil {
 		return err
 	}
-	w, err := newSettlements(batch)
+	w, err := newSettlements(batch, again)
 	if err != nil {
 		return err
 	}
-	err = s.retry(ctx, func() (again bool, err error) {
+	err = s.retry(ctx, func() (retried bool, err error) {
 		w.seq = 0 // a try that was rolled back may have set it
-		again, err = s.commitAll(ctx, sl, slices.Concat(w.first, w.last))
+		retried, err = s.commitAll(ctx, sl, slices.Concat(w.first, w.last))
 		if stateOf(err) == noPartition { // a month was removed meanwhile
 			s.months.forget()
 			return true, errors.Join(err, s.months.ensure(ctx, s, batch))
 		}
-		return again, err
+		return retried, err
 	})
 	if isLacking(err) {
 		return err

@@ -247,7 +247,7 @@ func (s *Store) rollback(tx *conn) {
 }
 
 // commit runs the last commands of a transaction and commits it with its slot, in one round trip. If it changes rows that
-// grants rest on, it locks the numbers of records: see lockNumbers.
+// grants rest on, it locks the numbers of records, and counts the change: see countRested.
 // again reports whether nothing was committed and another try may succeed. The error is errUnread if all was committed,
 // but what the commands returned was lost.
 func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command) (again bool, err error) {
@@ -261,7 +261,7 @@ func (s *Store) commit(ctx context.Context, sl *slot, tx *conn, last ...command)
 	_ = unconfirmed(tx.pg) // of another transaction
 	end := []command{s.slots.mark(sl, changed), {query: `COMMIT`}}
 	if touched.rested {
-		end = slices.Insert(end, 0, command{query: lockNumbers})
+		end = slices.Insert(end, 0, command{query: countRested})
 	}
 	ran, err := tx.all(slices.Concat(last, end)...)
 	notReplicated := unconfirmed(tx.pg)

@@ -63,7 +63,7 @@ func allCaches(c *Config) {
 }
 
 // TestStore also checks the plans of all statements that the contract makes the store send, and that changes of what grants
-// rest on are committed with the lock of the numbers.
+// rest on are counted.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	sent := &recorder{}

@@ -39,7 +39,7 @@ func (c *committer) next() {
 	}
 }
 
-// commit commits a batch: see saveRecords in store/postgres/commit.go for what is done under the lock.
+// commit commits a batch: see finish in store/postgres/commit.go for what is done under the lock.
 func (c *committer) commit() {
 	sv, r := c.server, c.server.run
 	k := r.c

@@ -96,8 +96,8 @@ var postgres = costs{
 
 	commit:       1100 * time.Microsecond, // divided: 1,854, less those of the database
 	record:       25 * time.Microsecond,   // divided: 232, less decide, delivery and those of the database
-	commitDB:     500 * time.Microsecond,  // divided: eight statements
-	recordDB:     17 * time.Microsecond,   // divided: rows that a grant rests on are compared and locked
+	commitDB:     500 * time.Microsecond,  // divided: BEGIN and two statements
+	recordDB:     17 * time.Microsecond,   // divided: rows that a grant rests on are compared
 	commitLocked: 250 * time.Microsecond,  // divided: two statements and COMMIT; explained 80 of them
 	recordLocked: 25 * time.Microsecond,   // explained: 25 to 30 for an insertion with nine indexes
 	recordPages:  2,                       // explained: by primary key, of the resource and the request; their rows were just read
@@ -106,7 +106,7 @@ var postgres = costs{
 	pageCPU:      60 * time.Microsecond,  // estimate
 	logRecord:    3_000,                  // measured, with few resources; explained 2,760
 	stored:       2_700,                  // explained: 2,048 in the table; indexes estimated
-	scattered:    4,                      // rows of resource and request, which are locked; the two indexes
+	scattered:    2,                      // the two indexes
 	perResource:  1_500, perShare: 1_350, // measured: 15 GB for 1,000,000 and 10,000,000
 	connections:   11,                      // pool_max_conns, 12, less that of commits
 	deliverPage:   2 * time.Millisecond,    // estimate: 256 records of all servers, read and formatted

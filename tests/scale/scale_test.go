@@ -265,7 +265,7 @@ func TestWritten(t *testing.T) {
 	t.Parallel()
 	w := workload{asked: 1e9}
 	log, disk := written(&postgres, w, 1000, 10)
-	if want := postgres.logRecord + 4*8192; math.Abs(log/want-1) > 0.01 || disk < log+4*8000 {
+	if want := postgres.logRecord + 2*8192; math.Abs(log/want-1) > 0.01 || disk < log+2*8000 {
 		t.Errorf("a decision about one of very many logs %.0f bytes and writes %.0f, want %.0f for the log", log, disk, want)
 	}
 	w.asked = 100

@@ -21,9 +21,10 @@ CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 CREATE TABLE counter (
     name  text COLLATE "C" PRIMARY KEY, -- generation: of all realms together; decision: seq of the last record; pruned: of the last that was removed; minimum: see raise_minimum
-    value bigint NOT NULL
+    value bigint NOT NULL,
+    rested bigint NOT NULL DEFAULT 0 -- of decision: how often rows that grants rest on were changed
 ) WITH (fillfactor = 10); -- its rows change all the time: each page has room for their next states
-INSERT INTO counter VALUES ('generation', 0), ('decision', 0), ('pruned', 0), ('minimum', 1);
+INSERT INTO counter (name, value) VALUES ('generation', 0), ('decision', 0), ('pruned', 0), ('minimum', 1);
 
 -- The versions of rows. No row ever has one that another had: it would be mistaken for a deleted row
 -- with the same id.
