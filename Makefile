@@ -14,6 +14,8 @@ RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Registry|AdminAPI|
 # With the race detector the tests that compare many random decisions compare few; without it they compare all, and
 # TestEncodeAgrees as many records as rapid is told.
 RANDOM   := Agrees$$
+# The lint vets.
+TEST     := $(GO) test -vet=off -timeout 20m
 # The contract of the stores without rows in memory. With the race detector run the same tests with rows in memory.
 CONTRACT := ^TestStore(Spans)?$$
 # The tests of the whole server are run a second time on PostgreSQL and without caches, but not those of neither; those
@@ -46,13 +48,13 @@ run: build ## serve the photoz example on 127.0.0.1:8080, with its data in ./dat
 
 test: ## run all tests, those of the whole server also on PostgreSQL; where cgo works, packages and what happens at once with the race detector
 	@$(if $(POSTGRES),,echo "tests on PostgreSQL are skipped: install it (on Debian: apt-get install postgresql), or set UMPIRE_TEST_POSTGRES")
-	$(GO) test $(RACE) $(if $(RACE),-skip '$(CONTRACT)') -timeout 20m $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$' -e '/tests/scale$$')
-	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(CONTRACT)' ./store/sqlite ./store/postgres
-	@[ -z "$(RACE)" ] || $(GO) test $(RACE) -timeout 20m -run '$(RACES)' ./tests
-	@[ -z "$(RACE)" ] || $(GO) test -timeout 20m -run '$(RANDOM)' ./engine -rapid.checks=100000
-	$(GO) test -timeout 20m ./cmd/umpire ./tests ./tests/scale
-	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(GO) test -count=1 -short -timeout 20m -skip '$(NOSTORE)|$(KILLS)' ./tests
-	UMPIRE_TEST_STORE=postgres $(GO) test -count=1 -parallel 4 -timeout 20m -run '$(KILLS)' ./tests
+	$(TEST) $(RACE) $(if $(RACE),-skip '$(CONTRACT)') $$($(GO) list ./... | grep -v -e '/cmd/umpire$$' -e '/umpire/tests$$' -e '/tests/scale$$')
+	@[ -z "$(RACE)" ] || $(TEST) -parallel 4 -run '$(CONTRACT)' ./store/sqlite ./store/postgres
+	@[ -z "$(RACE)" ] || $(TEST) $(RACE) -run '$(RACES)' ./tests
+	@[ -z "$(RACE)" ] || $(TEST) -run '$(RANDOM)' ./engine -rapid.checks=10000
+	$(TEST) ./cmd/umpire ./tests ./tests/scale
+	UMPIRE_TEST_STORE=postgres UMPIRE_CACHES=none $(TEST) -count=1 -parallel 4 -short -skip '$(NOSTORE)|$(KILLS)' ./tests
+	UMPIRE_TEST_STORE=postgres $(TEST) -count=1 -parallel 4 -run '$(KILLS)' ./tests
 
 # The Keycloak has the administrator admin, whose password is admin: bin/kc.sh start-dev --http-port=8180
 test-clients: ## test with a real Keycloak at KEYCLOAK (http://127.0.0.1:8180), if one answers there

@@ -53,7 +53,11 @@ func compareNames(t *testing.T, random *rand.Rand, files map[string]string, type
 		return
 	}
 	seen := make(map[string]int)
-	for range 40 {
+	rounds := 40
+	if raceEnabled {
+		rounds = 5
+	}
+	for range rounds {
 		for _, name := range types {
 			in := routedInput(random)
 			in.Resource = &uma.InputResource{ID: "r", Type: name, Owner: "u-alice", OwnerManaged: random.IntN(2) > 0}

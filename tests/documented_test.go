@@ -197,7 +197,7 @@ func runBlocks(t *testing.T, dir, pass string, blocks []*docBlock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"), "GOBIN="+filepath.Dir(path), "GOFLAGS=-buildvcs=false",
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"), "GOBIN="+filepath.Dir(path), "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false",
 		"UMPIRE_LISTEN=127.0.0.1:"+public, "UMPIRE_ADMIN_LISTEN=127.0.0.1:"+admin, "LOGS="+out)
 	said, err := cmd.CombinedOutput()
 	if err != nil {
