@@ -139,7 +139,7 @@ grant contains "view" if input.resource.ownr == input.subject.id
 
 func TestFormat(t *testing.T) { // not parallel: OPA's formatter writes to terms that its compiler shares
 	files := map[string]string{}
-	for _, dir := range append([]string{".", "../policies"}, folders...) {
+	for _, dir := range append([]string{".", "../policies", "../cmd/umpire/starter/policies", "../examples/clinic/policies"}, folders...) {
 		maps.Copy(files, regoFiles(t, dir))
 	}
 	if len(files) < 10 {
