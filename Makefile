@@ -11,8 +11,8 @@ RACE     := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) 
 # The commands, the whole server and tests/scale are tested without the race detector, with which they would take a
 # quarter of an hour; with it run the tests of the whole server in which much happens at once.
 RACES    := Race|Slow|Ended|Ends|LogService|Confirm|Withdrawn|Stop
-# With the race detector the tests that compare many random decisions compare few; without it they compare all, and
-# TestEncodeAgrees as many records as rapid is told.
+# With the race detector the tests that compare many random decisions compare few. Without it they compare 20,000, and
+# TestEncodeAgrees as many records as rapid is told; `make fuzz` has them all compare 100,000.
 RANDOM   := Agrees$$
 # The lint vets. With GOGC=400 the garbage collector runs less often: with 100 it takes a fifth of the processor time of the tests.
 TEST     := GOGC=400 $(GO) test -vet=off -timeout 20m
@@ -81,6 +81,7 @@ bench: build ## measure performance, next to `opa run --server`; BENCH='-only co
 	$(GO) run ./tests/bench $(BENCH)
 
 fuzz: ## run each fuzz test for FUZZTIME (30s)
+	$(TEST) -run '$(RANDOM)' ./engine -rapid.checks=100000
 	@for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \

@@ -2,10 +2,12 @@ package engine_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +16,19 @@ import (
 	"example.com/umpire/uma"
 )
 
-// TestRecallAgrees: of 100,000 decisions of random policies on random inputs, those that are known
-// are compared with what the policy says: half of them, at least 40,000. The others cannot be, and
+// manyDecisions is how many decisions of random policies are compared: 20,000, or as many as rapid is told.
+func manyDecisions() int {
+	checks, _ := strconv.Atoi(flag.Lookup("rapid.checks").Value.String()) // it is a number
+	return max(20_000, checks)
+}
+
+// TestRecallAgrees: of many decisions of random policies on random inputs, those that are known
+// are compared with what the policy says: half of them, at least two fifths. The others cannot be, and
 // are made because an answer is known only after a decision.
 func TestRecallAgrees(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(13, 5))
-	policies, each, least := 100, 1000, 40_000
+	policies, each, least := manyDecisions()/1000, 1000, manyDecisions()*2/5
 	if testing.Short() || raceEnabled {
 		policies, each, least = 8, 200, 160
 	}

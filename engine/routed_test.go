@@ -13,12 +13,12 @@ import (
 	"example.com/umpire/uma"
 )
 
-// TestRoutedAgrees compares 100,000 decisions with and without the generated modules, on generated
+// TestRoutedAgrees compares many decisions with and without the generated modules, on generated
 // policies and inputs: answer, error, failed functions, labels, recorded calls, and the rules
 // that decided each scope.
 func TestRoutedAgrees(t *testing.T) {
 	t.Parallel()
-	policies, inputs, least := 125, 800, 250
+	policies, inputs, least := manyDecisions()/800, 800, manyDecisions()/400
 	if testing.Short() || raceEnabled {
 		policies, inputs, least = 10, 100, 0
 	}
