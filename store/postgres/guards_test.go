@@ -293,6 +293,33 @@ func TestGrantsCompareAgain(t *testing.T) {
 	}
 }
 
+// The second time, a grant compares when it has the numbers: what it rests on may have changed since it began to wait for them.
+func TestGrantsCompareWithTheNumbers(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, time.Minute)
+	first := c.changed(countRested)
+	granted := make(chan error, 1)
+	go func() { granted <- c.s.Commit(t.Context(), c.grant(2)) }()
+	awaitWaiting(t, c.s, granted)
+	second := c.changed(`UPDATE users SET enabled = false WHERE id = 'u2'`)
+	counted := make(chan error, 1)
+	go func() {
+		_, err := second.Exec(t.Context(), countRested)
+		counted <- err
+	}()
+	awaitWaiters(t, c.s, 2, counted)
+	if err := errors.Join(first.Commit(t.Context()), <-counted); err != nil {
+		t.Fatal(err)
+	}
+	awaitWaiting(t, c.s, granted)
+	if err := second.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-granted; !errors.Is(err, uma.ErrMoved) {
+		t.Errorf("got %v, want %v", err, uma.ErrMoved)
+	}
+}
+
 // Whoever changes a row that grants rest on commits that with the lock of the numbers.
 func TestChangesWaitForTheNumbers(t *testing.T) {
 	t.Parallel()
