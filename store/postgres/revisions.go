@@ -65,8 +65,8 @@ func takeProposal(tx *conn, a *uma.Activation) error {
 }
 
 // beginPeriod ends the period in force and begins the next. RPTs have the generation that their grant
-// rests on, so that those granted until now are found by it. A grant that is committed before the period is,
-// ends with the revision, because it has this generation; one that comes later finds another.
+// rests on, so that those granted until now are found by it. A grant that is committed before the
+// period ends with the revision, because it has this generation; one that comes later finds another.
 func beginPeriod(tx *conn, a *uma.Activation, files []rows.File) (uma.Key, error) {
 	r := a.Revision
 	if err := saveRevision(tx, r, files); err != nil {
